@@ -9,15 +9,16 @@ from experiments.finite_samples import EVEN, IMAGES, Route
 
 
 class Effort(NamedTuple):
-    """The fewest and the most values of a measurement."""
+    """The fewest and the most values of a measurement, and the factor from one look to the next."""
 
     fewest: int
     most: float
+    factor: int = 4
 
     @property
     def looks(self) -> list[int]:
-        """Numbers of values at which the bounds are looked at: four times as many each, from the fewest to the most."""
-        grown = (self.fewest * 4**k for k in range(LOOKS - 1))
+        """Numbers of values at which the bounds are looked at, from the fewest to the most."""
+        grown = (self.fewest * self.factor**k for k in range(LOOKS - 1))
         return [*(size for size in grown if 2 * size < self.most), int(self.most)]
 
 
@@ -25,7 +26,7 @@ LOOKS = 8  # at the values of a measurement, at most
 STRICT = 1e-3  # share of the tail for every look but the last (Haybittle and Peto); true claims rarely pass it
 FINAL = 1 - (LOOKS - 1) * STRICT  # share of the tail for the last look
 
-BY_IMAGE = Effort(20_000, 4_000_000)  # a value is one test image
+BY_IMAGE = Effort(20_000, 4_000_000, 2)  # a value is one test image; skewness does not matter to its bounds
 LAWS = Effort(32, 200_000)  # an exact law takes a thousandth of a fit's time
 SLOW_LAWS = Effort(8, 4000)  # of more than two classes or of whole covariances
 EVEN_SETS = Effort(32, float("inf"))  # with fewer, t bounds depend on the skewness

@@ -5,8 +5,8 @@ number of single trainings or images has one sample, and q is its mean. A place 
 world and group: the curve is a closed form, and the accuracies are measured. Bounds of q follow from bounds of each
 mean, and are wrong with at most the sum of their tails.
 
-Nobody knows beforehand how many values decide. So the bounds are looked at after a few values, then after four times as
-many, up to the budget. Every look but the last has a thousandth of the tail, and their tails add up to the whole.
+Nobody knows beforehand how many values decide. So the bounds are looked at after a few values, then after several times
+as many, up to the budget. Every look but the last has a thousandth of the tail, and their tails add up to the whole.
 """
 
 from contextlib import suppress
