@@ -16,8 +16,8 @@ from experiments.runtime import one_thread_each
 from experiments.verdict import Verdict
 from simulator.progress import track
 from simulator.signals import block_signals
-from theory.claims import trained
 from theory.claims.words import AnyClaim
+from theory.docket import trained
 
 MOST = 4  # processes; the trainings of more would not fit in memory
 

@@ -12,10 +12,10 @@ from experiments.published.claims import TableClaim
 from experiments.user_code import run_file
 from experiments.verdict import REFUSED, Verdict, words_of
 from simulator.naming import suggestion
-from theory.claims.catalogue import CLAIMS, TRAINED, untried
 from theory.claims.claim import Claim
 from theory.claims.trained import TrainedClaim
 from theory.claims.words import AnyClaim
+from theory.docket.catalogue import CLAIMS, TRAINED, untried
 
 if TYPE_CHECKING:
     from theory.proofs.identity import Digest

@@ -33,8 +33,8 @@ from simulator.accuracy import Accuracy
 from simulator.progress import tell
 from simulator.towers.recipe import Recipe
 from simulator.world import World
-from theory.claims.catalogue import TRAINED
 from theory.claims.trained import Case, TrainedClaim
+from theory.docket.catalogue import TRAINED
 from theory.ideal_curve import equivalent
 
 STORED = "stored/trained.json"

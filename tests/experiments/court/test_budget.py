@@ -16,10 +16,10 @@ from experiments.court.trial import judge
 from experiments.errors import RequestError
 from experiments.finite_samples import Unmeasurable
 from theory import learners
-from theory.claims.catalogue import CLAIMS
 from theory.claims.claim import Axis, Claim
 from theory.claims.quantities import QUANTITIES
 from theory.claims.relations import single
+from theory.docket.catalogue import CLAIMS
 from theory.learners import Bayes, InfoNCE, LinearCLIP, Logistic
 
 SUBJECTS = (*map(learners.named, learners.names()), LinearCLIP("mean", 1), LinearCLIP("mean", projected=True))

@@ -15,8 +15,8 @@ from simulator.accuracy import GROUPS
 from simulator.towers.api import train
 from simulator.towers.recipe import Recipe
 from simulator.world import World
-from theory.claims.catalogue import TRAINED
 from theory.claims.trained import TrainedClaim
+from theory.docket.catalogue import TRAINED
 
 CLAIMS = {claim.id: claim for claim in TRAINED}
 ONE = next(iter(CLAIMS["trained/siglip-without-bias"].cases))

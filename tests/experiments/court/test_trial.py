@@ -12,8 +12,8 @@ from experiments.court.arms import arms_at
 from experiments.court.measured import draw
 from experiments.court.trial import judge
 from experiments.court.worst_point import Worst, by_formula, by_measurement, roundest
-from theory.claims.catalogue import CLAIMS
 from theory.claims.claim import Axis, Claim
+from theory.docket.catalogue import CLAIMS
 from theory.learners import LeastSquares, LinearCLIP, Logistic
 
 NAMELESS = {"id": "test", "source": "test", "statement": ""}
