@@ -49,7 +49,8 @@ class Verdict:
     predicted, measured
         The number that the claim compares with, and the quantity as measured.
     interval, level
-        Interval of the measured quantity, and its level.
+        Interval of the measured quantity, and its level, as for a fixed number of values: a measurement ends where its
+        bounds decide.
     counterexample, point, worst
         Where the claim fails, None unless contradicted (for published tables the clearest exception, in words); where
         it was measured; and the worst point that the search found.

@@ -153,7 +153,7 @@ LIGHT = (  # statements in one process, and modules that are still absent after 
     ("import experiments.command.main", ["numpy", "pydantic", "theory", *HEAVY]),
     ("import theory", ["numpy", *HEAVY]),
     ("from simulator import Attribute, Accuracy, World", HEAVY),
-    ("from theory import Claim; import theory.claims.catalogue", HEAVY),
+    ("from theory import Claim; import theory.docket.catalogue", HEAVY),
     ("from experiments.command import finetuning, laboratory, synthetic, trials", HEAVY),
     ("experiments.command.main.main(['predict', '--json'])", ["torch", "scipy.stats", "xarray", "matplotlib"]),
 )

@@ -20,7 +20,7 @@ from experiments.errors import Interrupted, RequestError, RunError
 from experiments.files import LATEX_MARK, check_writable, output_folder, write_json, write_text
 from experiments.verdict import REFUSED, WORDS, Verdict, documents, words_of
 from simulator.progress import say, tell
-from theory.claims.catalogue import CLAIMS, untried
+from theory.docket.catalogue import CLAIMS, untried
 
 VERDICTS = "verdicts.json"
 IDS = [claim.id for claim in ALL_CLAIMS]

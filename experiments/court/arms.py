@@ -7,7 +7,7 @@ reason says what would be needed.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import product
 from typing import NamedTuple
 
@@ -43,14 +43,13 @@ class Arm(NamedTuple):
     learner: Learner
     n: int
     route: Route
-    pilot: Route  # an exact law in place of drawn pairs, where it is known
     size: int = 0
     seed: int = 0
     stream: str = ""
 
     def accuracies(self) -> Accuracy:
         """(size,) accuracies, one per training (for a rule, one per set of images)."""
-        world, learner, _, route, _, size, seed, stream = self
+        world, learner, _, route, size, seed, stream = self
         if route == "drawn images":
             rates = [[*image_accuracy(learner, world, seed, f"{stream}/{r}")] for r in range(size)]
             return Accuracy.of(np.transpose(rates))
@@ -67,14 +66,14 @@ class Arm(NamedTuple):
 
     def critics(self) -> Iterator[LinearCritic]:
         """The trained rules in blocks. Raises SeparabilityError or LinAlgError for a sample that cannot be fitted."""
-        world, learner, n, route, _, size, seed, stream = self
+        world, learner, n, route, size, seed, stream = self
         if route == "exact law":
             return learner.exact_law(world, n, size, seed, stream)
         return fitted_critics(world, learner, n, size, seed, stream)
 
     def covariances(self) -> Iterator[np.ndarray]:
         """The covariances of latent images and captions, in blocks."""
-        world, _, n, route, _, size, seed, stream = self
+        world, _, n, route, size, seed, stream = self
         l = world.latents
         if route == "exact law":
             return (scatter[:, :l, l:] for scatter in projected_scatter(world, n, size, seed, stream))
@@ -108,14 +107,10 @@ class Arms:
         """Whether the quantity is a place on a curve, which is a function of mean accuracies."""
         return self.claim.quantity.placed and self.claim.share is None
 
-    def pilots(self, fewer: int) -> "Arms":
-        """The arms of a pilot: only one in `fewer` of the pairs that represent n = infinity is drawn."""
-        fewer = 1 if self.claim.finite else fewer
-        legs = [
-            [arm._replace(route=arm.pilot, n=arm.n // fewer if arm.pilot == "drawn pairs" else arm.n) for arm in leg]
-            for leg in self.legs
-        ]
-        return replace(self, legs=legs)
+    @property
+    def bounded(self) -> bool:
+        """Whether some number of values has bounds of their mean."""
+        return not self.rare or self.claim.support is not None or self.claim.share is not None
 
     @property
     def effort(self) -> Effort:
@@ -123,24 +118,16 @@ class Arms:
         if self.by_image:
             return budget.BY_IMAGE
         routes, worlds = {arm.route for arm in self.every}, [leg[0].world for leg in self.legs]
-        law, pilot, most = budget.LAWS, budget.FITS.pilot, np.inf
-        if "exact law" in routes:
-            matrices = draws_matrices(self.claim)
-            law = budget.SLOW_LAWS if matrices or max(world.classes for world in worlds) > 2 else law
-            most = min(law.most, budget.PRODUCTS / side(worlds) ** 3) if matrices else law.most
-        if routes == {"exact law"}:
-            pilot = law.pilot
-        else:
-            drawn = sum(price(arm.route, arm.n) for arm in self.every)
-            most = min(most, budget.NUMBERS / max(drawn, 1000))
-        fewest = max(budget.FEWEST, self.claim.relation.fewest)
-        if "even images" in routes:
-            pilot = pilot if "drawn pairs" in routes else budget.EVEN_SETS.pilot
-            fewest = max(fewest, budget.EVEN_SETS.fewest)
-        most = max(fewest, most)
-        if self.rare or self.claim.share is not None:
-            pilot = budget.ATOMS
-        return Effort(int(min(pilot, most)), fewest, int(most))
+        matrices = draws_matrices(self.claim)
+        laws = budget.SLOW_LAWS if matrices or max(world.classes for world in worlds) > 2 else budget.LAWS
+        rows = [budget.EVEN_SETS if route == "even images" else budget.FITS for route in routes - {"exact law"}]
+        limits = [laws.most] if "exact law" in routes else []
+        if "exact law" in routes and matrices:
+            limits.append(budget.PRODUCTS / side(worlds) ** 3)
+        if rows:
+            limits.append(budget.NUMBERS / max(1000, sum(price(arm.route, arm.n) for arm in self.every)))
+        fewest = max(self.claim.relation.fewest, *(row.fewest for row in rows or [laws]))
+        return Effort(fewest, int(max(fewest, min(limits))))
 
     def draws(self, size: int, seed: int) -> np.ndarray:
         """(sample, value) on one stream.
@@ -191,11 +178,11 @@ def arms_at(claim: Claim, point: Point, drawn: bool = False) -> Arms:
     legs: list[list[Arm]] = [[] for _ in grids]
     for learner in claim.learners:
         law: Route = "exact law" if all(map(learner.has_exact_law, worlds)) else "drawn pairs"
-        pilot = _image_route(claim, learner) or law
-        trainable = learner.estimator is not None and pilot not in OF_RULES
-        route = "drawn pairs" if drawn and trainable else pilot
+        route = _image_route(claim, learner) or law
+        if drawn and learner.estimator is not None and route not in OF_RULES:
+            route = "drawn pairs"
         for leg, world, (_, n) in zip(legs, worlds, grids, strict=True):
-            leg.append(Arm(world, learner, drawn_pairs(world, n) if route == "drawn pairs" else n, route, pilot))
+            leg.append(Arm(world, learner, drawn_pairs(world, n) if route == "drawn pairs" else n, route))
     rules = " and ".join(arm.learner.name for arm in legs[0] if arm.route in OF_RULES)
     if claim.share is not None and rules:
         raise cannot_be_judged(claim, f"a share of trainings needs learners that are fitted to pairs; {rules} is not")
@@ -230,10 +217,11 @@ def side(worlds: list[World]) -> int:
 
 def _check_matrices(d: int) -> None:
     """Raise Unmeasurable for covariances with sides d that are beyond the budget."""
-    if d**3 * budget.FEWEST > budget.PRODUCTS or 8 * d**2 * budget.PER_MATRIX * budget.FIRST_MATRICES > budget.MEMORY:
-        most = int((budget.PRODUCTS / budget.FEWEST) ** (1 / 3))
+    fewest = budget.SLOW_LAWS.fewest
+    if d**3 * fewest > budget.PRODUCTS or 8 * d**2 * budget.PER_MATRIX * budget.FIRST_MATRICES > budget.MEMORY:
+        most = int((budget.PRODUCTS / fewest) ** (1 / 3))
         raise Unmeasurable(
-            f"covariances of {d} x {d} numbers would have to be drawn and decomposed {budget.FEWEST} times there; "
+            f"covariances of {d} x {d} numbers would have to be drawn and decomposed {fewest} times there; "
             f"the largest within the budget have {most} x {most}"
         )
 

@@ -9,21 +9,28 @@ from experiments.finite_samples import EVEN, IMAGES, Route
 
 
 class Effort(NamedTuple):
-    """Numbers of values: of a pilot, and the fewest and the most of a measurement."""
+    """The fewest and the most values of a measurement, and the factor from one look to the next."""
 
-    pilot: int
     fewest: int
     most: float
+    factor: int = 4
+
+    @property
+    def looks(self) -> list[int]:
+        """Numbers of values at which the bounds are looked at, from the fewest to the most."""
+        grown = (self.fewest * self.factor**k for k in range(LOOKS - 1))
+        return [*(size for size in grown if 2 * size < self.most), int(self.most)]
 
 
-FEWEST = 8  # with fewer values, t bounds are much wider than normal ones
-BY_IMAGE = Effort(20_000, 20_000, 4_000_000)  # a value is one test image
-LAWS = Effort(64, FEWEST, 200_000)  # an exact law takes a thousandth of a fit's time
-SLOW_LAWS = Effort(16, FEWEST, 4000)  # of more than two classes or of whole covariances
-EVEN_SETS = Effort(32, 32, float("inf"))  # with fewer, t bounds depend on the skewness
-FITS = Effort(8, FEWEST, float("inf"))
-ATOMS = 512  # values of a pilot that may have atoms, which many values exclude
-PILOT_SHARE = 10  # pairs of a fit that represents n = infinity, per pair of its first pilot
+LOOKS = 8  # at the values of a measurement, at most
+STRICT = 1e-3  # share of the tail for every look but the last (Haybittle and Peto); true claims rarely pass it
+FINAL = 1 - (LOOKS - 1) * STRICT  # share of the tail for the last look
+
+BY_IMAGE = Effort(20_000, 4_000_000, 2)  # a value is one test image; skewness does not matter to its bounds
+LAWS = Effort(32, 200_000)  # an exact law takes a thousandth of a fit's time
+SLOW_LAWS = Effort(8, 4000)  # of more than two classes or of whole covariances
+EVEN_SETS = Effort(32, float("inf"))  # with fewer, t bounds depend on the skewness
+FITS = Effort(8, float("inf"))  # with fewer, t bounds are much wider than normal ones
 
 DRAWN = 50_000  # drawn pairs that represent n = infinity; the bias of an accuracy is about 1/n
 MOST_DRAWN = 2_000_000
@@ -34,7 +41,7 @@ MEMORY = 2**30  # bytes of one training
 COPIES = 4  # of drawn views: in blocks of a stream, joined, and in an estimator
 PER_CLASS = 6  # numbers per pair and class in softmax regression
 PER_MATRIX = 8  # matrices of views in memory at once, per drawn covariance
-FIRST_MATRICES = 4  # that are drawn at once, as few as in a pilot
+FIRST_MATRICES = 4  # that are drawn at once
 LARGEST_EVEN = 8 * EVEN**2  # even images of up to 8 groups take about the time of so many drawn pairs
 
 

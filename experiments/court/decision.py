@@ -12,9 +12,9 @@ from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
-from scipy.special import gammaincinv, ndtri, stdtrit
+from scipy.special import ndtri, stdtrit
 
-from experiments.inference import Bounds, Numbers, Sample, bets
+from experiments.inference import Bounds, Numbers
 
 Decision = Literal["proved", "supported", "contradicted", "undecided"]
 POWER = 0.95  # of a whole claim: the probability of a miss is divided among its audit points
@@ -93,80 +93,9 @@ def decide(
     )
 
 
-def size_needed(pilot: Sample, gap: float, tail: float, miss: float) -> float:
-    """Number of values for a bound at `tail` to lie within `gap` of the mean, except with probability `miss`.
-
-    inf if no number suffices. Estimated from a pilot sample of the same law, for the method of `Sample.bounds`.
-    """
-    if gap <= 0:
-        return np.inf
-    if pilot.normal:
-        return normal_size(deviation_bound(pilot, miss / 2), gap, tail, miss / 2)
-    if pilot.support is None:
-        return np.inf
-    low, high = pilot.support
-    if np.isin(pilot.values, pilot.support).all():
-        return binomial_size((pilot.mean - low) / (high - low), gap / (high - low), tail, miss)
-    return betting_size(pilot, gap, tail, miss)
-
-
-def deviation_bound(pilot: Sample, miss: float) -> float:
-    """Upper bound of a normal law's standard deviation, too small with probability `miss` (chi-square)."""
-    freedom = len(pilot.values) - 1
-    deviation = np.std(pilot.values, ddof=1) * np.sqrt(freedom / (2 * gammaincinv(freedom / 2, miss)))
-    return float(max(deviation, pilot.least))
-
-
 def normal_size(deviation: float, gap: float, tail: float, miss: float) -> float:
     """Replicates for a t bound at `tail` to come within `gap`, at least FEWEST. Normal approximation, two t steps."""
     R = max(FEWEST, ((ndtri(1 - tail) + ndtri(1 - miss)) * deviation / gap) ** 2)
     for _ in range(2):
         R = max(FEWEST, ((stdtrit(R - 1, 1 - tail) + stdtrit(R - 1, 1 - miss)) * deviation / gap) ** 2)
     return float(np.ceil(R))
-
-
-def binomial_size(p: float, gap: float, tail: float, miss: float) -> float:
-    """Number of answers for a Clopper-Pearson bound at `tail` to lie within `gap` of p, by normal approximation.
-
-    The variance is the largest within `gap` of p. 2/gap further answers allow for discreteness.
-    """
-    worst = np.clip(0.5, p - gap, p + gap)
-    deviation = np.sqrt(worst * (1 - worst))
-    return float(np.ceil(((ndtri(1 - tail) + ndtri(1 - miss)) * deviation / gap) ** 2 + 2 / gap))
-
-
-def betting_size(pilot: Sample, gap: float, tail: float, miss: float) -> float:
-    """Number of values for a betting bound at `tail` to lie within `gap`: the best stake then has capital 1/tail.
-
-    One value at the far end of the support is added to the pilot, since the law may have an atom there.
-    """
-    assert pilot.support is not None
-    low, high = pilot.support
-    x = (pilot.values - low) / (high - low)
-    weight = np.append(np.ones(len(x)) if pilot.counts is None else pilot.counts, 1.0)
-    weight /= weight.sum()
-    needed = []
-    for side in (x, 1 - x):
-        values = np.append(side, 0.0)
-        mean = weight[:-1] @ side / weight[:-1].sum()
-        m = mean - gap / (high - low)
-        if m <= 0:
-            needed.append(0.0)  # the bound 0 of the support is near enough
-            continue
-        theta = bets(1e6)[1:, None]  # without the stake 1, which loses all to one value at the far end
-        gains = np.log1p(theta * (values / m - 1))
-        growth = gains @ weight
-        spread = np.sqrt(np.maximum((gains**2) @ weight - growth**2, 0.0))
-        needed.append(_rounds(growth, spread, len(theta) + 1, tail, miss))
-    return float(np.ceil(max(FEWEST, *needed)))
-
-
-def _rounds(growth: np.ndarray, spread: np.ndarray, stakes: int, tail: float, miss: float) -> float:
-    """Least R with R growth - z spread sqrt R >= log(stakes/tail) for some stake; inf if no stake grows."""
-    goal, z = np.log(stakes / tail), ndtri(1 - miss)
-    grows = growth > 0
-    if not grows.any():
-        return np.inf
-    g, s = growth[grows], z * spread[grows]
-    root = (s + np.sqrt(s**2 + 4 * g * goal)) / (2 * g)
-    return float((root**2).min())

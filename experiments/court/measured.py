@@ -5,8 +5,8 @@ number of single trainings or images has one sample, and q is its mean. A place 
 world and group: the curve is a closed form, and the accuracies are measured. Bounds of q follow from bounds of each
 mean, and are wrong with at most the sum of their tails.
 
-A pilot on a separate stream shows the spread of the values. The number of values follows from the bound that they
-must reach. The pilot never enters the verdict.
+Nobody knows beforehand how many values decide. So the bounds are looked at after a few values, then after several times
+as many, up to the budget. Every look but the last has a thousandth of the tail, and their tails add up to the whole.
 """
 
 from contextlib import suppress
@@ -18,7 +18,7 @@ from jaxtyping import Float
 
 from experiments.court import budget
 from experiments.court.arms import Arms, arms_at
-from experiments.court.decision import p_value, size_needed, violation_bounds
+from experiments.court.decision import p_value, violation_bounds
 from experiments.finite_samples import EVEN, OF_RULES, Unmeasurable
 from experiments.inference import FRACTION, Bounds, Numbers, Sample
 from simulator.accuracy import LEVEL, Accuracy
@@ -30,7 +30,6 @@ from theory.claims.relations import Point, single
 
 RARE = 0.02  # share of the hits or the misses: 12 in a set
 SPARED = 2  # means of 32 sets of even images, of skewness .4, miss t bounds up to 1.5 times as often as they should
-GAPS = np.geomspace(1e-5, 0.25, 8)  # of bounds from mean accuracies; the gap of the value is interpolated
 
 
 @final  # a subclass could define __bool__; `shown and shown.route` needs a true value
@@ -41,6 +40,8 @@ class Measured:
     arms: Arms
     samples: list[Sample]
     size: int
+    tail: float = 0.0
+    share: float = 1.0  # of the tail, at which its bounds decide
     note: str | None = None
 
     @property
@@ -91,18 +92,20 @@ class Measured:
         ends = np.array([[sample.bounds(float(t)) for t in tails] for sample in self.samples])
         return Bounds(*(np.reshape(end, np.shape(tail))[()] for end in self._rectangle(ends[..., 0], ends[..., 1])))
 
-    def violation(self, tail: Numbers) -> Bounds:
-        """Bounds of the violation, each side at `tail`."""
+    def violation(self, tail: Numbers | None = None) -> Bounds:
+        """Bounds of the violation, each side at a tail; by default at that which decides."""
         target, side = self._limit
-        return violation_bounds(side, self.bounds, target, tail)
+        return violation_bounds(side, self.bounds, target, self.tail * self.share if tail is None else tail)
 
     @property
     def p_value(self) -> float:
-        """The smallest tail at which the violation is seen to exceed tau."""
-        tau = self.arms.claim.tau
+        """The smallest tail, over all looks, at which the violation is seen to exceed tau."""
+        low, tau = lambda tails: self.violation(tails).low, self.arms.claim.tau
         if self.arms.on_curves:  # many tails take the time of one
-            return p_value(lambda tails: self.violation(tails).low, tau, steps=4, parts=16)
-        return p_value(lambda tails: np.array([self.violation(float(tail)).low for tail in tails]), tau)
+            p = p_value(low, tau, steps=4, parts=16)
+        else:
+            p = p_value(lambda tails: np.array([low(float(tail)) for tail in tails]), tau)
+        return min(1.0, p + (budget.LOOKS - 1) * min(p, budget.STRICT * self.tail))
 
     @property
     def fields(self) -> dict[str, Any]:
@@ -117,27 +120,6 @@ class Measured:
             "replicates": self.size,
             "point": self.arms.point or None,
         }
-
-    def size_needed(self, gap: float, tail: float, miss: float) -> float:
-        """`decision.size_needed` for bounds of q: the largest that a sample needs."""
-        # Both sides can miss, and bounds of |q - b| split their tail.
-        tail, miss = tail if self._limit[1] else tail / 2, miss / 2
-        if not self.arms.on_curves:
-            return size_needed(self.samples[0], gap, tail, miss)
-        needed, up = 0.0, np.array(self.arms.claim.quantity.changes)[:, None]
-        for k, (_, world) in enumerate(self._terms):
-            samples = self.samples[2 * k : 2 * k + 2]
-            means = np.array([[sample.mean] for sample in samples])
-            low, high = (self._place(world, means + end * up * GAPS, end) for end in (-1, 1))
-            reach = np.maximum.accumulate((high - low) / 2)
-            share = gap / len(self._terms)
-            if share <= reach[0]:
-                return np.inf
-            near = np.exp(np.interp(np.log(share), np.log(reach + 1e-300), np.log(GAPS)))
-            for sample in samples:
-                each = size_needed(sample, near, tail / self._parts, miss / self._parts)
-                needed = max(needed, np.ceil(each / (sample.size / self.size)))
-        return needed
 
     @property
     def _parts(self) -> int:
@@ -158,16 +140,11 @@ class Measured:
         return Bounds(self.value(np.where(up, low, high), -1), self.value(np.where(up, high, low), 1))
 
 
-def measure(arms: Arms, size: int, seed: int) -> Measured:
-    """Independent values at one point. Raises Unmeasurable for draws that cannot be fitted or show no number."""
-    from simulator.gaussian.fitting import SeparabilityError  # start-up time
-
-    try:
-        draws = arms.draws(size, seed)
-    except (SeparabilityError, np.linalg.LinAlgError) as error:
-        raise Unmeasurable(str(error)) from error
+def measured(arms: Arms, draws: np.ndarray, tail: float = 0.0, share: float = 1.0) -> Measured:
+    """What draws (sample, value) show. Raises Unmeasurable for draws that show no number."""
+    size = draws.shape[-1]
     if not arms.on_curves:
-        return Measured(arms, [_sample(arms, draws[0])], size)
+        return Measured(arms, [_sample(arms, draws[0])], size, tail, share)
     routes = [arm.route for arm in arms.every for _ in range(2)]
     samples = [
         even_sample(rates)
@@ -175,7 +152,17 @@ def measure(arms: Arms, size: int, seed: int) -> Measured:
         else Sample(np.clip(rates, *FRACTION), normal=not arms.rare, support=FRACTION)
         for route, rates in zip(routes, draws, strict=True)
     ]
-    return Measured(arms, samples, size)
+    return Measured(arms, samples, size, tail, share)
+
+
+def draw(arms: Arms, size: int, seed: int) -> np.ndarray:
+    """(sample, value) of new draws. Raises Unmeasurable for draws that cannot be fitted."""
+    from simulator.gaussian.fitting import SeparabilityError  # start-up time
+
+    try:
+        return arms.draws(size, seed)
+    except (SeparabilityError, np.linalg.LinAlgError) as error:
+        raise Unmeasurable(str(error)) from error
 
 
 def _sample(arms: Arms, q: np.ndarray) -> Sample:
@@ -214,32 +201,30 @@ def even_sample(rates: Float[np.ndarray, " R"]) -> Sample:
 
 
 def gather(
-    claim: Claim, point: Point, gap: float, tail: float, miss: float, purpose: str, seed: int, drawn: bool = False
+    claim: Claim, point: Point, limit: float, tail: float, purpose: str, seed: int, drawn: bool = False
 ) -> Measured:
-    """Measure so often that a bound of v at `tail` lies within `gap`, except with probability `miss`.
+    """Measure until bounds of the violation exclude the limit, or the budget is spent.
 
-    `purpose` names the random streams. Raises Unmeasurable for a point beyond the budget.
+    A bound at the result's share of the tail is wrong with probability `tail` at most, over all looks. `purpose` names
+    the random streams; each look adds values on its own. Raises Unmeasurable for a point beyond the budget.
     """
     arms = arms_at(claim, point, drawn)
-    _, fewest, most = arms.effort
-    # Fits to fewer pairs scatter more. If the fewest values suffice for those, they suffice for fits to all pairs.
-    for fewer in (budget.PILOT_SHARE, 1):
-        first = arms.pilots(fewer)
-        pilot = measure(first, first.effort.pilot, derived(seed, f"pilot/{purpose}"))
-        needed = pilot.size_needed(gap, tail, miss)
-        if needed <= fewest or [arm.n for arm in first.every] == [arm.n for arm in arms.every]:
-            break
-    size = int(min(max(needed, fewest), most))
-    note = None
-    if arms.rare and claim.support is None and claim.share is None:
+    sizes = arms.effort.looks if arms.bounded else [arms.effort.fewest]
+    blocks, note = [], None
+    for k, more in enumerate(np.diff([0, *sizes])):
+        blocks.append(draw(arms, int(more), derived(seed, f"{purpose}/{k}")))
+        share = budget.STRICT if k < len(sizes) - 1 else budget.FINAL
+        found = measured(arms, np.concatenate(blocks, axis=-1), tail, share)
+        low, high = found.violation()
+        if low > limit or high < limit:
+            return found
+    note = f"at most {sizes[-1]} values are measured there, which do not suffice"
+    if not arms.bounded:
         note = "the mean of an unbounded quantity over so few pairs has no bound"
-    elif needed > size:
-        wanted = "no number of values" if np.isinf(needed) else f"{needed:.3g} values"
-        note = f"{wanted} would be enough for power .95 there, and at most {size} are measured"
-    return replace(measure(arms, size, derived(seed, purpose)), note=note)
+    return replace(found, note=note)
 
 
-def pilot_violations(claim: Claim, points: Point, size: int, seed: int, number: int) -> Float[np.ndarray, " P"]:
+def estimates(claim: Claim, points: Point, size: int, seed: int, number: int) -> Float[np.ndarray, " P"]:
     """Estimates of v at points, for claims about finite n; nan where a point cannot be measured.
 
     All points of round `number` share their random draws.
@@ -247,10 +232,11 @@ def pilot_violations(claim: Claim, points: Point, size: int, seed: int, number: 
     worlds = claim.relation.legs(claim, points)[0].worlds
     means = np.full(worlds.size, np.nan)
     for i in range(worlds.size):
-        tell(f"{claim.id}: pilot at point {i + 1} of {worlds.size}")
+        tell(f"{claim.id}: estimate at point {i + 1} of {worlds.size}")
         with suppress(Unmeasurable):
             arms = arms_at(claim, single(points, i))
-            means[i] = measure(arms, int(min(size, arms.effort.most)), derived(seed, f"search/{number}")).mean
+            draws = draw(arms, int(min(size, arms.effort.most)), derived(seed, f"search/{number}"))
+            means[i] = measured(arms, draws).mean
     return claim.violation(means, worlds) if claim.share is None else claim.share - means
 
 

@@ -16,8 +16,8 @@ from experiments.runtime import one_thread_each
 from experiments.verdict import Verdict
 from simulator.progress import track
 from simulator.signals import block_signals
-from theory.claims import trained
 from theory.claims.words import AnyClaim
+from theory.docket import trained
 
 MOST = 4  # processes; the trainings of more would not fit in memory
 
@@ -36,7 +36,7 @@ def trials(claims: Sequence[AnyClaim], *, own: bool = False, **options) -> Itera
     # Quick trials are shorter than the start of a process.
     if own or options["quick"] or min(len(claims), workers()) < 2:
         tracked = track(claims, len(claims), "claims tried", lambda each: each.id)
-        return map(partial(try_claim, **options), tracked)
+        return map(partial(try_claim, trainings={}, **options), tracked)
     return track(run_parallel([claim.id for claim in claims], **options), len(claims), "claims tried")
 
 
@@ -81,4 +81,5 @@ def _longest_first(ids: Sequence[str]) -> list[list[str]]:
 
 
 def _run_job(ids: Sequence[str], options: dict[str, Any]) -> list[Verdict]:
-    return [try_claim(claim, **options) for claim in select(ids, ALL_CLAIMS)]
+    trainings: dict = {}
+    return [try_claim(claim, trainings=trainings, **options) for claim in select(ids, ALL_CLAIMS)]

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from experiments.court.decision import POWER, Decision, Ruling, p_value, violation_bounds
+from experiments.court.decision import Decision, Ruling, p_value, violation_bounds
 from experiments.court.measured import Measured, gather
 from experiments.court.worst_point import KEPT, Worst, corners, drawn, roundest
 from experiments.finite_samples import Unmeasurable
@@ -69,12 +69,12 @@ def somewhere(claim: Claim, alpha: float, seed: int) -> dict[str, Any]:
         why = f"at {v.size} points the smallest violation by theory is {best.violation:.4g}, not below {limit:g}"
         return finding(Ruling("undecided", f"{why}; other points are not covered"), best)
     needed = KEPT * (limit - best.violation) - limit
-    point, found = roundest(claim, best, needed, lambda p: -float(claim.true_violation(p)[0]))
+    point = roundest(claim, best, needed, lambda p: -float(claim.true_violation(p)[0]))
     try:
-        shown = gather(claim, point, limit + found, alpha / 2, 1 - POWER, "somewhere", seed)
+        shown = gather(claim, point, limit, alpha / 2, "somewhere", seed)
     except Unmeasurable as error:
         return finding(Ruling("undecided", str(error)), best)
-    high = float(shown.violation(alpha / 2).high)
+    high = float(shown.violation().high)
     word: Decision = "supported" if high < limit else "undecided"
     return finding(
         Ruling(word, f"at the best point the violation is at most {high:.4g}; {limit:g} is needed"), best, shown

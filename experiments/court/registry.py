@@ -12,10 +12,10 @@ from experiments.published.claims import TableClaim
 from experiments.user_code import run_file
 from experiments.verdict import REFUSED, Verdict, words_of
 from simulator.naming import suggestion
-from theory.claims.catalogue import CLAIMS, TRAINED, untried
 from theory.claims.claim import Claim
 from theory.claims.trained import TrainedClaim
 from theory.claims.words import AnyClaim
+from theory.docket.catalogue import CLAIMS, TRAINED, untried
 
 if TYPE_CHECKING:
     from theory.proofs.identity import Digest
@@ -73,10 +73,14 @@ def matching(patterns: Sequence[str], ids: Sequence[str]) -> list[str]:
     return [id for id in ids if id in found or not patterns]
 
 
-def try_claim(claim: AnyClaim, seed: int, **options: Any) -> Verdict:
-    """The verdict on a claim, or a refused one with the reason; `options` are those of `trial.judge`."""
+def try_claim(claim: AnyClaim, seed: int, trainings: dict | None = None, **options: Any) -> Verdict:
+    """The verdict on a claim, or a refused one with the reason; `options` are those of `trial.judge`.
+
+    Claims about the same towers share their `trainings`, to which new ones are added.
+    """
+    shared = {"trainings": trainings} if isinstance(claim, TrainedClaim) else {}
     try:
-        return import_module(WAYS[type(claim)]).judge(claim, seed=seed, **options)
+        return import_module(WAYS[type(claim)]).judge(claim, seed=seed, **shared, **options)
     except RequestError as error:
         words = {**words_of(claim), "verdict": REFUSED, "reason": str(error)}
         return Verdict(kind="refused", **words, seconds=0.0, seed=seed)

@@ -33,8 +33,8 @@ from simulator.accuracy import Accuracy
 from simulator.progress import tell
 from simulator.towers.recipe import Recipe
 from simulator.world import World
-from theory.claims.catalogue import TRAINED
 from theory.claims.trained import Case, TrainedClaim
+from theory.docket.catalogue import TRAINED
 from theory.ideal_curve import equivalent
 
 STORED = "stored/trained.json"
@@ -42,7 +42,8 @@ UNSTORED = {*WORDS, "formula", "level", "stored", "route", "counterexample", "wo
 ROUTE = "trained towers"
 DEVICE = "cpu"
 MOST_MODELS = 64
-_TRAININGS: dict[tuple, dict[str, Any]] = {}  # results of this process: claims about the same towers share them
+
+Trainings = dict[tuple, dict[str, Any]]  # documents of ensembles, which claims about the same towers share
 
 
 def models_for(claim: TrainedClaim) -> int:
@@ -57,9 +58,15 @@ def rows_of(claim: TrainedClaim) -> int:
 
 
 def judge(
-    claim: TrainedClaim, *, seed: int = 0, quick: bool = False, error_rate: float | None = None, **proving: Any
+    claim: TrainedClaim,
+    *,
+    seed: int = 0,
+    quick: bool = False,
+    error_rate: float | None = None,
+    trainings: Trainings | None = None,
+    **proving: Any,
 ) -> Verdict:
-    """Train every case and return the verdict. It has no proof.
+    """Train every case that is not among the trainings, and return the verdict. It has no proof.
 
     predicted, measured and interval are those of the row with the largest violation. A quick trial shows the verdict
     stored with the package, where there is one. Raises RequestError for a stored verdict of another seed.
@@ -70,15 +77,16 @@ def judge(
             f"--seed = {seed}: --quick shows the verdict of claim {claim.id!r} that is stored for seed {stored.seed}; "
             "leave --seed out, or leave --quick out to train"
         )
-    return stored or trained_now(claim, seed, error_rate)
+    return stored or trained_now(claim, {} if trainings is None else trainings, seed, error_rate)
 
 
-def trained_now(claim: TrainedClaim, seed: int, error_rate: float | None = None) -> Verdict:
+def trained_now(claim: TrainedClaim, trainings: Trainings, seed: int, error_rate: float | None = None) -> Verdict:
     """The verdict after training every case."""
     claim = claim if error_rate is None else replace(claim, error_rate=error_rate)
     began, models, cases = perf_counter(), models_for(claim), []
     for number, case in enumerate(claim.cases, start=1):
-        cases.append(run_case(case, models, seed, f"{claim.id}, case {number} of {len(claim.cases)}, {models} models"))
+        name = f"{claim.id}, case {number} of {len(claim.cases)}, {models} models"
+        cases.append(run_case(case, models, seed, name, trainings))
     # A case that an earlier claim has trained is not trained again, but its seconds count.
     seconds = max(perf_counter() - began, sum(case["seconds"] for case in cases))
     return replace(verdict_of(claim, cases, seed, seconds), device=DEVICE, versions=provenance())
@@ -93,7 +101,7 @@ def stored_for(claim: TrainedClaim) -> Verdict | None:
     return Verdict(kind="trained", **{**document, **own, "stored": True, "route": f"{ROUTE} (stored)"})
 
 
-def run_case(case: Case, models: int, seed: int, name: str) -> dict[str, Any]:
+def run_case(case: Case, models: int, seed: int, name: str, trainings: Trainings) -> dict[str, Any]:
     """Train one ensemble; its document has one row per prompt and group, with measured and predicted accuracy."""
     from experiments.lab.training import train  # start-up time: loads torch
     from simulator.towers.evaluation import default_prompts
@@ -102,8 +110,8 @@ def run_case(case: Case, models: int, seed: int, name: str) -> dict[str, Any]:
     # Default prompts are always evaluated, so claims that differ only in them share one training.
     further = tuple(p for p in case.row_prompts if p is not None and p not in default_prompts(recipe))
     key = (case.world, recipe, models, seed, further)
-    if key not in _TRAININGS:
-        _TRAININGS[key] = train(
+    if key not in trainings:
+        trainings[key] = train(
             recipe,
             case.world,
             models=models,
@@ -113,7 +121,7 @@ def run_case(case: Case, models: int, seed: int, name: str) -> dict[str, Any]:
             compile=recipe.towers != "linear",  # linear towers train in less time than their step compiles
             report=lambda line: tell(f"{name}: {line}"),
         )
-    document = _TRAININGS[key]
+    document = trainings[key]
     rows, predictions, bridge = [], case.predictions(), document["bridge"] or {}
     for prompt in case.row_prompts:
         predicted = dict(zip(GROUPS, predictions.get(prompt, ()), strict=False))

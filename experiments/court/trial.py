@@ -1,6 +1,6 @@
-"""judge(claim) -> Verdict: search for the worst point, fix the design, measure afresh, decide.
+"""judge(claim) -> Verdict: search for the worst point, measure afresh, decide.
 
-The order matters: the points, n, the number of values and the streams are fixed before any measurement that counts.
+The order matters: the points, n, the looks and the streams are fixed before any measurement that counts.
 """
 
 from pathlib import Path
@@ -11,10 +11,19 @@ import numpy as np
 
 from experiments.court.arms import drawable
 from experiments.court.certificates import apply_proof, proof_of
-from experiments.court.decision import POWER, Ruling, decide
-from experiments.court.measured import Measured, gather, pilot_violations
+from experiments.court.decision import Ruling, decide
+from experiments.court.measured import Measured, estimates, gather
 from experiments.court.quantified import finding, on_average, somewhere
-from experiments.court.worst_point import KEPT, Worst, by_formula, by_pilots, corners, nowhere_defined, roundest, sobol
+from experiments.court.worst_point import (
+    KEPT,
+    Worst,
+    by_formula,
+    by_measurement,
+    corners,
+    nowhere_defined,
+    roundest,
+    sobol,
+)
 from experiments.errors import SoberclipError
 from experiments.finite_samples import Unmeasurable
 from experiments.user_code import comes_from
@@ -94,7 +103,7 @@ def judge(
         tell(f"{claim.id}: searching")
         match claim.quantifier:
             case "always":
-                worst = (by_pilots if claim.finite else by_formula)(claim, seed)
+                worst = (by_measurement if claim.finite else by_formula)(claim, seed)
                 worst = _alone(claim, worst, proof and proof["counterexample"])
                 found = _everywhere(claim, worst, alpha, seed, quick)
             case "somewhere":
@@ -147,7 +156,7 @@ def _alone(claim: Claim, worst: Worst, refuting: dict[str, float] | None) -> Wor
 
 def _everywhere(claim: Claim, worst: Worst, alpha: float, seed: int, quick: bool) -> dict[str, Any]:
     """Measure at the worst point if it violates the claim, and else audit it and further points."""
-    tau, tail, points = claim.tau, alpha / 2, []
+    tau, points = claim.tau, []
     fails = worst.violation > tau
     if fails:
         points = [_near(claim, _within_reach(claim, worst, seed), seed)]
@@ -156,17 +165,15 @@ def _everywhere(claim: Claim, worst: Worst, alpha: float, seed: int, quick: bool
     found: list[Measured] = []
     obstacles: list[str] = []
     m = max(1, len(points))
-    for i, (point, expected) in enumerate(points):
+    for i, point in enumerate(points):
         tell(f"{claim.id}: measuring at point {i + 1} of {m}")
-        if np.isnan(expected):
-            obstacles.append(f"{claim.quantity} is undefined at an audit point")
-            continue
-        purpose, gap = ("worst", expected - tau) if fails else (f"audit/{i}", tau - expected)
         try:
-            found.append(gather(claim, point, gap, tail / m, (1 - POWER) / m, purpose, seed, drawn=fails))
+            found.append(
+                gather(claim, point, tau, alpha / 2 / m, "worst" if fails else f"audit/{i}", seed, drawn=fails)
+            )
         except Unmeasurable as error:
             obstacles.append(str(error))
-    bounds = [each.violation(tail / m) for each in found]
+    bounds = [each.violation() for each in found]
     obstacles, notes = ([*dict.fromkeys(texts)] for texts in (obstacles, (e.note for e in found if e.note)))
     if fails:
         ruling = decide(bounds[0] if bounds else None, [], worst.violation, tau, obstacles, notes)
@@ -202,33 +209,27 @@ def _within_reach(claim: Claim, worst: Worst, seed: int) -> Worst:
     return reachable if reachable.violation > claim.tau else worst
 
 
-def _near(claim: Claim, worst: Worst, seed: int) -> tuple[dict[str, float], float]:
-    """The worst point, or a rounder point near by that fails almost as much, and the violation expected there."""
+def _near(claim: Claim, worst: Worst, seed: int) -> dict[str, float]:
+    """The worst point, or a rounder point near by that fails almost as much."""
 
     def violation(point):
-        found = pilot_violations(claim, point, 4096, seed, 99) if claim.finite else claim.true_violation(point)
+        found = estimates(claim, point, 4096, seed, 99) if claim.finite else claim.true_violation(point)
         return float(found[0])
 
     excess = worst.violation - claim.tau
     return roundest(claim, worst, claim.tau + min(KEPT * excess, 2 * claim.tau), violation)
 
 
-def audits(claim: Claim, worst: Worst, count: int, seed: int) -> list[tuple[dict[str, float], float]]:
-    """The worst point and up to `count` corners and Sobol points of the domain, with their expected violations.
+def audits(claim: Claim, worst: Worst, count: int, seed: int) -> list[dict[str, float]]:
+    """The worst point and up to `count` corners and Sobol points of the domain.
 
     Points where the population's quantity is undefined are left out, as the search leaves them out.
     """
-    points, expected, d = [worst.point], [worst.violation], claim.dimension
-    if d:
-        vertices = corners(d)
-        vertices = vertices[np.linspace(0, len(vertices) - 1, min(len(vertices), count // 2)).round().astype(int)]
-        grid = claim.relation.points(claim, np.concatenate([vertices, sobol(d, 2 * count, seed + 1)]))
-        # The closed form is -inf outside the domain.
-        v = np.where(claim.relation.inside(claim, grid), 0.0, -np.inf) if claim.finite else claim.true_violation(grid)
-        for i in np.flatnonzero(np.isfinite(v))[:count]:
-            points.append(single(grid, int(i)))
-            expected.append(float(v[i]))
-    if claim.finite:
-        row = {name: np.array([point[name] for point in points]) for name in worst.point}
-        expected = pilot_violations(claim, row, 512, seed, 98).tolist()
-    return [*zip(points, expected, strict=True)]
+    if not (d := claim.dimension):
+        return [worst.point]
+    vertices = corners(d)
+    vertices = vertices[np.linspace(0, len(vertices) - 1, min(len(vertices), count // 2)).round().astype(int)]
+    grid = claim.relation.points(claim, np.concatenate([vertices, sobol(d, 2 * count, seed + 1)]))
+    # The closed form is -inf outside the domain.
+    v = np.where(claim.relation.inside(claim, grid), 0.0, -np.inf) if claim.finite else claim.true_violation(grid)
+    return [worst.point, *(single(grid, int(i)) for i in np.flatnonzero(np.isfinite(v))[:count])]

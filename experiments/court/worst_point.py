@@ -2,8 +2,7 @@
 
 Claims about the population are searched by closed forms: corners and drawn points, then differential evolution and a
 polish. Bounds on accuracies are searched on the probit scale too, which does not saturate near 0 and 1. Claims about
-finite n are searched by pilot measurements with common random numbers, with fewer candidates and more replicates per
-round.
+finite n are searched by measurements with common random numbers, with fewer candidates and more values per round.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,7 +12,7 @@ import numpy as np
 from scipy.special import ndtri
 
 from experiments.court.arms import draws_matrices
-from experiments.court.measured import pilot_violations
+from experiments.court.measured import estimates
 from experiments.errors import RequestError
 from experiments.verdict import cannot_be_judged
 from simulator.streams import numpy_stream
@@ -30,8 +29,8 @@ QUADRATURE = 512  # if an accuracy is no formula, or for K >= 3 classes
 PLACED = 128  # for a table, or if the quantity is a place on a curve: half a millisecond per world
 SAMPLED = 32  # for a table or for K >= 3 classes, if the accuracy is sampled: seconds per world
 POLISHED = 1024  # from this many drawn points on, a polish follows; without a formula it is slow
-ROUNDS = ((512, 64), (64, 1024), (12, 16384))  # (candidates, replicates) of pilot rounds with an exact law
-FITTED_ROUNDS = ((48, 4), (12, 16), (4, 64))  # the same where a replicate takes longer
+ROUNDS = ((512, 64), (64, 1024), (12, 16384))  # (candidates, values) of rounds with an exact law
+FITTED_ROUNDS = ((48, 4), (12, 16), (4, 64))  # the same where a value takes longer
 ALONE = ((0, 512),)  # the same where the domain is one point
 KEPT = 0.9  # of the distance of a point's violation from its limit, where the point may be rounded
 ENOUGH = 1e-3  # of the tolerance: the evolution ends when its violations scatter less
@@ -168,7 +167,7 @@ def by_formula(claim: Claim, seed: int, scales: Sequence[Scale] = SCALES) -> Wor
     return worst._replace(undefined=int(np.isnan(values[0]).sum()))
 
 
-def by_pilots(claim: Claim, seed: int) -> Worst:
+def by_measurement(claim: Claim, seed: int) -> Worst:
     """Corners, Sobol points and children of the best, with more replicates per round.
 
     Every round has its own random stream, so the last estimate is not the luckiest of many. Within a round all points
@@ -189,8 +188,8 @@ def by_pilots(claim: Claim, seed: int) -> Worst:
         points = claim.relation.points(claim, unit)
         good = claim.relation.inside(claim, points)
         values = np.full(len(unit), -np.inf)
-        measured = {name: column[good] for name, column in points.items()}
-        values[good] = pilot_violations(claim, measured, replicates, seed, number)
+        inside = {name: column[good] for name, column in points.items()}
+        values[good] = estimates(claim, inside, replicates, seed, number)
         spent += len(unit)
         best = _best(claim, unit, values, spent)
         undefined = best.undefined if undefined is None else undefined
@@ -200,15 +199,13 @@ def by_pilots(claim: Claim, seed: int) -> Worst:
     return best._replace(undefined=undefined)
 
 
-def roundest(
-    claim: Claim, worst: Worst, needed: float, violation: Callable[[Point], float]
-) -> tuple[dict[str, float], float]:
-    """A nearby point with as few digits as possible whose violation still reaches `needed`, and its violation.
+def roundest(claim: Claim, worst: Worst, needed: float, violation: Callable[[Point], float]) -> dict[str, float]:
+    """A nearby point with as few digits as possible whose violation still reaches `needed`.
 
     All coordinates are rounded to 1, 2, 3 ... significant digits. If none suffices, the worst point itself.
     """
     for digits in range(1, 7):
         point = {name: float(f"{value:.{digits}g}") for name, value in worst.point.items()}
-        if bool(claim.relation.inside(claim, point)) and (found := violation(point)) >= needed:
-            return point, found
-    return worst.point, violation(worst.point)
+        if bool(claim.relation.inside(claim, point)) and violation(point) >= needed:
+            return point
+    return worst.point

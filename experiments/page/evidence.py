@@ -41,6 +41,8 @@ def measured(verdict: Verdict) -> str:
         return number(verdict.measured)
     low, high = map(number, verdict.interval)
     found = f"{number(verdict.measured)}, {100 * verdict.level:g}% interval {low} to {high}"
+    if verdict.kind == "searched" and verdict.quantifier != "on average":
+        return f"{found} at the last look"
     if verdict.kind != "trained" or verdict.relation != "=" or not verdict.predicted:
         return found
     return f"{found}, {verdict.measured - verdict.predicted:+z.4f} off"

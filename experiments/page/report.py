@@ -27,7 +27,7 @@ from experiments.table import html
 from experiments.verdict import Verdict, rate_sentence
 from simulator.prompts import prompt_row
 from simulator.world import World
-from theory.claims.catalogue import untried
+from theory.docket.catalogue import untried
 from theory.learners import named
 
 

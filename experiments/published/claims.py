@@ -24,8 +24,8 @@ from experiments.published.tables import HIGH_QUALITY, published_classes, publis
 from experiments.results import Row
 from experiments.verdict import Verdict, words_of
 from simulator.streams import numpy_stream
-from theory.claims.sentences import reading
 from theory.claims.words import AnyClaim
+from theory.docket.sentences import reading
 
 ALPHA = 0.01  # default error rate of an interval
 TAU = 0.005  # accuracies closer than this are equal in practice

@@ -178,7 +178,7 @@ def _check_request(n: int, replicates: int) -> None:
 def replicate_blocks(mixture: Mixture, n: int, replicates: int, seed: int, stream: str):
     """Yield (generator, block size, replicates used); the sizes depend on the numbers drawn per replicate alone.
 
-    The first block is small, for pilots; each later one doubles what there is, up to LARGEST_BLOCK.
+    The first block is small, for few replicates; each later one doubles what there is, up to LARGEST_BLOCK.
     """
     _check_request(n, replicates)
     numbers = sum(part.means.size for part in mixture.pairs)

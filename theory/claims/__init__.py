@@ -1,1 +1,1 @@
-"""Claims as data: the class of a claim (`claim`), and all claims by source."""
+"""Claims as data: what a claim is, its domain, and the quantities and relations that it can name."""

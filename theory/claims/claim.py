@@ -7,12 +7,12 @@ for the worst point costs microseconds per point. The verdict rests on measureme
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, dataclass, field
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain
 from numbers import Real
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, TypeVar, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 from pydantic import ValidationError
@@ -21,8 +21,8 @@ from simulator import tables
 from simulator.accuracy import Numbers
 from simulator.naming import suggestion, unlisted
 from simulator.world import SCALARS, Attribute, World, refusal
-from theory.claims.quantities import QUANTITIES, Quantity
-from theory.claims.relations import RELATIONS, Point, Relation
+from theory.claims.quantities import QUANTITIES
+from theory.claims.relations import RELATIONS, Point
 from theory.claims.words import TEXT, AnyClaim, Check, Rules, one_of, such_as
 from theory.learners import named
 from theory.learners.base import UNDEFINED, Learner, attempt
@@ -34,9 +34,7 @@ SECOND = "attribute."  # begins the fields of a second background
 FIELDS = (*SCALARS, *(f"{SECOND}{name}" for name in Attribute.model_fields))  # of a domain
 DEFAULTS = {name: World.model_fields[name].default for name in SCALARS}
 
-Kind = TypeVar("Kind")
 _FOLLOWS: Any = field(init=False, repr=False, compare=False)  # an attribute that `derived` makes from the others
-REQUIRED: Any = MISSING  # a field without a default; the type checker reads a `Chosen` only where one is written
 
 
 class NoWorld(ValueError):
@@ -113,23 +111,6 @@ def _check_range(low: Numbers, high: Numbers, scale: str) -> None:
         raise NoWorld(f"an axis with scale 'one-minus' ends at {most:g}; its bounds must be below 1")
 
 
-if TYPE_CHECKING:
-
-    class Chosen(Generic[Kind]):
-        """A field that is given as an object or by its name, and read as the object."""
-
-        def __get__(self, claim: object, owner: type | None = None) -> Kind: ...
-        def __set__(self, claim: object, given: Kind | str) -> None: ...
-
-    AQuantity = Chosen[Quantity]
-    ARelation = Chosen[Relation]
-    ALearner = Chosen[Learner]
-    AnotherLearner = Chosen[Learner | None]
-else:
-    AQuantity, ARelation = Quantity | str, Relation | str
-    ALearner, AnotherLearner = Learner | str, Learner | str | None
-
-
 def _learner(name: str, given: Any) -> Learner:
     if not isinstance(given, Learner | str):
         raise ValueError(f"{name} = {given!r} is neither a learner nor the name of one")
@@ -201,9 +182,10 @@ class Claim(AnyClaim):
     The claim says: quantity(subject), minus quantity(against) if that is given, stands in `relation` to
     `prediction(world)` in every world of the domain.
 
-    Quantities: QUANTITIES.
+    Quantities: common, counter, error-counter, balanced, drop, worst, unseen, reliance, operator-error, kept-axis,
+    equivalent-correlation, shortfall, effective-robustness.
 
-    Relations: RELATIONS.
+    Relations: >=, <=, =, iff, increasing, decreasing, slope.
 
     Parameters
     ----------
@@ -214,7 +196,7 @@ class Claim(AnyClaim):
     statement
         One sentence in words.
     quantity
-        The name of a quantity. The last three of the table place a classifier of two classes on a curve of others. They
+        The name of a quantity. The last three of the list place a classifier of two classes on a curve of others. They
         have no value where that curve does not determine them.
     relation
         The name of a relation: >=, <=, =, iff, increasing, decreasing or slope. "iff" compares the quantity with
@@ -292,12 +274,12 @@ class Claim(AnyClaim):
     """
 
     checks = CHECKS
-    quantity: AQuantity = REQUIRED
-    relation: ARelation = REQUIRED
+    quantity: Any  # a Quantity, a Relation, Learners; read as such whether given so or by name
+    relation: Any
     domain: Mapping[str, "Axis | float | Callable"]
     prediction: Callable[[World], Numbers] = lambda worlds: 0.0
-    subject: ALearner = "linear"  # type: ignore[assignment]
-    against: AnotherLearner = None  # type: ignore[assignment]
+    subject: Any = "linear"
+    against: Any = None
     table: str = ""
     along: str | None = None
     grid: tuple[float, ...] = ()
@@ -314,11 +296,6 @@ class Claim(AnyClaim):
     finite: bool = _FOLLOWS
     allowed: float = _FOLLOWS
     tau: float = _FOLLOWS
-
-    def __new__(cls, **given):
-        if "learner" in given:
-            raise TypeError("a Claim has no `learner`: give `subject`, and `against` for one that is subtracted")
-        return super().__new__(cls)
 
     def rules(self) -> Rules:
         """The rules between fields; those of the quantity and the relation follow the general ones."""
@@ -490,10 +467,6 @@ class Claim(AnyClaim):
             values.append(value)
         v = np.asarray(self.violation(self.relation.combine(self, values), legs[0].worlds))
         return np.where(self.relation.inside(self, points), v, -np.inf) if self.relation.further else v
-
-
-_words = (Claim.__doc__ or "").replace("QUANTITIES", ", ".join(QUANTITIES))  # the tables name what a claim may say
-Claim.__doc__ = _words.replace("RELATIONS", ", ".join(RELATIONS))
 
 
 def axis_or_number(given: "Axis | float | Callable", earlier: Mapping[str, Numbers]) -> Axis | Numbers:

@@ -6,11 +6,13 @@ pairs. A closed form, a measurement and a recorded formula each give it the same
     truth       from the closed forms at n = infinity
     measured    from `Draws`: trainings, or answers on drawn images
     recorded    from formulas of a world's fields (`theory.proofs`)
+
+`claim` is a `theory.claims.claim.Claim`, which names these objects.
 """
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from scipy.special import ndtr
@@ -29,9 +31,6 @@ from theory.population import (
     pattern_correlation,
     two_block_covariance,
 )
-
-if TYPE_CHECKING:
-    from theory.claims.claim import Claim
 
 
 class Draws(Protocol):
@@ -79,20 +78,20 @@ class Quantity:
     def __str__(self) -> str:
         return self.name
 
-    def rules(self, claim: "Claim", worlds: World) -> Rules:
+    def rules(self, claim: Any, worlds: World) -> Rules:
         """The rules that a claim about it keeps; `worlds` are some of its domain."""
         known = ", ".join(name for name, other in QUANTITIES.items() if isinstance(other, OfAccuracy))
         yield bool(claim.table), f"quantity {self.name!r} beside a table is not one of {known}"
 
-    def truth(self, claim: "Claim", learner: Learner, worlds: World) -> Numbers:
+    def truth(self, claim: Any, learner: Learner, worlds: World) -> Numbers:
         """The quantity of a learner, world by world; nan where it is undefined."""
         raise NotImplementedError
 
-    def measured(self, claim: "Claim", draws: Draws) -> np.ndarray:
+    def measured(self, claim: Any, draws: Draws) -> np.ndarray:
         """The quantity of every training or set of images."""
         raise NotImplementedError
 
-    def recorded(self, claim: "Claim", learner: Learner, x: Any, exact: Callable[[Any], Any]) -> Any:
+    def recorded(self, claim: Any, learner: Learner, x: Any, exact: Callable[[Any], Any]) -> Any:
         """The quantity as a formula of the fields of x; `exact` makes a number a constant. Raises ValueError."""
         raise ValueError(f"the quantity {self.name!r} of {x.classes} classes has no recorded formula")
 
@@ -141,7 +140,7 @@ class Place(Quantity):
     changes: tuple[int, int]
     of_accuracies = placed = True
 
-    def at(self, claim: "Claim", worlds: World, accuracy: Accuracy) -> tuple[Numbers, np.ndarray | np.bool_]:
+    def at(self, claim: Any, worlds: World, accuracy: Accuracy) -> tuple[Numbers, np.ndarray | np.bool_]:
         """(the value, whether it is defined) at these accuracies, world by world."""
         from theory.ideal_curve import equivalent  # scipy's root finder, for start-up time
 

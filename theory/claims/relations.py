@@ -8,22 +8,19 @@ A relation says which worlds are compared at a point, which number q of the quan
 
 A point maps fields to values. Most relations compare one world per point. The monotone ones compare two, x < x' along
 one parameter, both inside the domain; x' is stored under "<parameter>_later". "slope" compares one world per value of a
-grid.
+grid. `claim` is a `theory.claims.claim.Claim`, which names these objects.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Real
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
 from simulator.accuracy import Numbers
 from simulator.world import World
 from theory.claims.words import Rules
-
-if TYPE_CHECKING:
-    from theory.claims.claim import Claim
 
 LATER = "_later"
 Point = Mapping[str, Numbers]
@@ -68,31 +65,31 @@ class Relation:
     def __str__(self) -> str:
         return self.name
 
-    def rules(self, claim: "Claim") -> Rules:
+    def rules(self, claim: Any) -> Rules:
         """The rules that a claim with this relation keeps."""
         yield from ()
 
-    def declared(self, claim: "Claim") -> dict[str, Any]:
+    def declared(self, claim: Any) -> dict[str, Any]:
         """Fields of a claim that mean something for this relation alone."""
         return {}
 
-    def target(self, claim: "Claim", worlds: World) -> tuple[Numbers, Numbers]:
+    def target(self, claim: Any, worlds: World) -> tuple[Numbers, Numbers]:
         """(the number that limits q, the side of the limit), world by world."""
         return claim.given("prediction", worlds), self.side
 
-    def points(self, claim: "Claim", unit: np.ndarray) -> dict[str, np.ndarray]:
+    def points(self, claim: Any, unit: np.ndarray) -> dict[str, np.ndarray]:
         """The points at rows of the unit cube. Raises NoWorld where the domain has none."""
         return claim.place(unit)
 
-    def inside(self, claim: "Claim", point: Point) -> np.ndarray:
+    def inside(self, claim: Any, point: Point) -> np.ndarray:
         """Whether points lie in the domain, to rounding."""
         return np.asarray(claim.contains(point))
 
-    def legs(self, claim: "Claim", point: Point) -> list[Leg]:
+    def legs(self, claim: Any, point: Point) -> list[Leg]:
         """The compared worlds, the earlier one first. Raises NoWorld for points without one."""
         return [Leg(claim.at(point), claim.n)]
 
-    def combine(self, claim: "Claim", values: Sequence[Numbers]) -> Numbers:
+    def combine(self, claim: Any, values: Sequence[Numbers]) -> Numbers:
         """q of the quantity's values in the compared worlds."""
         first, *others = (weight * value for weight, value in zip(self.weights, values, strict=True))
         return first + others[0] if others else first
@@ -147,7 +144,7 @@ class Monotone(Relation):
     def support(self, low, high):
         return low - high, high - low
 
-    def _parts(self, claim: "Claim", point: Point) -> tuple[dict[str, Numbers], Numbers]:
+    def _parts(self, claim: Any, point: Point) -> tuple[dict[str, Numbers], Numbers]:
         later = claim.along + LATER
         return {name: value for name, value in point.items() if name != later}, point[later]
 

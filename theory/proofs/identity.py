@@ -31,7 +31,7 @@ from theory.proofs.expression import constant, digest
 from theory.proofs.statements import UNRECORDED, Symbols, symbols
 
 PACKAGES = ("simulator", "theory", "experiments")
-DOCKETS = ("theory.claims", "experiments.published")  # their functions belong to claims
+DOCKETS = ("theory.docket", "experiments.published")  # their functions belong to claims
 
 
 class Digest(NamedTuple):

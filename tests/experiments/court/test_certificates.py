@@ -11,8 +11,8 @@ from experiments.court.decision import Ruling
 from experiments.court.trial import judge
 from experiments.errors import RequestError
 from theory import exp
-from theory.claims.catalogue import CLAIMS
 from theory.claims.claim import Axis, Claim
+from theory.docket.catalogue import CLAIMS
 from theory.learners import LinearCLIP
 from theory.proofs.prover import prove
 

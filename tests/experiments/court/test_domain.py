@@ -9,13 +9,14 @@ from hypothesis import given
 from scipy import stats
 from stattest import SHARE, assert_same_law, spend
 
-from experiments.court import arms, budget, measured
+from experiments.court import arms
 from experiments.court.arms import arms_at, drawable, narrowest, rarest
-from experiments.court.budget import DRAWN, MOST_DRAWN, PILOT_SHARE
-from experiments.court.measured import gather, measure
+from experiments.court.budget import MOST_DRAWN
+from experiments.court.measured import draw, gather, measured
 from experiments.court.trial import judge
 from experiments.court.worst_point import CLOSED, by_formula, probit_violation
 from experiments.errors import RequestError
+from experiments.inference import Sample
 from simulator.strategies import worlds
 from simulator.tables import compositional
 from simulator.world import World
@@ -114,19 +115,6 @@ def routes(found) -> list:
     return [(arm.learner, arm.route, arm.n) for arm in found.every]
 
 
-def test_a_pilot_uses_exact_laws_and_fewer_pairs_where_these_represent_infinity():
-    both = claim(subject=Logistic(), against=LinearCLIP("name"), domain={"mu_spu": 2.0})
-    found = arms_at(both, {"mu_spu": 2.0}, drawn=True)
-    assert {route for _, route, _ in routes(found)} == {"drawn pairs"}
-    pilot = found.pilots(PILOT_SHARE)
-    assert routes(pilot) == [
-        (Logistic(), "drawn pairs", DRAWN // PILOT_SHARE),
-        (LinearCLIP("name"), "exact law", DRAWN),
-    ]
-    finitely_many = arms_at(claim(subject=Logistic(), n=50_000, domain={"mu_spu": 2.0}), {"mu_spu": 2.0})
-    assert routes(finitely_many.pilots(PILOT_SHARE)) == [(Logistic(), "drawn pairs", 50_000)]
-
-
 def test_a_rule_that_few_pairs_separate_is_measured_on_drawn_images():
     rule = claim(subject=MaxMargin(), domain={"mu_spu": 2.0})
     assert routes(arms_at(rule, {"mu_spu": 2.0}, drawn=True))[0][:2] == (MaxMargin(), "drawn images")
@@ -151,10 +139,15 @@ def test_rarest_kind():
     assert drawable(captions, INFINITE).tolist() == [True, True, False, False]
 
 
+def shown(mine: Claim, point: dict, size: int, seed: int, drawn: bool = False) -> Sample:
+    found = arms_at(mine, point, drawn)
+    (sample,) = measured(found, draw(found, size, seed)).samples
+    return sample
+
+
 def values(mine: Claim, point: dict, size: int, seed: int = 0, drawn: bool = False) -> np.ndarray:
     """Measured values of the number that a claim limits."""
-    (sample,) = measure(arms_at(mine, point, drawn), size, seed).samples
-    return sample.values
+    return shown(mine, point, size, seed, drawn).values
 
 
 def test_compared_values_use_the_same_draws():
@@ -168,28 +161,6 @@ def test_compared_values_use_the_same_draws():
     for rule in (Bayes(), LinearCLIP()):
         same = claim(subject=rule, against=rule, domain=point, n=10**10 if rule == Bayes() else 1000)
         assert set(values(same, point, 1000)) == {0.0}
-
-
-@pytest.mark.parametrize(
-    ("fields", "tail"),
-    [
-        ({"relation": ">="}, 0.01),
-        ({"relation": "iff"}, 0.01),
-        ({"relation": "="}, 0.005),  # bounds of |q - b| split their tail
-        ({"relation": "=", "share": 0.5}, 0.01),  # a share is bounded below
-        ({"relation": "=", "quantity": "shortfall"}, 0.005),
-    ],
-)
-def test_a_design_has_the_tail_of_its_relation_and_half_the_miss(fields, tail, monkeypatch):
-    asked = []
-    monkeypatch.setattr(measured, "size_needed", lambda sample, *request: asked.append(request) or 8)
-    more = {"threshold": 0.5} if fields["relation"] == "iff" else {}
-    one = claim(n=200, domain={"p_spu": 0.9, "mu_spu": 1.5}, **fields, **more)
-    gather(one, {"p_spu": 0.9, "mu_spu": 1.5}, gap=0.05, tail=0.01, miss=0.02, purpose="audit", seed=0)
-    gap, of_tail, miss = asked[0]
-    parts = 4 if "quantity" in fields else 1
-    assert (parts * of_tail, parts * miss) == pytest.approx((tail, 0.01))
-    assert parts > 1 or gap == 0.05
 
 
 FEW = {"p_spu": 0.9, "mu_spu": 1.5, "sigma_xi": 0.5, "dim_image": 2, "dim_text": 2}
@@ -208,26 +179,23 @@ def test_a_value_of_a_rule_is_the_worst_group_of_one_set_of_images():
 
 
 def test_a_share_counts_trainings():
-    def counts(one: Claim, seed: int, drawn: bool = False):
-        return measure(arms_at(one, FEW, drawn), 4000, seed).samples[0]
-
     each = values(claim(domain=FEW, n=100), FEW, 4000, 3)
     bound = float(np.median(each))
-    counted = counts(shared(0.9, bound), 3)
+    counted = shown(shared(0.9, bound), FEW, 4000, 3)
     assert np.array_equal(counted.values, each >= bound - 0.005)
     assert not counted.normal
     assert 0.5 < counted.mean < 0.7
-    assert_same_law(counted.values, counts(shared(0.9, bound), 4, drawn=True).values, effect=0.15)
-    assert np.array_equal(counts(shared(0.9, bound, relation="<="), 3).values, each <= bound + 0.005)
+    assert_same_law(counted.values, shown(shared(0.9, bound), FEW, 4000, 4, drawn=True).values, effect=0.15)
+    assert np.array_equal(shown(shared(0.9, bound, relation="<="), FEW, 4000, 3).values, each <= bound + 0.005)
 
 
-def test_the_mean_of_an_unbounded_quantity_has_no_bound_over_few_pairs(monkeypatch):
-    monkeypatch.setattr(budget, "LAWS", budget.LAWS._replace(most=600))
+def test_the_mean_of_an_unbounded_quantity_has_no_bound_over_few_pairs():
     few, many = (claim(quantity="reliance", domain=FEW, n=n) for n in (100, 10**4))
-    found, usual = (gather(each, FEW, gap=0.1, tail=0.01, miss=0.02, purpose="audit", seed=0) for each in (few, many))
-    assert found.violation(0.01) == (-np.inf, np.inf)
+    found, usual = (gather(each, FEW, limit=1.0, tail=0.01, purpose="audit", seed=0) for each in (few, many))
+    assert found.violation() == (-np.inf, np.inf)
+    assert found.size == 32, "no number of values would suffice"
     assert found.note == "the mean of an unbounded quantity over so few pairs has no bound"
-    assert np.isfinite(usual.violation(0.01)).all()
+    assert np.isfinite(usual.violation()).all()
     assert usual.note is None
 
 

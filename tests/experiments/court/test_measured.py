@@ -1,6 +1,7 @@
 """Measured p', r and effective robustness: bounds against a grid of the rectangle, the even images, planted claims."""
 
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import pytest
@@ -9,11 +10,12 @@ from scipy import stats
 from stattest import SHARE, spend
 
 from experiments.court import budget
+from experiments.court import measured as measuring
 from experiments.court.arms import Arm, Arms, arms_at
-from experiments.court.measured import SPARED, Measured, even_sample, measure
+from experiments.court.measured import SPARED, Measured, draw, even_sample, gather, measured
 from experiments.court.trial import judge
 from experiments.finite_samples import EVEN, even_accuracies
-from experiments.inference import Sample, binomial_bounds
+from experiments.inference import Sample, binomial_bounds, t_bounds
 from experiments.verdict import ALPHA
 from simulator.accuracy import Accuracy
 from simulator.world import World
@@ -35,7 +37,7 @@ def claim(quantity: str, relation: str = ">=", **fields) -> Claim:
 def sample(quantity: str, common, counter, world: World = HEADLINE, relation: str = ">=", **fields) -> Measured:
     """What these accuracies of one learner show, in the earlier one of two worlds if the relation compares two."""
     mine = claim(quantity, relation, **fields)
-    legs = [[Arm(world, mine.subject, 0, "drawn pairs", "drawn pairs")]]
+    legs = [[Arm(world, mine.subject, 0, "drawn pairs")]]
     groups = [Sample(rates, normal=True, support=(0, 1)) for rates in (common, counter)]
     return Measured(Arms(mine, {}, world.ravel(), legs, rare=False), groups, len(common))
 
@@ -70,17 +72,6 @@ def test_where_a_curve_is_flat_the_bounds_are_as_wide_as_possible():
     silent = HEADLINE.model_copy(update={"mu_spu": 0.0})
     unknown = sample("equivalent-correlation", np.full(9, 0.8), np.full(9, 0.8), silent)
     assert unknown.bounds(0.01) == (0, 1)
-    assert unknown.size_needed(0.1, 0.01, 0.05) == np.inf
-
-
-@pytest.mark.parametrize("quantity", STANDINGS)
-def test_the_size_needed_brings_the_bounds_within_the_gap(quantity):
-    rng, gap = np.random.default_rng(1), 0.02
-    size = int(sample(quantity, rng.normal(0.9, 0.05, 64), rng.normal(0.6, 0.05, 64)).size_needed(gap, 0.01, 0.05))
-    found = sample(quantity, rng.normal(0.9, 0.05, size), rng.normal(0.6, 0.05, size))
-    low, high = found.bounds(0.01)
-    assert found.mean - low < gap
-    assert high - found.mean < gap
 
 
 @pytest.mark.parametrize("relation", ["increasing", "decreasing"])
@@ -88,7 +79,8 @@ def test_differences_along_a_parameter_and_between_learners_have_the_signs_of_th
     """The mean of the measured value is the truth, and its bounds contain it."""
     point = {"p_spu": 0.8, "mu_spu": 1.2, **{name: BOX[name] for name in ("sigma_xi", "dim_image", "dim_text")}}
     rising = claim("equivalent-correlation", relation, along="p_spu", subject="linear", against="least-squares")
-    found = measure(arms_at(rising, {**point, "p_spu_later": 0.9}), 8, 0)
+    arms = arms_at(rising, {**point, "p_spu_later": 0.9})
+    found = measured(arms, draw(arms, 8, 0))
     early, late = (float(truth(rising, arms_at(claim("shortfall"), {**point, "p_spu": p}).here)[0]) for p in (0.8, 0.9))
     due = early - late if relation == "increasing" else late - early
     assert found.mean == pytest.approx(due, abs=1e-4)
@@ -180,7 +172,7 @@ def test_a_share_of_trainings_is_about_single_trainings():
 def test_every_set_of_even_images_counts_once():
     """Sets are computed in blocks; a set in two blocks would make the scatter of the mean too small."""
     size = 2 * budget.EVEN_SETS.fewest + 1
-    drawn = Arm(HEADLINE, Bayes(), 0, "even images", "even images", size, 0, "test").accuracies()
+    drawn = Arm(HEADLINE, Bayes(), 0, "even images", size, 0, "test").accuracies()
     assert drawn.common.shape == drawn.counter.shape == (size,)
     last = even_accuracies(Bayes(), HEADLINE, 0, "test/images", [size - 1])
     assert (drawn.common[-1], drawn.counter[-1]) == pytest.approx((last[0, 0], last[0, 1]))
@@ -191,3 +183,71 @@ def test_a_verdict_names_the_route_and_rests_on_enough_sets(monkeypatch):
     assert (found.route, found.replicates >= budget.EVEN_SETS.fewest) == ("even images", True)
     assert found.n == found.replicates * EVEN**2
     assert found.interval[0] < found.measured < found.interval[1]
+
+
+def test_the_tails_of_all_looks_add_up_to_the_whole():
+    """Every arm's looks are at most LOOKS, from the fewest values to the most."""
+    assert (budget.LOOKS - 1) * budget.STRICT + budget.FINAL <= 1
+    for fewest, most in product((8, 32, 20_000), (8, 20, 33, 800, 4000, 200_000, 4_000_000)):
+        looks = budget.Effort(fewest, max(fewest, most)).looks
+        assert len(looks) <= budget.LOOKS
+        assert looks[-1] == max(fewest, most)
+        assert looks[0] in (fewest, looks[-1])
+        assert (np.diff(looks) > 0).all()
+
+
+AT = {"p_spu": 0.9, "mu_spu": 1.5, "sigma_xi": 0.5, "dim_image": 2, "dim_text": 2}
+TRAINED = Claim(
+    id="c", source="t", statement="", quantity="counter", relation="<=", domain=AT, subject="linear", n=10_000
+)
+
+
+@pytest.mark.parametrize(("shift", "decided"), [(-0.03, True), (0.03, True), (0.0, False)])
+def test_a_measurement_ends_where_its_bounds_decide(shift, decided, monkeypatch):
+    """Each look adds values on a stream of its own, and looks at all of them."""
+    monkeypatch.setattr(budget, "LAWS", budget.LAWS._replace(most=3000))
+    mean = measured(arms_at(TRAINED, AT), draw(arms_at(TRAINED, AT), 20_000, 1)).mean
+    blocks, of_stream = [], measuring.draw
+
+    def spy(arms, size, seed):
+        blocks.append((seed, of_stream(arms, size, seed)))
+        return blocks[-1][1]
+
+    monkeypatch.setattr(measuring, "draw", spy)
+    found = gather(TRAINED, AT, limit=mean + shift, tail=0.005, purpose="worst", seed=0)
+    assert found.samples[0].values.tolist() == np.concatenate([block[0] for _, block in blocks]).tolist()
+    assert len({seed for seed, _ in blocks}) == len(blocks)
+    looks = budget.LAWS.looks
+    assert [block.shape[-1] for _, block in blocks] == np.diff([0, *looks])[: len(blocks)].tolist()
+    assert (found.size < looks[-1], found.share) == (decided, budget.STRICT if decided else budget.FINAL)
+    low, high = found.violation()
+    assert (low > mean + shift or high < mean + shift) == decided
+    assert (found.note is None) == decided
+
+
+def test_a_p_value_agrees_with_the_decision_at_every_look():
+    """With the violation at the bound, p is the tail itself at the last look, and a few thousandths of it before."""
+    values, tail = np.random.default_rng(0).normal(0.5, 0.01, 32), 0.005
+    for share, most in ((budget.STRICT, budget.LOOKS * budget.STRICT), (budget.FINAL, 1.0)):
+        low, _ = Sample(values, normal=True).bounds(tail * share)
+        for edge, below in ((-1e-9, True), (1e-9, False)):
+            claim = replace(TRAINED, prediction=lambda w, at=low - TRAINED.tau + edge: at)
+            found = measured(arms_at(claim, AT), values[None], tail, share)
+            assert (found.violation().low > claim.tau) == below
+            assert found.p_value == pytest.approx(most * tail, rel=1e-4)
+
+
+@pytest.mark.deep
+@pytest.mark.parametrize(("skewness", "times"), [(0.0, 1), (-0.6, 1), (-1.0, 1), (-2.0, 2)])
+def test_lower_bounds_of_skewed_values_hold_over_all_looks(skewness, times):
+    """Looks at 8, 32, 128 and 800 fits. A single look at 8 values of skewness -2 is wrong ten times its tail."""
+    tail, designs, sizes = 0.005, 20_000, budget.Effort(8, 800).looks
+    rng, wrong = np.random.default_rng(0), np.zeros(designs, bool)
+    shape = 4 / max(skewness**2, 1e-6)  # of a gamma law, which is nearly normal if it is large
+    for start in range(0, designs, 2000):
+        x = (shape - rng.gamma(shape, size=(2000, sizes[-1]))) / shape**0.5
+        for size in sizes:
+            share = budget.FINAL if size == sizes[-1] else budget.STRICT
+            wrong[start : start + 2000] |= t_bounds(x[:, :size], tail * share).low > 0
+    spend(SHARE)
+    assert wrong.sum() <= stats.binom.isf(SHARE, designs, times * tail)

@@ -12,7 +12,7 @@ from experiments.court.certificates import mismatch, proof_of
 from experiments.court.trial import judge
 from experiments.errors import RequestError
 from theory import Axis, Claim, Phi, exp, learners, sqrt
-from theory.claims.catalogue import CLAIMS
+from theory.docket.catalogue import CLAIMS
 from theory.proofs.expression import Expression, NotExpressible
 
 MINE = Claim(

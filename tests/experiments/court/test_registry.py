@@ -16,7 +16,7 @@ from experiments.court.registry import ALL_CLAIMS, QUESTIONS, by_question, match
 from experiments.errors import RequestError
 from experiments.published.claims import CLAIMS as PUBLISHED
 from experiments.verdict import REFUSED, Verdict, documents, family, family_sentence
-from theory.claims.catalogue import TRAINED, untried
+from theory.docket.catalogue import TRAINED, untried
 
 MINE = """
 from theory import Axis, Claim

@@ -15,8 +15,8 @@ from simulator.accuracy import GROUPS
 from simulator.towers.api import train
 from simulator.towers.recipe import Recipe
 from simulator.world import World
-from theory.claims.catalogue import TRAINED
 from theory.claims.trained import TrainedClaim
+from theory.docket.catalogue import TRAINED
 
 CLAIMS = {claim.id: claim for claim in TRAINED}
 ONE = next(iter(CLAIMS["trained/siglip-without-bias"].cases))
@@ -157,13 +157,12 @@ def test_towers_of_two_claims_are_trained_once(monkeypatch):
         return {**document, "seconds": 1.0, "compiled": False}
 
     monkeypatch.setattr("experiments.lab.training.train", trained_once)
-    monkeypatch.setattr(trained, "_TRAININGS", {})
-    case = CLAIMS["trained/siglip"].cases[0]
-    first, again = (trained.run_case(case, 8, 0, name) for name in ("one claim", "another"))
+    case, trainings = CLAIMS["trained/siglip"].cases[0], {}
+    first, again = (trained.run_case(case, 8, 0, name, trainings) for name in ("one claim", "another"))
     assert first == again
     assert len(calls) == 1
     for other in ((case, 9, 0), (case, 8, 1), (dataclasses.replace(case, recipe={}), 8, 0)):
-        trained.run_case(*other, "a claim")
+        trained.run_case(*other, "a claim", trainings)
     assert len(calls) == 4
 
 
@@ -232,7 +231,7 @@ def test_the_number_of_pairs_is_that_of_the_recipe_or_of_all_steps(recipe, n):
 def test_every_case_is_trained_with_the_seed_of_the_trial(monkeypatch):
     seen = []
 
-    def run_case(case, models, seed, name):
+    def run_case(case, models, seed, name, trainings):
         seen.append((case, models, seed))
         (found,) = reported((0.5, np.full(models, 0.5)))
         return {**found, "seconds": 1.0}

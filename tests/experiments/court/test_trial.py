@@ -6,13 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from experiments.court import budget, measured, trial
+from experiments.court import budget, trial
+from experiments.court import measured as measuring
 from experiments.court.arms import arms_at
-from experiments.court.measured import measure
+from experiments.court.measured import draw
 from experiments.court.trial import judge
-from experiments.court.worst_point import Worst, by_formula, by_pilots, roundest
-from theory.claims.catalogue import CLAIMS
+from experiments.court.worst_point import Worst, by_formula, by_measurement, roundest
 from theory.claims.claim import Axis, Claim
+from theory.docket.catalogue import CLAIMS
 from theory.learners import LeastSquares, LinearCLIP, Logistic
 
 NAMELESS = {"id": "test", "source": "test", "statement": ""}
@@ -66,7 +67,7 @@ def false_twin(claim: Claim) -> Claim:
     mean = (
         claim if claim.share is None else replace(claim, share=None)
     )  # if the mean fails clearly, most trainings fail
-    worst = (by_pilots if mean.finite else by_formula)(mean, 0)
+    worst = (by_measurement if mean.finite else by_formula)(mean, 0)
     shift = 3 * mean.tau - min(worst.violation, 0.0)
     if claim.relation.name == "iff":
         edge = claim.threshold
@@ -98,55 +99,45 @@ def test_audits_are_corners_up_to_half_and_else_lie_inside(axes, corners):
     domain = {name: Axis(0.5, 0.9) for name in ("p_spu", "mu_inv", "sigma_inv", "sigma_spu")[:axes]}
     claim = Claim(**NAMELESS, quantity="common", relation=">=", domain=domain, subject=LinearCLIP("name"))
     points = trial.audits(claim, Worst(dict.fromkeys(domain, 0.7), -0.1, 1, 0), 8, 0)
-    assert points[0] == (dict.fromkeys(domain, 0.7), -0.1)
-    values = np.array([[*point.values()] for point, _ in points[1:]])
+    assert points[0] == dict.fromkeys(domain, 0.7)
+    values = np.array([[*point.values()] for point in points[1:]])
     assert len(np.unique(values, axis=0)) == len(values) == 8
     assert np.isin(values, [0.5, 0.9]).all(axis=1).sum() == corners
 
 
-def test_design_is_fixed_before_the_measurement(monkeypatch):
-    """The pilot precedes the deciding samples and is never mixed with them."""
+def test_looks_are_fixed_and_every_point_has_its_own_streams(monkeypatch):
     calls = []
-
-    def spy(arms, size, seed):
-        calls.append((size, seed))
-        return measure(arms, size, seed)
-
-    monkeypatch.setattr(measured, "measure", spy)
+    monkeypatch.setattr(measuring, "draw", lambda *how: calls.append(how) or draw(*how))
     judge(CATALOGUE["xue-data-model-1/counter"], quick=True)
-    pilots, samples = calls[::2], calls[1::2]
-    assert all(size == budget.LAWS.pilot for size, _ in pilots)
-    assert not {seed for _, seed in pilots} & {seed for _, seed in samples}
-    assert len({seed for _, seed in calls}) == len(calls), "every measurement has its own stream"
+    assert {size for _, size, _ in calls} <= set(np.diff([0, *calls[0][0].effort.looks]))
+    assert len({seed for _, _, seed in calls}) == len(calls) >= 5
 
 
 def test_the_worst_point_has_half_of_the_error_rate_and_audits_share_the_other(monkeypatch):
-    tails, samples, of_violation = [], [], measured.violation_bounds
+    tails, samples, of_violation = [], [], measuring.violation_bounds
 
     def spy(side, bounds, target, tail):
         tails.append(tail)
         samples.append(bounds.__self__)
         return of_violation(side, bounds, target, tail)
 
-    monkeypatch.setattr(measured, "violation_bounds", spy)
+    monkeypatch.setattr(measuring, "violation_bounds", spy)
     verdict = judge(CATALOGUE["wang-lemma-d3"], quick=True, error_rate=0.04)
-    assert tails[0] == 0.02
+    assert tails[0] == budget.STRICT * 0.02
     assert verdict.interval == pytest.approx([*samples[0].bounds(0.025)])  # 95 % whatever the error rate
     tails.clear()
     judge(CATALOGUE["corrected-law/name-counter"], quick=True, error_rate=0.04)
-    assert tails == pytest.approx([0.02 / len(tails)] * len(tails))
+    assert tails == pytest.approx([budget.STRICT * 0.02 / 5] * len(tails))
 
 
 def test_contradiction_rests_on_drawn_pairs_alone(monkeypatch):
     """If drawn pairs disagree with the counterexample of theory, there is no contradiction."""
 
     def denies(arms, size, seed):
-        found = measure(arms, size, seed)
-        if found.route == "exact law":
-            return found
-        return replace(found, samples=[replace(found.samples[0], values=0.5 + 1e-6 * np.arange(size))])
+        exact = {arm.route for arm in arms.every} == {"exact law"}
+        return draw(arms, size, seed) if exact else 0.5 + 1e-6 * np.arange(size)[None]
 
-    monkeypatch.setattr(measured, "measure", denies)
+    monkeypatch.setattr(measuring, "draw", denies)
     verdict = judge(CATALOGUE["paper-condition-sufficient"], quick=True)
     assert verdict.verdict == "undecided"
     assert "measurements there show at least 0" in verdict.reason
@@ -155,9 +146,9 @@ def test_contradiction_rests_on_drawn_pairs_alone(monkeypatch):
 def test_counterexamples_are_round_and_inside():
     claim = CATALOGUE["wang-lemma-d3"]
     worst = by_formula(claim, 0)
-    point, found = roundest(claim, worst, worst.violation / 2, lambda x: float(claim.true_violation(x)[0]))
+    point = roundest(claim, worst, worst.violation / 2, lambda x: float(claim.true_violation(x)[0]))
     assert claim.contains(point)
-    assert found == float(claim.true_violation(point)[0]) >= worst.violation / 2
+    assert float(claim.true_violation(point)[0]) >= worst.violation / 2
     assert all(float(f"{v:.1g}") == v for v in point.values())
 
 
@@ -170,8 +161,8 @@ def test_routes_agree(subject):
     point = {"p_spu": 0.8, "mu_spu": 1.5, "sigma_spu": 0.6, "sigma_xi": 0.0, "dim_image": 2, "dim_text": 2}
     for group in ("common", "counter"):
         claim = Claim(**NAMELESS, quantity=group, relation="=", domain={"p_spu": 0.9}, subject=subject, n=400)
-        exact = measure(arms_at(claim, point), 640, 11).samples[0].values
-        drawn = measure(arms_at(claim, point, drawn=True), 420, 12).samples[0].values
+        exact = draw(arms_at(claim, point), 640, 11)[0]
+        drawn = draw(arms_at(claim, point, drawn=True), 420, 12)[0]
         z = (exact.mean() - drawn.mean()) / np.hypot(exact.std() / len(exact) ** 0.5, drawn.std() / len(drawn) ** 0.5)
         assert abs(z) < 4.42
 

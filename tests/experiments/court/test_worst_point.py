@@ -13,7 +13,7 @@ from experiments.court.worst_point import (
     SPREADS,
     _effort,
     by_formula,
-    by_pilots,
+    by_measurement,
     corners,
     drawn,
     sobol,
@@ -30,23 +30,23 @@ def test_candidates_are_all_corners_and_scrambled_interior_points():
     assert not np.isin(points, sobol(2, 5, seed=1)).any()
 
 
-def test_pilot_rounds_close_in_on_the_worst_point(monkeypatch):
-    """The violation is known up to noise that falls with replicates, and undefined in a quarter of the domain."""
+def test_rounds_of_measurements_close_in_on_the_worst_point(monkeypatch):
+    """The violation is known up to noise that falls with size, and undefined in a quarter of the domain."""
     calls = []
 
-    def pilot(claim, points, replicates, seed, number):
+    def estimate(claim, points, size, seed, number):
         columns = zip(points["p_spu"], points["mu_spu"], strict=True)
-        return np.array([noisy(p, mu, replicates, number) for p, mu in columns])
+        return np.array([noisy(p, mu, size, number) for p, mu in columns])
 
-    def noisy(p, mu, replicates, number):
+    def noisy(p, mu, size, number):
         value = np.nan if mu < 0.5 else -((p - 0.8) ** 2) - (mu - 1.3) ** 2
         calls.append((number, value))
-        return value + np.random.default_rng([number, int(1e9 * p)]).standard_normal() / replicates
+        return value + np.random.default_rng([number, int(1e9 * p)]).standard_normal() / size
 
-    monkeypatch.setattr(worst_point, "pilot_violations", pilot)
+    monkeypatch.setattr(worst_point, "estimates", estimate)
     domain = {"p_spu": Axis(0.5, 1.0), "mu_spu": Axis(0.0, 2.0)}
     claim = Claim(id="c", source="test", statement="", quantity="counter", relation=">=", domain=domain, n=50)
-    found = by_pilots(claim, seed=0)
+    found = by_measurement(claim, seed=0)
     assert found.point == pytest.approx({"p_spu": 0.8, "mu_spu": 1.3}, abs=0.05)
     assert found.evaluations == len(calls)
     undefined = [number for number, value in calls if np.isnan(value)]
@@ -59,13 +59,13 @@ def test_children_scatter_about_their_parents_by_the_spread_of_their_round(monke
     """No candidate lies near an edge, which would stop it."""
     rounds = []
 
-    def pilot(claim, points, *_):
+    def estimate(claim, points, *_):
         rounds.append(2 * points["p_spu"] - 1)  # in widths of the domain
         return -((points["p_spu"] - 0.75) ** 2)
 
-    monkeypatch.setattr(worst_point, "pilot_violations", pilot)
+    monkeypatch.setattr(worst_point, "estimates", estimate)
     fields = {"id": "c", "source": "test", "statement": "", "quantity": "counter", "relation": ">="}
-    by_pilots(Claim(**fields, domain={"p_spu": Axis(0.5, 1.0)}, n=50), seed=0)
+    by_measurement(Claim(**fields, domain={"p_spu": Axis(0.5, 1.0)}, n=50), seed=0)
     for spread, candidates in zip(SPREADS, rounds[1:], strict=True):
         parents, children = np.split(candidates, 2)
         moves = np.abs(children - parents) / spread
@@ -80,16 +80,16 @@ def test_a_search_of_many_classes_is_short_if_either_rule_is_sampled(against, po
 
 
 @pytest.mark.parametrize(("subject", "most"), [(LinearCLIP(), 16384), (LinearCLIP(embed_dim=2), 64), (Logistic(), 64)])
-def test_fewer_replicates_are_drawn_where_each_takes_long(monkeypatch, subject, most):
+def test_fewer_values_are_drawn_where_each_takes_long(monkeypatch, subject, most):
     seen = []
 
-    def pilot(claim, points, replicates, seed, number):
-        seen.append(replicates)
+    def estimate(claim, points, size, seed, number):
+        seen.append(size)
         return np.zeros(len(points["p_spu"]))
 
-    monkeypatch.setattr(worst_point, "pilot_violations", pilot)
+    monkeypatch.setattr(worst_point, "estimates", estimate)
     fields = {"id": "c", "source": "test", "statement": "", "quantity": "counter", "relation": ">="}
-    by_pilots(Claim(**fields, subject=subject, domain={"p_spu": Axis(0.5, 1.0)}, n=50), seed=0)
+    by_measurement(Claim(**fields, subject=subject, domain={"p_spu": Axis(0.5, 1.0)}, n=50), seed=0)
     assert max(seen) == most
 
 

@@ -7,7 +7,7 @@ from browsers import FLAGS, chromium
 
 from experiments.court.trial import judge
 from experiments.page.report import render
-from theory.claims.catalogue import CLAIMS
+from theory.docket.catalogue import CLAIMS
 
 PROVEN = {
     "outcome": "proved",

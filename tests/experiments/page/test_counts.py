@@ -13,8 +13,8 @@ from experiments.page.counts import counts, entries, side_by_side, summary
 from experiments.verdict import Verdict, rate_sentence, words_of
 from tests.test_readme import CLAIMS as CLAIMS_PAGE
 from tests.test_readme import README, RECORD
-from theory.claims.catalogue import CLAIMS
 from theory.claims.trained import TrainedClaim
+from theory.docket.catalogue import CLAIMS
 
 WORDS = {"source": "", "statement": "", "seconds": 0.0}
 

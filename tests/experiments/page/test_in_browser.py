@@ -15,7 +15,7 @@ from experiments.svg import figure_svg
 from simulator.world import World
 from tests.experiments.page.conftest import REFUTED, page_of
 from theory import learners
-from theory.claims.catalogue import TRAINED
+from theory.docket.catalogue import TRAINED
 
 PHONE, WIDE, PAPER = 400, 1280, 680  # pixels; A4 between margins
 STORED = "trained/infonce"

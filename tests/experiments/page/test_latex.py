@@ -11,7 +11,7 @@ from experiments.files import LATEX_MARK
 from experiments.page.latex import COLUMNS, domain, latex_table
 from experiments.published.claims import judge
 from experiments.table import escaped
-from theory.claims.catalogue import CLAIMS, TRAINED
+from theory.docket.catalogue import CLAIMS, TRAINED
 
 CLAIM = next(c for c in CLAIMS if c.id == "xue-data-model-1/counter")
 HOSTILE = "100% of #1 & $x_i^2$ {a}\\input{/etc/passwd}~\n\n<b>|“ν ≥ 0”|é∰"

@@ -20,7 +20,7 @@ from experiments.page.report import Section, figures_of
 from experiments.svg import DEFINED, defined_once, figure_svg, formula_svg
 from experiments.verdict import Verdict
 from tests.experiments.page.conftest import PROVEN, REFUTED, page_of
-from theory.claims.catalogue import CLAIMS
+from theory.docket.catalogue import CLAIMS
 
 
 @pytest.fixture(scope="module")

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from closed_form import truth
 
-from theory.claims.catalogue import CLAIMS
 from theory.claims.claim import Axis, Claim
+from theory.docket.catalogue import CLAIMS
 from theory.proofs.certificate import HALVES, MARK, SECOND, Refused, encode, read
 from theory.proofs.checker import check
 from theory.proofs.prover import prove

@@ -11,7 +11,7 @@ from flint import ctx
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from theory.claims.catalogue import CLAIMS
+from theory.docket.catalogue import CLAIMS
 from theory.proofs import checker, expression, intervals
 from theory.proofs.expression import Expression, NotExpressible, evaluate
 from theory.proofs.statements import Statement, statements

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from theory import Phi, theorems
-from theory.claims.catalogue import CLAIMS, TRAINED
 from theory.claims.claim import Axis, Claim
+from theory.docket.catalogue import CLAIMS, TRAINED
 from theory.learners import InfoNCE, LinearCLIP
 from theory.learners.base import Learner
 from theory.proofs.identity import digest_of

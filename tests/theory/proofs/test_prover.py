@@ -10,7 +10,7 @@ import pytest
 
 from experiments.court.worst_point import corners, sobol
 from theory import Axis, Claim, Phi, exp, sqrt
-from theory.claims.catalogue import CLAIMS
+from theory.docket.catalogue import CLAIMS
 from theory.proofs.boxes import _Bound, cover
 from theory.proofs.checker import check
 from theory.proofs.expression import NotExpressible, constant, variable

@@ -8,8 +8,8 @@ from itertools import product
 
 import numpy as np
 
-from theory.claims.catalogue import CLAIMS
 from theory.claims.relations import LATER
+from theory.docket.catalogue import CLAIMS
 from theory.proofs.expression import FLOATS, NotExpressible, evaluate
 from theory.proofs.statements import LATER as COORDINATE
 from theory.proofs.statements import cases, statements

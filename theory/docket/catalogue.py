@@ -4,7 +4,7 @@ import tomllib
 from importlib.resources import files
 from typing import NamedTuple
 
-from theory.claims import (
+from theory.docket import (
     clip_vs_supervised,
     combinations,
     detail,
@@ -56,5 +56,5 @@ class Untried(NamedTuple):
 
 def untried() -> list[Untried]:
     """The statements of untried.toml."""
-    text = (files("theory.claims") / "untried.toml").read_text(encoding="utf-8")
+    text = (files("theory.docket") / "untried.toml").read_text(encoding="utf-8")
     return [Untried(**entry) for entry in tomllib.loads(text)["untried"]]

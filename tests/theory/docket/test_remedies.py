@@ -9,8 +9,8 @@ import pytest
 from experiments.court.worst_point import corners
 from experiments.lab.mitigations import mitigated
 from simulator.world import World
-from theory.claims import combinations, remedies
 from theory.claims.claim import Claim
+from theory.docket import combinations, remedies
 from theory.learners import InfoNCE
 from theory.population import block_covariance
 from theory.proofs.expression import NotExpressible

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from experiments.court.worst_point import corners, probit_violation
-from theory.claims.catalogue import CLAIMS
 from theory.claims.claim import Axis
-from theory.claims.common import REGIME
+from theory.docket.catalogue import CLAIMS
+from theory.docket.common import REGIME
 
 NAMES = [c.id for c in CLAIMS]
 # Learners without a formula get few points here: these show only that they evaluate.

@@ -14,8 +14,8 @@ from functools import partial
 from typing import Any
 
 from simulator.world import World
-from theory.claims.sentences import reading
 from theory.claims.trained import Case, TrainedClaim
+from theory.docket.sentences import reading
 
 RECIPE = {
     "towers": "conv",

@@ -4,7 +4,7 @@ g_inv and g_spu (World.detail_inv, detail_spu) are the correlations of image and
 vary within a group. Letters: alpha = mu_inv, beta = mu_spu, S_b = sigma_b^2 + nu_I, a_b = sigma_b^2/(sigma_b^2 + nu_T).
 Two classes, p >= 1/2, and p_inv = 1, unless a claim says otherwise.
 
-Asked by the typical look, InfoNCE has 1/2 <= p' <= p at every g, by the proof in `theory.claims.equivalent`. There b,
+Asked by the typical look, InfoNCE has 1/2 <= p' <= p at every g, by the proof in `theory.docket.equivalent`. There b,
 the weight of the background, is now beta (1 - g_spu a_s)/(S_s - g_spu^2 a_s sigma_spu^2) <= beta/S_s, because
 S_s >= g_spu sigma_spu^2. With h(x) the density of the object's coordinate and the typical look, the log odds of the
 object are L(x) = log h(x)/h(-x), and x > 0 has L(x) >= 2 alpha x/S_i; equality holds at g_inv = 0. So at g = (0, 0) the
@@ -24,8 +24,8 @@ from functools import partial
 from simulator.prompts import prompt_row
 from theory import theorems as T
 from theory.claims.claim import Axis, Claim
-from theory.claims.clip_vs_supervised import MAP_REGIME, NO_MORE
-from theory.claims.common import (
+from theory.docket.clip_vs_supervised import MAP_REGIME, NO_MORE
+from theory.docket.common import (
     BARE,
     BAYES,
     INFONCE_NAME,
@@ -36,9 +36,9 @@ from theory.claims.common import (
     NARROW_VIEWS,
     m0,
 )
-from theory.claims.equivalent import IN_REGIME, NOISY_VIEWS, OWN_TEXT_NOISE
-from theory.claims.sentences import reading
-from theory.claims.xue import CONDITIONS
+from theory.docket.equivalent import IN_REGIME, NOISY_VIEWS, OWN_TEXT_NOISE
+from theory.docket.sentences import reading
+from theory.docket.xue import CONDITIONS
 from theory.learners import InfoNCE, LinearCLIP
 
 ANY_DETAIL = {"detail_inv": Axis(0.0, 1.0), "detail_spu": Axis(0.0, 1.0)}

@@ -10,8 +10,8 @@ from functools import partial
 import numpy as np
 
 from theory.claims.claim import Axis, Claim
-from theory.claims.common import ANY_CORRELATION, LINEAR_MEAN, PAPER_WORLD, REGIME, m0
-from theory.claims.sentences import printed, reading
+from theory.docket.common import ANY_CORRELATION, LINEAR_MEAN, PAPER_WORLD, REGIME, m0
+from theory.docket.sentences import printed, reading
 from theory.published import WANG, lemma_d3_limit, papers, smallest_mu_spu, theorem_62_bounds, turning_points
 
 BEYOND = f"soberclip, beyond what {WANG} states"

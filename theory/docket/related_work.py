@@ -11,8 +11,8 @@ import numpy as np
 from simulator.accuracy import Numbers
 from simulator.prompts import prompt_row
 from theory.claims.claim import Axis, Claim
-from theory.claims.clip_vs_supervised import MAP_DOMAIN, MAP_REGIME
-from theory.claims.common import (
+from theory.docket.clip_vs_supervised import MAP_DOMAIN, MAP_REGIME
+from theory.docket.common import (
     ANY_CORRELATION,
     BARE,
     COUNTER,
@@ -23,7 +23,7 @@ from theory.claims.common import (
     LINEAR_NAME,
     MODERATE,
 )
-from theory.claims.sentences import reading
+from theory.docket.sentences import reading
 from theory.learners import Learner
 from theory.published import WANG
 

@@ -16,7 +16,7 @@ from simulator.accuracy import Numbers
 from simulator.prompts import prompt_row
 from theory.accuracy import reliance
 from theory.claims.claim import Axis, Claim
-from theory.claims.common import (
+from theory.docket.common import (
     BARE,
     COUNTER,
     INFONCE_NAME,
@@ -28,8 +28,8 @@ from theory.claims.common import (
     MODERATE,
     PAPER_WORLD,
 )
-from theory.claims.sentences import printed, reading
-from theory.claims.xue import CONDITIONS
+from theory.docket.sentences import printed, reading
+from theory.docket.xue import CONDITIONS
 from theory.learners import Learner, LinearCLIP, MaxMargin
 
 PROJECTED, NARROW = LinearCLIP("name", projected=True), LinearCLIP("name", embed_dim=1)

@@ -17,8 +17,8 @@ from functools import partial
 
 from simulator.world import view_noise
 from theory.claims.claim import Axis, Claim
-from theory.claims.clip_vs_supervised import MAP_DOMAIN, MAP_REGIME, MAP_VIEW_NOISE, NO_MORE, with_prompt
-from theory.claims.common import (
+from theory.docket.clip_vs_supervised import MAP_DOMAIN, MAP_REGIME, MAP_VIEW_NOISE, NO_MORE, with_prompt
+from theory.docket.common import (
     ANY_CORRELATION,
     BARE,
     INFONCE_NAME,
@@ -30,8 +30,8 @@ from theory.claims.common import (
     REGIME,
     equivalent_of,
 )
-from theory.claims.related_work import LITTLE, LITTLE_ELSE, READ_AS
-from theory.claims.sentences import reading
+from theory.docket.related_work import LITTLE, LITTLE_ELSE, READ_AS
+from theory.docket.sentences import reading
 from theory.learners import InfoNCE
 
 # Backgrounds as strong as the object or stronger, and noise nu of .125 to 1.1 in both views.

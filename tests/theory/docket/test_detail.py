@@ -9,8 +9,8 @@ from scipy.optimize import brentq
 
 from simulator.world import World
 from theory.claims.claim import Claim
-from theory.claims.common import INFONCE_NAME, LEAST_SQUARES, LINEAR_NAME, LOGISTIC
-from theory.claims.detail import CLAIMS
+from theory.docket.common import INFONCE_NAME, LEAST_SQUARES, LINEAR_NAME, LOGISTIC
+from theory.docket.detail import CLAIMS
 from theory.ideal_curve import equivalent
 
 RECORD = dict(line.split(",") for line in (Path(__file__).parents[2] / "verdicts.csv").read_text().splitlines())

@@ -3,7 +3,7 @@
 import pytest
 
 from simulator.world import World
-from theory.claims.related_work import best_source
+from theory.docket.related_work import best_source
 from theory.learners import LinearCLIP
 
 

@@ -18,7 +18,7 @@ from simulator.accuracy import Numbers
 from simulator.prompts import prompt_row
 from theory.accuracy import reliance
 from theory.claims.claim import Axis, Claim
-from theory.claims.common import (
+from theory.docket.common import (
     BAYES,
     COUNTER,
     FIRST_PAGE,
@@ -31,9 +31,9 @@ from theory.claims.common import (
     NARROW_VIEWS,
     equivalent_of,
 )
-from theory.claims.detail import ANY_WORLD, TURNING
-from theory.claims.remedies import NARROW, SPURIOUS
-from theory.claims.sentences import reading
+from theory.docket.detail import ANY_WORLD, TURNING
+from theory.docket.remedies import NARROW, SPURIOUS
+from theory.docket.sentences import reading
 from theory.learners import InfoNCE, Learner, LinearCLIP
 from theory.learners.gap import GapClosed
 from theory.learners.separating import Separating

@@ -6,8 +6,8 @@ spurious one that hardly does (sigma_spu small); the correlation strong.
 
 from simulator.prompts import prompt_row
 from theory.claims.claim import Axis, Claim
-from theory.claims.common import BARE, LINEAR_BOTH, LINEAR_MEAN, LOGISTIC, PAPER_WORLD
-from theory.claims.sentences import printed, reading
+from theory.docket.common import BARE, LINEAR_BOTH, LINEAR_MEAN, LOGISTIC, PAPER_WORLD
+from theory.docket.sentences import printed, reading
 from theory.published import data_model_1_accuracies
 
 # At p_spu = .995 the 1e5 pairs for logistic regression still contain 500 counterexamples.

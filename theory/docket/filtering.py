@@ -13,8 +13,8 @@ import numpy as np
 
 from simulator.accuracy import Numbers
 from theory.claims.claim import Claim
-from theory.claims.common import BARE, COUNTER, FIRST_PAGE, LINEAR_NAME, NARROW_VIEWS
-from theory.claims.sentences import reading
+from theory.docket.common import BARE, COUNTER, FIRST_PAGE, LINEAR_NAME, NARROW_VIEWS
+from theory.docket.sentences import reading
 from theory.learners.filtered import Filtered
 from theory.population import latent_cross_covariance
 

@@ -9,7 +9,7 @@ from simulator.prompts import prompt_row
 from simulator.world import view_noise
 from theory import theorems as T
 from theory.claims.claim import Axis, Claim
-from theory.claims.common import (
+from theory.docket.common import (
     ANY_CORRELATION,
     BARE,
     INFONCE_NAME,

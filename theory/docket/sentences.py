@@ -10,7 +10,7 @@ from typing import Any
 
 from theory.claims.words import Origin
 
-_TEXT = (files("theory.claims") / "sentences.toml").read_text(encoding="utf-8")
+_TEXT = (files("theory.docket") / "sentences.toml").read_text(encoding="utf-8")
 _SENTENCES = {entry["id"]: entry for entry in tomllib.loads(_TEXT)["sentence"]}
 
 

@@ -1,0 +1,1 @@
+"""The docket: every claim on trial, by paper and by subject."""
