@@ -408,6 +408,11 @@ FAULTS = {
         on_arguments(lambda table, blocks: (table, [(at, {*own} - {"common_low"}, why) for at, own, why in blocks])),
         "experiments/lab/test_studies.py::test_a_theory_has_intervals_if_any_number_is_sampled",
     ),
+    "all worlds of a group are the first": Fault(
+        "experiments.lab.setting:_worlds",
+        on_arguments(lambda study, values: (study, {name: np.ravel(own)[0].item() for name, own in values.items()})),
+        "experiments/lab/test_setting.py::test_a_group_of_cells_is_each_of_them",
+    ),
     "a mitigation gets many numbers of classes": Fault(
         "experiments.lab.compute:settings",
         on_arguments(lambda study, names: (study, {*names} - {"mitigation", "classes"})),
