@@ -404,11 +404,19 @@ FAULTS = {
         "theory/test_sample_modes.py::test_an_attribute_varies_as_much_as_images_do_and_captions_tell_a_part",
     ),
     "an interval of a sampled theory is lost": Fault(
-        "experiments.lab.schema:finished",
-        on_arguments(
-            lambda table, blocks: (table, [(at, {*names} - {"common_low"}, why) for at, names, why in blocks])
-        ),
+        "experiments.lab.run:finished",
+        on_arguments(lambda table, blocks: (table, [(at, {*own} - {"common_low"}, why) for at, own, why in blocks])),
         "experiments/lab/test_studies.py::test_a_theory_has_intervals_if_any_number_is_sampled",
+    ),
+    "all worlds of a group are the first": Fault(
+        "experiments.lab.setting:_worlds",
+        on_arguments(lambda study, values: (study, {name: np.ravel(own)[0].item() for name, own in values.items()})),
+        "experiments/lab/test_setting.py::test_a_group_of_cells_is_each_of_them",
+    ),
+    "a mitigation gets many numbers of classes": Fault(
+        "experiments.lab.compute:settings",
+        on_arguments(lambda study, names: (study, {*names} - {"mitigation", "classes"})),
+        "experiments/lab/test_studies.py::test_a_mitigation_that_depends_on_the_number_of_classes_has_a_law_for_each",
     ),
     "an option that only shipped learners have": Fault(
         "experiments.finite_samples:_drawn_linear",

@@ -5,7 +5,7 @@ axes that are numbers of the world a Setting may hold an array of values; of eac
 Routes and replicates are further dimensions of a cell's numbers.
 """
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
@@ -114,7 +114,10 @@ def settings(study: Grid, names: Collection[str]) -> Iterator[tuple[Index, Setti
     Along another axis a setting has all values of a number of the world, and the first of anything else.
     """
     whole = [axis.name for axis in study.axes if axis.name not in names]
-    for index in product(*(range(len(axis.values)) if axis.name in names else [slice(None)] for axis in study.axes)):
+    every: list[Iterable[int | slice]] = [
+        range(len(axis.values)) if axis.name in names else [slice(None)] for axis in study.axes
+    ]
+    for index in product(*every):
         values: dict[str, Any] = {}
         for axis, i in zip(study.axes, index, strict=True):
             if axis.name in whole and axis.name in NUMBERS:
