@@ -222,7 +222,7 @@ def gather(
     """
     arms = arms_at(claim, point, drawn)
     _, fewest, most = arms.effort
-    # Fits to fewer pairs scatter more. If the fewest values suffice for those, they suffice for fits to all pairs.
+    # Fits to fewer pairs scatter more, so a number of values that suffices for them suffices for fits to all pairs.
     for fewer in (budget.PILOT_SHARE, 1):
         first = arms.pilots(fewer)
         pilot = measure(first, first.effort.pilot, derived(seed, f"pilot/{purpose}"))
