@@ -85,7 +85,7 @@ def keeping(kept: Callable[[], str]) -> Iterator[None]:
         with handling((signal.SIGTERM,), interrupt):
             yield
     except (KeyboardInterrupt, RunError) as error:
-        resume = f"{kept()}, and the same command resumes from them"
+        resume = f"{kept()}; run the same command to resume from them"
         if isinstance(error, RunError):
             raise RunError(f"{error}; {resume}") from error
         raise Interrupted(f"interrupted; {resume}") from None

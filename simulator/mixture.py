@@ -24,7 +24,7 @@ class CaptionKind(NamedTuple):
     """A kind of caption, block by block: its probability, and the multiple of the block's latents that it shows."""
 
     chance: Float[np.ndarray, "*w B"]
-    multiple: float  # not 0 but for silence
+    multiple: float  # 0 only if the caption omits the block
 
 
 @dataclass(frozen=True)

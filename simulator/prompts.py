@@ -1,8 +1,8 @@
 """The table of prompts: which captions represent a class in zero-shot classification.
 
 A prompt may be one caption p_y = D_T q_y. Block by block q is a multiple of the class's own pattern:
-    name         typical look: a typical object of the class    mu_inv, 0, 0, ...
-    mean         average caption that is not bare, E[z_T | y]   E[m_b] mu_b D_b
+    typical      typical look: a typical object of the class    mu_inv, 0, 0, ...
+    average      average caption that is not bare, E[z_T | y]   E[m_b] mu_b D_b
     background   typical look on the class's own backgrounds    mu_inv, mu_spu, ...
     bare         bare name: a caption that tells the class and no look, and that training shows (World.bare > 0)
 Real zero-shot use, "a photo of a bear", is the bare name if captions vary in what they mention: some tell no more.
@@ -14,10 +14,12 @@ Or the prompt pools the scores of all training captions of the class:
 Pools take all captions in, the bare ones, too. The average caption is that of the captions that are not bare.
 A critic that is linear in the caption gives the average of all captions the mean of the scores. Its scores are defined
 up to a factor only, so they have no log-mean-exp.
+
+Results, stores and hashes call the typical look `name` and the average caption `mean`, and so may a request.
 """
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar, get_args
 
 import numpy as np
 from jaxtyping import Float
@@ -29,8 +31,19 @@ from simulator.naming import unlisted
 if TYPE_CHECKING:
     from simulator.world import World
 
-Prompt = Literal["name", "mean", "background", "bare", "captions", "scores"]
-PROMPTS: tuple[Prompt, ...] = get_args(Prompt)
+Choice = Literal["typical", "average", "background", "bare", "captions", "scores"]
+Prompt = Literal[Choice, "name", "mean"]
+CHOICES: tuple[Choice, ...] = get_args(Choice)
+P = TypeVar("P", bound=str | None)
+_NAMES: dict[str, Any] = {"typical": "name", "average": "mean"}
+
+
+def prompt_name(prompt: P) -> P:
+    """What results, stores and hashes call a prompt: "name" for "typical", "mean" for "average", others as they are."""
+    return prompt if prompt is None else _NAMES.get(prompt, prompt)
+
+
+PROMPTS: tuple[Prompt, ...] = tuple(map(prompt_name, CHOICES))
 DEFAULT_PROMPTS: tuple[Prompt, ...] = ("name", "mean")  # evaluated for trained towers unless others are given
 
 
@@ -69,9 +82,9 @@ LINEAR: tuple[Prompt, ...] = tuple(name for name, row in _TABLE.items() if row.p
 
 def prompt_row(prompt: Prompt) -> PromptRow:
     """The row of a prompt."""
-    if prompt not in _TABLE:
-        raise ValueError(f"prompt = {unlisted(prompt, _TABLE)}")
-    return _TABLE[prompt]
+    if prompt_name(prompt) not in _TABLE:
+        raise ValueError(f"prompt = {unlisted(prompt, get_args(Prompt))}")
+    return _TABLE[prompt_name(prompt)]
 
 
 def asked(prompt: Prompt | Literal[""] | None) -> str:

@@ -505,7 +505,7 @@ SHARED = ("table", "common", "views")  # fields of all worlds of a grid
 SCALARS = tuple(name for name in World.model_fields if name not in ("attribute", *SHARED))  # fields that are numbers
 STEMS = tuple(Attribute.model_fields)
 _HINTS = get_type_hints(World, include_extras=True)
-# Pictures vary in no latents, and their captions are words for classes: they tell no looks, and none is marked as bare.
+# Pictures have no latents that vary. Their captions name classes: none describes an appearance, none is marked bare.
 TOLD = (*(name for name in SCALARS if quantity_of(_HINTS[name]).unit == CORRELATION), "bare")
 SHOWN = ("p_spu", "classes", "mention_inv", "mention_spu", "p_inv", "mismatch")  # pictures and sentences have these
 GAUSSIAN = tuple(name for name in SCALARS if name not in SHOWN)

@@ -29,7 +29,7 @@ from experiments.lab import mitigations
 from experiments.page import text
 from experiments.page.counts import entries
 from experiments.verdict import Verdict, words_of
-from simulator.prompts import PROMPTS, asked
+from simulator.prompts import CHOICES, asked
 from simulator.towers import objectives
 
 ROOT = Path(__file__).parent.parent
@@ -185,7 +185,7 @@ def test_the_limit_is_that_of_the_command(tmp_path):
 
 def test_the_answer_has_the_numbers_of_its_table():
     rows = {row.flags.partition(" --bare")[0]: row for row in ROWS}
-    bare, look, average = (rows[flags] for flags in ("infonce --prompt bare", "infonce", "infonce --prompt mean"))
+    bare, look, average = (rows[flags] for flags in ("infonce --prompt bare", "infonce", "infonce --prompt average"))
     places = [look.every, look.none, bare.every, average.every, average.none, rows["logistic"].every]
     assert numbers(ANSWER) == [100 * WORLD.p_spu, *(round(100 * float(place)) for place in places)]
 
@@ -340,7 +340,7 @@ def test_an_example_prints_its_output(name, tmp_path):
 def test_the_laboratory_explains_the_names_that_help_lists():
     for name, row in mitigations.MITIGATIONS.items():
         assert f"| `{name}` | {row.words} |" in LAB or name == "none" or name.startswith("prompt-"), name
-    for name in PROMPTS:
+    for name in CHOICES:
         assert f"*{name}*: the {asked(name)}" in LAB, name
 
 

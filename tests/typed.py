@@ -61,7 +61,7 @@ class Ridge(learners.Learner):
 
 
 def judged() -> None:
-    assert_type(learners.named("infonce", prompt="mean"), learners.Learner)
+    assert_type(learners.named("infonce", prompt="average"), learners.Learner)
     assert_type(learners.LinearCLIP("mean").accuracy(World()), Accuracy)
     claim = Claim(
         id="a",
@@ -80,7 +80,9 @@ def judged() -> None:
 
 
 def studied() -> None:
-    sweep = study(World(), axes={"p_spu": "0.5:1:3"}, learners=[Ridge(), "linear"], prompts=["name", "mean"], n=1e6)
+    sweep = study(
+        World(), axes={"p_spu": "0.5:1:3"}, learners=[Ridge(), "linear"], prompts=["typical", "average"], n=1e6
+    )
     assert_type(sweep, Study)
     assert_type(sweep.run(), xr.Dataset)
     assert_type(design(designs()[0]), Design)

@@ -30,7 +30,7 @@ from experiments.table import GAIN, NUMBER, SPAN_PERCENT, Column, Table, Unit, c
 from experiments.user_code import IN_FILE, learner_in
 from simulator.accuracy import GROUPS, PIXEL_GROUPS, WORDS
 from simulator.progress import say
-from simulator.prompts import PROMPTS, Prompt, asked
+from simulator.prompts import CHOICES, Prompt, asked
 from theory.learners import names
 
 # `experiments.lab.presets` is slow to import.
@@ -67,7 +67,9 @@ def sweep(
         show_choices=False,
     ) = None,
     prompt: flag(
-        list[Prompt] | None, f"class prompt: {', '.join(PROMPTS)}; may be repeated [default: name]", show_choices=False
+        list[Prompt] | None,
+        f"class prompt: {', '.join(CHOICES)}; may be repeated [default: typical]",
+        show_choices=False,
     ) = None,
     route: flag(
         list[Literal["theory", "exact", "drawn", "trained"]] | None,

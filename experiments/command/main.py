@@ -22,7 +22,7 @@ app = App(
     help="Does a CLIP-style objective learn the animal or the background? Worlds, theory, training and a judge.",
     help_format="plaintext",
     suppress_keyboard_interrupt=False,  # main() says what was kept
-    # Flags have no --no-flag, and lists no flag that empties them. That a flag is off goes without saying.
+    # No flag has a negative form, and no flag empties a list. Help does not print that a flag is off by default.
     default_parameter=Parameter(negative="", show_default=lambda value: None if value is False else value),
 )
 
@@ -127,7 +127,7 @@ ALLOCATOR = {  # of glibc: environment variable, number of the parameter, value 
     "MALLOC_TRIM_THRESHOLD_": (-1, 2**28),
 }
 PHOTOS = dict.fromkeys(("evaluate", "discover"), "encoded photos stay in the cache")
-RESUMES = "finished {} stay, and the same command resumes"
+RESUMES = "finished {} are kept; run the same command to resume"
 KEPT = {**PHOTOS, "compose": RESUMES.format("composites"), "export": RESUMES.format("shards")}  # after Ctrl-C
 
 

@@ -34,7 +34,7 @@ from experiments.user_code import IN_FILE, learner_in, loss_in
 from simulator.accuracy import GROUPS, PLACE
 from simulator.mixture import cell_groups
 from simulator.progress import counting, tell
-from simulator.prompts import PROMPTS, Prompt, asked
+from simulator.prompts import CHOICES, Prompt, asked
 from simulator.towers.recipe import not_converged
 from simulator.world import World
 from theory import learners
@@ -48,7 +48,7 @@ NOTABLE = 0.005  # smallest share that gets a line
 UNCOVERED = 0.01  # smallest share of images, which a million pairs do not teach, that gets a line
 MOST_LISTED = 12  # classes whose cells get a line
 WORTH_COMPILING = 500  # steps; compilation takes 5 to 30 CPU seconds, and saves 3 ms per small model and step
-ASKED = f"class prompt: {', '.join(PROMPTS)}; 'a photo of a bear' is bare [default: name]"
+ASKED = f"class prompt: {', '.join(CHOICES)}; 'a photo of a bear' is bare [default: typical]"
 PromptFlag = flag(Prompt | None, ASKED, show_choices=False)
 Time = flag(float | None, "length of linear CLIP's gradient flow from small weights [default: inf, the optimum]")
 Start = flag(float | None, f"strength of linear CLIP's modes at time 0, in units of 1/rho [default: {START:g}]")
@@ -240,7 +240,7 @@ def _remarks(document: dict[str, Any]) -> Iterator[str]:
     unseen = document.get("prompts", {}).get(document["prompt"], {}).get("unseen")
     if "unseen" not in document and unseen is not None and unseen["counter"] >= NOTABLE:
         yield (
-            f"{percent(unseen['counter'])} % of the counter images resemble no pair of this run, so towers cannot "
+            f"{percent(unseen['counter'])} % of the counter images are unlike all pairs of this run, so towers cannot "
             f"learn them; {unseen['pairs_needed']:.2g} pairs would reduce this to 1 %"
         )
     if document.get("moved"):

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from experiments.errors import RequestError
 from simulator.pixels.views import Pixels
+from simulator.prompts import prompt_name
 from simulator.towers.recipe import Recipe
 from simulator.world import World, refusal
 
@@ -127,7 +128,7 @@ def checked_prompt(recipe: Recipe, prompt: str | None) -> str | None:
     """The prompt, or the first that the towers have: name, or None for towers that see no text."""
     from simulator.towers.evaluation import prompts_of  # start-up time: loads torch
 
-    known = prompts_of(recipe)
+    known, prompt = prompts_of(recipe), prompt_name(prompt)
     if prompt is None or prompt in known:
         return prompt or known[0]
     names = ", ".join(map(str, filter(None, known)))

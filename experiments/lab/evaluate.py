@@ -127,8 +127,8 @@ def _beside(
 ) -> dict[str, dict[str, float] | None]:
     """Numbers to compare with the prediction, if that is the optimum of InfoNCE on Gaussian views.
 
-    "unseen": shares of images that resemble no pair of the run, so that towers cannot learn their score; None if the
-    law has another world than the pairs. (With a table "unseen" is the accuracy of that group.) "covariances":
+    "unseen": shares of images that are unlike all pairs of the run, so that towers cannot learn their scores; None if
+    the law has another world than the pairs. (With a table "unseen" is the accuracy of that group.) "covariances":
     accuracies of the Gaussian PMI, which towers approach first; None unless the prompt is a single caption.
     """
     shares, gaussian = None, None

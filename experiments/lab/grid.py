@@ -10,13 +10,14 @@ from hashlib import sha256
 from math import prod
 from typing import Annotated, Any
 
-from pydantic import InstanceOf
+from pydantic import BeforeValidator, InstanceOf
 from pydantic.dataclasses import dataclass
 
 from experiments.lab.answers import MOST_REPLICATES
 from experiments.lab.axes import Axis
 from experiments.lab.config import world_fields
 from experiments.provenance import source
+from simulator.prompts import prompt_name
 from simulator.quantities import PairCount, Seed, one_number
 from simulator.world import World
 from theory.learners import Learner, named, names
@@ -33,7 +34,7 @@ class Grid:
     world: InstanceOf[World]
     axes: tuple[InstanceOf[Axis], ...]
     learners: tuple[str | InstanceOf[Learner], ...]
-    prompts: tuple[str, ...]
+    prompts: tuple[Annotated[str, BeforeValidator(prompt_name)], ...]
     routes: tuple[str, ...]
     n: PairCount | None
     replicates: Replicates

@@ -7,8 +7,8 @@ unseen                               the same for cells of a table that training
 predicted_common, ...                by theory, if there are measurements
 rand, rev, rest                      further groups of worlds of pixels (`simulator.pixels.groups`), measured only
 common_se, ...                       standard error of the mean over replicates
-common_low, common_high, ...         confidence interval of an estimate; the level is an attribute. A theory has
-                                     intervals if it is sampled anywhere; exact numbers have width 0 then
+common_low, common_high, ...         confidence interval of an estimate; the level is an attribute. If a
+                                     theory is sampled in any cell, its exact numbers have intervals of width 0
 seconds                              time of the cell; cells that are computed together share their time equally
 undefined, predicted_undefined       why common, or predicted_common, is nan: 0, or an index of the legend
 legend                               the reasons, sorted; 0 has none. Those that differ in numbers alone are one

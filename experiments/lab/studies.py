@@ -18,7 +18,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from math import inf
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from rich.filesize import decimal
 
@@ -30,7 +30,7 @@ from experiments.lab.plan import plan
 from experiments.lab.run import mapping, run
 from experiments.lab.setting import Setting, cell, settings
 from simulator.naming import suggestion
-from simulator.prompts import PROMPTS
+from simulator.prompts import Prompt
 from simulator.summary import html_table, one_line
 from simulator.towers.recipe import Recipe
 from simulator.world import World
@@ -86,7 +86,7 @@ def study(
     world: World | None = None,
     axes: "Mapping[str, Any] | Iterable[Axis]" = (),
     learners: "Sequence[str | Learner] | str | Learner" = ("linear",),
-    prompts: Sequence[str] | str = ("name",),
+    prompts: Sequence[str] | str = ("typical",),
     routes: Sequence[str] | str = ("theory",),
     n: int | float | None = None,
     replicates: int | float = 1,
@@ -158,7 +158,7 @@ def _misnamed(request: Study) -> Iterator[str]:
     for kind, given, known in (
         ("axis", request.dims, request.dims),
         ("learner", request.labels, learners),
-        ("prompt", request.prompts, PROMPTS),
+        ("prompt", request.prompts, get_args(Prompt)),
         ("route", request.routes, ROUTES),
     ):
         if not given and kind != "axis":

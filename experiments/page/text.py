@@ -19,9 +19,9 @@ BARE = 0.5  # share of bare captions in the first row; any share above 0 gives t
 ASKED = {  # by what follows --learner
     f"infonce --prompt bare --bare {BARE}": ("CLIP's own loss (InfoNCE)", InfoNCE("bare")),
     "infonce": ("CLIP's own loss (InfoNCE)", InfoNCE("name")),
-    "infonce --prompt mean": ("CLIP's own loss (InfoNCE)", InfoNCE("mean")),
+    "infonce --prompt average": ("CLIP's own loss (InfoNCE)", InfoNCE("mean")),
     "linear": ("linear CLIP (the papers' loss)", LinearCLIP("name")),
-    "linear --prompt mean": ("linear CLIP (the papers' loss)", LinearCLIP("mean")),
+    "linear --prompt average": ("linear CLIP (the papers' loss)", LinearCLIP("mean")),
     "logistic": ("logistic regression on labels", Logistic()),
     "least-squares": ("least squares on labels", LeastSquares()),
 }

@@ -73,7 +73,7 @@ class Fitted:
     def critic(self, prompt: Prompt | None = None) -> LinearCritic:
         """The fitted critic; that of "linear" is scaled by rho, which changes no decision.
 
-        "linear" takes one of `simulator.prompts.LINEAR`; None means "name". The others read no captions: None.
+        "linear" takes one of `simulator.prompts.LINEAR`; None means "typical". The others read no captions: None.
         """
         if self.estimator == "linear":
             q = decision_prompts(self.world, PROMPTS[0] if prompt is None else prompt)
@@ -117,7 +117,7 @@ def fit(estimator: str, pairs: Any, *, embed_dim: int | None = None) -> Fitted:
 
     >>> world = World(p_spu=0.95, mu_spu=2.0, dim_image=8, dim_text=8)
     >>> found = fit("linear", world.draw(1000, seed=0))
-    >>> found.accuracy("name").drop > 0.3
+    >>> found.accuracy("typical").drop > 0.3
     True
     """
     if estimator not in ESTIMATORS:

@@ -15,7 +15,7 @@ from jaxtyping import Float
 
 from simulator.accuracy import GROUPS, LEVEL, Accuracy, mean_interval
 from simulator.progress import counting
-from simulator.prompts import Prompt
+from simulator.prompts import Prompt, prompt_name
 from simulator.quantities import check_count
 from simulator.summary import html_table, one_line
 from simulator.towers.ensemble import Ensemble, step_products
@@ -77,8 +77,8 @@ class Towers:
     def each(self, prompt: Prompt | None = None) -> Accuracy:
         """Every model's own accuracies, shape (*worlds, models); nan for models that diverged.
 
-        The prompt is one of `simulator.prompts`, "name" by default; None for towers that read no captions. Accuracies
-        are exact for linear towers, and have an error of about .002 (quasi-Monte Carlo) for others.
+        The prompt is one of `simulator.prompts`, "typical" by default; None for towers that read no captions.
+        Accuracies are exact for linear towers, and have an error of about .002 (quasi-Monte Carlo) for others.
         """
         found = self.groups(prompt)
         absent = np.full_like(found["common"], np.nan)
@@ -87,7 +87,7 @@ class Towers:
     def groups(self, prompt: Prompt | None = None) -> dict[str, Float[np.ndarray, "*w models"]]:
         """Accuracies as in `each` by group: "common", "counter", "unseen", "rand" and so on."""
         recipe, known = self.ensemble.recipe, prompts_of(self.ensemble.recipe)
-        prompt = known[0] if prompt is None else prompt
+        prompt = known[0] if prompt is None else prompt_name(prompt)
         if prompt not in known:
             raise ValueError(
                 f"prompt = {prompt!r} has no meaning for loss = {recipe.loss!r}; choose one of "

@@ -134,7 +134,7 @@ class Place(Quantity):
     Attributes
     ----------
     changes
-        The signs of its changes with the common and with the counter accuracy.
+        Whether it rises (1) or falls (-1) as the common and as the counter accuracy rises.
     """
 
     changes: tuple[int, int]

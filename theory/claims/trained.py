@@ -18,6 +18,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from simulator.prompts import prompt_name
 from simulator.world import World
 from theory.claims.words import AnyClaim
 from theory.learners import Learner
@@ -36,6 +37,9 @@ class Case:
     recipe: Mapping[str, Any]
     subjects: tuple[Learner, ...] = ()
     prompts: tuple[str | None, ...] = ()
+
+    def __post_init__(self):
+        object.__setattr__(self, "prompts", tuple(map(prompt_name, self.prompts)))
 
     @property
     def row_prompts(self) -> tuple[str | None, ...]:

@@ -1,7 +1,7 @@
 """Learners, one file each, with their closed forms.
 
 >>> from theory import learners
->>> learners.named("infonce", prompt="mean")
+>>> learners.named("infonce", prompt="average")
 InfoNCE(prompt='mean')
 
 A learner of your own is a subclass of `Learner` (see `theory.learners.base`). It needs no entry: `named` takes its
@@ -62,7 +62,7 @@ def named(name: "str | Learner | type[Learner]", **options) -> Learner:
     name
         One of `names()`, or a class of your own; a learner is returned as it is.
     **options
-        For example prompt="mean" or embed_dim=4; None keeps an option's default.
+        For example prompt="average" or embed_dim=4; None keeps an option's default.
 
     Raises
     ------
@@ -71,7 +71,7 @@ def named(name: "str | Learner | type[Learner]", **options) -> Learner:
 
     Examples
     --------
-    >>> named("linear", prompt="mean", embed_dim=None)
+    >>> named("linear", prompt="average", embed_dim=None)
     LinearCLIP(prompt='mean', embed_dim=None, projected=False, time=inf, start=0.0001)
     """
     if isinstance(name, Learner):

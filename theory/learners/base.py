@@ -19,6 +19,7 @@ from jaxtyping import Float
 from simulator.accuracy import Accuracy, Ends, Numbers, objects_averaged, rounded, won
 from simulator.gaussian.critic import LinearCritic, gaussian_points, group_accuracy, standardise
 from simulator.mixture import class_means
+from simulator.prompts import prompt_name
 from simulator.world import Attribute, World
 from theory.accuracy import linear_accuracy
 from theory.integrator import gap_accuracy
@@ -46,7 +47,7 @@ def joined(parts: list[tuple[Any, Accuracy]], shape: tuple[int, ...]) -> Accurac
 def joined_numbers(parts: list[tuple[Any, Any]], shape: tuple[int, ...]) -> tuple[np.ndarray, float | None, list[Ends]]:
     """Numbers over a grid, the level of their intervals, and these, from parts that each yield numbers and an interval.
 
-    If any part has intervals, exact worlds get intervals of width 0.
+    If one part has intervals, those of exact worlds have width 0.
     """
     numbers = max((len([*part]) for _, part in parts), default=2)
     whole, level = np.empty((*shape, numbers, 3)), None  # value, low and high end
@@ -122,7 +123,7 @@ class Learner:
     on_images
         Whether the judge measures the population rule on drawn images. If not, it trains the learner on pairs.
     tells
-        Those of RULES that the learner says itself. The others follow from them.
+        Names of the methods in RULES that the class overrides. The others follow from them.
     is_sampled
         Whether the learner tells its scores alone. Its accuracies are sampled beyond two classes and one background.
     """
@@ -138,6 +139,10 @@ class Learner:
         super().__init_subclass__()
         cls.tells = cls.tells | (RULES & vars(cls).keys())
         cls.is_sampled = cls.tells & {"direction", "critic", "scores", "accuracy"} == {"scores"}
+
+    def __post_init__(self):
+        if isinstance(prompt := getattr(self, "prompt", None), str):  # two words for one prompt make equal learners
+            object.__setattr__(self, "prompt", prompt_name(prompt))
 
     def accuracy(self, worlds: World) -> Accuracy:
         """Group accuracies at n = infinity under the test law.
@@ -160,7 +165,7 @@ class Learner:
         if worlds.table is not None or "direction" not in self.tells:
             return world_by_world(self._score_accuracy if self.is_sampled else self._critic_accuracy, worlds)
         direction, shape = self.direction(worlds), worlds.mean.shape
-        if np.shape(direction)[-1:] != shape[-1:]:  # of a user's learner, as a nan is
+        if np.shape(direction)[-1:] != shape[-1:]:  # the mistake of a user's learner, as nan is
             words = f"has shape {np.shape(direction)}; expected {shape}, the weights of object and backgrounds"
             raise ValueError(f"the direction of learner {self.name!r} {words}")
         if np.isnan(direction).any():

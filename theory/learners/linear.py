@@ -76,6 +76,7 @@ class LinearCLIP(Learner):
     start: float = START
 
     def __post_init__(self):
+        super().__post_init__()
         for name, usual, where in (("embed_dim", None, "at full width"), ("time", np.inf, "at the optimum")):
             if self.projected and getattr(self, name) != usual:
                 raise ValueError(f"{name} = {getattr(self, name)}: a projected embedding has a law {where} only")

@@ -19,7 +19,7 @@ from experiments.page.plot.axes import literal
 from experiments.page.plot.places import PLACES
 from simulator.accuracy import LEVEL, PIXEL_GROUPS, WORDS, Accuracy, in_words, mean_interval
 from simulator.naming import suggestion
-from simulator.prompts import prompt_row
+from simulator.prompts import prompt_name, prompt_row
 from theory.learners import named, names
 
 WHAT = (*WORDS, *PLACES)  # quantities of every study
@@ -94,9 +94,10 @@ def select(dataset: xr.Dataset, at: Mapping[str, str | float]) -> xr.Dataset:
 def _index(values: np.ndarray, name: str, value: str | float) -> int:
     if values.dtype.kind not in "fiu":
         words = [str(v) for v in values]
-        if str(value) not in words:
-            raise unknown(f"--at {name} =", str(value), words)
-        return words.index(str(value))
+        word = prompt_name(str(value)) if name == "prompt" else str(value)
+        if word not in words:
+            raise unknown(f"--at {name} =", word, words)
+        return words.index(word)
     try:
         number = float(value)
     except ValueError:
@@ -158,7 +159,8 @@ def everyone(dataset: xr.Dataset) -> list[Who]:
 
 def _named(name: str, everybody: list[Who], what: str) -> list[Who]:
     """The learner in one half of a difference, once per route. A single prompt may be omitted."""
-    mine = [who for who in everybody if name in (who.spec, who.learner)]
+    learner, colon, prompt = name.partition(":")
+    mine = [who for who in everybody if learner + colon + prompt_name(prompt) in (who.spec, who.learner)]
     specs = dict.fromkeys(who.spec for who in mine or everybody)
     if not mine:
         raise RequestError(

@@ -177,7 +177,7 @@ def test_an_interrupted_check_says_what_it_kept(soberclip, tmp_path, monkeypatch
         (["counteranimal", "discover", "--data", "a"], "photos stay in the cache"),
         (["counteranimal", "evaluate", "--data", "a", "--model", "b"], "photos stay in the cache"),
         (["counteranimal", "compose", "--size", "64"], "composites stay"),
-        (["export", "--output", "a"], "finished shards stay, and the same command resumes"),
+        (["export", "--output", "a"], "finished shards are kept; run the same command to resume"),
     ],
 )
 def test_ctrl_c_in_other_verbs_says_what_was_kept(soberclip, monkeypatch, words, kept):
