@@ -25,6 +25,10 @@ def export(
     *,
     n: flag(Whole, "training pairs, in shards of 10,000") = 300_000,
     test_images: flag(Whole, "test images per group; p′ is known to about .01 with 20,000") = 20_000,
+    no_theory: flag(
+        bool,
+        "leave out p′ and r of every learner and prompt, which take seconds with two classes, and a minute with ten",
+    ) = False,
     seed: Seed = 0,
     output: FOLDER,
     world: WorldOptions = DEFAULT_WORLD,
@@ -36,7 +40,7 @@ def export(
     settings = world_from(world.file, world.fields)
     check_request(settings, n, seed, test_images)
     say(f"{n:,} pairs and their test images take {size_of(settings, n, test_images) / 1e9:.2g} GB")
-    document = export(settings, output, n, seed, test_images)
+    document = export(settings, output, n, seed, test_images, theory=not no_theory)
     emit({**document, "output": str(output)}, json, export_screen)
 
 
@@ -70,6 +74,9 @@ def export_screen(document: dict[str, Any]) -> Group:
     return Group(wrote, truth_table(document["theory"]))
 
 
+NO_THEORY = "The theory is missing, since the folder was exported with --no-theory; export without it adds the theory."
+
+
 def _asked(prompt: str | None) -> str:
     from experiments.ground_truth.truth import OBJECT_ONLY  # start-up time
 
@@ -100,8 +107,10 @@ def place_table(document: dict[str, Any]) -> Group:
     return Group(Table(None, MEASURED, document["groups"]), *_remarks(document), truth_table(document["theory"]))
 
 
-def truth_table(rows: list[dict[str, Any]]) -> Table:
-    """The columns that have a number."""
+def truth_table(rows: list[dict[str, Any]] | None) -> Table | str:
+    """The columns that have a number, or that there is no theory."""
+    if rows is None:
+        return NO_THEORY
     return Table("theory, infinitely many pairs", [one for one in THEORY if any(map(one.cell, rows))], rows, keys=2)
 
 
