@@ -4,6 +4,7 @@ Functions import what they need when they run, for start-up time.
 """
 
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,15 +12,16 @@ from cyclopts import App, Parameter
 from rich.console import Group
 from rich.text import Text
 
-from experiments.command.options import Json, Seed, Whole, flag, own_folder
+from experiments.command.options import Json, Seed, Verbose, Whole, flag, own_folder
 from experiments.command.output import VERDICT_STYLES, dim, emit, table, warning
 from experiments.counteranimal.tables import (
     MARKS,
     PLACE_COLUMNS,
+    accuracies,
+    answer,
     comparison_table,
     in_order,
     marks,
-    needed,
     over_photos,
     pairs_table,
 )
@@ -123,9 +125,14 @@ def evaluate(
     ) = None,
     seed: Seed = 0,
     output: flag(Path, "folder for predictions, class accuracies and summary") = Path("soberclip-counteranimal"),
+    verbose: Verbose = False,
     json: Json = False,
 ) -> None:
     """Score models on the photos, one after another. Features are cached: no photo passes a model twice.
+
+    experiments/counteranimal/README.md has a python:FILE.py of twenty lines for a model of your own.
+
+    It also has ten lines that write the .npz of soberclip embeddings from a PyTorch model and a DataLoader.
 
     Example: soberclip counteranimal evaluate --data LAION-final --model open_clip:ViT-B-32/openai
     """
@@ -146,7 +153,7 @@ def evaluate(
         output=output,
         note=say,
     )
-    emit(documents, json, summary_table)
+    emit(documents, json, partial(summary_table, verbose=verbose))
 
 
 @app.command
@@ -176,7 +183,7 @@ def score(
         seed=seed,
         output=output,
     )
-    emit(documents, json, summary_table)
+    emit(documents, json, partial(summary_table, verbose=True))
 
 
 @app.command
@@ -202,6 +209,7 @@ def compare(
     reference: flag(str | None, "family of the line that robustness refers to [default: ImageNet]") = None,
     seed: Seed = 0,
     output: flag(Path, "folder for comparison.html, .svg, .pdf, .png, .csv and .json") = Path("soberclip-comparison"),
+    verbose: Verbose = False,
     json: Json = False,
 ) -> None:
     """Your results and published rows in one plot, with effective robustness and paired classes.
@@ -216,7 +224,7 @@ def compare(
     check_writable(output)
     document = run(compared, reference, seed)
     figure = write_comparison(output, compared, document, seed)
-    emit(document, json, comparison_screen)
+    emit(document, json, partial(comparison_screen, verbose=verbose))
     say(f"figure: {figure}")
 
 
@@ -312,23 +320,31 @@ def inspection_table(document: Document) -> Group:
     )
 
 
-def summary_table(documents: list[Document]) -> Group:
-    parts = [part for document in documents for part in _summary(document)]
+def summary_table(documents: list[Document], verbose: bool) -> Group:
+    """The answer for each model with its accuracies; all means, classes and groups with `verbose`."""
+    parts = [part for document in documents for part in _summary(document, verbose)]
     if len(documents) > 1 and all("drop" in document["macro"] for document in documents):
         ordered = sorted(documents, key=lambda d: -d["macro"]["counter"])
         rows = [{"model": document["model"], **document["macro"]} for document in ordered]
         parts.append(Table("macro, in order of counter accuracy", (Column("model", "model"), *ACCURACIES), rows))
-    return Group(*parts)
+    more = () if verbose else ("--verbose prints the other means, the classes and the groups",)
+    return Group(*parts, *more)
 
 
-def _summary(document: Document) -> list[Any]:
+def _summary(document: Document, verbose: bool) -> list[Any]:
     counts, macro = document["counts"], document["macro"]
+    head = document.get("equivalent")
+    lead = (
+        f"{document['model']} has no p′: {document['equivalent_lacks']}"
+        if head is None
+        else answer(document["model"], head)
+    )
 
     def named(index: int) -> str:
         folder = document.get("folders", {}).get(str(index))
         return str(index) if folder is None else _folder({"folder": folder, "class_index": index})
 
-    rows = []
+    rows: list[list[str]] = []
     for mean, words in (("macro", "classes (macro)"), ("micro", "photos (micro)")):
         ends = document["intervals"][mean]
         rows.append([words, *(f"{percent(value)} ({interval(ends[name])})" for name, value in document[mean].items())])
@@ -336,7 +352,8 @@ def _summary(document: Document) -> list[Any]:
         rows.append(["classes (top 5)", *map(percent, document["top5"]["macro"].values())])
     heads = ("mean over", *(f">{name} % ({document['level']:.0%})" for name in macro))
     left_out = (named(index) for index in counts.get("left_out_classes", ()))
-    parts: list[Any] = [table(document["model"], heads, rows), _counted(counts)]
+    found = f"{accuracies(macro, document['intervals']['macro'])}; means over classes"
+    parts: list[Any] = [lead, table(document["model"], heads, rows) if verbose else found, _counted(counts)]
     if counts["classes"] < FEWEST:
         parts.append(f"intervals over photos: {too_few(counts['classes'])}")
     if "question" in document:
@@ -347,12 +364,13 @@ def _summary(document: Document) -> list[Any]:
     if document.get("unanswered"):
         parts.append(warning(f"{document['unanswered']} photos have no finite score and count as wrong"))
     if document.get("paired"):
-        parts += _object_effect(document["paired"])
-    parts.append(_equivalent(document))
-    if "worst_classes" in document:
+        parts += _object_effect(document["paired"], verbose)
+    if head is not None:
+        parts.append(_equivalent(head))
+    if "worst_classes" in document and verbose:
         drops = (f"{named(c['class_index'])} {percent(c['drop'])}" for c in document["worst_classes"])
         parts.append(f"largest drops by class: {', '.join(drops)}")
-    for kind in ("class", "group"):
+    for kind in ("class", "group") if verbose else ("group",):
         cell = document[f"worst_{kind}"]
         part = (cell[name] for name in ("group", "background") if name in cell)
         where = ", ".join([f"class {named(cell['class_index'])}", *part])
@@ -362,18 +380,20 @@ def _summary(document: Document) -> list[Any]:
     return parts
 
 
-def _equivalent(document: Document) -> str:
-    """p' and r of a model's own head, or what they lack."""
-    if (head := document.get("equivalent")) is None:
-        return f"no p′: {document['equivalent_lacks']}"
+def _equivalent(head: Document) -> str:
+    """p' and r of a model's own head."""
     p, r = (column.value(head).split("\n") for column in PLACE_COLUMNS)
     found = f"p′ {p[0]} ({p[1]}), r {r[0]} points ({r[1]}): among the photos' own classes, where the drop is "
-    found += f"{points(head['drop'])}, against the best heads on the model's own embeddings"
-    return "; ".join(filter(None, (found, needed(head, "the model"))))
+    return found + f"{points(head['drop'])}, against the best heads on the model's own embeddings"
 
 
-def _object_effect(effect: Document) -> list[Any]:
-    """The effect of the background at a fixed object, by class and over all."""
+def _object_effect(effect: Document, verbose: bool) -> list[Any]:
+    """The effect of the background at a fixed object, over all, and by class with `verbose`."""
+    title = "the background's effect at a fixed object, means over objects"
+    left_out = effect["left_out_objects"]
+    lost = [warning(f"{left_out} objects have readable photos in one group only and are left out")] if left_out else []
+    if not verbose:
+        return [f"{title}: {percent(effect['difference'])} points ({interval(effect['interval'])})", *lost]
     columns = (
         Column("class", "class_index"),
         Column("objects", "objects", NUMBER),
@@ -384,16 +404,14 @@ def _object_effect(effect: Document) -> list[Any]:
         Column("p (Holm)", "p_holm", SMALL),
     )
     every = {**effect, "class_index": "all", "p_holm": None}
-    parts: list[Any] = [
-        Table("the background's effect at a fixed object, means over objects", columns, [*effect["classes"], every]),
+    return [
+        Table(title, columns, [*effect["classes"], every]),
         f"difference in points, with {effect['level']:.0%} interval",
         "better on: objects with the higher accuracy on common : on counter backgrounds",
         "interval: over objects; p: McNemar's exact test of no effect on any object",
         "both hold for these background photos only; a few difficult photos can make p small",
+        *lost,
     ]
-    if left_out := effect["left_out_objects"]:
-        parts.append(warning(f"{left_out} objects have readable photos in one group only and are left out"))
-    return parts
 
 
 def _cell(finding: Document) -> str:
@@ -420,21 +438,44 @@ def published_table(document: Document) -> Group:
     )
 
 
-def comparison_screen(document: Document) -> Group:
-    """Models with effective robustness on logit axes (the other axes are in the files), then pairs."""
+MOST_LINES = 6  # models on the short screen of a comparison
+
+
+def _in_short(row: Document) -> str:
+    ends = {name: row[f"interval_{name}"] for name in ("counter", "drop")}
+    return f"{row['model']}: {accuracies({name: row[name] for name in ends}, ends)}"
+
+
+def comparison_screen(document: Document, verbose: bool) -> Group:
+    """The order by p'; with `verbose` all models, their effective robustness on logit axes, and pairs.
+
+    The other axes are in the files.
+    """
     reference, pairs, order = document["reference"], document["pairs"], in_order(document["ranking"], document)
+    placed = [answer(row["model"], row["equivalent"]) for row in document["rows"] if row["equivalent"]]
+    lacks = document["equivalent_lacks"] and f"p′ is unknown for some: {document['equivalent_lacks']}"
+    lead = f"in order of p′: {order}" if order else (placed or [lacks])[0]
+    if not verbose:
+        rows = sorted(document["rows"], key=lambda row: (row["equivalent"] is None, row["number"]))
+        return Group(
+            lead,
+            *map(_in_short, rows[:MOST_LINES]),
+            *[f"and {len(rows) - MOST_LINES} more models"] * (len(rows) > MOST_LINES),
+            *[lacks] * bool(lacks and lacks != lead),
+            "--verbose prints all models, effective robustness and pairs, as the page does",
+        )
     shown = set("".join(map(marks, document["rows"])))
     over = "photos" if pairs and pairs[0]["mean"] == "micro" else "classes"
     unpaired = ", ".join(document["unpaired"])
     parts = (
+        lead,
         comparison_table(document),
         "small print: 95% intervals",
         over_photos(document),
         "over the line: counter accuracy in points; the interval holds line and model" if reference else None,
         f"a model of {reference} is measured from the line of the others" if reference else None,
         *(f"{mark} {meaning}" for mark, meaning in MARKS.items() if mark in shown),
-        f"in order of p′: {order}" if order else None,
-        f"p′ is unknown for some: {document['equivalent_lacks']}" if document["equivalent_lacks"] else None,
+        lacks if lacks != lead else None,
         *((f"second minus first in points, means over {over}", pairs_table(document, "drop")) if pairs else ()),
         "up:down: numbers of classes; p: exact sign test of them" if pairs else None,
         warning(f"pairs not shown, for brevity: {unpaired}") if unpaired else None,

@@ -3,16 +3,18 @@
 Functions import what they need when they run, for start-up time.
 """
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from rich.console import Group
 
-from experiments.command.options import Json, Seed, flag, own_folder
+from experiments.command.options import Json, Seed, Verbose, flag, own_folder
 from experiments.command.output import emit, warning
-from experiments.counteranimal.tables import data_share, detail, fixes_table, heads_table, in_order, needed
+from experiments.counteranimal.tables import accuracies, answer, data_share, detail, fixes_table, heads_table, in_order
 from experiments.files import PAGE_FILES
-from experiments.results import FEWEST, too_few
+from experiments.results import FEWEST, GROUPS, QUANTITIES, too_few
+from experiments.table import gain, points
 from simulator.progress import say
 
 
@@ -27,47 +29,75 @@ def embeddings(
     output: own_folder(
         "embeddings", (*PAGE_FILES, "result.json"), "folder for embeddings.html, embeddings.csv and result.json"
     ) = None,
+    verbose: Verbose = False,
     json: Json = False,
 ) -> None:
     from experiments.counteranimal.reliance import answer_files
     from experiments.counteranimal.reliance_page import write_files
 
     document = answer_files(files, seed, say)
-    emit(document, json, reliance_screen, output)
+    emit(document, json, partial(reliance_screen, verbose=verbose), output)
     if output is not None:
         write_files(output, document)
 
 
-def reliance_screen(document: dict[str, Any]) -> Group:
-    """Heads and fixes of each model; several models also in order of p' and r."""
-    models = document["models"]
-    parts = [part for model in models for part in _reliance(model) if part is not None]
+def reliance_screen(document: dict[str, Any], verbose: bool) -> Group:
+    """The answer for each model, below their order by p'; heads, fixes and assumptions with `verbose`."""
+    models, parts = document["models"], []
     if len(models) > 1:
         by_p, by_r = document["ranking"].values()
         words = zip(("p′", "r"), (in_order(by_p, document), ", ".join(by_r)), strict=True)
         parts += [f"{models[0]['heads'][0]['head']} in order of {name}: {order}" for name, order in words]
+    for model in models:
+        parts += [_lead(model), *(_reliance(model) if verbose else _short(model))]
     parts += [warning(f"{one['model']} has no p′: {one['equivalent_lacks']}") for one in document["equivalent_lacks"]]
-    return Group(*parts, *models[0]["assumptions"])
+    more = models[0]["assumptions"] if verbose else ["--verbose prints all heads and fixes, and what is assumed"]
+    return Group(*filter(None, parts), *more)
+
+
+def _lead(model: dict[str, Any]) -> str:
+    first = model["heads"][0]
+    return answer(f"{first['head']} of {model['model']}", first)
+
+
+def _short(model: dict[str, Any]) -> list[str]:
+    first = model["heads"][0]
+    low, high = map(points, first["interval"]["shortfall"])
+    found = accuracies({name: first[name] for name in QUANTITIES}, first["interval"])
+    short = (
+        f"{points(first['shortfall'])} points ({low} to {high}) short of the best heads at the same drop, on each group"
+    )
+    return [found, short, _best_fix(model), data_share(model), _known(model)]
+
+
+def _best_fix(model: dict[str, Any]) -> str | None:
+    """The fix with the best worse group, as the page names it."""
+    if not model["fixes"]:
+        return None
+    best = max(model["fixes"], key=lambda fix: min(fix[group] for group in GROUPS))
+    gains = " and ".join(f"{gain(best['gain'][group])} points on {group}" for group in GROUPS)
+    return f"the fix with the best worse group, {best['fix']}: {gains} photos"
+
+
+def _known(model: dict[str, Any]) -> str:
+    measured = model["rows_measured"]
+    known = f"{model['rows']} embeddings of {model['dimensions']} dimensions, {model['classes']} classes; "
+    known += f"{measured['common']} common and {measured['counter']} counter photos measured; 95% intervals over photos"
+    return known + f": {too_few(model['classes'])}" * (model["classes"] < FEWEST)
 
 
 def _reliance(model: dict[str, Any]) -> list[Any]:
-    first, law, measured = model["heads"][0], model["gaussian_law"], model["rows_measured"]
-    known = f"{model['rows']} embeddings of {model['dimensions']} dimensions, {model['classes']} classes; "
-    known += f"{measured['common']} common and {measured['counter']} counter photos measured; 95% intervals over photos"
-    if model["classes"] < FEWEST:
-        known += f": {too_few(model['classes'])}"
-    inside = model["predictions_inside"]
+    """All that was measured of a model."""
+    first, law, inside = model["heads"][0], model["gaussian_law"], model["predictions_inside"]
     fixes = ()
     if model["fixes"]:
         found = f"{inside['inside']} of {inside['of']} gains on other photos lie in the predicted intervals"
         found += ", * outside" * (inside["inside"] < inside["of"])
         fixes = ("gains of fixes over zero-shot, in points", fixes_table(model), found)
     return [
-        model["model"],
         heads_table(model),
-        known,
+        _known(model),
         data_share(model),
-        needed(first, first["head"]),
         detail(model["detail"]),
         *fixes,
         f"the Gaussian law of the scores of {first['head']} is {law['verdict']}: {law['reason']}",

@@ -4,16 +4,29 @@ Functions import what they need when they run, for start-up time.
 """
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from rich.console import Group
 
-from experiments.command.options import DEFAULT_WORLD, Json, Seed, Whole, WorldOptions, flag
+from experiments.command.options import DEFAULT_WORLD, Json, Seed, Verbose, Whole, WorldOptions, flag
 from experiments.command.output import emit
-from experiments.counteranimal.tables import spanned
+from experiments.counteranimal.tables import relies, spanned
 from experiments.errors import RequestError
-from experiments.table import CORRELATION, COUNT, INTERVAL, NUMBER, PERCENT, POINTS, Column, Table, interval, points
+from experiments.table import (
+    CORRELATION,
+    COUNT,
+    INTERVAL,
+    NUMBER,
+    PERCENT,
+    POINTS,
+    Column,
+    Table,
+    interval,
+    percent,
+    points,
+)
 from simulator.accuracy import GROUPS
 from simulator.progress import say
 from simulator.prompts import asked
@@ -25,6 +38,10 @@ def export(
     *,
     n: flag(Whole, "training pairs, in shards of 10,000") = 300_000,
     test_images: flag(Whole, "test images per group; p′ is known to about .01 with 20,000") = 20_000,
+    no_theory: flag(
+        bool,
+        "leave out p′ and r of every learner and prompt, which take seconds with two classes, and a minute with ten",
+    ) = False,
     seed: Seed = 0,
     output: FOLDER,
     world: WorldOptions = DEFAULT_WORLD,
@@ -36,7 +53,7 @@ def export(
     settings = world_from(world.file, world.fields)
     check_request(settings, n, seed, test_images)
     say(f"{n:,} pairs and their test images take {size_of(settings, n, test_images) / 1e9:.2g} GB")
-    document = export(settings, output, n, seed, test_images)
+    document = export(settings, output, n, seed, test_images, theory=not no_theory)
     emit({**document, "output": str(output)}, json, export_screen)
 
 
@@ -46,6 +63,7 @@ def place(
     *,
     data: flag(Path | None, "folder that soberclip export wrote") = None,
     world: WorldOptions = DEFAULT_WORLD,
+    verbose: Verbose = False,
     json: Json = False,
 ) -> None:
     from experiments.ground_truth.place import exported, place, placed_document
@@ -58,8 +76,12 @@ def place(
     if data is None and not own:
         raise RequestError("name the folder of an export with --data, or a world with --world or its flags")
     found = place(predictions, data, None if data is not None else world_from(world.file, world.fields))
-    theory = theory_rows(found.world) if data is None else exported(data)["theory"]
-    emit(placed_document(found, theory), json, place_table)
+    theory: list[dict[str, Any]] | None = []
+    if data is not None:
+        theory = exported(data)["theory"]
+    elif verbose or json:  # with ten classes it takes a minute
+        theory = theory_rows(found.world)
+    emit(placed_document(found, theory), json, partial(place_screen, verbose=verbose))
 
 
 def export_screen(document: dict[str, Any]) -> Group:
@@ -68,6 +90,9 @@ def export_screen(document: dict[str, Any]) -> Group:
         f"{document['output']}: {document['files']} archives, {document['bytes'] / 1e9:.2g} GB; README.txt says more"
     )
     return Group(wrote, truth_table(document["theory"]))
+
+
+NO_THEORY = "The theory is missing, since the folder was exported with --no-theory; export without it adds the theory."
 
 
 def _asked(prompt: str | None) -> str:
@@ -96,12 +121,20 @@ THEORY = (
 )
 
 
-def place_table(document: dict[str, Any]) -> Group:
-    return Group(Table(None, MEASURED, document["groups"]), *_remarks(document), truth_table(document["theory"]))
+def place_screen(document: dict[str, Any], verbose: bool) -> Group:
+    """The answer in a sentence and some lines; the groups and the theory with `verbose`."""
+    lead, *lines = _remarks(document)
+    if verbose:
+        return Group(lead, *lines, Table(None, MEASURED, document["groups"]), truth_table(document["theory"]))
+    groups = (f"{one['group']} {percent(one['accuracy'])} % of {one['images']:,}" for one in document["groups"])
+    more = NO_THEORY if document["theory"] is None else "--verbose prints the theory of every learner and prompt"
+    return Group(lead, f"right on {', '.join(groups)}", *lines, more)
 
 
-def truth_table(rows: list[dict[str, Any]]) -> Table:
-    """The columns that have a number."""
+def truth_table(rows: list[dict[str, Any]] | None) -> Table | str:
+    """The columns that have a number, or that there is no theory."""
+    if rows is None:
+        return NO_THEORY
     return Table("theory, infinitely many pairs", [one for one in THEORY if any(map(one.cell, rows))], rows, keys=2)
 
 
@@ -110,11 +143,13 @@ def _remarks(document: dict[str, Any]) -> Iterator[str]:
     if p is None:
         yield f"p′ is not determined: {_many(document)}"
     else:
+        if document["beyond"]:
+            side = "larger" if p else "smaller"
+            yield f"the drop is {side} than that of every ideal classifier, and p′ = {p:g} stands for all of these"
+        else:
+            yield relies("This classifier", p, ends["equivalent_correlation"], "images")
         away = f"p = {own:.3f}, p′ − p = {document['difference']:+z.3f}"
         yield f"p′ = {p:.3f}, {_ends(ends['equivalent_correlation'], 1, 3)}; {away}"
-    if document["beyond"]:
-        side = "larger" if p else "smaller"
-        yield f"the drop is {side} than that of every ideal classifier, and p′ = {p:g} stands for all of these"
     yield f"{points(document['shortfall'])} points short, {_ends(ends['shortfall'], 100, 1)}"
     yield "The intervals hold the error of finitely many test images, not that of training or between seeds."
 

@@ -90,7 +90,7 @@ VERBS = {  # verb: its module, what it does, and examples
     ),
     "place": (
         "ground_truth",
-        "From predictions on test images to p′ and r, with intervals, beside the theory of every learner and prompt.",
+        "From predictions on test images to p′ and r, with intervals; with --verbose beside the theory.",
         "predictions.csv --data bears",
         "groups.csv --mu-spu 1.5 --sigma-xi 6",
     ),

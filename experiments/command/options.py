@@ -78,6 +78,7 @@ def named(names: Iterable[str], help: str) -> Any:
     return flag(Literal[tuple(names)] | str, help, show_choices=False)
 
 
+Verbose = flag(bool, "print all that was measured below the answer")
 Json = flag(bool, "print one JSON document on stdout")
 Seed = flag(int, "root of every random stream", converter=seed)
 

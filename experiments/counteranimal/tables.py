@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from experiments.results import GROUPS, QUANTITIES, too_few
-from experiments.table import CORRELATION, NUMBER, WORDS, Column, Table, gain, points
+from experiments.table import CORRELATION, NUMBER, WORDS, Column, Table, gain, interval, points
 
 MARKS = {
     "*": "interval of the line alone: the model's own error is unknown",
@@ -167,12 +167,32 @@ def data_share(model: Record) -> str:
     return known if own is None else f"{known}; p′ − p of {head['head']} is {own - p:+z.3f}"
 
 
-def needed(head: Record, name: str) -> str | None:
-    """How many more photos would resolve p', where it is not resolved."""
-    if head["photos_needed"] is None:
-        return None
-    times = f"about {head['photos_needed']:.1f} times as many photos of each group would resolve it"
-    return f"p′ of {name} is not resolved: {times}"
+def relies(name: str, p: float | None, ends: Sequence[float] | None, shown: str = "photos") -> str:
+    """How much a classifier relies on the background: p' and its interval in one sentence.
+
+    >>> relies("zero-shot", 0.873, (0.812, 0.939))[-84:]
+    'best classifier of data in which 87 % (81 to 94 %) of the photos are common'
+    """
+    span = "" if ends is None else f"{100 * ends[0]:.0f} to {100 * ends[1]:.0f} %"
+    if p is None:
+        return f"The {shown} do not resolve how much {name} relies on the background: p′ lies within {span}"
+    share = f"{100 * p:.0f} %" + f" ({span})" * bool(span)
+    like = f"as much as the best classifier of data in which {share} of the {shown} are common"
+    return f"{name} relies on the background {like}"
+
+
+def answer(name: str, head: Record) -> str:
+    """The sentence of a measured head; where p' is not resolved, with how many more photos would resolve it."""
+    found = relies(name, head["equivalent_correlation"], head["interval"]["equivalent_correlation"])
+    if (times := head.get("photos_needed")) is None:
+        return found
+    return f"{found}; about {times:.1f} times as many photos of each group would resolve it"
+
+
+def accuracies(record: Record, ends: Record) -> str:
+    """Accuracies and their drop with intervals in one line."""
+    units = {name: "points" if name == "drop" else "%" for name in record}
+    return ", ".join(f"{name} {points(value)} {units[name]} ({interval(ends[name])})" for name, value in record.items())
 
 
 def detail(known: Record | None) -> str | None:

@@ -49,7 +49,12 @@ Row = tuple[str, np.ndarray, dict[str, Any]]  # key, picture, facts
 
 
 def export(
-    world: World, path: Path | str, n: int = 300_000, seed: int = 0, test_images: int = TEST_IMAGES
+    world: World,
+    path: Path | str,
+    n: int = 300_000,
+    seed: int = 0,
+    test_images: int = TEST_IMAGES,
+    theory: bool = True,
 ) -> dict[str, Any]:
     """Write a world as pictures with captions in words, for training code such as open_clip.
 
@@ -67,12 +72,15 @@ def export(
         Root of the streams, 0 or larger.
     test_images
         Test images per group.
+    theory
+        Whether to find p' and r of every learner and prompt, which takes a minute with ten classes. The same
+        request with True adds them later.
 
     Returns
     -------
     dict
         The request, the sizes, the fraction of clipped values, the loss at the optimum, and `theory`: a row for each
-        learner and prompt. README.txt in the folder says the same in words.
+        learner and prompt, or None. README.txt in the folder says the same in words.
 
     Raises
     ------
@@ -112,7 +120,7 @@ def export(
         "batch_size": BATCH,
         "loss": loss,
         "loss_error": error,
-        "theory": [*theory_rows(world), *worded_rows(world)],
+        "theory": [*theory_rows(world), *worded_rows(world)] if theory else None,
     }
     prompts = {name: [sentence(world, row) for row in rows] for name, rows in worded_prompts(world).items()}
     write_table(folder / "manifest.csv", ("file", "label", "group"), manifest)

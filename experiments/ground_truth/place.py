@@ -188,8 +188,8 @@ def _placed(world: World, counts: Counts) -> Place:
     return Place(world, counts, accuracy, found, world.common_share(), bool(beyond))
 
 
-def placed_document(found: Place, theory: list[dict[str, Any]]) -> dict[str, Any]:
-    """The document of `soberclip place`, beside the rows of theory."""
+def placed_document(found: Place, theory: list[dict[str, Any]] | None) -> dict[str, Any]:
+    """The document of `soberclip place`, beside the rows of theory, if there are any."""
     p, ends, known = found.correlation, found.equivalent.interval, np.isfinite(found.correlation)
     of_groups = found.accuracy.interval.ends
     interval = {PLACE[0]: None, PLACE[1]: None}

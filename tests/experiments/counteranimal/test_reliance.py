@@ -544,7 +544,7 @@ def test_a_star_is_explained_where_there_is_one(tmp_path, soberclip, monkeypatch
     for inside in (known["of"], known["of"] - 1):
         known["inside"] = inside
         console = Console(width=200, record=True, file=io.StringIO())
-        console.print(reliance_screen(document))
+        console.print(reliance_screen(document, verbose=True))
         write_files(output_folder(tmp_path / str(inside)), document)
         page = (tmp_path / str(inside) / "embeddings.html").read_text()
         assert (

@@ -182,7 +182,7 @@ def test_models_are_compared_by_p(tmp_path):
         [""] * 6,
     ]
     console = Console(width=120, file=io.StringIO(), record=True)
-    console.print(comparison_screen(document))
+    console.print(comparison_screen(document, verbose=True))
     screen = console.export_text()
     assert "0.300 to 0.500" in screen
     assert f"in order of p′: {order}" in screen
@@ -351,7 +351,7 @@ def test_the_page_escapes_and_needs_no_network(written):
 
 def test_marks_on_the_screen_are_explained():
     console = Console(width=80, file=io.StringIO(), record=True)
-    console.print(comparison_screen(compare(PUBLISHED + EXTREMES)))
+    console.print(comparison_screen(compare(PUBLISHED + EXTREMES), verbose=True))
     lines = console.export_text().splitlines()
     assert max(map(len, lines)) <= 80
     assert any("lost ‡" in line for line in lines)
@@ -374,7 +374,7 @@ def test_no_label_covers_a_point():
 def test_the_screen_of_one_pair_says_what_its_means_are_over(written, mean, over):
     (pair,) = written[1]["pairs"]
     console = Console(width=80, file=io.StringIO(), record=True)
-    console.print(comparison_screen(written[1] | {"pairs": [pair | {"mean": mean}]}))
+    console.print(comparison_screen(written[1] | {"pairs": [pair | {"mean": mean}]}, verbose=True))
     assert f"means over {over}" in " ".join(console.export_text().split())
 
 
