@@ -273,6 +273,11 @@ FAULTS = {
         on_result(lambda scores: 0 * scores),
         "theory/learners/test_captions.py::test_pools_take_bare_captions_in",
     ),
+    "omission that weighs no background": Fault(
+        "theory.theorems:bare_law",
+        on_arguments(lambda images, share=1.0: (images,)),
+        "theory/test_any_data.py::test_t15_omission_that_depends_on_the_background_weighs_backgrounds",
+    ),
     "line fitted on plain axes": Fault(
         "experiments.effective_robustness:stretch",
         on_arguments(lambda accuracy, axis: (accuracy, "plain")),

@@ -1,10 +1,13 @@
-"""Theorems on how much a linear rule relies on the background. Each docstring has the proof.
+"""Theorems on how much a linear rule relies on the background, and on what holds for any data. Docstrings prove them.
 
-The world is binary and the prompt is the typical look q = (alpha, 0), unless the docstring says otherwise.
+Up to T9 the world is binary and the prompt is the typical look q = (alpha, 0), unless the docstring says otherwise.
 Letters: alpha = mu_inv, beta = mu_spu > 0, m0 = 2p - 1, S_i = sigma_inv^2 + nu, S_s = sigma_spu^2 + nu,
 A = alpha^2 + sigma_inv^2, B = beta^2 + sigma_spu^2, c = alpha beta m0, kappa = (pi_spu/pi_inv)^2.
 D_inv = 2 p_inv - 1 is 1 if every image shows its label's object. Otherwise c is alpha beta D_inv m0.
 Reliance is t = u_spu/u_inv. A smaller t is a more robust rule (T1).
+
+From T14 on images x, captions t, labels y and backgrounds a have any joint law. Laws are tables of probabilities; with
+densities in their place the proofs are the same. X, T, K and A count images, captions, classes and backgrounds.
 """
 
 import numpy as np
@@ -127,3 +130,104 @@ def reliance_nearest_mean(alpha, beta, m0, D_inv=1.0):
     since given t the image is independent of y: Bayes' rule. One caption q gives the nearest prompt, w = q.
     """
     return beta * m0 / (alpha * D_inv)
+
+
+def pmi(pairs):
+    """T14: log p(x, t)/(p(x) p(t)) in nats (X, T), InfoNCE's optimum over unrestricted scores, from p(x, t) (X, T).
+
+    At every batch size B >= 2, and at infinitely many negatives, the symmetric loss is least exactly at the PMI plus
+    one constant. Proof: let t_1, ..., t_B be the captions of a batch in random order. Given one image x of the batch,
+    its own caption is the k-th with probability proportional to p(x, t_k)/p(t_k), so to e^PMI(x, t_k). The
+    image-to-caption half is the cross-entropy of this probability and the softmax of scores. It is least where both are
+    equal in every batch (Gibbs): where s(x, t) = PMI(x, t) + f(x). At infinitely many negatives they are p(t | x) and
+    p(t) e^s(x, t)/E_t e^s(x, t), with the same consequence. The other half is least at PMI(x, t) + h(t). Both are at
+    once if f and h are one constant. See Oord et al. (arXiv 1807.03748) for B = infinity.
+
+    Prompted with captions t_1, ..., t_K the optimum decides for the largest p(x | t_k). This is the ideal classifier,
+    at equal priors, between the images that have these captions: the chance (1/K) sum_x p(x | t_k(x)) that a rule
+    k(x) finds the caption is largest where each p(x | t_k(x)) is.
+
+    The image-to-caption half alone leaves f(x) free, which no decision between prompts contains, so it is enough. The
+    caption-to-image half alone leaves h(t) free, one constant per prompt: decisions then depend on the start of
+    training. SigLIP's sigmoid compares one own caption with B - 1 others, so its optimum is PMI - log(B - 1).
+
+    Raises
+    ------
+    ValueError
+        If an image or a caption has no probability, or any probability is negative.
+    """
+    images, captions = pairs.sum(axis=1, keepdims=True), pairs.sum(axis=0, keepdims=True)
+    if np.any(pairs < 0) or np.any(images <= 0) or np.any(captions <= 0):
+        raise ValueError("probabilities of pairs must be at least 0, with a positive sum for every image and caption")
+    with np.errstate(divide="ignore"):  # a pair that never occurs has the PMI -inf
+        return np.log(pairs) - np.log(images) - np.log(captions) + np.log(pairs.sum())
+
+
+def bare_law(images, share=1.0):
+    """T15: p(x | bare y) (X, K), the law of images with the bare caption of y, from p(x, y, a) (X, K, A).
+
+    share (K, A), or one number: the probability b that a caption of class y and background a says the label alone.
+    The result is proportional to sum_a b(y, a) p(x, y, a). By bare name InfoNCE's optimum takes the largest (T14).
+
+    Let bare captions be a constant share b > 0, drawn independently of the image given the label, and be told from
+    all others. Then p(x | bare y) = p(x | y), and by bare name the optimum is the Bayes rule of the training data for
+    equal priors: for any images, any number of classes, any backgrounds. Supervised learning on the same images, with
+    equally frequent classes, has the same population optimum. Its drop is the data's, not the loss's.
+
+    Conditions that fail by a known amount:
+    - b depends on the background. The decision is the ideal one where p(a | y) has the weights p(a | y) b(y, a), see
+      `match_among_bare`.
+    - Classes have the frequencies pi_y. The decision stays that for equal priors; the Bayes rule of the data adds
+      log pi_y to log p(x | y).
+    - Other captions are read as bare, see `confused_law`.
+
+    Raises
+    ------
+    ValueError
+        If a class has no bare caption.
+    """
+    law = (images * np.asarray(share)).sum(axis=-1)
+    if np.any(law.sum(axis=0) <= 0):
+        raise ValueError(f"a class has no bare caption: share = {share}; expected a share above 0 for every class")
+    return law / law.sum(axis=0)
+
+
+def match_among_bare(p, usual, other):
+    """T15: the share of usual backgrounds among bare captions, p usual/(p usual + (1 - p) other).
+
+    usual, other: shares of bare captions among images with usual and with other backgrounds.
+    By bare name the optimum is the ideal classifier of a world with this correlation, so p' is this number.
+    """
+    return p * usual / (p * usual + (1 - p) * other)
+
+
+def confused_law(law, d, others=None):
+    """T15: (1 - d) p(x | y) + d p(x | t), the law of captions read as bare if a share d of them are others.
+
+    law, others (X, K): `bare_law`, and the law of images whose captions are read as bare captions of y by mistake.
+    Without `others` these belong to bare captions of the other classes, evenly. The mixture is then
+    (1 - d - d/(K - 1)) p(x | y) + d/(K - 1) times the sum over classes: no decision changes while d < (K - 1)/K.
+    """
+    if others is None:
+        others = (law.sum(axis=1, keepdims=True) - law) / (law.shape[1] - 1)
+    return (1 - d) * law + d * others
+
+
+def mismatched_pmi(scores, eps):
+    """T11: log((1 - eps) e^PMI + eps), the PMI if a share eps of captions belongs to pairs drawn at random.
+
+    Proof: the law of pairs is (1 - eps) p(x, t) + eps p(x) p(t), with the same p(x) and p(t). The function increases
+    and is the same for all prompts, so single prompts decide as before. So do pooled captions (`pooled_score`), since
+    the function is linear in e^PMI. The mean of scores may decide otherwise.
+    """
+    return np.logaddexp(np.log1p(-eps) + scores, np.log(eps))
+
+
+def pooled_score(scores, captions):
+    """T9: log E_{t|y} e^PMI(x, t) (X, K), the log-mean-exp over the captions of a class, from p(t | y) (T, K).
+
+    If x is independent of y given t, as where captions tell the label, it is log p(x | y)/p(x): the Bayes rule for
+    equal priors. Proof: e^PMI = p(x | t)/p(x), where p(x | t) = p(x | t, y). No Gaussian is needed. Otherwise images of
+    other classes that have the same captions enter.
+    """
+    return np.log(np.exp(scores) @ captions)

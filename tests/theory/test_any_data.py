@@ -1,0 +1,301 @@
+"""What holds for any data (T9, T11, T14, T15): finite worlds with random joint laws, and losses minimised plainly."""
+
+from itertools import product
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from scipy.optimize import minimize
+from scipy.special import expit, log_expit, logsumexp
+
+from theory import theorems as T
+
+MANY = np.inf  # negatives
+CLEAR = 2e-3  # nats: what L-BFGS leaves open of a score's gap
+seeds = st.integers(0, 2**32 - 1)
+batches = st.sampled_from([MANY, 2, 3])
+
+
+class Finite(NamedTuple):
+    """A finite world: images with labels and backgrounds, and captions that depend on all three."""
+
+    images: np.ndarray  # (X, K, A), p(x, y, a)
+    told: np.ndarray  # (X, K, A, M), p(t | x, y, a) among captions that are not bare
+
+    def pairs(self, share: float | np.ndarray = 0.3) -> np.ndarray:
+        """p(x, t) (X, M + K): captions that tell more, then the bare names, a share (K, A) of the captions."""
+        rest = np.einsum("xya,xyam->xm", self.images * (1 - np.asarray(share)), self.told)
+        return np.concatenate([rest, (self.images * share).sum(axis=-1)], axis=1)
+
+    @property
+    def classes(self) -> int:
+        return self.images.shape[1]
+
+    @property
+    def ideal(self) -> np.ndarray:
+        """p(x | y) (X, K)."""
+        both = self.images.sum(axis=-1)
+        return both / both.sum(axis=0)
+
+
+def finite_world(seed: int) -> Finite:
+    rng = np.random.default_rng(seed)
+    K, A, X, M = rng.integers([2, 2, 3, 2], [5, 4, 6, 4])
+    images = rng.dirichlet(np.full(X * K * A, rng.choice([0.5, 1, 5]))).reshape(X, K, A) + 1e-3
+    return Finite(images / images.sum(), rng.dirichlet(np.ones(M), (X, K, A)) * 0.97 + 0.03 / M)
+
+
+def image_to_caption(scores: np.ndarray, pairs: np.ndarray, batch: float) -> tuple[float, np.ndarray]:
+    """The exact population loss, in nats, and its gradient: sums over all captions that a batch may have."""
+    captions, alone = pairs.shape[1], pairs.sum(axis=0)
+    if batch == MANY:
+        terms = scores + np.log(alone)
+        log_sum = logsumexp(terms, axis=1, keepdims=True)
+        images = pairs.sum(axis=1, keepdims=True)
+        return float((images * log_sum).sum() - (pairs * scores).sum()), images * np.exp(terms - log_sum) - pairs
+    drawn = np.array([*product(range(captions), repeat=int(batch))])  # the first is the image's own
+    weight = pairs[:, drawn[:, 0]] * alone[drawn[:, 1:]].prod(axis=1)
+    terms = scores[:, drawn]
+    log_sum = logsumexp(terms, axis=2)
+    pull = weight[..., None] * np.exp(terms - log_sum[..., None])
+    pull[..., 0] -= weight
+    gradient = np.tensordot(pull, np.eye(captions)[drawn], ((1, 2), (0, 1)))
+    return float((weight * (log_sum - terms[..., 0])).sum()), gradient
+
+
+def caption_to_image(scores: np.ndarray, pairs: np.ndarray, batch: float) -> tuple[float, np.ndarray]:
+    value, gradient = image_to_caption(scores.T, pairs.T, batch)
+    return value, gradient.T
+
+
+def symmetric(scores: np.ndarray, pairs: np.ndarray, batch: float) -> tuple[float, np.ndarray]:
+    halves = image_to_caption(scores, pairs, batch), caption_to_image(scores, pairs, batch)
+    return sum(value for value, _ in halves) / 2, np.add(*(gradient for _, gradient in halves)) / 2
+
+
+def sigmoid(scores: np.ndarray, pairs: np.ndarray, batch: float) -> tuple[float, np.ndarray]:
+    """SigLIP: the own caption against batch - 1 others."""
+    others = (batch - 1) * np.outer(pairs.sum(axis=1), pairs.sum(axis=0))
+    value = -(pairs * log_expit(scores)).sum() - (others * log_expit(-scores)).sum()
+    return float(value), others * expit(scores) - pairs * expit(-scores)
+
+
+def minimum(loss, pairs: np.ndarray, batch: float) -> np.ndarray:
+    def of_flat(flat):
+        value, gradient = loss(flat.reshape(pairs.shape), pairs, batch)
+        return value, gradient.ravel()
+
+    options = {"maxiter": 20_000, "maxfun": 40_000, "ftol": 0.0, "gtol": 1e-10, "maxcor": 30}
+    return minimize(of_flat, np.zeros(pairs.size), jac=True, method="L-BFGS-B", options=options).x.reshape(pairs.shape)
+
+
+def gaps(scores: np.ndarray) -> np.ndarray:
+    """Scores less the first prompt's: what decides."""
+    return scores - scores[:, :1]
+
+
+def clear(scores: np.ndarray, margin: float = CLEAR) -> np.ndarray:
+    """Images whose best score leads by more than the margin."""
+    first, second = np.sort(scores, axis=1)[:, :-3:-1].T
+    return first - second > margin
+
+
+def off(scores: np.ndarray, ideal: np.ndarray) -> int:
+    """Clear decisions that are not the ideal ones."""
+    both = clear(scores) & clear(ideal)
+    return int((scores.argmax(axis=1) != ideal.argmax(axis=1))[both].sum())
+
+
+def best_average(gain: np.ndarray) -> float:
+    """The largest sum of gains (X, K) over all rules, tried one by one."""
+    X, K = gain.shape
+    return max(gain[np.arange(X), rule].sum() for rule in product(range(K), repeat=X))
+
+
+def check_minimum(seed: int, batch: float) -> None:
+    world = finite_world(seed)
+    pairs, K = world.pairs(), world.classes
+    exact = T.pmi(pairs)
+    for loss in (symmetric, image_to_caption):
+        scores = minimum(loss, pairs, batch)
+        np.testing.assert_allclose(gaps(scores), gaps(exact), atol=CLEAR / 2)
+        np.testing.assert_allclose(gaps(scores[:, -K:]), gaps(np.log(world.ideal)), atol=CLEAR / 2)
+        assert off(scores[:, -K:], np.log(world.ideal)) == 0
+        if loss is symmetric:
+            assert np.ptp(scores - exact) < CLEAR  # one constant
+
+
+@given(seeds, batches)
+def test_t14_plain_minimisation_finds_the_pmi_and_by_bare_name_the_bayes_rule(seed, batch):
+    check_minimum(seed, batch)
+
+
+def check_closed_form(seed: int) -> None:
+    """The losses are convex, so where the gradient is zero they are least."""
+    world = finite_world(seed)
+    pairs, K = world.pairs(), world.classes
+    exact = T.pmi(pairs)
+    for batch in (MANY, 2, 3):
+        for loss in (image_to_caption, caption_to_image):
+            assert np.abs(loss(exact, pairs, batch)[1]).max() < 1e-14
+        if batch < MANY:
+            assert np.abs(sigmoid(exact - np.log(batch - 1), pairs, batch)[1]).max() < 1e-14
+    named = exact[:, -K:]
+    np.testing.assert_allclose(gaps(named), gaps(np.log(world.ideal)), atol=1e-12)
+    np.testing.assert_allclose(T.bare_law(world.images, 0.3), world.ideal, rtol=1e-12)
+
+
+@given(seeds)
+def test_t14_the_pmi_is_where_every_gradient_vanishes(seed):
+    check_closed_form(seed)
+
+
+@pytest.mark.deep
+def test_t14_and_t15_hold_in_ten_thousand_worlds():
+    for seed in range(10_000):
+        check_closed_form(seed)
+
+
+@pytest.mark.deep
+@pytest.mark.parametrize("batch", [MANY, 2, 3])
+def test_t14_minimisation_agrees_in_hundreds_of_worlds(batch):
+    for seed in range(200):
+        check_minimum(seed, batch)
+
+
+@given(seeds, st.data())
+def test_t14_prompted_with_captions_it_is_the_ideal_classifier_of_their_images(seed, data):
+    pairs = finite_world(seed).pairs()
+    captions = range(pairs.shape[1])
+    prompts = data.draw(st.lists(st.sampled_from(captions), min_size=2, max_size=4, unique=True))
+    given_caption = (pairs / pairs.sum(axis=0))[:, prompts]
+    rule = T.pmi(pairs)[:, prompts].argmax(axis=1)
+    assert given_caption[np.arange(len(pairs)), rule].sum() == pytest.approx(best_average(given_caption), rel=1e-12)
+
+
+@given(seeds, st.floats(0.02, 0.9), st.floats(0.02, 0.9))
+def test_t15_omission_that_depends_on_the_background_weighs_backgrounds(seed, least, most):
+    world = finite_world(seed)
+    X, K, A = world.images.shape
+    share = np.random.default_rng(seed).uniform(min(least, most), max(least, most), (K, A))
+    named = T.pmi(world.pairs(share))[:, -K:]
+    np.testing.assert_allclose(gaps(named), gaps(np.log(T.bare_law(world.images, share))), atol=1e-12)
+    backgrounds = world.images.sum(axis=0) * share
+    weights = backgrounds / backgrounds.sum(axis=1, keepdims=True)  # of backgrounds among the bare captions of a class
+    in_group = world.images / world.images.sum(axis=0)
+    gain = (in_group * weights).sum(axis=-1)
+    assert gain[np.arange(X), named.argmax(axis=1)].sum() == pytest.approx(best_average(gain), rel=1e-12)
+
+
+@given(st.floats(0.05, 0.95), st.floats(0.05, 0.95), st.floats(0.05, 0.95), seeds)
+@example(0.9, 0.5, 0.5, 0)
+def test_t15_the_share_of_matches_among_bare_captions_is_the_correlation(p, usual, other, seed):
+    """Two classes, two backgrounds: what is bare is as in a world of that correlation with captions bare at random."""
+    looks = np.random.default_rng(seed).dirichlet(np.ones(5), (2, 2)).transpose(2, 0, 1)  # p(x | y, a)
+
+    def images(correlation):
+        return looks * np.where(np.eye(2), correlation, 1 - correlation) / 2
+
+    share = np.where(np.eye(2), usual, other)
+    moved = T.match_among_bare(p, usual, other)
+    np.testing.assert_allclose(T.bare_law(images(p), share), T.bare_law(images(moved)), rtol=1e-12)
+
+
+@given(seeds, st.floats(0.0, 0.95))
+def test_t15_captions_read_as_bare_mix_their_images_in(seed, d):
+    world = finite_world(seed)
+    K = world.classes
+    pairs = world.pairs()
+    given_caption = pairs / pairs.sum(axis=0)
+    bare, others = given_caption[:, -K:], given_caption[:, :1]  # the first caption is read as every bare name
+    read = pairs[:, -K:].sum(axis=0) * d / (1 - d) if d else np.zeros(K)
+    joined = np.concatenate([pairs[:, :-K], pairs[:, -K:] + read * others], axis=1)
+    scores = T.pmi(joined / joined.sum())[:, -K:]
+    np.testing.assert_allclose(gaps(scores), gaps(np.log(T.confused_law(bare, d, others))), atol=1e-12)
+    even = T.confused_law(bare, d)
+    if abs(d - (K - 1) / K) > 1e-6:  # beyond it the least likely class wins
+        sign = 1 if d < (K - 1) / K else -1
+        assert (even.argmax(axis=1) == (sign * bare).argmax(axis=1))[clear(sign * np.log(bare))].all()
+
+
+@given(seeds, st.floats(1e-3, 0.99))
+def test_t11_mismatch_moves_no_decision_by_single_prompts_nor_by_their_pool(seed, eps):
+    world = finite_world(seed)
+    pairs, rest = world.pairs(), slice(0, world.told.shape[-1])
+    exact = T.pmi(pairs)
+    stray = T.pmi((1 - eps) * pairs + eps * np.outer(pairs.sum(axis=1), pairs.sum(axis=0)))
+    np.testing.assert_allclose(stray, T.mismatched_pmi(exact, eps), atol=1e-11)
+    assert (stray[:, rest].argmax(axis=1) == exact[:, rest].argmax(axis=1))[clear(exact[:, rest])].all()
+    captions = captions_of_classes(world)
+    pool = T.pooled_score(exact, captions)
+    np.testing.assert_allclose(T.pooled_score(stray, captions), T.mismatched_pmi(pool, eps), atol=1e-11)
+
+
+def captions_of_classes(world: Finite, share: float = 0.3) -> np.ndarray:
+    """p(t | y) (T, K)."""
+    told = np.einsum("xya,xyam->my", world.images, world.told) * (1 - share)
+    both = np.concatenate([told, np.diag(share * world.images.sum(axis=(0, 2)))])
+    return both / both.sum(axis=0)
+
+
+def captions_that_tell_labels(world: Finite) -> tuple[np.ndarray, np.ndarray]:
+    """p(x, t) and p(t | y), each caption with its label in its words."""
+    joint = np.einsum("xya,xyam->xym", world.images, world.told)  # (X, K, M)
+    X, K, M = joint.shape
+    captions = np.einsum("ym,yk->ymk", joint.sum(axis=0), np.eye(K)).reshape(K * M, K)
+    return joint.reshape(X, K * M), captions / captions.sum(axis=0)
+
+
+@given(seeds)
+def test_t9_pooled_captions_that_tell_the_label_are_the_bayes_rule(seed):
+    world = finite_world(seed)
+    pairs, captions = captions_that_tell_labels(world)
+    exact = np.log(world.ideal) - np.log(world.images.sum(axis=(1, 2)))[:, None]
+    np.testing.assert_allclose(T.pooled_score(T.pmi(pairs), captions), exact, atol=1e-12)
+
+
+@given(seeds, st.sampled_from([2, 3, 32, 32768]))
+def test_t14_siglip_learns_the_pmi_less_the_log_of_the_number_of_others(seed, batch):
+    pairs = finite_world(seed).pairs()
+    scores = minimum(sigmoid, pairs, batch)
+    np.testing.assert_allclose(gaps(scores), gaps(T.pmi(pairs)), atol=CLEAR)
+    np.testing.assert_allclose(scores, T.pmi(pairs) - np.log(batch - 1), atol=CLEAR)
+
+
+def test_every_condition_is_needed():
+    """In fixed worlds each broken condition moves decisions; with all of them none moves."""
+    worlds = [finite_world(seed) for seed in range(160)]
+    moved = dict.fromkeys(
+        ["intact", "caption to image", "omission", "confusion", "priors", "mean of scores", "mismatch", "labels"], 0
+    )
+    for seed, world in enumerate(worlds):
+        K, ideal = world.classes, np.log(world.ideal)
+        rng = np.random.default_rng([seed, 1])
+        pairs = world.pairs()
+        exact = T.pmi(pairs)
+        moved["intact"] += off(exact[:, -K:], ideal)
+        if seed < 40:
+            moved["caption to image"] += off(minimum(caption_to_image, pairs, MANY)[:, -K:], ideal)
+        share = rng.uniform(0.05, 0.9, world.images.shape[1:])
+        moved["omission"] += off(np.log(T.bare_law(world.images, share)), ideal)
+        told = (pairs / pairs.sum(axis=0))[:, rng.integers(pairs.shape[1] - K, size=K)]
+        moved["confusion"] += off(np.log(T.confused_law(world.ideal, 0.3, told)), ideal)
+        moved["priors"] += off(np.log(world.images.sum(axis=-1)), ideal)
+        labels, captions = captions_that_tell_labels(world)
+        scores = T.pmi(labels)
+        mean = scores @ captions
+        moved["mean of scores"] += off(mean, ideal)
+        moved["mismatch"] += off(T.mismatched_pmi(scores, 0.5) @ captions, mean)
+        moved["labels"] += off(T.pooled_score(exact, captions_of_classes(world)), ideal)
+    assert moved.pop("intact") == 0
+    assert min(moved.values()) > 0, moved
+
+
+def test_a_law_without_an_image_a_caption_or_a_bare_name_is_refused():
+    with pytest.raises(ValueError, match="positive sum"):
+        T.pmi(np.array([[0.5, 0.5], [0.0, 0.0]]))
+    with pytest.raises(ValueError, match="no bare caption"):
+        T.bare_law(np.full((3, 2, 2), 1 / 12), np.array([[0.0, 0.0], [0.5, 0.5]]))
+    assert T.pmi(np.eye(2) / 2)[0, 1] == -np.inf
