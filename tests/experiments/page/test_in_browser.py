@@ -202,20 +202,6 @@ def test_the_explorer_starts_with_the_answer_and_commands_print_its_numbers(open
             assert f"{100 * run['common']:.2f}/{100 * run['counter']:.2f}/{place}" == shown, command
 
 
-def test_the_keyboard_changes_the_world(opened):
-    page = opened()
-    slider = page.locator("#knob-mu_spu")
-    slider.focus()
-    for _ in range(10):
-        page.keyboard.press("ArrowRight")
-    assert slider.get_attribute("aria-valuetext") == "1.6"
-    after = accuracies(page)
-    page.get_by_role("button", name="The answer's world").press("Enter")
-    assert accuracies(page)["linear"] != after["linear"]
-    choose(page, mu_spu=1.6)
-    assert accuracies(page) == after
-
-
 def test_presets_are_worlds_and_the_copied_command_prints_the_numbers_shown(opened):
     page = opened(permissions=["clipboard-read", "clipboard-write"])
     for name, world in PRESETS.items():
