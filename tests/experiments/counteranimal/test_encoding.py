@@ -32,10 +32,12 @@ def small(image):
 
 
 def answers(pixels, labels=1000, broken=lambda pixels: pixels.mean(dim=(1, 2, 3)) < 0.5):
-    """Predict class 9 for every photo, and nan for broken ones."""
+    """Predict class 9 for every photo; scores of broken ones are nan, or one is infinite."""
     logits = torch.zeros(len(pixels), labels)
     logits[:, 9] = 1
-    logits[broken(pixels)] = float("nan")
+    lost = broken(pixels).nonzero()[:, 0]
+    logits[lost] = float("nan")
+    logits[lost[::2]] = torch.where(torch.arange(labels) == labels // 100, torch.inf, 0.0)
     return logits
 
 

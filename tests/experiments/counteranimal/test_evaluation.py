@@ -3,13 +3,14 @@
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file
 
 from experiments.counteranimal import encoding
-from experiments.counteranimal.encoding import FeatureCache, Runtime, encode_photos
+from experiments.counteranimal.encoding import Encoded, FeatureCache, Runtime, encode_photos
 from experiments.counteranimal.evaluation import evaluate
 from experiments.counteranimal.labels import (
     LabelSpace,
@@ -22,7 +23,7 @@ from experiments.counteranimal.labels import (
 )
 from experiments.counteranimal.models import load_model
 from experiments.counteranimal.photos import read_photos
-from experiments.counteranimal.scoring import confusing_space, predict, rank_labels, score_photos, text_features
+from experiments.counteranimal.scoring import Scored, confusing_space, predict, rank_labels, score_photos, text_features
 from experiments.errors import RequestError, RunError
 
 SIMPLE = templates("simple")
@@ -274,3 +275,13 @@ def test_unreadable_photos_are_left_out(clip, tree):
         file.write_bytes(b"x")
     with pytest.raises(RunError, match="none of the 32 photos"):
         evaluate(clip.module, clip.preprocess, clip.tokenizer, tree)
+
+
+def test_confusing_labels_add_the_truth_and_break_ties_low():
+    scores = np.zeros((2, 1000))
+    scores[0, 500:520] = 1
+    photos = pd.DataFrame({"class_index": [3, 900]})
+    space = confusing_space(Scored(Encoded(photos, scores, [], 0), scores, {}))
+    assert space.allowed[3] == (*range(500, 520), 3)
+    assert space.allowed[900] == (*range(20), 900)
+    assert space.added == (3, 900)

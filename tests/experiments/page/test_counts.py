@@ -74,7 +74,7 @@ def test_contradictions_stand_with_their_error_rates():
     found = [*verdicts("supported", **tested), *verdicts("contradicted", claim="yours", **tested)]
     *_, each, last = summary(found)
     assert each == "Claim by claim: 1 supported, 1 contradicted."
-    assert re.findall(r"\d*\.?\d+", last) == [".005", "1", "1", "0.01"]
+    assert re.findall(r"\d*\.?\d+", last)[:4] == [".005", "1", "1", "0.01"]
     assert "For trained towers" in summary([replace(found[0], kind="trained", cases=[])])[-1]
 
 

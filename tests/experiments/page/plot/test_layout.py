@@ -70,8 +70,8 @@ def test_a_diverged_model_takes_no_interval_from_the_others(counted):
 
 
 def test_too_many_panels_name_the_axis_to_fix():
-    many = handmade.theory({"p_spu": P, "mu_spu": MU, "sigma_spu": np.arange(1.0, 13.0)}, ("linear",), ("name", "mean"))
-    with pytest.raises(RequestError, match=r"24 panels.*--at sigma_spu="):
+    many = handmade.theory({"p_spu": P, "mu_spu": MU, "sigma_spu": np.arange(1.0, 14.0)}, ("linear",), ("name", "mean"))
+    with pytest.raises(RequestError, match=r"26 panels.*--at sigma_spu="):
         arrange(many)
     assert len(arrange(many, "counter", {"sigma-spu": "3"}).panels) == 2
 
