@@ -49,6 +49,6 @@ def test_common_notations_of_whole_numbers_are_read():
 )
 def test_text_that_is_not_a_whole_number_is_refused(text):
     """1e5000 has more digits than Python prints, and printing 1e99999999 takes minutes."""
-    with pytest.raises(ValueError, match=re.escape(text[:6])) as refusal:
+    with pytest.raises(ValueError, match=re.escape(text[:6] or repr(text))) as refusal:
         read(whole, text)
     assert len(str(refusal.value)) < 120

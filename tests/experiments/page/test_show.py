@@ -1,13 +1,17 @@
 """`soberclip show`: contact sheets of groups, latents of any world, own files."""
 
+from dataclasses import dataclass
+from typing import ClassVar
+
 import numpy as np
 import pytest
 
+from experiments.page import show
 from experiments.page.show import EACH, JOINED, examples, picture_of, sheet
 from simulator.pixels.palette import COLOURS
 from simulator.pixels.views import Pixels
 from simulator.world import World
-from theory.learners import InfoNCE
+from theory.learners import InfoNCE, Learner
 
 FILE = "classes = 4\np_inv = 0.9\n[views]\ntied = [0, 1]\n"
 
@@ -73,6 +77,21 @@ def test_the_curve_of_infonce_parts_its_answers_and_is_linear_clips_line_in_much
     (piece,) = document["curves"]["CLIP (InfoNCE), typical look"]
     u = np.array(document["rules"]["linear CLIP, typical look"])
     assert np.abs(np.array(piece) @ u).max() < 0.02 * np.hypot(*u)
+
+
+@dataclass(frozen=True)
+class Rounded(Learner):
+    """Both classes have the score -1, up to its last digit."""
+
+    name: ClassVar[str] = "rounded"
+
+    def scores(self, world, images):
+        return -1.0 - np.spacing(1.0) * np.random.default_rng(0).integers(0, 2, (len(images), 2))
+
+
+def test_a_rule_that_only_rounding_decides_has_no_curve():
+    # No rule that ships has such scores, and `show` draws no others.
+    assert show._curves(Rounded(), World(), np.ones(2)) == []
 
 
 def test_arrows_lead_from_images_to_captions_that_tell_less():
