@@ -185,7 +185,7 @@ def test_no_verb_overwrites_another_verb_s_result(soberclip, tmp_path):
     [("--steps 499", False), ("--steps 500", True), ("--steps 6 --compile", True), ("--no-compile", False), ("", True)],
 )
 def test_short_trainings_are_not_compiled(soberclip, monkeypatch, words, compiled):
-    asked = []
+    asked = []  # what is compiled gives the same numbers, half a minute later
     monkeypatch.setattr("experiments.lab.training.train", lambda *_, compile, **__: asked.append(compile))
     assert soberclip("train", *words.split()).status == 0
     assert asked == [compiled]

@@ -1,7 +1,5 @@
 """A user's own photos, groups and classes, from folders to screen and files."""
 
-import csv
-
 import numpy as np
 import pytest
 
@@ -9,6 +7,7 @@ from experiments.counteranimal.evaluation import evaluate
 from experiments.counteranimal.labels import Vocabulary
 from experiments.counteranimal.models import load_model
 from experiments.errors import RequestError
+from tests.experiments.command.test_counteranimal import rows
 from tests.experiments.conftest import draw_photo
 
 CELLS = {("teacup", "table"): 4, ("teacup", "sink"): 3, ("saw", "table"): 2, ("saw", "shed"): 5}
@@ -24,11 +23,6 @@ def shelves(tmp_path):
     (tmp_path / "classes.csv").write_text("class,name\nsaw,hand saw\nteacup,\nteapot,\n")
     (tmp_path / "groups.csv").write_text("background,group\ntable,common\nsink,counter\nshed,counter\n")
     return root
-
-
-def rows(path):
-    with path.open(newline="") as handle:
-        return list(csv.DictReader(handle))
 
 
 def test_own_classes_and_groups(run, shelves, tiny_clip, tmp_path):

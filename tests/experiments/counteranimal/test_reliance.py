@@ -240,7 +240,10 @@ def test_intervals_cover(bend, weight, share):
 
 @pytest.mark.deep
 def test_intervals_over_classes_cover():
-    """12 classes drawn from a population, 300 photos per group, eight heads on a curve and one below it."""
+    """12 classes drawn from a population, 300 photos per group, eight heads on a curve and one below it.
+
+    Accuracies of heads are drawn here and fitted nowhere, so the part that describes them is called.
+    """
     hits, C, photos = Counter(), 12, 300
     weight = np.linspace(0, 1, 8)
     exact = np.array([[0.62, *(0.5 + 0.4 * np.sqrt(weight))], [0.5, *(0.5 + 0.4 * np.sqrt(1 - weight))]])
