@@ -127,6 +127,7 @@ def with_row(name, value):
         ("label", lambda a: a["label"] + 1, "label goes up to 2, so text needs 3 classes and has 2"),
         ("label", lambda a: None, "the array 'label' is missing"),
         ("group", lambda a: a.update(background=None), "neither group nor background is given"),
+        ("background", lambda a: a.update(group=np.array(["common"] * N)), "class 0 has no rows in the counter group"),
         ("group", lambda a: np.roll(a["group"], 1), "group contradicts background: class 0 on background 0 is common"),
         ("group", lambda a: np.array(["usual"] * N), "group holds 'usual'"),
         ("group", lambda a: a["label"] > 0, "group holds 'bool numbers'"),
