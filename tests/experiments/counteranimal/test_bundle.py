@@ -116,6 +116,7 @@ def with_row(name, value):
         ("text", lambda a: a["text"][:, :3], "text has shape (2, 3); expected K x D or K x T x D with D = 5"),
         ("text", lambda a: np.stack([a["text"], -a["text"]], axis=1), "the prompts of class 0 cancel"),
         ("text", lambda a: np.stack([a["text"], a["text"][::-1]], axis=1) + np.eye(5)[2], "have one mean"),
+        ("text", lambda a: a.update(label=0 * a["label"]), "label has 1 classes"),
         ("text_background", lambda a: np.eye(3), "text_background has shape (3, 3)"),
         ("text_background", lambda a: np.eye(1, 5), "text_background has shape (1, 5)"),
         ("caption", lambda a: a["image"][1:], "caption has shape (79, 5)"),
