@@ -70,10 +70,11 @@ def test_a_diverged_model_takes_no_interval_from_the_others(counted):
 
 
 def test_too_many_panels_name_the_axis_to_fix():
-    many = handmade.theory({"p_spu": P, "mu_spu": MU, "sigma_spu": np.arange(1.0, 14.0)}, ("linear",), ("name", "mean"))
-    with pytest.raises(RequestError, match=r"26 panels.*--at sigma_spu="):
+    axes, learners = {"p_spu": P, "mu_spu": MU, "sigma_spu": np.arange(5.0)}, ("least-squares", "bayes", "logistic")
+    many = handmade.theory(axes, ("linear", *learners), ("name", "mean"))
+    with pytest.raises(RequestError, match=r"25 panels.*--at sigma_spu=2"):
         arrange(many)
-    assert len(arrange(many, "counter", {"sigma-spu": "3"}).panels) == 2
+    assert len(arrange(many, "counter", {"sigma-spu": "3"}).panels) == 5
 
 
 def test_differences_pair_replicates(counted):
