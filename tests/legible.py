@@ -1,5 +1,7 @@
 """Words of a figure, and checks that a phone can show them."""
 
+from itertools import combinations
+
 from matplotlib.text import Text
 
 from experiments.page.plot.frame import PHONE
@@ -21,16 +23,11 @@ def legible(figure):
     """Assert that no text is too small for a phone, leaves the paper, or covers another text."""
     assert smallest_letters(figure) >= SMALLEST_ON_A_PHONE
     figure.draw_without_rendering()
-    paper = figure.bbox
+    paper = figure.bbox.padded(1)
     boxes = [part.get_window_extent() for part in (figure._suptitle, *figure.legends)]
     boxes += [ax.get_tightbbox() for ax in figure.axes]
     for box in boxes:
-        assert box.x0 >= paper.x0 - 1
-        assert box.x1 <= paper.x1 + 1
-        assert box.y0 >= paper.y0 - 1
-        assert box.y1 <= paper.y1 + 1
-    for i, one in enumerate(boxes):
-        for other in boxes[:i]:
-            width = min(one.x1, other.x1) - max(one.x0, other.x0)
-            height = min(one.y1, other.y1) - max(one.y0, other.y0)
-            assert width <= 1 or height <= 1, (one, other)
+        assert paper.x0 <= box.x0 <= box.x1 <= paper.x1
+        assert paper.y0 <= box.y0 <= box.y1 <= paper.y1
+    for one, other in combinations(boxes, 2):
+        assert not one.padded(-1).overlaps(other), (one, other)

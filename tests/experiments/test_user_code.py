@@ -4,11 +4,8 @@ import json
 
 import pytest
 
-from experiments.command.synthetic import Question
-from experiments.errors import RequestError
 from experiments.user_code import blamed, learner_in
 from simulator.world import World
-from theory import learners
 
 FILE = """
 from dataclasses import dataclass
@@ -126,36 +123,21 @@ def test_a_class_of_a_file_is_predicted_and_swept_like_the_learner_it_copies(sob
         ("Learner", "defines no learner class 'Learner'"),
         ("Nameless", "has name = 'linear'; give it a name of its own"),
         ("Incomplete", "missing 1 required positional argument: 'penalty'"),
-    ],
-)
-def test_a_wrong_class_is_refused_in_one_sentence(soberclip, file, name, words):
-    with pytest.raises(RequestError, match=words):
-        learner_in(f"{file}:{name}")
-    run = soberclip("predict", "--learner", f"{file}:{name}")
-    assert (run.status, run.out, run.err.count("\n")) == (2, "", 1)
-
-
-@pytest.mark.parametrize(
-    ("name", "words"),
-    [
         ("Wide", "the direction of learner 'wide' has shape (3,); expected (2,)"),
         ("Undefined", "the direction of learner 'undefined' is nan"),
         ("Certain", "accuracies [1.5, 0.5] are no fractions"),
+        ("Twice --prompt mean", "--prompt = mean has no meaning for learner 'twice'"),
+        ("Failing", "mine.py, line 37: AttributeError: "),
+        ("FailingBelow", "mine.py, line 76: AttributeError: "),
     ],
 )
-def test_a_class_without_accuracies_is_refused(soberclip, file, name, words):
-    run = soberclip("predict", "--learner", f"{file}:{name}")
-    assert (run.status, run.out) == (2, "")
+def test_a_wrong_class_is_refused_in_one_sentence(soberclip, file, name, words):
+    run = soberclip("predict", "--learner", *f"{file}:{name}".split(" "))
+    assert (run.status, run.out, run.err.count("\n")) == (2, "", 1)
     assert words in run.err
 
 
-def test_a_missing_file_is_refused(tmp_path):
-    """Broken files are tried in test_main.py, as files of claims."""
-    with pytest.raises(RequestError, match="does not exist"):
-        learner_in(f"{tmp_path / 'none.py'}:Twice")
-
-
-def test_only_errors_that_pass_through_the_file_are_the_users(soberclip, file):
+def test_only_errors_that_pass_through_the_file_are_the_users(soberclip, file, monkeypatch):
     learner = learner_in(f"{file}:FailingOnGrids")()
     with pytest.raises(NameError) as failed:
         learner.accuracy(World(mu_spu=[1.0, 2.0]))
@@ -163,22 +145,10 @@ def test_only_errors_that_pass_through_the_file_are_the_users(soberclip, file):
     with pytest.raises(AttributeError) as failed:  # ours, although it has the user's learner
         learner.name.undefined()
     assert blamed(failed.value) is None
-    for name, line in (("Failing", 37), ("FailingBelow", 76)):
-        run = soberclip("predict", "--learner", f"{file}:{name}")
-        assert (run.status, run.out) == (2, "")
-        assert run.err.startswith(f"soberclip: {file}, line {line}: AttributeError: ")
-
-
-def test_other_errors_are_ours_and_have_a_traceback(soberclip, file, monkeypatch):
+    # Nothing that a user can write lets our own code fail.
     monkeypatch.setattr("experiments.lab.answers.population", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         soberclip("predict", "--learner", f"{file}:Twice")
-
-
-def test_options_reach_a_class_and_one_without_meaning_is_refused(file):
-    with pytest.raises(RequestError, match="--prompt = mean has no meaning for learner 'twice'"):
-        Question(prompt="mean").parts(f"{file}:Twice")
-    assert Question(prompt="mean").parts("linear") == (World(), learners.LinearCLIP("mean"))
 
 
 LOSSES = """

@@ -2,7 +2,6 @@
 
 import csv
 import json
-import subprocess
 import sys
 import tomllib
 from itertools import product
@@ -17,10 +16,6 @@ from tests.experiments.counteranimal.test_compose import draw_cutout
 from tests.experiments.counteranimal.test_transformers_models import saved
 
 ROOT = Path(__file__).parents[3]
-RUN = (
-    "import sys; from experiments.command.counteranimal import app; "
-    "app(sys.argv[1:], exit_on_error=False, print_error=False, result_action='return_value')"
-)
 OWN = """
 from types import SimpleNamespace
 import numpy, torch
@@ -90,9 +85,7 @@ def test_published_is_complete(run, tmp_path):
     document, _ = run("published", "--json", "--output", tmp_path)
     assert len(document["table"]) == len(rows(tmp_path / "table.csv")) > 1500
     assert json.loads((tmp_path / "published.json").read_text()) == document
-    text, _ = run("published")
-    assert "imagenet-above-clip: undecided" in text
-    printed = {*text.split()}
+    printed = {*run("published")[0].split()}
     for found in document["audit"]:  # a reason may wrap between words
         assert {*found["reason"].split(), found["printed"].split()[0]} <= printed
 
@@ -105,15 +98,12 @@ def test_discover(run, photo, tmp_path, squeezenet):
     common += ("--model", "torchvision:squeezenet1_1", "--weights", squeezenet)
     arguments = ("discover", *common, "--min-photos", 4, "--cache", tmp_path / "c", "--output", tmp_path / "o")
     document, _ = run(*arguments, "--json")
-    text, _ = run(*arguments)
-    assert "permutations allow p = 0.0001 at best" in " ".join(text.split())
-    assert "left out" not in text
+    assert "permutations allow p = 0.0001 at best" in " ".join(run(*arguments)[0].split())
     assert document["classes"][0]["backgrounds"] == 2
     heads, cells = discovery_table(document).renderables[0].rows
     assert heads[-3:] == ["p", "p (Holm)", "p (BH)"]
     assert "" not in cells
-    groups = tmp_path / "o" / "discovered-groups.csv"
-    inspected, _ = run("inspect", tmp_path / "photos", "--groups", groups, "--json")
+    inspected, _ = run("inspect", tmp_path / "photos", "--groups", tmp_path / "o" / "discovered-groups.csv", "--json")
     assert (inspected["n_common"], inspected["n_counter"]) == (6, 6)
     assert inspected["strays"] == ["9 ostrich/rare"]
     assert rows(tmp_path / "o" / "discovered.csv")[0]["folder"] == "9 ostrich"
@@ -127,12 +117,11 @@ def test_compose_then_evaluate(run, photo, tiny_clip, tmp_path):
         draw_cutout(tmp_path / "objects" / f"{name}.png", (80 * i, 90, 200))
     for i, name in enumerate(("grass", "sand", "snow")):
         photo(tmp_path / "scenes" / f"{name}.jpg", 9 + i)
-    words = ("--objects", tmp_path / "objects", "--backgrounds", tmp_path / "scenes", "--common", "9=sand")
-    words = ("compose", *words, "--common", "bulbul=grass", "--output", tmp_path / "tree")
+    words = ("compose", "--objects", tmp_path / "objects", "--backgrounds", tmp_path / "scenes", "--common", "9=sand")
+    words = (*words, "--common", "bulbul=grass", "--output", tmp_path / "tree")
     document, _ = run(*words, "--json")
     assert (document["composites"], document["written"]) == (9, 9)
-    text, _ = run(*words)
-    assert "9 composites of 224 pixels, 9 of them by an earlier run" in text
+    assert "9 composites of 224 pixels, 9 of them by an earlier run" in run(*words)[0]
 
     words = ("evaluate", "--data", tmp_path / "tree", "--model", f"open_clip:local-dir:{tiny_clip}", "--labels", 45)
     words = (*words, "--cache", tmp_path / "c", "--workers", 0, "--output", tmp_path / "o")
@@ -141,9 +130,8 @@ def test_compose_then_evaluate(run, photo, tiny_clip, tmp_path):
     assert effect["difference"] == pytest.approx(summary["micro"]["common"] - summary["micro"]["counter"])
     assert [c["class_index"] for c in effect["classes"]] == [9, 16]
     text, _ = run(*words)
-    assert "the background's effect at a fixed object" in text
-    assert "no interval" in text
-    assert "no p′: embeddings need independent photos" in text
+    for said in ("the background's effect at a fixed object", "no interval", "no p′"):
+        assert said in text
     (scored,), _ = run("score", tmp_path / "o" / "predictions.csv", "--labels", 45, "--json")
     assert scored["paired"] == effect
 
@@ -210,11 +198,6 @@ def test_a_model_asks_for_the_one_library_that_it_needs(monkeypatch, module, mod
         load_model(model)
 
 
-def python(code, *arguments, **options):
-    words = [sys.executable, "-c", code, *map(str, arguments)]
-    return subprocess.run(words, capture_output=True, text=True, **options)
-
-
 def test_verbs_need_no_library_that_they_do_not_use(run, photo, tmp_path, monkeypatch):
     """Tables and results need no extra; own classes and an own model, or one of transformers, no other library.
 
@@ -236,13 +219,6 @@ def test_verbs_need_no_library_that_they_do_not_use(run, photo, tmp_path, monkey
         monkeypatch.setitem(sys.modules, library, None)
     run("published")
     run("score", "p.csv", "--output", "s")
-
-
-def test_help_is_light():
-    code = RUN + "; print(sorted({'torch', 'scipy', 'matplotlib', 'PIL'} & set(sys.modules)))"
-    done = python(code.replace("sys.argv[1:]", "['published', '--help']"))
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[-1] == "[]"
 
 
 @pytest.mark.parametrize("verb", ["counteranimal published", "predict"])

@@ -29,7 +29,7 @@ def run_beside(tmp_path: Path, package: str, *python: str) -> subprocess.Complet
 @pytest.mark.parametrize(
     ("package", "python"),
     [
-        *((package, ("-c", START)) for package in ("experiments", "theory", "simulator", "thesis")),
+        *((package, ("-c", START)) for package in ("experiments", "thesis")),
         ("theory", ("-m", "experiments")),
         ("thesis", ("-m", "experiments")),
         ("experiments", ("-c", "import soberclip\nfrom soberclip import World")),

@@ -12,14 +12,13 @@ import pytest
 from scipy import stats
 
 from experiments.command.main import VERBS, app
-from experiments.lab import mitigations
 from simulator.world import World
 
 ROOT = Path(__file__).parents[3]
 
 
-def test_predict_known_answers(soberclip):
-    run = soberclip("predict", "--mu-spu", "2", "--p-spu", "0.99", "--sigma-xi", "0", "--json")
+def test_predict_known_answers(soberclip, tmp_path):
+    run = soberclip("predict", "--mu-spu", "2", "--p-spu", "0.99", "--sigma-xi", "0", "--output", tmp_path, "--json")
     assert (run.status, run.err) == (0, "")
     d = run.document
     assert d["counter"] == pytest.approx(1 - 0.806, abs=5e-4)
@@ -29,13 +28,11 @@ def test_predict_known_answers(soberclip):
     assert d["reliance"] == pytest.approx(2 * 0.98 / 2)
     assert (d["learner"], d["prompt"]) == ("linear", "name")
     assert World(**d["world"]) == World(mu_spu=2.0, p_spu=0.99, sigma_xi=0.0)
-
-
-def test_predict_prints_the_interval_of_an_estimate(soberclip, tmp_path):
+    assert json.loads((tmp_path / "result.json").read_text()) == d
+    assert soberclip("predict", "--world", tmp_path / "world.toml", "--json").document == d
     run = soberclip("predict", "--classes", "3", "--learner", "infonce", "--sigma-xi", "2", "--output", tmp_path)
     low, high = json.loads((tmp_path / "result.json").read_text())["interval95"]["counter"]
     assert f"{100 * low:.2f} to {100 * high:.2f}" in run.out
-    assert "interval" not in soberclip("predict").out
 
 
 def test_simulate_document(soberclip):
@@ -52,13 +49,6 @@ def test_simulate_document(soberclip):
     assert again == d
     alone = soberclip("simulate", "--replicates", "1", "--json").document
     assert alone["interval95"] == {"common": None, "counter": None}
-
-
-def test_output_folder_can_be_run_again(soberclip, tmp_path):
-    first = soberclip("predict", "--p-spu", "0.7", "--classes", "4", "--output", tmp_path / "a", "--json").document
-    assert json.loads((tmp_path / "a" / "result.json").read_text()) == first
-    again = soberclip("predict", "--world", tmp_path / "a" / "world.toml", "--json").document
-    assert again == first
 
 
 def test_flags_override_the_file(soberclip, tmp_path):
@@ -83,15 +73,9 @@ def refused(run, value: str) -> None:
 def test_output_that_is_a_file(soberclip, tmp_path, verb):
     file = tmp_path / "taken"
     file.write_text("mine")
-    for output in (file, file / "deeper"):
-        refused(soberclip(verb, "--output", output), str(output))
+    for output in (file, file / "deeper", tmp_path / ("n" * 300)):
+        refused(soberclip(verb, "--output", output), repr(str(output)))
     assert file.read_text() == "mine"
-
-
-@pytest.mark.parametrize("verb", ["predict", "check", "reproduce"])
-def test_an_output_whose_name_is_too_long(soberclip, tmp_path, verb):
-    output = tmp_path / ("n" * 300)
-    refused(soberclip(verb, "--output", output), f"{str(output)!r}; choose a shorter one")
 
 
 @pytest.mark.parametrize(
@@ -134,13 +118,8 @@ def test_a_claims_file_may_print_and_import_its_neighbours(soberclip, tmp_path):
     run = soberclip("check", "--claims", tmp_path / "mine.py", "--quick", "--json")
     assert run.status == 0, run.err
     assert [verdict["claim"] for verdict in run.document] == ["mine"]
-    assert "hello from the file" in run.err
-    assert "hello from the prediction" in run.err
+    assert run.err.count("hello from the") >= 2
     assert sys.path == before
-
-
-def test_two_claims_with_one_id_are_refused(soberclip, tmp_path):
-    (tmp_path / "helper.py").write_text("HALF = 0.5\n")
     quiet = CLAIM.replace('print("hello from the file")', "")
     (tmp_path / "mine.py").write_text(quiet + quiet.replace("mine = Claim", "other = Claim"))
     refused(soberclip("check", "--claims", tmp_path / "mine.py", "--quick"), "'mine'")
@@ -173,11 +152,11 @@ def test_an_interrupted_check_says_what_it_kept(soberclip, tmp_path, monkeypatch
 @pytest.mark.parametrize(
     ("words", "kept"),
     [
-        (["simulate"], "nothing was kept"),
-        (["counteranimal", "discover", "--data", "a"], "photos stay in the cache"),
-        (["counteranimal", "evaluate", "--data", "a", "--model", "b"], "photos stay in the cache"),
-        (["counteranimal", "compose", "--size", "64"], "composites stay"),
-        (["export", "--output", "a"], "finished shards are kept; run the same command to resume"),
+        ("simulate", "nothing"),
+        ("counteranimal discover --data a", "cache"),
+        ("counteranimal evaluate --data a --model b", "cache"),
+        ("counteranimal compose --size 64", "composites"),
+        ("export --output a", "resume"),
     ],
 )
 def test_ctrl_c_in_other_verbs_says_what_was_kept(soberclip, monkeypatch, words, kept):
@@ -185,7 +164,7 @@ def test_ctrl_c_in_other_verbs_says_what_was_kept(soberclip, monkeypatch, words,
         raise KeyboardInterrupt
 
     monkeypatch.setattr(type(app), "__call__", interrupted)
-    run = soberclip(*words)
+    run = soberclip(*words.split())
     assert (run.status, run.out, run.err.count("\n")) == (130, "", 1)
     assert kept in run.err
 
@@ -197,8 +176,7 @@ def test_no_verb_overwrites_another_verb_s_result(soberclip, tmp_path):
         refused(soberclip(verb, "--output", tmp_path / "a"), "result.json")
     assert (tmp_path / "a" / "result.json").read_text() == kept
     assert soberclip("simulate", "--replicates", "2", "--output", tmp_path / "a").status == 0
-    small = ["--steps", "2", "--width", "2", "--depth", "1", "--batch-size", "4", "--warmup", "0", "--no-compile"]
-    assert soberclip("train", *small, "--output", tmp_path / "b").status == 0
+    assert soberclip(*SMALL.split(), "--output", tmp_path / "b").status == 0
     refused(soberclip("simulate", "--output", tmp_path / "b"), "simulate")
 
 
@@ -207,21 +185,22 @@ def test_no_verb_overwrites_another_verb_s_result(soberclip, tmp_path):
     [("--steps 499", False), ("--steps 500", True), ("--steps 6 --compile", True), ("--no-compile", False), ("", True)],
 )
 def test_short_trainings_are_not_compiled(soberclip, monkeypatch, words, compiled):
-    asked = []
+    asked = []  # what is compiled gives the same numbers, half a minute later
     monkeypatch.setattr("experiments.lab.training.train", lambda *_, compile, **__: asked.append(compile))
     assert soberclip("train", *words.split()).status == 0
     assert asked == [compiled]
 
 
+SMALL = "train --width 2 --depth 1 --batch-size 8 --warmup 0 --no-compile --steps 20 --dim-image 2 --dim-text 2"
+
+
 def test_train_reports_its_last_step_and_its_mitigation(soberclip):
     """`--until` and `--mitigate` reach the training, and their results are printed."""
-    small = ["--width", "2", "--depth", "1", "--batch-size", "8", "--warmup", "0", "--no-compile"]
-    small += ["--steps", "20", "--dim-image", "2", "--dim-text", "2"]
-    run = soberclip("train", *small, "--ensemble", "2", "--until", ".9", "--mitigate", "prompt-mean")
+    run = soberclip(*SMALL.split(), "--ensemble", "2", "--until", ".9", "--mitigate", "prompt-mean")
     assert run.status == 0
-    assert f"prompt-mean ({mitigations.MITIGATIONS['prompt-mean'].words})" in run.out
+    assert "prompt-mean" in run.out
     assert "arrived after 4 steps" in run.out
-    run = soberclip("train", *small, "--loss", "supervised", "--mitigate", "group-dro", "--p-spu", "1")
+    run = soberclip(*SMALL.split(), "--loss", "supervised", "--mitigate", "group-dro", "--p-spu", "1")
     refused(run, "counter pairs")
 
 
@@ -255,14 +234,6 @@ def test_bash_completes_verbs_flags_and_names(tmp_path):
 ASCII = {**os.environ, "PYTHONIOENCODING": "ascii", "NO_COLOR": "1", "TERM": "dumb", "COLUMNS": "80"}
 
 
-def test_an_ascii_terminal_gets_every_number():
-    command = [sys.executable, "-m", "experiments", "predict"]
-    run = subprocess.run(command, cwd=ROOT, text=True, env=ASCII, stdin=subprocess.DEVNULL, capture_output=True)
-    assert run.returncode == 0, run.stderr
-    assert run.stdout.isascii()
-    assert "view noise ? = 0.01562" in run.stdout
-
-
 @pytest.mark.parametrize(
     ("line", "status", "said"),
     [
@@ -270,10 +241,11 @@ def test_an_ascii_terminal_gets_every_number():
         ("predict --json <&- >&-", 0, ""),
         ("predict --p-spu 2 2>&-", 2, ""),
         ("predict --json | true", 1, ""),
+        ("predict | iconv -f ascii | grep -q 'view noise ? = 0.01562'", 0, ""),
     ],
 )
 def test_full_or_closed_streams_give_no_traceback(line, status, said):
-    """At most one sentence, the right status, and no traceback."""
+    """At most one sentence, the right status, and no traceback. ASCII terminals get every number."""
     shell = f"{shlex.quote(sys.executable)} -m experiments {line}; exit ${{PIPESTATUS[0]}}"
     run = subprocess.run(["bash", "-c", shell], cwd=ROOT, text=True, env=ASCII, capture_output=True)
     assert (run.returncode, run.stdout, run.stderr.splitlines()) == (status, "", [said] if said else [])
@@ -298,15 +270,11 @@ def test_own_claims_are_proved_and_their_certificates_verified(soberclip, tmp_pa
     own, folder = ("--claims", tmp_path / "mine.py"), tmp_path / "proofs"
     run = soberclip("check", *own, "--quick", "--prove", "--output", folder, "--json")
     assert run.status == 0, run.err
-    verdicts = {v["claim"]: (v["verdict"], v["proof"]["outcome"]) for v in run.document}
-    assert verdicts == {
-        "good": ("proved", "proved"),
-        "bad": ("contradicted", "refuted"),
-        "odd": ("supported", "not provable"),
-    }
+    found = {v["claim"]: (v["verdict"], v["proof"]["outcome"]) for v in run.document}
+    expected = {"good": ("proved", "proved"), "bad": ("contradicted", "refuted"), "odd": ("supported", "not provable")}
+    assert found == expected
     shown = soberclip("check", "--verify", folder, *own, "--json")
     assert shown.status == 0, shown.err
     assert {(r["claim"], r["shows"]) for r in shown.document} == {("good", "proved"), ("bad", "refuted")}
     strange = soberclip("check", "--verify", folder)
-    assert strange.status == 1
-    assert "--claims" in strange.out
+    assert (strange.status, "--claims" in strange.out) == (1, True)

@@ -1,7 +1,5 @@
 """A user's own photos, groups and classes, from folders to screen and files."""
 
-import csv
-
 import numpy as np
 import pytest
 
@@ -9,6 +7,7 @@ from experiments.counteranimal.evaluation import evaluate
 from experiments.counteranimal.labels import Vocabulary
 from experiments.counteranimal.models import load_model
 from experiments.errors import RequestError
+from tests.experiments.command.test_counteranimal import rows
 from tests.experiments.conftest import draw_photo
 
 CELLS = {("teacup", "table"): 4, ("teacup", "sink"): 3, ("saw", "table"): 2, ("saw", "shed"): 5}
@@ -24,11 +23,6 @@ def shelves(tmp_path):
     (tmp_path / "classes.csv").write_text("class,name\nsaw,hand saw\nteacup,\nteapot,\n")
     (tmp_path / "groups.csv").write_text("background,group\ntable,common\nsink,counter\nshed,counter\n")
     return root
-
-
-def rows(path):
-    with path.open(newline="") as handle:
-        return list(csv.DictReader(handle))
 
 
 def test_own_classes_and_groups(run, shelves, tiny_clip, tmp_path):
@@ -77,10 +71,5 @@ def test_backgrounds_without_groups(run, shelves, tiny_clip, tmp_path):
     assert low <= found["macro"]["accuracy"] <= high
     assert {(b["background"], b["photos"]) for b in found["backgrounds"]} == {("shed", 5), ("sink", 3), ("table", 6)}
     assert "background" in found["worst_group"]
-    predictions = ("score", tmp_path / "out" / "predictions.csv", "--labels", "own")
-    (again,), _ = run(*predictions, "--classes", tmp_path / "classes.csv", "--json")
-    assert again["macro"] == found["macro"]
-    screen, _ = run("evaluate", *common, "--cache", tmp_path / "cache", "--output", tmp_path / "out")
-    assert "14 photos without groups" in screen
     with pytest.raises(RequestError, match=r"has no common and counter photos.*--groups"):
         run("compare", tmp_path / "out", "--output", tmp_path / "compared")

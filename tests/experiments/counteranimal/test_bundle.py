@@ -50,22 +50,13 @@ def test_half_precision_and_prompts_by_class(arrays, tmp_path):
     assert found.notes == (f"{N} of {N} rows of image are not unit vectors and are normalised",)
 
 
-def test_without_groups_the_most_frequent_background_is_common(arrays):
-    del arrays["group"]
-    arrays["background"] = np.where(np.arange(N) % 3 == 0, 1 - arrays["label"], arrays["label"]) + 7
-    assert (checked(arrays).common == (np.arange(N) % 3 != 0)).all()
-
-
 def test_backgrounds_of_the_training_rows_decide(arrays):
-    """In the test rows, most are counter."""
+    """The most frequent background of a class is common. In the test rows, most are counter."""
     del arrays["group"]
     arrays["label"] = np.arange(N) % 2
-    train = np.arange(N) < 24
-    rare = np.arange(N) % 3 == 0
-    arrays |= {
-        "background": np.where(rare == train, 1 - arrays["label"], arrays["label"]),
-        "split": np.where(train, "train", "test"),
-    }
+    train, rare = np.arange(N) < 24, np.arange(N) % 3 == 0
+    arrays["background"] = np.where(rare == train, 1 - arrays["label"], arrays["label"]) + 7
+    arrays["split"] = np.where(train, "train", "test")
     assert (checked(arrays).common == (rare != train)).all()
 
 
@@ -111,67 +102,48 @@ def test_pairs_that_no_training_row_shows_are_in_no_group():
 
 
 def with_row(name, value):
-    def change(arrays):
-        arrays[name] = np.array(arrays.get(name, arrays["image"]), dtype=float)
-        arrays[name][4] = value
-
-    return change
-
-
-def put(**values):
-    return lambda arrays: arrays.update({name: make(arrays) for name, make in values.items()})
+    return lambda a: np.where(np.arange(N)[:, None] == 4, value, np.array(a.get(name, a["image"]), dtype=float))
 
 
 @pytest.mark.parametrize(
-    ("change", "sentence"),
+    ("name", "make", "part"),
     [
-        (with_row("image", np.nan), "row 4 of image is not finite"),
-        (with_row("image", 0.5), "row 4 of image is constant, so it has no direction"),
-        (put(image=lambda a: np.tile(a["image"][:1], (N, 1))), "all rows of image are equal"),
-        (put(image=lambda a: a["image"][0]), r"image has shape \(5,\); expected N x D"),
-        (put(text=lambda a: a["text"][:, :3]), r"text has shape \(2, 3\); expected K x D or K x T x D with D = 5"),
-        (put(text_background=lambda a: np.eye(3)), r"text_background has shape \(3, 3\); expected A x D"),
-        (put(text_background=lambda a: np.eye(1, 5)), r"text_background has shape \(1, 5\); .* 2 rows or more"),
-        (put(background=lambda a: a["background"] * np.nan), "background holds float64; expected integers or names"),
-        (put(label=lambda a: a["label"][:-1]), rf"label has shape \({N - 1},\); expected {N} entries"),
-        (put(label=lambda a: a["label"] / 1.0), "label holds float64; expected integers from 0"),
-        (put(label=lambda a: a["label"] - 1), "label holds -1; expected integers from 0"),
-        (put(label=lambda a: a["label"] + 1), "label goes up to 2, so text needs 3 classes and has 2"),
-        (
-            put(group=lambda a: np.array(["common"] * N), background=lambda a: None),
-            "class 0 has no rows in the counter",
-        ),
-        (put(group=lambda a: None, background=lambda a: None), "neither group nor background is given"),
-        (
-            put(group=lambda a: np.roll(a["group"], 1)),
-            "group contradicts background: class 0 on background 0 is common",
-        ),
-        (put(group=lambda a: np.array(["usual"] * N)), "group holds 'usual'; expected common or counter"),
-        (put(group=lambda a: a["label"] > 0), "group holds 'bool numbers'; expected common or counter"),
-        (put(split=lambda a: np.array(["train"] * N)), "class 0 has no test rows in the common group"),
-        (put(names=lambda a: ["owl"]), "names has 1 entries; expected 2"),
-        (put(label=lambda a: None), "the array 'label' is missing"),
-        (put(text=lambda a: None, label=lambda a: 0 * a["label"]), "label has 1 classes; expected 2 to 1,000"),
-        (put(caption=lambda a: a["image"][1:]), r"caption has shape \(79, 5\); expected N x D, 80 rows as image has"),
-        (with_row("caption", np.inf), "row 4 of caption is not finite"),
-        (put(text=lambda a: np.stack([a["text"], -a["text"]], axis=1)), "the prompts of class 0 cancel"),
-        (put(text=lambda a: np.stack([a["text"], a["text"][::-1]], axis=1) + np.eye(5)[2]), "have one mean"),
-        (put(txet=lambda a: a["text"]), "array 'txet' is not one of .*; the nearest is text"),
-        (put(image=lambda a: a["image"].astype(str)), "image holds <U.*; expected floating-point numbers"),
+        ("image", with_row("image", np.nan), "row 4 of image is not finite"),
+        ("image", with_row("image", 0.5), "row 4 of image is constant"),
+        ("image", lambda a: np.tile(a["image"][:1], (N, 1)), "all rows of image are equal"),
+        ("image", lambda a: a["image"][0], "image has shape (5,)"),
+        ("image", lambda a: a["image"].astype(str), "image holds <U"),
+        ("text", lambda a: a["text"][:, :3], "text has shape (2, 3); expected K x D or K x T x D with D = 5"),
+        ("text", lambda a: np.stack([a["text"], -a["text"]], axis=1), "the prompts of class 0 cancel"),
+        ("text", lambda a: np.stack([a["text"], a["text"][::-1]], axis=1) + np.eye(5)[2], "have one mean"),
+        ("text", lambda a: a.update(label=0 * a["label"]), "label has 1 classes"),
+        ("text_background", lambda a: np.eye(3), "text_background has shape (3, 3)"),
+        ("text_background", lambda a: np.eye(1, 5), "text_background has shape (1, 5)"),
+        ("caption", lambda a: a["image"][1:], "caption has shape (79, 5)"),
+        ("caption", with_row("caption", np.inf), "row 4 of caption is not finite"),
+        ("background", lambda a: a["background"] * np.nan, "background holds float64"),
+        ("label", lambda a: a["label"][:-1], f"label has shape ({N - 1},); expected {N} entries"),
+        ("label", lambda a: a["label"] / 1.0, "label holds float64"),
+        ("label", lambda a: a["label"] - 1, "label holds -1"),
+        ("label", lambda a: a["label"] + 1, "label goes up to 2, so text needs 3 classes and has 2"),
+        ("label", lambda a: None, "the array 'label' is missing"),
+        ("group", lambda a: a.update(background=None), "neither group nor background is given"),
+        ("background", lambda a: a.update(group=np.array(["common"] * N)), "class 0 has no rows in the counter group"),
+        ("group", lambda a: np.roll(a["group"], 1), "group contradicts background: class 0 on background 0 is common"),
+        ("group", lambda a: np.array(["usual"] * N), "group holds 'usual'"),
+        ("group", lambda a: a["label"] > 0, "group holds 'bool numbers'"),
+        ("split", lambda a: np.array(["train"] * N), "class 0 has no test rows in the common group"),
+        ("names", lambda a: ["owl"], "names has 1 entries; expected 2"),
+        ("txet", lambda a: a["text"], "the nearest is text"),
     ],
 )
-def test_contradictions_are_refused(change, sentence, arrays):
-    change(arrays)
-    with pytest.raises(RequestError, match=sentence):
+def test_contradictions_are_refused(name, make, part, arrays):
+    arrays[name] = make(arrays)
+    with pytest.raises(RequestError) as refused:
         checked(arrays)
-
-
-def test_few_rows_are_refused(arrays):
-    counter = np.flatnonzero((arrays["label"] == 1) & (arrays["group"] == "counter"))[FEWEST - 1 :]
-    kept = np.setdiff1d(np.arange(N), counter)
-    short = {name: array[kept] if len(array) == N else array for name, array in arrays.items()}
-    with pytest.raises(RequestError, match=f"class 1 has {FEWEST - 1} rows in the counter group; expected {FEWEST}"):
-        checked(short)
+    sentence = str(refused.value)
+    assert part in sentence
+    assert "\n" not in sentence
 
 
 def test_files_never_execute_and_never_claim_more_than_they_hold(arrays, tmp_path):
@@ -195,3 +167,12 @@ def test_files_never_execute_and_never_claim_more_than_they_hold(arrays, tmp_pat
     }.items():
         with pytest.raises(RequestError, match=sentence):
             read(tmp_path / name)
+
+
+def test_few_rows_are_refused(arrays):
+    counter = np.flatnonzero((arrays["label"] == 1) & (arrays["group"] == "counter"))
+    for n in (0, FEWEST - 1):
+        kept = np.setdiff1d(np.arange(N), counter[n:])
+        short = {name: array[kept] if len(array) == N else array for name, array in arrays.items()}
+        with pytest.raises(RequestError, match=f"class 1 has {n or 'no'} rows in the counter group; expected {FEWEST}"):
+            checked(short)

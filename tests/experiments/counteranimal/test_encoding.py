@@ -12,7 +12,7 @@ from accelerator import present
 from experiments.counteranimal import encoding
 from experiments.counteranimal.encoding import Runtime, encode_photos
 from experiments.counteranimal.evaluation import evaluate
-from experiments.counteranimal.labels import LabelSpace, imagenet, own_classes
+from experiments.counteranimal.labels import imagenet, own_classes
 from experiments.counteranimal.model import LoadedModel
 from experiments.counteranimal.models import load_model
 from experiments.counteranimal.photos import read_photos
@@ -21,7 +21,6 @@ from experiments.counteranimal.scoring import (
     NO_ANSWER,
     confusing_space,
     predict,
-    rank_labels,
     score_photos,
     text_features,
 )
@@ -33,25 +32,13 @@ def small(image):
 
 
 def answers(pixels, labels=1000, broken=lambda pixels: pixels.mean(dim=(1, 2, 3)) < 0.5):
-    """Predict class 9 for every photo, and nan for broken ones."""
+    """Predict class 9 for every photo; scores of broken ones are nan, or one is infinite."""
     logits = torch.zeros(len(pixels), labels)
     logits[:, 9] = 1
-    logits[broken(pixels)] = float("nan")
+    lost = broken(pixels).nonzero()[:, 0]
+    logits[lost] = float("nan")
+    logits[lost[::2]] = torch.where(torch.arange(labels) == labels // 100, torch.inf, 0.0)
     return logits
-
-
-@pytest.mark.parametrize("space", [LabelSpace("1000"), own_classes([9, 10, 16, 30])])
-def test_nonfinite_scores_give_no_answer(space):
-    scores = np.zeros((3, 1000))
-    scores[0, :] = np.nan
-    scores[1, 500] = np.inf
-    predicted, rank, margin = rank_labels(scores, np.array([9, 9, 9]), space)
-    assert list(predicted[:2]) == [NO_ANSWER] * 2
-    assert (
-        rank[:2] == (1000 if space.allowed is None else 4)
-    ).all()  # the last rank, although argmax gives the first label
-    assert np.isnan(margin[:2]).all()
-    assert predicted[2] != NO_ANSWER
 
 
 def test_photos_with_nan_scores_count_as_wrong(shared_tree):
@@ -59,9 +46,18 @@ def test_photos_with_nan_scores_count_as_wrong(shared_tree):
     lost = found.predicted_index == NO_ANSWER
     assert 0 < lost.sum() < len(lost)
     assert not right(found)[lost].any()
-    assert (found["rank"][lost] > 1).all()
+    assert (found["rank"][lost] == 1000).all()
+    assert np.isnan(found.margin[lost]).all()
     with pytest.raises(RunError, match="no finite score for any of 32 photos"):
         evaluate(lambda pixels: answers(pixels, broken=lambda p: p.mean((1, 2, 3)) > -1), small, None, shared_tree)
+    tree, model = read_photos(shared_tree), LoadedModel("ImageNet", torch.nn.Identity(), answers, small)
+    scored = score_photos(tree, model, imagenet(), (), Runtime())
+    for space, last in ((own_classes([9, 10, 16, 30]), 4), (confusing_space(scored), 20)):
+        again = predict(scored, space)
+        assert (again.predicted_index[lost] == NO_ANSWER).all()
+        assert (again["rank"][lost] >= last).all()
+        assert (again.predicted_index[~lost] != NO_ANSWER).all()
+        assert all(9 in labels for labels in space.allowed.values())
 
 
 def test_nan_features_are_not_cached(tiny_clip, shared_tree, tmp_path):
@@ -96,15 +92,6 @@ def test_scores_of_another_number_are_refused(labels, shared_tree):
     """Once, 1001 scores were read without a shift, and 10 scores were an IndexError."""
     with pytest.raises(RequestError, match=rf"scores of shape \({labels},\) per photo.* 1000"):
         evaluate(lambda pixels: torch.zeros(len(pixels), labels), small, None, shared_tree)
-
-
-def test_a_reference_with_nan_scores_chooses_no_labels(shared_tree):
-    tree = read_photos(shared_tree)
-    model = LoadedModel("ImageNet", torch.nn.Identity(), answers, small)
-    scored = score_photos(tree, model, imagenet(), (), Runtime())
-    space = confusing_space(scored)
-    assert all(9 in labels for labels in space.allowed.values())
-    predict(scored, space)
 
 
 class Moved:

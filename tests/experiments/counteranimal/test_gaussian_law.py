@@ -128,13 +128,6 @@ def test_too_few_photos_are_refused():
         fitted_to(photos[photos.label == 0])
 
 
-@given(st.integers(2, 6), st.integers(0, 9))
-def test_turning_loses_only_what_all_labels_share(K, seed):
-    """Probabilities return to scores by the same basis; a stretched coordinate would change them."""
-    scores = np.random.default_rng(seed).normal(size=(7, K))
-    np.testing.assert_allclose(rotated(scores) @ helmert(K), scores - scores.mean(axis=1, keepdims=True), atol=1e-12)
-
-
 def test_a_class_without_photos_of_a_group_has_no_share_in_it():
     """Three classes far apart; the third is never counter. Every rule is right, so both accuracies are 1."""
     rng = np.random.default_rng(0)

@@ -1,105 +1,82 @@
 """Heads and fixes against their definitions."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from planted_embeddings import planted
 from sklearn.linear_model import LogisticRegression
 
-from experiments.counteranimal import linear_heads as heads
 from experiments.counteranimal.bundle import checked
 from experiments.counteranimal.gaussian_law import fit as fit_law
+from experiments.counteranimal.linear_heads import fixed_heads, plain_heads, row_weights, traced_heads
 
 
 @pytest.fixture(scope="module")
 def world():
+    """(photos, their law, heads, fixes) of 3,000 photos; each class has a right prompt and one that is upside down."""
     bundle = checked(planted(np.random.default_rng(0), 3000, 6, common=0.8))
     photos = bundle.photos(np.arange(3000))
-    return bundle, photos, fit_law(photos.cell, photos.values)
+    law, plain, traced = fit_law(photos.cell, photos.values), plain_heads(bundle, photos), traced_heads(photos)
+    fixes = fixed_heads(bundle, photos, law, plain, traced)
+    two = replace(bundle, text=np.concatenate([-bundle.text, bundle.text], axis=1))
+    best = fixed_heads(two, photos, law, plain, traced)["best single prompt"]
+    return photos, law, plain | traced, fixes | {"best single prompt": best}
+
+
+def spread(weights, law):
+    """Expected square of each score within a cell."""
+    return np.einsum("dk,de,ek->k", weights, law.covariance, weights)
 
 
 def test_leace_leaves_no_linear_trace_of_the_background_given_the_class(world):
     """A head's scores after LEACE have the same mean on both backgrounds of a class, and change least."""
-    bundle, photos, law = world
-    effects, base = heads._effects(law), heads.Head(np.eye(bundle.text.shape[2])[:, :4], np.zeros(4))
-    found = heads._leace(base, effects, law, photos.values.mean(axis=0))
+    photos, law, heads, fixes = world
+    base, found = heads["zero-shot"], fixes["LEACE"]
     for y in (0, 1):
         means = law.means[law.cells[:, 0] == y] @ found.weights
         assert means[0] == pytest.approx(means[1], abs=1e-12)
-    assert photos.values.mean(axis=0) @ found.weights + found.bias == pytest.approx(
-        photos.values.mean(axis=0) @ base.weights
-    )
-
-    def change(weights):  # expected squared change of scores in the law's metric
-        return np.einsum("dk,de,ek->", weights - base.weights, law.covariance, weights - base.weights)
-
-    orthogonal = heads._projected(base, effects).weights
-    assert change(found.weights) < change(orthogonal)
+    mean = photos.values.mean(axis=0)[None]
+    assert found.scores(mean) == pytest.approx(base.scores(mean))
+    changes = [spread(fix.weights - base.weights, law).sum() for fix in (found, fixes["project out the groups' means"])]
+    assert changes[0] < changes[1]
 
 
-def test_projection_removes_the_span_and_no_more(world):
-    bundle, *_ = world
-    base = heads.zero_shot(bundle.text)
-    captions = bundle.text_background - bundle.text_background.mean(axis=0)
-    found = heads._projected(base, captions)
-    assert captions @ found.weights == pytest.approx(np.zeros((2, 2)), abs=1e-7)
-    other = np.delete(np.arange(7), 1)
-    assert found.weights[other] == pytest.approx(base.weights[other])
+def test_fixes_of_the_prompts_are_what_they_are_called(world):
+    _, law, heads, fixes = world
+    base, fitted = heads["zero-shot"], heads["logistic regression"]
+    found = fixes["project out the captions of backgrounds"].weights  # they are plus and minus coordinate 1
+    assert found == pytest.approx(np.where(np.arange(7)[:, None] == 1, 0, base.weights), abs=1e-7)
+    assert fixes["best single prompt"].weights == pytest.approx(base.weights)
+    for share in (0.25, 0.5, 0.75):  # zero-shot and logistic scores count in units of their spreads within a class
+        mixed = fixes[f"interpolate, {share:.0%} logistic regression"]
+        columns = np.stack([np.append(head.weights.ravel(), head.bias) for head in (base, fitted)], axis=1)
+        parts, residue, *_ = np.linalg.lstsq(columns, np.append(mixed.weights.ravel(), mixed.bias), rcond=None)
+        assert residue == pytest.approx(0, abs=1e-12)
+        units = [spread(np.diff(head.weights, axis=1), law)[0] ** 0.5 for head in (base, fitted)]
+        assert parts[1] * units[1] / (parts[0] * units[0]) == pytest.approx(share / (1 - share))
 
 
-def test_logistic_regression_is_scikit_learns(world):
-    _, photos, _ = world
-    found = heads._logistic(photos, None)
-    mean = photos.values.mean(axis=0)
-    scale = np.sqrt(((photos.values - mean) ** 2).mean())
-    theirs = LogisticRegression(C=heads.PENALTY, tol=heads.GRADIENT, max_iter=heads.STEPS).fit(
-        (photos.values - mean) / scale, photos.label
-    )
-    probability = theirs.predict_log_proba((photos.values[:50] - mean) / scale)
-    scores = found.scores(photos.values[:50])
-    assert np.diff(scores, axis=1) == pytest.approx(np.diff(probability, axis=1), abs=1e-3)
-    drops = []
-    for head in (found, heads._logistic(photos, 0.5)):
-        right = head.scores(photos.values).argmax(axis=1) == photos.label
-        drops.append(abs(right[photos.common].mean() - right[~photos.common].mean()))
+def test_supervised_heads_are_what_they_are_called(world):
+    photos, _, heads, fixes = world
+    x, label = photos.values, photos.label
+    mean, scale = x.mean(axis=0), np.sqrt(((x - x.mean(axis=0)) ** 2).mean())
+    theirs = LogisticRegression(C=0.1, tol=1e-8, max_iter=1000).fit((x - mean) / scale, label)
+    scores = heads["logistic regression"].scores(x)
+    assert np.diff(scores, axis=1) == pytest.approx(theirs.decision_function((x - mean) / scale)[:, None], abs=0.01)
+    balanced = fixes["retrain the last layer on balanced groups"].scores(x)
+    right = [s.argmax(axis=1) == label for s in (scores, balanced)]
+    drops = [abs(one[photos.common].mean() - one[~photos.common].mean()) for one in right]
     assert drops[1] < 0.05 < drops[0]
-
-
-def test_weights_give_each_class_the_share(world):
-    _, photos, _ = world
-    w = heads.row_weights(photos, 0.7)
+    means = np.array([x[label == y].mean(axis=0) for y in (0, 1)])
+    nearest = ((x[:, None] - means) ** 2).sum(axis=2).argmin(axis=1)
+    assert (heads["nearest class mean"].scores(x).argmax(axis=1) == nearest).mean() > 0.999
+    design = np.column_stack([x, np.ones(len(x))])
+    fitted = design @ np.linalg.lstsq(design, np.eye(2)[label], rcond=None)[0]
+    assert heads["least squares"].scores(x) == pytest.approx(fitted, abs=0.01)  # a ridge of a thousandth
+    w = row_weights(photos, 0.7)
     assert w.mean() == pytest.approx(1)
     for y in (0, 1):
-        own = photos.label == y
+        own = label == y
         assert w[own & photos.common].sum() / w[own].sum() == pytest.approx(0.7)
         assert w[own].sum() == pytest.approx(len(w) / 2)
-
-
-def test_other_heads_are_what_they_are_called(world):
-    bundle, photos, _ = world
-    means = np.array([photos.values[photos.label == y].mean(axis=0) for y in (0, 1)])
-    nearest = ((photos.values[:, None] - means) ** 2).sum(axis=2).argmin(axis=1)
-    assert (heads._class_means(photos).scores(photos.values).argmax(axis=1) == nearest).mean() > 0.999
-    design = np.column_stack([photos.values, np.ones(len(photos.values))])
-    fitted = design @ np.linalg.lstsq(design, np.eye(2)[photos.label], rcond=None)[0]
-    assert heads._least_squares(photos).scores(photos.values) == pytest.approx(fitted, abs=0.01)  # a ridge of RIDGE
-    prompts = np.stack([bundle.text, -bundle.text], axis=2)[:, 0]  # (K, 2, D): one right, one upside down
-    assert heads._best_prompt(prompts, photos).weights == pytest.approx(heads.zero_shot(bundle.text).weights)
-
-
-def test_interpolated_heads_have_the_shares_of_their_names(world):
-    """Zero-shot and logistic scores count in units of their spreads within a class."""
-    bundle, photos, law = world
-    plain, traced = heads.plain_heads(bundle, photos), heads.traced_heads(photos)
-    base, fitted = plain["zero-shot"], plain["logistic regression"]
-    fixed = heads.fixed_heads(bundle, photos, law, plain, traced)
-
-    def spread(head):
-        lead = np.diff(head.weights, axis=1)[:, 0]
-        return np.sqrt(lead @ law.covariance @ lead)
-
-    for share in (0.25, 0.5, 0.75):
-        mixed = fixed[f"interpolate, {share:.0%} logistic regression"]
-        columns = np.stack([np.append(head.weights.ravel(), head.bias) for head in (base, fitted)], axis=1)
-        parts, residue, _, _ = np.linalg.lstsq(columns, np.append(mixed.weights.ravel(), mixed.bias), rcond=None)
-        assert residue == pytest.approx(0, abs=1e-12)
-        assert parts[1] * spread(fitted) / (parts[0] * spread(base)) == pytest.approx(share / (1 - share))

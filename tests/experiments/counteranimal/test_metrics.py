@@ -117,15 +117,6 @@ def test_intervals_cover():
     assert hits / sets > 0.92
 
 
-def test_four_right_photos_do_not_make_certainty():
-    """Two classes with one photo per group: Clopper-Pearson gives .158 to 1 for 2 of 2, not 1 to 1."""
-    table = counted(np.array([3, 9]), np.ones((2, 2), dtype=np.int64), np.ones((2, 2), dtype=np.int64))
-    for mean in ("macro", "micro"):
-        found = intervals(table, mean)
-        assert found["common"] == found["counter"] == pytest.approx((0.025**0.5, 1))
-        assert found["drop"] == pytest.approx((-(1 - 0.025**0.5), 1 - 0.025**0.5))
-
-
 def test_photo_bounds_are_clopper_and_pearsons_on_the_effective_sample():
     """With one photo per class the exact interval; otherwise the textbook formula."""
     right = np.array([[1, 0], [1, 1], [0, 0], [1, 0], [1, 0]])

@@ -44,26 +44,6 @@ def test_a_configuration_with_the_same_weights_is_another_model(tiny_clip, tmp_p
     assert copied(tiny_clip, tmp_path / "same", lambda config: None).key == one.key is not None
 
 
-def test_a_library_of_another_version_computes_again(squeezenet, timm_weights, monkeypatch):
-    models = (("torchvision:squeezenet1_1", squeezenet), ("timm:test_resnet.r160_in1k", timm_weights))
-    before, again = ([load_model(*model).key for model in models] for _ in range(2))
-    assert again == before
-    monkeypatch.setattr(provenance, "version", lambda name: "0.0")
-    assert not {load_model(*model).key for model in models} & {*before, None}
-
-
-def test_one_weight_makes_another_model():
-    def model(value):
-        module = torch.nn.Linear(3, 2)
-        with torch.no_grad():
-            module.weight.fill_(1)
-            module.bias.fill_(value)
-        return finished(LoadedModel("ImageNet", module, module, str, configuration={}))
-
-    assert model(0.0).key == model(0.0).key is not None
-    assert model(0.0).key != model(1e-30).key
-
-
 def test_another_tokenizer_gets_another_text(tiny_clip, tmp_path):
     model = load_model(f"open_clip:local-dir:{tiny_clip}")
     shouting = replace(model, tokenizer=lambda texts: model.tokenizer([f"{text} again" for text in texts]))
@@ -99,3 +79,25 @@ def test_every_library_and_part_is_in_the_key(monkeypatch):
         later.setattr(model_module, "FORMAT", model_module.FORMAT + 1)
         keys.append(feature_key(parts))
     assert len(set(keys)) == len(keys) == 6 + len(model_module.DISTRIBUTIONS)
+
+
+def test_every_library_weight_and_part_is_in_the_key(monkeypatch):
+    def key(value=0.0):
+        module = torch.nn.Linear(3, 2)
+        with torch.no_grad():
+            module.weight.fill_(1)
+            module.bias.fill_(value)
+        return finished(LoadedModel("ImageNet", module, module, str, configuration={})).key
+
+    parts = {"weights_hash": "a", "preprocessing": "b", "kind": "c", "name": "d"}
+    keys = [feature_key(parts), *(feature_key({**parts, name: "other"}) for name in parts)]
+    assert feature_key(dict(reversed(parts.items()))) == keys[0], "the order of the parts is no part of it"
+    assert key() == key() is not None
+    keys += [key(), key(1e-30)]
+    for library in ("torch", "torchvision", "numpy", "pillow", "open_clip_torch", "timm", "transformers", "tokenizers"):
+        with monkeypatch.context() as later:
+            later.setattr(provenance, "version", lambda name, new=library: "9.9" if name == new else "1.0")
+            keys.append(key())
+    monkeypatch.setattr(model_module, "FORMAT", 0)  # features of an older format are not read
+    keys.append(key())
+    assert len(set(keys)) == len(keys) == 5 + 2 + 8 + 1

@@ -8,7 +8,6 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from experiments.counteranimal.model import activations
 from experiments.counteranimal.models import load_model
 from experiments.errors import RequestError
 from tests.experiments.counteranimal.test_transformers_models import saved
@@ -36,28 +35,22 @@ def spec_error(spec, **arguments):
 
 
 @pytest.mark.parametrize(
-    ("spec", "nearest"),
+    ("spec", "said"),
     [
         ("openclip:ViT", "open_clip:ViT"),
         ("open_clip:ViT-B32/openai", "'ViT-B-32'"),
         ("open_clip:ViT-B-32/laion400m", "laion400m_e3"),
+        ("open_clip:ViT-B-32", "add a tag (openai"),
         ("torchvision:resnet5O", "'resnet50'"),
         ("torchvision:resnet50/IMAGENET_V1", "IMAGENET1K_V1"),
         ("timm:resnet5O.a1_in1k", "'resnet50'"),
         ("timm:resnet50.a1_in2k", "a1_in1k"),
+        ("timm:resnet18", "pass --weights FILE"),
         ("hf:nowhere", "config.json"),
     ],
 )
-def test_unknown_names_get_the_nearest(spec, nearest):
-    assert nearest in spec_error(spec)
-
-
-def test_missing_weights_say_what_to_do(tmp_path, tiny_config):
-    assert "add a tag (openai" in spec_error("open_clip:ViT-B-32")
-    assert "pass --weights FILE" in spec_error("timm:resnet18")
-    assert "x.pt" in spec_error("open_clip:ViT-B-32/openai", weights=tmp_path / "x.pt")
-    (tmp_path / "open_clip_config.json").write_text(json.dumps({"model_cfg": tiny_config, "preprocess_cfg": {}}))
-    assert "cannot be loaded" in spec_error(f"open_clip:local-dir:{tmp_path}")
+def test_unknown_names_get_the_nearest(spec, said):
+    assert said in spec_error(spec)
 
 
 @pytest.mark.parametrize(
@@ -113,18 +106,17 @@ def test_the_tag_decides_the_activation(named_clip, tiny_clip, monkeypatch):
 def test_weights_that_do_not_fit_name_the_keys(tiny_clip, squeezenet, timm_weights, tmp_path):
     assert "features.0.weight" in spec_error("torchvision:squeezenet1_1", weights=timm_weights)
     assert "do not fit" in spec_error("timm:test_resnet.r160_in1k", weights=squeezenet)
+    assert "--quick-gelu" in spec_error("torchvision:squeezenet1_1", weights=squeezenet, quick_gelu="on")
+    assert "x.pt" in spec_error("open_clip:ViT-B-32/openai", weights=tmp_path / "x.pt")
     state = load_file(tiny_clip / "open_clip_model.safetensors")
     state["visual.proj"] = torch.zeros(3, 3)
     save_file(state, tmp_path / "bad.safetensors")
-    text = spec_error(f"open_clip:local-dir:{tiny_clip}", weights=tmp_path / "bad.safetensors")
-    assert "visual.proj" in text
+    assert "visual.proj" in spec_error(f"open_clip:local-dir:{tiny_clip}", weights=tmp_path / "bad.safetensors")
     folder = shutil.copytree(tiny_clip, tmp_path / "damaged")
     (folder / "open_clip_model.safetensors").write_bytes(b"noise")
     text = spec_error(f"open_clip:local-dir:{folder}")
-    assert "cannot be loaded" in text
-    assert "network" not in text, "the folder is here"
-    (tmp_path / "noise.safetensors").write_bytes(b"noise")
-    assert "noise.safetensors" in spec_error("torchvision:squeezenet1_1", weights=tmp_path / "noise.safetensors")
+    assert ("cannot be loaded" in text, "network" in text) == (True, False), "the folder is here"
+    assert folder.name in spec_error("torchvision:squeezenet1_1", weights=folder / "open_clip_model.safetensors")
 
 
 class Evil:
@@ -146,13 +138,11 @@ def test_code_in_weights_runs_with_the_flag(timm_weights, tmp_path, capsys):
     assert "must not run" in capsys.readouterr().out
 
 
-def test_a_folder_without_some_weights_is_refused(tmp_path, capfd):
+def test_a_folder_without_some_weights_is_refused(tmp_path):
     """transformers fills missing weights with random numbers, so two loads would disagree."""
     folder = tmp_path / "clip"
     saved(folder, "clip")
-    capfd.readouterr()
     assert load_model(f"hf:{folder}").key == load_model(f"hf:{folder}").key is not None
-    assert capfd.readouterr().err == ""  # no progress bars of the library
     state = load_file(folder / "model.safetensors")
     lost = {name: value for name, value in state.items() if name != "visual_projection.weight"}
     save_file(lost, folder / "model.safetensors", metadata={"format": "pt"})
@@ -166,14 +156,6 @@ def test_a_folder_without_some_weights_is_refused(tmp_path, capfd):
     assert "'resnet'" in spec_error(f"hf:{folder}")
     (folder / "config.json").write_text("{")
     assert spec_error(f"hf:{folder}").startswith(f"hf:{folder} cannot be loaded")
-
-
-def test_quick_gelu_is_for_clips(squeezenet):
-    assert "--quick-gelu" in spec_error("torchvision:squeezenet1_1", weights=squeezenet, quick_gelu="on")
-
-
-def test_all_activations_are_named():
-    assert activations(torch.nn.Sequential(torch.nn.GELU(), torch.nn.ReLU())) == "GELU+ReLU"
 
 
 @pytest.mark.parametrize("key", ["state_dict", "model"])

@@ -79,19 +79,11 @@ def test_every_layout_holds_the_same(layout, tmp_path):
 
 
 def test_suffixes_of_photos(tmp_path):
-    names = [f"a{suffix}" for suffix in (".webp", ".bmp", ".tif", ".TIFF", ".jpg")]
-    write(tmp_path, {f"9 ostrich/common-sand/{name}": b"" for name in (*names, "a.gif")})
-    assert {Path(path).name for path in read_photos(tmp_path).photos.path} == set(names)
-
-
-def test_hidden_files_are_no_photos(tmp_path):
     """macOS writes ._1.jpg beside 1.jpg, and viewers write folders of thumbnails."""
-    place = "9 ostrich/common-sand"
-    write(
-        tmp_path,
-        dict.fromkeys((f"{place}/1.png", f"{place}/._1.png", "9 ostrich/.thumbs/1.png", f".git/{place}.png"), PNG),
-    )
-    assert len(read_photos(tmp_path).photos) == 1
+    names, place = [f"a{suffix}" for suffix in (".webp", ".bmp", ".tif", ".TIFF", ".jpg")], "9 ostrich/common-sand"
+    hidden = (f"{place}/._1.png", "9 ostrich/.thumbs/1.png", f".git/{place}.png", f"{place}/a.gif")
+    write(tmp_path, dict.fromkeys((*(f"{place}/{name}" for name in names), *hidden), PNG))
+    assert {Path(path).name for path in read_photos(tmp_path).photos.path} == set(names)
 
 
 def test_groups_from_a_table(tmp_path):
@@ -105,36 +97,42 @@ def test_groups_from_a_table(tmp_path):
         (9, "sand"): "common", (9, "sea"): "counter", (16, "sea"): "common", (16, "sand"): "counter",
     }  # fmt: skip
     assert tree.strays == ("bulbul/fog", "groups.csv", "ostrich/fog")
-    each = read_photos(tmp_path, "each")
-    assert not each.grouped
-    assert len(each.photos) == 6
-    assert inspect(tmp_path, groups="each")["n"] == 6
+    each = inspect(tmp_path, groups="each")
+    assert (each["n"], read_photos(tmp_path, "each").grouped) == (6, False)
+    table = as_table(tmp_path / "t", spread())
+    table.write_text(table.read_text().replace("0.png,9 ostrich,common", "0.png,9 ostrich,"))
+    tree = read_photos(table)
+    assert (tree.strays, len(tree.photos)) == (("0.png",), 5)
 
 
 SAND = {"ostrich/sand/0.png": PNG}
 
 
+def listed(*rows, header="path,class,group"):
+    return {"a.png": PNG, "p.csv": "\n".join((header, *rows, ""))}
+
+
 @pytest.mark.parametrize(
     ("files", "data", "groups", "named"),
     [
-        ({**SAND, "g.csv": "background,group\nsand,comon\n"}, ".", "g.csv", "'comon' in line 2"),
-        ({**SAND, "g.csv": "background,group\nsand,common\nsand,counter\n"}, ".", "g.csv", "'sand' .*line 3"),
-        ({**SAND, "g.csv": "background,group\nmoon,common\n"}, ".", "g.csv", "'sand'"),
-        (SAND, ".", "prefix", r"'sand'.*--groups FILE.csv .*--groups each"),
-        (SAND, ".", "eech", "'eech'"),
-        ({"a.png": PNG}, "a.png", "prefix", r"a\.png"),
-        ({"p.csv": "path,class,group\nb.png,ostrich,common\n"}, "p.csv", "prefix", "1 of 1 photos .*'b.png'"),
-        ({"a.png": PNG, "p.csv": "path,class\na.png,ostrich\n"}, "p.csv", "prefix", "'group'"),
-        ({"a.png": PNG, "p.csv": "path,class,group\na.png,ostrich,odd\n"}, "p.csv", "prefix", "'odd' in 'a.png'"),
-        (
-            {"a.png": PNG, "p.csv": "path,class,group\n./a.png,ostrich,common\na.png,bulbul,common\n"},
-            "p.csv",
-            "prefix",
-            "line 3",
+        *(
+            ({**SAND, "g.csv": f"background,group\n{rows}\n"}, ".", "g.csv", named)
+            for rows, named in (
+                ("sand,comon", "'comon' in line 2"),
+                ("sand,common\nsand,counter", "'sand' .*line 3"),
+                ("moon,common", "'sand'"),
+            )
         ),
-        ({"one.tar": PNG}, "one.tar", "prefix", r"one\.tar' is a tar file .*class/group-background.*CSV file"),
-        ({"a/000.tar": PNG, "a/notes.txt": "x"}, "a", "prefix", r"000\.tar' is a tar file"),
-        ({"a/state.json": "{}", "a/data.arrow": PNG}, "a", "prefix", r"state\.json' is .* a saved data set"),
+        (SAND, ".", "prefix", "'sand'.*--groups"),
+        (SAND, ".", "eech", "'eech'"),
+        (listed(), "a.png", "prefix", "a.png"),
+        (listed("b.png,ostrich,common"), "p.csv", "prefix", "1 of 1 photos .*'b.png'"),
+        (listed("a.png,ostrich", header="path,class"), "p.csv", "prefix", "'group'"),
+        (listed("a.png,ostrich,odd"), "p.csv", "prefix", "'odd' in 'a.png'"),
+        (listed("./a.png,ostrich,common", "a.png,bulbul,common"), "p.csv", "prefix", "line 3"),
+        ({"one.tar": PNG}, "one.tar", "prefix", "'.*one.tar' is a tar file"),
+        ({"a/000.tar": PNG, "a/notes.txt": "x"}, "a", "prefix", "000.tar' is a tar file"),
+        ({"a/state.json": "{}", "a/data.arrow": PNG}, "a", "prefix", "state.json' is .* a saved data set"),
         ({"a/dataset_dict.json": "{}", "a/test/state.json": "{}"}, "a", "prefix", "a saved data set"),
     ],
 )
@@ -143,14 +141,6 @@ def test_what_is_not_a_photo_set(files, data, groups, named, tmp_path, monkeypat
     write(tmp_path, files)
     with pytest.raises(RequestError, match=named):
         read_photos(tmp_path / data, groups)
-
-
-def test_a_row_without_a_group_is_a_stray(tmp_path):
-    table = as_table(tmp_path / "t", spread())
-    table.write_text(table.read_text().replace("0.png,9 ostrich,common", "0.png,9 ostrich,"))
-    tree = read_photos(table)
-    assert tree.strays == ("0.png",)
-    assert len(tree.photos) == 5
 
 
 def names(root, *kinds):
@@ -163,6 +153,7 @@ def test_an_ambiguous_name_lists_its_meanings(tmp_path):
         with pytest.raises(RequestError, match=rf"'{name}' .*{first} .*{second}"):
             read_photos(names(tmp_path / name, name))
         assert list(read_photos(names(tmp_path / "numbered" / name, f"{second} {name}")).classes) == [second]
+    assert read_photos(names(tmp_path / "wordnet", "n01518878")).classes == {9: "n01518878"}
 
 
 def test_a_number_before_the_name_of_its_class_is_accepted():
@@ -171,12 +162,6 @@ def test_a_number_before_the_name_of_its_class_is_accepted():
     for names in (imagenet().names, ResNet50_Weights.IMAGENET1K_V1.meta["categories"]):
         for index, name in enumerate(names):
             assert imagenet_index(f"{index} {name}") == index
-
-
-def test_wordnet_ids(tmp_path):
-    assert read_photos(names(tmp_path / "a", "n01518878")).classes == {9: "n01518878"}
-    with pytest.raises(RequestError, match="'n01518879'"):
-        read_photos(names(tmp_path / "b", "n01518879"))
 
 
 def test_classes_of_ones_own(tmp_path):
@@ -277,6 +262,7 @@ def test_wrong_requests_are_one_sentence(tree):
         ("1000 copy", "1000 .*999"),
         ("ostritch", "'ostritch'.*'ostrich'"),
         ("7" * 200, "no leading index"),
+        ("n01518879", "'n01518879'"),
     ):
         names(tree, name)
         with pytest.raises(RequestError, match=named):

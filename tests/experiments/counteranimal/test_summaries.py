@@ -67,16 +67,6 @@ def test_score_does_not_write_over_what_it_reads(tmp_path):
     assert (tmp_path / "other" / "predictions.csv").read_bytes() == before  # including rank and margin
 
 
-def test_a_byte_order_mark_is_no_part_of_a_column(tmp_path):
-    write(tmp_path / "p.csv", "\ufeff" + ROWS)
-    assert list(read_predictions(tmp_path / "p.csv").predicted_index) == [9, 1, 10, 10]
-
-
-def test_one_prediction_is_a_table(tmp_path):
-    write(tmp_path / "p.csv", HEADER + "9,common,9\n")
-    assert list(read_predictions(tmp_path / "p.csv").predicted_index) == [9]
-
-
 @pytest.mark.parametrize(("second", "known"), [("1", True), ("", False)])
 def test_ranks_and_margins_are_read_if_every_row_has_a_rank(tmp_path, second, known):
     rows = f"class_index,group,predicted_index,rank,margin\n9,common,9,1,0.5\n9,counter,1,{second},\n"
@@ -87,12 +77,17 @@ def test_ranks_and_margins_are_read_if_every_row_has_a_rank(tmp_path, second, kn
 
 def test_objects_travel_with_predictions(tmp_path):
     both = answers(composites(np.random.default_rng(5).random((6, 2, 2)) < 0.5))
-    write_predictions(tmp_path / "p.csv", both)
-    again = read_predictions(tmp_path / "p.csv")
-    assert list(again.object) == list(both.object)
-    settings = {"prompts": None, "labels": "1000", "data": "x"}
-    documents = [summarise("score", "m", "CLIP", p, settings, 0) for p in (both, again)]
-    assert documents[0]["paired"] == documents[1]["paired"]
-    write_predictions(tmp_path / "q.csv", both.drop(columns="object"))
+    found, settings = [], {"prompts": None, "labels": "1000", "data": "x"}
+    for name, table in (("p.csv", both), ("q.csv", both.drop(columns="object"))):
+        write_predictions(tmp_path / name, table)
+        found.append(read_predictions(tmp_path / name))
+    assert list(found[0].object) == list(both.object)
+    paired = [summarise("score", "m", "CLIP", p, settings, 0).get("paired") for p in (both, *found)]
+    assert paired[0] == paired[1] is not None
+    assert paired[2] is None
     assert "object" not in (tmp_path / "q.csv").read_text().splitlines()[0]
-    assert "paired" not in summarise("score", "m", "CLIP", read_predictions(tmp_path / "q.csv"), settings, 0)
+
+
+def test_a_byte_order_mark_is_no_part_of_a_column_and_one_prediction_is_a_table(tmp_path):
+    assert list(read_predictions(write(tmp_path / "p.csv", "\ufeff" + ROWS)).predicted_index) == [9, 1, 10, 10]
+    assert list(read_predictions(write(tmp_path / "p.csv", HEADER + "9,common,9\n")).predicted_index) == [9]

@@ -1,7 +1,9 @@
 """The first picture: its lines are the theory, its points the stored towers, and a phone can show it."""
 
+from itertools import combinations
+
 import pytest
-from legible import smallest_letters, words
+from legible import smallest_letters
 from matplotlib.text import Text
 
 from experiments.lab.presets import design
@@ -42,14 +44,10 @@ def test_every_tower_is_near_its_line(figure):
 
 def test_no_word_is_small_or_covers_another(figure):
     assert smallest_letters(figure) >= 10
-    for part in ("a photo of a bear", "learns more of the background", "learns less of it", "trained towers"):
-        assert part in words(figure)
     figure.draw_without_rendering()
     boxes = [t.get_window_extent() for t in figure.findobj(Text) if t.get_text() and t.get_rotation() != 45]
-    for i, one in enumerate(boxes):
-        assert figure.bbox.x0 <= one.x0
-        assert one.x1 <= figure.bbox.x1
-        for other in boxes[:i]:
-            width = min(one.x1, other.x1) - max(one.x0, other.x0)
-            height = min(one.y1, other.y1) - max(one.y0, other.y0)
-            assert width <= 1 or height <= 1, (one, other)
+    assert all(figure.bbox.x0 <= one.x0 <= one.x1 <= figure.bbox.x1 for one in boxes)
+    for one, other in combinations(boxes, 2):
+        width = min(one.x1, other.x1) - max(one.x0, other.x0)
+        height = min(one.y1, other.y1) - max(one.y0, other.y0)
+        assert width <= 1 or height <= 1, (one, other)

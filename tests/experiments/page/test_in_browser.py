@@ -109,19 +109,6 @@ def test_axe_finds_nothing_serious(opened, width, scheme):
     assert serious == []
 
 
-def test_print_cuts_nothing(opened):
-    page = opened(PAPER, color_scheme="dark")
-    page.emulate_media(media="print")
-    assert page.evaluate("document.documentElement.scrollWidth") <= PAPER
-    assert sideways(page) == []
-    assert page.evaluate("getComputedStyle(document.body).color") == "rgb(0, 0, 0)"
-    for gone in ("nav", ".knobs", ".presets", ".claims"):
-        assert not page.locator(gone).first.is_visible(), "what is folded is not printed"
-    for head in ("h2", "h3"):
-        assert page.locator(head).first.evaluate("(one) => getComputedStyle(one).breakAfter") == "avoid"
-    assert len(re.findall(rb"/Type\s*/Page\b", page.pdf(format="A4"))) <= 6
-
-
 def test_a_link_to_a_claim_opens_its_evidence(opened):
     page = opened(fragment="#trained-infonce")
     assert page.title() == "soberclip: published claims on trial"  # no text of a claim has run
@@ -202,37 +189,6 @@ def test_the_explorer_starts_with_the_answer_and_commands_print_its_numbers(open
             assert f"{100 * run['common']:.2f}/{100 * run['counter']:.2f}/{place}" == shown, command
 
 
-def test_the_keyboard_changes_the_world(opened):
-    page = opened()
-    slider = page.locator("#knob-mu_spu")
-    slider.focus()
-    for _ in range(10):
-        page.keyboard.press("ArrowRight")
-    assert slider.get_attribute("aria-valuetext") == "1.6"
-    after = accuracies(page)
-    page.get_by_role("button", name="The answer's world").press("Enter")
-    assert accuracies(page)["linear"] != after["linear"]
-    choose(page, mu_spu=1.6)
-    assert accuracies(page) == after
-
-
-def test_presets_are_worlds_and_the_copied_command_prints_the_numbers_shown(opened):
-    page = opened(permissions=["clipboard-read", "clipboard-write"])
-    for name, world in PRESETS.items():
-        page.get_by_role("button", name=name).press("Enter")
-        for learner, found in accuracies(page).items():
-            one = learners.named(learner, **({"prompt": "name"} if learner in ("linear", "infonce") else {}))
-            assert found.startswith(f"{100 * one.accuracy(world).common:.2f}/"), (name, learner)
-    page.locator("[data-line='bayes']").uncheck()
-    page.get_by_role("button", name="Copy the command").press("Enter")
-    page.get_by_role("button", name="Copied").wait_for()
-    assert page.evaluate("navigator.clipboard.readText()") == "\n".join(
-        f"soberclip predict --p-spu 0.5 --mu-spu 1.5 --sigma-xi 6 --learner {name}"
-        for name in LEARNERS
-        if name != "bayes"
-    )
-
-
 def test_wrong_values_change_nothing_and_a_refusal_is_shown(opened):
     page = opened()
     box = page.get_by_role("spinbutton", name="mu_spu")
@@ -259,3 +215,18 @@ def test_curves_are_where_preferences_of_theory_change_sign(opened):
         ]
         assert (sides[0] < 0).all(), rule.name  # two units of the picture to the left
         assert (sides[1] > 0).all(), rule.name
+
+
+def test_the_copied_command_prints_the_numbers_shown(opened):
+    page = opened(permissions=["clipboard-read", "clipboard-write"])
+    for name, world in PRESETS.items():
+        page.get_by_role("button", name=name).press("Enter")
+        assert accuracies(page)["bayes"].startswith(f"{100 * learners.named('bayes').accuracy(world).common:.2f}/"), (
+            name
+        )
+    page.locator("[data-line='bayes']").uncheck()
+    page.get_by_role("button", name="Copy the command").press("Enter")
+    page.get_by_role("button", name="Copied").wait_for()
+    command = "soberclip predict --p-spu 0.5 --mu-spu 1.5 --sigma-xi 6 --learner"
+    expected = [f"{command} {name}" for name in LEARNERS if name != "bayes"]
+    assert page.evaluate("navigator.clipboard.readText()").splitlines() == expected

@@ -22,51 +22,24 @@ def cells(table: str) -> list[list[str]]:
     return [re.split(r"(?<!\\)&", row.removesuffix(r"\\").strip()) for row in body.strip().splitlines()]
 
 
-def test_words_are_escaped():
-    found = escaped(HOSTILE)
-    assert (
-        r"100\% of \#1 \& \$x\_i\textasciicircum{}2\$ \{a\}\textbackslash{}input\{/etc/passwd\}\textasciitilde{}"
-        in found
-    )
-    assert found.endswith(r"$<$b$>$$|$``$\nu$ $\ge$ 0''$|$é[U+2230]")
-    assert "\n" not in found
-    plain = re.sub(r"\\(textbackslash|textasciitilde|textasciicircum)\{\}|\\[&%$#_{}]", "", found)
-    assert not set(plain) & set("&%#_{}~^")
-    assert plain.count("$") % 2 == 0
-
-
-def test_a_row_has_all_that_a_paper_needs(verdict, tmp_path):
-    proved = replace(verdict, verdict="proved", proof={"outcome": "proved", "exact": True})
-    table = latex_table([proved], [CLAIM], 7, tmp_path / "a_b")
-    assert table.startswith(f"{LATEX_MARK}\n\\begin{{table*}}\n")
-    assert re.search(r"Verdicts of soberclip [\w.+ ]+, seed 7\.", table)
-    (row,) = cells(table)
-    assert len(row) == len(COLUMNS)
-    for cell, words in zip(
-        row,
-        (
-            "At mu\\_spu = 1",
-            "sigma\\_spu from 0 to 2",
-            "proved",
-            "p\\_spu = ",
-            "95\\% interval",
-            "0.005",
-            "a\\_b/xue-data",
-        ),
-        strict=True,
-    ):
-        assert words in cell
-    assert re.search(r" [0-9a-f]{12}, ", row[-1])
-
-
-def test_every_kind_of_claim_has_a_row(verdict):
+def test_every_kind_of_claim_has_a_row(verdict, tmp_path):
     trained = next(c for c in TRAINED if c.id == "trained/siglip")
     table = next(c for c in ALL_CLAIMS if c.id == "counteranimal/clip-drops")
-    verdicts = [replace(verdict, statement=HOSTILE), stored_for(trained), judge(table)]
-    rows = cells(latex_table(verdicts, [CLAIM, trained, table], 0))
+    proved = replace(verdict, verdict="proved", proof={"outcome": "proved", "exact": True}, statement=HOSTILE)
+    text = latex_table([proved, stored_for(trained), judge(table)], [CLAIM, trained, table], 7, tmp_path / "a_b")
+    assert text.startswith(f"{LATEX_MARK}\n\\begin{{table*}}\n")
+    assert re.search(r"Verdicts of soberclip [\w.+ ]+, seed 7\.", text)
+    rows = cells(text)
     assert [len(row) for row in rows] == [len(COLUMNS)] * 3
+    parts = ("", "sigma\\_spu from 0 to 2", "proved", "p\\_spu = ", "95\\% interval", "0.005", "a\\_b/xue-data")
+    assert all(part in cell for cell, part in zip(rows[0], parts, strict=True))
+    assert re.search(r" [0-9a-f]{12}, ", rows[0][-1])
     assert "the published tables" in rows[2][1]
     assert "mu\\_spu = 1" in rows[1][1]
+    plain = re.sub(r"\\(textbackslash|textasciitilde|textasciicircum)\{\}|\\[&%$#_{}]", "", escaped(HOSTILE))
+    assert not set(plain) & set("&%#_{}~^\n")
+    assert plain.count("$") % 2 == 0
+    assert plain.endswith(r"``$\nu$ $\ge$ 0''$|$é[U+2230]")
 
 
 @pytest.mark.parametrize(

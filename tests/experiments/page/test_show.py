@@ -42,9 +42,7 @@ def test_images_of_the_sheet_have_the_named_colours():
         assert np.array_equal(example.image[-1, 0], COLOURS[example.attribute])  # no digit reaches this corner
     axes = sheet(shown).axes[0]
     assert len(axes.images) == len(shown) == 3 * 4 * EACH
-    written = [text.get_text().replace("\n", " ") for text in axes.texts]
-    assert all(example.caption in written for example in shown)
-    assert {"common", "counter", "Rand", "Rev", "zero", "one", "two"} <= set(written)
+    assert {example.caption for example in shown} <= {text.get_text().replace("\n", " ") for text in axes.texts}
 
 
 @pytest.mark.parametrize(
@@ -92,6 +90,7 @@ class Rounded(Learner):
 
 
 def test_a_rule_that_only_rounding_decides_has_no_curve():
+    # No rule that ships has such scores, and `show` draws no others.
     assert show._curves(Rounded(), World(), np.ones(2)) == []
 
 

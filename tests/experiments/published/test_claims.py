@@ -87,6 +87,7 @@ def test_slope_is_least_squares_with_a_constant_for_each_stratum():
     rng = np.random.default_rng(0)
     x, strata = rng.normal(size=12), ["a"] * 5 + ["b"] * 6 + ["c"]
     y = 0.7 * x + np.array([1.0 if s == "a" else -2.0 for s in strata]) + 0.1 * rng.normal(size=12)
+    # No claim has a stratum of one row.
     slope, (low, high), n = claims._slope(x, list(y), strata)
     design = np.column_stack([x, *[[float(s == name) for s in strata] for name in "ab"]])[:11]
     coefficients, residual, *_ = np.linalg.lstsq(design, y[:11])

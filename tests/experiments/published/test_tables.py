@@ -49,11 +49,14 @@ def test_table_7_is_whole_counts_of_900_images_under_our_names():
     assert one == pytest.approx(0.6967)
 
 
-@pytest.mark.parametrize(("labels", "mean", "lvlm"), [("1000", "macro", 0), ("20", "macro", 2), ("1000", "micro", 0)])
-def test_published_rows_are_28_and_15(labels, mean, lvlm):
-    rows = published_rows(labels, "simple", mean)
-    assert Counter(r.family for r in rows) == Counter(CLIP=28, ImageNet=15, LVLM=lvlm)
-    assert len({r.model for r in rows}) == len(rows)
+def test_published_rows_are_28_and_15():
+    for labels, mean, lvlm in (("1000", "macro", 0), ("20", "macro", 2), ("1000", "micro", 0)):
+        rows = published_rows(labels, "simple", mean)
+        assert Counter(r.family for r in rows) == Counter(CLIP=28, ImageNet=15, LVLM=lvlm)
+        assert len({r.model for r in rows}) == len(rows)
+    printed = {row.model: (row.common, row.counter) for row, _ in later_work_rows()}
+    assert printed["ResNet-50 (H-SPLID)"] == pytest.approx((0.803, 0.606))
+    assert len(printed) == 8
 
 
 def test_the_document_has_printed_numbers_as_fractions_and_later_work(tmp_path):
@@ -74,9 +77,3 @@ def test_the_document_has_printed_numbers_as_fractions_and_later_work(tmp_path):
     assert np.max(gains) < abs(macro[1])  # the protocols differ by more than the gain
     write_published(tmp_path, document)
     assert len((tmp_path / "since.csv").read_text().splitlines()) == 9
-
-
-def test_later_work_is_printed():
-    printed = {row.model: (row.common, row.counter) for row, _ in later_work_rows()}
-    assert printed["ResNet-50 (H-SPLID)"] == pytest.approx((0.803, 0.606))
-    assert len(printed) == 8

@@ -45,10 +45,3 @@ def test_ticks_lie_within_the_values(scale, values):
 def test_scales_invert(x):
     for scale in SCALES.values():
         assert np.isclose(scale.value(scale.place(x)), x, rtol=1e-9)
-
-
-def test_words_are_their_own_places():
-    a = axis(np.array(["relu", "gelu"], dtype=object), "listed")
-    assert a.words
-    assert a.places.tolist() == [0, 1]
-    assert a.at("relu") == "x: relu"

@@ -72,44 +72,18 @@ def test_roots_on_a_logarithmic_axis():
     assert np.isclose(1 - root[0, 0], 10**-3.3, rtol=1e-9)
 
 
-def test_a_difference_over_one_axis_has_its_points():
-    table = study(World(), {"mu_spu": "0.2:4:14"}, ["linear", "infonce"], "mean").run()
-    (panel,) = arrange(table, "linear minus infonce").panels
-    (point,) = panel.boundary
-    world = World(mu_spu=point[0, 0])
-    linear, infonce = (learners.named(name, prompt="mean").accuracy(world).counter for name in ("linear", "infonce"))
-    assert abs(linear - infonce) < 1e-6
-
-
 def test_no_line_where_a_and_b_are_equal_without_changing_sides():
+    """A = B exactly on a column of the study, where A is ahead on one side and B on the other, is a line."""
     x = axis("x", np.linspace(0, 1, 9))
-    edge = lambda x, y: x + 0 * y  # noqa: E731  equal at the edge x = 0, A ahead elsewhere
     noise = lambda x, y: np.where(x > 0.5, 1e-17 * np.sin(1e5 * (x + y)), x - 0.5 + 0 * y)  # noqa: E731
-    touch = lambda x, y: (x - 0.5) ** 2 + 0 * y  # noqa: E731
-    for gap in (edge, touch):
+    for gap in (lambda x, y: x + 0 * y, lambda x, y: (x - 0.5) ** 2 + 0 * y):  # equal at the edge, and a touch
         assert lines(gap, x, x) == ()
     for line in lines(noise, x, x):
         assert line[:, 0].max() <= 0.5 + 2 / 16  # none across the plateau
-
-
-def test_a_line_along_the_grid_is_found():
-    """A = B exactly on a column of the study; A is ahead on one side and B on the other."""
-    x = axis("x", np.linspace(0, 1, 9))
     (line,) = lines(lambda x, y: x - 0.5 + 0 * y, x, x)
     assert np.allclose(line[:, 0], 0.5)
     assert (line[:, 1].min(), line[:, 1].max()) == (0.0, 1.0)
-
-
-def test_sampled_accuracies_have_no_exact_line():
-    table = handmade.theory({"p_spu": np.array([0.5, 0.8])}, ("linear", "bayes"), ("name",), classes=3, mu_spu=3.0)
-    picture = arrange(table, "linear minus bayes")
-    (series,) = picture.series
-    assert gap_of(study_of(table), series.who, series.against, {}, picture.axes) is None
-
-
-def test_rounding_errors_give_no_roots():
-    """A = B along the edge x = 0 to within rounding, and along y = .3: the line ends straight at the edge."""
-    x = axis("x", np.linspace(0, 1, 9))
+    # A = B along the edge x = 0 to within rounding, and along y = .3: the line ends straight at the edge.
     (line,) = lines(lambda x, y: x * (y - 0.3) + 1e-17 * np.sin(1e6 * y), x, x)
     assert np.allclose(line[:, 1], 0.3)
     assert line[:, 0].min() < 2 / 16  # two cells
@@ -125,27 +99,17 @@ def test_no_line_crosses_worlds_that_a_learner_refuses():
     assert np.allclose(line[:, 0], turning_points(line[:, 1], 1.0, 0.5)[0], atol=1e-6)
 
 
-def test_towers_have_no_exact_line():
-    """Their optimum depends on the recipe, and that of some losses is unknown."""
-    towers = study(
-        World(dim_image=2, dim_text=2), {"mu_spu": [0.5, 1.0]}, ["siglip", "infonce"], routes="trained", n=256
-    )
-    table = xr.Dataset(attrs={"study": towers.toml()})
-    assert study_of(table) == towers
-    assert gap_of(towers, Who("siglip", "name"), Who("infonce", "name"), {}, [axis("mu_spu", [0.5, 1.0])]) is None
-
-
-@pytest.mark.parametrize("time", [0.5, 3.0])
-def test_a_line_is_that_of_the_learner_at_the_panel_s_place(time):
+def test_a_line_is_that_of_the_learner_at_the_panel_s_place():
     """At an axis of a learner's option the panel's value counts, not the axis's first."""
     axes = {"p_spu": [0.6, 0.9], "mu_spu": [1.0, 2.0], "time": [0.5, 3.0]}
     table = study(World(), axes, ["linear", "least-squares"], "mean").run()
     ends = [axis("p_spu", [0.6, 0.9]), axis("mu_spu", [1.0, 2.0])]
-    gap = gap_of(study_of(table), Who("linear", "mean"), Who("least-squares", None), {"time": time}, ends)
     worlds = World(p_spu=np.array([0.7]), mu_spu=np.array([1.5]))
-    rules = learners.named("linear", prompt="mean", time=time), learners.named("least-squares")
-    expected = np.subtract(*(rule.accuracy(worlds).counter for rule in rules))
-    assert gap(np.array([0.7]), np.array([1.5])) == pytest.approx(expected, abs=1e-12)
+    for time in (0.5, 3.0):
+        gap = gap_of(study_of(table), Who("linear", "mean"), Who("least-squares", None), {"time": time}, ends)
+        rules = learners.named("linear", prompt="mean", time=time), learners.named("least-squares")
+        expected = np.subtract(*(rule.accuracy(worlds).counter for rule in rules))
+        assert gap(np.array([0.7]), np.array([1.5])) == pytest.approx(expected, abs=1e-12)
 
 
 def test_lines_are_those_of_the_mitigation():
@@ -161,3 +125,16 @@ def test_lines_are_those_of_the_mitigation():
     assert len(expected.boundary) == 1
     assert all(np.array_equal(a, b) for a, b in zip(mention.boundary, expected.boundary, strict=True))
     assert not any(np.array_equal(a, expected.boundary[0]) for a in none.boundary)
+
+
+def test_sampled_accuracies_and_towers_have_no_exact_line():
+    """The optimum of towers depends on the recipe, and that of some losses is unknown."""
+    table = handmade.theory({"p_spu": np.array([0.5, 0.8])}, ("linear", "bayes"), ("name",), classes=3, mu_spu=3.0)
+    small = World(dim_image=2, dim_text=2)
+    towers = study(small, {"mu_spu": [0.5, 1.0]}, ["siglip", "infonce"], routes="trained", n=256)
+    assert study_of(xr.Dataset(attrs={"study": towers.toml()})) == towers
+    for request, first, second, ends in (
+        (study_of(table), Who("linear", "name"), Who("bayes", None), axis("p_spu", [0.5, 0.8])),
+        (towers, Who("siglip", "name"), Who("infonce", "name"), axis("mu_spu", [0.5, 1.0])),
+    ):
+        assert gap_of(request, first, second, {}, [ends]) is None

@@ -25,14 +25,12 @@ def test_theory_is_lines(table):
     legible(figure)
     (ax,) = figure.axes
     lines = [line for line in ax.lines if len(line.get_xdata()) == len(P)]
-    assert len(lines) == 4
     for line, (learner, prompt) in zip(lines, WHO, strict=True):
         own = table.sel(mu_spu=0.5, learner=learner, prompt=prompt).common
         assert np.array_equal(line.get_xdata(), P)
         assert np.array_equal(line.get_ydata(), own)
-    assert "probability that the background matches the label" in ax.get_xlabel().replace("\n", " ")
-    assert "InfoNCE, average caption" in words(figure)
-    assert r"$\mu_{\mathrm{spu}}$ = 0.5" in words(figure)
+    for part in ("probability that the background matches", "InfoNCE, average caption", r"$\mu_{\mathrm{spu}}$ = 0.5"):
+        assert part in words(figure)
 
 
 def test_drops_below_zero_stay_in_the_frame(table):
@@ -62,16 +60,14 @@ def test_maps_show_the_cells_with_one_scale_of_colours(table):
     legible(figure)
     *panels, bar = figure.axes
     called = {"linear": "linear CLIP", "infonce": "InfoNCE", "name": "typical look", "mean": "average caption"}
-    titles = [" ".join(ax.get_title("left").split()) for ax in panels]
-    assert titles == [f"{called[a]}, {called[b]}" for a, b in WHO]
     meshes = [next(c for c in ax.collections if isinstance(c, QuadMesh)) for ax in panels]
-    for mesh, (learner, prompt) in zip(meshes, WHO, strict=True):
+    for ax, mesh, (learner, prompt) in zip(panels, meshes, WHO, strict=True):
+        assert " ".join(ax.get_title("left").split()) == f"{called[learner]}, {called[prompt]}"
         own = table.counter.sel(learner=learner, prompt=prompt).transpose("mu_spu", "p_spu")
         assert np.array_equal(mesh.get_array(), own)
         assert mesh.norm is meshes[0].norm
-    assert panels[0].get_xlim() == panels[3].get_xlim()
-    assert not panels[0].xaxis.label.get_visible()
-    assert panels[2].xaxis.label.get_visible()
+        assert ax.get_xlim() == panels[0].get_xlim()
+    assert [panels[i].xaxis.label.get_visible() for i in (0, 2)] == [False, True]
     assert bar._colorbar.mappable.norm is meshes[0].norm
 
 
@@ -81,10 +77,11 @@ def test_differences_have_a_line_and_name_who_is_ahead():
     legible(figure)
     ax, bar = figure.axes
     assert bar._colorbar.vmin == -bar._colorbar.vmax
-    assert bar.get_title("left").split() == ["←", "least", "squares", "ahead"]
-    assert bar.get_title("right").split() == ["linear", "CLIP,", "typical", "look", "ahead", "→"]
+    assert [("squares" in bar.get_title(side), "CLIP" in bar.get_title(side)) for side in ("left", "right")] == [
+        (True, False),
+        (False, True),
+    ]
     assert len(ax.lines) > 0
-    assert "exact, by theory" in words(figure)
 
 
 def test_pictures_beside_each_other_share_their_scale(table):
@@ -97,16 +94,6 @@ def test_pictures_beside_each_other_share_their_scale(table):
     lines = [arrange(table, what, {"mu_spu": 4.0}) for what in ("common", "counter")]
     assert len({draw(picture, lines).axes[0].get_ylim() for picture in lines}) == 1
     assert len({draw(picture).axes[0].get_ylim() for picture in lines}) == 2
-
-
-@pytest.mark.parametrize(("count", "columns"), [(1, 1), (2, 2), (3, 1), (4, 2)])
-def test_a_grid_of_panels_has_no_hole(count, columns):
-    figure = plot(handmade.theory({"p_spu": P, "sigma_inv": np.linspace(0.5, 2.0, count)}), "counter")
-    legible(figure)
-    assert len(figure.axes) == count
-    assert len({ax.get_position().x0 for ax in figure.axes}) == columns
-    if count > 1:
-        assert "standard deviation of the invariant latent" in " ".join(words(figure).split()), "titles are explained"
 
 
 def test_infinite_values_take_the_end_colours_and_have_no_interval(table):
@@ -133,13 +120,6 @@ def test_texts_of_users_are_no_formulas(table):
     assert costs.replace("$", "\\$") in words(plot(names, "counter", {"loss": "$0.5_{$"}))
 
 
-def test_two_panels_in_a_row_leave_room_for_the_words_around_them():
-    axes = {"mention_spu": np.linspace(0, 1, 6), "mention_inv": np.linspace(0.05, 1, 6), "p_inv": [0.8, 1.0]}
-    figure = plot(handmade.theory(axes, prompts=("name", "mean")), "linear:name minus linear:mean")
-    legible(figure)
-    assert figure.axes[0].get_window_extent().height == pytest.approx(1.9 * figure.dpi, rel=0.25)
-
-
 def hatched(ax):
     return {c.get_hatch(): c for c in ax.collections if isinstance(c, PolyCollection) and c.get_hatch()}
 
@@ -150,39 +130,17 @@ def area(collection):
 
 def test_cells_without_an_answer_are_hatched_and_explained():
     table = handmade.theory({"sigma_xi": np.linspace(0, 4, 9), "mu_spu": MU}, ("infonce",))
-    table["counter"] = table.counter.where(table.sigma_xi < 3.6)
-    table["common"] = table.common.where(table.sigma_xi < 3.6)
-    figure = plot(table)
+    lost = table.assign({group: table[group].where(table.sigma_xi < 3.6) for group in ("counter", "common")})
+    figure = plot(lost)
     legible(figure)
-    assert "Undefined: sigma_xi = 0: where images have no noise" in words(figure)
-    assert "not computed yet" in words(figure)
-    assert "48 of 54 cells are computed" in words(figure)
+    for part in ("Undefined: sigma_xi = 0: where images have no noise", "48 of 54 cells are computed"):
+        assert part in words(figure)
     found = hatched(figure.axes[0])
     height = 3.5 * 6 / 5
     assert np.isclose(area(found["xxx"]), 0.5 * height)
     assert np.isclose(area(found["..."]), 0.5 * height)
-
-
-def test_lines_mark_worlds_without_an_answer():
-    figure = plot(handmade.theory({"sigma_xi": np.linspace(0, 4, 9)}, ("infonce", "bayes")))
-    legible(figure)
-    (cross,) = [line for line in figure.axes[0].lines if line.get_marker() == "x"]
+    (cross,) = [line for line in plot(table, at={"mu_spu": 0.5}).axes[0].lines if line.get_marker() == "x"]
     assert cross.get_xdata().tolist() == [0.0]
-    assert "Undefined: sigma_xi = 0" in words(figure)
-
-
-def test_the_caption_names_the_route_without_an_answer_and_the_default_world():
-    shown = words(plot(handmade.measured(handmade.theory({"sigma_xi": np.linspace(0, 4, 9)}, ("infonce",)))))
-    assert "Undefined (theory): sigma_xi = 0" in shown
-    assert r"World: $p_{\mathrm{spu}}$ = 0.9, $\mu_{\mathrm{spu}}$ = 1, all else by default." in shown
-
-
-def test_without_axes_each_learner_is_a_point():
-    table = handmade.measured(handmade.theory({"p_spu": [0.9]}, ("linear", "bayes"), ("name", "mean")))
-    figure = plot(table)
-    legible(figure)
-    labels = [t.get_text() for t in figure.axes[0].get_xticklabels()]
-    assert labels == ["linear CLIP\ntypical look", "linear CLIP\naverage caption", "Bayes rule"]
 
 
 def test_a_one_minus_axis_is_logarithmic_in_one_minus_the_value():
@@ -192,3 +150,14 @@ def test_a_one_minus_axis_is_logarithmic_in_one_minus_the_value():
     (ax,) = figure.axes
     assert np.allclose(ax.lines[0].get_xdata(), -np.log10(1 - p))
     assert [t.get_text() for t in ax.get_xticklabels()] == ["0.1", "0.001", "$10^{−5}$"]
+
+
+def test_panels_fill_their_grid_and_without_axes_each_learner_is_a_point():
+    for count, columns in ((2, 2), (3, 1), (4, 2)):
+        figure = plot(handmade.theory({"p_spu": P, "sigma_inv": np.linspace(0.5, 2.0, count)}), "counter")
+        legible(figure)
+        assert (len(figure.axes), len({ax.get_position().x0 for ax in figure.axes})) == (count, columns)
+    figure = plot(handmade.measured(handmade.theory({"p_spu": [0.9]}, ("linear", "bayes"), ("name", "mean"))))
+    legible(figure)
+    labels = [t.get_text().split("\n")[-1] for t in figure.axes[0].get_xticklabels()]
+    assert labels == ["typical look", "average caption", "Bayes rule"]

@@ -14,7 +14,7 @@ from experiments.inference import FRACTION, REALS, t_bounds
 from experiments.lab.studies import study
 from experiments.page.plot import draw
 from experiments.page.plot.frame import caption, title_of
-from experiments.page.plot.layout import MAP_VALUES, arrange
+from experiments.page.plot.layout import arrange
 from experiments.page.plot.places import PLACES
 from experiments.page.plot.series import WHAT, everyone
 from simulator.world import World
@@ -33,35 +33,6 @@ def table():
 @pytest.fixture(scope="module")
 def counted(table):
     return handmade.measured(table, replicates=5)
-
-
-def test_two_axes_make_maps_and_the_third_panels(table):
-    picture = arrange(table)
-    assert (picture.x.name, picture.y.name) == ("p_spu", "mu_spu")
-    assert len(picture.panels) == 5 * 2
-    for panel in picture.panels:
-        learner, prompt, _ = panel.series[0].who
-        at = table.sel(learner=learner, prompt=prompt or "name", sigma_spu=panel.at["sigma_spu"])
-        assert np.array_equal(panel.series[0].data.value, at.counter)
-
-
-def test_one_axis_makes_lines(table):
-    short = arrange(table.isel(mu_spu=slice(0, MAP_VALUES - 1)))
-    assert (short.y, len(short.panels)) == (None, (MAP_VALUES - 1) * 2)
-    picture = arrange(table, "drop", {"mu_spu": 4, "sigma-spu": "1"})
-    assert picture.y is None
-    (panel,) = picture.panels
-    assert [s.who.spec for s in panel.series] == ["linear:name", "linear:mean", "infonce:name", "infonce:mean", "bayes"]
-    at = table.sel(mu_spu=4, sigma_spu=1, learner="infonce", prompt="mean")
-    assert np.array_equal(panel.series[3].data.value, at.common - at.counter)
-
-
-def test_a_learner_unknown_to_theory_keeps_its_only_prompt(table):
-    one = table.sel(prompt=["name"])
-    names = [name.replace("infonce", "my-own") for name in one.learner.values]
-    assert [w.spec for w in everyone(one.assign_coords(learner=one.learner.copy(data=names)))] == [
-        "linear:name", "my-own:name", "bayes"
-    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("word", PLAIN)
@@ -96,6 +67,14 @@ def test_a_diverged_model_takes_no_interval_from_the_others(counted):
     ends = t_bounds((at.common - at.counter).values[..., 1:], 0.025, (-1, 1))
     assert np.allclose(panel.series[0].data.low, ends.low)
     assert np.allclose(panel.series[0].data.high, ends.high)
+
+
+def test_too_many_panels_name_the_axis_to_fix():
+    axes, learners = {"p_spu": P, "mu_spu": MU, "sigma_spu": np.arange(5.0)}, ("least-squares", "bayes", "logistic")
+    many = handmade.theory(axes, ("linear", *learners), ("name", "mean"))
+    with pytest.raises(RequestError, match=r"25 panels.*--at sigma_spu=2"):
+        arrange(many)
+    assert len(arrange(many, "counter", {"sigma-spu": "3"}).panels) == 5
 
 
 def test_differences_pair_replicates(counted):
@@ -133,20 +112,12 @@ def test_sampled_theory_keeps_its_interval_and_words_widen_it(table):
         ("linear:name minus bayse", None, "bayes"),
         ("counter", {"p_spv": "1"}, "p_spu"),
         ("counter", {"p_spu": "0.61"}, "0.6"),
+        ("drop", {"sigma-spu": "0.7"}, "sigma_spu"),
     ],
 )
 def test_names_outside_the_table_are_refused(table, what, at, words):
     with pytest.raises(RequestError, match=words):
         arrange(table, what, at)
-
-
-def test_too_many_panels_name_the_axis_to_fix(table):
-    copies = [table.isel(sigma_spu=[0]).assign_coords(sigma_spu=[s]) for s in (1.0, 2.0, 3.0, 4.0, 5.0)]
-    many = xr.concat(copies, "sigma_spu", data_vars="minimal")
-    with pytest.raises(RequestError, match=r"25 panels.*--at sigma_spu=3"):
-        arrange(many)
-    assert len(arrange(many, "counter", {"sigma_spu": "3"}).panels) == 5
-    assert len(arrange(many, "counter", {"learner": "linear"}).panels) == 10
 
 
 @st.composite

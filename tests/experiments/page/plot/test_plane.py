@@ -38,21 +38,14 @@ def marks(ax) -> list[tuple[float, float, bool]]:
 def test_marks_are_the_datasets_numbers(measured):
     figure = plot(measured, "groups")
     legible(figure)
-    titles = [" ".join(ax.get_title(loc="left").split()) for ax in figure.axes]
-    assert titles == ["linear CLIP, average caption", "logistic regression"]
     for ax, learner in zip(figure.axes, ("linear", "logistic"), strict=True):
         part = measured.sel(learner=learner, prompt="mean")
-        mean = {
-            (c, k, True)
-            for c, k in zip(*(part[g].mean("replicate").values for g in ("common", "counter")), strict=True)
-        }
-        law = {(c, k, False) for c, k in zip(part.predicted_common.values, part.predicted_counter.values, strict=True)}
-        expected = {mark for mark in mean | law if np.isfinite(mark[:2]).all()}
+        mean = [part[group].mean("replicate").values for group in ("common", "counter")]
+        law = [part[f"predicted_{group}"].values for group in ("common", "counter")]
+        every = {(c, k, filled) for pair, filled in ((mean, True), (law, False)) for c, k in zip(*pair, strict=True)}
+        expected = {mark for mark in every if np.isfinite(mark[:2]).all()}
         assert set(marks(ax)) == expected
         assert len({filled for *_, filled in expected}) == 2
-
-
-def test_the_document_names_the_groups(measured):
     panels = arrange(measured, "groups").as_json()["panels"]
     assert [[one["group"] for one in panel["series"]] for panel in panels] == [["common", "counter"]] * 2
 
