@@ -168,15 +168,3 @@ def test_infonce_towers_start_along_the_direction_of_the_law_of_time_and_leave_i
         assert places(ensemble, reached[step]) == pytest.approx(places(ensemble, linear[step]), abs=0.02)
     assert places(ensemble, reached[75]) == pytest.approx(law(1), abs=0.02)
     assert places(ensemble, reached[300])[0] < law()[0] - 0.2
-
-
-def test_infonce_starts_along_the_covariance():
-    """The gradient of InfoNCE with scores x' M t is -(B - 1)/B S at M = 0, S the batch's unbiased covariance."""
-    B, draw = 16, torch.Generator().manual_seed(0)
-    x, t = torch.randn(2, B, 3, generator=draw, dtype=torch.float64)
-    M = torch.zeros(3, 3, dtype=torch.float64, requires_grad=True)
-    logits, own = x @ M @ t.T, torch.arange(B)
-    loss = (torch.nn.functional.cross_entropy(logits, own) + torch.nn.functional.cross_entropy(logits.T, own)) / 2
-    (down,) = torch.autograd.grad(loss, M)
-    S = (x - x.mean(0)).T @ (t - t.mean(0)) / (B - 1)
-    assert torch.allclose(down, -(B - 1) / B * S)

@@ -2,7 +2,6 @@
 
 from functools import reduce
 
-import mpmath
 import numpy as np
 import pytest
 from hypothesis import example, given, settings
@@ -17,8 +16,6 @@ from simulator.world import Attribute, World
 from theory.accuracy import linear_accuracy
 from theory.learners import Bayes, InfoNCE, LinearCLIP
 from theory.learners.captions import (
-    _dampened,
-    _on_nodes,
     _splined_accuracy,
     drawn_accuracy,
     drawn_scores,
@@ -276,16 +273,6 @@ def test_a_grid_of_several_routes_equals_its_worlds():
         assert (whole.common[w], whole.counter[w]) == tuple(both(InfoNCE("captions").accuracy(grid[w])))
 
 
-def test_a_world_without_an_answer_gets_a_reason():
-    assert "sigma_xi = 0" in InfoNCE("scores").refuses(World(sigma_xi=0.0))
-    assert "classes = 11" in InfoNCE("captions").refuses(World(classes=11))
-    assert InfoNCE("captions").refuses(World(classes=11, sigma_xi_text=0.0)) is None
-    assert "linear scores" in LinearCLIP("captions").refuses(World())
-    unheard = World(sigma_xi_text=0.0, mention_spu=0.0)
-    assert "never mention" in InfoNCE("background").refuses(unheard)
-    assert InfoNCE("name").refuses(unheard) is None
-
-
 FAINT = (  # mentioned once in 1e9 captions, whose noise hides the object; means of a millionth of the noise
     {"mu_inv": 8.2, "sigma_inv": 1.9, "sigma_spu": 0.14, "nu": 0.096, "mention_inv": 1e-9, "mention_spu": 0.0},
     {"mu_inv": 1.5e-8, "sigma_inv": 1.2e-4, "mu_spu": 3.4e-8, "sigma_spu": 0.0, "nu": 4.7e-4, "mention_inv": 0.6},
@@ -302,29 +289,6 @@ def test_captions_of_almost_no_information_keep_it(fields, prompt):
     if "mention_spu" in fields:  # only the object is ever mentioned
         exact = ndtr(world.mean[0] / np.sqrt(world.scale[0] ** 2 + world.nu_image))
         assert both(accuracy) == pytest.approx(exact, abs=2e-5)
-
-
-@pytest.mark.parametrize("p", [0.5, 0.9, 1 - 1e-12, 1.0])
-def test_evidence_about_the_label_by_definition(p):
-    gap = np.array([-800.0, -301.0, -5.0, -1e-9, 0.0, 2.0, 299.0, 301.0, 800.0])
-    found = np.stack(_dampened(2 * p - 1, 2 * (1 - p), gap))
-    with mpmath.workdps(60):
-        for g, column in zip(gap, found.T, strict=True):
-            agree = mpmath.mpf(p)
-            plus, minus = (mpmath.log(q * mpmath.exp(g) + (1 - q) * mpmath.exp(-g)) for q in (agree, 1 - agree))
-            expected = np.array([(plus - minus) / 2, (plus + minus) / 2], float)
-            np.testing.assert_allclose(column, expected, rtol=1e-11, atol=1e-15)
-
-
-@pytest.mark.parametrize("half", [0.0, 1e-15, 1e-7, 0.3, 2.0, 6.0])
-def test_weights_on_nodes_have_the_same_sums(half):
-    rng = np.random.default_rng(0)
-    v, weight = half * rng.uniform(-1, 1, (2, 400)), rng.uniform(0, 1, (2, 400)) / 400
-    rows, nodes = _on_nodes(v, weight, np.abs(v).max(), 1)
-    for other in (-2.0, 0.0, 1.5, 300.0):
-        for function in (np.tanh, lambda z: np.logaddexp(z, -z)):
-            direct = np.einsum("rt,xt->rx", weight, function(v + other))
-            np.testing.assert_allclose(rows @ function(nodes + other), direct, rtol=1e-6, atol=1e-6 * half)
 
 
 FIRST_PAGE = {"p_spu": 0.9, "mu_spu": 1.5, "nu": 0.5625}

@@ -261,21 +261,6 @@ def test_a_grid_of_worlds_shares_a_table():
         assert one == all_[1, 0]
 
 
-@pytest.mark.parametrize(
-    ("learner", "fields", "reason"),
-    [
-        (learners.GaussianPMI("scores"), {}, "choose from name, mean, background, bare"),
-        (learners.Printed(), {"mu_inv": 1.0}, "no p_spu"),
-        (learners.InfoNCE("captions"), {}, "choose from name, mean, background"),
-        (learners.InfoNCE(), {"sigma_xi": 0.0}, "sigma_xi = 0"),
-        (learners.Logistic(), {"sigma_xi": 0.0, "sigma_spu": 0.0}, "little noise"),
-        (learners.Bayes(), {"sigma_xi": 0.0, "sigma_spu": 0.0}, "need sigma"),
-    ],
-)
-def test_what_has_no_law_is_refused(learner, fields, reason):
-    assert reason in learner.refuses(random_world(2, 3, **{"mu_spu": 2.0, **fields}))
-
-
 # A class that training shows with one background alone, beside a class with two.
 HOLE = World(table=[[0.4, 0.2], [0.4, 0.0]], **FIELDS)
 
