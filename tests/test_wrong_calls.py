@@ -167,6 +167,8 @@ RECIPES = [
     ({"learning_rate": 0.1}, "learning_rate"),
     *(({name: wrong}, name) for name in NUMBERS for wrong in (True, "1")),
 ]
+PIXEL_RECIPES = [Recipe(towers="conv", **fields) for fields in ({"points": "sobol"}, {"sampler": "contradicted"})]
+OTHER_PIXELS = World(classes=4, views=Pixels())
 TRAININGS = [
     ({"models": 0}, "models = 0"),
     ({"world": []}, "at least one world"),
@@ -175,6 +177,15 @@ TRAININGS = [
     ({"world": [SMALL, World(dim_image=3, dim_text=2)]}, r"dim_image = 3 .* 2"),
     ({"models": 3, "processes": 0}, "processes = 0 .* 1$"),
     ({"models": 3, "processes": 4}, "processes = 4 .* 3$"),
+    ({"recipe": Recipe(points="sobol", batch_size=32, steps=2**27 + 1)}, "4294967328"),
+    ({"recipe": Recipe(towers="conv")}, "^towers = 'conv' .* linear or mlp"),
+    *(({"world": World(views=Pixels()), "recipe": r}, "needs Gaussian views, not pixels") for r in PIXEL_RECIPES),
+    *(({"world": [World(views=Pixels()), one]}, "need the same views") for one in (World(), OTHER_PIXELS)),
+    *(
+        ({"world": SMALL.replace(p_spu=p), "recipe": Recipe(loss=loss, n=n, batch_size=16)}, words)
+        for loss in ("group-dro", "group-dro-infonce")
+        for p, n, words in ((1.0, None, "p_spu = 1: .* counter "), (0.999, 99, "n = 99: no pair has label . and back"))
+    ),
 ]
 RUNTIMES = [{"batch_size": 0}, {"precision": "fp16"}, *({"device": d} for d in ("cpuu", "cpu:abc", "cpu:", "cuda:99"))]
 
@@ -194,6 +205,7 @@ CALLS = [
     *((partial(Pixels, **fields), words) for fields, words in PIXELS),
     *((partial(named, text), words) for text, words in TABLES),
     *((partial(learners.named, name, **options), words) for (name, options), words in LEARNERS),
+    *((partial(Recipe, **fields), words) for fields, words in RECIPES),
     *((lambda one=one, fields=fields: one.accuracy(World(**fields)), words) for one, fields, words in LAWS),
     *(
         (partial(train, **{"world": SMALL, "recipe": Recipe(steps=9), "models": 1, **c}), words)
