@@ -79,6 +79,7 @@ def test_streams_seeds_and_dtypes():
     assert gathered(world, 20, dtype=torch.float32).images.dtype == torch.float32
     assert not torch.equal(base.images, gathered(world, 20, stream="test").images)
     assert torch.equal(base.images, gathered(world, 20, draw_on="cpu").images)
+    assert not np.allclose(*dictionaries(World(dim_image=5, dim_text=5), 1)), "one dictionary for both views"
 
 
 @pytest.mark.gpu

@@ -5,7 +5,7 @@ import pytest
 import torch
 from reference import latent_cross_covariance
 
-from simulator.gaussian.pairs import dictionaries
+from simulator.gaussian.pairs import dictionaries, draw_pairs
 from simulator.pixels.views import Pixels
 from simulator.prompts import PROMPTS
 from simulator.towers import evaluation
@@ -119,6 +119,16 @@ def test_mlp_accuracy_agrees_with_drawn_images(world):
 # Prompts that pool over all captions of a class, against the definition written out.
 
 CAPTIONED = WORLD.replace(mention_spu=0.7)
+
+
+def test_captions_of_a_class_are_the_first_of_a_stream_of_their_own():
+    ensemble, _ = trained(CAPTIONED, steps=2)
+    found = class_captions(ensemble)
+    assert found.shape == (2, 2, evaluation.CAPTIONS, 5)
+    for k, world in enumerate(ensemble.worlds):
+        (pairs,) = draw_pairs(world, dictionaries(CAPTIONED, 2), 4096, 2, stream=f"class-captions/{k}")
+        for y in (0, 1):
+            assert torch.equal(found[k, y], pairs.texts[pairs.labels == y][: evaluation.CAPTIONS])
 
 
 def test_captions_of_a_class_are_its_own_where_training_mixes_captions():
