@@ -96,6 +96,7 @@ def test_accuracies_are_those_of_the_scores_on_drawn_images(K, A, name, options,
 
 
 def test_a_large_table_is_estimated_within_a_budget(monkeypatch):
+    """Points are counted, since seconds depend on the machine."""
     world, sizes = random_world(4, 3, p_inv=0.9), []
     monkeypatch.setattr(infonce, "TERMS", 2**18)
     score = infonce.prompt_scores
