@@ -19,7 +19,9 @@ from simulator import Attribute, Pixels, Recipe, World, fit, train
 from simulator.accuracy import Accuracy
 from simulator.extras import installed
 from simulator.gaussian.critic import removed_captions
+from simulator.gaussian.fitting import score_vectors
 from simulator.gaussian.pairs import dictionaries, draw_block, draw_pairs
+from simulator.gaussian.sobol import check_sobol
 from simulator.gaussian.statistics import full_critics, labelled_moments, projected_critics, projected_scatter
 from simulator.pixels.pairs import draw
 from simulator.prompts import caption
@@ -28,9 +30,10 @@ from simulator.tables import named
 from simulator.towers.distributed import Group, rows
 from simulator.world import refusal
 from theory import equivalent, learners
-from theory.learners import Bayes, GaussianPMI, InfoNCE, LinearCLIP, Logistic
+from theory.learners import Bayes, GaussianPMI, InfoNCE, LinearCLIP, Logistic, Printed
 from theory.learners.filtered import Filtered
 from theory.population import projected_weights
+from theory.sample_modes import sample_modes
 
 NAN, INF = float("nan"), float("inf")
 TABLE, EVEN = ((0.3, 0.1, 0.0), (0.2, 0.2, 0.2)), np.full((2, 3), 1 / 6)
@@ -124,6 +127,27 @@ LAWS = [  # a learner, fields of a world
     (InfoNCE("bare"), {}, "no training caption is bare"),
     *((InfoNCE(prompt), {"bare": 1.0}, "bare = 1") for prompt in ("name", "mean", "background")),
     (InfoNCE("name"), {"sigma_xi": 0.0, "detail_inv": 0.5}, "detail = 1"),
+    (InfoNCE("scores"), {"sigma_xi": 0.0}, "sigma_xi = 0"),
+    (InfoNCE("captions"), {"classes": 11}, "classes = 11"),
+    (InfoNCE("background"), {"sigma_xi_text": 0.0, "mention_spu": 0.0}, "never mention"),
+    (LinearCLIP("captions"), {}, "linear scores"),
+    (Printed(), {"mu_spu": 1.49}, r"^Theorem 6.2 is about mu_spu >= 1 \+ sigma_inv\^2/2$"),
+    (Printed(), {"mu_spu": 2.0, "sigma_spu": 1.0}, "^Theorem 6.2 is about sigma_inv > sigma_spu$"),
+    *(
+        (Printed(), {"mu_spu": 2.0, name: 0.9}, f"is about {name} = 1$")
+        for name in ("mention_spu", "p_inv", "detail_spu")
+    ),
+    (Printed(), {"mu_spu": 2.0, "bare": 0.1}, "^Theorem 6.2 is about bare = 0$"),
+    *(
+        (Printed(), {"mu_spu": 2.0, **f}, "two classes and one background$")
+        for f in ({"classes": 3}, {"attribute": ({},)})
+    ),
+    (GaussianPMI("scores"), {"table": TABLE}, "choose from name, mean, background, bare"),
+    (Printed(), {"table": TABLE, "mu_spu": 2.0}, "no p_spu"),
+    (InfoNCE("captions"), {"table": TABLE}, "choose from name, mean, background"),
+    (InfoNCE(), {"table": TABLE, "sigma_xi": 0.0}, "sigma_xi = 0"),
+    (Logistic(), {"table": TABLE, "sigma_xi": 0.0, "sigma_spu": 0.0}, "little noise"),
+    (Bayes(), {"table": TABLE, "sigma_xi": 0.0, "sigma_spu": 0.0}, "need sigma"),
 ]
 NUMBERS = {
     kind: [name for name, field in kind.model_fields.items() if isinstance(field.default, float | int)]
@@ -138,6 +162,8 @@ RECIPES = [
     ({"loss": "supervised", "frozen": "text"}, "frozen = 'text'"),
     ({"learning_rate": 0.1}, "learning_rate"),
 ]
+PIXEL_RECIPES = [Recipe(towers="conv", **fields) for fields in ({"points": "sobol"}, {"sampler": "contradicted"})]
+OTHER_PIXELS = World(classes=4, views=Pixels())
 TRAININGS = [
     ({"models": 0}, "models = 0"),
     ({"world": []}, "at least one world"),
@@ -146,6 +172,15 @@ TRAININGS = [
     ({"world": [SMALL, World(dim_image=3, dim_text=2)]}, r"dim_image = 3 .* 2"),
     ({"models": 3, "processes": 0}, "processes = 0 .* 1$"),
     ({"models": 3, "processes": 4}, "processes = 4 .* 3$"),
+    ({"recipe": Recipe(points="sobol", batch_size=32, steps=2**27 + 1)}, "4294967328"),
+    ({"recipe": Recipe(towers="conv")}, "^towers = 'conv' .* linear or mlp"),
+    *(({"world": World(views=Pixels()), "recipe": r}, "needs Gaussian views, not pixels") for r in PIXEL_RECIPES),
+    *(({"world": [World(views=Pixels()), one]}, "need the same views") for one in (World(), OTHER_PIXELS)),
+    *(
+        ({"world": SMALL.replace(p_spu=p), "recipe": Recipe(loss=loss, n=n, batch_size=16)}, words)
+        for loss in ("group-dro", "group-dro-infonce")
+        for p, n, words in ((1.0, None, "p_spu = 1: .* counter "), (0.999, 99, "n = 99: no pair has label . and back"))
+    ),
 ]
 RUNTIMES = [{"batch_size": 0}, {"precision": "fp16"}, *({"device": d} for d in ("cpuu", "cpu:abc", "cpu:", "cuda:99"))]
 
@@ -176,6 +211,7 @@ CALLS = [
     *((partial(Recipe, **fields), words) for fields, words in RECIPES),
     *((partial(named, text), words) for text, words in TABLES),
     *((partial(learners.named, name, **options), words) for (name, options), words in LEARNERS),
+    *((partial(Recipe, **fields), words) for fields, words in RECIPES),
     *((lambda one=one, fields=fields: one.accuracy(World(**fields)), words) for one, fields, words in LAWS),
     *(
         (partial(train, **{"world": SMALL, "recipe": Recipe(steps=9), "models": 1, **c}), words)
@@ -192,6 +228,11 @@ CALLS = [
     (lambda: fit("linear", pairs(), embed_dim=0), "^embed_dim = 0 .* 1$"),
     (lambda: fit("least-squares", pairs()).accuracy("mean"), "^prompt = 'mean' "),
     (lambda: fit("linear", pairs(1)), "^n = 1 .* 2$"),
+    (partial(score_vectors, "max-margin", np.eye(2), np.arange(2), World(), np.ones(2)), "takes no weights"),
+    (lambda: World().draw(10**12), rf"^n = {10**12} .* [0-9]+$"),
+    (partial(check_sobol, World(classes=4000, dim_image=8000, dim_text=8000), 1), r"8000 latents .*'random'"),
+    (partial(check_sobol, World(), 2**32 + 1), "4294967297"),
+    (lambda: sample_modes(World(mention_spu=0.5), 100), "two views of equal size"),
     # The test run checks the types of `draw` and `fit`, a notebook does not: there this sentence appears.
     *((partial(check_count, "n", n, 1), f"^n = {n!r} is not an integer$") for n in (2.5, True, "3")),
     (partial(first, draw_pairs, World(), dictionaries(World(), 0), 0, 0), "n = 0 "),

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from simulator.naming import add_row, nearest, suggestion, unlisted
+from simulator.naming import add_row, nearest, suggestion
 
 LOSSES = ["linear", "infonce", "siglip", "supervised"]
 
@@ -31,11 +31,6 @@ def test_slips_and_abbreviations_are_understood(written, choices, meant):
 def test_nothing_is_offered_where_nothing_is_near(written, choices):
     assert nearest(written, choices) is None
     assert suggestion(written, choices, quoted=True) == ""
-
-
-def test_an_unknown_name_is_refused_with_the_nearest():
-    refusal = unlisted("lin", LOSSES)
-    assert refusal == f"'lin' is not one of {', '.join(LOSSES)}; the nearest is linear"
 
 
 def test_a_table_has_one_row_per_name():

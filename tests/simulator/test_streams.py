@@ -55,7 +55,7 @@ def test_streams_are_wider_than_32_bits():
 
 
 def test_float32_normals_are_quantiles_of_their_words():
-    """Every 997th of the 2^24 values and both ends, against scipy's inverse of Phi in float64."""
+    """Every 997th of the 2^24 values and both ends, which no sample reaches, against scipy's inverse of Phi."""
     upper = np.r_[-(2**23), np.arange(-(2**23), 2**23, 997), 2**23 - 1].astype(np.int32)
     found = streams._normals(torch.from_numpy(upper << 8), torch.empty(len(upper))).numpy()
     assert np.allclose(found, ndtri((upper + 2.0**23 + 0.5) / 2**24), rtol=2e-6, atol=1e-7)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simulator.tables import NAMED, compositional, diagonal, leave_one_domain_out, long_tail, mixture, named
+from simulator.tables import compositional, diagonal, leave_one_domain_out, long_tail, mixture, named
 
 sizes = st.integers(2, 7)
 SHARE = st.floats(0, 1, allow_subnormal=False)
@@ -46,7 +46,3 @@ def test_a_diagonal_is_p_spu_and_a_tail_a_power():
 )
 def test_a_text_names_a_table(text, table):
     np.testing.assert_array_equal(named(text), table)
-
-
-def test_names_have_hyphens():
-    assert list(NAMED) == ["diagonal", "compositional", "leave-one-domain-out", "long-tail", "mixture"]

@@ -44,13 +44,6 @@ def differences(u: np.ndarray, world: World) -> np.ndarray:
     return (difference[:, 0] - difference[:, 1]) / 2
 
 
-@given(worlds(most_attributes=2), PROMPTS)
-def test_linear_weights_are_the_explicit_critics(world, prompt):
-    explicit = differences(population_critic(world, prompt).inside[0], world)
-    scale = size_of(world) ** 1.5
-    assert LinearCLIP(prompt).direction(world) == pytest.approx(explicit, abs=1e-12 * scale)
-
-
 @given(worlds(most_attributes=1), PROMPTS, st.integers(1, 14))
 @example(World(classes=3, mismatch=0.6, mu_inv=3.0, sigma_inv=0.1, sigma_spu=1.3), "name", 2)  # all values shrink alike
 @example(World(classes=3, bare=0.6, sigma_inv=1.3, sigma_spu=0.3), "mean", 2)  # constants shrink, too

@@ -31,14 +31,10 @@ def test_theorem_62_as_tabulated(world, expected):
     assert (float(bounds.error_counter), float(bounds.accuracy_common)) == pytest.approx(expected, abs=5.001e-4)
 
 
-def test_lemma_d3_as_printed():
-    """[[1 + sigma_inv^2, 2 mu p - 1], [2 mu p - 1, 1 + sigma_spu^2]]."""
-    assert lemma_d3_limit(0.75, 2.0, 1.0, 0.5).tolist() == [[2.0, 2.0], [2.0, 1.25]]
-    assert lemma_d3_limit(np.full(3, 0.75), 2.0, 1.0, 0.5).shape == (3, 2, 2)
-
-
 @given(st.floats(0, 1), st.floats(0, 10), st.floats(0, 10))
 def test_lemma_d3_is_right_where_mu_spu_is_one(p, si, ss):
+    """Elsewhere its entry is 2 mu p - 1."""
+    assert lemma_d3_limit(np.full(3, 0.75), 2.0, 1.0, 0.5).tolist() == [[[2.0, 2.0], [2.0, 1.25]]] * 3
     C = block_covariance(worlds_with(p_spu=p, sigma_inv=si, sigma_spu=ss))
     assert lemma_d3_limit(p, 1.0, si, ss) == pytest.approx(C, abs=1e-12)
 
@@ -113,8 +109,4 @@ def test_fact_vi_the_error_turns_at_p_star_where_mu_spu_is_1_plus_sigma_squared(
     si = np.array([0.5, 1.0, 2.0])
     mu = 1 + si**2
     assert turning_points(mu, si, si / 2)[0] == pytest.approx(neutral_correlation(mu), abs=1e-11)
-
-
-def test_no_change_of_sign_is_nan():
-    """At mu_spu = 1 printed and corrected formulas agree everywhere."""
-    assert np.isnan(turning_points(1.0, 1.0, 0.5)).all()
+    assert np.isnan(turning_points(1.0, 1.0, 0.5)).all(), "there printed and corrected formulas agree everywhere"

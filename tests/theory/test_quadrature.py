@@ -3,7 +3,7 @@ import pytest
 from mpmath import mp, mpf
 from scipy.special import ndtr
 
-from theory.quadrature import estimate, gaussian_average, logistic_moments
+from theory.quadrature import gaussian_average, logistic_moments
 
 
 def exact_moments(m, V):
@@ -65,13 +65,3 @@ def test_an_average_of_noise_ends_in_a_sentence():
     noise = lambda index, t: np.sin(1e9 * t)[..., None]  # noqa: E731
     with pytest.raises(ArithmeticError, match="did not settle to 1e-06 within 2000 panels"):
         gaussian_average(noise, np.arange(1), 1)
-
-
-def test_interval_is_students():
-    got = estimate(np.array([[0.5, 0.2], [0.7, 0.2], [0.6, 0.2]]))
-    # t_{.975, 2} = 4.30265, standard deviation .1
-    np.testing.assert_allclose(
-        got.interval.ends["common"], 0.6 + np.array([-1, 1]) * 4.30265 * 0.1 / np.sqrt(3), atol=1e-5
-    )
-    np.testing.assert_allclose(got.interval.ends["counter"], [0.2, 0.2], atol=1e-15)
-    assert (float(got.common), float(got.counter)) == pytest.approx((0.6, 0.2))

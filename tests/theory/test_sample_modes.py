@@ -66,8 +66,3 @@ def test_a_mode_stands_out_from_its_threshold(delta):
         c = nu * np.sqrt(x) * (1 + x) / ((1 - x) * (1 + np.sqrt(x)))
         world = world.replace(mu_inv=np.sqrt(c) * (1 + 0.01 * sign))
         assert len(sample_modes(world, n).outside) == (sign > 0)
-
-
-def test_other_views_are_refused():
-    with pytest.raises(ValueError, match="two views of equal size"):
-        sample_modes(noisy(1.0, 8).replace(mention_spu=0.5), 100)

@@ -3,7 +3,6 @@
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 import xarray as xr
 
 from experiments.errors import Interrupted, RequestError
@@ -16,8 +15,6 @@ from simulator.towers import evaluation
 from simulator.towers.api import train as simply_train
 from simulator.towers.ensemble import Ensemble
 from simulator.towers.history import log_spaced
-from simulator.towers.losses import infonce
-from simulator.towers.objectives import OBJECTIVES, Objective
 from simulator.towers.recipe import Recipe
 from simulator.towers.training import run, start
 from simulator.world import World
@@ -144,39 +141,3 @@ def test_towers_of_the_linear_loss_follow_the_law_of_time():
     ensemble, reached = flow("linear", 1500, [first], 0.01, 256)
     assert places(ensemble, reached[first]) == pytest.approx(law(1), abs=0.02)
     assert places(ensemble, reached[1500]) == pytest.approx(law(), abs=0.02)
-
-
-def test_infonce_towers_start_along_the_direction_of_the_law_of_time_and_leave_it(monkeypatch):
-    """InfoNCE of inner products. Its first mode stands at step 75 of 300, and is the linear loss's."""
-
-    class Bilinear(Objective):
-        name = "bilinear"
-
-        def loss(self, batch):
-            return infonce(batch.images, batch.texts, batch.images.new_ones(len(batch.images)))
-
-    monkeypatch.setitem(OBJECTIVES, "bilinear", Bilinear())
-    steps = 30, 75, 300
-    ensemble, reached = flow("bilinear", 300, list(steps), 0.02, 128)
-    _, linear = flow("linear", 300, list(steps), 0.02, 128)
-    critics = [
-        {step: (p["image.0.weight"] @ p["text.0.weight"].mT).flatten(1) for step, p in each.items()}
-        for each in (reached, linear)
-    ]
-    for step in steps[:2]:
-        assert torch.cosine_similarity(*(each[step] for each in critics)).min() > 0.999
-        assert places(ensemble, reached[step]) == pytest.approx(places(ensemble, linear[step]), abs=0.02)
-    assert places(ensemble, reached[75]) == pytest.approx(law(1), abs=0.02)
-    assert places(ensemble, reached[300])[0] < law()[0] - 0.2
-
-
-def test_infonce_starts_along_the_covariance():
-    """The gradient of InfoNCE with scores x' M t is -(B - 1)/B S at M = 0, S the batch's unbiased covariance."""
-    B, draw = 16, torch.Generator().manual_seed(0)
-    x, t = torch.randn(2, B, 3, generator=draw, dtype=torch.float64)
-    M = torch.zeros(3, 3, dtype=torch.float64, requires_grad=True)
-    logits, own = x @ M @ t.T, torch.arange(B)
-    loss = (torch.nn.functional.cross_entropy(logits, own) + torch.nn.functional.cross_entropy(logits.T, own)) / 2
-    (down,) = torch.autograd.grad(loss, M)
-    S = (x - x.mean(0)).T @ (t - t.mean(0)) / (B - 1)
-    assert torch.allclose(down, -(B - 1) / B * S)

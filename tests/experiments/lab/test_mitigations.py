@@ -266,15 +266,6 @@ def test_narrow_is_the_smallest_width_that_separates_classes():
     assert apply_to_learner("narrow", three, LINEAR)[1] == named("linear", embed_dim=2)
 
 
-def test_certain_backgrounds_are_refused():
-    for name in ("balance", "subsample", "reweight"):
-        with pytest.raises(RequestError, match=f"mitigation '{name}': p_spu = 1: "):
-            predict(World(p_spu=1.0), LINEAR, name)
-    for method, mitigation in ((None, "dfr"), ("exact", "balance")):
-        with pytest.raises(RequestError):
-            simulate(WORLD, LINEAR, 100, 1, method, 0, mitigation)
-
-
 def reason(table, **at) -> str:
     return str(table.legend.values[table.undefined.sel(at).item()])
 

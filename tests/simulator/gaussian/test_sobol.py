@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import torch
 from reference import latent_cross_covariance, structural_pairs
-from scipy.stats import qmc
 from stattest import assert_mean, assert_same_law, law_size
 
 from simulator.gaussian import sobol
@@ -133,14 +132,3 @@ def test_a_views_noise_is_the_points_along_its_dictionary_and_independent_across
     products = [one[:, i] * one[:, j] for i, j in combinations_with_replacement(range(3), 2)]
     found = np.column_stack([(noise @ across).sum(1) ** 2 / n, *products])
     assert_mean(found, [1.0, *np.eye(3)[np.triu_indices(3)]], effect=0.25, what="a sum across, a pair's covariances")
-
-
-def test_limits_are_those_of_the_generator():
-    with pytest.raises(ValueError, match="21201"):
-        qmc.Sobol(sobol.LARGEST_DIMENSION + 1)
-    with pytest.raises(ValueError, match=r"8000 latents .*'random'"):
-        sobol.check_sobol(World(classes=4000, dim_image=8000, dim_text=8000), 1)
-    sobol.check_sobol(World(dim_image=20_000, dim_text=2000), 1)
-    sobol.check_sobol(WORLD, 2**32)
-    with pytest.raises(ValueError, match="4294967297"):
-        sobol.check_sobol(WORLD, 2**32 + 1)

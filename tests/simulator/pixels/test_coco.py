@@ -99,41 +99,33 @@ def test_each_image_gives_its_largest_object_without_crowds_and_small_ones(coco)
 
 
 @pytest.mark.parametrize(
-    ("change", "classes", "categories", "sentence"),
+    ("change", "sentence"),
     [
-        (lambda d: None, 2, ("car", "zebras"), r"category 'zebras' is not one of the 3 of .*; the nearest is zebra$"),
-        (lambda d: d.pop("categories"), 2, None, "is not in COCO's format|more than the 0 categories"),
-        (lambda d: d["annotations"][0].pop("category_id"), 2, None, "category_id"),
+        (lambda d: d["categories"][1].update(name="zebras"), r"'zebra' is not one of .*; the nearest is zebras$"),
+        (lambda d: d.pop("categories"), "is not in COCO's format|more than the 0 categories"),
+        (lambda d: d["annotations"][0].pop("category_id"), "category_id"),
+        (lambda d: d.update(annotations=3), "is not in COCO's format"),
     ],
 )
-def test_what_is_wrong_with_a_file_is_one_sentence(coco, change, classes, categories, sentence):
-    root = coco(change)
-    with pytest.raises(ValueError, match=sentence) as caught:
-        instances(root, classes, categories)
-    assert "\n" not in str(caught.value)
-
-
-def test_a_file_without_instances_is_refused(tmp_path):
+def test_what_is_wrong_with_a_file_is_one_sentence(coco, tmp_path, change, sentence):
     with pytest.raises(ValueError, match=r"instances\.json is missing"):
         instances(str(tmp_path), 2)
-    for text in ("[]", "{", '{"annotations": 3}'):
+    with pytest.raises(ValueError, match=sentence) as caught:
+        instances(coco(change), 2, ("car", "zebra"))
+    assert "\n" not in str(caught.value)
+    for text in ("[]", "{"):
         (tmp_path / "instances.json").write_text(text)
         with pytest.raises(ValueError, match="is not in COCO's format"):
             instances(str(tmp_path), 1)
 
 
-@pytest.mark.parametrize(
-    ("segmentation", "sentence"),
-    [([[1, 2]], "."), ({"counts": [SIDE * SIDE], "size": [SIDE, SIDE + 1]}, "its size is 97 x 96"), ("circle", ".")],
-)
-def test_an_invalid_mask_is_refused_with_its_reason(coco, segmentation, sentence):
+@pytest.mark.parametrize("segmentation", [[[1, 2]], {"counts": [SIDE * SIDE], "size": [SIDE, SIDE + 1]}, "circle"])
+def test_an_invalid_mask_is_refused_with_its_reason(coco, segmentation):
     def spoiled(document):
         document["annotations"][-1]["segmentation"] = segmentation
-        if isinstance(segmentation, dict):
-            document["images"][-1]["width"] = SIDE + 1
 
     _, found = instances(coco(spoiled), 2, ("car", "zebra"))
-    with pytest.raises(ValueError, match=f"^no mask of 96 x 96 pixels: {sentence}"):
+    with pytest.raises(ValueError, match=r"^no mask of 96 x 96 pixels: ."):
         found[0].cutout()
     assets.cache_clear()
     with pytest.raises(ValueError, match=r"1 of 10 pictures of .* cannot be used, the first 'object 9 of .*9\.png'"):

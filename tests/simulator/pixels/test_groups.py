@@ -1,8 +1,5 @@
 """Groups of a trial: exact weights, readings of the paper's test sets, and the arithmetic behind the reading."""
 
-import csv
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
@@ -99,25 +96,3 @@ def test_prompts_are_laws_over_captions():
     assert name[3, 3, 5] == name[0, 0, 5] == 1
     assert background[0, 0, 0] == background[3, 3, 5] == 1  # class 3 has no colour of its own
     assert np.array_equal(prompts(world, "mean"), law)
-
-
-def test_the_reading_of_rev_fits_the_printed_table():
-    """Two classes; colour wins against a contradicting object with probability q. Rev gives q, and q gives Rand.
-
-    If Rev always shows the other's colour, Rand fits three times as well as with probability p_spu.
-    """
-    table = Path(__file__).parents[3] / "experiments" / "published" / "multicolored_mnist.csv"
-    with table.open() as handle:
-        rows = [{k: v for k, v in row.items() if k != "train_method"} for row in csv.DictReader(handle)]
-    columns = ("n_classes", "p_inv", "p_spu", "class01_rand_mean", "class01_rev_mean")
-    K, p, s, rand, rev = np.array([[float(row[c]) for c in columns] for row in rows]).T
-    rand, rev, two = rand / 100, rev / 100, K == 2
-    errors = []
-    for own in (0 * s, 1 - s):  # how often Rev shows the label's own colour
-        q = (p - rev) / ((1 - own) * p - own * (1 - p))
-        errors.append((p - q * (2 * p - 1) / 2 - rand)[two])
-    always, swapped = (np.sqrt((e**2).mean()) for e in errors)
-    assert always == pytest.approx(0.011, abs=5e-4)
-    assert swapped == pytest.approx(0.033, abs=5e-4)
-    assert np.abs(errors[0]).max() == pytest.approx(0.018, abs=5e-4)
-    assert (2 * rand - rev).max() > 1.03  # accuracy in the own colour, if all classes shared two colours

@@ -2,6 +2,7 @@
 
 import gzip
 import struct
+from functools import partial
 
 import numpy as np
 import pytest
@@ -141,27 +142,25 @@ def test_cut_outs_that_cannot_be_used_are_counted(folders, picture, sentence):
         cut_outs(folders)
 
 
-def test_animated_and_too_many_photos_are_refused(folders, monkeypatch):
-    file = folders / "photos" / "snow" / "1.png"
-    frames = [Image.fromarray(np.full((9, 9, 3), level, np.uint8)) for level in (1, 2)]
-    frames[0].save(file, save_all=True, append_images=frames[1:])
-    with pytest.raises(ValueError, match=r"'snow/1.png' .animated, 2 frames"):
-        cut_outs(folders)
-    monkeypatch.setattr("simulator.pixels.scenery.MOST_HELD", 1000)
-    with pytest.raises(ValueError, match=r"pictures of .* at size 32 take more than 0 GiB"):
-        cut_outs(folders)
+def test_folders_that_cannot_be_used_are_named(folders, monkeypatch):
+    """Too few subfolders, none, one word for two classes, an animation, and more pictures than memory may hold."""
 
+    def refused(words, read, **fields):
+        with pytest.raises(ValueError, match=words):
+            read(**fields)
 
-def test_folders_that_hold_too_little_are_named(folders):
-    with pytest.raises(ValueError, match=r" has 2 subfolders: grass, snow; 3 are needed"):
-        cut_outs(folders, classes=3)
-    with pytest.raises(ValueError, match=r"folder 'nowhere' cannot be read: No such file or directory"):
-        read("nowhere", objects="cutouts", attribute="background-colour")
+    plain, cut = {"attribute": "background-colour", "photos": None}, partial(cut_outs, folders)
+    refused(" has 2 subfolders: grass, snow; 3 are needed", cut, classes=3)
+    refused("folder 'nowhere' cannot be read: No such file", partial(read, "nowhere"), objects="cutouts", **plain)
     (folders / "objects" / "3 CAT").mkdir()
     for i in range(5):
         Image.fromarray(square()).save(folders / "objects" / "3 CAT" / f"{i}.png")
-    with pytest.raises(ValueError, match="two classes that captions would call 'cat'"):
-        cut_outs(folders, classes=3, attribute="background-colour", photos=None)
+    refused("two classes that captions would call 'cat'", cut, classes=3, **plain)
+    frames = [Image.fromarray(np.full((9, 9, 3), level, np.uint8)) for level in (1, 2)]
+    frames[0].save(folders / "photos" / "snow" / "1.png", save_all=True, append_images=frames[1:])
+    refused(r"'snow/1.png' .animated, 2 frames", cut)
+    monkeypatch.setattr("simulator.pixels.scenery.MOST_HELD", 1000)
+    refused("pictures of .* at size 32 take more than 0 GiB", cut)
 
 
 def test_words_of_folders():

@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
+from simulator.towers.chunked_losses import LARGEST_SHIFT
 from simulator.towers.distributed import anywhere, join, leave
 from simulator.towers.ensemble import Ensemble
 from simulator.towers.recipe import Recipe
@@ -18,7 +19,7 @@ WORLD = World(p_spu=0.9, mu_spu=2.0, dim_image=8, dim_text=6)
 SMALL = {"width": 6, "depth": 1, "embed_dim": 4, "batch_size": 64, "steps": 3, "warmup": 0, "precision": "float64"}
 RECIPES = {
     "infonce": Recipe(**SMALL),
-    # Cosines near 1 at the largest scale: the shifted sums.
+    # Cosines near 1 at the largest scale; processes take the shifted sums.
     "infonce-hot": Recipe(**SMALL, temperature=0.01, lr=0.05),
     "siglip": Recipe(**SMALL, loss="siglip"),
     "supervised": Recipe(**SMALL, loss="supervised"),
@@ -46,7 +47,10 @@ if __name__ == "__main__":
     # Ctrl-C reaches one process; all must stop at the same step, or the others would wait for it.
     assert anywhere(group, group.rank == group.size - 1)
     assert not anywhere(group, False)
-    results = {f"{name}/{key}": v for name, recipe in RECIPES.items() for key, v in trained(recipe, group).items()}
+    results = {}
+    for name, recipe in RECIPES.items():
+        LARGEST_SHIFT[torch.float64] = -1.0 if name == "infonce-hot" else 700.0
+        results |= {f"{name}/{key}": value for key, value in trained(recipe, group).items()}
     if group.rank == 0:
         save_file({key: value.contiguous() for key, value in results.items()}, Path(sys.argv[1]))
     leave(group)

@@ -8,7 +8,6 @@ from torch.nn import functional as F
 
 from simulator.towers import chunked_losses, losses
 from simulator.towers.chunked_losses import tiled_infonce, tiled_siglip
-from simulator.towers.distributed import Group
 
 SCALES = (1.0, 14.0, 43.0, 50.0, 100.0)
 KINDS = ("random", "aligned", "antipodal")
@@ -96,33 +95,6 @@ def test_matched_logits_are_exact_with_rounded_products():
     ours = tiled_infonce(I.float(), I.float(), torch.tensor([100.0, 100.0]), product=torch.bfloat16)
     exact = losses.infonce(I, I, torch.tensor([100.0, 100.0], dtype=torch.float64))
     assert (ours - exact).abs().max() < 1e-4
-
-
-@pytest.mark.parametrize("shifted", [False, True])
-def test_rows_of_a_batch_add_up(shifted, monkeypatch):
-    """Two shares that exchange column sums give the loss and the gradients of the whole batch."""
-    monkeypatch.setitem(chunked_losses.LARGEST_SHIFT, torch.float64, -1.0 if shifted else 700.0)
-    I, T = (x[:1] for x in embeddings("random", B=100))
-    s = torch.tensor([100.0], dtype=torch.float64)
-    whole = gradients(tiled_infonce, I, T, s)
-    # Two processes exchange the column sums of each share, shifted as on either path.
-    columns = torch.stack([(s * part @ T[0].T).logsumexp(0) for part in I[0].split(50)])
-    largest = columns.max(0).values if shifted else s
-
-    def combined(group, x, operation="SUM"):
-        if operation == "SUM":
-            return (columns - largest).exp().sum(0)
-        return x if x.ndim == 0 else largest
-
-    monkeypatch.setattr(chunked_losses, "combined", combined)
-    shares = [
-        gradients(partial(tiled_infonce, group=Group(rank, 2)), part, T, s) for rank, part in enumerate(I.split(50, 1))
-    ]
-    (loss, images, *others), second = shares
-    assert torch.allclose(loss + second[0], whole[0], rtol=1e-13)
-    assert torch.allclose(torch.cat([images, second[1]], 1), whole[1], atol=1e-14)
-    for one, two, both in zip(others, second[2:], whole[2:], strict=True):
-        assert torch.allclose(one + two, both, atol=1e-13)
 
 
 @pytest.mark.parametrize("loss", [tiled_infonce, tiled_siglip])

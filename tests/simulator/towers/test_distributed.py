@@ -6,13 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
 import torch
 from safetensors.torch import load_file
 
-from simulator.towers.distributed import ALONE, Group
-from simulator.towers.ensemble import Ensemble
-from simulator.towers.group_batches import draw_batches
+from simulator.towers.distributed import ALONE
 
 SCRIPT = Path(__file__).with_name("share_of_a_batch.py")
 WORKER = runpy.run_path(str(SCRIPT))  # its recipes, and the reference in a single process
@@ -29,13 +26,3 @@ def test_processes_reach_the_weights_of_one(tmp_path):
         for key, alone in WORKER["trained"](recipe, ALONE).items():
             # float64, three gradient steps: sums have another order, logits reach 100.
             assert torch.allclose(shared[f"{name}/{key}"], alone, rtol=1e-10, atol=1e-11), (name, key)
-
-
-@pytest.mark.parametrize("name", ["infonce", "perfect-captions"])  # fresh pairs, a fixed set
-def test_processes_see_the_rows_of_the_one_batch(name):
-    ensemble = Ensemble(WORKER["RECIPES"][name], (WORKER["WORLD"],), (0,), 3)
-    whole = draw_batches(ensemble, 1)
-    parts = [draw_batches(ensemble._replace(group=Group(rank, 4)), 1) for rank in range(4)]
-    for _ in range(2):
-        for expected, *shares in zip(next(whole), *(next(part) for part in parts), strict=True):
-            assert torch.equal(torch.cat(shares, dim=1), expected)

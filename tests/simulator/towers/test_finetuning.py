@@ -108,6 +108,7 @@ def test_the_first_losses_are_open_clips_own_and_that_of_equal_scores(model, pai
 
 
 def test_decay_acts_on_matrices_alone(model, pairs):
+    """In a run of AdamW decay on biases is far smaller than their updates."""
     matrices, others = tuning._adamw(model, None, recipe("infonce", weight_decay=0.3)).param_groups
     assert (matrices["weight_decay"], others["weight_decay"]) == (0.3, 0.0)
     assert {p.ndim > 1 for p in matrices["params"]} == {True}

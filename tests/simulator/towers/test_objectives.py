@@ -5,7 +5,7 @@ import torch
 
 from simulator.gaussian.pairs import Pairs
 from simulator.prompts import LINEAR
-from simulator.samplers import EmptyGroup, group_shares
+from simulator.samplers import group_shares
 from simulator.towers import training
 from simulator.towers.api import train
 from simulator.towers.distributed import Group
@@ -138,17 +138,6 @@ class TestOneOfOnesOwn:
 
 
 # GroupDRO: group weights, the law of balanced groups, and the direction of contrastive losses.
-
-
-@pytest.mark.parametrize("loss", ROBUST)
-def test_groups_without_a_pair_are_refused_before_any_work(loss):
-    recipe = Recipe(**{**SMALL, "loss": loss})
-    with pytest.raises(EmptyGroup, match=r"p_spu = 1: .* counter "):
-        train(WORLD.replace(p_spu=1.0), recipe, models=1)
-    rare, few = WORLD.replace(p_spu=0.999), Recipe(**{**SMALL, "loss": loss, "n": 60})
-    with pytest.raises(EmptyGroup, match=r"n = 60: no pair has label \d and background \d"):
-        train(rare, few, models=1)
-    assert train(rare, recipe, models=1).diverged.tolist() == [-1]
 
 
 def test_the_gradient_by_a_groups_weight_is_its_mean_loss():

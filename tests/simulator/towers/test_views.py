@@ -57,10 +57,3 @@ def test_digits_are_learned_where_colours_say_nothing(loss):
     towers = train(world, recipe, models=2)
     assert towers.each().common.shape == (2,)
     assert min(towers.groups()["rev"]) > 0.9
-
-
-def test_worlds_that_look_different_are_not_trained_together():
-    recipe = Recipe(loss="supervised", towers="mlp")
-    for other in (World(), WORLD.replace(classes=4), WORLD.replace(views=Pixels())):
-        with pytest.raises(ValueError, match="need the same views"):
-            train([WORLD, other], recipe)

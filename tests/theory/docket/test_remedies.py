@@ -10,7 +10,7 @@ from experiments.court.worst_point import corners
 from experiments.lab.mitigations import mitigated
 from simulator.world import World
 from theory.claims.claim import Claim
-from theory.docket import combinations, remedies
+from theory.docket import combinations, detail, remedies
 from theory.learners import InfoNCE
 from theory.population import block_covariance
 from theory.proofs.expression import NotExpressible
@@ -18,16 +18,16 @@ from theory.proofs.identity import digest_of
 from theory.proofs.statements import statements
 
 RECORD = dict(line.split(",") for line in (Path(__file__).parents[2] / "verdicts.csv").read_text().splitlines())
-CLAIMS = [*remedies.CLAIMS, *combinations.CLAIMS]
+CLAIMS = [*remedies.CLAIMS, *combinations.CLAIMS, *detail.CLAIMS]
 UNLIMITED = [claim for claim in CLAIMS if claim.n == 10**10]
 
 
-EXTREME = {"always": np.max, "somewhere": np.min, "on average": np.mean}
+EXTREME = {"always": np.nanmax, "somewhere": np.nanmin, "on average": np.nanmean}
 
 
 def violation(claim: Claim) -> float:
     """The violation that decides, at the corners and at some points of the domain."""
-    d = len(claim.axes)
+    d = claim.dimension
     unit = np.concatenate([corners(d), np.random.default_rng(0).random((20 if d else 0, d))])
     return float(EXTREME[claim.quantifier](claim.true_violation(claim.relation.points(claim, unit))))
 

@@ -10,7 +10,7 @@ from scipy.special import ndtr
 from stattest import SHARE, assert_mean, mean_size, spend
 
 from simulator.world import Attribute, World
-from theory.learners import Bayes, Logistic
+from theory.learners import Bayes
 from theory.learners.bayes import bayes_accuracy
 from theory.quadrature import REPLICATES
 
@@ -195,14 +195,6 @@ def test_a_sampled_grid_equals_its_worlds(classes, extra):
         assert (whole.common[w], whole.counter[w]) == (one.common, one.counter)
         for ends, alone in zip(whole.interval, one.interval, strict=True):
             assert [end[w] for end in ends] == list(alone)
-
-
-@pytest.mark.parametrize("learner", [Bayes(), Logistic()])
-@pytest.mark.parametrize("K", [3, 7])
-def test_where_no_block_says_anything_chance_decides(K, learner):
-    """At p = 1/K differences of rounding, or of sampling, once decided."""
-    got = learner.accuracy(World(classes=K, mu_inv=0.0, p_spu=1 / K))
-    assert (got.common, got.counter) == pytest.approx((1 / K, 1 / K))
 
 
 @pytest.mark.parametrize("world", [World(classes=3, p_spu=0.8, mu_inv=1.8, mu_spu=1.5), World(classes=5, mu_spu=3.0)])

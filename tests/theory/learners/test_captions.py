@@ -2,7 +2,6 @@
 
 from functools import reduce
 
-import mpmath
 import numpy as np
 import pytest
 from hypothesis import example, given, settings
@@ -17,8 +16,6 @@ from simulator.world import Attribute, World
 from theory.accuracy import linear_accuracy
 from theory.learners import Bayes, InfoNCE, LinearCLIP
 from theory.learners.captions import (
-    _dampened,
-    _on_nodes,
     _splined_accuracy,
     drawn_accuracy,
     drawn_scores,
@@ -56,6 +53,7 @@ EDGES = (
     {"p_spu": 0.2, "nu": 0.05}, {"p_spu": 0.0, "nu": 0.05}, {"mu_spu": 300.0, "nu": 0.01}, {"mu_spu": 0.0, "nu": 0.1},
     {"sigma_inv": 0.01, "sigma_spu": 0.01, "nu": 0.5}, {"p_inv": 0.5, "nu": 0.1}, {"mu_inv": 1e-308, "nu": 1.0},
     {"p_spu": 1.0, "mu_inv": 1e-38, "mu_spu": 0.0, "sigma_spu": 1.0, "nu": 1.0},
+    {"p_spu": 1.0, "mu_inv": 40.0, "mu_spu": 30.0, "sigma_inv": 1.0, "nu": 0.1},  # log odds of both blocks above 300
 )  # fmt: skip
 
 
@@ -79,17 +77,6 @@ def test_captions_that_are_latents_make_bayes_rule_and_their_mean_a_linear_rule(
 
 
 THREE_CLASSES = {"sigma_xi_text": 0.0, "classes": 3}
-ATTRIBUTE = {"sigma_xi_text": 0.0, "attribute": (Attribute(p=0.7),)}
-
-
-@pytest.mark.deep
-@pytest.mark.parametrize("fields", [THREE_CLASSES, ATTRIBUTE])
-def test_drawn_captions_that_are_latents_make_bayes_rule(fields):
-    """Sixteen randomisations exceed |t| = 7.3 once in 4e5 (95% is 2.13)."""
-    world = worlds_with(nu=0.5, p_spu=0.8, mu_spu=1.5, **fields)
-    exact, got = Bayes().accuracy(world), drawn_accuracy(world, "captions", seed=1)
-    for a, b, (low, high) in zip(both(exact), both(got), got.interval, strict=True):
-        assert abs(a - b) < 7.3 / 2.13 * (high - low) / 2
 
 
 def normal(t, mean, variance):
@@ -187,15 +174,6 @@ def test_no_other_prompt_depends_on_mismatched_captions(prompt):
         assert own == other
 
 
-def test_the_number_of_mentions_may_come_near_one():
-    """Sampled captions gave .1019 for the counter group at .9999, where full captions give .0412."""
-    common, counter = InfoNCE("captions").accuracy(
-        worlds_with(p_spu=0.99, mu_spu=2.0, sigma_xi_text=80.0, nu=1 / 64, mention_spu=np.array([1.0, 0.9999]))
-    )
-    assert np.abs(np.diff(common)) < 1e-4
-    assert np.abs(np.diff(counter)) < 1e-4
-
-
 @pytest.mark.deep
 @pytest.mark.parametrize("fields", [MASKED[0], THREE_CLASSES])
 def test_intervals_of_drawn_captions_cover_their_bias(fields):
@@ -216,6 +194,7 @@ def test_intervals_of_drawn_captions_cover_their_bias(fields):
 @pytest.mark.parametrize("prompt", POOLED)
 @pytest.mark.parametrize("fields", [*MASKED[:4], {"mu_spu": 3.0, "detail_spu": 0.2, "detail_inv": 0.0}])
 def test_intervals_of_grids_cover_grids_of_twice_as_many_nodes(fields, prompt):
+    """Nothing else sees an interval that is too narrow: an oracle of this precision takes minutes."""
     world = worlds_with(**fields)
     found = gridded_accuracy(world, prompt)
     for value, (low, high) in zip(_splined_accuracy(world, prompt, 0.5), found.interval, strict=True):
@@ -267,23 +246,20 @@ def test_captions_without_information_tie():
         assert both(InfoNCE(prompt).accuracy(silent)) == pytest.approx((0.5, 0.5), abs=1e-12)
 
 
-def test_a_grid_of_several_routes_equals_its_worlds():
-    """Closed forms, curves and drawn captions in one grid."""
-    noise, mention = np.array([0.0, 4.0, 0.0]), np.array([1.0, 1.0, 0.6])
-    grid = worlds_with(nu=0.3, sigma_xi_text=noise, mention_spu=mention, p_spu=0.8)
-    whole = InfoNCE("captions").accuracy(grid)
+@pytest.mark.parametrize("prompt", POOLED)
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"sigma_xi_text": np.array([0.0, 4.0, 0.0]), "mention_spu": np.array([1.0, 1.0, 0.6])},
+        {"mu_spu": 1.5, "bare": np.array([0.4, 1.0, 0.0])},
+    ],
+)
+def test_a_grid_of_several_routes_equals_its_worlds(fields, prompt):
+    """Closed forms, curves and drawn captions in one grid, and one world of bare captions."""
+    grid = worlds_with(nu=0.3, p_spu=0.8, **fields)
+    whole = InfoNCE(prompt).accuracy(grid)
     for w in range(3):
-        assert (whole.common[w], whole.counter[w]) == tuple(both(InfoNCE("captions").accuracy(grid[w])))
-
-
-def test_a_world_without_an_answer_gets_a_reason():
-    assert "sigma_xi = 0" in InfoNCE("scores").refuses(World(sigma_xi=0.0))
-    assert "classes = 11" in InfoNCE("captions").refuses(World(classes=11))
-    assert InfoNCE("captions").refuses(World(classes=11, sigma_xi_text=0.0)) is None
-    assert "linear scores" in LinearCLIP("captions").refuses(World())
-    unheard = World(sigma_xi_text=0.0, mention_spu=0.0)
-    assert "never mention" in InfoNCE("background").refuses(unheard)
-    assert InfoNCE("name").refuses(unheard) is None
+        assert (whole.common[w], whole.counter[w]) == pytest.approx(tuple(both(InfoNCE(prompt).accuracy(grid[w]))))
 
 
 FAINT = (  # mentioned once in 1e9 captions, whose noise hides the object; means of a millionth of the noise
@@ -302,29 +278,6 @@ def test_captions_of_almost_no_information_keep_it(fields, prompt):
     if "mention_spu" in fields:  # only the object is ever mentioned
         exact = ndtr(world.mean[0] / np.sqrt(world.scale[0] ** 2 + world.nu_image))
         assert both(accuracy) == pytest.approx(exact, abs=2e-5)
-
-
-@pytest.mark.parametrize("p", [0.5, 0.9, 1 - 1e-12, 1.0])
-def test_evidence_about_the_label_by_definition(p):
-    gap = np.array([-800.0, -301.0, -5.0, -1e-9, 0.0, 2.0, 299.0, 301.0, 800.0])
-    found = np.stack(_dampened(2 * p - 1, 2 * (1 - p), gap))
-    with mpmath.workdps(60):
-        for g, column in zip(gap, found.T, strict=True):
-            agree = mpmath.mpf(p)
-            plus, minus = (mpmath.log(q * mpmath.exp(g) + (1 - q) * mpmath.exp(-g)) for q in (agree, 1 - agree))
-            expected = np.array([(plus - minus) / 2, (plus + minus) / 2], float)
-            np.testing.assert_allclose(column, expected, rtol=1e-11, atol=1e-15)
-
-
-@pytest.mark.parametrize("half", [0.0, 1e-15, 1e-7, 0.3, 2.0, 6.0])
-def test_weights_on_nodes_have_the_same_sums(half):
-    rng = np.random.default_rng(0)
-    v, weight = half * rng.uniform(-1, 1, (2, 400)), rng.uniform(0, 1, (2, 400)) / 400
-    rows, nodes = _on_nodes(v, weight, np.abs(v).max(), 1)
-    for other in (-2.0, 0.0, 1.5, 300.0):
-        for function in (np.tanh, lambda z: np.logaddexp(z, -z)):
-            direct = np.einsum("rt,xt->rx", weight, function(v + other))
-            np.testing.assert_allclose(rows @ function(nodes + other), direct, rtol=1e-6, atol=1e-6 * half)
 
 
 FIRST_PAGE = {"p_spu": 0.9, "mu_spu": 1.5, "nu": 0.5625}
@@ -366,14 +319,6 @@ def test_a_bare_name_without_an_object_is_chance_without_an_error():
         assert [value[0], low[0], high[0]] == pytest.approx([1 / 3] * 3, abs=1e-15)
         assert (low[1], high[1]) == pytest.approx(own)
         assert low[1] < value[1] < high[1]
-
-
-def test_one_world_of_bare_captions_in_a_grid():
-    grid = worlds_with(**FIRST_PAGE, bare=np.array([0.4, 1.0, 0.0]))
-    for prompt in POOLED:
-        whole = InfoNCE(prompt).accuracy(grid)
-        for w in range(3):
-            assert [x[w] for x in whole] == pytest.approx([float(x) for x in InfoNCE(prompt).accuracy(grid[w])])
 
 
 @pytest.mark.parametrize("prompt", POOLED)

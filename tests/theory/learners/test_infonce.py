@@ -1,32 +1,22 @@
-"""The PMI optimum against cells of the plane, roots along lines, drawn images and identities."""
+"""The PMI optimum against cells of the plane, integrals of its scores, drawn images and identities."""
 
 from itertools import product
 
 import numpy as np
 import pytest
-from lines import line_accuracy, prompt_terms, searched_accuracy
 from reference import worlds_with
 from scipy.special import ndtr, ndtri
 
 from simulator.world import Attribute, World
 from theory.accuracy import linear_accuracy
 from theory.density import log_density
+from theory.integrator import gap_accuracy
 from theory.learners import InfoNCE
 from theory.learners.contour import contour_accuracy
 from theory.learners.infonce import SPACINGS, _chance_by_object, infonce_accuracy
 from theory.learners.pmi import prompt_preference
 
 PROMPTS = ("name", "mean")
-# Decision regions are islands narrower than a standard deviation.
-ISLANDS = {
-    "p_spu": 0.6,
-    "mu_spu": 0.5,
-    "sigma_inv": 3.0,
-    "sigma_spu": 1.0,
-    "nu": 0.0017,
-    "mention_inv": 0.1,
-    "mention_spu": 0.1,
-}
 
 
 def followed(worlds, prompt, spacing):
@@ -121,6 +111,20 @@ def check_by_cells(grid: World, prompt):
         assert np.all(np.abs(got[w] - exact) < 1e-6 + last / 2), grid[w]
 
 
+def check_by_integrals(grid: World, prompt):
+    """Two routes that share only densities: the boundary, and Phi at sign changes of the scores. Their errors add."""
+    got, unit = np.stack(list(infonce_accuracy(grid, prompt)), axis=-1), np.sqrt(grid.image_variance)
+    for w in range(grid.size):
+
+        def gap(x, y, w=w):
+            images = np.stack(np.broadcast_arrays(x, y), axis=-1) * unit[w]
+            scores = InfoNCE(prompt).scores(grid[w], images.reshape(-1, 2))
+            with np.errstate(invalid="ignore"):  # -inf - (-inf): a tie
+                return np.nan_to_num(scores[:, 0] - scores[:, 1]).reshape(images.shape[:-1])
+
+        np.testing.assert_allclose(got[w], gap_accuracy(gap, grid[w].mean / unit[w]), rtol=0, atol=2e-6)
+
+
 def random_worlds(number, seed):
     u = np.random.default_rng(seed).uniform
     fields = {"p_spu": u(0.5, 1, number), "mu_spu": u(0.2, 4, number)}
@@ -128,18 +132,11 @@ def random_worlds(number, seed):
     return worlds_with(**fields, mention_inv=u(0.02, 1, number), mention_spu=u(0.02, 1, number))
 
 
-@pytest.mark.parametrize(("prompt", "number"), [("name", 3), ("mean", 5)])
+@pytest.mark.parametrize(
+    ("prompt", "number"), [("name", 3), ("mean", 5), pytest.param("mean", 30, marks=pytest.mark.deep)]
+)
 def test_masked_worlds_match_cells(prompt, number):
     check_by_cells(random_worlds(number, seed=0), prompt)
-
-
-@pytest.mark.deep
-@pytest.mark.parametrize("prompt", PROMPTS)
-def test_many_masked_worlds_match_roots_along_lines(prompt):
-    """Two routes that share only densities; both keep the promise in every world."""
-    grid = random_worlds(30, seed=1)
-    got = np.stack(list(infonce_accuracy(grid, prompt)), axis=-1)
-    np.testing.assert_allclose(searched_accuracy(grid, prompt, 1e-7), got, rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize("prompt", PROMPTS)
@@ -172,14 +169,10 @@ EDGES = [
 
 
 @pytest.mark.parametrize("prompt", PROMPTS)
-@pytest.mark.parametrize("edge", [*EDGES[:3], *(pytest.param(edge, marks=pytest.mark.deep) for edge in EDGES[3:])])
-def test_following_the_boundary_finds_what_searching_lines_finds(edge, prompt):
-    """Two routes that share only densities; each promises 1e-6."""
+@pytest.mark.parametrize("edge", EDGES)
+def test_following_the_boundary_finds_what_integrals_of_scores_find(edge, prompt):
     world = {"p_spu": 0.85, "mu_spu": 1.4, "sigma_inv": 0.8, **edge}
-    grid = worlds_with(**world, mention_spu=np.array([1.0, 0.6]), mention_inv=np.array([1.0, 0.3]))
-    got = np.stack(list(infonce_accuracy(grid, prompt)), axis=-1)
-    for w in (0, 1):
-        np.testing.assert_allclose(got[w], searched_accuracy(grid[[w]], prompt, 1e-6)[0], rtol=0, atol=2e-6)
+    check_by_integrals(worlds_with(**world, mention_spu=np.array([1.0, 0.6]), mention_inv=np.array([1.0, 0.3])), prompt)
 
 
 @pytest.mark.parametrize("nu", [None, 1e-6])
@@ -272,27 +265,6 @@ def test_a_world_s_answer_does_not_depend_on_the_others_in_its_grid():
     assert InfoNCE("name").accuracy(grid).counter[0] == pytest.approx(alone, abs=1e-9)
 
 
-def test_two_changes_of_sign_between_neighbouring_nodes_are_found():
-    """World where such pairs make up to 2.3e-5."""
-    grid = random_worlds(250, seed=1)[[94, 153, 227, 237]]
-    got = np.stack(list(infonce_accuracy(grid, "mean")), axis=-1)
-    np.testing.assert_allclose(searched_accuracy(grid, "mean", 1e-6), got, rtol=0, atol=1e-6)
-
-
-def test_every_change_of_sign_along_a_line_is_found():
-    """Signs counted on 4e4 points a line are off by one point a change, 17/4e4 standard deviations."""
-    grid = worlds_with(**ISLANDS).reshape(1)
-    q, mean, S = grid.prompt("mean"), grid.mean, grid.scale**2 + grid.nu_image[:, None]
-    y = np.linspace(-4, 4, 26)[None]
-    rest = prompt_terms(y, grid[:, None], np.broadcast_to(q[:, 1:], y.shape), 1)
-    got = line_accuracy(grid, q[:, 0], 0, mean[:, 0], rest)[0]
-    t = np.linspace(-8.5, 8.5, 40_001)
-    x = mean[0, 0] + np.sqrt(S[0, 0]) * t
-    weight = np.exp(-(t**2) / 2) / np.exp(-(t**2) / 2).sum()
-    slow = [weight @ (written_out(grid[0], "mean", x, at) > 0) for at in y[0]]
-    np.testing.assert_allclose(got, slow, rtol=0, atol=1e-3)
-
-
 @pytest.mark.parametrize("prompt", PROMPTS)
 def test_without_noise_it_is_the_nearest_prompt(prompt):
     """The gap closes like nu: log-log slope between nu = 1e-4 and 1e-5 is 1 to within a tenth."""
@@ -326,13 +298,12 @@ def test_ties_count_one_half():
         assert pair(infonce_accuracy(worlds_with(**world), "name")) == pytest.approx((0.5, 0.5), abs=1e-12)
 
 
-@pytest.mark.parametrize("prompt", PROMPTS)
-def test_sampled_attributes_agree_with_quadrature(prompt):
+def test_sampled_attributes_agree_with_quadrature():
     """A further attribute at p = 1/2 that no caption mentions drops out, so the sampled route must return the exact
     number; sixteen randomisations exceed |t| = 7.3 once in 4e5 (95% is 2.13)."""
     world = {"p_spu": 0.8, "mu_spu": 1.4, "sigma_xi": 4.0, "mention_spu": 0.8}
-    exact = pair(infonce_accuracy(World(**world), prompt))
-    got = infonce_accuracy(World(**world, attribute=(Attribute(p=0.5, mention=0.0),)), prompt)
+    exact = pair(infonce_accuracy(World(**world), "mean"))
+    got = infonce_accuracy(World(**world, attribute=(Attribute(p=0.5, mention=0.0),)), "mean")
     for a, b, (low, high) in zip(exact, pair(got), got.interval, strict=True):
         assert abs(a - b) < 7.3 / 2.13 * (high - low) / 2 + 1e-6
 
@@ -384,7 +355,10 @@ THREE = {"classes": 3, "p_spu": 0.8, "mu_inv": 1.5, "mu_spu": 2.0, "sigma_inv": 
     ],
 )
 def test_class_0_wins_beyond_a_threshold_of_its_object(prompt, fields):
-    """The whole density, a little below and above the threshold that the chance implies."""
+    """The whole density, a little below and above the threshold that the chance implies.
+
+    Accuracies on drawn images, which the test above compares, do not see a threshold that is off by less than .01.
+    """
     worlds = World(**{**THREE, **fields})
     prompts, S = worlds.prompts(prompt), worlds.scale**2 + worlds.nu_image
     texts = prompts.reshape(worlds.class_count, len(S), -1)

@@ -10,7 +10,6 @@ from scipy.integrate import solve_ivp
 from simulator.accuracy import Accuracy
 from simulator.gaussian import critic
 from simulator.gaussian.critic import LinearCritic, group_accuracy
-from simulator.gaussian.statistics import full_critics
 from simulator.prompts import LINEAR
 from simulator.strategies import worlds
 from simulator.tables import diagonal
@@ -127,10 +126,3 @@ def test_a_table_has_the_law_of_its_world():
     for t in (0.0, 1.0, 4.0, np.inf):
         learner = LinearCLIP("mean", time=t)
         assert [*learner.accuracy(table)] == pytest.approx([*learner.accuracy(plain)], abs=1e-12)
-
-
-def test_many_pairs_have_the_law():
-    """The exact law of n pairs truncated by time, which claims are measured by."""
-    world, learner = WORLDS["headline"].replace(dim_image=8, sigma_xi=0.0), LinearCLIP("name", time=4.0)
-    (found,) = full_critics(world, "name", 10**10, 1, 0, strength=learner.strength)
-    assert critic.reliance(found, world) == pytest.approx(reliance(learner.direction(world)), rel=1e-3)

@@ -12,7 +12,7 @@ from theory.docket.catalogue import CLAIMS
 from theory.proofs.certificate import HALVES, MARK, SECOND, Refused, encode, read
 from theory.proofs.checker import check
 from theory.proofs.prover import prove
-from theory.proofs.statements import PROBIT, statements
+from theory.proofs.statements import statements
 
 CLAIM = Claim(
     id="mine",
@@ -24,11 +24,6 @@ CLAIM = Claim(
     prediction=lambda w: 0.5785 - 0.2 * (w.mu_spu - 0.5),
 )
 BY_ID = {claim.id: claim for claim in CLAIMS}
-
-
-def test_the_scale_of_scores_allows_no_more_than_tau():
-    """Phi rises by 1/sqrt(2 pi) at most."""
-    assert float(PROBIT) / np.sqrt(2 * np.pi) <= 1
 
 
 def test_true_by_half_of_tau_is_proved_and_false_by_half_of_tau_is_refuted():

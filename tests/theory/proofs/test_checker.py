@@ -11,7 +11,7 @@ from flint import ctx
 from theory import Axis, Claim, sqrt
 from theory.proofs import checker
 from theory.proofs.certificate import HALVES, Refused, encode
-from theory.proofs.checker import BITS, Side, check, covers, halves, holds
+from theory.proofs.checker import BITS, Side, check, covers, holds
 from theory.proofs.expression import variable
 from theory.proofs.obligations import Inequality, Obligation
 from theory.proofs.statements import statements
@@ -32,13 +32,6 @@ def test_the_checker_imports_nothing_from_the_prover():
         due |= {w.split(".")[2] for w in whole if w.startswith("theory.proofs.")} - seen
     assert {"certificate", "expression", "obligations", "statements"} <= seen
     assert not seen & PROVER
-
-
-def test_halves_leave_nothing_out():
-    low, high = np.array([[0.0, 0.5], [0.0, 0.25]]), np.array([[1.0, 1.0], [1.0, 0.5]])
-    found = halves(low, high, np.array([0, 1]))
-    assert np.array_equal(found[0], [[0, 0.5, 0.5, 0.5], [0, 0.25, 0, 0.375]])
-    assert np.array_equal(found[1], [[0.5, 1, 1, 1], [1, 0.375, 1, 0.5]])
 
 
 @pytest.mark.parametrize("second", [0, 32])

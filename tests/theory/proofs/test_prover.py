@@ -11,9 +11,9 @@ import pytest
 from experiments.court.worst_point import corners, sobol
 from theory import Axis, Claim, Phi, exp, sqrt
 from theory.docket.catalogue import CLAIMS
-from theory.proofs.boxes import _Bound, cover
+from theory.proofs.boxes import cover
 from theory.proofs.checker import check
-from theory.proofs.expression import NotExpressible, constant, variable
+from theory.proofs.expression import NotExpressible, constant
 from theory.proofs.obligations import Inequality, Obligation
 from theory.proofs.prover import exact_route, prove
 from theory.proofs.statements import statements
@@ -109,11 +109,6 @@ def test_the_axis_of_a_monotone_claim_may_begin_at_a_fixed_field_only():
     assert prove(beginning_at(0.6)).outcome == "proved"
     with pytest.raises(NotExpressible, match="its domain in 'p_spu' depends on other fields"):
         statements(beginning_at(Axis(0.5, 0.9)))
-
-
-def test_bounds_leave_a_share_of_the_slack_to_the_checker():
-    point = np.array([[-0.5]])
-    assert -0.5 < _Bound(Inequality(variable("x")), ["x"])(point, point, False).high < -0.4999
 
 
 @pytest.mark.parametrize("id", REFUTED)
