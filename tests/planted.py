@@ -433,6 +433,16 @@ FAULTS = {
         on_arguments(lambda route, n: (route.replace("exact law", "drawn pairs"), n)),
         "experiments/court/test_budget.py::test_an_exact_law_of_many_pairs_draws_none",
     ),
+    "every look at the whole tail": Fault(
+        "experiments.court.measured:measured",
+        on_arguments(lambda arms, draws, *tail_and_share: (arms, draws, *tail_and_share[:1])),
+        "experiments/court/test_measured.py::test_a_measurement_ends_where_its_bounds_decide",
+    ),
+    "looks that share a stream": Fault(
+        "experiments.court.measured:derived",
+        on_arguments(lambda seed, purpose: (seed, purpose.partition("/")[0])),
+        "experiments/court/test_measured.py::test_a_measurement_ends_where_its_bounds_decide",
+    ),
     "equal sets taken for certain": Fault(
         "experiments.court.measured:even_sample",
         on_result(lambda sample: replace(sample, least=0.0)),
