@@ -170,8 +170,8 @@ def data_share(model: Record) -> str:
 def relies(name: str, p: float | None, ends: Sequence[float] | None, shown: str = "photos") -> str:
     """How much a classifier relies on the background: p' and its interval in one sentence.
 
-    >>> relies("zero-shot", 0.873, (0.812, 0.939))[-84:]
-    'best classifier of data in which 87 % (81 to 94 %) of the photos are common'
+    >>> relies("zero-shot", None, (0.812, 0.939))
+    'The photos do not resolve how much zero-shot relies on the background: p′ lies within 81 to 94 %'
     """
     span = "" if ends is None else f"{100 * ends[0]:.0f} to {100 * ends[1]:.0f} %"
     if p is None:

@@ -150,7 +150,7 @@ def test_models_are_compared_by_p(tmp_path):
     assert "no embeddings" in document["equivalent_lacks"]
     write_comparison(tmp_path / "cmp", results, document)
     console = Console(width=120, file=io.StringIO(), record=True)
-    console.print(comparison_screen(document))
+    console.print(comparison_screen(document, verbose=True))
     for said in (console.export_text(), (tmp_path / "cmp" / "comparison.html").read_text()):
         assert "b, a; 1 of 3 models is left out, since its p′ is not resolved" in " ".join(said.split())
         assert "8 classes are too few to resample" in said
