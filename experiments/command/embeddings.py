@@ -43,7 +43,7 @@ def embeddings(
 
 def reliance_screen(document: dict[str, Any], verbose: bool) -> Group:
     """The answer for each model, below their order by p'; heads, fixes and assumptions with `verbose`."""
-    models, parts = document["models"], []
+    models, parts = document["models"], list[Any]()
     if len(models) > 1:
         by_p, by_r = document["ranking"].values()
         words = zip(("p′", "r"), (in_order(by_p, document), ", ".join(by_r)), strict=True)
@@ -60,7 +60,7 @@ def _lead(model: dict[str, Any]) -> str:
     return answer(f"{first['head']} of {model['model']}", first)
 
 
-def _short(model: dict[str, Any]) -> list[str]:
+def _short(model: dict[str, Any]) -> list[str | None]:
     first = model["heads"][0]
     low, high = map(points, first["interval"]["shortfall"])
     found = accuracies({name: first[name] for name in QUANTITIES}, first["interval"])
