@@ -213,7 +213,7 @@ def test_pictures_and_pages_exist():
     for home, page in zip(HOMES, PAGES, strict=True):
         for target in re.findall(r"\]\(([^)#]+)\)", page):
             if "://" not in target:
-                assert (ROOT / home / target).stat().st_size > 1000, target
+                assert (ROOT / home / target).stat().st_size > 500, target
 
 
 def test_the_first_page_has_the_verdicts_of_its_sentences():

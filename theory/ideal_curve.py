@@ -348,7 +348,7 @@ class IdealCurve:
         ends = np.where(self._silent, 0.0, low)[()], np.where(self._silent, 1.0, high)[()]
         return np.where(flat | self._silent, np.nan, lam)[()], self.regret(lam, common, counter), ends
 
-    def where(self, a: float, b: float, value: Numbers, among: np.ndarray | bool = True) -> Numbers:
+    def where(self, a: float, b: float, value: Numbers, among: np.ndarray | np.bool_ | bool = True) -> Numbers:
         """The lambda at which a c* + b k* takes a value; 0 or 1 if it is beyond all of them.
 
         The sum must rise with lambda: a >= 0 >= b. The drop is the sum with a = 1 and b = -1. Only worlds `among` those
