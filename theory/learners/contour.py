@@ -21,7 +21,7 @@ from scipy.special import ndtr
 
 from theory.learners.pmi import Preference
 
-CHUNK = 64  # worlds at a time
+CHUNK = 128  # worlds at a time
 SAFETY = 32  # pieces of one boundary add up
 MOST = 150  # open pieces of one world; a boundary with more is rounding, and is not followed
 EDGE = 2.0**-6  # of a chord: a cut is no nearer to its ends,

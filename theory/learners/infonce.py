@@ -54,6 +54,7 @@ from theory.quadrature import RANGE, REPLICATES, estimate
 # Distance of the contour's grid lines, in standard deviations. One boundary in a thousand cannot be followed on one
 # grid; a finer one is tried then. Of 9,000 extreme worlds one had a boundary that none of these follows.
 SPACINGS = (0.6, 0.45, 0.33, 0.25, 0.2, 0.12, 0.06)
+PLAIN_SPACING = 1.5  # where one pattern explains the prompts: the preference is monotone along both blocks
 TERMS = 2**19  # densities of a replicate in a world with a table, one or two CPU seconds
 MOST_TERMS = 2**20  # with 256 points of every cell; beyond it, cells are drawn, too: fewer points in all are as exact
 SLACK = 1e-9  # of logarithms that may be equal
@@ -206,12 +207,13 @@ def _one_attribute(worlds: World, prompt: Prompt, tolerance: float) -> Accuracy:
     """Accuracies in all worlds of a grid, along the boundary; sampled where no grid of lines follows it."""
     preference = prompt_preference(worlds, prompt)
     tie = ~np.isfinite(preference.log_weight).any(axis=(0, 1))
+    plain = np.isfinite(preference.log_weight).sum(axis=(0, 1)) == 1
     accuracy, left = np.full((len(tie), 2), 0.5), np.flatnonzero(~tie)
-    for spacing in SPACINGS:
-        if not len(left):
-            break
-        accuracy[left], sound = contour_accuracy(preference.of(left), tolerance, spacing)
-        left = left[~sound]
+    for spacing in (PLAIN_SPACING, *SPACINGS):
+        tried = left[plain[left]] if spacing == PLAIN_SPACING else left
+        if len(tried):
+            accuracy[tried], sound = contour_accuracy(preference.of(tried), tolerance, spacing)
+            left = np.setdiff1d(left, tried[sound])
     shown = objects_averaged(accuracy.T, worlds.agreement[..., 0].ravel()).reshape(2, *worlds.shape)
     if not len(left):
         return Accuracy(*shown)
