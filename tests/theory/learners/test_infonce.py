@@ -103,10 +103,10 @@ def by_cells(world: World, prompt, levels=7):
     return fine, np.abs(fine - coarse)
 
 
-def check_by_cells(grid: World, prompt):
+def check_by_cells(grid: World, prompt, levels=7):
     got = np.stack(list(infonce_accuracy(grid, prompt)), axis=-1)
     for w in range(grid.size):
-        exact, last = by_cells(grid[w], prompt)
+        exact, last = by_cells(grid[w], prompt, levels)
         # The promise, and the oracle's own error: a third of its last step, being of second order; half to be safe.
         assert np.all(np.abs(got[w] - exact) < 1e-6 + last / 2), grid[w]
 
@@ -132,11 +132,15 @@ def random_worlds(number, seed):
     return worlds_with(**fields, mention_inv=u(0.02, 1, number), mention_spu=u(0.02, 1, number))
 
 
-@pytest.mark.parametrize(
-    ("prompt", "number"), [("name", 3), ("mean", 5), pytest.param("mean", 30, marks=pytest.mark.deep)]
-)
+@pytest.mark.parametrize(("prompt", "number"), [("name", 3), ("mean", 5)])
 def test_masked_worlds_match_cells(prompt, number):
     check_by_cells(random_worlds(number, seed=0), prompt)
+
+
+@pytest.mark.deep
+def test_masked_worlds_match_fine_cells():
+    """Three worlds in which seven halvings are off by up to 2e-5, and their last step does not show it."""
+    check_by_cells(random_worlds(30, seed=0)[[0, 3, 4]], "mean", levels=10)
 
 
 @pytest.mark.parametrize("prompt", PROMPTS)
