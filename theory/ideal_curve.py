@@ -351,8 +351,8 @@ class IdealCurve:
     def where(self, a: float, b: float, value: Numbers, among: np.ndarray | np.bool_ | bool = True) -> Numbers:
         """The lambda at which a c* + b k* takes a value; 0 or 1 if it is beyond all of them.
 
-        The sum must rise with lambda: a >= 0 >= b. The drop is the sum with a = 1 and b = -1. Only worlds `among` those
-        that are chosen are searched.
+        The sum must rise with lambda: a >= 0 >= b. The drop is the sum with a = 1 and b = -1. Where `among` is false,
+        the result has no meaning.
         """
         value = np.broadcast_to(value, self.shape)
         below, above = (a * end.common + b * end.counter for end in self._ends)

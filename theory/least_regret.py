@@ -45,7 +45,7 @@ def passing(
     a: float,
     b: float,
     value: np.ndarray,
-    known: dict[float, np.ndarray] | None = None,
+    known: Known | None = None,
 ) -> np.ndarray:
     """The p in [0, 1] at which a c* + b k* takes a value, which it must within LOG_ODDS; the sum rises with p.
 

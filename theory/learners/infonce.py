@@ -209,8 +209,8 @@ def _one_attribute(worlds: World, prompt: Prompt, tolerance: float) -> Accuracy:
     tie = ~np.isfinite(preference.log_weight).any(axis=(0, 1))
     plain = np.isfinite(preference.log_weight).sum(axis=(0, 1)) == 1
     accuracy, left = np.full((len(tie), 2), 0.5), np.flatnonzero(~tie)
-    for spacing in (PLAIN_SPACING, *SPACINGS):
-        tried = left[plain[left]] if spacing == PLAIN_SPACING else left
+    for spacing, part in ((PLAIN_SPACING, plain), *((spacing, ~tie) for spacing in SPACINGS)):
+        tried = left[part[left]]
         if len(tried):
             accuracy[tried], sound = contour_accuracy(preference.of(tried), tolerance, spacing)
             left = np.setdiff1d(left, tried[sound])

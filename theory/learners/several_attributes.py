@@ -27,7 +27,7 @@ def several_attributes(world: World, prompt: Prompt, seed: int) -> Float[np.ndar
     """(common, counter) under the test law; one replicate."""
     q, mean, s = world.prompt(prompt), world.mean, np.sqrt(world.image_variance)
     points = gaussian_points(len(mean) - 1, POWER, seed)
-    nodes = np.broadcast_to(_nodes(world, q[0]), (len(points), len(_nodes(world, q[0]))))
+    nodes = np.tile(_nodes(world, q[0]), (len(points), 1))
     shares: dict[int, list[float]] = {1: [], -1: []}  # by what the first attribute shows
     for signs in product([1, -1], repeat=len(mean) - 1):
         x = np.array(signs) * mean[1:] + s[1:] * points
@@ -42,7 +42,7 @@ def several_attributes(world: World, prompt: Prompt, seed: int) -> Float[np.ndar
 
 def _prompt_terms(world: World, b: int, x: Float[np.ndarray, "*s"], q: float) -> Parts:
     """Parts (*s, 2, 2) of block b, by prompt (+, -) and class (+1, -1)."""
-    return prompt_parts(x[..., None, None], np.array([[[q]], [[-q]]])[..., 0], world, b, np.asarray(q != 0))
+    return prompt_parts(x[..., None, None], np.array([[q], [-q]]), world, b, np.asarray(q != 0))
 
 
 def _preference(first: Parts, second: Parts) -> Float[np.ndarray, "..."]:
