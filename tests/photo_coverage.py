@@ -14,11 +14,11 @@ import numpy as np
 from planted_embeddings import WORLD, balanced, zero_shot_accuracy
 
 from experiments import place
-from experiments.counteranimal.bundle import checked
-from experiments.counteranimal.cross_fitting import answers, fit_folds
-from experiments.counteranimal.metrics import counted, intervals
-from experiments.counteranimal.tradeoff import accuracies, best_answers, trade
 from experiments.files import write_table
+from experiments.heads.bundle import checked
+from experiments.heads.cross_fitting import answers, fit_folds
+from experiments.heads.intervals import counted, intervals
+from experiments.heads.tradeoff import accuracies, best_answers, trade
 from simulator import World
 from simulator.accuracy import LEVEL, PLACE, Accuracy
 from simulator.streams import numpy_stream

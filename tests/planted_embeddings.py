@@ -1,4 +1,4 @@
-"""Embeddings of worlds whose ideal curve is known, for tests of `experiments.counteranimal.reliance`.
+"""Embeddings of worlds whose ideal curve is known, for tests of `experiments.heads.reliance`.
 
 Coordinate 0 is the object (mean +-1), coordinate 1 the background (mean +-BACKGROUND), each with variance 1. A large
 constant coordinate keeps the unit vectors almost linear in the others, as a model's common mean does.

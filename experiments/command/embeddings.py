@@ -11,8 +11,8 @@ from rich.console import Group
 
 from experiments.command.options import Json, Seed, Verbose, flag, own_folder
 from experiments.command.output import emit, warning
-from experiments.counteranimal.tables import accuracies, answer, data_share, detail, fixes_table, heads_table, in_order
 from experiments.files import PAGE_FILES
+from experiments.heads.tables import accuracies, answer, data_share, detail, fixes_table, heads_table, in_order
 from experiments.results import FEWEST, GROUPS, QUANTITIES, too_few
 from experiments.table import gain, points
 from simulator.progress import say
@@ -32,8 +32,8 @@ def embeddings(
     verbose: Verbose = False,
     json: Json = False,
 ) -> None:
-    from experiments.counteranimal.reliance import answer_files
-    from experiments.counteranimal.reliance_page import write_files
+    from experiments.heads.reliance import answer_files
+    from experiments.heads.reliance_page import write_files
 
     document = answer_files(files, seed, say)
     emit(document, json, partial(reliance_screen, verbose=verbose), output)

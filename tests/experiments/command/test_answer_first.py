@@ -9,9 +9,9 @@ from rich.console import Console
 
 from experiments.command.counteranimal import comparison_screen
 from experiments.command.output import PIPE_WIDTH
-from experiments.counteranimal.reliance import embeddings
-from experiments.counteranimal.robustness import compare, gather
-from experiments.counteranimal.tables import answer
+from experiments.heads.reliance import embeddings
+from experiments.heads.tables import answer
+from experiments.photos.robustness import compare, gather
 from tests.experiments.conftest import draw_photo
 
 LINES = 10  # below the sentence
