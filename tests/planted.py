@@ -319,17 +319,17 @@ FAULTS = {
         "experiments/heads/test_reliance.py::test_embeddings_without_spread_are_refused_in_a_sentence",
     ),
     "unresolved models ranked": Fault(
-        "experiments.heads.tradeoff:ranked",
+        "experiments.heads.least_regret:ranked",
         on_result(lambda found: {**found, "ranking": found["ranking"] + found["unresolved"]}),
         "experiments/photos/test_robustness.py::test_models_are_compared_by_p",
     ),
     "models compared as if on other photos": Fault(
-        "experiments.heads.tradeoff:_apart",
+        "experiments.heads.least_regret:_apart",
         instead(_overlapping),
         "experiments/photos/test_robustness.py::test_models_on_the_same_photos_are_told_apart_by_replicates",
     ),
     "replicates of half the photos": Fault(
-        "experiments.heads.tradeoff:replicates",
+        "experiments.heads.least_regret:replicates",
         on_result(lambda p: p.mean() + np.sqrt(2) * (p - p.mean())),
         "experiments/heads/test_reliance.py::test_replicates_have_the_errors_of_the_interval",
     ),

@@ -16,8 +16,8 @@ from experiments.command.options import Json, Seed, Verbose, Whole, flag, own_fo
 from experiments.command.output import VERDICT_STYLES, dim, emit, table, warning
 from experiments.errors import RequestError
 from experiments.files import check_writable
-from experiments.heads.tables import PLACE_COLUMNS, accuracies, answer, in_order
-from experiments.photos.tables import MARKS, comparison_table, marks, over_photos, pairs_table
+from experiments.heads.tables import PLACE_COLUMNS, accuracies, answer
+from experiments.photos.tables import MARKS, comparison_table, has_sign_test, lead, marks, over_photos, pairs_table
 from experiments.results import FEWEST, GROUPS, QUANTITIES, too_few
 from experiments.table import NUMBER, PERCENT, Column, Table, Unit, interval, percent, points
 from simulator.progress import say
@@ -442,33 +442,32 @@ def comparison_screen(document: Document, verbose: bool) -> Group:
 
     The other axes are in the files.
     """
-    reference, pairs, order = document["reference"], document["pairs"], in_order(document["ranking"], document)
-    placed = [answer(row["model"], row["equivalent"]) for row in document["rows"] if row["equivalent"]]
-    lacks = document["equivalent_lacks"] and f"p′ is unknown for some: {document['equivalent_lacks']}"
-    lead = f"in order of p′: {order}" if order else (placed or [lacks])[0]
+    reference, pairs, first = document["reference"], document["pairs"], lead(document)
+    lacks = document["equivalent_lacks"]
+    lacks = f"p′ is unknown for some: {lacks}" if lacks and lacks not in first else None
     if not verbose:
         rows = sorted(document["rows"], key=lambda row: (row["equivalent"] is None, row["number"]))
         return Group(
-            lead,
+            first,
             *map(_in_short, rows[:MOST_LINES]),
             *[f"and {len(rows) - MOST_LINES} more models"] * (len(rows) > MOST_LINES),
-            *[lacks] * bool(lacks and lacks != lead),
+            *[lacks] * bool(lacks),
             "--verbose prints all models, effective robustness and pairs, as the page does",
         )
     shown = set("".join(map(marks, document["rows"])))
     over = "photos" if pairs and pairs[0]["mean"] == "micro" else "classes"
     unpaired = ", ".join(document["unpaired"])
     parts = (
-        lead,
+        first,
         comparison_table(document),
         "small print: 95% intervals",
         over_photos(document),
         "over the line: counter accuracy in points; the interval holds line and model" if reference else None,
         f"a model of {reference} is measured from the line of the others" if reference else None,
         *(f"{mark} {meaning}" for mark, meaning in MARKS.items() if mark in shown),
-        lacks if lacks != lead else None,
+        lacks,
         *((f"second minus first in points, means over {over}", pairs_table(document, "drop")) if pairs else ()),
-        "up:down: numbers of classes; p: exact sign test of them" if pairs else None,
+        "up:down: numbers of classes; p: exact sign test of them" if has_sign_test(document) else None,
         warning(f"pairs not shown, for brevity: {unpaired}") if unpaired else None,
     )
     return Group(*filter(None, parts))

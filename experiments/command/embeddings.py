@@ -88,17 +88,5 @@ def _known(model: dict[str, Any]) -> str:
 
 def _reliance(model: dict[str, Any]) -> list[Any]:
     """All that was measured of a model."""
-    first, law, inside = model["heads"][0], model["gaussian_law"], model["predictions_inside"]
-    fixes = ()
-    if model["fixes"]:
-        found = f"{inside['inside']} of {inside['of']} gains on other photos lie in the predicted intervals"
-        found += ", * outside" * (inside["inside"] < inside["of"])
-        fixes = ("gains of fixes over zero-shot, in points", fixes_table(model), found)
-    return [
-        heads_table(model),
-        _known(model),
-        data_share(model),
-        detail(model["detail"]),
-        *fixes,
-        f"the Gaussian law of the scores of {first['head']} is {law['verdict']}: {law['reason']}",
-    ]
+    fixes = ("gains of fixes over zero-shot, in points", fixes_table(model)) if model["fixes"] else ()
+    return [heads_table(model), _known(model), data_share(model), detail(model["detail"]), *fixes]

@@ -29,7 +29,7 @@ SPLITS = ("train", "test")
 KINDS = {"image": "fiu", "text": "f", "text_background": "f", "caption": "f"}  # numpy's kinds of numbers
 MOST_ROWS, MOST_DIMENSIONS, MOST_CLASSES = 5_000_000, 16_384, 1_000
 MOST_BYTES = 2**35  # of an .npz, which is read into memory
-FEWEST = 8  # rows of a class and group: halves are halved again
+FEWEST = 8  # rows of a class and group, half of which are fitted
 BLOCK = 8_192  # rows per pass
 UNIT = 1e-3  # a norm that differs from 1 by more is not that of a unit vector
 
@@ -249,7 +249,7 @@ def _groups(
                 f"{unseen.sum():,} rows are unseen: no training row shows their class on their background; they are "
                 "neither common nor counter",
             )
-    # Heads and law are fitted to halves of halves, so rare backgrounds of a class and group are taken together.
+    # Heads are fitted to halves, so rare backgrounds of a class and group are taken together.
     answered = ~unseen if train is None else ~train & ~unseen
     rare = np.bincount(cell, weights=answered)[cell] < FEWEST
     return common, np.where(rare, len(called) + 2 * label + ~common, background), unseen, notes

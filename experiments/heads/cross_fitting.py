@@ -8,13 +8,14 @@ no head has seen the rows that it answers.
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+import pandas as pd
+from jaxtyping import Bool, Int
 
 from experiments.errors import RequestError
 from experiments.heads.bundle import BLOCK, Bundle
-from experiments.heads.gaussian_law import BayesRules, Law, bayes_rules, cell_shares, fit, halves
+from experiments.heads.gaussian_law import BayesRules, bayes_rules, fit, halves
+from experiments.heads.least_regret import WEIGHTS
 from experiments.heads.linear_heads import Head, fixed_heads, plain_heads, traced_heads
-from experiments.heads.tradeoff import WEIGHTS
 from simulator.accuracy import won
 from simulator.streams import numpy_stream
 
@@ -29,17 +30,12 @@ class Fold(NamedTuple):
     fixes: dict[str, Head]
     traced: dict[str, Head]  # linear heads that only trace the curve, as do the law's Bayes rules
     rules: BayesRules
-    law: Law
     answered: Int[np.ndarray, " n"]
 
     @property
-    def linear(self) -> dict[str, Head]:
-        return self.plain | self.fixes | self.traced
-
-    @property
-    def names(self) -> list[str]:
-        """All heads, in the order of `answers`."""
-        return [*self.linear, *(f"Bayes rule of the law at weight {weight:.4f}" for weight in WEIGHTS)]
+    def listed(self) -> list[str]:
+        """Names of the heads that results list."""
+        return [*self.plain, *self.fixes]
 
 
 def fit_folds(bundle: Bundle, seed: int) -> list[Fold]:
@@ -59,26 +55,28 @@ def fit_folds(bundle: Bundle, seed: int) -> list[Fold]:
 def _fold(bundle: Bundle, fitted: Bool[np.ndarray, " N"], seed: int) -> Fold:
     photos = bundle.photos(bundle.some(np.flatnonzero(fitted), FIT_ROWS, seed, "embeddings fit"))
     try:
-        law = fit(photos.cell, photos.values)
-        rules = bayes_rules(law, cell_shares(law, photos.common, bundle.classes))
+        law = fit(photos)
+        rules = bayes_rules(law)
     except ValueError as error:
         raise RequestError(f"no head can be fitted: {error}") from error
     plain, traced = plain_heads(bundle, photos), traced_heads(photos)
-    return Fold(plain, fixed_heads(bundle, photos, law, plain, traced), traced, rules, law, np.flatnonzero(~fitted))
+    return Fold(plain, fixed_heads(bundle, photos, law, plain, traced), traced, rules, np.flatnonzero(~fitted))
 
 
-def answers(bundle: Bundle, folds: list[Fold]) -> tuple[Float[np.ndarray, "n H"], Int[np.ndarray, " n"]]:
-    """1 where a head is right on an answered row, 1/k where k labels tie, else 0; and these rows."""
-    right = np.zeros((len(bundle.label), len(folds[0].names)), dtype=np.float32)
+def answers(bundle: Bundle, folds: list[Fold]) -> pd.DataFrame:
+    """1 where a head (column) is right on an answered row (index), 1/k where k labels tie, else 0."""
+    parts = []
     for fold in folds:
-        linear = fold.linear.values()
-        weights = np.hstack([head.weights for head in linear]).astype(np.float32)
-        bias = np.concatenate([head.bias for head in linear]).astype(np.float32)
-        for start in range(0, len(fold.answered), BLOCK):
+        linear = fold.plain | fold.fixes | fold.traced
+        weights = np.hstack([head.weights for head in linear.values()]).astype(np.float32)
+        bias = np.concatenate([head.bias for head in linear.values()]).astype(np.float32)
+        names = [*linear, *(f"Bayes rule of the law at weight {weight:.4f}" for weight in WEIGHTS)]
+        right = np.zeros((len(fold.answered), len(names)), dtype=np.float32)
+        for start in range(0, len(right), BLOCK):
             part = fold.answered[start : start + BLOCK]
-            rows = bundle.rows(part)
+            rows, label = bundle.rows(part), bundle.label[part]
             scores = (rows @ weights + bias).reshape(len(part), len(linear), -1)
-            label = bundle.label[part]
-            right[part] = np.hstack([won(scores, label[:, None]), fold.rules.right(rows, WEIGHTS, label)])
-    answered = np.sort(np.concatenate([fold.answered for fold in folds]))
-    return right[answered], answered
+            both = won(scores, label[:, None]), fold.rules.right(rows, WEIGHTS, label)
+            right[start : start + BLOCK] = np.hstack(both)
+        parts.append(pd.DataFrame(right, fold.answered, names))
+    return pd.concat(parts).sort_index()

@@ -10,9 +10,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 
-from experiments.heads.tradeoff import middle
+from experiments.heads.least_regret import middle
+from experiments.heads.tables import spanned
 from experiments.style import SHEET, styled
 from experiments.svg import defined_once, figure_svg
+from experiments.table import CORRELATION, points
 from simulator.accuracy import PLACE
 
 LONGEST = 40  # letters in a line of a model's name
@@ -75,18 +77,22 @@ def write_labels(
 
 @styled
 def ranking_figure(heads: dict[str, dict[str, Any]]) -> Figure:
-    """p' and r of a head of each model with intervals, one line per model, from the largest p' up to the least."""
+    """p' and r of heads with their intervals, one line per name, the least p' at the top."""
     names = sorted(heads, key=lambda name: -middle(heads[name], PLACE[0]))
     labels = [fill(name, LONGEST) for name in names]
-    figure = Figure(figsize=(7.6, 1.0 + 0.16 * sum(1 + label.count("\n") for label in ["", *labels, *labels])))
-    panels = figure.subplots(1, 2, sharey=True)
+    figure = Figure(figsize=(11.0, 1.0 + 0.24 * sum(1 + label.count("\n") for label in labels)))
+    panels = figure.subplots(1, 2, sharey=True, width_ratios=(3, 2))
     words = ("p′, reliance on the background", "r, points short on both groups")
-    for panel, key, factor, title in zip(panels, PLACE, (1, 100), words, strict=True):
+    for panel, key, shown, factor, title in zip(
+        panels, PLACE, (CORRELATION.shown, points), (1, 100), words, strict=True
+    ):
         for line, name in enumerate(names):
             value, span = heads[name][key], heads[name]["interval"][key]
-            panel.plot(factor * np.array(span), [line, line], color="C0", linewidth=1.4)
+            panel.plot(factor * np.array(span), [line, line], color="C0", linewidth=2)
             if value is not None:
                 panel.plot(factor * value, line, color="C0", marker="o", clip_on=False)
+            number = spanned(shown, value, span).replace("\n", " (") + ")"
+            panel.annotate(number, (1.03, line), xycoords=panel.get_yaxis_transform(), va="center", fontsize="small")
         panel.set(xlabel=title, ylim=(-0.5, len(names) - 0.5))
     panels[0].set(xlim=(0, 1), yticks=range(len(names)))
     for label in panels[0].set_yticklabels(labels):
@@ -97,4 +103,4 @@ def ranking_figure(heads: dict[str, dict[str, Any]]) -> Figure:
 
 def ranking(heads: dict[str, dict[str, Any]]) -> str:
     """The ranking as SVG; "" without heads."""
-    return figure_svg(ranking_figure(heads), "p′ and r of each model, numbers as in the table.") if heads else ""
+    return figure_svg(ranking_figure(heads), "p′ and r with 95 % intervals, numbers as in the tables.") if heads else ""

@@ -14,7 +14,6 @@ Fixes. Let a_b be the effects of the backgrounds, A their span, Sigma the covari
 """
 
 import warnings
-from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -40,10 +39,6 @@ class Head(NamedTuple):
 
     def scores(self, rows: Float[np.ndarray, "n D"]) -> Float[np.ndarray, "n K"]:
         return rows @ self.weights + self.bias
-
-    def scored(self, photos: Photos) -> Photos:
-        """The photos with scores in place of embeddings."""
-        return replace(photos, values=self.scores(photos.values).astype(float))
 
 
 def zero_shot(text: Float[np.ndarray, "K T D"]) -> Head:
@@ -161,10 +156,11 @@ def _leace(head: Head, effects: Float[np.ndarray, "B D"], law: Law, mean: Float[
 
 def _best_prompt(text: Float[np.ndarray, "K T D"], photos: Photos) -> Head:
     """The prompt whose worse group is best on fitted rows."""
-    some = photos[np.arange(len(photos.label)) < PROMPT_ROWS]
+    first = slice(PROMPT_ROWS)
     heads = [zero_shot(text[:, [t]]) for t in range(text.shape[1])]
-    right = [won(head.scores(some.values), some.label) for head in heads]
-    return heads[int(np.argmax([min(one[some.common].mean(), one[~some.common].mean()) for one in right]))]
+    right = [won(head.scores(photos.values[first]), photos.label[first]) for head in heads]
+    common = photos.common[first]
+    return heads[int(np.argmax([min(one[common].mean(), one[~common].mean()) for one in right]))]
 
 
 def _spread(head: Head, law: Law) -> float:

@@ -2,12 +2,10 @@
 
 Every number is of heads that have not seen the rows that they answer (`cross_fitting`). The curve of what is possible
 is a smooth one through the best of all these heads, of logistic regression at several group weights, and of the Bayes
-rules of the fitted Gaussian law at many. `tradeoff` gives every head's p' and r against it. The law's own ideal curve
-gives another p', under its own name.
+rules of the fitted Gaussian law at many. `least_regret` gives every head's p' and r against it.
 
-Each fix is predicted by the Gaussian law of its scores on one half of the answered rows of the first fold, and measured
-on the other half. Intervals are for the photos of these classes; with 10 classes or more there are others for classes
-drawn from a population.
+Intervals are for the photos of these classes; with 10 classes or more there are others for classes drawn from a
+population.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,32 +13,25 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from jaxtyping import Float, Int
-from scipy.linalg import eigh
-from scipy.special import stdtrit
+from scipy.special import ndtri
 
 from experiments.errors import RequestError, checked_seed
 from experiments.heads.bundle import Bundle, checked, read
 from experiments.heads.caption_detail import caption_detail
-from experiments.heads.cross_fitting import FIT_ROWS, Fold, answers, fit_folds
-from experiments.heads.gaussian_law import Photos, cell_shares, fit, halves, ideal_curve
-from experiments.heads.intervals import counted, drop_interval, intervals, worst_cell
-from experiments.heads.law_verdict import assess, errors_of, prediction_variance
-from experiments.heads.tradeoff import (
-    DRAWN,
-    NORMAL,
-    RESOLVED,
-    WEIGHTS,
-    Accuracies,
-    Trade,
-    accuracies,
-    best_answers,
-    ranked,
-    replicates,
-    smooth,
-    trade,
+from experiments.heads.cross_fitting import FIT_ROWS, answers, fit_folds
+from experiments.heads.intervals import (
+    by_class,
+    counted,
+    drawn_over_classes,
+    drawn_over_photos,
+    intervals,
+    over_photos,
+    worst_cell,
     worth,
 )
+from experiments.heads.least_regret import DRAWN, RESOLVED, Parts, Trade, best_answers, ranked, trade
 from experiments.inference import binomial_bounds
 from experiments.provenance import provenance
 from experiments.results import FEWEST, GROUPS, QUANTITIES
@@ -48,11 +39,9 @@ from simulator.accuracy import LEVEL, PLACE
 from simulator.extras import installed
 from simulator.streams import numpy_stream
 
-LAW_ROWS = 50_000  # the law is tested on at most so many
-TOLERANCE = 0.03  # the law holds if no accuracy errs by more
-MANY = 10  # classes: from here on the law's probabilities take long and are refitted less often
-REFITS, FEWER_REFITS = 40, 15
 CLASS_REPLICATES = 4_000  # of the bootstrap over classes
+COMPARED = 200  # draws of p' that a result keeps, for comparisons on the same photos
+NORMAL = float(ndtri((1 + LEVEL) / 2))  # the quantile of a two-sided interval
 ASSUMPTIONS = (
     "Rows are independent photos. Intervals have level 95 % and hold for these classes; intervals over classes treat "
     "the classes as drawn from a population.",
@@ -63,8 +52,6 @@ ASSUMPTIONS = (
     "background says nothing about the class: 1/2 of two backgrounds, 1/K of K, in even use.",
     "p′ is relative to these embeddings. A better head may move it either way. It says nothing about the data that the "
     "model was trained on: test embeddings do not identify them.",
-    "The ideal curve of the Gaussian law has fitted means, which scatter: with few rows per class it lies too high. "
-    "The law's p′ is where that curve has the head's drop.",
 )
 
 
@@ -172,45 +159,39 @@ def answer(bundle: Bundle, seed: int) -> dict[str, Any]:
     """The document of one model. Raises RequestError where no head has a place."""
     installed("sklearn", "scikit-learn", "embeddings", "a measurement of embeddings", RequestError)
     folds = fit_folds(bundle, seed)
-    right, rows = answers(bundle, folds)
-    seen = ~bundle.unseen[rows]
-    label, common = bundle.label[rows[seen]], bundle.common[rows[seen]]
-    plain, fixes, known = list(folds[0].plain), list(folds[0].fixes), len(folds[0].plain | folds[0].fixes)
-    best = best_answers(right[seen], label, common, numpy_stream(seed, "embeddings parts"))
-    measured = accuracies(np.hstack([right[seen, :known], *best]), label, common)
-    answered = folds[0].answered[~bundle.unseen[folds[0].answered]]
-    first = bundle.photos(bundle.some(answered, LAW_ROWS, seed, "embeddings law"))
-    every = bundle.photos(bundle.some(rows[seen], LAW_ROWS, seed, "embeddings law"))
-    refits = REFITS if bundle.classes < MANY else FEWER_REFITS
-    ideal = _gaussian_curve(first, folds[0], bundle.classes, seed)
-    found = trade(measured.mean, measured.covariance, measured.worth, numpy_stream(seed, "embeddings places"))
-    described = _described(bundle, measured, found, ideal, seed)
-    stream, first_and_best = numpy_stream(seed, "embeddings replicates"), np.hstack([right[seen, :1], *best])
-    described[0]["replicates"] = replicates(first_and_best, label, common, found.width, stream).round(4).tolist()
-    for entry, apart in zip(described, right[~seen].T, strict=False):
-        entry["unseen"] = _unseen(bundle.label[rows[~seen]], apart)
-    predictions = _predictions(first, folds[0], refits, seed) if fixes else {}
-    inside = [p[group]["inside"] for p in predictions.values() for group in GROUPS]
+    right, listed = answers(bundle, folds), folds[0].listed
+    unseen, right = right[bundle.unseen[right.index]], right[~bundle.unseen[right.index]]
+    rows = right.index.to_numpy()
+    label, common = bundle.label[rows], bundle.common[rows]
+    best = best_answers(right.to_numpy(), label, common, numpy_stream(seed, "embeddings parts"))
+    every = Parts(right[listed].to_numpy(), *best).joined
+    photos, correct = by_class(every, label, common)
+    drawn = drawn_over_photos(every, label, common, numpy_stream(seed, "embeddings replicates"))
+    stream = numpy_stream(seed, "embeddings places")
+    means = correct / photos[..., None]
+    found = trade(Parts.of(means.mean(axis=0)), Parts.of(drawn), worth(photos), stream)
+    described = _described(bundle, listed, photos, correct, found, seed)
+    first = described[listed[0]]
+    first["replicates"] = found.draws[:COMPARED, 0].round(4).tolist()
+    for name in folds[0].plain:
+        described[name]["unseen"] = _unseen(bundle.label[unseen.index], unseen[name].to_numpy())
     return {
         "rows": len(bundle.label),
         "dimensions": int(bundle.image.shape[1]),
         "classes": bundle.classes,
         "prompts_per_class": 0 if bundle.text is None else bundle.text.shape[1],
-        "rows_measured": _by_group(measured.photos.sum(axis=0)) | {"unseen": int((~seen).sum())},
+        "rows_measured": _by_group(photos.sum(axis=0)) | {"unseen": len(unseen)},
         "correlation_of_train_rows": bundle.train_correlation,
         "level": LEVEL,
-        "heads": [{"head": name, **entry} for name, entry in zip(plain, described, strict=False)],
+        "heads": [{"head": name, **described[name]} for name in folds[0].plain],
         "curve": _curve(found),
-        "gaussian_curve": [{"weight": w, **_by_group(at)} for w, at in zip(WEIGHTS.tolist(), ideal.T, strict=True)],
-        "gaussian_law": assess(folds[0].plain[plain[0]].scored(every), TOLERANCE, seed, refits),
         "fixes": [
-            {"fix": name, **described[i], **_gain(measured, i), "prediction": predictions[name]}
-            for i, name in enumerate(fixes, start=len(plain))
+            {"fix": name, **described[name], **_gain(right[name] - right[listed[0]], label, common)}
+            for name in folds[0].fixes
         ],
-        "predictions_inside": {"inside": sum(inside), "of": len(inside)},
         "detail": _detail(bundle, seed),
         "assumptions": list(ASSUMPTIONS),
-        "notes": [*bundle.notes, *_limits(bundle, rows)],
+        "notes": [*bundle.notes, *_limits(bundle, len(right) + len(unseen))],
         "seed": seed,
     }
 
@@ -227,7 +208,7 @@ def _unseen(label: Int[np.ndarray, " n"], right: Float[np.ndarray, " n"]) -> dic
     if not n.size:
         return None
     k, n = np.bincount(label, right)[n > 0], n[n > 0]
-    mean, photos = float((k / n).mean()), float(worth(n))
+    mean, photos = float((k / n).mean()), float(worth(n[:, None])[0])
     return {"accuracy": mean, "interval": list(map(float, binomial_bounds(mean * photos, photos, (1 - LEVEL) / 2)))}
 
 
@@ -241,63 +222,64 @@ def _detail(bundle: Bundle, seed: int) -> dict[str, Any] | None:
 
 
 def _described(
-    bundle: Bundle, measured: Accuracies, found: Trade, ideal: Float[np.ndarray, "2 L"], seed: int
-) -> list[dict[str, Any]]:
-    """Accuracies, p' and r of each head that has a place, with intervals over photos and classes."""
-    law, _ = smooth(WEIGHTS * ideal[0] + (1 - WEIGHTS) * ideal[1])
-    if bundle.classes >= FEWEST:
-        drawn = trade(
-            measured.mean, measured.over_classes, measured.worth, numpy_stream(seed, "embeddings classes")
-        ).places
-    entries = []
-    for i, at in enumerate(found.places):
-        common, counter = measured.mean[:, i].tolist()
+    bundle: Bundle,
+    listed: list[str],
+    photos: Int[np.ndarray, "C 2"],
+    correct: Float[np.ndarray, "C 2 M"],
+    found: Trade,
+    seed: int,
+) -> dict[str, dict[str, Any]]:
+    """Accuracies, p' and r of each listed head, with intervals over photos and classes."""
+    population, means = bundle.classes >= FEWEST, correct / photos[..., None]
+    if population:
+        drawn = drawn_over_classes(means, numpy_stream(seed, "embeddings classes"))
+        stream = numpy_stream(seed, "embeddings class places")
+        over = trade(Parts.of(means.mean(axis=0)), Parts.of(drawn), worth(photos), stream).places
+    entries = {}
+    for i, (name, at) in enumerate(zip(listed, found.places, strict=True)):
+        counts = counted(np.arange(bundle.classes), photos, correct[:, :, i])
+        common, counter = means[:, :, i].mean(axis=0).tolist()
         low, high = at["interval"]["equivalent_correlation"]
-        entry = {
+        of_photos = map(list, over_photos(counts, "macro", population=False))
+        entries[name] = {
             "common": common,
             "counter": counter,
             "drop": common - counter,
-            "worst_group": _worst(bundle, measured, i),
+            "worst_group": _worst(bundle, photos, correct[:, :, i]),
             "equivalent_correlation": at["equivalent_correlation"],
             "photos_needed": ((high - low) / RESOLVED) ** 2 if at["equivalent_correlation"] is None else None,
-            "gaussian_correlation": float(law.weight(common - counter)),
             "shortfall": at["shortfall"],
-            "interval": dict(zip(QUANTITIES, _over_photos(measured, i), strict=True)) | at["interval"],
+            "interval": dict(zip(QUANTITIES, of_photos, strict=True)) | at["interval"],
             "interval_over_classes": None,
         }
-        if bundle.classes >= FEWEST:
-            counts = counted(np.arange(bundle.classes), measured.photos, measured.correct(i))
+        if population:
             ends = intervals(counts, "macro", seed, CLASS_REPLICATES)
-            entry["interval_over_classes"] = {name: list(ends[name]) for name in QUANTITIES} | drawn[i]["interval"]
-        entries.append(entry)
+            entries[name]["interval_over_classes"] = {q: list(ends[q]) for q in QUANTITIES} | over[i]["interval"]
     return entries
 
 
-def _over_photos(measured: Accuracies, i: int) -> list[list[float]]:
-    """Clopper-Pearson intervals of common and counter on the effective number of photos, and of their difference."""
-    mean = measured.mean[:, i]
-    bounds = np.array(binomial_bounds(mean * measured.worth, measured.worth, (1 - LEVEL) / 2))
-    ends = [tuple(end) for end in bounds.T.tolist()]
-    return [list(end) for end in (*ends, drop_interval(*mean.tolist(), *ends))]
-
-
-def _worst(bundle: Bundle, measured: Accuracies, i: int) -> dict[str, Any]:
+def _worst(bundle: Bundle, photos: Int[np.ndarray, "C 2"], correct: Float[np.ndarray, "C 2"]) -> dict[str, Any]:
     """The class and group of lowest accuracy."""
-    at, interval = worst_cell(measured.correct(i).ravel(), measured.photos.ravel())
+    at, interval = worst_cell(correct.ravel(), photos.ravel())
     y, g = divmod(at, 2)
     return {
         "class": y,
         "name": bundle.names[y],
         "group": GROUPS[g],
-        "photos": int(measured.photos[y, g]),
-        "accuracy": float(measured.by_class[y, g, i]),
+        "photos": int(photos[y, g]),
+        "accuracy": float(correct[y, g] / photos[y, g]),
         "interval": interval,
     }
 
 
-def _gain(measured: Accuracies, i: int) -> dict[str, Any]:
-    """Accuracy of a fix minus that of zero-shot on the same photos."""
-    gain, half = measured.mean[:, i] - measured.mean[:, 0], NORMAL * measured.lead_error(i, 0)
+def _gain(lead: pd.Series, label: Int[np.ndarray, " n"], common: np.ndarray) -> dict[str, Any]:
+    """Accuracy of a fix minus that of zero-shot on the same photos, from the lead on every photo."""
+    each = lead.to_numpy()[:, None]
+    photos, sums = by_class(np.hstack([each, each**2]), label, common)
+    mean, square = np.moveaxis(sums, 2, 0) / photos  # each C x 2
+    gain, variance = mean.mean(axis=0), ((square - mean**2) / (photos - 1)).sum(axis=0) / len(photos) ** 2
+    # With one more lead and one more lag, or heads that never differ here would be known to be equal (Agresti, Coull).
+    half = NORMAL * np.sqrt(np.maximum(variance, 0) + 2 / worth(photos) ** 2)
     return {"gain": _by_group(gain), "gain_interval": _by_group(np.stack([gain - half, gain + half], axis=1))}
 
 
@@ -305,47 +287,6 @@ def _by_group(values: np.ndarray) -> dict[str, Any]:
     return dict(zip(GROUPS, values.tolist(), strict=True))
 
 
-def _predictions(photos: Photos, fold: Fold, refits: int, seed: int) -> dict[str, Any]:
-    """The gain of each fix that the law predicts from half of some answered photos, and the gain on the others."""
-    first = halves(photos.cell, photos.common, numpy_stream(seed, "embeddings law split"))
-    zero = fold.plain["zero-shot"].scored(photos)
-    base, quantile = errors_of(zero, first, seed, refits), -stdtrit(refits - 1, (1 - LEVEL) / 2)
-    result: dict[str, Any] = {}
-    for name, head in fold.fixes.items():
-        scores = head.scored(photos)
-        errors = errors_of(scores, first, seed, refits)
-        right = np.column_stack([zero.right, scores.right])[~first]
-        pair = accuracies(right, photos.label[~first], photos.common[~first])
-        refitted, simulated = errors.fit_error - base.fit_error, errors.simulation - base.simulation
-        result[name] = {"photos_fitted": int(first.sum()), "photos_measured": int((~first).sum())}
-        for g, group in enumerate(GROUPS):
-            predicted = float((errors.predicted - base.predicted)[:, g].mean())
-            found = float(pair.mean[g, 1] - pair.mean[g, 0])
-            variance = prediction_variance(refitted[:, :, g], simulated[:, :, g]) + pair.lead_error(1, 0)[g] ** 2
-            low, high = (predicted + side * float(quantile * np.sqrt(variance)) for side in (-1, 1))
-            inside = bool(low <= found <= high)
-            result[name][group] = {"predicted": predicted, "interval": [low, high], "found": found, "inside": inside}
-    return result
-
-
-def _gaussian_curve(photos: Photos, fold: Fold, classes: int, seed: int) -> Float[np.ndarray, "2 L"]:
-    """(common, counter) on the ideal curve of the law of some answered rows, in the span of the means of other rows.
-
-    In all D dimensions the fitted means would lie too far apart, by D/n in squared deviations.
-    """
-    means = fold.law.means - fold.law.means.mean(axis=0)
-    values, vectors = eigh(means @ fold.rules.weights)
-    kept = values > 1e-9 * values.max()
-    basis = fold.rules.weights @ (vectors[:, kept] / np.sqrt(values[kept]))
-    try:
-        law = fit(photos.cell, photos.values @ basis)
-        shares = cell_shares(law, photos.common, classes)
-        return ideal_curve(law, shares, WEIGHTS, numpy_stream(seed, "embeddings curve")).T
-    except ValueError as error:
-        raise RequestError(f"the Gaussian law has no curve: {error}") from error
-
-
-def _limits(bundle: Bundle, rows: np.ndarray) -> list[str]:
-    fitted = int(bundle.train.sum()) if bundle.train is not None else len(rows) // 2
-    limits = (("heads are fitted on", FIT_ROWS, fitted), ("the Gaussian law is tested on", LAW_ROWS, len(rows)))
-    return [f"{words} {most:,} of {n:,} rows, drawn with the seed" for words, most, n in limits if n > most]
+def _limits(bundle: Bundle, answered: int) -> list[str]:
+    fitted = int(bundle.train.sum()) if bundle.train is not None else answered // 2
+    return [f"heads are fitted on {FIT_ROWS:,} of {fitted:,} rows, drawn with the seed"] * (fitted > FIT_ROWS)

@@ -11,7 +11,7 @@ from scipy.cluster.hierarchy import fclusterdata
 
 from experiments.files import PAGE_FILES, write_text
 from experiments.heads.figures import page, ranking, write_labels
-from experiments.heads.tables import data_share, fixes_table, heads_table, in_order
+from experiments.heads.tables import PLACE_WORDS, data_share, fixes_table, heads_table, in_order
 from experiments.results import FEWEST, GROUPS, QUANTITIES, too_few
 from experiments.style import styled
 from experiments.svg import figure_svg
@@ -21,8 +21,7 @@ from simulator.accuracy import PLACE
 NUMBERS = (*QUANTITIES, *PLACE)
 LETTERS = 9.0  # size of labels; points nearer than this share one
 MARGIN = 4.0  # points around the heads; the curves go on beyond
-ALT = "Counter against common accuracy of heads and fixes, with the curves of the best heads and of the Gaussian law; "
-ALT += "numbers as in the tables."
+ALT = "Counter against common accuracy of heads and fixes, with the curve of the best heads; numbers as in the tables."
 
 
 def write_files(folder: Path, document: dict[str, Any]) -> None:
@@ -31,8 +30,10 @@ def write_files(folder: Path, document: dict[str, Any]) -> None:
     text = page(
         "heads/reliance.html.jinja",
         document,
+        caption=PLACE_WORDS,
         drawings=[figure_svg(trade_figure(model), ALT) for model in models],
-        ranked=ranking({model["model"]: model["heads"][0] for model in models}) if len(models) > 1 else "",
+        places=[ranking({named(k, kind, entry): entry for k, kind, entry in entries(model)}) for model in models],
+        ranked=ranking({model["model"]: model["heads"][0] for model in models}),
         groups=GROUPS,
         order=in_order(document["ranking"][PLACE[0]], document),
         few=[too_few(model["classes"]) if model["classes"] < FEWEST else None for model in models],
@@ -42,13 +43,18 @@ def write_files(folder: Path, document: dict[str, Any]) -> None:
         best=[max(model["fixes"], key=lambda fix: min(fix[g] for g in GROUPS), default=None) for model in models],
     )
     write_text(folder / PAGE_FILES[0], text)
-    rows = [_row(model["model"], kind, entry) for model in models for kind, entry in entries(model)]
+    rows = [_row(model["model"], kind, entry) for model in models for _, kind, entry in entries(model)]
     write_text(folder / PAGE_FILES[1], pd.DataFrame(rows).to_csv(index=False, lineterminator="\n"))
 
 
-def entries(model: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
-    """(head or fix, its entry) of a model, in order."""
-    return [("head", entry) for entry in model["heads"]] + [("fix", entry) for entry in model["fixes"]]
+def entries(model: dict[str, Any]) -> list[tuple[int, str, dict[str, Any]]]:
+    """(number, head or fix, its entry) of a model, in order."""
+    listed = [("head", entry) for entry in model["heads"]] + [("fix", entry) for entry in model["fixes"]]
+    return [(number, *one) for number, one in enumerate(listed, start=1)]
+
+
+def named(number: int, kind: str, entry: dict[str, Any]) -> str:
+    return f"{number} {entry[kind]}"
 
 
 def _row(model: str, kind: str, entry: dict[str, Any]) -> dict[str, Any]:
@@ -56,13 +62,10 @@ def _row(model: str, kind: str, entry: dict[str, Any]) -> dict[str, Any]:
     row = {"model": model, "kind": kind, "name": entry[kind]}
     for name in NUMBERS:
         row |= _spread(name, entry[name], entry["interval"][name])
-    row |= {"gaussian_correlation": entry["gaussian_correlation"]}
     row |= _spread("worst_group", worst["accuracy"], worst["interval"])
     row |= {"worst_group_class": worst["name"], "worst_group_group": worst["group"]}
     for group in GROUPS if kind == "fix" else ():
-        predicted = entry["prediction"][group]
-        row |= _spread(f"gain_{group}_found", entry["gain"][group], entry["gain_interval"][group])
-        row |= _spread(f"gain_{group}_predicted", predicted["predicted"], predicted["interval"])
+        row |= _spread(f"gain_{group}", entry["gain"][group], entry["gain_interval"][group])
     return row
 
 
@@ -72,8 +75,8 @@ def _spread(name: str, value: float | None, interval: list[float]) -> dict[str, 
 
 @styled
 def trade_figure(model: dict[str, Any]) -> Figure:
-    """Counter against common accuracy in percent: both curves, heads as dots, fixes as squares."""
-    figure = Figure(figsize=(6.0, 5.0))
+    """Counter against common accuracy in percent: the curve, heads as dots, fixes as squares."""
+    figure = Figure(figsize=(10.0, 4.8))
     axes = figure.subplots()
     points = np.array([[point[name] for name in (*GROUPS, "low", "high")] for point in model["curve"]])
     drop = np.subtract(*points[:, :2].T)
@@ -81,29 +84,23 @@ def trade_figure(model: dict[str, Any]) -> Figure:
     outline = np.hstack([band[:2], band[2:, ::-1]])
     axes.fill(*outline, color="C0", alpha=0.15, linewidth=0, zorder=0)
     axes.plot(*100 * points[:, :2].T, color="C0", linewidth=1.6, label="best heads found", zorder=1)
-    law = 100 * np.array([[point[group] for group in GROUPS] for point in model["gaussian_curve"]])
-    axes.plot(*law.T, color="C1", linestyle="--", linewidth=1.2, label="ideal under the Gaussian law", zorder=1)
     listed = entries(model)
-    at = 100 * np.array([[entry[group] for group in GROUPS] for _, entry in listed])
-    ends = 100 * np.array([[entry["interval"][group] for group in GROUPS] for _, entry in listed])  # (entries, 2, 2)
-    looks = {"head": ("C2", "o", "heads"), "fix": ("C3", "s", "fixes of zero-shot")}
-    for (kind, _), centre, span in zip(listed, at, ends, strict=True):
+    at = 100 * np.array([[entry[group] for group in GROUPS] for *_, entry in listed])
+    ends = 100 * np.array([[entry["interval"][group] for group in GROUPS] for *_, entry in listed])  # (entries, 2, 2)
+    for one, centre, span in zip(listed, at, ends, strict=True):
         arms = np.abs(span - centre[:, None])[:, :, None]
-        colour, marker, _ = looks[kind]
-        bars = {"ecolor": (colour, 0.35), "elinewidth": 0.8}
-        axes.errorbar(
-            *centre, xerr=arms[0], yerr=arms[1], color=colour, marker=marker, markersize=5, mec="white", **bars
-        )
-    for colour, marker, words in (looks[kind] for kind in dict.fromkeys(kind for kind, _ in listed)):
-        axes.plot([], [], color=colour, marker=marker, linestyle="none", label=words)
+        look = {"color": "C2", "marker": "o"} if one[1] == "head" else {"color": "C3", "marker": "s"}
+        bars = {"ecolor": (look["color"], 0.35), "elinewidth": 0.8}
+        axes.errorbar(*centre, xerr=arms[0], yerr=arms[1], markersize=5, mec="white", **look, **bars)
+        axes.plot([], [], linestyle="none", label=named(*one), **look)
     axes.plot([0, 100], [0, 100], color="#888888", linewidth=1, linestyle=":", label="no drop")
     limits = [(ends[:, g].min() - MARGIN, min(ends[:, g].max() + MARGIN, 101)) for g in (0, 1)]
     axes.set(xlim=limits[0], ylim=limits[1])
     axes.set(xlabel="accuracy on common photos [%]", ylabel="accuracy on counter photos [%]")
-    axes.legend(loc="best")
+    figure.legend(loc="outside right upper", fontsize="small")
     figure.draw_without_rendering()  # the layout gives pixels
     words = _together(axes.transData.transform(at) * 72 / figure.dpi, LETTERS)
-    words[0] = f"{words[0]} {listed[0][1]['head']}"
+    words[0] = f"{words[0]} {model['heads'][0]['head']}"
     write_labels(axes, at, words, ["#222222"] * len(listed), LETTERS)
     return figure
 

@@ -17,6 +17,7 @@ from experiments.errors import RequestError, checked_seed
 from experiments.files import check_writable, output_folder, write_atomically
 from experiments.heads.bundle import checked
 from experiments.heads.reliance import answer
+from experiments.photos.deciding import write_deciding
 from experiments.photos.encoding import Runtime
 from experiments.photos.labels import Vocabulary, imagenet, load_confusing, own_classes, save_confusing, templates
 from experiments.photos.language_models import LanguageModel
@@ -85,6 +86,8 @@ def run(
         }
         settings |= _place(models, model, scored, photo_set, seed)
         documents.append(summarise("evaluate", model.spec, model.family, predictions, settings, seed, folder))
+        if photo_set.grouped:
+            note(f"photos that decide: {write_deciding(folder, photo_set, predictions, vocabulary.names)}")
         if embeddings is not None:
             _write_embeddings(embeddings, _embeddings(models, model, scored, photo_set))
         _warn(model, settings, note)
@@ -155,7 +158,13 @@ def _place(
 ) -> dict[str, Any]:
     """The model's own head among the photos' classes, as `soberclip embeddings` measures it, or why it is unknown."""
     try:
-        bundle = checked(_embeddings(models, model, scored, photo_set))
+        arrays = _embeddings(models, model, scored, photo_set)
+        if arrays["image"].shape[1] == 2 and not model.embeds_text:
+            raise RequestError(
+                "the scores of two labels are one number per photo, with no other heads to compare; give the model "
+                "encode_image and encode_text, or measure its features with soberclip embeddings"
+            )
+        bundle = checked(arrays)
         if bundle.image.size * bundle.classes > MOST_NUMBERS or bundle.classes > MOST_CLASSES:
             N, D = bundle.image.shape
             raise RequestError(

@@ -5,6 +5,7 @@ A model with an accuracy of 0 or 1 is at infinity on the stretched axes. It is d
 
 from collections.abc import Sequence
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 import numpy as np
@@ -16,9 +17,10 @@ from experiments.effective_robustness import AXES, Axis, band, fit_line, stretch
 from experiments.figure_files import METADATA, save_figure
 from experiments.files import output_folder, write_json, write_table, write_text
 from experiments.heads.figures import page, ranking, write_labels
-from experiments.heads.tables import in_order
+from experiments.heads.tables import PLACE_WORDS
+from experiments.photos.deciding import FILE, embedded
 from experiments.photos.robustness import REPLICATES, Result, lines_of, numbers
-from experiments.photos.tables import MARKS, comparison_table, marks, over_photos, pairs_table
+from experiments.photos.tables import MARKS, comparison_table, has_sign_test, lead, marks, over_photos, pairs_table
 from experiments.results import GROUPS, QUANTITIES
 from experiments.style import styled
 from experiments.svg import figure_svg
@@ -39,7 +41,7 @@ CAPTION = (
     "Squares: your results."
 )
 AT_EDGE = "\nHollow, on an edge: accuracy 0 or 100 %, at infinity on stretched axes; not used for lines."
-LETTERS = 7.0  # points, for numbers and key
+LETTERS, KEY = 7.0, 90  # points, for numbers and key; letters in a line of the key
 
 
 @styled
@@ -58,8 +60,11 @@ def write_comparison(folder: Path, results: Sequence[Result], document: dict[str
         classwise=html(pairs_table(document, *QUANTITIES)),
         marks={mark: meaning for mark, meaning in MARKS.items() if any(mark in marks(row) for row in document["rows"])},
         drawing=figure_svg(figure, words),
-        order=in_order(document["ranking"], document),
+        lead=lead(document),
+        caption=PLACE_WORDS,
+        sign_test=has_sign_test(document),
         few=over_photos(document),
+        pictures=[(r.row.model, embedded(file)) for r in results if (file := Path(r.row.source) / FILE).is_file()],
         ranked=ranking({row["model"]: row["equivalent"] for row in document["rows"] if row["equivalent"]}),
     )
     write_text(folder / "comparison.html", text)
@@ -79,14 +84,17 @@ def write_comparison(folder: Path, results: Sequence[Result], document: dict[str
 
 @styled
 def comparison_figure(results: Sequence[Result], seed: int = 0) -> Figure:
-    """Counter against common accuracy on plain, logit and probit axes, with lines, bands, y = x and a key below."""
+    """Counter against common accuracy with a key below; with lines and bands also on stretched axes."""
+    known = AXES if lines_of(results) else AXES[:1]
     families = list(dict.fromkeys(result.row.family for result in results))
     colours = {family: f"C{i % 7}" for i, family in enumerate(families)}
     called = sorted(zip(numbers(results), results, strict=True), key=lambda pair: pair[0])
-    entries = [f"{n}  {r.row.model}" for n, r in called]
-    columns = max(1, int(WIDTH * 72 / (0.62 * LETTERS * (max(map(len, entries)) + 7))))
-    figure = Figure(figsize=(WIDTH, HEIGHT + 1.5 * LETTERS / 72 * -(-len(entries) // columns)))
-    for panel, axis in zip(figure.subplots(1, len(AXES)), AXES, strict=True):
+    entries = [fill(f"{n}  {r.row.model}", KEY) for n, r in called]
+    width = WIDTH if len(known) > 1 else HEIGHT * 1.5
+    lines = "\n".join(entries).split("\n")
+    columns = max(1, int(width * 72 / (0.62 * LETTERS * (max(map(len, lines)) + 7))))
+    figure = Figure(figsize=(width, HEIGHT + 1.5 * LETTERS / 72 * -(-len(lines) // columns)))
+    for panel, axis in zip(figure.subplots(1, len(known), squeeze=False)[0], known, strict=True):
         limits = _scaled(panel, results, axis)
         for family, accuracies in lines_of(results).items():
             _line(panel, *accuracies, axis, limits[0], colours[family], numpy_stream(seed, f"band {family} {axis}"))
@@ -95,15 +103,18 @@ def comparison_figure(results: Sequence[Result], seed: int = 0) -> Figure:
     first = figure.axes[0]
     first.set_ylabel("accuracy on the counter group [%]")
     handles = [_mark(colours[family], label=family) for family in families]
-    first.legend(handles=[*first.get_legend_handles_labels()[0], *handles], loc="upper left")
-    edge = any(result.at_edge for result in results)
-    figure.suptitle(CAPTION + (AT_EDGE if edge else ""), fontsize=8, x=0.01, ha="left")
+    first.legend(
+        handles=[*first.get_legend_handles_labels()[0], *handles], loc="upper left" if len(known) > 1 else "best"
+    )
+    if len(known) > 1:
+        edge = AT_EDGE if any(result.at_edge for result in results) else ""
+        figure.suptitle(CAPTION + edge, fontsize=8, x=0.01, ha="left")
     marks = [_mark(colours[result.row.family], markersize=4) for _, result in called]
     key = figure.legend(marks, entries, loc="outside lower left", ncols=columns, fontsize=LETTERS, handlelength=0.5)
     for text in key.get_texts():
         text.set_parse_math(False)
     shades = [colours[result.row.family] for _, result in called]
-    for panel, axis in zip(figure.axes, AXES, strict=True):
+    for panel, axis in zip(figure.axes, known, strict=True):
         at = stretch(np.array([[getattr(result.row, name) for name in GROUPS] for _, result in called]), axis)
         ends = np.array([panel.get_xlim(), panel.get_ylim()]).T
         write_labels(panel, np.clip(at, *ends), [str(number) for number, _ in called], shades, LETTERS)

@@ -26,7 +26,7 @@ from experiments.heads.intervals import (
     intervals,
     photo_bounds,
 )
-from experiments.heads.tradeoff import middle, ranked
+from experiments.heads.least_regret import middle, ranked
 from experiments.inference import bootstrap_interval, combined, hull
 from experiments.photos.metrics import class_counts, paired
 from experiments.photos.model import OWN
@@ -38,10 +38,7 @@ from simulator.accuracy import LEVEL, PLACE
 from simulator.naming import suggestion
 from simulator.streams import numpy_stream
 
-UNPLACED = (
-    "the paper's tables and predictions of other programs hold no embeddings; of evaluate's results, summary.json says "
-    "what was missing"
-)
+UNPLACED = "the paper's tables and predictions of other programs hold no embeddings"
 REPLICATES = 2000
 MOST_PAIRED = 8  # models; more would give too many pairs to read
 Span = tuple[float, float]
@@ -55,6 +52,7 @@ class Result:
     classes: pd.DataFrame | None = None
     vocabulary: str = "imagenet"  # meaning of class indices; for the user's own classes a digest of their names
     place: dict[str, Any] | None = None  # p' and r with their intervals, if heads on its embeddings were measured
+    lacks: str = UNPLACED  # why not
 
     @property
     def at_edge(self) -> bool:
@@ -145,12 +143,12 @@ def _own_result(folder: Path, mean: Mean) -> Result:
         photos = {"n_common": n_common, "n_counter": n_counter}
         row = Row(str(folder), summary["model"], summary["family"], common, counter, **words, **photos)
         seed = checked_seed(summary["seed"])
-        place = _place(summary.get("equivalent"))
+        place, lacks = _place(summary.get("equivalent")), str(summary.get("equivalent_lacks") or UNPLACED)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise RequestError(f"{str(folder / SUMMARY)!r} is not a summary of evaluate or score ({error})") from error
     own = summary.get("labels") == "own" or summary.get("classes")
     vocabulary = str(summary.get("class_names_digest")) if own else Result.vocabulary
-    return Result(_with_intervals(row, counts, seed), counts, vocabulary, place)
+    return Result(_with_intervals(row, counts, seed), counts, vocabulary, place, lacks)
 
 
 def _place(entry: dict[str, Any] | None) -> dict[str, Any] | None:
@@ -195,7 +193,12 @@ def compare(results: Sequence[Result], reference: str | None = None, seed: int =
         known |= {"effective_robustness": _robustness(result, results, chosen, seed)}
         rows.append({"number": number, **result.row.record(), **known})
     placed = {result.row.model: result.place for result in results if result.place}
-    equivalent = {**ranked(placed), "equivalent_lacks": UNPLACED if len(placed) < len(rows) else None}
+    reasons: dict[str, list[str]] = {}
+    for result in results:
+        if result.place is None:
+            reasons.setdefault(result.lacks, []).append(result.row.model)
+    lacks = [why if why == UNPLACED else f"{', '.join(names)}: {why}" for why, names in reasons.items()]
+    equivalent = {**ranked(placed), "equivalent_lacks": "; ".join(lacks) or None}
     few = {r.row.model: len(complete(r.classes)) for r in results if r.classes is not None}
     over_photos = {name: classes for name, classes in few.items() if classes < FEWEST}
     known = {"reference": chosen, "rows": rows, "lines": lines, "over_photos": over_photos}

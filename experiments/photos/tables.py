@@ -3,8 +3,8 @@
 A cell has a number and, on a line of its own, the 95 % interval.
 """
 
-from experiments.heads.tables import PLACE_COLUMNS, Record, spanned
-from experiments.results import QUANTITIES, too_few
+from experiments.heads.tables import PLACE_COLUMNS, Record, answer, in_order, spanned
+from experiments.results import FEWEST, QUANTITIES, too_few
 from experiments.table import NUMBER, Column, Table, gain, points
 
 MARKS = {
@@ -48,12 +48,20 @@ def comparison_table(document: Record) -> Table:
     return Table(None, columns, sorted(document["rows"], key=lambda row: row["number"]))
 
 
+def has_sign_test(document: Record) -> bool:
+    """Whether a pair has enough classes for a sign test that could tell anything."""
+    return any(pair["classes"] >= FEWEST for pair in document["pairs"])
+
+
 def pairs_table(document: Record, *names: str) -> Table:
-    """Second model minus first in these numbers, class by class."""
+    """Second model minus first in these numbers, and class by class."""
 
     def difference(name: str) -> list[Column]:
+        value = Column(name, lambda pair: spanned(gain, pair[name]["difference"], pair[name]["interval"]), NUMBER)
+        if not has_sign_test(document):
+            return [value]
         return [
-            Column(name, lambda pair: spanned(gain, pair[name]["difference"], pair[name]["interval"]), NUMBER),
+            value,
             Column("up:down", lambda pair: f"{pair[name]['classes_up']}:{pair[name]['classes_down']}", NUMBER),
             Column("p", lambda pair: f"{pair[name]['sign_test_p']:.3g}", NUMBER),
         ]
@@ -64,5 +72,16 @@ def pairs_table(document: Record, *names: str) -> Table:
 
 def over_photos(document: Record) -> str | None:
     """Which models have intervals over photos, and why."""
-    few = [f"{name} ({too_few(classes)})" for name, classes in document["over_photos"].items()]
-    return f"over photos, not over classes, for {', '.join(few)}" if few else None
+    few: dict[int, list[str]] = {}
+    for name, classes in document["over_photos"].items():
+        few.setdefault(classes, []).append(name)
+    reasons = "; ".join(f"for {', '.join(names)}: {too_few(classes)}" for classes, names in few.items())
+    return f"over photos, not over classes, {reasons}" if few else None
+
+
+def lead(document: Record) -> str:
+    """The answer of a comparison in one sentence: the order by p', the only p', or what p' lacks."""
+    if order := in_order(document["ranking"], document):
+        return f"In order of p′, the least reliance on the background first: {order}"
+    placed = [answer(row["model"], row["equivalent"]) for row in document["rows"] if row["equivalent"]]
+    return placed[0] if placed else f"p′ is unknown: {document['equivalent_lacks']}"

@@ -17,7 +17,7 @@ def world():
     """(photos, their law, heads, fixes) of 3,000 photos; each class has a right prompt and one that is upside down."""
     bundle = checked(planted(np.random.default_rng(0), 3000, 6, common=0.8))
     photos = bundle.photos(np.arange(3000))
-    law, plain, traced = fit_law(photos.cell, photos.values), plain_heads(bundle, photos), traced_heads(photos)
+    law, plain, traced = fit_law(photos), plain_heads(bundle, photos), traced_heads(photos)
     fixes = fixed_heads(bundle, photos, law, plain, traced)
     two = replace(bundle, text=np.concatenate([-bundle.text, bundle.text], axis=1))
     best = fixed_heads(two, photos, law, plain, traced)["best single prompt"]

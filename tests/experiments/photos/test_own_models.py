@@ -96,7 +96,7 @@ SURE = """def logits(self, x):
 
 
 def test_a_model_without_spread_is_scored_and_later_models_run(tmp_path, run):
-    """Logits [s, 0] of a model that is always sure have one direction per class, so no curve can be measured."""
+    """Logits of two labels are one number per photo, so there are no other heads and no curve."""
     for index, (name, shade) in enumerate((("saw", 200), ("teacup", 50))):
         for group, i in product(("common", "counter"), range(8)):
             file = tmp_path / "photos" / name / f"{group}-{group}" / f"{i}.png"
@@ -112,11 +112,11 @@ def test_a_model_without_spread_is_scored_and_later_models_run(tmp_path, run):
     assert len(documents) == 2
     for document in documents:
         assert document["equivalent"] is None
-        assert "the embeddings do not vary in every direction" in document["equivalent_lacks"]
+        assert "the scores of two labels are one number per photo" in document["equivalent_lacks"]
         assert document["macro"] == {"common": 1.0, "counter": 1.0, "drop": 0.0}
         assert document["intervals"]["macro"]["common"] == pytest.approx([0.025 ** (1 / 16), 1])  # 16 of 16
     screen, _ = run(*words)
-    for said in ("embeddings do not vary", "2 classes are too few to resample", "100.00 % of 8 photos"):
+    for said in ("one number per photo", "2 classes are too few to resample", "100.00 % of 8 photos"):
         assert said in " ".join(screen.split())
 
 

@@ -20,12 +20,11 @@ B is measured twice. The head that is best at a weight on the same photos is too
 their errors. The head that is best on other photos (FOLDS parts of them) is too bad, because it is not the best one.
 The curve is the mean of both. r lies between its lower bound against the second and its upper bound against the first.
 
-Errors. V is the covariance of all accuracies: over photos (classes are fixed; a class's accuracy is a binomial mean),
-or over classes (drawn from a population). Intervals hold the percentiles over accuracies drawn from N(found, V). That
-of r is widened by the misfit of the smooth curve at the head's weight.
+Errors. A bootstrap draws accuracies again, over photos (classes are fixed) or over classes (drawn from a population).
+Intervals hold the percentiles of p' and r at these draws. That of r is widened by the misfit of the smooth curve at the
+head's weight.
 """
 
-from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -34,7 +33,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int, Shaped
 from scipy.integrate import cumulative_trapezoid
 from scipy.optimize import nnls
-from scipy.special import expit, logit, ndtri, stdtrit
+from scipy.special import expit, logit
 
 from experiments.inference import Numbers
 from simulator.accuracy import LEVEL, PLACE
@@ -46,67 +45,26 @@ WIDTHS = (1.0, 0.5, 0.25, 0.125)  # of the sigmoids
 CENTRES = 7.0  # the logits of the outermost sigmoids
 SMALL = 0.002  # a misfit that is always allowed
 FOLDS, ROUNDS = 10, 2
-NORMAL = float(ndtri((1 + LEVEL) / 2))  # the quantile of a two-sided interval
-BLOCK = 8_192  # photos whose weights are drawn together
-DRAWS, TAIL = 400, 0.01  # with half of 1 - LEVEL, 92 % of the intervals of r covered where a group has 100 photos
+TAIL = 0.01  # with half of 1 - LEVEL, 92 % of the intervals of r covered where a group has 100 photos
 REACH = 4.0  # standard errors of the residuals of B that are within its errors
 RESOLVED = 0.4  # a wider interval of p' has no number
-REPLICATES = 200  # in which models are compared on the same photos
 
 
-def worth(photos: np.ndarray) -> np.ndarray | np.float64:
-    """The number of photos of one class that would give a mean as certain as that over classes with so many photos."""
-    return len(photos) ** 2 / (1 / photos).sum(axis=0)
+class Parts(NamedTuple):
+    """Something of each listed head, and of the best head at each of WEIGHTS: chosen on the same photos, on others."""
 
-
-@dataclass(frozen=True)
-class Accuracies:
-    """Group accuracies of H heads on the same photos, means over classes."""
-
-    photos: Int[np.ndarray, "C 2"]
-    by_class: Float[np.ndarray, "C 2 H"]
-    covariance: Float[np.ndarray, "2 H 2 H"]  # of the means, over photos
+    heads: Shaped[np.ndarray, "*s H"]
+    same: Float[np.ndarray, "*s L"]
+    other: Float[np.ndarray, "*s L"]
 
     @property
-    def mean(self) -> Float[np.ndarray, "2 H"]:
-        return self.by_class.mean(axis=0)
+    def joined(self) -> Float[np.ndarray, "*s M"]:
+        return np.concatenate(self, axis=-1)
 
-    @property
-    def worth(self) -> Float[np.ndarray, " 2"]:
-        return worth(self.photos)
-
-    def correct(self, i: int) -> Int[np.ndarray, "C 2"]:
-        """Right answers of head i."""
-        return np.rint(self.by_class[:, :, i] * self.photos).astype(int)
-
-    def lead_error(self, i: int, j: int) -> Float[np.ndarray, " 2"]:
-        """The standard error of head i's lead over head j, with one more lead and one more lag than were seen."""
-        # Otherwise heads that never differ on these photos would be known to be equal (Agresti and Coull).
-        V = np.array([self.covariance[g, :, g, :] for g in (0, 1)])
-        return np.sqrt(np.maximum(V[:, i, i] + V[:, j, j] - 2 * V[:, i, j], 0) + 2 / self.worth**2)
-
-    @property
-    def over_classes(self) -> Float[np.ndarray, "2 H 2 H"]:
-        """The covariance over classes, for normal quantiles in place of Student's."""
-        C, flat = len(self.by_class), self.by_class.reshape(len(self.by_class), -1)
-        wider = stdtrit(C - 1, (1 + LEVEL) / 2) / NORMAL
-        return (wider**2 * np.cov(flat.T) / C).reshape(self.covariance.shape)
-
-
-def accuracies(
-    right: Shaped[np.ndarray, "N H"], label: Int[np.ndarray, " N"], common: Bool[np.ndarray, " N"]
-) -> Accuracies:
-    """Accuracies of each class and group, whose photos are independent. Every class needs two photos in each group."""
-    C, H = int(label.max()) + 1, right.shape[1]
-    photos, by_class, covariance = np.zeros((C, 2), dtype=int), np.zeros((C, 2, H)), np.zeros((2, H, 2, H))
-    for y in range(C):
-        for g, member in enumerate((common, ~common)):
-            answers = right[(label == y) & member].astype(np.float32)
-            n, mean = len(answers), answers.mean(axis=0, dtype=float)
-            photos[y, g], by_class[y, g] = n, mean
-            within = (answers.T @ answers).astype(float) / n - np.outer(mean, mean)
-            covariance[g, :, g, :] += within / (n - 1) / C**2
-    return Accuracies(photos, by_class, covariance)
+    @classmethod
+    def of(cls, joined: Float[np.ndarray, "*s M"]) -> "Parts":
+        L = len(WEIGHTS)
+        return cls(*np.split(joined, [-2 * L, -L], axis=-1))
 
 
 def best_answers(
@@ -220,29 +178,24 @@ class Trade(NamedTuple):
     """The curve, an interval of its balanced accuracy at the drops of the weights DRAWN, and places of heads on it."""
 
     curve: Curve
-    width: float  # of the curve's sigmoids
     band: Float[np.ndarray, "2 P"]
     places: list[dict[str, Any]]  # p' (None where its interval is wide) and r, with intervals, as results store them
+    draws: Float[np.ndarray, "R H"]  # p' in each draw
 
 
-def trade(
-    mean: Float[np.ndarray, "2 M"],
-    covariance: Float[np.ndarray, "2 M 2 M"],
-    worth: Float[np.ndarray, " 2"],
-    rng: np.random.Generator,
-) -> Trade:
-    """Places of heads, whose accuracies precede those of `best_answers` on the same photos and then on others."""
-    H = mean.shape[1] - 2 * len(WEIGHTS)
-    values, vectors = np.linalg.eigh(covariance.reshape(mean.size, -1))
-    root = vectors * np.sqrt(np.maximum(values, 0))
-    drawn = (rng.standard_normal((DRAWS, mean.size)) @ root.T).reshape(DRAWS, *mean.shape)
+def trade(found: Parts, drawn: Parts, worth: Float[np.ndarray, " 2"], rng: np.random.Generator) -> Trade:
+    """Places of the listed heads from the accuracies that were found (2 x M) and those of a bootstrap (R x 2 x M).
+
+    `worth` is the number of photos of each group that would give one accuracy as certain as the mean over classes.
+    """
     # A head that never differs from the best, or is never wrong, has one more wrong answer: 1 of `worth` photos.
-    drawn[:, :, :H] += rng.standard_normal((DRAWS, 2, H)) / worth[:, None]
-    every = np.concatenate([mean[None], mean + drawn])  # what was found, then draws
-    measured = _best(every)
-    best = measured.mean(axis=1)
+    heads = np.concatenate([found.heads[None], drawn.heads + rng.standard_normal(drawn.heads.shape) / worth[:, None]])
+    same, other = (
+        _best(np.concatenate([one[None], more])) for one, more in ((found.same, drawn.same), (found.other, drawn.other))
+    )
+    best = (same + other) / 2
     width = width_within(best[0], np.cov(best[1:].T))
-    drop, balanced = every[:, 0, :H] - every[:, 1, :H], every[:, :, :H].mean(axis=1)
+    drop, balanced = heads[:, 0] - heads[:, 1], heads.mean(axis=1)
 
     def curves(best: Float[np.ndarray, "R L"]) -> list[Curve]:
         return [smooth(one, width)[0] for one in best]
@@ -256,12 +209,14 @@ def trade(
     def ends(values: Float[np.ndarray, "R H"]) -> Float[np.ndarray, "2 H"]:
         return np.quantile(values[1:], [TAIL, 1 - TAIL], axis=0)
 
-    between, same, other = (curves(one) for one in (best, measured[:, 0], measured[:, 1]))
-    p, r = weights(between)[0], np.maximum(leads(between)[0], 0)
-    spread = np.array([ends(weights(one)) for one in (between, same, other)])
+    between, optimistic, pessimistic = map(curves, (best, same, other))
+    every = weights(between)
+    p, r = every[0], np.maximum(leads(between)[0], 0)
+    spread = np.array([ends(one) for one in (every, weights(optimistic), weights(pessimistic))])
     low, high = np.minimum(spread[:, 0].min(axis=0), p), np.maximum(spread[:, 1].max(axis=0), p)
     misfit = np.interp(p, WEIGHTS, np.abs(best[0] - np.interp(WEIGHTS, FINE, between[0].best)))
-    least, most = (ends(leads(other))[0] - misfit).clip(0, r), np.maximum(ends(leads(same))[1] + misfit, r)
+    least = (ends(leads(pessimistic))[0] - misfit).clip(0, r)
+    most = np.maximum(ends(leads(optimistic))[1] + misfit, r)
     drops = np.interp(DRAWN, FINE, between[0].drop)
     band = ends(np.array([curve.balanced(drops) for curve in between]))
     places = [
@@ -272,38 +227,9 @@ def trade(
         }
         for p_i, p_low, p_high, r_i, r_low, r_high in np.array([p, low, high, r, least, most]).T.tolist()
     ]
-    return Trade(between[0], width, band, places)
+    return Trade(between[0], band, places, every[1:])
 
 
-def _best(every: Float[np.ndarray, "R 2 M"]) -> Float[np.ndarray, "R 2 L"]:
-    """B at WEIGHTS on the same photos and on others, from the last accuracies."""
-    common, counter = np.moveaxis(every[:, :, -2 * len(WEIGHTS) :].reshape(len(every), 2, 2, -1), 1, 0)
-    return WEIGHTS * common + (1 - WEIGHTS) * counter
-
-
-def replicates(
-    right: Shaped[np.ndarray, "N M"],
-    label: Int[np.ndarray, " N"],
-    common: Bool[np.ndarray, " N"],
-    width: float,
-    rng: np.random.Generator,
-) -> Float[np.ndarray, " R"]:
-    """p' of the first head in a bootstrap over photos, before whose answers `best_answers` follow in the last columns.
-
-    Every photo has a normal weight, so errors have the covariance of `accuracies`. Models with the same photos in the
-    same order have the same weights: their replicates differ as their p' do on these photos.
-    """
-    cell, out = 2 * label + ~common, np.zeros((2, REPLICATES, right.shape[1]))
-    n = np.bincount(cell)
-    mean = np.array([right[cell == one].mean(axis=0, dtype=float) for one in range(len(n))])
-    scale = 2 / len(n) / np.sqrt(n * (n - 1))  # of a photo's answer, in a mean over classes
-    for start in range(0, len(right), BLOCK):
-        part = slice(start, start + BLOCK)
-        weights = rng.standard_normal((REPLICATES, len(cell[part])), dtype=np.float32)
-        off = (right[part] - mean[cell[part]]) * scale[cell[part]][:, None]
-        for g, member in enumerate((common[part], ~common[part])):
-            out[g] += weights[:, member] @ off[member]
-    every = mean.reshape(-1, 2, right.shape[1]).mean(axis=0) + np.moveaxis(out, 0, 1)
-    drops = every[:, 0, 0] - every[:, 1, 0]
-    best = _best(every).mean(axis=1)
-    return np.array([smooth(one, width)[0].weight(drop) for one, drop in zip(best, drops, strict=True)])
+def _best(accuracies: Float[np.ndarray, "R 2 L"]) -> Float[np.ndarray, "R L"]:
+    """B at WEIGHTS from the group accuracies of the best heads."""
+    return WEIGHTS * accuracies[:, 0] + (1 - WEIGHTS) * accuracies[:, 1]

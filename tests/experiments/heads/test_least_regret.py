@@ -8,24 +8,23 @@ from planted_embeddings import WORLD
 from scipy import stats
 from scipy.optimize import linprog
 from scipy.special import expit, logit
+from stattest import SHARE, spend
 
-from experiments.heads import tradeoff
-from experiments.heads.tradeoff import (
+from experiments.heads import least_regret
+from experiments.heads.intervals import by_class, drawn_over_classes, drawn_over_photos, worth
+from experiments.heads.least_regret import (
     FINE,
-    LEVEL,
-    NORMAL,
     RESOLVED,
     SMALL,
     WEIGHTS,
     WIDTHS,
-    Accuracies,
-    accuracies,
+    Parts,
     best_answers,
     smooth,
     trade,
     width_within,
 )
-from simulator.accuracy import Accuracy
+from simulator.accuracy import LEVEL, Accuracy
 from simulator.world import World
 from theory import equivalent
 from theory.learners import named
@@ -106,20 +105,25 @@ def test_a_kink_that_the_photos_resolve_is_not_smoothed_away():
     assert np.abs(np.interp(WEIGHTS, FINE, smooth(smooth_one)[0].best) - smooth_one).max() < SMALL / 10
 
 
-def heads_and_best(points):
-    """Accuracies of heads, of the best at each weight on the same photos and of that on others, which are equal."""
+def heads_and_best(points, off=0.0):
+    """Accuracies of heads, of the best at each weight on the same photos, and of that on others."""
     best = points[:, (np.outer(WEIGHTS, points[0]) + np.outer(1 - WEIGHTS, points[1])).argmax(axis=1)]
-    return np.hstack([points, best, best])
+    return Parts(points, best + off, best - off)
+
+
+def placed(found, errors=None):
+    """The trade where `errors` (R x 2 x M) are drawn; by default none."""
+    mean = found.joined
+    drawn = mean + (np.zeros((20, *mean.shape)) if errors is None else errors)
+    return trade(found, Parts.of(drawn), np.full(2, np.inf), np.random.default_rng(0))
 
 
 def test_r_is_uncertain_by_what_the_smooth_curve_misses(monkeypatch):
     """B = max(lambda, .8, 1 - lambda) again, smoothed too much; the last head is beside a kink, below the curve."""
     # So wide a smoothing is chosen at large errors only, and these would hide the misfit in the interval.
-    monkeypatch.setattr(tradeoff, "width_within", lambda best, errors: WIDTHS[0])
+    monkeypatch.setattr(least_regret, "width_within", lambda best, errors: WIDTHS[0])
     points = np.array([[0.8, 1.0, 0.0, 0.9], [0.8, 0.0, 1.0, 0.4]])
-    mean = heads_and_best(points)
-    M = mean.shape[1]
-    found = trade(mean, np.zeros((2, M, 2, M)), np.full(2, np.inf), np.random.default_rng(0))
+    found = placed(heads_and_best(points))
     at = found.places[-1]
     off = np.abs(np.interp(WEIGHTS, FINE, found.curve.best) - support(points))
     missed = np.interp(at["equivalent_correlation"], WEIGHTS, off)
@@ -128,22 +132,21 @@ def test_r_is_uncertain_by_what_the_smooth_curve_misses(monkeypatch):
 
 
 def test_over_few_classes_intervals_are_those_of_student():
-    by_class = np.random.default_rng(0).random((5, 2, 3))
-    over = Accuracies(np.full((5, 2), 10), by_class, np.zeros((2, 3, 2, 3))).over_classes
-    half = NORMAL * np.sqrt(np.diag(over.reshape(6, 6))).reshape(2, 3)
-    low, high = stats.t.interval(LEVEL, 4, by_class.mean(axis=0), stats.sem(by_class))
-    np.testing.assert_allclose(half, (high - low) / 2)
+    spend(SHARE)
+    means = np.random.default_rng(0).random((5, 2, 3))
+    drawn = drawn_over_classes(means, np.random.default_rng(1))
+    low, high = stats.t.interval(LEVEL, 4, means.mean(axis=0), stats.sem(means))
+    # 400 draws know a deviation to 3.5 %
+    np.testing.assert_allclose(drawn.std(axis=0, ddof=1) * stats.norm.ppf((1 + LEVEL) / 2), (high - low) / 2, rtol=0.15)
+    np.testing.assert_allclose(drawn.mean(axis=0), means.mean(axis=0), atol=0.25 * (high - low).max())
 
 
 def test_one_dominating_head_has_an_interval_and_no_number():
     """Nothing was measured beside it, so no slope is known there; a head with a larger drop stands beyond the end."""
-    mean = heads_and_best(np.array([[0.95, 0.9, 0.4], [0.93, 0.4, 0.9]]))
-    M = mean.shape[1]
-    V = np.zeros((2, M, 2, M))
-    for g in (0, 1):
-        V[g, range(M), g, range(M)] = 1e-4
-        V[g, :, g, :][np.ix_([0, *range(3, M)], [0, *range(3, M)])] = 1e-4  # the best is this head
-    first, second, _ = trade(mean, V, np.full(2, np.inf), np.random.default_rng(0)).places
+    found = heads_and_best(np.array([[0.95, 0.9, 0.4], [0.93, 0.4, 0.9]]))
+    errors = 0.01 * np.random.default_rng(0).normal(size=(400, *found.joined.shape))
+    errors[:, :, 3:] = errors[:, :, :1]  # the best is the first head
+    first, second, _ = placed(found, errors).places
     assert first["equivalent_correlation"] is None
     low, high = first["interval"]["equivalent_correlation"]
     assert high - low > RESOLVED
@@ -157,12 +160,9 @@ def test_the_best_head_is_chosen_on_all_photos_and_on_others():
     rng = np.random.default_rng(0)
     label, common = np.arange(4000) % 2, np.arange(4000) % 4 < 2
     right = rng.random((4000, 50)) < 0.5
-    same, other = (
-        accuracies(answers, label, common).mean
-        for answers in best_answers(right, label, common, np.random.default_rng(1))
-    )
-    middle = L // 2
-    direct = accuracies(right, label, common).mean.mean(axis=0)
+    best = best_answers(right, label, common, np.random.default_rng(1))
+    same, other, every = (accuracies(answers, label, common) for answers in (*best, right))
+    middle, direct = L // 2, every.mean(axis=0)
     assert same[:, middle].mean() == pytest.approx(direct.max(), abs=1e-6)
     assert same[:, middle].mean() > 0.51
     assert abs(other[:, middle].mean() - 0.5) < 0.025  # 3 standard errors
@@ -175,32 +175,36 @@ def test_the_best_head_is_chosen_on_all_photos_and_on_others():
         assert (answers[:, 0] == ~common).all()
 
 
-def test_errors_are_those_of_counts():
+def accuracies(right, label, common):
+    photos, correct = by_class(right, label, common)
+    return (correct / photos[..., None]).mean(axis=0)
+
+
+def test_a_bootstrap_over_photos_has_the_errors_of_counts(monkeypatch):
+    spend(SHARE)
+    monkeypatch.setattr("experiments.heads.intervals.DRAWS", 20_000)
     rng = np.random.default_rng(3)
     label, common = np.repeat([0, 1, 2], 40), np.tile([True, False, False, True, True], 24)
     right = rng.random((120, 4)) < 0.7
-    found = accuracies(right, label, common)
+    drawn = drawn_over_photos(right, label, common, np.random.default_rng(0))
     for g, member in enumerate((common, ~common)):
         cells = [right[(label == y) & member].astype(float) for y in range(3)]
-        assert found.mean[g] == pytest.approx(np.mean([cell.mean(axis=0) for cell in cells], axis=0))
+        mean = np.mean([cell.mean(axis=0) for cell in cells], axis=0)
+        assert accuracies(right, label, common)[g] == pytest.approx(mean)
         expected = sum(np.cov(cell.T) / len(cell) for cell in cells) / 9
-        assert found.covariance[g, :, g, :] == pytest.approx(expected, rel=1e-6)
-    assert (found.covariance[0, :, 1, :] == 0).all()
-    # heads that answer alike are not known to be equal; others are nearly as certain as their answers say
-    twins = accuracies(np.hstack([right, right[:, :1]]), label, common)
-    assert twins.lead_error(4, 0) == pytest.approx(np.sqrt(2) / twins.worth)
-    assert found.worth[0] == pytest.approx(9 / sum(1 / n for n in found.photos[:, 0]))
+        assert drawn[:, g].mean(axis=0) == pytest.approx(mean, abs=5 * np.sqrt(expected.max() / 20_000))
+        assert np.cov(drawn[:, g].T) == pytest.approx(expected, abs=0.05 * expected.max())  # five errors of 1 %
+    between = np.cov(drawn.reshape(20_000, -1).T)[:4, 4:]
+    assert np.abs(between).max() < 0.05 * expected.max()
+    photos, _ = by_class(right, label, common)
+    assert worth(photos)[0] == pytest.approx(9 / sum(1 / n for n in photos[:, 0]))
     assert logit(WEIGHTS)[-1] == pytest.approx(6)
 
 
 @pytest.mark.parametrize("off", [0.0, 0.01])
 def test_without_error_the_interval_is_the_place_and_what_selection_costs(off):
     """On the same photos the best heads are better than on average by `off`, on others worse by as much."""
-    mean = heads_and_best(np.column_stack([[0.85, 0.6], ideal(WORLD)]))
-    M = mean.shape[1]
-    mean[:, -2 * L : -L] += off
-    mean[:, -L:] -= off
-    found = trade(mean, np.zeros((2, M, 2, M)), np.full(2, np.inf), np.random.default_rng(0))
+    found = placed(heads_and_best(np.column_stack([[0.85, 0.6], ideal(WORLD)]), off))
     theory = equivalent(WORLD, Accuracy(0.85, 0.6))
     at = found.places[0]
     assert at["equivalent_correlation"] == pytest.approx(float(theory.correlation), abs=2e-3)
