@@ -1,4 +1,4 @@
-"""Drawn pairs of known detail g; noise, known and unknown; captions that tell nothing."""
+"""Drawn pairs of known detail g, with noise and without; captions that tell nothing."""
 
 import numpy as np
 import pytest
@@ -12,19 +12,15 @@ N = 6000
 
 @pytest.mark.parametrize(("detail", "noise"), [((0.7, 0.2), 0.0), ((0.3, 0.6), 0.0), ((0.6, 0.6), 0.1)])
 def test_the_detail_of_drawn_pairs_is_recovered(detail, noise):
+    """Noise of a view takes its share of the variance, which the object and background have as 1."""
     spend(2 * SHARE)
-    image, caption, cell = in_cells(np.random.default_rng(0), np.arange(N) % 4, detail, noise)
-    known = caption_detail(image, caption, cell, np.random.default_rng(1), (noise, noise))
-    assert not known["lower_bound"]
-    for one, g in zip(known["correlations"], sorted(detail, reverse=True), strict=True):
+    found = caption_detail(
+        *in_cells(np.random.default_rng(0), np.arange(N) % 4, detail, noise), np.random.default_rng(1)
+    )
+    for one, g in zip(found["correlations"], sorted(detail, reverse=True), strict=False):
         half = one["interval"][1] - one["value"]
-        assert abs(one["value"] - g) < 2.5 * half  # five standard errors
+        assert abs(one["value"] - g / (1 + noise)) < 2.5 * half  # five standard errors
         assert half < 0.1
-    unknown = caption_detail(image, caption, cell, np.random.default_rng(1))
-    assert unknown["lower_bound"]
-    if noise:
-        shrunk = 0.6 / (1 + noise)  # the variance of the object within its class is 1
-        assert unknown["correlations"][0]["value"] == pytest.approx(shrunk, abs=0.05)
 
 
 def in_cells(rng, cell, detail, noise=0.0, dimensions=12):
@@ -40,43 +36,11 @@ def in_cells(rng, cell, detail, noise=0.0, dimensions=12):
     return *views, np.column_stack([cell, cell])
 
 
-@pytest.mark.parametrize("per", [4, 6])
-def test_few_pairs_per_cell_leave_the_detail_where_it_is(per):
-    """Residuals have n less the cells degrees of freedom; with n the value would be .8 at 6 pairs, 1.2 at 4."""
-    spend(SHARE)
-    arrays = in_cells(np.random.default_rng(per), np.arange(N) // per, 0.6, 0.5, dimensions=6)
-    (one, *_) = caption_detail(*arrays, np.random.default_rng(1), (0.5, 0.5))["correlations"]
-    half = one["interval"][1] - one["value"]
-    assert abs(one["value"] - 0.6) < 2.5 * half  # five standard errors
-    assert half < 0.08
-
-
-@pytest.mark.parametrize(
-    ("cells", "per", "noise", "sentence"),
-    [
-        (2000, 3, (0.5, 0.5), "leave 0 degrees of freedom in a half; expected 12 or more"),  # one half has single pairs
-        (2000, 3, None, "leave 0 degrees of freedom in a half; expected 1 or more"),
-        (4, 6, (0.5, 0.5), "leave 8 degrees of freedom in a half; expected 12"),
-        (10, 40, (9.0, 0.5), "no direction of image or caption varies more than noise of variances"),
-    ],
-)
-def test_too_few_pairs_are_refused(cells, per, noise, sentence):
-    arrays = in_cells(np.random.default_rng(0), np.repeat(np.arange(cells), per), 0.6, 0.5, dimensions=6)
-    with pytest.raises(RequestError, match=sentence):
-        caption_detail(*arrays, np.random.default_rng(1), noise)
-
-
-def test_known_noise_widens_the_interval_as_it_raises_the_value():
-    """Both are divided by the same share of the signal, here .4; every direction varies more than noise."""
-    image, caption, cell = in_cells(np.random.default_rng(0), np.arange(3200) // 800, 0.6, 1.5, dimensions=2)
-    known, unknown = (
-        caption_detail(image, caption, cell, np.random.default_rng(1), noise)["correlations"][0]
-        for noise in ((1.5, 1.5), None)
-    )
-    raised = known["value"] / unknown["value"]
-    assert raised > 2
-    widths = [one["interval"][1] - one["value"] for one in (known, unknown)]
-    assert widths[0] / widths[1] == pytest.approx(raised, rel=0.02)
+def test_too_few_pairs_are_refused():
+    """One of the halves has single pairs, whose residuals have no degree of freedom."""
+    arrays = in_cells(np.random.default_rng(0), np.repeat(np.arange(2000), 3), 0.6, 0.5, dimensions=6)
+    with pytest.raises(RequestError, match="leave 0 degrees of freedom in a half; expected 1 or more"):
+        caption_detail(*arrays, np.random.default_rng(1))
 
 
 def test_class_and_background_alone_are_no_detail():

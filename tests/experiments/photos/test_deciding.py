@@ -31,5 +31,6 @@ def test_the_picture_is_drawn(tmp_path):
     table.loc[::2, "predicted_index"] = table.class_index[::2]
     table.loc[1, "predicted_index"] = 7
     file = write_deciding(tmp_path, photo_set, table, tuple(100 * f"label {k} $x " for k in range(1000)))
-    assert Image.open(file).size == (800, 760)
+    with Image.open(file) as picture:
+        assert picture.size == (800, 760)
     assert embedded(file).startswith("data:image/jpeg;base64,")
