@@ -42,7 +42,7 @@ def deciding_figure(photo_set: PhotoSet, predictions: pd.DataFrame, names: tuple
             cell.set_axis_off()
         cells[0].set_title(f"{group} photos, {word}")
         for cell, photo in zip(cells, part.itertuples(), strict=False):
-            cell.imshow(photo_set.source.image(photo.path))
+            cell.imshow(photo_set.image(photo.path))
             words = [photo_set.classes[photo.class_index]]
             if word == "wrong":
                 words.append(f"not {names[photo.predicted_index]}" if photo.predicted_index >= 0 else "no answer")

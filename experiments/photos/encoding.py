@@ -28,9 +28,8 @@ from torch.utils.data import DataLoader, Dataset
 from experiments.errors import RequestError, RunError, check_within
 from experiments.files import output_folder, write_atomically
 from experiments.photos.labels import CLASS_COUNT
-from experiments.photos.layouts import Key
 from experiments.photos.model import LoadedModel, one_line
-from experiments.photos.photos import PhotoSet
+from experiments.photos.photos import Key, PhotoSet
 from experiments.runtime import checked_device
 from simulator.progress import counting
 
@@ -155,7 +154,7 @@ def photo_keys(photo_set: PhotoSet) -> list[Key]:
     keys: list[Key] = []
     for path in photo_set.photos.path:
         try:
-            keys.append(photo_set.source.key(path))
+            keys.append(photo_set.key(path))
         except OSError:  # a broken link, or removed since the listing; decoding will give the reason
             keys.append((path, -1, -1))
     return keys
@@ -255,7 +254,7 @@ class _Photos(Dataset):
 
     def __getitem__(self, i: int) -> tuple[int, Any, str | None]:
         try:
-            return i, self.preprocess(self.photo_set.source.image(self.photo_set.photos.path[i])), None
+            return i, self.preprocess(self.photo_set.image(self.photo_set.photos.path[i])), None
         except ValueError as error:  # from the decoder, or from a processor that refuses the photo
             return i, None, str(error)
 

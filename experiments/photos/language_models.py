@@ -174,7 +174,7 @@ def score_labels(
             if not compared and np.isfinite(loss).all():
                 compared = True
                 cached = dict(zip(answers, loss.tolist(), strict=True))
-                _check_prefix(model, photo_set.source.image(path), answers, cached, runtime)
+                _check_prefix(model, photo_set.image(path), answers, cached, runtime)
         except (SoberclipError, torch.OutOfMemoryError, MemoryError):
             raise
         except Exception as error:  # architectures without a cached prefix raise different types

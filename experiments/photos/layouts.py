@@ -8,7 +8,6 @@ CSV file:   columns path, class, and group, background or both
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -17,14 +16,12 @@ import pandas as pd
 from experiments.errors import RequestError
 from experiments.files import read_table
 from simulator.naming import suggestion
-from simulator.pixels.decoding import decode
 from simulator.progress import track
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 MANIFEST = "composites.csv"  # table of each composite's object
 REQUEST = "compose.json"  # beside the manifest; without a manifest, composites are unfinished
 SAVED = ("state.json", "dataset_dict.json")  # files of a data set that Hugging Face's datasets saved
-Key = tuple[str, int, int]  # path, bytes, modification time in nanoseconds
 
 
 def printable(path: str) -> str:
@@ -62,27 +59,13 @@ def is_photo(path: str) -> bool:
     return PurePosixPath(path).suffix.lower() in SUFFIXES and not hidden(path)
 
 
-@dataclass(frozen=True)
-class Files:
-    """Photos below a root."""
-
-    root: Path
-
-    def key(self, path: str) -> Key:
-        stat = (self.root / path).stat()
-        return path, stat.st_size, stat.st_mtime_ns
-
-    def image(self, path: str) -> Any:
-        return decode(self.root / path)
-
-
 COLUMNS = ["path", "class_name", "place", "group", "object"]
 # bytes of file names that are not UTF-8 fit no column of strings, so columns are of objects
-Listing = tuple[pd.DataFrame, Files, list[str]]
+Listing = tuple[pd.DataFrame, Path, list[str]]
 
 
 def list_photos(root: Path) -> Listing:
-    """(photos, where they are stored, files and folders without photos) in either layout, else RequestError.
+    """(photos, the folder of their paths, files and folders without photos) in either layout, else RequestError.
 
     A photo has its path, its class's name, its place, and its group and object if they are known. The place is what
     stands between class and photo: group-background, or background.
@@ -129,7 +112,7 @@ def _folders(root: Path) -> Listing:
         strays = [stray for stray in strays if stray not in (MANIFEST, REQUEST)]
     used = {str(parent) for path in photos.path for parent in PurePosixPath(path).parents}
     empty = [folder for folder in folders if folder not in used and str(PurePosixPath(folder).parent) in used]
-    return photos, Files(root), strays + empty
+    return photos, root, strays + empty
 
 
 def _table(table: Path) -> Listing:
@@ -148,4 +131,4 @@ def _table(table: Path) -> Listing:
             f"{len(missing)} of {len(rows)} photos in {str(table)!r} do not exist, the first is {missing[0]!r}; "
             f"paths are relative to {str(table.parent)!r}"
         )
-    return pd.DataFrame(photos.values(), columns=COLUMNS, dtype=object), Files(table.parent), []
+    return pd.DataFrame(photos.values(), columns=COLUMNS, dtype=object), table.parent, []

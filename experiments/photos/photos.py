@@ -13,19 +13,21 @@ import pandas as pd
 from experiments.errors import RequestError
 from experiments.files import output_folder, read_table, write_json
 from experiments.photos.labels import Vocabulary, class_indices
-from experiments.photos.layouts import Files, checked_path, in_threads, list_photos, printable
+from experiments.photos.layouts import checked_path, in_threads, list_photos, printable
 from experiments.published.tables import published_classes
 from experiments.results import GROUPS
 from simulator.naming import suggestion
+from simulator.pixels.decoding import decode
 
 PREFIX, EACH = "prefix", "each"
+Key = tuple[str, int, int]  # path, bytes, modification time in nanoseconds
 
 
 @dataclass(frozen=True)
 class PhotoSet:
     """All photos of a data set, as the first columns of predictions.csv, in the order of their paths.
 
-    A path is relative to the root, with "/" and its extension. A group is common, counter, or "" in all photos. An
+    A path has "/" and its extension. A group is common, counter, or "" in all photos. An
     object is that of a composite, "" for an ordinary photo.
     """
 
@@ -33,7 +35,7 @@ class PhotoSet:
     photos: pd.DataFrame  # path, class_index, group, background, object
     classes: dict[int, str]  # index of the label -> class name in the data set
     strays: tuple[str, ...]  # files, folders and photos that belong to no class or group
-    source: Files
+    folder: Path  # which the paths are relative to
     own: bool = False  # whether indices point into the user's own classes instead of ImageNet-1k's
 
     @property
@@ -41,10 +43,18 @@ class PhotoSet:
         """Whether photos belong to the groups common and counter."""
         return bool((self.photos.group != "").any())
 
+    def key(self, path: str) -> Key:
+        """What changes if a photo does."""
+        stat = (self.folder / path).stat()
+        return path, stat.st_size, stat.st_mtime_ns
+
+    def image(self, path: str) -> Any:
+        return decode(self.folder / path)
+
 
 def read_photos(root: Path, groups: str = PREFIX, vocabulary: Vocabulary | None = None) -> PhotoSet:
     """All photos at `root`. Raises RequestError for another layout, an unknown class or group, and no photo."""
-    member, (listed, source, strays) = _grouping(groups), list_photos(root)
+    member, (listed, folder, strays) = _grouping(groups), list_photos(root)
     listed = listed.sort_values("path", kind="stable", ignore_index=True)
     known = [member(photo) for photo in listed.itertuples()]
     chosen = pd.Series([one is not None for one in known], dtype=bool)
@@ -61,7 +71,7 @@ def read_photos(root: Path, groups: str = PREFIX, vocabulary: Vocabulary | None 
         whole = photo.place and (photo.class_name, photo.place) not in places  # a background without a group
         strays.append(f"{photo.class_name}/{photo.place}" if whole else photo.path)
     classes = {number: name for name, number in index.items()}
-    return PhotoSet(root, photos, classes, tuple(sorted({*map(printable, strays)})), source, own)
+    return PhotoSet(root, photos, classes, tuple(sorted({*map(printable, strays)})), folder, own)
 
 
 def _grouping(choice: str) -> Callable[[Any], tuple[str, str] | None]:
@@ -133,7 +143,7 @@ def unreadable(photo_set: PhotoSet) -> dict[str, str]:
 
     def check(path: str) -> str | None:
         try:
-            photo_set.source.image(path)
+            photo_set.image(path)
         except ValueError as error:
             return str(error)
         return None

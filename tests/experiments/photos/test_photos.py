@@ -58,7 +58,7 @@ LAYOUTS = [as_tree, as_table]
 def contents(tree):
     """Number painted into each photo -> its class, group and background."""
     return {
-        tree.source.image(photo.path).getpixel((0, 0))[0]: (photo.class_index, photo.group, photo.background)
+        tree.image(photo.path).getpixel((0, 0))[0]: (photo.class_index, photo.group, photo.background)
         for photo in tree.photos.itertuples()
     }
 
@@ -72,10 +72,10 @@ def test_every_layout_holds_the_same(layout, tmp_path):
     assert list(tree.photos.path) == sorted(tree.photos.path)
     assert not unreadable(tree)
     assert inspect(tree.root)["n_common"] == 3
-    keys = [tree.source.key(path) for path in tree.photos.path]
+    keys = [tree.key(path) for path in tree.photos.path]
     assert len(set(keys)) == len(keys)
-    again = pickle.loads(pickle.dumps(tree.source))  # as in a decoding process
-    assert again.image(tree.photos.path[0]).tobytes() == tree.source.image(tree.photos.path[0]).tobytes()
+    again = pickle.loads(pickle.dumps(tree))  # as in a decoding process
+    assert again.image(tree.photos.path[0]).tobytes() == tree.image(tree.photos.path[0]).tobytes()
 
 
 def test_suffixes_of_photos(tmp_path):
