@@ -118,10 +118,6 @@ def _some_spread(bayes_rules: Callable) -> Callable:
     return wrong
 
 
-def _error_without_noise(measured: Callable) -> Callable:
-    return lambda *arguments: (measured(*arguments)[0], measured(*arguments[:-1], None)[1])
-
-
 def _unwrapped_never(source: Callable) -> Callable:
     def wrong(kind):
         files = {Path(method.__code__.co_filename) for method in vars(kind).values() if inspect.isfunction(method)}
@@ -254,9 +250,9 @@ FAULTS = {
         "experiments/test_files.py::test_interrupted_write_keeps_the_old_file",
     ),
     "micro mean called macro": Fault(
-        "experiments.counteranimal.metrics:group_accuracies",
+        "experiments.heads.intervals:group_accuracies",
         _macro,
-        "experiments/counteranimal/test_metrics.py::test_means_are_what_their_names_say",
+        "experiments/photos/test_metrics.py::test_means_are_what_their_names_say",
     ),
     "bounds rounded to nearest": Fault(
         "theory.proofs.intervals:up",
@@ -314,54 +310,59 @@ FAULTS = {
         "experiments/ground_truth/test_export.py::test_the_error_of_the_loss_is_the_scatter_between_exports",
     ),
     "rules of a law without spread": Fault(
-        "experiments.counteranimal.gaussian_law:bayes_rules",
+        "experiments.heads.gaussian_law:bayes_rules",
         _some_spread,
-        "experiments/counteranimal/test_reliance.py::test_embeddings_without_spread_are_refused_in_a_sentence",
+        "experiments/heads/test_reliance.py::test_embeddings_without_spread_are_refused_in_a_sentence",
     ),
     "unresolved models ranked": Fault(
-        "experiments.counteranimal.tradeoff:ranked",
+        "experiments.heads.least_regret:ranked",
         on_result(lambda found: {**found, "ranking": found["ranking"] + found["unresolved"]}),
-        "experiments/counteranimal/test_robustness.py::test_models_are_compared_by_p",
+        "experiments/photos/test_robustness.py::test_models_are_compared_by_p",
     ),
     "models compared as if on other photos": Fault(
-        "experiments.counteranimal.tradeoff:_apart",
+        "experiments.heads.least_regret:_apart",
         instead(_overlapping),
-        "experiments/counteranimal/test_robustness.py::test_models_on_the_same_photos_are_told_apart_by_replicates",
+        "experiments/photos/test_robustness.py::test_models_on_the_same_photos_are_told_apart_by_replicates",
     ),
     "replicates of half the photos": Fault(
-        "experiments.counteranimal.tradeoff:replicates",
-        on_result(lambda p: p.mean() + np.sqrt(2) * (p - p.mean())),
-        "experiments/counteranimal/test_reliance.py::test_replicates_have_the_errors_of_the_interval",
+        "experiments.heads.least_regret:trade",
+        on_result(lambda found: found._replace(draws=2 * found.draws)),
+        "experiments/heads/test_reliance.py::test_replicates_have_the_errors_of_the_interval",
     ),
     "few classes taken for a sample": Fault(
-        "experiments.counteranimal.metrics:photo_bounds",
+        "experiments.heads.intervals:photo_bounds",
         on_result(lambda ends: tuple((low - 0.1, high + 0.1) for low, high in ends)),
-        "experiments/counteranimal/test_metrics.py::test_few_classes_have_intervals_over_photos",
+        "experiments/photos/test_metrics.py::test_few_classes_have_intervals_over_photos",
+    ),
+    "a bootstrap over photos with too little spread": Fault(
+        "experiments.heads.intervals:drawn_over_photos",
+        on_result(lambda drawn: drawn.mean(axis=0) + (drawn - drawn.mean(axis=0)) / np.sqrt(2)),
+        "experiments/heads/test_least_regret.py::test_a_bootstrap_over_photos_has_the_errors_of_counts",
+    ),
+    "common photos decide first": Fault(
+        "experiments.photos.deciding:chosen",
+        on_result(lambda parts: dict(sorted(parts.items()))),
+        "experiments/photos/test_deciding.py::test_photos_of_every_class_in_turn_and_the_surest_first",
     ),
     "unseen accuracy over photos": Fault(
-        "experiments.counteranimal.reliance:_unseen",
+        "experiments.heads.reliance:_unseen",
         instead(lambda label, right: {"accuracy": float(right.mean()), "interval": [0, 1]} if len(right) else None),
-        "experiments/counteranimal/test_reliance.py::test_unseen_accuracy_is_a_mean_over_classes",
+        "experiments/heads/test_reliance.py::test_unseen_accuracy_is_a_mean_over_classes",
     ),
     "a family by methods": Fault(
-        "experiments.counteranimal.models:load",
+        "experiments.photos.models:load",
         on_result(lambda model: replace(model, family="CLIP" if model.embeds_text else "ImageNet")),
-        "experiments/counteranimal/test_own_models.py::test_a_model_of_ones_own_is_a_file",
+        "experiments/photos/test_own_models.py::test_a_model_of_ones_own_is_a_file",
     ),
     "a silent hub waited for": Fault(
-        "experiments.counteranimal.model:answers",
+        "experiments.photos.model:answers",
         instead(lambda url: True),
-        "experiments/counteranimal/test_models.py::test_a_hub_that_does_not_answer_is_not_waited_for",
+        "experiments/photos/test_models.py::test_a_hub_that_does_not_answer_is_not_waited_for",
     ),
     "residuals with n degrees of freedom": Fault(
-        "experiments.counteranimal.caption_detail:_freedom",
+        "experiments.heads.caption_detail:_freedom",
         instead(lambda cell: len(cell)),
-        "experiments/counteranimal/test_caption_detail.py::test_few_pairs_per_cell_leave_the_detail_where_it_is",
-    ),
-    "error not divided by the signal": Fault(
-        "experiments.counteranimal.caption_detail:_measured",
-        _error_without_noise,
-        "experiments/counteranimal/test_caption_detail.py::test_known_noise_widens_the_interval_as_it_raises_the_value",
+        "experiments/heads/test_caption_detail.py::test_too_few_pairs_are_refused",
     ),
     "a decorator's file for a class's": Fault(
         "experiments.provenance:source",

@@ -12,8 +12,8 @@ from rich.console import Group
 
 from experiments.command.options import DEFAULT_WORLD, Json, Seed, Verbose, Whole, WorldOptions, flag
 from experiments.command.output import emit
-from experiments.counteranimal.tables import relies, spanned
 from experiments.errors import RequestError
+from experiments.heads.tables import relies, spanned
 from experiments.table import (
     CORRELATION,
     COUNT,
