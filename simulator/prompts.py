@@ -1,9 +1,9 @@
 """The table of prompts: which captions represent a class in zero-shot classification.
 
 A prompt may be one caption p_y = D_T q_y. Block by block q is a multiple of the class's own pattern:
-    typical      typical look: a typical object of the class    mu_inv, 0, 0, ...
+    typical      typical appearance: a typical object of the class    mu_inv, 0, 0, ...
     average      average caption that is not bare, E[z_T | y]   E[m_b] mu_b D_b
-    background   typical look on the class's own backgrounds    mu_inv, mu_spu, ...
+    background   typical appearance on the class's own backgrounds    mu_inv, mu_spu, ...
     bare         bare name: a caption that tells the class and no look, and that training shows (World.bare > 0)
 Real zero-shot use, "a photo of a bear", is the bare name if captions vary in what they mention: some tell no more.
 
@@ -15,7 +15,7 @@ Pools take all captions in, the bare ones, too. The average caption is that of t
 A critic that is linear in the caption gives the average of all captions the mean of the scores. Its scores are defined
 up to a factor only, so they have no log-mean-exp.
 
-Results, stores and hashes call the typical look `name` and the average caption `mean`, and so may a request.
+Results, stores and hashes call the typical appearance `name` and the average caption `mean`, and so may a request.
 """
 
 from collections.abc import Callable
@@ -70,9 +70,9 @@ class PromptRow(NamedTuple):
 
 
 _TABLE: dict[Prompt, PromptRow] = {
-    "name": PromptRow("typical look", _object, names_background=False),
+    "name": PromptRow("typical appearance", _object, names_background=False),
     "mean": PromptRow("average caption", average=True),
-    "background": PromptRow("typical look on the usual background", lambda mean, *_: mean),
+    "background": PromptRow("typical appearance on the usual background", lambda mean, *_: mean),
     "bare": PromptRow("bare name", _object, names_background=False),
     "captions": PromptRow("log-mean-exp of the scores of all captions", pool="log-mean-exp"),
     "scores": PromptRow("mean of the scores of all captions", _mean_of_all, average=True, pool="mean"),
@@ -88,7 +88,7 @@ def prompt_row(prompt: Prompt) -> PromptRow:
 
 
 def asked(prompt: Prompt | Literal[""] | None) -> str:
-    """A prompt in words; "" for what is asked by none."""
+    """A prompt in words; "" for a learner without one."""
     return prompt_row(prompt).words if prompt else ""
 
 

@@ -219,5 +219,5 @@ register(
         prompts=tuple(name for name in PROMPTS if prompt_row(name).pool != "log-mean-exp"),
     )
 )
-# simulator.gaussian.pairs.contradicted says why its law holds for the typical look alone.
+# simulator.gaussian.pairs.contradicted says why its law holds for the typical appearance alone.
 register(Sampler("contradicted", swaps=True, prompts=("name",)))

@@ -477,7 +477,7 @@ class World(Checked):
     def prompts(self, prompt: Prompt) -> Float[np.ndarray, "K l"]:
         """Latent prompt q_y of every class, p_y = D_T q_y; see `simulator.prompts`.
 
-        [W] writes D_T E[z | y] and does not name the law. Under the test law this is the typical look, under the
+        [W] writes D_T E[z | y] and does not name the law. Under the test law this is the typical appearance, under the
         training law the average caption. The two give very different accuracies. ValueError for "captions", which no
         single caption represents.
         """

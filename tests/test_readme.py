@@ -162,7 +162,10 @@ def test_the_world_of_the_answer_is_described():
     assert numbers(HERE) == [*(getattr(WORLD, name) for name in fields), every, none, bare]
     assert all(towers.world.nu_image == pytest.approx(WORLD.nu_image) for towers in text.trained().values())
     assert every == WORLD.dim_image
-    assert f"{every} coordinates like the command's; {none} where captions tell no look; {bare} by bare name" in README
+    assert (
+        f"{every} coordinates like the command's; {none} where captions describe no appearance; {bare} by bare name"
+        in README
+    )
 
 
 def test_the_limit_is_that_of_the_command(tmp_path):
@@ -190,8 +193,8 @@ def test_commands_print_the_numbers_of_the_answer(row, tmp_path):
 
 
 def test_the_table_has_the_towers_of_the_stored_trials():
-    """They are trained by CLIP's own loss alone, and not where bare captions tell no look."""
-    prompts = {"bare name": "bare", "typical look": "name", "average caption": "mean"}
+    """They are trained by CLIP's own loss alone, and not where bare captions describe no appearance."""
+    prompts = {"bare name": "bare", "typical appearance": "name", "average caption": "mean"}
     found = {}
     for row in ROWS:
         for detail, number in ((1.0, row.every_towers), (0.0, row.none_towers)):

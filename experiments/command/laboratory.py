@@ -213,7 +213,7 @@ def study_view(document: dict[str, Any]) -> Screen:
     ranges = document["ranges"]
     every = {
         "learner": Column("learner", "learner"),
-        "prompt": Column("asked by", lambda one: asked(one["prompt"])),
+        "prompt": Column("prompt", lambda one: asked(one["prompt"])),
         "route": Column("route", "route"),
     }
     keys = [column for name, column in every.items() if name in ranges[0]]

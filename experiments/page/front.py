@@ -1,7 +1,7 @@
 """The first picture of README and report: how much of the background CLIP learns, as p' against p, by three prompts.
 
-It shows the design `equivalent`. The bands of CLIP's own loss reach from captions that tell every look (detail g = 1, a
-full line) to captions that tell none (g = 0). Points are towers of a stored trial, at g = 1.
+It shows the design `equivalent`. The bands of CLIP's own loss reach from captions that describe every appearance
+(detail g = 1, a full line) to captions that tell none (g = 0). Points are towers of a stored trial, at g = 1.
 """
 
 from typing import NamedTuple
@@ -38,7 +38,7 @@ class Line(NamedTuple):
 LINES = (
     Line("mean", RED, "average caption", (0.505, 0.995)),
     Line("bare", GREEN, "bare name", (0.58, 0.6)),
-    Line("name", BLUE, "typical look", (0.62, 0.475)),
+    Line("name", BLUE, "typical appearance", (0.62, 0.475)),
 )
 ALONG = {"rotation": 45, "rotation_mode": "anchor", "transform_rotates_text": True}
 NOTES = (  # words, place, options of their text

@@ -25,11 +25,11 @@ RUNS = Path(ground_truth.__file__).with_name("open_clip.csv")
 WORLD = World(mu_spu=1.5, sigma_xi=6.0, bare=0.2)
 IMAGES = 20_000  # per group
 BELOW = ("mean", "name")  # prompts whose words stand below their line
-PANELS = {1: "captions tell every look", 0: "captions tell no look"}
+PANELS = {1: "captions describe every appearance", 0: "captions describe no appearance"}
 
 
 class Run(NamedTuple):
-    """A training asked by one prompt: p' at its checkpoints."""
+    """p' of a training by one prompt, at its checkpoints."""
 
     detail: int
     seed: int

@@ -30,9 +30,9 @@ PAIRS, JOINED = 600, 25  # in the picture of latents; images with an arrow to th
 ARROW = {"color": "0.35", "linewidth": 0.8}
 # The rules in the picture of latents, with colour and style.
 RULES: dict[str, tuple[Learner, str, str]] = {
-    "CLIP (InfoNCE), typical look": (InfoNCE("name"), "C2", "-"),
+    "CLIP (InfoNCE), typical appearance": (InfoNCE("name"), "C2", "-"),
     "CLIP (InfoNCE), average caption": (InfoNCE("mean"), "C2", "--"),
-    "linear CLIP, typical look": (LinearCLIP("name"), "black", "-"),
+    "linear CLIP, typical appearance": (LinearCLIP("name"), "black", "-"),
     "linear CLIP, average caption": (LinearCLIP("mean"), "black", "--"),
     "logistic regression": (Logistic(), "black", ":"),
 }

@@ -36,9 +36,11 @@ class Answer(NamedTuple):
 
     learner: str
     asked: str  # the prompt in words; "" for supervised learners
-    every: str  # captions tell every look
-    none: str  # captions tell no look
-    towers: tuple[str, str]  # p' of trained ones, where captions tell every look and none; "" without a stored trial
+    every: str  # captions describe every appearance
+    none: str  # captions describe no appearance
+    towers: tuple[
+        str, str
+    ]  # p' of trained ones, where captions describe every appearance and none; "" without a stored trial
     flags: str  # behind --learner
 
 
@@ -83,7 +85,7 @@ def table(flags: Callable[[Answer], str]) -> Table:
 
 
 def widths() -> tuple[int, int, int]:
-    """Coordinates of the views of towers: captions tell every look, they tell none, some of them are bare."""
+    """Coordinates of the views of towers: captions describe every appearance, they tell none, some of them are bare."""
     every, none, bare = (trained()[at].world.dim_image for at in (("name", 1.0), ("name", 0.0), ("bare", 1.0)))
     return every, none, bare
 

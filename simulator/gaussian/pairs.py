@@ -274,11 +274,11 @@ def contradicted(
     The caption's background block is reflected (two backgrounds) or has two coordinates exchanged (more), noise
     included. So captions keep their law given the background that they name, and silent captions stay silent. Let c be
     the probability that another background is named, and R the exchange. At the optimum:
-        InfoNCE     p(x, t) becomes (1 - c) p(x, t) + c p(x, R t). R t = t for the typical look, whose background block
-                    is zero, so its decision does not depend on c.
+        InfoNCE     p(x, t) becomes (1 - c) p(x, t) + c p(x, R t). R t = t for the typical appearance, whose background
+        block is zero, so its decision does not depend on c.
         linear      the cross-covariance of the backgrounds shrinks by 1 - c K/(K - 1). That of the objects stays, and
-                    so does the direction C q of the typical look. At c = (K - 1)/K, a uniform background, it is the
-                    world with mention_spu = 0 under any prompt.
+                    so does the direction C q of the typical appearance. At c = (K - 1)/K, a uniform background, it is
+                    the world with mention_spu = 0 under any prompt.
     """
     shown = pairs.backgrounds[..., 0].cpu()
     source = independent(seed, index, streams)
