@@ -59,7 +59,7 @@ def trained() -> Figure:
     figure = Figure(figsize=(9.0, 5.2), layout="constrained")
     figure.suptitle("open_clip, unmodified, trained on exported worlds", x=0.02, ha="left", fontsize=TITLE)
     every = list(runs())
-    for ax, (detail, words) in zip(figure.subplots(1, 2, sharey=True), PANELS.items(), strict=True):
+    for ax, (detail, words) in zip(figure.subplots(1, 2, sharex=True, sharey=True), PANELS.items(), strict=True):
         theory = {row["prompt"]: row["equivalent_correlation"] for row in worded_rows(world_of(detail))}
         for line in LINES:
             ax.axhline(theory[line.prompt], color=line.color, linewidth=4, alpha=0.35)

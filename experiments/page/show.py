@@ -151,7 +151,7 @@ def latents(world: World, seed: int) -> tuple[Figure, dict[str, Any]]:
             drawn.append(lines[0])
     ax.set(xlim=(-reach[0], reach[0]), ylim=(-reach[1], reach[1]))
     several = "" if world.classes == 2 else ", class 0 less class 1"
-    ax.set_xlabel(rf"invariant latent $z_{{\mathrm{{inv}}}}${several or ' (the animal)'} [latent units]")
+    ax.set_xlabel(rf"invariant latent $z_{{\mathrm{{inv}}}}${several or ' (the animal)'}")
     ax.set_ylabel(rf"spurious latent $z_{{\mathrm{{spu}}}}${several or ' (the background)'}")
     pairs = [one for one in ax.get_legend_handles_labels()[0] if one.get_label() not in RULES]
     for handles, side, title in (

@@ -33,7 +33,7 @@ from theory.population import START, half_times, latent_cross_covariance
 FINE = 12  # at least so many steps of the grid along an axis
 LEVEL = 2e-6  # |A - B| that may be error: two quadratures, each good to 1e-6
 PROBES = 8  # most values per axis at which a learner is tested for sampling
-SPARE = PlotAxis("", np.array([0.0, 1.0]), SCALES["linear"], "", "", None)  # the second axis of a single one
+SPARE = PlotAxis("", np.array([0.0, 1.0]), SCALES["linear"], "", "", "")  # the second axis of a single one
 
 Line = Float[np.ndarray, "_ _"]  # points by axes
 

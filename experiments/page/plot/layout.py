@@ -55,6 +55,7 @@ class Picture(NamedTuple):
     world: tuple[str, ...] | None  # "symbol = value" of STATED fields and of those away from their defaults, or None
     undefined: tuple[tuple[str | None, str], ...]  # (route, reason); no route if the study has only one
     computed: tuple[int, int]  # computed cells, all cells
+    captioned: bool = True  # a page has the caption beside the drawing
 
     @property
     def difference(self) -> bool:

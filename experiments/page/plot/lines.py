@@ -115,7 +115,7 @@ def _entries(picture: Picture, learners: list[Who], routes: list) -> list:
         entries.append((Line2D([], [], color=f"C{i % 7}", linestyle=STYLES[i % len(STYLES)], marker=mark), label))
     if len(routes) > 1:
         entries += [(_mark(mark, "0.3"), str(route)) for route, mark in zip(routes, MARKERS, strict=False)]
-    sampled = [s.level for s in picture.series if s.level is not None and not s.replicates]
+    sampled = [s.level for s in picture.series if s.level is not None and not s.replicates and _visible(s)]
     if sampled:
         entries.append((Patch(color="0.5", alpha=0.3, linewidth=0), f"{sampled[0]:.0%} interval of a sampled value"))
     entries += _boundary_entries(picture)
@@ -128,6 +128,11 @@ def _entries(picture: Picture, learners: list[Who], routes: list) -> list:
     if any((s.data.undefined != 0).any() for s in picture.series):
         entries.append((_mark("x", "0.3"), "undefined"))
     return entries
+
+
+def _visible(series: Series) -> bool:
+    """Whether its band is wide enough to be seen."""
+    return bool((series.numbers("high") - series.numbers("low") > LEAST_ROOM).any())
 
 
 def _has_diagonal(picture: Picture) -> bool:
