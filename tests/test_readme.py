@@ -29,9 +29,11 @@ from experiments.page.counts import entries
 from experiments.verdict import Verdict, words_of
 from simulator.prompts import CHOICES, asked
 from simulator.towers import objectives
+from theory.claims import quantities
 
 ROOT = Path(__file__).parent.parent
 HOMES = ("", "experiments", "experiments/lab", "theory/claims", "experiments/counteranimal", "experiments/benchmarks")
+EXTEND = (ROOT / "experiments" / "extend.md").read_text(encoding="utf-8")
 PAGES = README, WORK, LAB, CLAIMS, PHOTOS, SPEED = [
     (ROOT / home / "README.md").read_text(encoding="utf-8") for home in HOMES
 ]
@@ -40,8 +42,17 @@ RECORD = dict(line.rsplit(",", 1) for line in (ROOT / "tests" / "verdicts.csv").
 
 @pytest.fixture(autouse=True)
 def installed(monkeypatch):
-    """`import soberclip` works where the project is installed; here it works from the source."""
+    """`import soberclip` works where the project is installed; here it works from the source.
+
+    What an example registers is forgotten after it.
+    """
     monkeypatch.syspath_prepend(ROOT / "experiments" / "command" / "entry")
+    tables = (mitigations.MITIGATIONS, objectives.OBJECTIVES, quantities.QUANTITIES)
+    before = [dict(table) for table in tables]
+    yield
+    for table, rows in zip(tables, before, strict=True):
+        table.clear()
+        table.update(rows)
 
 
 def line(start: str, page: str) -> str:
@@ -176,7 +187,7 @@ def test_the_first_page_is_short_and_says_the_correlation_of_its_table():
     text_alone = re.sub(r"^```.*?^```", "", README, flags=re.DOTALL | re.MULTILINE)
     plain = re.sub(r"<[^>]*>|`[^`\n]*`|\]\([^)]*\)", "", text_alone)
     assert len(re.findall(r"[^\W_]+(?:[’'.,–-][^\W_]+)*", plain)) <= 1000
-    assert f"Here the data have p = {WORLD.p_spu}" in README
+    assert f"here the data have p = {WORLD.p_spu}" in README
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.flags)
@@ -229,24 +240,22 @@ def test_the_first_page_has_the_verdicts_of_its_sentences():
 
 def python_blocks() -> dict[str, str]:
     """The Python examples, in their order."""
-    names = ("training", "study", "loss", "mitigation", "claim", "proved", "placed", "learner")
-    found = [block for page in (README, LAB, CLAIMS) for block in blocks("python", page)]
+    names = ("training", "study", "loss", "mitigation", "claim", "proved", "placed", "extend")
+    found = [block for page in (README, LAB, CLAIMS, EXTEND) for block in blocks("python", page)]
     return dict(zip(names, found, strict=True))
 
 
 def promised(code: str) -> list[str]:
     """Output that the comments behind print(...) promise."""
-    return re.findall(r"^print\(.*\)(?:\.values\))?  # (.*)$", code, flags=re.MULTILINE)
+    return re.findall(r"^ *print\(.*\)(?:\.values\))?  # (.*)$", code, flags=re.MULTILINE)
 
 
 def run_python(code: str, folder: Path) -> list[str]:
     """Output of an example. It runs as a file, because a dataclass needs its module."""
     (folder / "example.py").write_text(code, encoding="utf-8")
-    stdout, known = StringIO(), dict(mitigations.MITIGATIONS)
-    with chdir(folder), redirect_stdout(stdout), pytest.MonkeyPatch.context() as patch:
-        patch.setattr(mitigations, "MITIGATIONS", known)  # an example may register new entries
-        patch.setattr(objectives, "OBJECTIVES", dict(objectives.OBJECTIVES))
-        runpy.run_path("example.py", run_name="example")
+    stdout = StringIO()
+    with chdir(folder), redirect_stdout(stdout):
+        runpy.run_path("example.py", run_name="__main__")
     return stdout.getvalue().splitlines()
 
 
@@ -296,7 +305,7 @@ def test_commands_of_the_laboratory_run_and_pictures_are_drawn(tmp_path):
     assert all((tmp_path / name).stat().st_size > 5000 for name in drawn)
 
 
-@pytest.mark.parametrize("name", ["loss", "mitigation", "claim", "proved", "placed", "learner"])
+@pytest.mark.parametrize("name", ["loss", "mitigation", "claim", "proved", "placed", "extend"])
 def test_an_example_prints_its_output(name, tmp_path):
     code = python_blocks()[name]
     assert promised(code)
@@ -310,11 +319,14 @@ def test_the_laboratory_explains_the_names_that_help_lists():
         assert f"*{name}*: the {asked(name)}" in LAB, name
 
 
-def test_check_judges_the_claims_file(tmp_path):
-    (tmp_path / "mine.py").write_text(python_blocks()["claim"])
-    stdout, _ = soberclip(["check", "--claims", "mine.py", "--quick", "--json"], tmp_path)
-    (verdict,) = json.loads(stdout)
-    assert (verdict["claim"], verdict["verdict"]) == ("loud-backgrounds-fool-clip", "supported")
+def test_the_file_that_extends_runs_on_the_command_line(tmp_path):
+    (tmp_path / "mine.py").write_text(python_blocks()["extend"])
+    said = [soberclip(shlex.split(line)[1:], tmp_path)[0] for line in "".join(blocks("sh", EXTEND)).splitlines()]
+    for words, one in zip(
+        ("ridge", "supported    ridge-loses-less", "22 cells", "mine.svg: ridge minus"), said, strict=True
+    ):
+        assert words in one
+    assert all("extend.md" in page for page in PAGES)
 
 
 def test_every_flag_and_verb_in_the_readmes_exists(capsys):
