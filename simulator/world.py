@@ -117,7 +117,9 @@ def _of_blocks(stem: str, meaning: str) -> cached_property:
             raise ValueError("worlds with a table have no p_spu, and this formula needs it")
         return read_only(np.stack([np.broadcast_to(row, self.shape) for row in rows], axis=-1, dtype=float))
 
-    numbers.__doc__ = meaning
+    numbers.__doc__ = (
+        f"{meaning} Shape (*w, B): w is that of the grid, and B blocks are object, background and attributes."
+    )
     return cached_property(numbers)
 
 
@@ -372,7 +374,7 @@ class World(Checked):
         starts = (width * b for b in range(1, 2 + len(self.attribute)))  # beside a table there is only the background
         return (slice(0, width), *(slice(start, start + others) for start in starts))
 
-    mean = _of_blocks("mu", "mu_b of every block: the invariant one first, the background, then further attributes.")
+    mean = _of_blocks("mu", "mu_b of every block.")
     scale = _of_blocks("sigma", "sigma_b of every block.")
     agreement = _of_blocks("p", "p_b of every block: probability that it shows the label's class in training.")
     mention = _of_blocks("mention", "pi_b of every block: probability that a caption mentions it.")
@@ -385,7 +387,7 @@ class World(Checked):
 
     @cached_property
     def image_variance(self) -> Float[np.ndarray, "*w B"]:
-        """S_b = sigma_b^2 + nu_I, the variance of an image coordinate within a group."""
+        """(*w, B): S_b = sigma_b^2 + nu_I, the variance of an image coordinate within a group."""
         return read_only(self.scale**2 + self.nu_image[..., None])
 
     def variances(self, multiple: float = 1.0) -> Variances:
@@ -403,7 +405,7 @@ class World(Checked):
 
     @cached_property
     def correlation(self) -> Float[np.ndarray, "*w B"]:
-        """D_b = p_b - (1 - p_b)/(K - 1): 2p - 1 for two classes, 1 where a block always agrees."""
+        """(*w, B): D_b = p_b - (1 - p_b)/(K - 1): 2p - 1 for two classes, 1 where a block always agrees."""
         K = np.asarray(self.classes)[..., None]
         # This form is 0 at p = 1/K. p - (1 - p)/(K - 1) is a rounding error there, and decides where nothing else does.
         return read_only((K * self.agreement - 1) / (K - 1))
@@ -443,11 +445,11 @@ class World(Checked):
         return self.replace(p_spu=chance, attribute=further)
 
     def joint_law(self) -> Float[np.ndarray, "K A"]:
-        """Joint probability of label and background in training."""
+        """(K, A): joint probability of label and background in training."""
         return self.background_law() / self.classes if self.table is None else np.array(self.table)
 
     def background_law(self) -> Float[np.ndarray, "K A"]:
-        """Probability of each background given the label in training, one row per label."""
+        """(K, A): probability of each background given the label in training, one row per label."""
         self.one()
         if self.table is not None:
             return np.array(self.table) / np.sum(self.table, axis=1, keepdims=True)
@@ -475,7 +477,7 @@ class World(Checked):
         return mixture_of(self.one(), objects)
 
     def prompts(self, prompt: Prompt) -> Float[np.ndarray, "K l"]:
-        """Latent prompt q_y of every class, p_y = D_T q_y; see `simulator.prompts`.
+        """(K, l): latent prompt q_y of every class, p_y = D_T q_y; see `simulator.prompts`.
 
         [W] writes D_T E[z | y] and does not name the law. Under the test law this is the typical appearance, under the
         training law the average caption. The two give very different accuracies. ValueError for "captions", which no

@@ -302,7 +302,21 @@ def _exchanged(
 
 @dataclass(frozen=True)
 class DrawnPairs:
-    """n pairs of one world, with the world and the dictionaries of their views; `World.draw` returns it."""
+    """n pairs of one world; `World.draw` returns it.
+
+    Attributes
+    ----------
+    world
+        The law of the pairs.
+    frames
+        D_I (dI, l) and D_T (dT, l), the dictionaries of the views.
+    images, texts
+        Views x_I (n, dI) and x_T (n, dT). Where captions may be bare, a text ends with the mark of bare ones.
+    labels
+        Classes (n,), from 0.
+    backgrounds
+        Backgrounds (n, J), from 0: the world's own first, then those of further attributes.
+    """
 
     world: "World"
     frames: Frames
