@@ -84,12 +84,12 @@ def _samples(world: World, n: int, replicates: int, seed: int, stream: str, capt
         held += len(block.labels)
         if held < n * min(most, replicates):
             continue
-        kept = [np.concatenate(fields) for fields in zip(*blocks, strict=True)]
+        rest = [np.concatenate(fields) for fields in zip(*blocks, strict=True)]
         while replicates and held >= n * min(most, replicates):
             whole = min(most, replicates)
-            yield Sample(*(x[: n * whole].reshape(whole, n, *x.shape[1:]) for x in kept))
-            kept, replicates, held = [x[n * whole :] for x in kept], replicates - whole, held - n * whole
-        blocks = [kept]
+            yield Sample(*(x[: n * whole].reshape(whole, n, *x.shape[1:]) for x in rest))
+            rest, replicates, held = [x[n * whole :] for x in rest], replicates - whole, held - n * whole
+        blocks = [rest]
 
 
 def _sampled(sampler: Sampler, world: World, samples: Iterator[Sample], seed: int, stream: str) -> Iterator[Sample]:
@@ -171,10 +171,10 @@ def _hits_of_cells(learner, world: World, group: int, images: int, rng: np.rando
 
 def image_accuracy(learner: Learner, world: World, seed: int, stream: str) -> Accuracy:
     """Fractions right on IMAGES / 2 images per group; nan for a group that a table does not have."""
-    half, known = IMAGES // 2, {0, 1} if world.table is None else set(world.mixture().test_groups.tolist())
+    half, groups = IMAGES // 2, {0, 1} if world.table is None else set(world.mixture().test_groups.tolist())
     right = [
-        sum(x.sum() for x in hits(learner, world, g, half, seed, stream)) if g in known else np.nan
-        for g in range(max(known | {1}) + 1)
+        sum(x.sum() for x in hits(learner, world, g, half, seed, stream)) if g in groups else np.nan
+        for g in range(max(groups | {1}) + 1)
     ]
     return Accuracy.of(np.array(right) / half)
 

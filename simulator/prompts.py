@@ -47,16 +47,16 @@ PROMPTS: tuple[Prompt, ...] = tuple(map(prompt_name, CHOICES))
 DEFAULT_PROMPTS: tuple[Prompt, ...] = ("name", "mean")  # evaluated for trained towers unless others are given
 
 
-def _mean(mean: Numbers, correlation: Numbers, told: Numbers, bare: Numbers, is_object: bool) -> Numbers:
-    return told * mean * correlation
+def _mean(mean: Numbers, correlation: Numbers, mention: Numbers, bare: Numbers, is_object: bool) -> Numbers:
+    return mention * mean * correlation
 
 
-def _object(mean: Numbers, correlation: Numbers, told: Numbers, bare: Numbers, is_object: bool) -> Numbers:
+def _object(mean: Numbers, correlation: Numbers, mention: Numbers, bare: Numbers, is_object: bool) -> Numbers:
     return mean if is_object else 0.0
 
 
-def _mean_of_all(mean: Numbers, correlation: Numbers, told: Numbers, bare: Numbers, is_object: bool) -> Numbers:
-    return (1 - bare) * told * mean * correlation + bare * (mean if is_object else 0.0)
+def _mean_of_all(mean: Numbers, correlation: Numbers, mention: Numbers, bare: Numbers, is_object: bool) -> Numbers:
+    return (1 - bare) * mention * mean * correlation + bare * (mean if is_object else 0.0)
 
 
 class PromptRow(NamedTuple):
@@ -119,18 +119,18 @@ def latent_prompts(world: "World", prompt: Prompt) -> Float[np.ndarray, "K l"]:
     """
     row, K, blocks = caption(prompt), world.class_count, []
     captions = 1 - world.bare if row.pool else 1.0  # of those that are averaged, the share that is not bare
-    for b, (mean, told) in enumerate(zip(world.mean, world.caption_kinds.moment(), strict=True)):
+    for b, (mean, mention) in enumerate(zip(world.mean, world.caption_kinds.moment(), strict=True)):
         if b == 1 and world.table is not None:
             backgrounds = np.zeros((K, world.background_count))
             if row.average:
-                backgrounds = captions * told * world.background_law()
+                backgrounds = captions * mention * world.background_law()
             elif row.names_background:
                 for shares, common in zip(backgrounds, world.usual_backgrounds(), strict=True):
                     shares[list(common)] = 1 / len(common)
             blocks.append(mean * backgrounds @ class_means(world.background_count))
         else:  # E[e_a | y] = D e_y + (1 - p)/(K - 1) 1; the pattern of two classes is antisymmetric, no constant
             p = world.p_inv if b == 0 else world.agreement[b]
-            constant = captions * told * mean * (1 - p) / (K - 1) if row.average and K > 2 else 0.0
-            own = row.coefficient(mean, (K * p - 1) / (K - 1), told, world.bare, b == 0)
+            constant = captions * mention * mean * (1 - p) / (K - 1) if row.average and K > 2 else 0.0
+            own = row.coefficient(mean, (K * p - 1) / (K - 1), mention, world.bare, b == 0)
             blocks.append(own * class_means(K) + constant)
     return np.concatenate(blocks, axis=1)

@@ -273,13 +273,13 @@ class World(Checked):
         def row(models: Sequence[Any], name: str) -> Any:
             return None if getattr(models[0], name) is None else np.array([getattr(model, name) for model in models])
 
-        given = set().union(*(w.model_fields_set for w in worlds))
+        fields_set = set().union(*(w.model_fields_set for w in worlds))
         fields = {name: row(worlds, name) for name in SCALARS}
         further = [{name: row(own, name) for name in STEMS} for own in zip(*(w.attribute for w in worlds), strict=True)]
-        return first._with(fields, further, given)
+        return first._with(fields, further, fields_set)
 
     def _with(
-        self, fields: dict[str, Any], further: Sequence[dict[str, Any]], given: set[str] | None = None
+        self, fields: dict[str, Any], further: Sequence[dict[str, Any]], fields_set: set[str] | None = None
     ) -> "World":
         """These worlds with other valid numbers."""
         for values in (fields, *further):
@@ -288,8 +288,8 @@ class World(Checked):
                     read_only(value)
         attribute = tuple(Attribute.model_construct(**values) for values in further)
         shared = {name: getattr(self, name) for name in SHARED}
-        given = {*(self.model_fields_set if given is None else given)}
-        return World.model_construct(given, **fields, **shared, attribute=attribute)
+        fields_set = {*(self.model_fields_set if fields_set is None else fields_set)}
+        return World.model_construct(fields_set, **fields, **shared, attribute=attribute)
 
     @cached_property
     def shape(self) -> tuple[int, ...]:
@@ -335,10 +335,10 @@ class World(Checked):
 
         fields = {name: apply(getattr(self, name)) for name in SCALARS}
         further = [{name: apply(getattr(a, name)) for name in STEMS} for a in self.attribute]
-        given, shape = self.model_fields_set, np.shape(rearrange(np.broadcast_to(0.0, self.shape)))
+        fields_set, shape = self.model_fields_set, np.shape(rearrange(np.broadcast_to(0.0, self.shape)))
         if np.broadcast_shapes(*map(np.shape, (*fields.values(), *(x for a in further for x in a.values())))) != shape:
-            fields, given = fields | {CARRIER: np.full(shape, fields[CARRIER])}, given | {CARRIER}
-        return self._with(fields, further, given)
+            fields, fields_set = fields | {CARRIER: np.full(shape, fields[CARRIER])}, fields_set | {CARRIER}
+        return self._with(fields, further, fields_set)
 
     def one(self) -> "World":
         """The world; ValueError for a grid, where one world is needed."""
@@ -429,10 +429,10 @@ class World(Checked):
         """Coefficient of a class's own pattern in its prompt, one number per block; see `simulator.prompts`."""
         check_told(prompt, self.bare)
         coefficient, mean, D = caption(prompt).coefficient, self.mean, self.correlation
-        told = self.caption_kinds.moment()
+        mention = self.caption_kinds.moment()
         own = np.empty_like(mean)
         for b in range(own.shape[-1]):
-            own[..., b] = coefficient(mean[..., b], D[..., b], told[..., b], self.bare, b == 0)
+            own[..., b] = coefficient(mean[..., b], D[..., b], mention[..., b], self.bare, b == 0)
         return own
 
     def test_law(self) -> "World":

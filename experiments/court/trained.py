@@ -138,8 +138,8 @@ def run_case(case: Case, models: int, seed: int, name: str, trainings: Trainings
                     "bridge": bridge.get(group),
                 }
             )
-    kept = {name: document[name] for name in ("hash", "diverged", "seconds", "compiled")}
-    return {"world": case.world.model_dump(), "recipe": recipe.model_dump(), "rows": rows, **kept}
+    parts = {name: document[name] for name in ("hash", "diverged", "seconds", "compiled")}
+    return {"world": case.world.model_dump(), "recipe": recipe.model_dump(), "rows": rows, **parts}
 
 
 class Row(NamedTuple):
@@ -303,9 +303,9 @@ def stored_text(documents: list[dict[str, Any]]) -> str:
     for document in documents:
         if document["versions"] not in versions:
             versions.append(document["versions"])
-        kept = {name: value for name, value in document.items() if name not in UNSTORED}
-        kept |= {"versions": versions.index(document["versions"]), "cases": [*map(_stored_case, document["cases"])]}
-        verdicts.append({"date": f"{datetime.now(UTC):%Y-%m-%d}", **kept})
+        parts = {name: value for name, value in document.items() if name not in UNSTORED}
+        parts |= {"versions": versions.index(document["versions"]), "cases": [*map(_stored_case, document["cases"])]}
+        verdicts.append({"date": f"{datetime.now(UTC):%Y-%m-%d}", **parts})
     whole = json.dumps({"defaults": Recipe().model_dump(), "versions": versions, "verdicts": verdicts})
     rounded = json.loads(whole, parse_float=lambda text: float(f"{float(text):.8g}"))
     starts = r'(?=\{"(?:python|date|case)":|\[(?:"\w+"|null),")'  # of versions, verdicts, cases and rows
@@ -318,8 +318,8 @@ def _stored_case(case: dict[str, Any]) -> dict[str, Any]:
         + ([row["models"]] if "models" in row else [row["measured"], row["interval"]])
         for row in case["rows"]
     ]
-    kept = {name: value for name, value in case.items() if name not in UNSTORED}
-    return {"case": case_hash(case["world"], case["recipe"]), **kept, "rows": rows}
+    parts = {name: value for name, value in case.items() if name not in UNSTORED}
+    return {"case": case_hash(case["world"], case["recipe"]), **parts, "rows": rows}
 
 
 def case_hash(world: Mapping[str, Any], recipe: Mapping[str, Any]) -> str:

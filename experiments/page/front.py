@@ -103,12 +103,12 @@ def front(table: xr.Dataset) -> Figure:
 def trained_towers(trial: str = TRIAL) -> list[Towers]:
     """The ensembles of a stored trial, one per world and prompt."""
     stored = next(document for document in stored_documents() if document["claim"] == trial)
-    found = [
+    rows = [
         (World(**case["world"]), prompt, [row["models"] for row in case["rows"] if row["prompt"] == prompt])
         for case in stored["cases"]
         for prompt in dict.fromkeys(row["prompt"] for row in case["rows"])
     ]
-    worlds, prompts, models = zip(*found, strict=True)
+    worlds, prompts, models = zip(*rows, strict=True)
     draws = np.transpose(models)  # (model, group, ensemble)
     place = equivalent_of_draws(World.stack(worlds), draws)
     return [Towers(*each) for each in zip(worlds, prompts, *draws.mean(axis=0), place.correlation, strict=True)]

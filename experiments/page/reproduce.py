@@ -44,7 +44,7 @@ def reproduce(output: Path, seed: int, full: bool = False) -> list[Verdict]:
     report nor an empty folder, and Interrupted after Ctrl-C, which keeps nothing.
     """
     began = perf_counter()
-    named, output = output, output.resolve()
+    folder, output = output, output.resolve()
     check_report(output)
     staging = staging_folder(output)
     duration = "more than an hour" if full else "one to four minutes"
@@ -56,7 +56,7 @@ def reproduce(output: Path, seed: int, full: bool = False) -> list[Verdict]:
             _write_report(staging, verdicts, seed, began, advance)
         replace_folder(staging, output)
     except KeyboardInterrupt:
-        earlier = f"; {named} is unchanged" if output.exists() else ""
+        earlier = f"; {folder} is unchanged" if output.exists() else ""
         raise Interrupted(f"interrupted; nothing of this report was kept{earlier}") from None
     finally:
         shutil.rmtree(staging, ignore_errors=True)

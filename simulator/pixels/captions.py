@@ -31,8 +31,8 @@ def sentence(scene: Scenery, an_object: int | None, attribute: int | None) -> st
 
 def table(classes: int, attributes: int, device: torch.device | str = "cpu") -> Float[torch.Tensor, "O A L"]:
     """All captions of a world, [object][attribute], as [object | attribute] with zeros for what is not mentioned."""
-    objects, shown = (torch.eye(count + 1, device=device)[:, :count] for count in (classes, attributes))
-    both = objects[:, None].expand(-1, len(shown), -1), shown[None].expand(len(objects), -1, -1)
+    objects, backgrounds = (torch.eye(count + 1, device=device)[:, :count] for count in (classes, attributes))
+    both = objects[:, None].expand(-1, len(backgrounds), -1), backgrounds[None].expand(len(objects), -1, -1)
     return torch.cat(both, dim=-1)
 
 

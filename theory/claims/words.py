@@ -15,12 +15,12 @@ Check = Callable[[str, Any], Any]  # (name of a field, given value) -> the value
 Rules = Iterator[tuple[bool, str]]  # whether a claim breaks the rule, and the sentence that says so
 
 
-def one_of(known: Collection[str]) -> Check:
+def one_of(choices: Collection[str]) -> Check:
     """A name of a table."""
 
     def choice(name: str, given: Any) -> Any:
-        if given not in known:
-            raise ValueError(f"{name} = {unlisted(given, known)}")
+        if given not in choices:
+            raise ValueError(f"{name} = {unlisted(given, choices)}")
         return given
 
     return choice

@@ -90,13 +90,13 @@ class PlotAxis(NamedTuple):
 
 def axis_of(coordinate: xr.DataArray) -> PlotAxis:
     """An axis from a Dataset's coordinate and its attributes."""
-    values, name, given = coordinate.values, str(coordinate.name), coordinate.attrs
+    values, name, attrs = coordinate.values, str(coordinate.name), coordinate.attrs
     if values.dtype.kind not in "fiu":
         values = np.array([str(v) for v in values], dtype=object)
-    symbol = given.get("symbol") or rf"\mathrm{{{name}}}".replace("_", r"\_")
-    unit = UNITS.get(given.get("unit"), "")
-    scale = _scale(given.get("scale"), values)
-    return PlotAxis(name, values, scale, symbol, given.get("meaning") or "", unit, given.get("scale") == "listed")
+    symbol = attrs.get("symbol") or rf"\mathrm{{{name}}}".replace("_", r"\_")
+    unit = UNITS.get(attrs.get("unit"), "")
+    scale = _scale(attrs.get("scale"), values)
+    return PlotAxis(name, values, scale, symbol, attrs.get("meaning") or "", unit, attrs.get("scale") == "listed")
 
 
 def _scale(name: str | None, values: np.ndarray) -> Scale:

@@ -141,11 +141,11 @@ def _has_diagonal(picture: Picture) -> bool:
 
 
 def _boundary_entries(picture: Picture) -> list:
-    found = [line[0, 0] for panel in picture.panels for line in panel.boundary or ()]
-    if picture.x is None or not found:
+    places = [line[0, 0] for panel in picture.panels for line in panel.boundary or ()]
+    if picture.x is None or not places:
         return []
-    few = len(picture.panels) == 1 and len(found) <= 3
-    where = f" at ${picture.x.symbol}$ = {', '.join(map(readable, found))}" if few else ""
+    few = len(picture.panels) == 1 and len(places) <= 3
+    where = f" at ${picture.x.symbol}$ = {', '.join(map(readable, places))}" if few else ""
     return [(_mark("o", "black"), f"equally accurate{where} (exact, by theory)")]
 
 
