@@ -103,11 +103,11 @@ def _sampled(sampler: Sampler, world: World, samples: Iterator[Sample], seed: in
     for r, fields in enumerate(every):
         groups = group_numbers(fields[2], fields[3], world.background_count)
         rows, weights = chosen(sampler, groups, world, numpy_stream(seed, f"{stream}/{sampler.name}", r))
-        kept = [field[rows][None] for field in fields]
+        fields_kept = [field[rows][None] for field in fields]
         if sampler.swaps and fields[1].size:  # labelled images have no captions
             pairs = Pairs(*(torch.from_numpy(field[None]) for field in fields))
-            kept[1] = contradicted(pairs, world, frame, seed, r, streams=(stream,)).texts.numpy()
-        yield Sample(*kept, None if weights is None else weights[None])
+            fields_kept[1] = contradicted(pairs, world, frame, seed, r, streams=(stream,)).texts.numpy()
+        yield Sample(*fields_kept, None if weights is None else weights[None])
 
 
 def drawn_covariances(world, n, replicates, seed, stream) -> Iterator[Float[np.ndarray, "r dI dT"]]:

@@ -43,9 +43,9 @@ def proof_of(claim: Claim, seconds: float, certificates: Path | None = None) -> 
     began, outcome, reason = perf_counter(), proof.outcome, proof.reason
     if proof.certificate is not None:
         try:
-            shown, _ = check(proof.certificate, claim)
-            if shown != outcome:
-                raise Refused(f"it shows that the claim is {shown}")
+            verdict, _ = check(proof.certificate, claim)
+            if verdict != outcome:
+                raise Refused(f"it shows that the claim is {verdict}")
         except Refused as error:
             outcome, reason = "open", f"the checker refuses the certificate: {error}"
         if (difference := mismatch(claim)) is not None:

@@ -164,25 +164,25 @@ def verdict_of(claim: TrainedClaim, cases: list[dict[str, Any]], seed: int, seco
     against = int(np.argmax(lows))
     allowed = 0.0 if statement.denied else claim.tolerance
     ruling = decide(violations[against], violations, -np.inf, allowed, notes=notes, called=("row", "rows"))
-    shown = rows[against if ruling.decision == "contradicted" else int(np.argmax(highs))]
-    bounds = shown.sample.bounds(claim.error_rate / 2)
+    line = rows[against if ruling.decision == "contradicted" else int(np.argmax(highs))]
+    bounds = line.sample.bounds(claim.error_rate / 2)
     return Verdict(
         kind="trained",
         **words_of(claim),
         verdict=ruling.decision,
         reason=ruling.reason,
-        predicted=shown.predicted,
-        measured=shown.sample.mean,
+        predicted=line.predicted,
+        measured=line.sample.mean,
         interval=[bounds.low, bounds.high],
         level=1 - claim.error_rate,
         route=ROUTE,
         n=max(r.get("n") or r["steps"] * r["batch_size"] for r in (case["recipe"] for case in cases)),
-        replicates=len(shown.sample.values),
+        replicates=len(line.sample.values),
         alpha=claim.error_rate,
         tau=claim.tolerance,
         seconds=round(seconds, 1),
         formula=claim.formula,
-        quantity=shown.group,
+        quantity=line.group,
         relation=statement.relation,
         largest_violation_found=max(lows),
         largest_violation_bounded=max(highs),
@@ -327,12 +327,14 @@ def case_hash(world: Mapping[str, Any], recipe: Mapping[str, Any]) -> str:
     return sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _row(prompt: str | None, group: str, predicted: float | None, found: Any, interval: Any = None) -> dict[str, Any]:
+def _row(
+    prompt: str | None, group: str, predicted: float | None, measured: Any, interval: Any = None
+) -> dict[str, Any]:
     """The row of a stored one."""
     row = {"prompt": prompt, "group": group, "predicted": predicted}
-    if isinstance(found, list):
-        return _summary(row | {"models": found})
-    return row | {"measured": found, "interval": interval}
+    if isinstance(measured, list):
+        return _summary(row | {"models": measured})
+    return row | {"measured": measured, "interval": interval}
 
 
 def stored_documents() -> list[dict[str, Any]]:

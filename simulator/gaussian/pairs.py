@@ -108,8 +108,8 @@ def draw_codes(worlds: Sequence["World"], size: int, source: Source, *, device: 
         y, a = cell // len(table[0]), (cell % len(table[0]))[..., None]
     o = y
     if (p_inv < 1).any():
-        shown = draw("object-agreement", "uniform", 1, dtype=torch.float64)[..., 0] < p_inv
-        o = torch.where(shown, y, ((y[..., None] + another("object", 1)) % K)[..., 0])
+        keeps = draw("object-agreement", "uniform", 1, dtype=torch.float64)[..., 0] < p_inv
+        o = torch.where(keeps, y, ((y[..., None] + another("object", 1)) % K)[..., 0])
     first, *others = (kind.multiple for kind in worlds[0].caption_kinds.every)
     multiples = torch.full((E, size, J + 1), first, **whole)
     if (ends[0] < 1).any():
@@ -290,13 +290,13 @@ def contradicted(
 
 
 def _exchanged(
-    block: Float[torch.Tensor, "E n width"], shown: Int[torch.Tensor, "E n"], drawn: Int[torch.Tensor, "E n"]
+    block: Float[torch.Tensor, "E n width"], images: Int[torch.Tensor, "E n"], drawn: Int[torch.Tensor, "E n"]
 ) -> Float[torch.Tensor, "E n width"]:
     """Exchange coordinates `shown` and `drawn`; a single coordinate changes its sign if they differ."""
     if block.shape[-1] == 1:
-        return torch.where((shown == drawn)[..., None], block, -block)
+        return torch.where((images == drawn)[..., None], block, -block)
     place = torch.arange(block.shape[-1], device=block.device).expand(block.shape).clone()
-    place.scatter_(2, shown[..., None], drawn[..., None]).scatter_(2, drawn[..., None], shown[..., None])
+    place.scatter_(2, images[..., None], drawn[..., None]).scatter_(2, drawn[..., None], images[..., None])
     return block.gather(2, place)
 
 

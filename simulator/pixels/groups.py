@@ -76,8 +76,8 @@ def weights(world: "World", trial: Trial) -> dict[str, Float[np.ndarray, "K N"]]
     """Joint probability of label and image in each group of the world."""
     K, own = world.classes, np.eye(world.classes)
     objects, attributes = trial.objects.cpu().numpy(), trial.attributes.cpu().numpy()
-    shown = np.where(own, world.p_inv, (1 - world.p_inv) / (K - 1)) / np.bincount(objects[attributes == 0])
-    return {group: (law[:, attributes] * shown[:, objects]) for group, law in _laws(world).items()}
+    p_object = np.where(own, world.p_inv, (1 - world.p_inv) / (K - 1)) / np.bincount(objects[attributes == 0])
+    return {group: (law[:, attributes] * p_object[:, objects]) for group, law in _laws(world).items()}
 
 
 def _laws(world: "World") -> dict[str, Float[np.ndarray, "K A"]]:

@@ -107,7 +107,7 @@ class Scenery:
         size = max(1, TOGETHER // images[:1].numel()) if scans.device.type == "cpu" else len(scans)
         # Buffers for all rounds: new memory would cost a CPU twice as much time as the arithmetic.
         picked, behind = (objects.new_empty(size, channels, *objects.shape[2:]) for channels in (objects.shape[1], 3))
-        coverage, *layers, made = (
+        coverage, *layers, canvas = (
             objects.new_empty(size, channels, *objects.shape[2:], dtype=torch.float32) for channels in (1, 3, 3, 3)
         )
         for k in range(0, len(scans), size):
@@ -120,7 +120,7 @@ class Scenery:
             else:
                 ground = layers[1][:m].copy_(torch.index_select(self.photos.pixels, 0, photos[part], out=behind[:m]))
             # Adding .5 before truncation to integers rounds; no sum is below 0 or above 255.5.
-            images[part] = torch.lerp(ground, front, coverage[:m], out=made[:m]).add_(0.5)
+            images[part] = torch.lerp(ground, front, coverage[:m], out=canvas[:m]).add_(0.5)
         return images
 
     def _plain(self, attributes: Int[torch.Tensor, " n"], coloured: str) -> Float[torch.Tensor, "n 3 1 1"]:

@@ -53,10 +53,10 @@ def _variables(dataset: xr.Dataset, base: World, what: str, prefix: str, reason:
         columns = 0 if worlds.table is None else worlds.background_count
         few = np.broadcast_to(np.maximum(worlds.classes, columns), len(part)) <= MOST_CLASSES
         finite, bounds = np.isfinite(draws[:, :, part]), np.isfinite(ends[:, :, part])
-        shown = groups_of(worlds.table, worlds.common)
-        finite_cells = finite[:, shown].any(axis=0).all(axis=0)
-        replicated = finite[:, shown].all(axis=(0, 1)) & (len(draws) > 1)
-        bounded = bounds[shown].all(axis=(0, 1)) & ~replicated
+        groups_there = groups_of(worlds.table, worlds.common)
+        finite_cells = finite[:, groups_there].any(axis=0).all(axis=0)
+        replicated = finite[:, groups_there].all(axis=(0, 1)) & (len(draws) > 1)
+        bounded = bounds[groups_there].all(axis=(0, 1)) & ~replicated
         if worlds.table is not None and (count := np.count_nonzero(finite_cells & few)) > MOST_OF_TABLE:
             raise RequestError(
                 f"--what = {what!r} takes seconds per cell of a table, and {count} cells are more than "
