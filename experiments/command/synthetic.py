@@ -208,7 +208,7 @@ def accuracy_table(document: dict[str, Any]) -> Group:
     columns = [Column("group", str), Column("measured" if simulated else "predicted", document.get, PERCENT)]
     title = [document["learner"]]
     if document["prompt"]:
-        title.append(f"asked by {asked(document['prompt'])}")
+        title.append(f"prompted with {asked(document['prompt'])}")
     if "time" in document:
         title.append(f"after a time of {document['time']:g}")
     if "mitigation" in document:

@@ -15,7 +15,7 @@ from theory.learners.infonce import equal_classes
 HEADLINE = {"p_spu": 0.9, "mu_spu": 1.5, "sigma_xi": 6.0}
 VAGUE = {"detail_inv": 0.0, "detail_spu": 0.0}
 
-# g: (common, counter, p', r in points) of InfoNCE and linear CLIP by typical look, then by average caption.
+# g: (common, counter, p', r in points) of InfoNCE and linear CLIP by typical appearance, then by average caption.
 PRINTED = {
     1.0: [(0.8548, 0.7030, 0.621, 0.00), (0.9185, 0.5293, 0.789, 0.57), (0.9645, 0.2081, 0.967, 0.16),
           (0.9554, 0.3088, 0.924, 0.47)],

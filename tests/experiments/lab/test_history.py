@@ -122,7 +122,7 @@ def flow(loss: str, steps: int, checkpoints: list[int], rate: float, batch: int)
 
 
 def places(ensemble, parameters) -> np.ndarray:
-    """p' by typical look and by average caption, of the mean accuracies over models."""
+    """p' by typical appearance and by average caption, of the mean accuracies over models."""
     accuracy = [
         evaluation.ensemble_accuracy(ensemble, parameters, prompt).mean(axis=(0, 1)) for prompt in DEFAULT_PROMPTS
     ]
