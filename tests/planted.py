@@ -376,12 +376,12 @@ FAULTS = {
     "caption noise of the first chunk": Fault(
         "simulator.gaussian.pairs:draw_block",
         _noise_of_the_first_chunk,
-        "simulator/gaussian/test_pairs.py::test_worlds_of_later_chunks_keep_their_own_numbers",
+        "laws/test_grids.py::test_worlds_of_an_ensemble",
     ),
     "a grid is refused where all its worlds are": Fault(
         "simulator.prompts:check_told",
         on_arguments(lambda prompt, bare: (prompt, np.min(bare))),
-        "simulator/test_prompts.py::test_a_grid_with_one_world_of_bare_captions_has_no_caption_that_is_not_bare",
+        "laws/test_grids.py::test_functions",
     ),
     "the interval of another learner": Fault(
         "theory.learners.infonce:_by_bare_name",
@@ -396,7 +396,7 @@ FAULTS = {
     "an interval of the usual level": Fault(
         "theory.ideal_curve:_of_shape",
         _usual_level,
-        "theory/test_ideal_curve.py::test_an_interval_keeps_the_level_of_its_accuracies",
+        "laws/test_grids.py::test_places[two classes-0.8]",
     ),
     "the exact law of a training that begins elsewhere": Fault(
         "theory.learners.linear:LinearCLIP.strength",
@@ -406,7 +406,7 @@ FAULTS = {
     "a model that diverged loses its earlier rows": Fault(
         "experiments.lab.history:_numbers",
         on_arguments(_lost_as_in_the_last),
-        "experiments/lab/test_history.py::test_a_model_that_diverges_keeps_the_rows_before",
+        "laws/test_grids.py::test_a_row_of_a_history_is_that_row_alone",
     ),
     "a field of the world without effect": Fault(
         "simulator.gaussian.pairs:mismatched",

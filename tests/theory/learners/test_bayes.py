@@ -182,21 +182,6 @@ def test_an_attribute_that_tells_nothing_leaves_the_exact_accuracies(p_inv):
         assert abs(a - b) < 7.3 / 2.13 * (high - low) / 2 + 1e-6
 
 
-@pytest.mark.parametrize(("classes", "extra"), [(2, 1), (3, 0)])
-def test_a_sampled_grid_equals_its_worlds(classes, extra):
-    p = np.array([0.6, 1.0])
-    blocks = worlds_with(p_spu=p, sigma_spu=[[0.5], [1.0]], nu=0.1, classes=classes, p_inv=[[1.0], [0.9]])
-    if extra:
-        blocks = blocks.replace(attribute=(Attribute(p=0.8, mu=1.5),))
-    whole = bayes_accuracy(blocks, seed=1)
-    assert whole.common.shape == whole.counter.shape == (2, 2)
-    for w in np.ndindex(2, 2):
-        one = bayes_accuracy(blocks[w], seed=1)
-        assert (whole.common[w], whole.counter[w]) == (one.common, one.counter)
-        for ends, alone in zip(whole.interval, one.interval, strict=True):
-            assert [end[w] for end in ends] == list(alone)
-
-
 @pytest.mark.parametrize("world", [World(classes=3, p_spu=0.8, mu_inv=1.8, mu_spu=1.5), World(classes=5, mu_spu=3.0)])
 def test_the_average_over_certain_objects_is_the_limit_of_drawn_ones(world):
     """At p_inv = 1 one integral averages over all objects' coordinates; below it, those of other classes are drawn."""

@@ -253,15 +253,6 @@ def test_the_loss_of_drawn_images_is_level_at_the_minimiser(K, A, name):
     assert (np.abs(slopes.mean(axis=0)) < 5 * slopes.std(axis=0) / np.sqrt(len(x)) + sampled).all()
 
 
-def test_a_grid_of_worlds_shares_a_table():
-    world = random_world(3, 3)
-    grid = World(table=world.table, **{**FIELDS, "mu_spu": np.array([[0.5], [2.0]]), "sigma_inv": [0.9, 1.5]})
-    whole = learners.Bayes().accuracy(grid)
-    assert whole.unseen.shape == (2, 2)
-    for one, all_ in zip(learners.Bayes().accuracy(world), whole, strict=True):
-        assert one == all_[1, 0]
-
-
 # A class that training shows with one background alone, beside a class with two.
 HOLE = World(table=[[0.4, 0.2], [0.4, 0.0]], **FIELDS)
 
