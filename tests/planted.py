@@ -281,7 +281,7 @@ FAULTS = {
     "bare captions left out of a pool": Fault(
         "theory.learners.captions:bare_log_score",
         on_result(lambda scores: 0 * scores),
-        "theory/learners/test_captions.py::test_pools_take_bare_captions_in",
+        "laws/test_meetings.py::test_infonce_pools_the_scores_of_drawn_captions",
     ),
     "omission that weighs no background": Fault(
         "theory.theorems:bare_law",
@@ -391,7 +391,7 @@ FAULTS = {
     "the first kind of caption alone matches": Fault(
         "theory.learners.filtered:Filtered._kept",
         _first_kind_alone_matches,
-        "theory/learners/test_filtered.py::test_every_kind_of_caption_may_match",
+        "laws/test_meetings.py::test_filtered_pairs_are_the_drawn_ones_that_a_teacher_keeps",
     ),
     "an interval of the usual level": Fault(
         "theory.ideal_curve:_of_shape",
@@ -401,7 +401,7 @@ FAULTS = {
     "the exact law of a training that begins elsewhere": Fault(
         "theory.learners.linear:LinearCLIP.strength",
         _default_start,
-        "theory/learners/test_exact_law.py::test_the_exact_law_of_a_stopped_training_begins_where_the_learner_does",
+        "laws/test_meetings.py::test_linear_rules_are_those_of_the_modes",
     ),
     "a model that diverged loses its earlier rows": Fault(
         "experiments.lab.history:_numbers",
@@ -411,7 +411,7 @@ FAULTS = {
     "a field of the world without effect": Fault(
         "simulator.gaussian.pairs:mismatched",
         instead(lambda captions, another, worlds, source: captions),
-        "theory/test_every_number.py::test_every_field_changes_what_is_drawn",
+        "laws/test_meetings.py::test_every_field_changes_what_is_drawn",
     ),
     "images of an attribute vary as much as captions tell": Fault(
         "theory.sample_modes:block_covariance",
@@ -461,7 +461,7 @@ FAULTS = {
     "an object always shown beside a table": Fault(
         "experiments.court.arms:rarest",
         on_arguments(lambda worlds: (worlds if worlds.table is None else worlds.replace(p_inv=1.0),)),
-        "experiments/court/test_domain.py::test_rarest_kind",
+        "laws/test_meetings.py::test_the_rarest_kind_is_seen_whatever_it_is",
     ),
     "tables decided at another tolerance": Fault(
         "experiments.published.claims:decide",
