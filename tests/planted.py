@@ -366,7 +366,7 @@ FAULTS = {
     "a decorator's file for a class's": Fault(
         "experiments.provenance:source",
         _unwrapped_never,
-        "experiments/test_provenance.py::test_a_class_whose_methods_are_decorated_has_its_own_files_hash",
+        "laws/test_identity.py::test_a_users_class_is_all_files_that_it_is_made_of",
     ),
     "a picture without the learner of a user's file": Fault(
         "experiments.page.plot.boundary:study_of",
