@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
+from markupsafe import Markup
 
 # Imported before the forks, since all tests need them; no pytest plugins, whose assertions are rewritten on import.
 LIBRARIES = ("torch", "scipy.stats", "matplotlib.pyplot", "xarray", "pydantic", "cyclopts")
@@ -180,6 +181,15 @@ def _usual_level(of_shape: Callable) -> Callable:
 
 def _lost_as_in_the_last(rows: list, prompt: str, name: str) -> tuple:
     return [{**row, "loss": rows[-1]["loss"]} for row in rows], prompt, name
+
+
+def _groups_exchanged(place: Callable) -> Callable:
+    def wrong(document, world):
+        shares = document.get("uncovered_share")
+        exchanged = shares and {"common": shares["counter"], "counter": shares["common"]}
+        return place({**document, "uncovered_share": exchanged}, world)
+
+    return wrong
 
 
 FAULTS = {
@@ -462,6 +472,16 @@ FAULTS = {
         "experiments.court.arms:rarest",
         on_arguments(lambda worlds: (worlds if worlds.table is None else worlds.replace(p_inv=1.0),)),
         "laws/test_meetings.py::test_the_rarest_kind_is_seen_whatever_it_is",
+    ),
+    "groups exchanged in a sentence": Fault(
+        "experiments.command.synthetic:_place",
+        _groups_exchanged,
+        "laws/test_screens.py::test_each_number_stands_beside_its_words[predict]",
+    ),
+    "a title that is not escaped": Fault(
+        "experiments.table:html",
+        on_arguments(lambda table: (table._replace(title=Markup(table.title)),)),
+        "laws/test_screens.py::test_every_text_of_a_table_is_escaped",
     ),
     "tables decided at another tolerance": Fault(
         "experiments.published.claims:decide",
