@@ -170,6 +170,7 @@ def differences(f: Callable[..., Any], grid: World, tolerance: float, *others: A
     if isinstance(whole, Exception):
         return [*wrong, f"the grid is refused, and no world alone: {whole}"]
     together, level = numbers(whole), getattr(getattr(whole, "interval", None), "level", None)
+    wrong += outside(together)
     for place, i in enumerate(keep):
         own, interval = numbers(alone[i]), getattr(alone[i], "interval", None)
         if interval is not None and interval.level != level:
@@ -182,6 +183,16 @@ def differences(f: Callable[..., Any], grid: World, tolerance: float, *others: A
             if np.shape(a) != np.shape(b) or not np.allclose(a, b, rtol=tolerance, atol=tolerance, equal_nan=True):
                 wrong.append(f"world {i}, {name}: {a} in the grid, {b} alone")
     return wrong
+
+
+def outside(named: dict[str, np.ndarray]) -> list[str]:
+    """Numbers that lie outside their own intervals (law 2), to rounding; those that have none are nan."""
+    found = []
+    for name in (name for name in named if f"{name}, end 0" in named):
+        value, low, high = (np.asarray(named[each], float) for each in (name, f"{name}, end 0", f"{name}, end 1"))
+        if np.any((value < low - 1e-9) | (value > high + 1e-9)):
+            found.append(f"{name} = {value} outside {low} to {high}")
+    return found
 
 
 def in_all_shapes(f: Callable[..., Any], grid: World, tolerance: float, row: Any) -> list[str]:
