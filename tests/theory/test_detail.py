@@ -135,19 +135,6 @@ def test_other_prompts_do_not_see_bare_captions(world, bare):
         assert [*learner.accuracy(world.replace(bare=bare))] == [*learner.accuracy(world)]
 
 
-def test_linear_clip_with_bare_captions_has_the_covariance_written_out():
-    world = World(
-        p_spu=0.85, mu_inv=1.2, mu_spu=1.7, mention_inv=0.8, mention_spu=0.6, detail_inv=0.5, detail_spu=0.3, bare=0.4
-    )
-    b, c = 0.4, 1.2 * 1.7 * 0.7
-    f = b + 0.6 * 0.8
-    A = [[f * 1.44 + 0.6 * 0.8 * 0.5, 0.6 * 0.6 * c], [f * c, 0.6 * 0.6 * (2.89 + 0.3 * 0.25)]]
-    np.testing.assert_allclose(learners.LinearCLIP("name").direction(world), np.array(A) @ [1.2, 0], rtol=1e-12)
-    mean = np.array([0.8 * 1.2, 0.6 * 0.7 * 1.7])
-    np.testing.assert_allclose(learners.LinearCLIP("mean").direction(world), A @ mean, rtol=1e-12)
-    assert [*learners.LinearCLIP("bare").accuracy(world)] == [*learners.LinearCLIP("name").accuracy(world)]
-
-
 def test_images_without_noise_have_a_law_where_captions_leave_detail_out():
     """The limit sigma_xi -> 0 is reached smoothly."""
     world = World(mu_spu=1.5, sigma_xi=0.0, sigma_xi_text=6.0, detail_inv=0.5, detail_spu=0.7)

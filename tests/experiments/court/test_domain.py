@@ -10,7 +10,7 @@ from scipy import stats
 from stattest import SHARE, assert_same_law, spend
 
 from experiments.court import arms, budget
-from experiments.court.arms import arms_at, drawable, narrowest, rarest
+from experiments.court.arms import arms_at, drawable, narrowest
 from experiments.court.budget import MOST_DRAWN
 from experiments.court.measured import draw, gather, measured
 from experiments.court.trial import judge
@@ -18,9 +18,8 @@ from experiments.court.worst_point import CLOSED, by_formula, probit_violation
 from experiments.errors import RequestError
 from experiments.inference import Sample
 from simulator.strategies import worlds
-from simulator.tables import compositional
 from simulator.world import World
-from theory.claims.claim import INFINITE, SHARE_TOLERANCE, Axis, Claim
+from theory.claims.claim import SHARE_TOLERANCE, Axis, Claim
 from theory.claims.quantities import QUANTITIES, OfAccuracy
 from theory.claims.relations import single
 from theory.learners import Bayes, InfoNCE, LeastSquares, LinearCLIP, Logistic, MaxMargin
@@ -127,16 +126,6 @@ def test_finite_n_keeps_the_width_of_its_views():
     rate = claim(relation="slope", along="n", grid=(1e4, 1e10), domain=wide)
     assert rate.finite
     assert [(arm.world.dim_image, arm.n) for arm in arms_at(rate, wide).every] == [(16, 10**4), (16, 10**10)]
-
-
-def test_rarest_kind():
-    worlds = World(p_spu=[0.5, 1.0, 0.99], mention_spu=[1.0, 0.25, 1.0])
-    assert rarest(worlds) == pytest.approx([0.5, 0.25, 0.01])
-    table = World(table=compositional(2, 2, 1), p_inv=[1.0, 1 - 1e-7])
-    assert rarest(table) == pytest.approx([0.5, 1e-7])
-    captions = World(p_spu=0.5, bare=[0.0, 0.1, 1 - 1e-7, 1.0], mismatch=[0.2, 0.0, 0.0, 1e-7])
-    assert rarest(captions) == pytest.approx([0.2, 0.1, 1e-7, 1e-7])
-    assert drawable(captions, INFINITE).tolist() == [True, True, False, False]
 
 
 def shown(mine: Claim, point: dict, size: int, seed: int, drawn: bool = False) -> Sample:
