@@ -101,12 +101,13 @@ def predicted(law: Callable[[], tuple[World, Learner] | None]) -> dict[str, floa
 
 def _who(world: World, learner: Learner, name: str, mitigate: str) -> dict[str, Any]:
     """The name of the learner as requested; world, prompt, width and time of training after the mitigation."""
-    time = getattr(learner, "time", np.inf)
+    time, scale = getattr(learner, "time", np.inf), getattr(learner, "scale", None)
     return {
         "world": world.model_dump(),
         "learner": name,
         "prompt": getattr(learner, "prompt", None),
         "embed_dim": getattr(learner, "embed_dim", None),
+        **({} if scale is None else {"scale": scale}),
         **({"time": time, "start": learner.start} if time < np.inf else {}),
         **({} if mitigate == NONE else {"mitigation": mitigate}),
     }

@@ -20,6 +20,7 @@ import torch
 from jaxtyping import Float, Int
 
 from simulator.naming import add_row
+from simulator.quantities import LARGEST_SCALE
 from simulator.samplers import SAMPLERS, group_numbers
 from simulator.towers import losses
 from simulator.towers.chunked_losses import tiled_infonce, tiled_siglip
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 
 CLIP_SCALE = 1 / 0.07  # Radford et al. 2021, section 2.5: temperature 0.07 at the start
 SIGLIP_SCALE = 10.0  # Zhai et al. 2023, section 3.2: t' = log 10
-LARGEST_SCALE = 100.0  # Radford et al. 2021: logits are never scaled by more than 100
 GROUP_WEIGHTS = "group_weights"  # parameter of GroupDRO, one weight per group
 
 Loss = Float[torch.Tensor, " E"]
