@@ -17,7 +17,7 @@ from simulator.streams import numpy_stream
 from simulator.world import World
 from theory.accuracy import reliance
 from theory.ideal_curve import MOST_CLASSES, Equivalent, equivalent, equivalent_of_draws
-from theory.learners import InfoNCE, trainable
+from theory.learners import trainable
 from theory.learners.base import UNDEFINED, Learner
 
 NUMBERS = ("balanced", "drop")  # that follow from the groups
@@ -36,8 +36,8 @@ def predict(world: World, learner: Learner, mitigate: str = NONE) -> dict[str, A
     ends = accuracy.interval and {group: list(map(float, pair)) for group, pair in accuracy.interval.ends.items()}
     known = {group: pair for group, pair in (ends or {}).items() if not np.isnan(pair[0])}
     numbers, intervals = placed(equivalent, own, accuracy)
-    linear = own.table is None and rule.tells & {"direction", "critic"}
-    shares = rule.unseen(own, MANY_PAIRS) if isinstance(rule, InfoNCE) else None
+    linear = own.table is None and rule.is_linear
+    shares = rule.unseen(own, MANY_PAIRS)
     return {
         **_who(pairs, fitted, learner.name, mitigate),
         **in_groups(accuracy),
@@ -126,7 +126,7 @@ def simulate(
     pairs, fitted = apply_to_learner(mitigate, world, learner)
     if not MITIGATIONS[mitigate].fitted:
         raise RequestError(f"mitigation {mitigate!r} cannot be simulated; use train or predict")
-    if fitted.estimator is None and not fitted.has_exact_law():
+    if not fitted.routes() & {"exact", "drawn"}:
         known = ", ".join(trainable())
         raise RequestError(
             f"--learner = {fitted.name} is not fitted to pairs; choose from {known} (a learner of your own says in "
@@ -136,7 +136,7 @@ def simulate(
     if method == "exact" and why:
         raise RequestError(f"{why}; the nearest choice is direct")
     method, numbers = method or ("direct" if why else "exact"), n * replicates * (world.dim_image + world.dim_text)
-    if method == "direct" and fitted.estimator is None:
+    if method == "direct" and "drawn" not in fitted.routes():
         raise RequestError(f"{why or 'drawn pairs do not fit ' + fitted.name}; --method exact is its only one")
     if method == "direct" and numbers > LARGEST_DRAW:
         exact = "" if why else "--method exact, which costs the same for any n, or "
@@ -169,11 +169,11 @@ def unable(world: World, learner: Learner, exact: bool, mitigate: str = NONE) ->
     if not own.fitted:
         return "this mitigation cannot be fitted to drawn pairs"
     if not exact:
-        return None if learner.estimator else f"{learner.name} is not fitted to drawn pairs"
+        return None if "drawn" in learner.routes() else f"{learner.name} is not fitted to drawn pairs"
     if own.sampler != "drawn":
         return f"the exact law of {own.sampler} pairs is not known"
-    if not learner.has_exact_law(world):
-        where = "in worlds of this shape" if learner.has_exact_law() else "at all"
+    if "exact" not in learner.routes(world):
+        where = "in worlds of this shape" if "exact" in learner.routes() else "at all"
         return f"the exact law of {learner.name} given n pairs is not known {where}"
     return None
 

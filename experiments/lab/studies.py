@@ -200,7 +200,7 @@ def _faults(request: Study) -> Iterator[str]:
     for route in set(request.measured) - {"trained"}:
         if not has_n:
             yield f"route {route!r} needs n, the number of pairs; give n or an axis of it"
-        if not any(each.has_exact_law() if route == "exact" else each.estimator for each in learners):
+        if not any(route in each.routes() for each in learners):
             yield f"route {route!r} cannot measure {', '.join(request.labels)}"
     if request.trained:
         for k in range(len(request.learners)):

@@ -34,7 +34,7 @@ from simulator.accuracy import Accuracy, objects_averaged, won
 from simulator.gaussian.critic import gaussian_points
 from simulator.mixture import COUNTER, class_means
 from simulator.naming import outside
-from simulator.prompts import PROMPTS, Prompt, check_told, prompt_row
+from simulator.prompts import LINEAR, PROMPTS, Prompt, check_told, prompt_row
 from simulator.quantities import Scale, domain_of
 from simulator.world import World
 from theory.density import (
@@ -49,6 +49,7 @@ from theory.learners.base import LARGEST_CLASSES, Learner, joined, sampled_accur
 from theory.learners.bayes import Bayes, bayes_accuracy
 from theory.learners.captions import all_captions_accuracy, all_captions_scores
 from theory.learners.contour import contour_accuracy
+from theory.learners.gaussian import GaussianPMI
 from theory.learners.pmi import prompt_preference
 from theory.learners.several_attributes import several_attributes
 from theory.quadrature import RANGE, REPLICATES, estimate
@@ -390,6 +391,19 @@ class InfoNCE(Learner):
         if world.table is None and prompt_row(self.prompt).pool:
             return all_captions_scores(world, self.prompt, images)
         return prompt_scores(images, world.prompts(self.prompt), world)
+
+    @property
+    def by_likelihood(self) -> bool:
+        """By a single caption, and without limits of the scores."""
+        return self.scale is None and prompt_row(self.prompt).pool is None
+
+    def may_be_sampled(self, several: bool, table: bool) -> bool:
+        """Unit embeddings always have an error."""
+        return self.scale is not None or super().may_be_sampled(several, table)
+
+    def approached(self) -> GaussianPMI | None:
+        """The critic that knows covariances alone."""
+        return GaussianPMI(self.prompt) if self.scale is None and self.prompt in LINEAR else None
 
     def unseen(self, world: World, pairs: float) -> Unseen | None:
         """The shares of test images that a run of `pairs` cannot learn, to about .001; None without a closed form.

@@ -130,11 +130,13 @@ def test_an_undefined_cell_names_its_route():
     assert arrange(table).undefined == (("drawn", separable),)  # a route without any measurement shows its theory
 
 
-@pytest.mark.parametrize(("temperature", "lost"), [(None, [True, False]), (0.5, [True, True])])
-def test_a_cell_without_theory_gets_a_reason(temperature, lost):
+@pytest.mark.parametrize(
+    ("loss", "temperature", "lost"), [("infonce", None, [True, False]), ("siglip-unbiased", 0.5, [True, True])]
+)
+def test_a_cell_without_theory_gets_a_reason(loss, temperature, lost):
     recipe = {"width": 4, "depth": 1, "embed_dim": 2, "batch_size": 16, "steps": 2, "warmup": 0}
     recipe |= {} if temperature is None else {"temperature": temperature}
-    sweep = study(NARROW, {"sigma_xi": [0.0, 1.0]}, "infonce", routes="trained", replicates=2, recipe=recipe)
+    sweep = study(NARROW, {"sigma_xi": [0.0, 1.0]}, loss, routes="trained", replicates=2, recipe=recipe)
     table = sweep.run()
     assert (table.undefined == 0).all()
     assert np.isnan(table.predicted_counter.values.ravel()).tolist() == lost
