@@ -174,6 +174,21 @@ def excess(towers: Towers, law: Float[np.ndarray, "I T"], scale: float) -> float
     return scale * max(0.0, -float(least))
 
 
+def needed_scale(values: int, error: float) -> float:
+    """The scale that unit embeddings of any width need for one further attribute alone, which captions tell.
+
+    The attribute has so many equally likely values, and a caption names a random one of them with probability `error`.
+    The least gamma_2 of its PMI + const is (1 - 1/m) log((1 - c)(m - 1)/c), c = error (1 - 1/m): two levels, on and off
+    the diagonal, and 1 - 1/m is gamma_2 of I - 1/m. Scales of independent attributes add at most.
+
+    >>> round(needed_scale(1000, 0.05), 1), round(needed_scale(10**6, 0.05), 1)
+    (9.8, 16.8)
+    """
+    m = values
+    c = error * (1 - 1 / m)
+    return float((1 - 1 / m) * np.log((1 - c) * (m - 1) / c))
+
+
 def rows_without_weight(
     given: Float[np.ndarray, "n m"],
     others: Float[np.ndarray, "m D"],

@@ -305,6 +305,13 @@ def _place(document: dict[str, Any], world: World) -> Iterator[str]:
     else:
         noiseless = "without noise, the ideal classifier of three classes or a table is not known"
         yield f"no equivalent correlation: {no_ideal_curve(world) or noiseless}"
+    if "unlimited" in document:
+        law = "/".join(percent(document["unlimited"][group]) for group in GROUPS[:2])
+        least = (
+            "to .2 points, so this scale meets the budget" if document["meets_budget"] else "so this scale is too low"
+        )
+        yield f"without a limit of scores: common/counter {law} %, {least} for this prompt"
+        yield "the intervals hold two grids and two starts of the minimisation, and state no confidence"
     shares = document.get("uncovered_share")
     if shares is not None and max(shares.values()) > UNCOVERED:
         yield (

@@ -1,6 +1,7 @@
 """The documents of `soberclip predict` and `simulate`; accuracies are fractions."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -20,6 +21,7 @@ from theory.ideal_curve import MOST_CLASSES, Equivalent, equivalent, equivalent_
 from theory.learners import trainable
 from theory.learners.base import UNDEFINED, Learner
 
+WITHIN = 0.002  # of the accuracies without limits: a scale meets the budget
 NUMBERS = ("balanced", "drop")  # that follow from the groups
 MANY_PAIRS = 1e6  # so many do not teach a contrastive learner `uncovered_share` of the test images
 MOST_REPLICATES = 10**7
@@ -45,7 +47,19 @@ def predict(world: World, learner: Learner, mitigate: str = NONE) -> dict[str, A
         "reliance": finite(reliance(rule.direction(own))) if linear else None,
         "uncovered_share": shares and {"common": shares.common, "counter": shares.counter},
         "interval95": {**known, **intervals} or None,
+        **_beside_unlimited(own, rule, accuracy),
     }
+
+
+def _beside_unlimited(world: World, learner: Learner, accuracy: Accuracy) -> dict[str, Any]:
+    """With a finite scale: the accuracies of scores without limits, and whether the scale meets the budget for them."""
+    if getattr(learner, "scale", None) is None:
+        return {}
+    whole: dict[str, Any] = {"scale": None, "embed_dim": None}
+    law = population(world, replace(learner, **whole))
+    assert accuracy.interval is not None
+    far = [max(low - x, x - high) > WITHIN for x, (low, high) in zip(law, accuracy.interval, strict=True)]
+    return {"unlimited": in_groups(law), "meets_budget": not any(far)}
 
 
 def no_ideal_curve(world: World) -> str | None:

@@ -45,6 +45,17 @@ def test_the_certificate_bounds_what_another_start_gains(seed, scale):
     assert E.excess(E.trained(law, scale, 7, 0), law, scale) < 1e-4
 
 
+@given(st.integers(3, 8), st.floats(0.02, 0.5))
+def test_an_attribute_that_captions_tell_needs_its_scale(values, error):
+    """At this scale rows of a simplex have the loss of scores without limits; below, no rows have."""
+    law = ((1 - error) * np.eye(values) + error / values) / values
+    scale, best = E.needed_scale(values, error), E.infonce(theorems.pmi(law), law)[0]
+    rows = E.unit(np.eye(values) - 1 / values)
+    assert E.infonce(scale * rows @ rows.T, law)[0] == pytest.approx(best, abs=1e-12)
+    below = E.trained(law, 0.9 * scale, 2 * values, 0)
+    assert below.loss - E.excess(below, law, 0.9 * scale) > best + 1e-6
+
+
 @given(st.integers(0, 2**32 - 1), st.floats(0.3, 2))
 def test_a_caption_without_weight_has_the_row_that_it_has_as_a_node(seed, scale):
     law = law_of(seed)

@@ -101,6 +101,18 @@ def test_a_learner_says_itself_how_it_is_measured():
     assert (Bayes().routes(), Weighted().routes()) == ({"images"}, {"drawn", "images"})
 
 
+def test_predict_says_whether_a_scale_meets_its_budget():
+    """By typical look scale 1 does not, by bare name scale 2 does; both beside the numbers without limits."""
+    world = World(mu_spu=1.5, sigma_xi=6.0, bare=0.5)
+    for prompt, scale, met in (("typical", 1.0, False), ("bare", 2.0, True)):
+        found = predict(world, named("infonce", prompt=prompt, scale=scale))
+        law = predict(world, named("infonce", prompt=prompt))
+        assert (found["scale"], found["meets_budget"]) == (scale, met)
+        assert found["unlimited"]["counter"] == law["counter"]
+        assert (abs(found["counter"] - law["counter"]) < 0.003) == met
+        assert "unlimited" not in law
+
+
 def test_predict_reports_the_learner_and_the_interval():
     found = predict(World(classes=3, sigma_xi=2.0), named("infonce", prompt="mean"))
     assert (found["learner"], found["prompt"], found["reliance"]) == ("infonce", "mean", None)
