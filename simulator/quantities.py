@@ -113,6 +113,10 @@ Start = Annotated[
     float,
     *one_number(r"m_0", "strength of every mode at the start, in units of 1/rho", "latent units squared", 1e-12, 1e3),
 ]
+LARGEST_SCALE = 100.0  # Radford et al. 2021: logits are never scaled by more than 100
+Scale = Annotated[
+    float, *one_number(r"s", "logit scale of unit embeddings; unset: scores without limits", "", 0.01, LARGEST_SCALE)
+]
 LARGEST_SEED = 2**63 - 1
 Seed = Annotated[int, *one_number(r"\mathrm{seed}", "root of every random stream", "", 0, LARGEST_SEED)]
 

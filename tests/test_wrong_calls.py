@@ -103,7 +103,7 @@ LEARNERS = [
     (("infonse", {}), "learner = 'infonse' is not one of .*; the nearest is infonce"),
     (("zzz", {}), "learner = 'zzz' is not one of [^;]*$"),
     (("bayes", {"prompt": "mean"}), "prompt = mean has no meaning for learner 'bayes'"),
-    (("infonce", {"embed_dim": 4}), "embed_dim = 4 has no meaning for learner 'infonce'"),
+    (("infonce", {"embed_dim": 4}), "embed_dim = 4 is the width of unit embeddings, which need a scale"),
     (("linear", {"embed_dim": 0}), "embed_dim = 0 is below 1"),
 ]
 LAWS = [  # a learner, fields of a world

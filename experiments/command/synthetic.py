@@ -52,6 +52,7 @@ ASKED = f"class prompt: {', '.join(CHOICES)}; 'a photo of a bear' is bare [defau
 PromptFlag = flag(Prompt | None, ASKED, show_choices=False)
 Time = flag(float | None, "length of linear CLIP's gradient flow from small weights [default: inf, the optimum]")
 Start = flag(float | None, f"strength of linear CLIP's modes at time 0, in units of 1/rho [default: {START:g}]")
+Scale = flag(float | None, "logit scale of InfoNCE's unit embeddings, .01 to 100 [default: scores without limits]")
 Mitigate = named(mitigations.names(), f"mitigation of the background: {', '.join(mitigations.names())}")
 
 
@@ -62,6 +63,7 @@ class Question:
 
     prompt: PromptFlag = None
     embed_dim: flag(Whole | None, "embedding width of the towers [default: wide enough for all latents]") = None
+    scale: Scale = None
     time: Time = None
     start: Start = None
     mitigate: Mitigate = "none"
@@ -74,14 +76,20 @@ class Question:
 
         world = world_from(self.world.file, self.world.fields)
         kind = learner_in(text) if IN_FILE in text else text
-        options = {"prompt": self.prompt, "embed_dim": self.embed_dim, "time": self.time, "start": self.start}
+        options = {
+            "prompt": self.prompt,
+            "embed_dim": self.embed_dim,
+            "scale": self.scale,
+            "time": self.time,
+            "start": self.start,
+        }
         try:
             learner = learners.named(kind, **options)
         except ValueError as error:  # it begins with the option's name
             option, _, rest = str(error).partition(" ")
             own = "; one of your own is FILE.py:CLASS" if option == "learner" else ""
             raise RequestError(f"--{option.replace('_', '-')} {rest}{own}") from None
-        if self.start is not None and learner.time == np.inf:
+        if self.start is not None and getattr(learner, "time", np.inf) == np.inf:
             raise RequestError(f"--start = {self.start:g} has no meaning at the optimum, which --time = inf reaches")
         return world, learner
 
@@ -95,7 +103,8 @@ def predict(
     from experiments.lab.answers import predict as run
 
     world, trained = question.parts(learner)
-    document = run(world, trained, question.mitigate)
+    with counting("computing the optimum"):
+        document = run(world, trained, question.mitigate)
     emit({"verb": "predict", **document}, question.json, accuracy_table, output, world)
 
 
@@ -209,6 +218,8 @@ def accuracy_table(document: dict[str, Any]) -> Group:
     title = [document["learner"]]
     if document["prompt"]:
         title.append(f"prompted with {asked(document['prompt'])}")
+    if "scale" in document:
+        title.append(f"unit embeddings at scale {document['scale']:g}")
     if "time" in document:
         title.append(f"after a time of {document['time']:g}")
     if "mitigation" in document:
@@ -294,6 +305,13 @@ def _place(document: dict[str, Any], world: World) -> Iterator[str]:
     else:
         noiseless = "without noise, the ideal classifier of three classes or a table is not known"
         yield f"no equivalent correlation: {no_ideal_curve(world) or noiseless}"
+    if "unlimited" in document:
+        law = "/".join(percent(document["unlimited"][group]) for group in GROUPS[:2])
+        least = (
+            "to .2 points, so this scale meets the budget" if document["meets_budget"] else "so this scale is too low"
+        )
+        yield f"without a limit of scores: common/counter {law} %, {least} for this prompt"
+        yield "the intervals hold two grids and two starts of the minimisation, and state no confidence"
     shares = document.get("uncovered_share")
     if shares is not None and max(shares.values()) > UNCOVERED:
         yield (

@@ -177,9 +177,9 @@ def arms_at(claim: Claim, point: Point, drawn: bool = False) -> Arms:
     drawn = drawn and all(drawable(world, grid.n) for world, grid in zip(worlds, grids, strict=True))
     legs: list[list[Arm]] = [[] for _ in grids]
     for learner in claim.learners:
-        law: Route = "exact law" if all(map(learner.has_exact_law, worlds)) else "drawn pairs"
+        law: Route = "exact law" if all("exact" in learner.routes(world) for world in worlds) else "drawn pairs"
         route = _image_route(claim, learner) or law
-        if drawn and learner.estimator is not None and route not in OF_RULES:
+        if drawn and "drawn" in learner.routes() and route not in OF_RULES:
             route = "drawn pairs"
         for leg, world, (_, n) in zip(legs, worlds, grids, strict=True):
             leg.append(Arm(world, learner, drawn_pairs(world, n) if route == "drawn pairs" else n, route))
@@ -193,8 +193,8 @@ def arms_at(claim: Claim, point: Point, drawn: bool = False) -> Arms:
 
 def _image_route(claim: Claim, learner: Learner) -> Route | None:
     """How a rule is measured on images; None for a learner that is trained. Raises Unmeasurable if neither is known."""
-    trained = learner.estimator is not None or learner.has_exact_law()
-    if not learner.on_images or (claim.finite and trained):
+    trained = bool(learner.routes() & {"exact", "drawn"})
+    if "images" not in learner.routes() or (claim.finite and trained):
         return None
     if claim.quantity.of_accuracies:
         return "even images" if claim.quantity.placed else "drawn images"

@@ -51,7 +51,7 @@ def finding(ruling: Ruling, searched: Worst, shown: Measured | None = None, **fu
 
 def worlds_for(claim: Claim, seed: int) -> np.ndarray:
     """Points of the unit cube."""
-    formulas = all(learner.has_exact_law() for learner in claim.learners)
+    formulas = all("exact" in learner.routes() for learner in claim.learners)
     on_curve = claim.quantity.placed and not claim.quantity.family
     return drawn(len(claim.axes), CURVE_WORLDS if on_curve else WORLDS if formulas else SLOW_WORLDS, seed)
 

@@ -202,7 +202,7 @@ def _within_reach(claim: Claim, worst: Worst, seed: int) -> Worst:
         reached = [drawable(leg.worlds, leg.n) for leg in claim.relation.legs(claim, points)]
         return np.where(np.all(reached, axis=0), claim.true_violation(points), -np.inf)
 
-    fitted = any(not (learner.has_exact_law() or learner.on_images) for learner in claim.learners)
+    fitted = any(not learner.routes() & {"exact", "images"} for learner in claim.learners)
     if claim.finite or not fitted or np.isfinite(drawable_violation(claim, worst.point)).all():
         return worst
     reachable = by_formula(claim, seed, [drawable_violation])

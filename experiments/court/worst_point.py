@@ -93,13 +93,13 @@ def _best(claim: Claim, unit: np.ndarray, values: np.ndarray, evaluations: int) 
 
 def _effort(claim: Claim) -> int:
     """Number of drawn points, by the cost of the quantity: formula, quadrature, place on a curve or sampling."""
-    sampled = any(learner.is_sampled for learner in claim.learners)
+    sampled = any(learner.by_scores_alone for learner in claim.learners)
     if sampled or claim.table or np.max(claim.at(claim.place(corners(len(claim.axes)))).classes) > 2:
-        lawful = all(learner.has_exact_law() for learner in claim.learners)
+        lawful = all("exact" in learner.routes() for learner in claim.learners)
         return (PLACED if claim.table else QUADRATURE) if lawful else SAMPLED
     if claim.quantity.placed:
         return PLACED
-    return QUADRATURE if any(each.on_images for each in claim.learners) else CLOSED
+    return QUADRATURE if any("images" in each.routes() for each in claim.learners) else CLOSED
 
 
 def probit_violation(claim: Claim, points: Point) -> np.ndarray | None:
@@ -173,7 +173,7 @@ def by_measurement(claim: Claim, seed: int) -> Worst:
     Every round has its own random stream, so the last estimate is not the luckiest of many. Within a round all points
     share the stream, so they are compared on the same draws.
     """
-    direct = not claim.quantity.placed and all(learner.has_exact_law() for learner in claim.learners)
+    direct = not claim.quantity.placed and all("exact" in learner.routes() for learner in claim.learners)
     rounds = ROUNDS if direct and not draws_matrices(claim) else FITTED_ROUNDS
     rng, spent, undefined = np.random.default_rng(seed), 0, None
     d = claim.dimension

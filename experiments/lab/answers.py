@@ -1,6 +1,7 @@
 """The documents of `soberclip predict` and `simulate`; accuracies are fractions."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -17,9 +18,10 @@ from simulator.streams import numpy_stream
 from simulator.world import World
 from theory.accuracy import reliance
 from theory.ideal_curve import MOST_CLASSES, Equivalent, equivalent, equivalent_of_draws
-from theory.learners import InfoNCE, trainable
+from theory.learners import trainable
 from theory.learners.base import UNDEFINED, Learner
 
+WITHIN = 0.002  # of the accuracies without limits: a scale meets the budget
 NUMBERS = ("balanced", "drop")  # that follow from the groups
 MANY_PAIRS = 1e6  # so many do not teach a contrastive learner `uncovered_share` of the test images
 MOST_REPLICATES = 10**7
@@ -36,8 +38,8 @@ def predict(world: World, learner: Learner, mitigate: str = NONE) -> dict[str, A
     ends = accuracy.interval and {group: list(map(float, pair)) for group, pair in accuracy.interval.ends.items()}
     known = {group: pair for group, pair in (ends or {}).items() if not np.isnan(pair[0])}
     numbers, intervals = placed(equivalent, own, accuracy)
-    linear = own.table is None and rule.tells & {"direction", "critic"}
-    shares = rule.unseen(own, MANY_PAIRS) if isinstance(rule, InfoNCE) else None
+    linear = own.table is None and rule.is_linear
+    shares = rule.unseen(own, MANY_PAIRS)
     return {
         **_who(pairs, fitted, learner.name, mitigate),
         **in_groups(accuracy),
@@ -45,7 +47,19 @@ def predict(world: World, learner: Learner, mitigate: str = NONE) -> dict[str, A
         "reliance": finite(reliance(rule.direction(own))) if linear else None,
         "uncovered_share": shares and {"common": shares.common, "counter": shares.counter},
         "interval95": {**known, **intervals} or None,
+        **_beside_unlimited(own, rule, accuracy),
     }
+
+
+def _beside_unlimited(world: World, learner: Learner, accuracy: Accuracy) -> dict[str, Any]:
+    """With a finite scale: the accuracies of scores without limits, and whether the scale meets the budget for them."""
+    if getattr(learner, "scale", None) is None:
+        return {}
+    whole: dict[str, Any] = {"scale": None, "embed_dim": None}
+    law = population(world, replace(learner, **whole))
+    assert accuracy.interval is not None
+    far = [max(low - x, x - high) > WITHIN for x, (low, high) in zip(law, accuracy.interval, strict=True)]
+    return {"unlimited": in_groups(law), "meets_budget": not any(far)}
 
 
 def no_ideal_curve(world: World) -> str | None:
@@ -101,12 +115,13 @@ def predicted(law: Callable[[], tuple[World, Learner] | None]) -> dict[str, floa
 
 def _who(world: World, learner: Learner, name: str, mitigate: str) -> dict[str, Any]:
     """The name of the learner as requested; world, prompt, width and time of training after the mitigation."""
-    time = getattr(learner, "time", np.inf)
+    time, scale = getattr(learner, "time", np.inf), getattr(learner, "scale", None)
     return {
         "world": world.model_dump(),
         "learner": name,
         "prompt": getattr(learner, "prompt", None),
         "embed_dim": getattr(learner, "embed_dim", None),
+        **({} if scale is None else {"scale": scale}),
         **({"time": time, "start": learner.start} if time < np.inf else {}),
         **({} if mitigate == NONE else {"mitigation": mitigate}),
     }
@@ -125,7 +140,7 @@ def simulate(
     pairs, fitted = apply_to_learner(mitigate, world, learner)
     if not MITIGATIONS[mitigate].fitted:
         raise RequestError(f"mitigation {mitigate!r} cannot be simulated; use train or predict")
-    if fitted.estimator is None and not fitted.has_exact_law():
+    if not fitted.routes() & {"exact", "drawn"}:
         known = ", ".join(trainable())
         raise RequestError(
             f"--learner = {fitted.name} is not fitted to pairs; choose from {known} (a learner of your own says in "
@@ -135,7 +150,7 @@ def simulate(
     if method == "exact" and why:
         raise RequestError(f"{why}; the nearest choice is direct")
     method, numbers = method or ("direct" if why else "exact"), n * replicates * (world.dim_image + world.dim_text)
-    if method == "direct" and fitted.estimator is None:
+    if method == "direct" and "drawn" not in fitted.routes():
         raise RequestError(f"{why or 'drawn pairs do not fit ' + fitted.name}; --method exact is its only one")
     if method == "direct" and numbers > LARGEST_DRAW:
         exact = "" if why else "--method exact, which costs the same for any n, or "
@@ -168,11 +183,11 @@ def unable(world: World, learner: Learner, exact: bool, mitigate: str = NONE) ->
     if not own.fitted:
         return "this mitigation cannot be fitted to drawn pairs"
     if not exact:
-        return None if learner.estimator else f"{learner.name} is not fitted to drawn pairs"
+        return None if "drawn" in learner.routes() else f"{learner.name} is not fitted to drawn pairs"
     if own.sampler != "drawn":
         return f"the exact law of {own.sampler} pairs is not known"
-    if not learner.has_exact_law(world):
-        where = "in worlds of this shape" if learner.has_exact_law() else "at all"
+    if "exact" not in learner.routes(world):
+        where = "in worlds of this shape" if "exact" in learner.routes() else "at all"
         return f"the exact law of {learner.name} given n pairs is not known {where}"
     return None
 

@@ -1,4 +1,5 @@
-"""Axes of a study: a field of World or Recipe, `n`, `seed`, `mitigation`, or a learner's `time` or `start`; its values.
+"""Axes of a study: a field of World or Recipe, `n`, `seed`, `mitigation`, or a learner's `time`, `start` or
+`scale`; its values.
 
     NAME=LOW:HIGH:COUNT             linear
     NAME=LOW:HIGH:COUNT:log         logarithmic
@@ -32,7 +33,7 @@ LONGEST = 1_000_000  # values of one axis
 SCALES = ("linear", "log", "one-minus")
 _WORLD = {name: q.declared(get_type_hints(World, include_extras=True)[name]) for name in SCALARS}
 _WORLD |= {"n": q.PairCount, "seed": q.Seed}
-OF_LEARNERS = {"time": q.Time, "start": q.Start}  # learners' own options
+OF_LEARNERS = {"time": q.Time, "start": q.Start, "scale": q.Scale}  # learners' own options
 _WORLD |= OF_LEARNERS
 _RECIPE = {n: hint for n, hint in get_type_hints(Recipe, include_extras=True).items() if n in Recipe.model_fields}
 _WORDS = {"mitigation": "mitigation of the background", "table": "joint probabilities of classes and backgrounds"}
@@ -78,7 +79,7 @@ def axis(name: str, values: Any) -> Axis:
     if field not in _FIELDS:
         near = suggestion(field, _FIELDS, quoted=True)
         raise RequestError(
-            f"axis {name!r} is not a field of a world or a recipe, nor n, seed, mitigation, time or start{near}"
+            f"axis {name!r} is not a field of a world or a recipe, nor n, seed, mitigation, time, start or scale{near}"
         )
     scale = "listed"
     if isinstance(values, Axis):

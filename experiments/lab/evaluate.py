@@ -21,7 +21,6 @@ from experiments.lab.answers import NUMBERS, in_groups, placed, predicted
 from experiments.lab.mitigations import NONE, law_of_towers
 from simulator.accuracy import GROUPS, PLACE, Accuracy, finite
 from simulator.pixels.views import Pixels
-from simulator.prompts import LINEAR
 from simulator.towers import evaluation
 from simulator.towers.ensemble import Ensemble
 from simulator.towers.evaluation import default_prompts
@@ -31,7 +30,7 @@ from simulator.towers.probes import score_reliance, separation
 from simulator.towers.training import State
 from simulator.world import World
 from theory.ideal_curve import equivalent_of_draws
-from theory.learners import GaussianPMI, InfoNCE, Learner, named
+from theory.learners import Learner, named
 
 LARGEST = 40.0  # deviations between class means; beyond this no pair is on the wrong side
 
@@ -69,7 +68,7 @@ def result(
     for name, replicates in evaluation.accuracies(ensemble, weights, names, trial).items():
         law = partial(law_of_towers, mitigate, world, recipe, name)
         prompts[name] = {
-            **_beside(law(), world, name, recipe.n or int(state.step) * recipe.batch_size),
+            **_beside(law(), world, recipe.n or int(state.step) * recipe.batch_size),
             **_measured(world, replicates, going),
             "reliance": [*map(finite, score_reliance(ensemble, weights, name))] if world.views is None else None,
             "predicted": predicted(law),
@@ -122,9 +121,7 @@ def _interval(values: Float[np.ndarray, "R E"]) -> list[float] | None:
     return [float(max(mean - half, 0.0)), float(min(mean + half, 1.0))]
 
 
-def _beside(
-    law: tuple[World, Learner] | None, world: World, prompt: str | None, pairs: int
-) -> dict[str, dict[str, float] | None]:
+def _beside(law: tuple[World, Learner] | None, world: World, pairs: int) -> dict[str, dict[str, float] | None]:
     """Numbers to compare with the prediction, if that is the optimum of InfoNCE on Gaussian views.
 
     "unseen": shares of images that are unlike all pairs of the run, so that towers cannot learn their scores; None if
@@ -132,12 +129,12 @@ def _beside(
     accuracies of the Gaussian PMI, which towers approach first; None unless the prompt is a single caption.
     """
     shares, gaussian = None, None
-    if law is not None and world.views is None and isinstance(law[1], InfoNCE):
+    if law is not None and world.views is None:
         own, learner = law
         if own == world:
             shares = learner.unseen(own, pairs)
-        if prompt in LINEAR:
-            gaussian = predicted(lambda: (own, GaussianPMI(prompt)))
+        if (first := learner.approached()) is not None:
+            gaussian = predicted(lambda: (own, first))
     return {"unseen": shares and shares._asdict(), "covariances": gaussian}
 
 

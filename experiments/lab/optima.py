@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simulator.prompts import prompt_row
 from simulator.samplers import SAMPLERS, Sampler
 from simulator.world import World
-from theory.learners import InfoNCE, Learner, LinearCLIP, named
+from theory.learners import Learner, LinearCLIP, named
 
 if TYPE_CHECKING:
     from simulator.towers.recipe import Recipe
@@ -26,8 +25,12 @@ def optimum(world: World, recipe: "Recipe", prompt: str | None) -> tuple[World, 
     name, narrow = objective.learner(recipe), recipe.embed_dim < world.latents
     if name is None or (narrow and recipe.last_layer == "refitted"):
         return None  # it is unknown what a narrow embedding keeps for the new head
-    embed_dim = recipe.embed_dim if narrow and objective.limited_by_width else None
-    learner = named(name, prompt=prompt, embed_dim=embed_dim)
+    scale = None if recipe.temperature is None else 1 / recipe.temperature
+    embed_dim = recipe.embed_dim if scale is not None or (narrow and objective.limited_by_width) else None
+    try:
+        learner = named(name, prompt=prompt, scale=scale, embed_dim=embed_dim)
+    except ValueError:  # a temperature or a width without a law
+        return None
     return sampled(SAMPLERS[recipe.sampler], objective.law(recipe, world), learner)
 
 
@@ -39,11 +42,13 @@ def sampled(sampler: Sampler, worlds: World, learner: Learner) -> tuple[World, L
     look unchanged, and by the average caption where that is the typical appearance.
     """
     prompt = getattr(learner, "prompt", None)
-    if prompt is not None and sampler.balances and np.any(np.asarray(worlds.mismatch)):
-        # Captions of other pairs have the law before sampling. The cross-covariance and single prompts do not see it.
-        single = isinstance(learner, InfoNCE) and prompt_row(prompt).pool is None
-        if not single and not isinstance(learner, LinearCLIP):
-            return None
+    blind = learner.by_likelihood or isinstance(
+        learner, LinearCLIP
+    )  # to captions of other pairs, not sampled with theirs
+    if prompt is not None and sampler.balances and np.any(np.asarray(worlds.mismatch)) and not blind:
+        return None
+    if sampler.swaps and getattr(learner, "scale", None) is not None:
+        return None
     if sampler.swaps and isinstance(learner, LinearCLIP):
         return worlds.replace(mention_spu=0.0), learner
     if sampler.swaps and prompt == "mean" and _is_name(sampler.captioned(worlds)):

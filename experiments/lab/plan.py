@@ -15,7 +15,6 @@ from experiments.lab.grid import Grid, Place, Region
 from experiments.lab.schema import ENDS, Variable, variables
 from experiments.lab.setting import cell, settings
 from simulator.world import World
-from theory.learners import named
 
 BYTES = 2**25  # of one variable in a block, 32 MiB; a dozen of them and their copies stay under 1 GB
 SECONDS = 5.0  # per block, by the rough costs below: a kill loses no more, and writing the chunks takes far less
@@ -100,7 +99,8 @@ def _may_be_sampled(study: Grid) -> bool:
     if study.world.table is not None or "table" in study.dims:
         return True
     several = max(classes) > 2 or bool(study.world.attribute)
-    return several and any("direction" not in named(learner).tells for learner in study.learners)
+    first = (cell(study, (0,) * len(study.shape), k, None).learner for k in range(len(study.learners)))
+    return any(learner.may_be_sampled(several, False) for learner in first)
 
 
 def _read_pictures(study: Grid) -> None:

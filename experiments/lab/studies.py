@@ -44,6 +44,8 @@ LISTS, TABLES = ("learners", "prompts", "routes"), ("axes", "recipe", "world")
 KEYS = (*LISTS, "n", "replicates", "seed", *TABLES)  # of a study file
 ELSEWHERE = {"loss": "; name it among the learners", "n": "; n is given beside the recipe"}  # fields of a recipe
 MOST_CELLS = 10**17  # numpy counts up to 9e18 bytes, more than any disk holds
+_FLOW = "linear has it, in theory and on pairs"
+MEANT = {"time": _FLOW, "start": _FLOW, "scale": "infonce has it, in theory"}  # by learners' own options
 CELL_BYTES = 24  # at least: two accuracies and a reliance
 
 
@@ -192,13 +194,13 @@ def _faults(request: Study) -> Iterator[str]:
             yield f"{name} has no meaning without the route 'trained' for these learners; leave it out"
     for name in filter(OF_LEARNERS.__contains__, request.dims):
         if request.trained or not any(hasattr(learner, name) for learner in learners):
-            yield f"{name} has no meaning for these learners and routes; linear has it, in theory and on pairs"
+            yield f"{name} has no meaning for these learners and routes; {MEANT[name]}"
     if "start" in request.dims and all(getattr(one, "time", inf) == inf for one in learners):
         yield "start has no meaning at the optimum; an axis of time leaves it"
     for route in set(request.measured) - {"trained"}:
         if not has_n:
             yield f"route {route!r} needs n, the number of pairs; give n or an axis of it"
-        if not any(each.has_exact_law() if route == "exact" else each.estimator for each in learners):
+        if not any(route in each.routes() for each in learners):
             yield f"route {route!r} cannot measure {', '.join(request.labels)}"
     if request.trained:
         for k in range(len(request.learners)):

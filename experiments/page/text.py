@@ -28,6 +28,7 @@ ASKED = {  # by what follows --learner
 NO_LOOK = "--detail-inv 0 --detail-spu 0"
 # Stored trials of towers. The last one speaks where several have a prompt and a detail of captions.
 TRIALS = ("trained/three-ways-of-asking", "trained/detail", "trained/headline")
+TRAINED = "infonce"  # the learner of these trials
 CERTAIN = 0.99999
 PLACE = Unit("{:.2f}".format)
 
@@ -63,7 +64,7 @@ def _row(flags: str, words: str, learner: Learner) -> Answer:
     world = WORLD.replace(bare=BARE) if prompt == "bare" else WORLD
     worlds = (world, world.replace(detail_inv=0.0, detail_spu=0.0))
     places = (PLACE.shown(predict(one, learner)["equivalent_correlation"]) for one in worlds)
-    towers = [trained().get((prompt, one.detail_inv)) if isinstance(learner, InfoNCE) else None for one in worlds]
+    towers = [trained().get((prompt, one.detail_inv)) if learner.name == TRAINED else None for one in worlds]
     every, none = (PLACE.shown(one.correlation) if one else "" for one in towers)
     return Answer(words, asked(prompt), *places, (every, none), flags)
 

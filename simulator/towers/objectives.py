@@ -20,6 +20,7 @@ import torch
 from jaxtyping import Float, Int
 
 from simulator.naming import add_row
+from simulator.quantities import LARGEST_SCALE
 from simulator.samplers import SAMPLERS, group_numbers
 from simulator.towers import losses
 from simulator.towers.chunked_losses import tiled_infonce, tiled_siglip
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 
 CLIP_SCALE = 1 / 0.07  # Radford et al. 2021, section 2.5: temperature 0.07 at the start
 SIGLIP_SCALE = 10.0  # Zhai et al. 2023, section 3.2: t' = log 10
-LARGEST_SCALE = 100.0  # Radford et al. 2021: logits are never scaled by more than 100
 GROUP_WEIGHTS = "group_weights"  # parameter of GroupDRO, one weight per group
 
 Loss = Float[torch.Tensor, " E"]
@@ -70,6 +70,7 @@ class Objective:
     least_batch: ClassVar[int] = 2  # smallest batch for which the loss is defined
     population_learner: ClassVar[Mapping[str, str]] = {}  # kind of tower -> learner that it becomes in the limit
     limited_by_width: ClassVar[bool] = False  # whether that optimum depends on `embed_dim` below the number of latents
+    known_at_scale: ClassVar[bool] = False  # whether that optimum is known at a fixed temperature, too
     weighted: ClassVar[bool] = False  # whether pairs may have weights
     ascent: ClassVar[tuple[str, ...]] = ()  # parameters (E, groups), uniform at first, that `after` moves
     sampler: ClassVar[str | None] = "drawn"  # the sampler with the same population; None if no law is known
@@ -110,13 +111,13 @@ class Objective:
     def learner(self, recipe: "Recipe") -> str | None:
         """Name of the learner that a recipe's towers become, in the world of `law`; None if no law is known.
 
-        With a fixed temperature cosines cannot reach the optimum's scores.
+        With a fixed temperature cosines cannot reach the optimum's scores, and have an optimum of their own.
         """
         if recipe.frozen != "none":
             return None
         if recipe.last_layer == "refitted":
             return "least-squares" if recipe.towers == "linear" else None
-        unknown = self.sampler is None or recipe.temperature is not None
+        unknown = self.sampler is None or (recipe.temperature is not None and not self.known_at_scale)
         return None if unknown else self.population_learner.get(recipe.towers)
 
     def law(self, recipe: "Recipe", worlds: World) -> World:
@@ -185,6 +186,7 @@ class InfoNCE(Objective):
     splits = True
     scale = CLIP_SCALE
     population_learner: ClassVar = {"mlp": "infonce"}
+    known_at_scale = True
     weighted = True
 
     def loss(self, batch: Embedded) -> Loss:

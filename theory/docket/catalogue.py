@@ -18,6 +18,7 @@ from theory.docket import (
     remedies,
     time,
     trained,
+    unit_embeddings,
     wang,
     xue,
 )
@@ -34,6 +35,7 @@ CLAIMS = [
         prompts,
         equivalent,
         detail,
+        unit_embeddings,
         remedies,
         combinations,
         time,

@@ -10,7 +10,6 @@ from theory import theorems as T
 from theory.claims.claim import Axis, Claim
 from theory.docket.common import BARE, BAYES, INFONCE_BOTH, LEAST_SQUARES, LINEAR_BOTH, LINEAR_NAME, LOGISTIC
 from theory.docket.sentences import reading
-from theory.learners import InfoNCE
 from theory.published import WANG
 
 NO_MORE = "wang-no-additional-robustness"
@@ -105,7 +104,7 @@ CLAIMS = [
             relation="<=",
             domain={
                 **(FITTED_REGIME if theirs == LOGISTIC else MAP_REGIME),
-                "sigma_xi": float(view_noise(MAP_VIEW_NOISE, 2)) if isinstance(ours, InfoNCE) else 0.0,
+                "sigma_xi": float(view_noise(MAP_VIEW_NOISE, 2)) if ours in INFONCE_BOTH else 0.0,
             },
             subject=ours,
             against=theirs,

@@ -124,8 +124,9 @@ class Learner:
         Whether the judge measures the population rule on drawn images. If not, it trains the learner on pairs.
     tells
         Names of the methods in RULES that the class overrides. The others follow from them.
-    is_sampled
-        Whether the learner tells its scores alone. Its accuracies are sampled beyond two classes and one background.
+
+    By which routes a learner can be measured (`routes`), whether it may be sampled (`may_be_sampled`), and what changes
+    none of its decisions (`by_likelihood`) is said here alone.
     """
 
     name: ClassVar[str]
@@ -133,12 +134,10 @@ class Learner:
     estimator: ClassVar[str | None] = None
     on_images: ClassVar[bool] = True
     tells: ClassVar[frozenset[str]] = frozenset()
-    is_sampled: ClassVar[bool] = False
 
     def __init_subclass__(cls):
         super().__init_subclass__()
         cls.tells = cls.tells | (RULES & vars(cls).keys())
-        cls.is_sampled = cls.tells & {"direction", "critic", "scores", "accuracy"} == {"scores"}
 
     def __post_init__(self):
         if isinstance(prompt := getattr(self, "prompt", None), str):  # two words for one prompt make equal learners
@@ -163,7 +162,7 @@ class Learner:
             Where a world has no answer (`refuses` gives the sentence).
         """
         if worlds.table is not None or "direction" not in self.tells:
-            return world_by_world(self._score_accuracy if self.is_sampled else self._critic_accuracy, worlds)
+            return world_by_world(self._score_accuracy if self.by_scores_alone else self._critic_accuracy, worlds)
         direction, shape = self.direction(worlds), worlds.mean.shape
         if np.shape(direction)[-1:] != shape[-1:]:  # the mistake of a user's learner, as nan is
             words = f"has shape {np.shape(direction)}; expected {shape}, the weights of object and backgrounds"
@@ -331,17 +330,53 @@ class Learner:
         """
         raise ValueError(f"the exact law of {self.name} given n pairs is not known")
 
-    def has_exact_law(self, world: World | None = None) -> bool:
-        """Whether `exact_law` is known in worlds of this shape; without a world, whether it is known in some world."""
-        if world is None:
-            return "exact_law" in self.tells
-        shape = (world.classes, world.dim_image, world.dim_text, len(world.attribute))
-        return _exact_law_applies(self, *shape, bool(world.mismatch > 0), bool(world.bare > 0), world.table)
+    def routes(self, world: World | None = None) -> set[str]:
+        """By which routes the learner can be measured in worlds of this shape; without a world, in some world.
+
+        "exact" is the exact law given n pairs, "drawn" a fit to n drawn pairs, "images" its own rule on drawn images.
+        """
+        found = {"drawn"} if self.estimator else set()
+        found |= {"images"} if self.on_images else set()
+        if "exact_law" in self.tells and (world is None or _exact_law_applies(self, *_shape(world))):
+            found.add("exact")
+        return found
+
+    @property
+    def by_scores_alone(self) -> bool:
+        """Whether no method tells the accuracies, which are then integrated in a plane of latents, or sampled."""
+        return self.tells & {"direction", "critic", "scores", "accuracy"} == {"scores"}
+
+    def may_be_sampled(self, several: bool, table: bool) -> bool:
+        """Whether accuracies may have intervals, in worlds of several classes or attributes, or with a table."""
+        return table or self.by_scores_alone or (several and "direction" not in self.tells)
+
+    @property
+    def is_linear(self) -> bool:
+        """Whether the rule has a direction in worlds without a table."""
+        return bool(self.tells & {"direction", "critic"})
+
+    @property
+    def by_likelihood(self) -> bool:
+        """Whether scores rank prompts as p(x | prompt) does, so that captions of other pairs change no decision."""
+        return False
+
+    def unseen(self, world: World, pairs: float) -> Any:
+        """The shares of test images that a run of `pairs` cannot learn; None where no closed form is known."""
+        return None
+
+    def approached(self) -> "Learner | None":
+        """The learner that towers approach first; None where it is not known."""
+        return None
 
     @property
     def reads_captions(self) -> bool:
         """Whether the learner is trained on captions, which prompts then stand for, rather than on labels."""
         return hasattr(self, "prompt")
+
+
+def _shape(world: World) -> tuple:
+    widths = world.classes, world.dim_image, world.dim_text, len(world.attribute)
+    return *widths, bool(world.mismatch > 0), bool(world.bare > 0), world.table
 
 
 @lru_cache(maxsize=256)

@@ -33,7 +33,9 @@ from scipy.special import ndtr
 from simulator.accuracy import Accuracy, objects_averaged, won
 from simulator.gaussian.critic import gaussian_points
 from simulator.mixture import COUNTER, class_means
-from simulator.prompts import PROMPTS, Prompt, check_told, prompt_row
+from simulator.naming import outside
+from simulator.prompts import LINEAR, PROMPTS, Prompt, check_told, prompt_row
+from simulator.quantities import Scale, domain_of
 from simulator.world import World
 from theory.density import (
     attribute_log_density,
@@ -47,9 +49,12 @@ from theory.learners.base import LARGEST_CLASSES, Learner, joined, sampled_accur
 from theory.learners.bayes import Bayes, bayes_accuracy
 from theory.learners.captions import all_captions_accuracy, all_captions_scores
 from theory.learners.contour import contour_accuracy
+from theory.learners.gaussian import GaussianPMI
 from theory.learners.pmi import prompt_preference
 from theory.learners.several_attributes import several_attributes
 from theory.quadrature import RANGE, REPLICATES, estimate
+from theory.unit_embeddings import check as check_unit
+from theory.unit_embeddings import gap_function, unit_accuracy
 
 # Distance of the contour's grid lines, in standard deviations. One boundary in a thousand cannot be followed on one
 # grid; a finer one is tried then. Of 9,000 extreme worlds one had a boundary that none of these follows.
@@ -57,6 +62,7 @@ SPACINGS = (0.6, 0.45, 0.33, 0.25, 0.2, 0.12, 0.06)
 PLAIN_SPACING = 1.5  # where one pattern explains the prompts: the preference is monotone along both blocks
 TERMS = 2**19  # densities of a replicate in a world with a table, one or two CPU seconds
 MOST_TERMS = 2**20  # with 256 points of every cell; beyond it, cells are drawn, too: fewer points in all are as exact
+SCALES = domain_of(Scale)
 SLACK = 1e-9  # of logarithms that may be equal
 NEAR = 12  # 2^12 Sobol points per group tell the share of unseen images,
 RARE = 0.01  # at which the number of pairs counts as enough
@@ -314,26 +320,69 @@ class Unseen(NamedTuple):
 
 @dataclass(frozen=True)
 class InfoNCE(Learner):
-    """The optimum of InfoNCE (and SigLIP) over unrestricted towers: the PMI critic, with a prompt.
+    """The optimum of InfoNCE (and SigLIP) over unrestricted towers, the PMI critic, or over towers of unit embeddings.
 
     Parameters
     ----------
     prompt
         A prompt of `simulator.prompts`.
+    scale
+        The logit scale s of scores s u.v of unit embeddings, in [.01, 100], at infinitely many negatives. Two classes,
+        one background, no table; see `theory.unit_embeddings`. None is the PMI critic.
+    embed_dim
+        Width of unit embeddings, at least 2; None is as wide as makes a difference.
+
+    Raises
+    ------
+    ValueError
+        For a scale or an embed_dim outside its domain, and an embed_dim without a scale.
+
+    Examples
+    --------
+    >>> InfoNCE(scale=1.0).accuracy(World(mu_spu=1.5, sigma_xi=6.0))
+    Accuracy(common=0.8995 (0.8995 to 0.8995), counter=0.6105 (0.6103 to 0.6107))
     """
 
     name: ClassVar[str] = "infonce"
     words: ClassVar[str] = "the InfoNCE optimum"
     prompt: Prompt = "name"
+    scale: float | None = None
+    embed_dim: int | None = None
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.scale is not None and not SCALES[0] <= self.scale <= SCALES[1]:
+            raise ValueError(f"scale = {outside(self.scale, *SCALES)}")
+        if self.embed_dim is not None and self.embed_dim < 2:
+            raise ValueError(f"embed_dim = {outside(self.embed_dim, 2)}, since one coordinate keeps only a sign")
+        if self.embed_dim is not None and self.scale is None:
+            raise ValueError(f"embed_dim = {self.embed_dim} is the width of unit embeddings, which need a scale")
 
     def accuracy(self, worlds: World) -> Accuracy:
-        """By quadrature for two classes and one attribute, else sampled; see `infonce_accuracy`."""
+        """By quadrature for two classes and one attribute, else sampled; see `infonce_accuracy`, `unit_accuracy`."""
+        if self.scale is not None:
+            return world_by_world(self._of_unit_embeddings, worlds)
         if worlds.table is None:
             return infonce_accuracy(worlds, self.prompt)
         return world_by_world(lambda world: table_accuracy(world, self.prompt), worlds)
 
+    def _of_unit_embeddings(self, world: World) -> Accuracy:
+        self._check_unit(world)
+        return unit_accuracy(world, self.prompt, self.scale, self.embed_dim)
+
+    def _check_unit(self, world: World) -> None:
+        check_unit(world)
+        check_told(self.prompt, world.bare)
+        (_refuse_bare if self.prompt == "bare" else partial(_refuse, prompt=self.prompt))(world)
+
     def scores(self, world: World, images: Float[np.ndarray, "N l"]) -> Float[np.ndarray, "N K"]:
         """Scores in the order of the PMI, log p(x_I, p_y) in nats without what prompts share; or pooled scores."""
+        if self.scale is not None:
+            self._check_unit(world)
+            gap = gap_function(world, self.prompt, self.scale, self.embed_dim)(
+                *(images / np.sqrt(world.image_variance)).T
+            )
+            return np.stack([gap, -gap], axis=1)
         if self.prompt == "bare" or _pools_bare(world, self.prompt):
             _refuse_bare(world)
             found = Bayes().scores(equal_classes(world) if world.table is not None else world, images)
@@ -342,6 +391,19 @@ class InfoNCE(Learner):
         if world.table is None and prompt_row(self.prompt).pool:
             return all_captions_scores(world, self.prompt, images)
         return prompt_scores(images, world.prompts(self.prompt), world)
+
+    @property
+    def by_likelihood(self) -> bool:
+        """By a single caption, and without limits of the scores."""
+        return self.scale is None and prompt_row(self.prompt).pool is None
+
+    def may_be_sampled(self, several: bool, table: bool) -> bool:
+        """Unit embeddings always have an error."""
+        return self.scale is not None or super().may_be_sampled(several, table)
+
+    def approached(self) -> GaussianPMI | None:
+        """The critic that knows covariances alone."""
+        return GaussianPMI(self.prompt) if self.scale is None and self.prompt in LINEAR else None
 
     def unseen(self, world: World, pairs: float) -> Unseen | None:
         """The shares of test images that a run of `pairs` cannot learn, to about .001; None without a closed form.
@@ -358,7 +420,7 @@ class InfoNCE(Learner):
         plain = world.p_inv == 1 and not world.attribute and world.table is None
         noisy = world.nu_image > 0 and world.nu_text > 0
         one_caption = self.prompt != "bare" and prompt_row(self.prompt).pool is None
-        if not (plain and noisy and one_caption) or world.caption_kinds.silence.any():
+        if self.scale is not None or not (plain and noisy and one_caption) or world.caption_kinds.silence.any():
             return None
         similar = (1 - world.mismatch) * (1 - world.bare)  # other pairs are spread like independent images and captions
         best = [_best_pmi(world, world.prompts(self.prompt), group) for group in (0, 1)]

@@ -142,4 +142,4 @@ def test_a_claim_about_n_pairs_is_measured_by_training(subject):
     at = {name: POINT[name] for name in POINT}
     (few,), (many,) = (arms_at(claim("counter", subject, n), at).every for n in (50, None))
     assert few.route not in OF_RULES
-    assert (many.route in OF_RULES) == subject.on_images
+    assert (many.route in OF_RULES) == ("images" in subject.routes())

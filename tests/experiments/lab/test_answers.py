@@ -20,12 +20,12 @@ NARROW = World(mu_spu=2.0, dim_image=2, dim_text=2)
 
 
 def test_the_exact_law_is_used_if_it_is_known():
-    assert LeastSquares().has_exact_law(NARROW)
-    assert not LeastSquares().has_exact_law(World())  # views wider than the latents
-    assert not Logistic().has_exact_law(NARROW)
-    assert LinearCLIP(embed_dim=1).has_exact_law(World(classes=3))
-    assert LinearCLIP().has_exact_law(World(classes=3, mismatch=0.1))
-    assert not LinearCLIP().has_exact_law(World(classes=30, mismatch=0.1))  # 30^4 pairs of groups
+    assert "exact" in LeastSquares().routes(NARROW)
+    assert "exact" not in LeastSquares().routes(World())  # views wider than the latents
+    assert "exact" not in Logistic().routes(NARROW)
+    assert "exact" in LinearCLIP(embed_dim=1).routes(World(classes=3))
+    assert "exact" in LinearCLIP().routes(World(classes=3, mismatch=0.1))
+    assert "exact" not in LinearCLIP().routes(World(classes=30, mismatch=0.1))  # 30^4 pairs of groups
     for world, method in ((NARROW, "exact"), (World(dim_image=3, dim_text=3), "direct")):
         document = simulate(world, LeastSquares(), 200, 3, None, 0)
         assert document["method"] == method
@@ -98,7 +98,19 @@ def test_a_learner_says_itself_how_it_is_measured():
     direct, logistic = (simulate(NARROW, learner, 400, 2, None, 0) for learner in (Weighted(), Logistic()))
     assert direct["method"] == "direct"
     assert direct["replicates"] == logistic["replicates"]
-    assert (Learner.estimator, Learner.on_images, Bayes().has_exact_law()) == (None, True, False)
+    assert (Bayes().routes(), Weighted().routes()) == ({"images"}, {"drawn", "images"})
+
+
+def test_predict_says_whether_a_scale_meets_its_budget():
+    """By typical look scale 1 does not, by bare name scale 2 does; both beside the numbers without limits."""
+    world = World(mu_spu=1.5, sigma_xi=6.0, bare=0.5)
+    for prompt, scale, met in (("typical", 1.0, False), ("bare", 2.0, True)):
+        found = predict(world, named("infonce", prompt=prompt, scale=scale))
+        law = predict(world, named("infonce", prompt=prompt))
+        assert (found["scale"], found["meets_budget"]) == (scale, met)
+        assert found["unlimited"]["counter"] == law["counter"]
+        assert (abs(found["counter"] - law["counter"]) < 0.003) == met
+        assert "unlimited" not in law
 
 
 def test_predict_reports_the_learner_and_the_interval():

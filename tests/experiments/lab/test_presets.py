@@ -11,6 +11,8 @@ from experiments.lab.presets import Design, design, designs
 from experiments.lab.studies import merged
 from experiments.page.plot.places import PLACES, placed
 from simulator.prompts import prompt_row
+from theory import equivalent
+from theory.learners import named
 
 TAU = 0.005  # half a point, as in claims
 
@@ -153,6 +155,15 @@ def _time(t):
     yield f"and on {at('name', time=2)} at time 2"
     yield f"By average caption it is right on {at('mean', time=2)} at both"
     assert at("mean", time=2) == at("mean", time=30)
+
+
+def _scale(t):
+    base = design("scale").study().world
+    place = placed(t, base, "equivalent-correlation")["equivalent-correlation"]
+    at = lambda prompt, scale: percent(place.sel(learner="infonce", prompt=prompt, scale=scale).item())  # noqa: E731
+    yield f"of a {at('name', 1.0)} world at scale 1, and of a {at('name', 2.0)} world at scale 2"
+    whole = equivalent(base, named("infonce").accuracy(base)).correlation
+    yield f"without limits it is {percent(whole)}. Asked by the bare name it is {at('bare', 1.0)} and {at('bare', 2.0)}"
 
 
 def _equivalent(t):

@@ -130,11 +130,13 @@ def test_an_undefined_cell_names_its_route():
     assert arrange(table).undefined == (("drawn", separable),)  # a route without any measurement shows its theory
 
 
-@pytest.mark.parametrize(("temperature", "lost"), [(None, [True, False]), (0.5, [True, True])])
-def test_a_cell_without_theory_gets_a_reason(temperature, lost):
+@pytest.mark.parametrize(
+    ("loss", "temperature", "lost"), [("infonce", None, [True, False]), ("siglip-unbiased", 0.5, [True, True])]
+)
+def test_a_cell_without_theory_gets_a_reason(loss, temperature, lost):
     recipe = {"width": 4, "depth": 1, "embed_dim": 2, "batch_size": 16, "steps": 2, "warmup": 0}
     recipe |= {} if temperature is None else {"temperature": temperature}
-    sweep = study(NARROW, {"sigma_xi": [0.0, 1.0]}, "infonce", routes="trained", replicates=2, recipe=recipe)
+    sweep = study(NARROW, {"sigma_xi": [0.0, 1.0]}, loss, routes="trained", replicates=2, recipe=recipe)
     table = sweep.run()
     assert (table.undefined == 0).all()
     assert np.isnan(table.predicted_counter.values.ravel()).tolist() == lost
@@ -143,6 +145,20 @@ def test_a_cell_without_theory_gets_a_reason(temperature, lost):
     expected = "where images have no noise" if temperature is None else "no closed form is known for this training"
     assert expected in reasons[0]
     assert arrange(table).undefined == (("theory", reasons[0]),)
+
+
+def test_scale_and_width_are_axes_of_unit_embeddings():
+    world = World(mu_spu=1.5, sigma_xi=6.0)
+    table = study(world, {"scale": [0.5], "embed_dim": [3, 8]}, ["infonce", "linear"], prompts="mean").run().squeeze()
+    of = named("infonce", prompt="mean", scale=0.5, embed_dim=3).accuracy(world)
+    cell = table.sel(embed_dim=3, learner="infonce")
+    assert [float(cell.common), float(cell.counter)] == [float(x) for x in of]
+    assert float(cell.counter_low) < float(cell.counter) < float(cell.counter_high)
+    assert np.ptp(table.sel(learner="linear").counter.values) == 0  # two latents need a width of 2
+    with pytest.raises(RequestError, match=r"embed_dim = 3 .* need a scale"):
+        study(world, {"embed_dim": [3, 12]}, "infonce")
+    with pytest.raises(RequestError, match=r"scale has no meaning .* infonce"):
+        study(world, {"scale": [3, 12]}, "linear")
 
 
 def test_reasons_that_differ_in_their_numbers_are_one():
@@ -263,7 +279,8 @@ OTHERS = {
     "temperature": 0.1,
     "precision": "float64",
     "prompt": "mean",
-    "embed_dim": 1,
+    "embed_dim": 2,
+    "scale": 2.0,
     "time": 2.0,
 }
 
@@ -305,8 +322,11 @@ def test_every_field_of_a_request_is_in_its_hash():
     assert {name for given in (*pictures, *photos, *more) for name in given} == set(Pixels.model_fields)
     asked += [replace(one, world=world) for world in (*worlds, *(World(views=each) for each in views))]
     asked += [replace(one, recipe=((f, another(f, field.default)),)) for f, field in Recipe.model_fields.items()]
-    learners = [named(name) for name in names()]
-    learners += [replace(s, **{f.name: another(f.name, getattr(s, f.name))}) for s in learners for f in fields(s)]
+    learners = [*map(named, names()), named("infonce", scale=3.0)]
+    options = [(s, f.name) for s in learners for f in fields(s)]
+    options.remove((named("infonce"), "embed_dim"))  # a width needs a scale,
+    options.remove((named("infonce", scale=3.0), "scale"))  # and another one is that of the first
+    learners += [replace(s, **{name: another(name, getattr(s, name))}) for s, name in options]
     asked += [replace(one, learners=(learner,)) for learner in learners]
     assert len(asked) > 70
     hashes = [each.hash for each in asked]

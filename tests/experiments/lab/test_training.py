@@ -25,7 +25,7 @@ from simulator.towers import evaluation
 from simulator.towers.ensemble import Ensemble, least_bytes
 from simulator.towers.recipe import Recipe
 from simulator.world import World
-from theory.learners import GaussianPMI, InfoNCE
+from theory.learners import GaussianPMI, InfoNCE, named
 
 WORLD = World(p_spu=0.9, mu_spu=2.0, dim_image=4, dim_text=4)
 SMALL = {"width": 6, "depth": 1, "embed_dim": 4, "batch_size": 16, "steps": 20, "warmup": 2}
@@ -231,8 +231,10 @@ def test_predictions_fit_the_loss_and_the_towers():
     assert prediction(narrow, WORLD, "mean") not in (linear, None)
     widths = [optimum(WORLD, one, "mean")[1].embed_dim for one in (narrow, narrow.model_copy(update={"embed_dim": 9}))]
     assert widths == [1, None], "a width counts where it is below that of the latents"
-    for loss in ("infonce", "siglip"):  # 1/temperature bounds the scores; no law is known
-        assert prediction(Recipe(loss=loss, temperature=5.0), WORLD, "name") is None
+    world, hot = WORLD.replace(sigma_xi=2.0), {"temperature": 5.0, "embed_dim": 4}  # 1/temperature bounds the scores
+    assert optimum(world, Recipe(**hot), "name") == (world, named("infonce", scale=0.2, embed_dim=4))
+    assert optimum(world, Recipe(**hot, loss="siglip"), "name") is None, "no law is known"
+    assert optimum(world, Recipe(**{**hot, "temperature": 1e-3}), "name") is None, "CLIP has no scale of 1,000"
     assert prediction(Recipe(), WORLD.model_copy(update={"sigma_xi": 0.0}), "name") is None  # no PMI without noise
 
 
