@@ -5,6 +5,7 @@ Functions import what they need when they run, for start-up time.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -105,7 +106,7 @@ def predict(
     world, trained = question.parts(learner)
     with counting("computing the optimum"):
         document = run(world, trained, question.mitigate)
-    emit({"verb": "predict", **document}, question.json, accuracy_table, output, world)
+    emit({"verb": "predict", **document}, question.json, partial(accuracy_table, measured=False), output, world)
 
 
 def simulate(
@@ -211,10 +212,10 @@ def show(
     emit({"verb": "show", "output": str(path), **document}, json, shown)
 
 
-def accuracy_table(document: dict[str, Any]) -> Group:
-    """The result of predict, simulate or train: accuracies with intervals, measured ones beside predicted ones."""
-    simulated, intervals = "replicates" in document, document.get("interval95") or {}
-    columns = [Column("group", str), Column("measured" if simulated else "predicted", document.get, PERCENT)]
+def accuracy_table(document: dict[str, Any], measured: bool = True) -> Group:
+    """The result of simulate or train, measured accuracies beside predicted ones; predicted ones alone for predict."""
+    intervals = document.get("interval95") or {}
+    columns = [Column("group", str), Column("measured" if measured else "predicted", document.get, PERCENT)]
     title = [document["learner"]]
     if document["prompt"]:
         title.append(f"prompted with {asked(document['prompt'])}")
@@ -224,9 +225,9 @@ def accuracy_table(document: dict[str, Any]) -> Group:
         title.append(f"after a time of {document['time']:g}")
     if "mitigation" in document:
         title.append(f"{document['mitigation']} ({mitigations.MITIGATIONS[document['mitigation']].words})")
-    if simulated or intervals:  # a prediction may be an estimate
+    if measured or intervals.keys() - {*PLACE}:  # a prediction may be an estimate
         columns.append(Column("95% interval", intervals.get, SPAN))
-    if simulated:
+    if measured:
         predicted = document.get("predicted") or {}
         columns.append(Column("predicted", lambda group: predicted.get(group, "none"), PERCENT))
         title += [f"n = {document['n']:,}", counted(len(document["replicates"]), "replicate"), document["method"]]

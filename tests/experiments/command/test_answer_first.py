@@ -44,23 +44,6 @@ def counts(tmp_path):
     return write
 
 
-def test_place_begins_with_the_answer_and_its_theory_is_on_request(soberclip, counts):
-    words = ("place", counts(0.95, 0.4), "--mu-spu", 1.5, "--sigma-xi", 6)
-    document = soberclip(*words, "--json").document
-    p, ends = document["equivalent_correlation"], document["interval95"]["equivalent_correlation"]
-    assert len(document["theory"]) > 5
-    screen = soberclip(*words).out
-    sentence = "This classifier relies on the background as much as the best classifier of data in which "
-    sentence += f"{percents(p, ends)} of the images are common"
-    assert lines_below(screen, sentence) <= LINES
-    assert f"p′ = {p:.3f}" in screen
-    assert "common 95.00 % of 1,000, counter 40.00 % of 1,000" in screen
-    assert "infonce" not in screen
-    full = soberclip(*words, "--verbose").out
-    assert said(full).startswith(sentence)
-    assert "infonce" in full
-
-
 @pytest.mark.parametrize(
     ("accuracies", "mu_spu", "sentence"),
     [
