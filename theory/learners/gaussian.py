@@ -19,7 +19,7 @@ covariance of a caption given its image, the score of a prompt q is then
 InfoNCE gains from the classes' structure beyond covariances. Where this gain is small, towers end at this learner. With
 ten classes (mu = 1, p = .8, nu = .49) the gain is .014 of 1.84 nats per pair in batches of 256: after 8000 steps towers
 are within .003 of this learner's accuracy, and up to .023 off the PMI's. At mu_spu = 1.6, p = .85 the gain is .054:
-after 4000 steps towers have most of it by average caption, and none of it by typical look.
+after 4000 steps towers have most of it by average caption, and none of it by typical appearance.
 """
 
 from dataclasses import dataclass

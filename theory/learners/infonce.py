@@ -18,8 +18,8 @@ all captions are bare, so are those that a prompt pools.
 
 As the view noise nu -> 0 at detail g = 1 the rule becomes the nearest prompt in latent space, as nu -> infinity linear
 CLIP: InfoNCE interpolates between the two. At nu = 0 itself, and g = 1, the joint law of the views is singular and the
-PMI infinite. At g = 0 captions tell nothing of how an image varies within its groups. Asked by the typical look, the
-rule is then the Bayes rule of the training law (p_inv = 1, equally frequent classes).
+PMI infinite. At g = 0 captions tell nothing of how an image varies within its groups. Prompted with the typical
+appearance, the rule is then the Bayes rule of the training law (p_inv = 1, equally frequent classes).
 """
 
 from dataclasses import dataclass

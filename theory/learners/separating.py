@@ -1,7 +1,7 @@
-"""Linear CLIP asked by the prompt of a family that separates the classes most.
+"""Linear CLIP with the prompt of a family that separates the classes most.
 
-A prompt (a, b) is the caption (a mu_inv y, b mu_spu y): a times the typical look, on b times the usual background.
-Its separation is the root mean square, over test images, of the difference of both classes' cosine scores,
+A prompt (a, b) is the caption (a mu_inv y, b mu_spu y): a times the typical appearance, on b times the usual
+background. Its separation is the root mean square, over test images, of the difference of both classes' cosine scores,
 
     sqrt(u' E[x x'] u)/|W_T q|,   u = A q,   |W_T q|^2 = q' V S V' q for balanced towers, A = U S V'.
 
@@ -35,7 +35,7 @@ class Separating(Learner):
     """
 
     name: ClassVar[str] = "separating"
-    words: ClassVar[str] = "linear CLIP asked by the prompt that separates the classes most"
+    words: ClassVar[str] = "linear CLIP with the prompt that separates the classes most"
     prompts: tuple[tuple[float, float], ...] = ((1.0, 0.0),)
 
     def chosen(self, worlds: World) -> np.ndarray:
