@@ -176,7 +176,7 @@ def _equivalent(t):
     for g in (0.0, 1.0):
         yield f"bare name acts like the ideal classifier of a {at('infonce', 'bare', g)} world"
     yield f"that of a {at('infonce')} world if captions describe every appearance"
-    yield f"of a {at('infonce', g=0.0)} world if they tell none"
+    yield f"of a {at('infonce', g=0.0)} world if they describe none"
     yield f"that of a {at('infonce', 'mean')} to {at('infonce', 'mean', 0.0)} world"
     yield f"Logistic regression gives {at('logistic')}, least squares {at('least-squares')}"
     assert 0 < float(numbers["shortfall"].max()) < 0.01
