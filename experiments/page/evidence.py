@@ -32,7 +32,7 @@ def number(value: Any) -> str:
     """Four digits, and all those of a count below ten million; "" for None."""
     if isinstance(value, int) and abs(value) < 10**7:
         return f"{value:,}"
-    return f"{value:.4g}" if isinstance(value, float | int) else "" if value is None else str(value)
+    return f"{value:z.4g}" if isinstance(value, float | int) else "" if value is None else str(value)
 
 
 def measured(verdict: Verdict) -> str:
