@@ -407,7 +407,7 @@ FAULTS = {
     "an interval of the usual level": Fault(
         "theory.ideal_curve:_of_shape",
         _usual_level,
-        "laws/test_grids.py::test_places[two classes-0.8]",
+        "laws/test_grids.py::test_places",
     ),
     "the exact law of a training that begins elsewhere": Fault(
         "theory.learners.linear:LinearCLIP.strength",
@@ -437,7 +437,7 @@ FAULTS = {
     "all worlds of a group are the first": Fault(
         "experiments.lab.setting:_worlds",
         on_arguments(lambda study, values: (study, {name: np.ravel(own)[0].item() for name, own in values.items()})),
-        "experiments/lab/test_setting.py::test_a_group_of_cells_is_each_of_them",
+        "experiments/lab/test_blocks.py::test_every_cell_of_the_theory_is_the_one_world_call",
     ),
     "a mitigation gets many numbers of classes": Fault(
         "experiments.lab.compute:settings",
@@ -477,7 +477,7 @@ FAULTS = {
     "groups exchanged in a sentence": Fault(
         "experiments.command.synthetic:_place",
         _groups_exchanged,
-        "laws/test_screens.py::test_each_number_stands_beside_its_words[predict]",
+        "laws/test_screens.py::test_each_number_stands_beside_its_words",
     ),
     "a title that is not escaped": Fault(
         "experiments.table:html",

@@ -1,4 +1,4 @@
-"""Law 1: one world of a grid is that world alone."""
+"""Law 1: one world of a grid is that world alone. Cells of studies have it in `experiments/lab/test_blocks.py`."""
 
 from copy import deepcopy
 from functools import cached_property
@@ -22,7 +22,6 @@ from laws.grids import (
 from experiments.court import arms
 from experiments.errors import RequestError
 from experiments.lab import history, mitigations
-from experiments.lab.studies import study
 from simulator import Recipe, train
 from simulator.accuracy import Accuracy
 from simulator.gaussian import pairs
@@ -278,25 +277,6 @@ def test_replicates_do_not_depend_on_their_number(learner):
     for name in few[0]._fields:
         a, b = (np.concatenate([np.atleast_1d(getattr(part, name)) for part in parts]) for parts in (few, many))
         np.testing.assert_allclose(a, b[:5], rtol=EXACT, atol=EXACT, err_msg=name)
-
-
-def test_a_study_is_its_cells():
-    """Cells at an edge lie between others; every route has numbers."""
-    axes = {"mu_spu": [0.5, 1.0, 2.0], "bare": [0.0, 0.3, 1.0], "n": [200, 300]}
-    how = {"learners": ("linear", "infonce", "least-squares", "bayes"), "prompts": ("name", "bare"),
-           "routes": ("theory", "exact", "drawn"), "replicates": 3}  # fmt: skip
-    base = PLAIN.replace(dim_image=2, dim_text=2)
-    whole, seen = study(base, axes, **how).run(), 0
-    for at in ((0, 1, 1), (1, 2, 0), (2, 0, 1)):
-        own = {name: [values[k]] for (name, values), k in zip(axes.items(), at, strict=True)}
-        alone = study(base, own, **how).run()
-        for name in whole.data_vars:
-            if {"mu_spu", "bare"} <= {*whole[name].dims} and whole[name].dtype.kind == "f" and name != "seconds":
-                here = {axis: k for axis, k in zip(axes, at, strict=True) if axis in whole[name].dims}
-                a, b = whole[name].isel(here).values, alone[name].isel(dict.fromkeys(here, 0)).values
-                np.testing.assert_allclose(a, b, rtol=EXACT, atol=EXACT, err_msg=f"{name}, {own}")
-                seen += np.isfinite(a).sum()
-    assert seen > 100
 
 
 def test_a_row_of_a_history_is_that_row_alone():

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from laws.grids import distinct
+from laws.grids import distinct, every_learner, tried
 from laws.meetings import FIELDS, covering, met, options_of, world_of
 from reference import (
     gaussian_scores,
@@ -13,6 +13,7 @@ from reference import (
     moments_of_pairs,
     pooled_scores,
 )
+from scipy.special import ndtr
 from stattest import assert_mean
 
 from experiments.court.arms import rarest
@@ -151,6 +152,20 @@ def test_linear_rules_are_those_of_the_modes(options, fixed):
             same_direction(critic.inside[0], expected, 0.01)
             laws += 1
     assert not fixed or laws > 5
+
+
+@pytest.mark.parametrize("learner", [learner for learner in every_learner() if learner.name != "filtered"], ids=repr)
+def test_formulas_for_proofs_are_the_closed_forms(learner):
+    """Where a learner has a formula: z-scores are those of its accuracies, and weights those of its direction."""
+    world = distinct(5, p_inv=1.0, p_spu=1.0 if learner.name in ("logistic", "max-margin") else 0.8)
+    if learner.name == "printed":  # the theorem is about these fields alone
+        world = World(p_spu=[0.9, 0.95], mu_spu=[3.0, 4.0], sigma_spu=[0.5, 0.4], sigma_xi=0.0)
+    if isinstance(found := tried(learner.deviations, world), Exception):
+        pytest.skip("no formula")
+    np.testing.assert_allclose(ndtr(found), [*learner.accuracy(world)], rtol=1e-10)
+    if not isinstance(weights := tried(learner.weights, world), Exception):
+        for u, expected in zip(np.stack(weights, axis=-1), learner.direction(world), strict=True):
+            same_direction(u, expected, 1e-10)
 
 
 def test_drawn_pairs_and_exact_scatters_have_the_moments_of_the_groups():

@@ -2,37 +2,21 @@
 
 import numpy as np
 import pytest
-from hypothesis import assume, example, given
 from hypothesis import strategies as st
-from reference import latent_cross_covariance, population_critic, worlds_with
+from reference import latent_cross_covariance, worlds_with
 
 from simulator.prompts import LINEAR
-from simulator.strategies import worlds
 from simulator.world import Attribute, World
-from theory import population
 from theory.learners import LinearCLIP
 from theory.population import leading_direction, modal_weights, projected_weights
 
 PROMPTS = st.sampled_from(LINEAR)
 
 
-def class_difference(world: World) -> np.ndarray:
-    """(l, B), one column per block: the normalised difference of the patterns of classes 0 and 1."""
-    pattern = np.array([1.0]) if world.classes == 2 else np.eye(world.classes)[0] - np.eye(world.classes)[1]
-    return np.kron(np.eye(2 + len(world.attribute)), (pattern / np.linalg.norm(pattern))[:, None])
-
-
 def size_of(world: World) -> float:
     """Largest entry of any covariance of the world, the scale of rounding errors."""
     b = world
     return float((b.mean**2 + b.scale**2).max()) + 1e-300
-
-
-@given(worlds(most_attributes=2))
-def test_block_covariance_is_the_mixtures_on_class_differences(world):
-    E = class_difference(world)
-    expected = E.T @ latent_cross_covariance(world) @ E
-    assert population.latent_cross_covariance(world) == pytest.approx(expected, abs=1e-13 * size_of(world))
 
 
 def differences(u: np.ndarray, world: World) -> np.ndarray:
@@ -42,20 +26,6 @@ def differences(u: np.ndarray, world: World) -> np.ndarray:
     shape = (2 + len(world.attribute), world.classes)
     difference = (u[0] - u[1]).reshape(shape)
     return (difference[:, 0] - difference[:, 1]) / 2
-
-
-@given(worlds(most_attributes=1), PROMPTS, st.integers(1, 14))
-@example(World(classes=3, mismatch=0.6, mu_inv=3.0, sigma_inv=0.1, sigma_spu=1.3), "name", 2)  # all values shrink alike
-@example(World(classes=3, bare=0.6, sigma_inv=1.3, sigma_spu=0.3), "mean", 2)  # constants shrink, too
-def test_truncated_weights_are_those_of_the_truncated_svd(world, prompt, width):
-    values = np.append(np.linalg.svd(latent_cross_covariance(world), compute_uv=False), 0.0)
-    assume(values[0] > 0)
-    if width < world.latents:
-        # The error of singular subspaces is rounding divided by the gap.
-        assume(values[width - 1] - values[width] > 1e-4 * values[0])
-    explicit = differences(population_critic(world, prompt, width).inside[0], world)
-    scale = size_of(world) ** 1.5
-    assert modal_weights(world, prompt, width) == pytest.approx(explicit, abs=1e-9 * scale)
 
 
 def balanced_without(world: World, prompt: str, shown: tuple[float, ...]) -> np.ndarray:

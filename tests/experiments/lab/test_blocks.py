@@ -1,5 +1,7 @@
 """Every cell of a study equals the one-world call, for any grid, order, block and store."""
 
+from pickle import dumps
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -9,6 +11,7 @@ from hypothesis import strategies as st
 from experiments.errors import RequestError
 from experiments.lab import setting
 from experiments.lab.answers import simulate
+from experiments.lab.plan import plan
 from experiments.lab.studies import Study, study
 from simulator.quantities import domain_of
 from simulator.towers.api import train
@@ -112,3 +115,10 @@ def test_towers_on_a_world_with_a_hole_reach_the_theory(table):
         off = abs(found[group].mean("replicate") - found[f"predicted_{group}"])
         assert float(off.sel(learner="linear").max()) < 0.002, group  # the models' means have errors of .0001
         assert float(off.sel(learner="bayes").max()) < 0.02, group  # .008 after 800 steps, with an error of .0024
+
+
+def test_a_task_carries_the_cells_of_its_block():
+    planned = plan(study(axes={"p_spu": "0:1:1000000", "mu_spu": "0:4:1000"}))
+    number, part = planned.part(17)
+    assert number == 17
+    assert len(dumps(part)) < 20_000

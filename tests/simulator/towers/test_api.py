@@ -86,19 +86,6 @@ def test_linear_towers_of_a_world_with_a_hole_become_the_rule_that_is_fitted(wor
     assert [*found] == pytest.approx([*fitted], abs=0.01)
 
 
-def test_several_worlds_share_their_models_streams(towers):
-    grid = World(p_spu=np.array([0.6, 0.9]), mu_spu=np.array([0.5, 2.0]), dim_image=2, dim_text=2)
-    both = train(grid, SMALL, models=3, seed=4)
-    assert both.ensemble == train([grid[0], WORLD], SMALL, models=3, seed=4).ensemble
-    accuracy = both.accuracy("name")
-    assert accuracy.common.shape == (2,)
-    assert (accuracy.interval.ends["common"][0] < accuracy.common).all()
-    assert accuracy[1].interval.ends["counter"][1] == accuracy.interval.ends["counter"][1][1]
-    assert both.each().counter.shape == (2, 3)
-    for name, value in towers.parameters.items():
-        assert torch.allclose(both.parameters[name][3:], value, rtol=1e-4, atol=1e-6)
-
-
 def test_one_model_has_no_interval_and_one_tower_no_prompt():
     labels = train(WORLD, SMALL.model_copy(update={"loss": "supervised"}), models=1)
     assert labels.accuracy().interval is None

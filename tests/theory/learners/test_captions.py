@@ -267,18 +267,6 @@ def test_captions_of_almost_no_information_keep_it(fields, prompt):
 FIRST_PAGE = {"p_spu": 0.9, "mu_spu": 1.5, "nu": 0.5625}
 
 
-@pytest.mark.parametrize(
-    ("prompt", "bare", "expected"),
-    [
-        ("captions", 0.5, (0.9591, 0.3251)), ("captions", 0.9, (0.9561, 0.3558)), ("captions", 0.999, (0.9554, 0.3623)),
-        ("scores", 0.5, (0.9615, 0.2727)), ("scores", 0.9, (0.9579, 0.3364)), ("scores", 0.999, (0.9554, 0.3620)),
-    ],
-)  # fmt: skip
-def test_pools_take_bare_captions_in(prompt, bare, expected):
-    """Quadrature, Monte Carlo and trained towers of another person, to four digits."""
-    assert both(InfoNCE(prompt).accuracy(worlds_with(**FIRST_PAGE, bare=bare))) == pytest.approx(expected, abs=3e-4)
-
-
 ONLY_BARE = (
     {}, {"classes": 3}, {"attribute": (Attribute(p=0.7),)}, {"mu_inv": 0.0}, {"p_inv": 0.8, "mismatch": 0.3},
     {"table": ((0.4, 0.1, 0.1), (0.05, 0.15, 0.2))},

@@ -12,7 +12,6 @@ from simulator.gaussian import critic
 from simulator.gaussian.critic import LinearCritic, group_accuracy
 from simulator.prompts import LINEAR
 from simulator.strategies import worlds
-from simulator.tables import diagonal
 from simulator.world import World
 from theory.accuracy import reliance
 from theory.ideal_curve import equivalent
@@ -118,11 +117,3 @@ def test_modes_grow_from_the_start_through_half_to_their_end(s, start):
     values = np.array([s, 0.0])
     for t, expected in ((0.0, start), (half_times(values, start)[0], s / 2), (1e6, s)):
         assert grown(values, t, start) == pytest.approx([expected, 0.0], rel=1e-6)
-
-
-def test_a_table_has_the_law_of_its_world():
-    own = {"mention_spu": 0.6, "bare": 0.3, "mismatch": 0.4}
-    plain, table = HEADLINE.replace(**own), HEADLINE.replace(table=diagonal(0.9, 2), **own)
-    for t in (0.0, 1.0, 4.0, np.inf):
-        learner = LinearCLIP("mean", time=t)
-        assert [*learner.accuracy(table)] == pytest.approx([*learner.accuracy(plain)], abs=1e-12)
