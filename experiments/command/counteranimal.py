@@ -358,6 +358,8 @@ def _summary(document: Document, verbose: bool) -> list[Any]:
         parts += _object_effect(document["paired"], verbose)
     if head is not None:
         parts.append(_equivalent(head))
+    if "picture" in document:
+        parts.append(f"photos that decide, five each of right and wrong: {document['picture']}")
     if "worst_classes" in document and verbose:
         drops = (f"{named(c['class_index'])} {percent(c['drop'])}" for c in document["worst_classes"])
         parts.append(f"largest drops by class: {', '.join(drops)}")
