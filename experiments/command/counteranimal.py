@@ -359,7 +359,7 @@ def _summary(document: Document, verbose: bool) -> list[Any]:
     if head is not None:
         parts.append(_equivalent(head, macro.get("drop")))
     if "picture" in document:
-        parts.append(f"photos that decide, five each of right and wrong: {document['picture']}")
+        parts.append(f"photos that decide: {document['picture']}")
     if "worst_classes" in document and verbose:
         drops = (f"{named(c['class_index'])} {percent(c['drop'])}" for c in document["worst_classes"])
         parts.append(f"largest drops by class: {', '.join(drops)}")
@@ -375,8 +375,8 @@ def _summary(document: Document, verbose: bool) -> list[Any]:
 
 def _equivalent(head: Document, drop: float | None) -> str:
     """p' and r of a model's own head, and its drop where the photos' own classes give another."""
-    p, r = (column.value(head).split("\n") for column in PLACE_COLUMNS)
-    found = f"p′ {p[0]} ({p[1]}), r {r[0]} points ({r[1]}), against the best heads on its own embeddings"
+    p, r = (column.value(head).replace("\n", " (") + ")" for column in PLACE_COLUMNS)
+    found = f"p′ {p}, r {r} points short of the best heads on its embeddings"
     own = f"; among the photos' own classes, where the drop is {points(head['drop'])}"
     return found + own * (drop is None or points(drop) != points(head["drop"]))
 
