@@ -357,7 +357,9 @@ def _summary(document: Document, verbose: bool) -> list[Any]:
     if document.get("paired"):
         parts += _object_effect(document["paired"], verbose)
     if head is not None:
-        parts.append(_equivalent(head))
+        parts.append(_equivalent(head, macro.get("drop")))
+    if "picture" in document:
+        parts.append(f"photos that decide: {document['picture']}")
     if "worst_classes" in document and verbose:
         drops = (f"{named(c['class_index'])} {percent(c['drop'])}" for c in document["worst_classes"])
         parts.append(f"largest drops by class: {', '.join(drops)}")
@@ -371,11 +373,12 @@ def _summary(document: Document, verbose: bool) -> list[Any]:
     return parts
 
 
-def _equivalent(head: Document) -> str:
-    """p' and r of a model's own head."""
-    p, r = (column.value(head).split("\n") for column in PLACE_COLUMNS)
-    found = f"p′ {p[0]} ({p[1]}), r {r[0]} points ({r[1]}): among the photos' own classes, where the drop is "
-    return found + f"{points(head['drop'])}, against the best heads on the model's own embeddings"
+def _equivalent(head: Document, drop: float | None) -> str:
+    """p' and r of a model's own head, and its drop where the photos' own classes give another."""
+    p, r = (column.value(head).replace("\n", " (") + ")" for column in PLACE_COLUMNS)
+    found = f"p′ {p}, r {r} points short of the best heads on its embeddings"
+    own = f"; among the photos' own classes, where the drop is {points(head['drop'])}"
+    return found + own * (drop is None or points(drop) != points(head["drop"]))
 
 
 def _object_effect(effect: Document, verbose: bool) -> list[Any]:

@@ -173,7 +173,7 @@ def answer(bundle: Bundle, seed: int) -> dict[str, Any]:
     described = _described(bundle, listed, photos, correct, found, seed)
     first = described[listed[0]]
     first["replicates"] = found.draws[:COMPARED, 0].round(4).tolist()
-    for name in folds[0].plain:
+    for name in listed:
         described[name]["unseen"] = _unseen(bundle.label[unseen.index], unseen[name].to_numpy())
     return {
         "rows": len(bundle.label),

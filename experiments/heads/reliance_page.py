@@ -5,9 +5,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float
 from matplotlib.figure import Figure
-from scipy.cluster.hierarchy import fclusterdata
 
 from experiments.files import PAGE_FILES, write_text
 from experiments.heads.figures import page, ranking, write_labels
@@ -19,7 +17,7 @@ from experiments.table import html
 from simulator.accuracy import PLACE
 
 NUMBERS = (*QUANTITIES, *PLACE)
-LETTERS = 9.0  # size of labels; points nearer than this share one
+LETTERS = 9.0  # size of labels
 MARGIN = 4.0  # points around the heads; the curves go on beyond
 ALT = "Counter against common accuracy of heads and fixes, with the curve of the best heads; numbers as in the tables."
 
@@ -98,21 +96,7 @@ def trade_figure(model: dict[str, Any]) -> Figure:
     axes.set(xlim=limits[0], ylim=limits[1])
     axes.set(xlabel="accuracy on common photos [%]", ylabel="accuracy on counter photos [%]")
     figure.legend(loc="outside right upper", fontsize="small")
-    figure.draw_without_rendering()  # the layout gives pixels
-    words = _together(axes.transData.transform(at) * 72 / figure.dpi, LETTERS)
-    words[0] = f"{words[0]} {model['heads'][0]['head']}"
+    words = [str(number) for number, *_ in listed]
+    words[0] = named(*listed[0])
     write_labels(axes, at, words, ["#222222"] * len(listed), LETTERS)
     return figure
-
-
-def _together(at: Float[np.ndarray, "n 2"], reach: float) -> list[str]:
-    """A label for each point: its number from 1, or those of all points that touch it; "" where another has them."""
-    touching = fclusterdata(at, reach, criterion="distance", method="single")
-    words = [""] * len(at)
-    for cluster in np.unique(touching):
-        numbers = np.flatnonzero(touching == cluster) + 1
-        runs = np.split(numbers, np.flatnonzero(np.diff(numbers) > 1) + 1)
-        words[numbers[0] - 1] = ", ".join(
-            f"{run[0]}–{run[-1]}" if len(run) > 2 else ", ".join(map(str, run)) for run in runs
-        )
-    return words

@@ -85,9 +85,9 @@ def run(
             **scored.settings,
         }
         settings |= _place(models, model, scored, photo_set, seed)
-        documents.append(summarise("evaluate", model.spec, model.family, predictions, settings, seed, folder))
         if photo_set.grouped:
-            note(f"photos that decide: {write_deciding(folder, photo_set, predictions, vocabulary.names)}")
+            settings["picture"] = str(write_deciding(output_folder(folder), photo_set, predictions, vocabulary.names))
+        documents.append(summarise("evaluate", model.spec, model.family, predictions, settings, seed, folder))
         if embeddings is not None:
             _write_embeddings(embeddings, _embeddings(models, model, scored, photo_set))
         _warn(model, settings, note)
