@@ -9,7 +9,7 @@ _HOMES = {  # name: the module that defines it
     "design": "experiments.lab.presets",
     "designs": "experiments.lab.presets",
     "Mitigation": "experiments.lab.mitigations",
-    "embeddings": "experiments.counteranimal.reliance",
+    "embeddings": "experiments.heads.reliance",
     "export": "experiments.ground_truth.export",
     "judge": "experiments.court.trial",
     "mitigated": "experiments.lab.mitigations",

@@ -1,7 +1,7 @@
-from experiments.counteranimal.reliance import embeddings as embeddings
 from experiments.court.trial import judge as judge
 from experiments.ground_truth.export import export as export
 from experiments.ground_truth.place import place as place
+from experiments.heads.reliance import embeddings as embeddings
 from experiments.lab.mitigations import Mitigation as Mitigation
 from experiments.lab.mitigations import mitigated as mitigated
 from experiments.lab.presets import design as design

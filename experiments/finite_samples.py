@@ -84,12 +84,12 @@ def _samples(world: World, n: int, replicates: int, seed: int, stream: str, capt
         held += len(block.labels)
         if held < n * min(most, replicates):
             continue
-        kept = [np.concatenate(fields) for fields in zip(*blocks, strict=True)]
+        rest = [np.concatenate(fields) for fields in zip(*blocks, strict=True)]
         while replicates and held >= n * min(most, replicates):
             whole = min(most, replicates)
-            yield Sample(*(x[: n * whole].reshape(whole, n, *x.shape[1:]) for x in kept))
-            kept, replicates, held = [x[n * whole :] for x in kept], replicates - whole, held - n * whole
-        blocks = [kept]
+            yield Sample(*(x[: n * whole].reshape(whole, n, *x.shape[1:]) for x in rest))
+            rest, replicates, held = [x[n * whole :] for x in rest], replicates - whole, held - n * whole
+        blocks = [rest]
 
 
 def _sampled(sampler: Sampler, world: World, samples: Iterator[Sample], seed: int, stream: str) -> Iterator[Sample]:
@@ -103,11 +103,11 @@ def _sampled(sampler: Sampler, world: World, samples: Iterator[Sample], seed: in
     for r, fields in enumerate(every):
         groups = group_numbers(fields[2], fields[3], world.background_count)
         rows, weights = chosen(sampler, groups, world, numpy_stream(seed, f"{stream}/{sampler.name}", r))
-        kept = [field[rows][None] for field in fields]
+        fields_kept = [field[rows][None] for field in fields]
         if sampler.swaps and fields[1].size:  # labelled images have no captions
             pairs = Pairs(*(torch.from_numpy(field[None]) for field in fields))
-            kept[1] = contradicted(pairs, world, frame, seed, r, streams=(stream,)).texts.numpy()
-        yield Sample(*kept, None if weights is None else weights[None])
+            fields_kept[1] = contradicted(pairs, world, frame, seed, r, streams=(stream,)).texts.numpy()
+        yield Sample(*fields_kept, None if weights is None else weights[None])
 
 
 def drawn_covariances(world, n, replicates, seed, stream) -> Iterator[Float[np.ndarray, "r dI dT"]]:
@@ -171,10 +171,10 @@ def _hits_of_cells(learner, world: World, group: int, images: int, rng: np.rando
 
 def image_accuracy(learner: Learner, world: World, seed: int, stream: str) -> Accuracy:
     """Fractions right on IMAGES / 2 images per group; nan for a group that a table does not have."""
-    half, known = IMAGES // 2, {0, 1} if world.table is None else set(world.mixture().test_groups.tolist())
+    half, groups = IMAGES // 2, {0, 1} if world.table is None else set(world.mixture().test_groups.tolist())
     right = [
-        sum(x.sum() for x in hits(learner, world, g, half, seed, stream)) if g in known else np.nan
-        for g in range(max(known | {1}) + 1)
+        sum(x.sum() for x in hits(learner, world, g, half, seed, stream)) if g in groups else np.nan
+        for g in range(max(groups | {1}) + 1)
     ]
     return Accuracy.of(np.array(right) / half)
 

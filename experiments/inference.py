@@ -165,14 +165,14 @@ def sign_test(up: int, down: int) -> float:
     return float(binomtest(up, up + down).pvalue) if up + down else 1.0
 
 
-def mcnemar(right: Int[np.ndarray, "S 2"], asked: Int[np.ndarray, "S 2"]) -> float:
+def mcnemar(right: Int[np.ndarray, "S 2"], count: Int[np.ndarray, "S 2"]) -> float:
     """Exact two-sided p-value of the hypothesis that both columns are equally accurate in each stratum.
 
     `right` and `asked` count right answers and all answers. Given the right answers of a stratum, the number in the
     first column is hypergeometric. The p-value is the probability of all sums over strata that are at most as likely as
     the observed one. With one answer per column this is McNemar's test, else that of Cochran, Mantel and Haenszel.
     """
-    rows, times = np.unique(np.column_stack([asked, right.sum(axis=1)]), axis=0, return_counts=True)
+    rows, times = np.unique(np.column_stack([count, right.sum(axis=1)]), axis=0, return_counts=True)
     law, least = np.ones(1), 0
     for (n, m, right_in_both), repeats in zip(rows.tolist(), times.tolist(), strict=True):
         low, high = max(0, right_in_both - m), min(n, right_in_both)
@@ -180,9 +180,9 @@ def mcnemar(right: Int[np.ndarray, "S 2"], asked: Int[np.ndarray, "S 2"]) -> flo
         total = sum(weights)
         law = np.convolve(law, _convolved(np.array([w / total for w in weights]), repeats))
         least += low * repeats
-    seen = law[int(right[:, 0].sum()) - least]
+    density = law[int(right[:, 0].sum()) - least]
     # Equally likely sums have probabilities that differ by rounding.
-    return float(min(1.0, law[law <= seen * (1 + 1e-7)].sum()))
+    return float(min(1.0, law[law <= density * (1 + 1e-7)].sum()))
 
 
 def _convolved(law: np.ndarray, times: int) -> np.ndarray:

@@ -9,8 +9,10 @@ from functools import cache
 from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parents[1]
+STANDARD = Path(os.__file__).parent
 SOURCES = ("simulator", "theory", "experiments", "pyproject.toml")  # changes of other files do not change results
 PACKAGES = ("soberclip", "torch", "numpy", "scipy", "pydantic", "xarray", "matplotlib")
 ROUNDING = ("soberclip", "numpy", "scipy", "torch")  # those whose versions may round differently
@@ -59,13 +61,36 @@ def commit(root: Path = ROOT) -> str:
 
 @cache
 def source(kind: type) -> str | None:
-    """First 16 hexadecimal digits of the SHA-256 of the file of a user's class, read once.
+    """First 16 hexadecimal digits of the SHA-256 of a user's class, read once: of its file, and of what this imports.
 
-    None for a class of the project or without a file. A module that the file imports does not count.
+    None for a class of the project or without a file. Installed packages do not count, nor does the project.
     """
     if kind.__module__.partition(".")[0] in SOURCES:
         return None
-    methods = (inspect.unwrap(method) for method in vars(kind).values() if inspect.isfunction(method))
-    files = {Path(method.__code__.co_filename) for method in methods}  # "<string>" for those that a dataclass makes
-    texts = [file.read_bytes() for file in sorted(files) if file.is_file()]
-    return sha256(b"\n".join(texts)).hexdigest()[:16] if texts else None
+    files, pending = set[Path](), [*_parts(kind)]
+    while pending:
+        file, names = pending.pop()
+        if file not in files and _is_users(file):
+            files.add(file)
+            pending += [part for value in names.values() for part in _parts(value)]
+    return sha256(b"\n".join(file.read_bytes() for file in sorted(files))).hexdigest()[:16] if files else None
+
+
+def _parts(value: Any) -> list[tuple[Path, dict[str, Any]]]:
+    """The files of a module, a function, or a class and its bases, each with the names that it knows."""
+    if inspect.ismodule(value):
+        return [(Path(value.__file__), vars(value))] if getattr(value, "__file__", None) else []
+    if inspect.isclass(value):
+        methods = (method for base in value.__mro__ for method in vars(base).values() if inspect.isfunction(method))
+        return [part for method in methods for part in _parts(method)]
+    if not inspect.isfunction(value):
+        return []
+    both = (value, inspect.unwrap(value))  # a decorator, and what it decorates
+    return [(Path(each.__code__.co_filename), each.__globals__) for each in both]
+
+
+def _is_users(file: Path) -> bool:
+    """Whether a file is neither of Python, nor of an installed package, nor of the project, nor made, as "<string>"."""
+    if not file.is_file() or {"site-packages", "dist-packages"} & {*file.parts}:
+        return False
+    return not any(file.is_relative_to(home) for home in (STANDARD, *(ROOT / name for name in SOURCES)))

@@ -72,11 +72,11 @@ def defined_once(page: str) -> str:
 
     Matplotlib's ids are digests of what they define, so equal ids mean equal definitions.
     """
-    seen: set[str] = set()
+    ids: set[str] = set()
 
     def first(match: re.Match) -> str:
-        new = match[2] not in seen
-        seen.add(match[2])
+        new = match[2] not in ids
+        ids.add(match[2])
         return match[0] if new else ""
 
     return DEFINED.sub(first, page)

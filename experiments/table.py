@@ -162,11 +162,11 @@ def html(
     anchor(record) is the fragment of a record, and below(record) a row under its own.
     """
     heads, *rows = table.rows
-    named = Markup("").join(Markup('<th scope="col" role="columnheader">{}</th>').format(head) for head in heads)
+    head_cells = Markup("").join(Markup('<th scope="col" role="columnheader">{}</th>').format(head) for head in heads)
     parts = [Markup('<table class="{}" role="table">\n').format(f"{classes} stacked".strip())]
     if table.title is not None:
         parts.append(Markup('<caption class="hidden">{}</caption>\n').format(table.title))
-    parts.append(Markup('<thead role="rowgroup"><tr role="row">{}</tr></thead>\n').format(named))
+    parts.append(Markup('<thead role="rowgroup"><tr role="row">{}</tr></thead>\n').format(head_cells))
     for record, (first, *others) in zip(table.records, rows, strict=True):
         own = Markup("") if anchor is None else Markup(' id="{}"').format(anchor(record))
         cells = [Markup('<th scope="row" role="rowheader">{}</th>').format(first)]

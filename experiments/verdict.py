@@ -133,8 +133,8 @@ class Verdict:
 
     def _repr_html_(self) -> str:
         document = {**self.as_json(), "seconds": None}  # equal trials show equal tables
-        known = ((name, value) for name, value in document.items() if value not in (None, ""))
-        return html_table(f"{self.claim}: {self.verdict}", ["", ""], known)
+        rows = ((name, value) for name, value in document.items() if value not in (None, ""))
+        return html_table(f"{self.claim}: {self.verdict}", ["", ""], rows)
 
     def as_json(self) -> dict[str, Any]:
         """A plain document with the fields of this kind of claim."""
@@ -189,8 +189,8 @@ def family_sentence(verdicts: Sequence[Verdict]) -> str | None:
     """The result of `family` in a sentence; None if no claim was contradicted."""
     if not any(v.kind == "searched" and v.verdict == "contradicted" for v in verdicts):
         return None
-    found = family(verdicts)
+    result = family(verdicts)
     return (
-        f"{len(found['standing'])} of {found['contradicted']} contradictions stand at a family-wise error rate of "
-        f"{found['alpha']:g} (Holm's correction over {found['tested']} tested claims)"
+        f"{len(result['standing'])} of {result['contradicted']} contradictions stand at a family-wise error rate of "
+        f"{result['alpha']:g} (Holm's correction over {result['tested']} tested claims)"
     )

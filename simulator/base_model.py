@@ -21,8 +21,10 @@ def documented(model: type[Model]) -> type[Model]:
     """The model, with the descriptions of its fields for "{fields}" in its docstring, and a signature without types."""
     entries = [f"{name}\n{indent(fill(_sentence(info), 106), '    ')}" for name, info in model.model_fields.items()]
     model.__doc__ = cleandoc(model.__doc__ or "").replace("{fields}", "\n".join(entries))
-    given = [Parameter(name, Parameter.KEYWORD_ONLY, default=info.default) for name, info in model.model_fields.items()]
-    model.__signature__ = Signature(given)
+    parameters = [
+        Parameter(name, Parameter.KEYWORD_ONLY, default=info.default) for name, info in model.model_fields.items()
+    ]
+    model.__signature__ = Signature(parameters)
     return model
 
 
@@ -66,8 +68,8 @@ class Checked(BaseModel):
     def __repr_args__(self):
         """Fields that are unset or at their defaults are left out of the repr, and an array is its range."""
         fields = type(self).model_fields
-        given = ((str(name), getattr(self, str(name))) for name in fields)
-        changed = [(name, x) for name, x in given if x is not None and not same(x, fields[name].default)]
+        pairs = ((str(name), getattr(self, str(name))) for name in fields)
+        changed = [(name, x) for name, x in pairs if x is not None and not same(x, fields[name].default)]
         return [(name, _Shown(short(x)) if isinstance(x, np.ndarray) else x) for name, x in changed]
 
     __str__ = BaseModel.__repr__  # pydantic's own has no class name

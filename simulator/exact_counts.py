@@ -20,10 +20,10 @@ def binomial(n: Int[np.ndarray, "R G"], p: Float[np.ndarray, " G"], rng: np.rand
         m, t = left[at], q[at]
         i = ((m + 1) * t).astype(m.dtype)  # m + 1, since m t may be an integer up to rounding
         b = rng.beta(i, m + 1 - i)
-        found = b <= t
-        count[at] += np.where(found, i, 0)
-        left[at] = m = np.where(found, m - i, i - 1)
-        q[at] = t = np.where(found, (t - b) / (1 - b), t / b)
+        inside = b <= t
+        count[at] += np.where(inside, i, 0)
+        left[at] = m = np.where(inside, m - i, i - 1)
+        q[at] = t = np.where(inside, (t - b) / (1 - b), t / b)
         at = at[m * np.minimum(t, 1 - t) > INVERTED]
     return (count + rng.binomial(left, q)).reshape(n.shape)
 

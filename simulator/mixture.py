@@ -116,7 +116,7 @@ class Mixture:
     @cached_property
     def seen(self) -> "Mixture":
         """The groups that training shows, those of positive weight: at p = 1 K groups of K^2."""
-        seen = self.weights > 0
+        positive = self.weights > 0
         by_group = (
             "labels",
             "objects",
@@ -127,15 +127,15 @@ class Mixture:
             "means",
             "label_means",
         )
-        return replace(self, **{name: getattr(self, name)[seen] for name in by_group})
+        return replace(self, **{name: getattr(self, name)[positive] for name in by_group})
 
     @cached_property
     def cross_covariance(self) -> Float[np.ndarray, "l l"]:
         """A = Cov(z_I, z_T) over the groups that training shows, up to the factor 1 - mismatch."""
         centred = self.weights[:, None] * (self.means - self.weights @ self.means)
         latents = centred.T @ self.means + np.diag(self.detail[self.block] * self.variances)
-        told = latents * self.caption_kinds.moment()[self.block]
-        return (1 - self.bare) * told + self.bare * centred.T @ self.label_means
+        captions = latents * self.caption_kinds.moment()[self.block]
+        return (1 - self.bare) * captions + self.bare * centred.T @ self.label_means
 
     def group_average(self, values: Float[np.ndarray, "*r G"]) -> Float[np.ndarray, "*r groups"]:
         """Means over the common and the counter groups, and the unseen ones if there are any; nan over none."""
@@ -163,11 +163,11 @@ class Mixture:
         Such an image and caption are independent. Only what both show matters, not their labels.
         """
         masks, probability = self.masks()
-        told = [
+        kinds = [
             Told((1 - self.bare) * chance, b * self.means, b, 1.0) for b, chance in zip(masks, probability, strict=True)
         ]
         if self.bare:
-            told = [each for each in told if each.share] + [Told(self.bare, self.label_means, 0 * masks[0], 0.0)]
+            kinds = [each for each in kinds if each.share] + [Told(self.bare, self.label_means, 0 * masks[0], 0.0)]
         detail = self.detail[self.block]
         every = [
             PairedGroups(
@@ -177,7 +177,7 @@ class Mixture:
                 detail,
                 each.noise,
             )
-            for each in told
+            for each in kinds
         ]
         if not self.mismatch:
             return every
@@ -188,7 +188,7 @@ class Mixture:
                 f"mismatch = {self.mismatch:g} with {len(weight):,} different groups makes {len(weight) ** 2:,} pairs "
                 "of them, too many for an exact law; draw the pairs"
             )
-        for each in told:
+        for each in kinds:
             text, share = image * each.mask, weight
             if not each.noise:
                 text, which = np.unique(each.means, axis=0, return_inverse=True)
@@ -252,15 +252,15 @@ def mixture_of(world, objects: bool | None = None) -> Mixture:
         codes = np.insert(codes, 1, codes[:, 0], axis=1)  # the object shown is the label's
     y, background = codes[:, 0], codes[:, 2]
     match = codes[:, 1:] == codes[:, :1]
-    shown = np.where(match[:, 0], world.p_inv, (1 - world.p_inv) / (K - 1)) if objects else np.ones(len(codes))
+    law = np.where(match[:, 0], world.p_inv, (1 - world.p_inv) / (K - 1)) if objects else np.ones(len(codes))
     if world.table is None:
         p = world.agreement
         weights = np.where(match, p, (1 - p) / (K - 1)).prod(axis=1) / K
-        groups, test = np.where(match[:, 1], COMMON, COUNTER), shown / K ** (1 + J)
+        groups, test = np.where(match[:, 1], COMMON, COUNTER), law / K ** (1 + J)
     else:
-        weights = shown * np.array(world.table)[y, background]
+        weights = law * np.array(world.table)[y, background]
         cells = cell_groups(world.table, world.common)
-        groups, test = cells[y, background], shown * cell_shares(cells)[y, background]
+        groups, test = cells[y, background], law * cell_shares(cells)[y, background]
     widths = [block_width(K), *[block_width(A)] * J]
     patterns = [class_means(K), *[class_means(A)] * J]
     means = [mu * pattern[code] for mu, pattern, code in zip(world.mean, patterns, codes.T[1:], strict=True)]

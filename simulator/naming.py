@@ -16,8 +16,8 @@ def nearest(value: str, choices: Iterable[str]) -> str | None:
         for word in folded
         if sorted(word) == sorted(written) or _abbreviates(written, word) or word.startswith(f"{written}_")
     ]  # "=>" for ">=", "p" for "p_spu"
-    found = get_close_matches(written, folded, 1, LIKENESS) or get_close_matches(written, others, 1, 0)
-    return folded[found[0]] if found else None
+    matches = get_close_matches(written, folded, 1, LIKENESS) or get_close_matches(written, others, 1, 0)
+    return folded[matches[0]] if matches else None
 
 
 def _abbreviates(short: str, word: str) -> bool:
@@ -32,13 +32,13 @@ def suggestion(value: str, choices: Iterable[str], quoted: bool = False) -> str:
     return "" if near is None else f"; the nearest is {near!r}" if quoted else f"; the nearest is {near}"
 
 
-def unlisted(value: Any, known: Collection[str]) -> str:
+def unlisted(value: Any, choices: Collection[str]) -> str:
     """The refusal of a name: its value, the known names and the nearest.
 
     >>> unlisted("lin", ("linear", "infonce"))
     "'lin' is not one of linear, infonce; the nearest is linear"
     """
-    return f"{value!r} is not one of {', '.join(known)}{suggestion(str(value), known)}"
+    return f"{value!r} is not one of {', '.join(choices)}{suggestion(str(value), choices)}"
 
 
 def outside(value: Any, low: float, high: float = inf) -> str:

@@ -1,9 +1,9 @@
 """The table of prompts: which captions represent a class in zero-shot classification.
 
 A prompt may be one caption p_y = D_T q_y. Block by block q is a multiple of the class's own pattern:
-    typical      typical look: a typical object of the class    mu_inv, 0, 0, ...
+    typical      typical appearance: a typical object of the class    mu_inv, 0, 0, ...
     average      average caption that is not bare, E[z_T | y]   E[m_b] mu_b D_b
-    background   typical look on the class's own backgrounds    mu_inv, mu_spu, ...
+    background   typical appearance on the class's own backgrounds    mu_inv, mu_spu, ...
     bare         bare name: a caption that tells the class and no look, and that training shows (World.bare > 0)
 Real zero-shot use, "a photo of a bear", is the bare name if captions vary in what they mention: some tell no more.
 
@@ -15,7 +15,7 @@ Pools take all captions in, the bare ones, too. The average caption is that of t
 A critic that is linear in the caption gives the average of all captions the mean of the scores. Its scores are defined
 up to a factor only, so they have no log-mean-exp.
 
-Results, stores and hashes call the typical look `name` and the average caption `mean`, and so may a request.
+Results, stores and hashes call the typical appearance `name` and the average caption `mean`, and so may a request.
 """
 
 from collections.abc import Callable
@@ -47,16 +47,16 @@ PROMPTS: tuple[Prompt, ...] = tuple(map(prompt_name, CHOICES))
 DEFAULT_PROMPTS: tuple[Prompt, ...] = ("name", "mean")  # evaluated for trained towers unless others are given
 
 
-def _mean(mean: Numbers, correlation: Numbers, told: Numbers, bare: Numbers, is_object: bool) -> Numbers:
-    return told * mean * correlation
+def _mean(mean: Numbers, correlation: Numbers, mention: Numbers, bare: Numbers, is_object: bool) -> Numbers:
+    return mention * mean * correlation
 
 
-def _object(mean: Numbers, correlation: Numbers, told: Numbers, bare: Numbers, is_object: bool) -> Numbers:
+def _object(mean: Numbers, correlation: Numbers, mention: Numbers, bare: Numbers, is_object: bool) -> Numbers:
     return mean if is_object else 0.0
 
 
-def _mean_of_all(mean: Numbers, correlation: Numbers, told: Numbers, bare: Numbers, is_object: bool) -> Numbers:
-    return (1 - bare) * told * mean * correlation + bare * (mean if is_object else 0.0)
+def _mean_of_all(mean: Numbers, correlation: Numbers, mention: Numbers, bare: Numbers, is_object: bool) -> Numbers:
+    return (1 - bare) * mention * mean * correlation + bare * (mean if is_object else 0.0)
 
 
 class PromptRow(NamedTuple):
@@ -70,9 +70,9 @@ class PromptRow(NamedTuple):
 
 
 _TABLE: dict[Prompt, PromptRow] = {
-    "name": PromptRow("typical look", _object, names_background=False),
+    "name": PromptRow("typical appearance", _object, names_background=False),
     "mean": PromptRow("average caption", average=True),
-    "background": PromptRow("typical look on the usual background", lambda mean, *_: mean),
+    "background": PromptRow("typical appearance on the usual background", lambda mean, *_: mean),
     "bare": PromptRow("bare name", _object, names_background=False),
     "captions": PromptRow("log-mean-exp of the scores of all captions", pool="log-mean-exp"),
     "scores": PromptRow("mean of the scores of all captions", _mean_of_all, average=True, pool="mean"),
@@ -88,7 +88,7 @@ def prompt_row(prompt: Prompt) -> PromptRow:
 
 
 def asked(prompt: Prompt | Literal[""] | None) -> str:
-    """A prompt in words; "" for what is asked by none."""
+    """A prompt in words; "" for a learner without one."""
     return prompt_row(prompt).words if prompt else ""
 
 
@@ -119,18 +119,18 @@ def latent_prompts(world: "World", prompt: Prompt) -> Float[np.ndarray, "K l"]:
     """
     row, K, blocks = caption(prompt), world.class_count, []
     captions = 1 - world.bare if row.pool else 1.0  # of those that are averaged, the share that is not bare
-    for b, (mean, told) in enumerate(zip(world.mean, world.caption_kinds.moment(), strict=True)):
+    for b, (mean, mention) in enumerate(zip(world.mean, world.caption_kinds.moment(), strict=True)):
         if b == 1 and world.table is not None:
             backgrounds = np.zeros((K, world.background_count))
             if row.average:
-                backgrounds = captions * told * world.background_law()
+                backgrounds = captions * mention * world.background_law()
             elif row.names_background:
                 for shares, common in zip(backgrounds, world.usual_backgrounds(), strict=True):
                     shares[list(common)] = 1 / len(common)
             blocks.append(mean * backgrounds @ class_means(world.background_count))
         else:  # E[e_a | y] = D e_y + (1 - p)/(K - 1) 1; the pattern of two classes is antisymmetric, no constant
             p = world.p_inv if b == 0 else world.agreement[b]
-            constant = captions * told * mean * (1 - p) / (K - 1) if row.average and K > 2 else 0.0
-            own = row.coefficient(mean, (K * p - 1) / (K - 1), told, world.bare, b == 0)
+            constant = captions * mention * mean * (1 - p) / (K - 1) if row.average and K > 2 else 0.0
+            own = row.coefficient(mean, (K * p - 1) / (K - 1), mention, world.bare, b == 0)
             blocks.append(own * class_means(K) + constant)
     return np.concatenate(blocks, axis=1)

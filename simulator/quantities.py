@@ -63,8 +63,8 @@ def joint_table(value: Any) -> tuple[tuple[float, ...], ...]:
     K, A = table.shape
     if abs(table.sum() - 1) > ROUNDING:
         raise ValueError(f"{K} x {A} numbers that sum to {table.sum():.12g}; joint probabilities sum to 1")
-    if not (shown := table.any(axis=1)).all():
-        raise ValueError(f"{K} x {A} numbers with 0 in all of row {np.argmin(shown) + 1}; training shows every class")
+    if not (present := table.any(axis=1)).all():
+        raise ValueError(f"{K} x {A} numbers with 0 in all of row {np.argmin(present) + 1}; training shows every class")
     return tuple(map(tuple, table.tolist()))
 
 

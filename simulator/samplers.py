@@ -66,8 +66,8 @@ class Sampler:
         check_shares(worlds)
         if worlds.table is None:
             return _at_chance(worlds)
-        seen = np.array(worlds.table) > 0
-        return _with_table(worlds, worlds.table, seen / np.count_nonzero(seen))
+        present = np.array(worlds.table) > 0
+        return _with_table(worlds, worlds.table, present / np.count_nonzero(present))
 
     def captioned(self, worlds: World) -> World:
         """The worlds with the sampled captions' law given the label; its means are the average caption."""
@@ -171,20 +171,20 @@ def group_counts(groups: Groups, world: World) -> Int[np.ndarray, " G"]:
 
 def _balanced_rows(groups: Groups, rng: np.random.Generator) -> Int[np.ndarray, " n"]:
     order, count = np.argsort(groups, kind="stable"), np.bincount(groups)
-    seen = np.flatnonzero(count)
-    chosen = seen[rng.integers(len(seen), size=len(groups))]
+    present = np.flatnonzero(count)
+    chosen = present[rng.integers(len(present), size=len(groups))]
     return order[np.cumsum(count)[chosen] - count[chosen] + rng.integers(count[chosen])]
 
 
 def _subsampled_rows(groups: Groups, rng: np.random.Generator) -> Int[np.ndarray, " m"]:
     order = rng.permutation(len(groups))
-    seen, count = np.unique(groups, return_counts=True)
-    return np.sort(np.concatenate([order[groups[order] == g][: count.min()] for g in seen]))
+    present, count = np.unique(groups, return_counts=True)
+    return np.sort(np.concatenate([order[groups[order] == g][: count.min()] for g in present]))
 
 
 def _inverse_shares(shares: Float[np.ndarray, " G"]) -> Float[np.ndarray, " G"]:
-    seen = shares > 0
-    return np.divide(1, np.count_nonzero(seen) * shares, out=np.zeros_like(shares), where=seen)
+    present = shares > 0
+    return np.divide(1, np.count_nonzero(present) * shares, out=np.zeros_like(shares), where=present)
 
 
 def chosen(
@@ -219,5 +219,5 @@ register(
         prompts=tuple(name for name in PROMPTS if prompt_row(name).pool != "log-mean-exp"),
     )
 )
-# simulator.gaussian.pairs.contradicted says why its law holds for the typical look alone.
+# simulator.gaussian.pairs.contradicted says why its law holds for the typical appearance alone.
 register(Sampler("contradicted", swaps=True, prompts=("name",)))

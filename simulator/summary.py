@@ -18,8 +18,8 @@ def short(value: Any) -> str:
     """A number with four digits, an array of numbers as its range, anything else as its repr."""
     if not isinstance(value, float | np.ndarray | np.generic) or np.asarray(value).dtype.kind not in "iuf":
         return repr(value)
-    known = np.asarray(value)[~np.isnan(value)]
-    low, high = (f"{known.min():.4g}", f"{known.max():.4g}") if known.size else ("nan", "nan")
+    finite = np.asarray(value)[~np.isnan(value)]
+    low, high = (f"{finite.min():.4g}", f"{finite.max():.4g}") if finite.size else ("nan", "nan")
     return low if low == high else f"{low} to {high}"
 
 
@@ -69,8 +69,8 @@ def present(numbers: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _ends(interval: Any) -> dict[str, str]:
     """The ends of the intervals that are known, by name."""
-    known = {} if interval is None else interval.ends
-    return {name: f"{short(_rounded(low))} to {short(_rounded(high))}" for name, (low, high) in known.items()}
+    intervals = {} if interval is None else interval.ends
+    return {name: f"{short(_rounded(low))} to {short(_rounded(high))}" for name, (low, high) in intervals.items()}
 
 
 def _rounded(value: Any) -> Any:

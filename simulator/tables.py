@@ -30,15 +30,15 @@ def diagonal(p: float, classes: int = 2) -> JointLaw:
 def compositional(classes: int, backgrounds: int, hole: int) -> JointLaw:
     """Class y is never shown on the `hole` backgrounds y, y + 1, ... (modulo A), and equally often on all others."""
     K, A = _whole("classes", classes, 2), _whole("backgrounds", backgrounds, 2)
-    shown = (np.arange(A) - np.arange(K)[:, None]) % A >= _whole("hole", hole, 0, A - 1)
-    return shown / shown.sum()
+    present = (np.arange(A) - np.arange(K)[:, None]) % A >= _whole("hole", hole, 0, A - 1)
+    return present / present.sum()
 
 
 def leave_one_domain_out(classes: int, backgrounds: int, domain: int = 0) -> JointLaw:
     """No class is ever shown on one background, and every class equally often on all others."""
     K, A = _whole("classes", classes, 2), _whole("backgrounds", backgrounds, 2)
-    shown = np.tile(np.arange(A) != _whole("domain", domain, 0, A - 1), (K, 1))
-    return shown / shown.sum()
+    present = np.tile(np.arange(A) != _whole("domain", domain, 0, A - 1), (K, 1))
+    return present / present.sum()
 
 
 def long_tail(exponent: float, classes: int, backgrounds: int) -> JointLaw:

@@ -117,7 +117,9 @@ def _of_blocks(stem: str, meaning: str) -> cached_property:
             raise ValueError("worlds with a table have no p_spu, and this formula needs it")
         return read_only(np.stack([np.broadcast_to(row, self.shape) for row in rows], axis=-1, dtype=float))
 
-    numbers.__doc__ = meaning
+    numbers.__doc__ = (
+        f"{meaning} Shape (*w, B): w is that of the grid, and B blocks are object, background and attributes."
+    )
     return cached_property(numbers)
 
 
@@ -271,13 +273,13 @@ class World(Checked):
         def row(models: Sequence[Any], name: str) -> Any:
             return None if getattr(models[0], name) is None else np.array([getattr(model, name) for model in models])
 
-        given = set().union(*(w.model_fields_set for w in worlds))
+        fields_set = set().union(*(w.model_fields_set for w in worlds))
         fields = {name: row(worlds, name) for name in SCALARS}
         further = [{name: row(own, name) for name in STEMS} for own in zip(*(w.attribute for w in worlds), strict=True)]
-        return first._with(fields, further, given)
+        return first._with(fields, further, fields_set)
 
     def _with(
-        self, fields: dict[str, Any], further: Sequence[dict[str, Any]], given: set[str] | None = None
+        self, fields: dict[str, Any], further: Sequence[dict[str, Any]], fields_set: set[str] | None = None
     ) -> "World":
         """These worlds with other valid numbers."""
         for values in (fields, *further):
@@ -286,8 +288,8 @@ class World(Checked):
                     read_only(value)
         attribute = tuple(Attribute.model_construct(**values) for values in further)
         shared = {name: getattr(self, name) for name in SHARED}
-        given = {*(self.model_fields_set if given is None else given)}
-        return World.model_construct(given, **fields, **shared, attribute=attribute)
+        fields_set = {*(self.model_fields_set if fields_set is None else fields_set)}
+        return World.model_construct(fields_set, **fields, **shared, attribute=attribute)
 
     @cached_property
     def shape(self) -> tuple[int, ...]:
@@ -333,10 +335,10 @@ class World(Checked):
 
         fields = {name: apply(getattr(self, name)) for name in SCALARS}
         further = [{name: apply(getattr(a, name)) for name in STEMS} for a in self.attribute]
-        given, shape = self.model_fields_set, np.shape(rearrange(np.broadcast_to(0.0, self.shape)))
+        fields_set, shape = self.model_fields_set, np.shape(rearrange(np.broadcast_to(0.0, self.shape)))
         if np.broadcast_shapes(*map(np.shape, (*fields.values(), *(x for a in further for x in a.values())))) != shape:
-            fields, given = fields | {CARRIER: np.full(shape, fields[CARRIER])}, given | {CARRIER}
-        return self._with(fields, further, given)
+            fields, fields_set = fields | {CARRIER: np.full(shape, fields[CARRIER])}, fields_set | {CARRIER}
+        return self._with(fields, further, fields_set)
 
     def one(self) -> "World":
         """The world; ValueError for a grid, where one world is needed."""
@@ -372,7 +374,7 @@ class World(Checked):
         starts = (width * b for b in range(1, 2 + len(self.attribute)))  # beside a table there is only the background
         return (slice(0, width), *(slice(start, start + others) for start in starts))
 
-    mean = _of_blocks("mu", "mu_b of every block: the invariant one first, the background, then further attributes.")
+    mean = _of_blocks("mu", "mu_b of every block.")
     scale = _of_blocks("sigma", "sigma_b of every block.")
     agreement = _of_blocks("p", "p_b of every block: probability that it shows the label's class in training.")
     mention = _of_blocks("mention", "pi_b of every block: probability that a caption mentions it.")
@@ -385,7 +387,7 @@ class World(Checked):
 
     @cached_property
     def image_variance(self) -> Float[np.ndarray, "*w B"]:
-        """S_b = sigma_b^2 + nu_I, the variance of an image coordinate within a group."""
+        """(*w, B): S_b = sigma_b^2 + nu_I, the variance of an image coordinate within a group."""
         return read_only(self.scale**2 + self.nu_image[..., None])
 
     def variances(self, multiple: float = 1.0) -> Variances:
@@ -403,7 +405,7 @@ class World(Checked):
 
     @cached_property
     def correlation(self) -> Float[np.ndarray, "*w B"]:
-        """D_b = p_b - (1 - p_b)/(K - 1): 2p - 1 for two classes, 1 where a block always agrees."""
+        """(*w, B): D_b = p_b - (1 - p_b)/(K - 1): 2p - 1 for two classes, 1 where a block always agrees."""
         K = np.asarray(self.classes)[..., None]
         # This form is 0 at p = 1/K. p - (1 - p)/(K - 1) is a rounding error there, and decides where nothing else does.
         return read_only((K * self.agreement - 1) / (K - 1))
@@ -427,10 +429,10 @@ class World(Checked):
         """Coefficient of a class's own pattern in its prompt, one number per block; see `simulator.prompts`."""
         check_told(prompt, self.bare)
         coefficient, mean, D = caption(prompt).coefficient, self.mean, self.correlation
-        told = self.caption_kinds.moment()
+        mention = self.caption_kinds.moment()
         own = np.empty_like(mean)
         for b in range(own.shape[-1]):
-            own[..., b] = coefficient(mean[..., b], D[..., b], told[..., b], self.bare, b == 0)
+            own[..., b] = coefficient(mean[..., b], D[..., b], mention[..., b], self.bare, b == 0)
         return own
 
     def test_law(self) -> "World":
@@ -443,11 +445,11 @@ class World(Checked):
         return self.replace(p_spu=chance, attribute=further)
 
     def joint_law(self) -> Float[np.ndarray, "K A"]:
-        """Joint probability of label and background in training."""
+        """(K, A): joint probability of label and background in training."""
         return self.background_law() / self.classes if self.table is None else np.array(self.table)
 
     def background_law(self) -> Float[np.ndarray, "K A"]:
-        """Probability of each background given the label in training, one row per label."""
+        """(K, A): probability of each background given the label in training, one row per label."""
         self.one()
         if self.table is not None:
             return np.array(self.table) / np.sum(self.table, axis=1, keepdims=True)
@@ -475,9 +477,9 @@ class World(Checked):
         return mixture_of(self.one(), objects)
 
     def prompts(self, prompt: Prompt) -> Float[np.ndarray, "K l"]:
-        """Latent prompt q_y of every class, p_y = D_T q_y; see `simulator.prompts`.
+        """(K, l): latent prompt q_y of every class, p_y = D_T q_y; see `simulator.prompts`.
 
-        [W] writes D_T E[z | y] and does not name the law. Under the test law this is the typical look, under the
+        [W] writes D_T E[z | y] and does not name the law. Under the test law this is the typical appearance, under the
         training law the average caption. The two give very different accuracies. ValueError for "captions", which no
         single caption represents.
         """

@@ -10,14 +10,9 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
-import numpy as np
 from planted_embeddings import WORLD, balanced, zero_shot_accuracy
 
-from experiments import place
-from experiments.counteranimal.bundle import checked
-from experiments.counteranimal.cross_fitting import answers, fit_folds
-from experiments.counteranimal.metrics import counted, intervals
-from experiments.counteranimal.tradeoff import accuracies, best_answers, trade
+from experiments import embeddings, place
 from experiments.files import write_table
 from simulator import World
 from simulator.accuracy import LEVEL, PLACE, Accuracy
@@ -56,14 +51,8 @@ def placed(photos: int, seed: int) -> dict[str, bool]:
 def evaluated(photos: int, seed: int) -> dict[str, bool]:
     """Whether the intervals of `evaluate` hold p' and the drop of zero-shot."""
     exact, p = truth("evaluate")
-    bundle = checked(balanced(numpy_stream(seed, "evaluated photos"), photos, reliance=RELIANCE))
-    right, rows = answers(bundle, fit_folds(bundle, seed))
-    label, common = bundle.label[rows], bundle.common[rows]
-    best = best_answers(right, label, common, numpy_stream(seed, "embeddings parts"))
-    measured = accuracies(np.hstack([right[:, :1], *best]), label, common)
-    stream = numpy_stream(seed, "embeddings places")
-    low, high = trade(measured.mean, measured.covariance, measured.worth, stream).places[0]["interval"][PLACE[0]]
-    drop = intervals(counted(np.arange(2), measured.photos, measured.correct(0)), "macro")["drop"]
+    document = embeddings(**balanced(numpy_stream(seed, "evaluated photos"), photos, reliance=RELIANCE), seed=seed)
+    (low, high), drop = (document["heads"][0]["interval"][name] for name in (PLACE[0], "drop"))
     return {
         "p": low <= p <= high,
         "drop": drop[0] <= float(exact.drop) <= drop[1],

@@ -1,4 +1,4 @@
-"""Embeddings of worlds whose ideal curve is known, for tests of `experiments.counteranimal.reliance`.
+"""Embeddings of worlds whose ideal curve is known, for tests of `experiments.heads.reliance`.
 
 Coordinate 0 is the object (mean +-1), coordinate 1 the background (mean +-BACKGROUND), each with variance 1. A large
 constant coordinate keeps the unit vectors almost linear in the others, as a model's common mean does.
@@ -6,8 +6,6 @@ constant coordinate keeps the unit vectors almost linear in the others, as a mod
 
 import numpy as np
 from scipy.special import ndtr
-from scipy.stats import norm as normal
-from scipy.stats.qmc import Sobol
 
 from simulator.accuracy import Accuracy
 from simulator.world import World
@@ -32,13 +30,6 @@ def balanced(rng, photos, dimensions=10, reliance=0.8):
     """The same law with so many photos of each group, half of them of each class."""
     label, background = np.repeat([[0, 1, 0, 1], [0, 1, 1, 0]], photos // 2, axis=1)
     return _arrays(label, background, rng.normal(size=(2 * photos, dimensions)), reliance, 0.0)
-
-
-def evenly_planted(n, dimensions=10, reliance=0.8, bend=0.0):
-    """The same law on n Sobol points, a power of two, for each class and background: their means are nearly exact."""
-    z = normal.ppf(Sobol(dimensions, rng=np.random.default_rng(0)).random(n))
-    label, background = np.repeat([0, 0, 1, 1], n), np.repeat([0, 1, 0, 1], n)
-    return _arrays(label, background, np.tile(z, (4, 1)), reliance, bend)
 
 
 def _arrays(label, background, z, reliance, bend):

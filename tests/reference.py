@@ -38,15 +38,15 @@ def structural_pairs(world: World, shape: tuple[int, ...], rng: np.random.Genera
 
     With `mismatch`, some captions are those of a second set of pairs.
     """
-    pairs = _matched_pairs(world, shape, rng, frames)
+    pairs = matched_pairs(world, shape, rng, frames)
     if not world.mismatch:
         return pairs
     stray = rng.random(shape) < world.mismatch
-    others = _matched_pairs(world, shape, rng, frames).texts
+    others = matched_pairs(world, shape, rng, frames).texts
     return pairs._replace(texts=np.where(stray[..., None], others, pairs.texts))
 
 
-def _matched_pairs(world: World, shape: tuple[int, ...], rng: np.random.Generator, frames) -> DrawnPairs:
+def matched_pairs(world: World, shape: tuple[int, ...], rng: np.random.Generator, frames) -> DrawnPairs:
     K = world.classes
     y = rng.integers(K, size=shape)
 
@@ -130,6 +130,11 @@ def contrastive_loss(W_image: np.ndarray, W_text: np.ndarray, images, texts, rho
 
 def joint_covariance(world: World) -> np.ndarray:
     """Cov of (D_I' x_I, D_T' x_T), (2l, 2l), including noise, summed over groups and masks."""
+    return moments_of_pairs(world)[1]
+
+
+def moments_of_pairs(world: World) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and covariance of (D_I' x_I, D_T' x_T)."""
     mixture, l = world.mixture(), world.latents
     masks, probability = mixture.masks()
     second, first = np.zeros((2 * l, 2 * l)), np.zeros(2 * l)
@@ -148,7 +153,7 @@ def joint_covariance(world: World) -> np.ndarray:
     covariance = second - np.outer(first, first) + np.diag(noise)
     covariance[:l, l:] *= 1 - world.mismatch
     covariance[l:, :l] *= 1 - world.mismatch
-    return covariance
+    return first, covariance
 
 
 def latent_cross_covariance(world: World) -> np.ndarray:
@@ -157,8 +162,11 @@ def latent_cross_covariance(world: World) -> np.ndarray:
 
 
 def log_densities(world: World, x: np.ndarray | None, t: np.ndarray | None) -> np.ndarray:
-    """log p(x, t, y), (N, K), or without one of the views (None), by summing over groups and masks; t is not bare."""
-    mixture, l = world.replace(bare=0.0).mixture(), world.latents
+    """log p(x, t, y), (N, K), or without one of the views (None), by summing over groups and masks; t is not bare.
+
+    Captions are those of their images: mismatched ones leave the PMI's order as it is, and pools count them themselves.
+    """
+    mixture, l = world.replace(bare=0.0, mismatch=0.0).mixture(), world.latents
     views = [view for view in (x, t) if view is not None]
     here = np.repeat([x is not None, t is not None], l)
     total = np.full((len(views[0]), world.classes), -np.inf)
@@ -172,13 +180,57 @@ def log_densities(world: World, x: np.ndarray | None, t: np.ndarray | None) -> n
     return total
 
 
+def group_scores(world: World, prompt: str | None, images: np.ndarray) -> np.ndarray:
+    """(N, K): the PMI of images and prompts, single captions or bare ones; without a prompt log p(x, y)."""
+    by_label = log_densities(world, images, None)
+    if prompt is None:
+        return by_label
+    prior = np.log(world.joint_law().sum(axis=1))
+    if prompt == "bare":  # a bare caption tells the label alone
+        return by_label - prior
+    texts = world.prompts(prompt)
+    joint = [np.logaddexp.reduce(log_densities(world, images, np.tile(q, (len(images), 1))), axis=1) for q in texts]
+    return np.transpose(joint) - np.logaddexp.reduce(log_densities(world, None, texts), axis=1)
+
+
+def pooled_scores(world: World, pool: str, images: np.ndarray, rng: np.random.Generator):
+    """Scores (N, K) pooled over 600 drawn captions of each class, and the error (N,) of the first less the last."""
+    pairs = matched_pairs(world, (600 * world.classes * 2,), rng, first_coordinates(world))
+    own = np.logaddexp.reduce(log_densities(world, images, None), axis=1)
+    named, found, errors = group_scores(world, "bare", images) - own[:, None], [], []
+    for y in range(world.classes):
+        captions = pairs.texts[pairs.labels == y][:600]
+        bare = captions[:, -1] == 1 if world.bare else np.zeros(len(captions), bool)
+        texts = captions[:, : world.latents]
+        joint = log_densities(world, np.repeat(images, len(texts), axis=0), np.tile(texts, (len(images), 1)))
+        alone = np.logaddexp.reduce(log_densities(world, None, texts), axis=1)
+        pmi = np.logaddexp.reduce(joint, axis=1).reshape(len(images), -1) - alone - own[:, None]
+        pmi = np.where(bare, named[:, [y]], pmi)
+        if world.mismatch:  # the law of pairs is (1 - eps) p(x, t) + eps p(x) p(t)
+            pmi = np.logaddexp(np.log1p(-world.mismatch) + pmi, np.log(world.mismatch))
+        if pool == "mean":
+            found.append(pmi.mean(axis=1))
+            errors.append(pmi.std(axis=1) / np.sqrt(len(captions)))
+        else:
+            found.append(np.log(np.exp(pmi).mean(axis=1)))
+            errors.append(np.exp(pmi).std(axis=1) / np.exp(pmi).mean(axis=1) / np.sqrt(len(captions)))
+    return np.transpose(found), np.hypot(errors[0], errors[-1])
+
+
+def gaussian_scores(world: World, texts: np.ndarray, images: np.ndarray) -> np.ndarray:
+    """(N, K): log p(x, t) - log p(t) of the Gaussian with the moments of the pairs."""
+    (mean, covariance), l = moments_of_pairs(world), world.latents
+    both = np.concatenate(np.broadcast_arrays(images[:, None], texts), axis=-1)
+    alone = multivariate_normal(mean[l:], covariance[l:, l:]).logpdf(texts)
+    return multivariate_normal(mean, covariance).logpdf(both) - alone
+
+
 def optimum_by_groups(world: World, prompt: str, power: int) -> np.ndarray:
     """(common, counter) of the PMI of the groups of pairs written out, at even points of every group."""
     mixture, points = world.mixture(), gaussian_points(world.latents, power, 0)
     deviation = np.sqrt(mixture.variances + world.nu_image)
     images = (mixture.means[:, None] + deviation * points).reshape(-1, world.latents)
-    joint = [log_densities(world, images, np.tile(q, (len(images), 1))) for q in world.prompts(prompt)]
-    best = np.argmax([np.logaddexp.reduce(each, axis=1) for each in joint], axis=0).reshape(-1, len(points))
+    best = group_scores(world, prompt, images).argmax(axis=1).reshape(-1, len(points))
     return mixture.group_average((best == mixture.labels[:, None]).mean(axis=1))
 
 

@@ -11,6 +11,7 @@ their shares, and the run fails if the sum exceeds the budget.
 """
 
 import numpy as np
+from scipy import stats
 from scipy.special import ndtri, stdtrit
 
 BUDGET = 1e-3
@@ -116,3 +117,38 @@ def assert_mean(
         f"{what}: column {worst} has mean {sample[:, worst].mean():.6g}, expected {expected[worst]:.6g} within "
         f"{allowed[worst]:.2g} (false-alarm rate {share:.1e}, effect {effect} sd, power {power}, {size} values)"
     )
+
+
+def seeds_for(factor: float, freedom: float, power: float = POWER, false_alarm: float = SHARE) -> int:
+    """Independent runs at which intervals that are too wide or too narrow by `factor` are detected.
+
+    `freedom` are the degrees of freedom behind each stated error; infinite for one that does not scatter.
+    """
+    for seeds in range(3, 10_000):
+        ratio = _ratio(seeds, freedom)
+        wide = factor**2 * ratio.isf(power) < ratio.isf(false_alarm / 2)
+        narrow = ratio.ppf(power) / factor**2 > ratio.ppf(false_alarm / 2)
+        if not (wide or narrow):
+            return seeds
+    raise AssertionError(f"no number of runs detects a factor of {factor}")
+
+
+def _ratio(seeds: int, freedom: float):
+    """The law of the variance over runs per mean square of the errors that they state."""
+    return stats.chi2(seeds - 1, scale=1 / (seeds - 1)) if np.isinf(freedom) else stats.f(seeds - 1, seeds * freedom)
+
+
+def assert_scale(
+    values: np.ndarray, errors: np.ndarray, *, factor: float, freedom: float = np.inf, share: float = SHARE, what: str
+) -> None:
+    """Assert that values of independent runs scatter as their standard errors say, neither more nor less.
+
+    `factor` is the error of the scale that the number of runs resolves; columns (runs, columns) split the share.
+    """
+    spend(share)
+    values, errors = (np.reshape(x, (len(x), -1)) for x in (values, errors))
+    seeds, each = len(values), share / values.shape[1]
+    assert seeds >= (needed := seeds_for(factor, freedom, false_alarm=each)), f"factor {factor} needs {needed} runs"
+    ratio, law = values.var(axis=0, ddof=1) / (errors**2).mean(axis=0), _ratio(seeds, freedom)
+    low, high = law.ppf(each / 2), law.isf(each / 2)
+    assert np.all((low < ratio) & (ratio < high)), f"{what}: variance per stated {ratio}, outside {low:.2f}, {high:.2f}"

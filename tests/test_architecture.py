@@ -17,7 +17,8 @@ PACKAGES = ("simulator", "theory", "experiments")
 LAYERS = (
     (),
     ("published",),
-    ("counteranimal",),
+    ("heads",),
+    ("photos",),
     ("lab",),
     ("ground_truth",),
     ("court",),

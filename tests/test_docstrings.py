@@ -21,6 +21,7 @@ PACKAGES = ("simulator", "theory", "experiments")
 RETURNED = (  # types that exported functions return, and extension points of README.md
     "simulator.accuracy.Interval",
     "simulator.gaussian.fitting.Fitted",
+    "simulator.gaussian.pairs.DrawnPairs",
     "simulator.towers.api.Towers",
     "simulator.towers.objectives.Objective",
     "simulator.towers.objectives.register",

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from experiments.counteranimal.encoding import Runtime
 from experiments.effective_robustness import fit_line, offset
 from experiments.errors import RequestError
+from experiments.photos.encoding import Runtime
 from experiments.results import Row
 from simulator import Attribute, Pixels, Recipe, World, fit, train
 from simulator.accuracy import Accuracy

@@ -93,7 +93,7 @@ class BinnedCaptions:
         mixture, S_I, label = self.mixture, self.mixture.image_variances, captions[:, :1]
         with np.errstate(divide="ignore"):  # groups that training does not show
             log_w = np.log(np.where((label == NONE) | (label == mixture.labels), mixture.weights, 0.0))
-        told = logsumexp(self.log_shares(captions) + log_w, axis=-1)
+        others = logsumexp(self.log_shares(captions) + log_w, axis=-1)
         shared = mixture.detail[mixture.block] * mixture.variances
         chi = shared / S_I
         each = max(1, TERMS // log_w.size)
@@ -102,7 +102,7 @@ class BinnedCaptions:
             off = images[start : start + each, None] - self.means
             terms = self._bins(self.means + chi * off, self.caption_variance - chi * shared, captions)
             terms -= (off**2 / (2 * S_I))[:, None]
-            parts.append(logsumexp(self._of_groups(terms) + log_w, axis=-1) - told)
+            parts.append(logsumexp(self._of_groups(terms) + log_w, axis=-1) - others)
         return np.concatenate(parts)
 
     def critic(self, images: Float[np.ndarray, "N l"], captions: Int[np.ndarray, "T told"]) -> np.ndarray:
@@ -121,14 +121,14 @@ class BinnedCaptions:
         labels, deviation = self.mixture.labels, np.sqrt(self.mixture.image_variances)
         alike = (labels == 0) & (self.mixture.backgrounds[:, 0] < 2) | (self.world.table is not None)
         mixture = replace(self.mixture, test_weights=self.mixture.test_weights * alike)
-        shown = np.flatnonzero(mixture.test_weights)
+        groups_of_test = np.flatnonzero(mixture.test_weights)
         captions, columns = np.unique(np.concatenate(prompts), axis=0, return_inverse=True)
         columns = columns.reshape(len(prompts), -1)
-        power = int(np.clip(np.log2(POINTS / len(shown)), 6, 13))
+        power = int(np.clip(np.log2(POINTS / len(groups_of_test)), 6, 13))
         values = np.zeros((len(prompts), REPLICATES, len(labels)))
         for r in range(REPLICATES):
             points = deviation * gaussian_points(len(deviation), power, seed * REPLICATES + r)
-            for g in shown:
+            for g in groups_of_test:
                 score = self.log_density(mixture.means[g] + points, captions)
                 values[:, r, g] = [won(score[:, own], labels[g]).mean() for own in columns]
         return [estimate(mixture.group_average(each)) for each in values]

@@ -35,12 +35,12 @@ def class_patterns(agreement: Float[np.ndarray, " J"], K: int) -> tuple[Int[np.n
     for p in agreement:
         grown: list[tuple[tuple[int, ...], float]] = []
         for pattern, weight in patterns:
-            seen = max(pattern, default=0)
+            largest = max(pattern, default=0)
             other = weight * (1 - p) / (K - 1)
             grown.append(((*pattern, 0), weight * p))
-            grown += [((*pattern, c), other) for c in range(1, seen + 1)]
-            if seen < K - 1:
-                grown.append(((*pattern, seen + 1), other * (K - 1 - seen)))
+            grown += [((*pattern, c), other) for c in range(1, largest + 1)]
+            if largest < K - 1:
+                grown.append(((*pattern, largest + 1), other * (K - 1 - largest)))
         patterns = grown
     codes, weights = zip(*patterns, strict=True)
     return np.array(codes, dtype=np.int64).reshape(len(codes), len(agreement)), np.array(weights)
@@ -81,22 +81,22 @@ def block_parts(
             for kind in worlds.caption_kinds.every
             if kind.multiple and kind.chance[..., b].any()
         ]
-    told = reduce(np.logaddexp, terms or [np.full(count, -np.inf)])
+    mention = reduce(np.logaddexp, terms or [np.full(count, -np.inf)])
     if not silence.any():  # the common case, at half the cost
-        return np.full_like(told, -np.inf), told
+        return np.full_like(mention, -np.inf), mention
     silent = _log_silence(text, worlds, b)[..., None]
     silent = silent + (np.zeros(count) if image is None else block_log_density(image, None, worlds, b))
     atom = np.asarray(worlds.nu_text == 0) & (text == 0).all(-1) & (silence > 0)
-    return silent, np.where(atom[..., None], -np.inf, told)
+    return silent, np.where(atom[..., None], -np.inf, mention)
 
 
 def _log_silence(text: np.ndarray, worlds: World, b: int) -> np.ndarray:
     """log p(silent, x_T) of one block; without noise a text is exactly 0 if and only if it is silent."""
-    atom, shown = np.asarray(worlds.nu_text == 0), (text != 0).any(-1)
+    atom, speaks = np.asarray(worlds.nu_text == 0), (text != 0).any(-1)
     nu_T = np.where(atom, 1.0, worlds.nu_text)
     density = np.where(atom, 0.0, -((text**2).sum(-1) / nu_T + text.shape[-1] * np.log(2 * np.pi * nu_T)) / 2)
     with np.errstate(divide="ignore"):
-        return np.where(atom & shown, -np.inf, np.log(worlds.caption_kinds.silence[..., b]) + density)
+        return np.where(atom & speaks, -np.inf, np.log(worlds.caption_kinds.silence[..., b]) + density)
 
 
 def _gaussian(image: Any, text: Any, worlds: World, b: int, multiple: float = 1.0) -> np.ndarray:
@@ -211,10 +211,10 @@ class Parts(NamedTuple):
 
 def prompt_parts(image, text, worlds: World, b: int, differs) -> Parts:
     """Parts of one block, its attribute summed out."""
-    silent, told = block_parts(image, text, worlds, b)
+    silent, mention = block_parts(image, text, worlds, b)
     differs = np.asarray(differs)[..., None]
-    either = silent if differs.all() else np.where(differs, silent, _log_sum(silent, told))
-    return Parts(*(given_label(part, worlds, b) for part in (np.where(differs, told, -np.inf), either)))
+    either = silent if differs.all() else np.where(differs, silent, _log_sum(silent, mention))
+    return Parts(*(given_label(part, worlds, b) for part in (np.where(differs, mention, -np.inf), either)))
 
 
 def distinct_together(first: Parts, second: Parts) -> Float[np.ndarray, "... K"]:

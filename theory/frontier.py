@@ -34,10 +34,10 @@ def frontier(
 
     def members(u: np.ndarray, index: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(c_F, k_F) of members at places u of some worlds."""
-        found = attempt(lambda w: np.stack([*family.accuracy(w)], axis=-1), flat[index].replace(p_spu=correlation(u)))[
-            0
-        ]
-        return (found[..., 0], found[..., 1]) if found.ndim > u.ndim else (np.full(u.shape, np.nan),) * 2
+        accuracies = attempt(
+            lambda w: np.stack([*family.accuracy(w)], axis=-1), flat[index].replace(p_spu=correlation(u))
+        )[0]
+        return (accuracies[..., 0], accuracies[..., 1]) if accuracies.ndim > u.ndim else (np.full(u.shape, np.nan),) * 2
 
     u, index = (x.ravel() for x in np.meshgrid(np.linspace(0, 1, NODES), np.arange(len(c))))
     c_F, k_F = (np.reshape(x, (len(c), NODES)) for x in members(u, index))

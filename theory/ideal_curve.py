@@ -122,10 +122,12 @@ def equivalent(world: World, accuracy: Accuracy) -> Equivalent:
         world = world.replace(mu_inv=np.broadcast_to(world.mu_inv, shape))
     if shape != np.shape(accuracy.common):
         accuracy = _of_shape(accuracy, shape)
-    groups, given = groups_of(world.table, world.common), [*accuracy]
-    if groups[-1] >= len(given):
-        raise ValueError(f"accuracies of {len(given)} groups given; this table also has the group {GROUPS[groups[-1]]}")
-    values = [given[g] for g in groups]
+    groups, accuracies = groups_of(world.table, world.common), [*accuracy]
+    if groups[-1] >= len(accuracies):
+        raise ValueError(
+            f"accuracies of {len(accuracies)} groups given; this table also has the group {GROUPS[groups[-1]]}"
+        )
+    values = [accuracies[g] for g in groups]
     _check(world, values)
     if world.shape and len(parts := _by_curve(world)) != 1:
         return _joined([(index, equivalent(part, accuracy[index])) for index, part in parts], shape)
@@ -357,12 +359,12 @@ class IdealCurve:
         value = np.broadcast_to(value, self.shape)
         below, above = (a * end.common + b * end.counter for end in self._ends)
         inside = (below + ROUNDING < value) & (value < above - ROUNDING) & among
-        found = np.where(value >= above - ROUNDING, 1.0, 0.0)
+        place = np.where(value >= above - ROUNDING, 1.0, 0.0)
         if inside.any():
             numbers = [x[inside] for x in self._of_world]
-            known = None if self.exact else self._sampled.known
-            found[inside] = passing(self._ideal, numbers, a, b, value[inside], known)
-        return found[()]
+            start = None if self.exact else self._sampled.known
+            place[inside] = passing(self._ideal, numbers, a, b, value[inside], start)
+        return place[()]
 
     def regret(self, lam: Numbers, common: Numbers, counter: Numbers) -> Numbers:
         """R(lambda)."""

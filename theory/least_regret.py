@@ -124,10 +124,10 @@ def least_regret_of_groups(
             cuts.append(ideal(np.maximum(w, LEAST_WEIGHT)) - accuracy)
             best = min(best, (float(w @ cuts[-1]), w), key=lambda each: each[0])
             rows = np.column_stack([cuts, np.full(len(cuts), -1.0)])
-            found = linprog([0.0] * G + [1.0], rows, np.zeros(len(cuts)), [[1.0] * G + [0.0]], [1.0], bounds)
-            if best[0] <= found.fun + SLACK:
+            solution = linprog([0.0] * G + [1.0], rows, np.zeros(len(cuts)), [[1.0] * G + [0.0]], [1.0], bounds)
+            if best[0] <= solution.fun + SLACK:
                 break
-            w = np.clip(found.x[:G], 0, 1)
+            w = np.clip(solution.x[:G], 0, 1)
         return best
 
     regret, weights = minimum()

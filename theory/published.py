@@ -7,7 +7,7 @@
 
 The letters are the papers'; all arguments broadcast. `theory.accuracy` has the correct formulas.
 
-The last functions correct Theorem 6.2 at n = infinity, with m0 = 2p - 1 and the typical look:
+The last functions correct Theorem 6.2 at n = infinity, with m0 = 2p - 1 and the typical appearance:
     k1* = (1 + sigma_inv^2 - mu^2 m0)/R*,   k2* = -(1 + sigma_inv^2 + mu^2 m0)/R*,
     R* = sqrt((1 + sigma_inv^2)^2 sigma_inv^2 + mu^2 m0^2 sigma_spu^2).
 Err >= 1 - Phi(kappa_1) iff k1* <= kappa_1, and Acc >= 1 - Phi(kappa_2) iff k2* <= kappa_2. Under the theorem's
@@ -97,7 +97,7 @@ def smallest_mu_spu(sigma_inv) -> Numbers:
 
 
 def corrected_kappas(p_spu, mu_spu, sigma_inv, sigma_spu) -> tuple[Numbers, Numbers]:
-    """(k1*, k2*), in standard deviations: Err(a != y) = 1 - Phi(k1*), Acc(a = y) = 1 - Phi(k2*), by typical look."""
+    """(k1*, k2*), in deviations, by typical appearance: Err(a != y) = 1 - Phi(k1*), Acc(a = y) = 1 - Phi(k2*)."""
     p, mu, si, ss = np.broadcast_arrays(p_spu, mu_spu, sigma_inv, sigma_spu)
     m0 = 2 * p - 1
     R = np.sqrt((1 + si**2) ** 2 * si**2 + mu**2 * m0**2 * ss**2)

@@ -1,7 +1,7 @@
 """Theorems on how much a linear rule relies on the background, and on what holds for any data. Docstrings prove them.
 
-Up to T9 the world is binary and the prompt is the typical look q = (alpha, 0), unless the docstring says otherwise.
-Letters: alpha = mu_inv, beta = mu_spu > 0, m0 = 2p - 1, S_i = sigma_inv^2 + nu, S_s = sigma_spu^2 + nu,
+Up to T9 the world is binary and the prompt is the typical appearance q = (alpha, 0), unless the docstring says
+otherwise. Letters: alpha = mu_inv, beta = mu_spu > 0, m0 = 2p - 1, S_i = sigma_inv^2 + nu, S_s = sigma_spu^2 + nu,
 A = alpha^2 + sigma_inv^2, B = beta^2 + sigma_spu^2, c = alpha beta m0, kappa = (pi_spu/pi_inv)^2.
 D_inv = 2 p_inv - 1 is 1 if every image shows its label's object. Otherwise c is alpha beta D_inv m0.
 Reliance is t = u_spu/u_inv. A smaller t is a more robust rule (T1).
@@ -53,7 +53,7 @@ def reliance_mean(alpha, beta, sigma_inv, sigma_spu, m0, kappa=1.0, D_inv=1.0):
         kappa beta m0 (A B - alpha^2 beta^2 D_inv^2 m0^2)/(alpha D_inv (A + kappa beta^2 m0^2)^2) > 0,
     so t increases from t_name at kappa = 0 to B/(alpha beta D_inv m0) at infinity. It falls in D_inv while
     alpha^2 D_inv^2 < kappa B: where objects disagree with labels more often, the average caption relies more on the
-    background, and the typical look less.
+    background, and the typical appearance less.
     """
     return _reliance_mean(alpha, beta, alpha**2 + sigma_inv**2, beta**2 + sigma_spu**2, m0, kappa, D_inv)
 

@@ -102,11 +102,11 @@ def rows(claims: int) -> Iterator[tuple]:
     for name, kind in KINDS.items():
         for times in (1, 2):
             began = process_time()
-            found = [judge(planted(kind, number, times), seed=number, quick=True) for number in range(claims)]
-            p = np.array([1.0 if verdict.p_value is None else verdict.p_value for verdict in found])
-            values = round(float(np.mean([verdict.replicates or 0 for verdict in found])))
+            verdicts = [judge(planted(kind, number, times), seed=number, quick=True) for number in range(claims)]
+            p = np.array([1.0 if verdict.p_value is None else verdict.p_value for verdict in verdicts])
+            values = round(float(np.mean([verdict.replicates or 0 for verdict in verdicts])))
             below = [int((p <= tail).sum()) for tail in TAILS]
-            contradicted = sum(verdict.verdict == "contradicted" for verdict in found)
+            contradicted = sum(verdict.verdict == "contradicted" for verdict in verdicts)
             cpu = round((process_time() - began) / claims, 3)
             yield name, f"{times} tau", claims, *below, contradicted, values, cpu
 

@@ -14,19 +14,10 @@ from rich.text import Text
 
 from experiments.command.options import Json, Seed, Verbose, Whole, flag, own_folder
 from experiments.command.output import VERDICT_STYLES, dim, emit, table, warning
-from experiments.counteranimal.tables import (
-    MARKS,
-    PLACE_COLUMNS,
-    accuracies,
-    answer,
-    comparison_table,
-    in_order,
-    marks,
-    over_photos,
-    pairs_table,
-)
 from experiments.errors import RequestError
 from experiments.files import check_writable
+from experiments.heads.tables import PLACE_COLUMNS, accuracies, answer
+from experiments.photos.tables import MARKS, comparison_table, has_sign_test, lead, marks, over_photos, pairs_table
 from experiments.results import FEWEST, GROUPS, QUANTITIES, too_few
 from experiments.table import NUMBER, PERCENT, Column, Table, Unit, interval, percent, points
 from simulator.progress import say
@@ -88,8 +79,8 @@ def inspect(
 
     Example: soberclip counteranimal inspect LAION-final
     """
-    from experiments.counteranimal.labels import own_vocabulary
-    from experiments.counteranimal.photos import inspect as run
+    from experiments.photos.labels import own_vocabulary
+    from experiments.photos.photos import inspect as run
 
     document = run(data, output, groups, None if classes is None else own_vocabulary(classes))
     emit(document, json, inspection_table)
@@ -136,8 +127,8 @@ def evaluate(
 
     Example: soberclip counteranimal evaluate --data LAION-final --model open_clip:ViT-B-32/openai
     """
-    from experiments.counteranimal.evaluation import run
-    from experiments.counteranimal.model_config import ModelConfig
+    from experiments.photos.evaluation import run
+    from experiments.photos.model_config import ModelConfig
 
     _check_photos(data)
     config = ModelConfig(models=model, weights=weights, **asdict(scoring))
@@ -171,8 +162,8 @@ def score(
 
     Example: soberclip counteranimal score answers.csv --name LLaVA --labels 20
     """
-    from experiments.counteranimal.labels import own_vocabulary
-    from experiments.counteranimal.summaries import score_files
+    from experiments.photos.labels import own_vocabulary
+    from experiments.photos.summaries import score_files
 
     documents = score_files(
         predictions,
@@ -216,9 +207,9 @@ def compare(
 
     Example: soberclip counteranimal compare published my-results
     """
-    from experiments.counteranimal.figures import write_comparison
-    from experiments.counteranimal.robustness import compare as run
-    from experiments.counteranimal.robustness import gather
+    from experiments.photos.figures import write_comparison
+    from experiments.photos.robustness import compare as run
+    from experiments.photos.robustness import gather
 
     compared = gather(results, mean, labels, prompts)
     check_writable(output)
@@ -246,8 +237,8 @@ def discover(
 
     Example: soberclip counteranimal discover --data photos --model torchvision:resnet50
     """
-    from experiments.counteranimal.discovery import run
-    from experiments.counteranimal.model_config import ModelConfig
+    from experiments.photos.discovery import run
+    from experiments.photos.model_config import ModelConfig
 
     _check_photos(data)
     config = ModelConfig(models=[model], weights=None if weights is None else [weights], **asdict(scoring))
@@ -272,7 +263,7 @@ def compose(
 
     Example: soberclip counteranimal compose --objects animals --backgrounds scenes --common ostrich=desert
     """
-    from experiments.counteranimal.compose import run
+    from experiments.photos.compose import run
 
     document = run(objects=objects, backgrounds=backgrounds, common=common, size=size, seed=seed, output=output)
     emit(document, json, composition_table)
@@ -451,33 +442,32 @@ def comparison_screen(document: Document, verbose: bool) -> Group:
 
     The other axes are in the files.
     """
-    reference, pairs, order = document["reference"], document["pairs"], in_order(document["ranking"], document)
-    placed = [answer(row["model"], row["equivalent"]) for row in document["rows"] if row["equivalent"]]
-    lacks = document["equivalent_lacks"] and f"p′ is unknown for some: {document['equivalent_lacks']}"
-    lead = f"in order of p′: {order}" if order else (placed or [lacks])[0]
+    reference, pairs, first = document["reference"], document["pairs"], lead(document)
+    lacks = document["equivalent_lacks"]
+    lacks = f"p′ is unknown for some: {lacks}" if lacks and lacks not in first else None
     if not verbose:
         rows = sorted(document["rows"], key=lambda row: (row["equivalent"] is None, row["number"]))
         return Group(
-            lead,
+            first,
             *map(_in_short, rows[:MOST_LINES]),
             *[f"and {len(rows) - MOST_LINES} more models"] * (len(rows) > MOST_LINES),
-            *[lacks] * bool(lacks and lacks != lead),
+            *[lacks] * bool(lacks),
             "--verbose prints all models, effective robustness and pairs, as the page does",
         )
     shown = set("".join(map(marks, document["rows"])))
     over = "photos" if pairs and pairs[0]["mean"] == "micro" else "classes"
     unpaired = ", ".join(document["unpaired"])
     parts = (
-        lead,
+        first,
         comparison_table(document),
         "small print: 95% intervals",
         over_photos(document),
         "over the line: counter accuracy in points; the interval holds line and model" if reference else None,
         f"a model of {reference} is measured from the line of the others" if reference else None,
         *(f"{mark} {meaning}" for mark, meaning in MARKS.items() if mark in shown),
-        lacks if lacks != lead else None,
+        lacks,
         *((f"second minus first in points, means over {over}", pairs_table(document, "drop")) if pairs else ()),
-        "up:down: numbers of classes; p: exact sign test of them" if pairs else None,
+        "up:down: numbers of classes; p: exact sign test of them" if has_sign_test(document) else None,
         warning(f"pairs not shown, for brevity: {unpaired}") if unpaired else None,
     )
     return Group(*filter(None, parts))

@@ -11,8 +11,8 @@ from rich.console import Group
 
 from experiments.command.options import Json, Seed, Verbose, flag, own_folder
 from experiments.command.output import emit, warning
-from experiments.counteranimal.tables import accuracies, answer, data_share, detail, fixes_table, heads_table, in_order
 from experiments.files import PAGE_FILES
+from experiments.heads.tables import accuracies, answer, data_share, detail, fixes_table, heads_table, in_order
 from experiments.results import FEWEST, GROUPS, QUANTITIES, too_few
 from experiments.table import gain, points
 from simulator.progress import say
@@ -32,8 +32,8 @@ def embeddings(
     verbose: Verbose = False,
     json: Json = False,
 ) -> None:
-    from experiments.counteranimal.reliance import answer_files
-    from experiments.counteranimal.reliance_page import write_files
+    from experiments.heads.reliance import answer_files
+    from experiments.heads.reliance_page import write_files
 
     document = answer_files(files, seed, say)
     emit(document, json, partial(reliance_screen, verbose=verbose), output)
@@ -88,17 +88,5 @@ def _known(model: dict[str, Any]) -> str:
 
 def _reliance(model: dict[str, Any]) -> list[Any]:
     """All that was measured of a model."""
-    first, law, inside = model["heads"][0], model["gaussian_law"], model["predictions_inside"]
-    fixes = ()
-    if model["fixes"]:
-        found = f"{inside['inside']} of {inside['of']} gains on other photos lie in the predicted intervals"
-        found += ", * outside" * (inside["inside"] < inside["of"])
-        fixes = ("gains of fixes over zero-shot, in points", fixes_table(model), found)
-    return [
-        heads_table(model),
-        _known(model),
-        data_share(model),
-        detail(model["detail"]),
-        *fixes,
-        f"the Gaussian law of the scores of {first['head']} is {law['verdict']}: {law['reason']}",
-    ]
+    fixes = ("gains of fixes over zero-shot, in points", fixes_table(model)) if model["fixes"] else ()
+    return [heads_table(model), _known(model), data_share(model), detail(model["detail"]), *fixes]

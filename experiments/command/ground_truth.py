@@ -12,8 +12,8 @@ from rich.console import Group
 
 from experiments.command.options import DEFAULT_WORLD, Json, Seed, Verbose, Whole, WorldOptions, flag
 from experiments.command.output import emit
-from experiments.counteranimal.tables import relies, spanned
 from experiments.errors import RequestError
+from experiments.heads.tables import relies, spanned
 from experiments.table import (
     CORRELATION,
     COUNT,
@@ -98,7 +98,7 @@ NO_THEORY = "The theory is missing, since the folder was exported with --no-theo
 def _asked(prompt: str | None) -> str:
     from experiments.ground_truth.truth import OBJECT_ONLY  # start-up time
 
-    return "typical look, no background" if prompt == OBJECT_ONLY else asked(prompt)
+    return "typical appearance, no background" if prompt == OBJECT_ONLY else asked(prompt)
 
 
 def _place_cell(row: dict[str, Any]) -> str | None:
@@ -114,7 +114,7 @@ MEASURED = (
 )
 THEORY = (
     Column("learner", "learner"),
-    Column("asked by", lambda row: _asked(row["prompt"])),
+    Column("prompt", lambda row: _asked(row["prompt"])),
     *(Column(group, group, PERCENT) for group in GROUPS),
     Column("p′", _place_cell, NUMBER),
     Column("short", "shortfall", POINTS),

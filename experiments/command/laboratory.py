@@ -113,14 +113,14 @@ def sweep(
             say(line)
         return
     with mapping(report=say, workers=workers, scheduler=scheduler) as mapped:
-        kept = None
+        store = None
         if output is not None:
             from experiments.lab.store import begin
 
-            kept = begin(output, planned)
+            store = begin(output, planned)
         for line in lines:
             say(line)
-        dataset = run(planned, kept, mapped=mapped, report=say)
+        dataset = run(planned, store, mapped=mapped, report=say)
     if csv is not None:
         write_csv(csv, dataset)
     document = {"verb": "sweep", "design": None, **summary(study, dataset, output, ROWS)}
@@ -213,7 +213,7 @@ def study_view(document: dict[str, Any]) -> Screen:
     ranges = document["ranges"]
     every = {
         "learner": Column("learner", "learner"),
-        "prompt": Column("asked by", lambda one: asked(one["prompt"])),
+        "prompt": Column("prompt", lambda one: asked(one["prompt"])),
         "route": Column("route", "route"),
     }
     keys = [column for name, column in every.items() if name in ranges[0]]

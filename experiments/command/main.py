@@ -142,8 +142,8 @@ def main(arguments: list[str] | None = None) -> int:
     verb, *names = [word for word in words if not word.startswith("-")] or [""]
     try:
         for word in words:
-            if (shown := word.encode("utf-8", "backslashreplace").decode()) != word:
-                raise RequestError(f"the name {shown!r} is not UTF-8, so results cannot hold it; rename the file")
+            if (legible := word.encode("utf-8", "backslashreplace").decode()) != word:
+                raise RequestError(f"the name {legible!r} is not UTF-8, so results cannot hold it; rename the file")
         if verb not in ("", "train") and os.environ.get("WORLD_SIZE", "1") != "1":
             raise RequestError(f"only soberclip train runs under torchrun; start soberclip {verb} without it")
         with counting(f"soberclip {verb}: at work"):
@@ -155,8 +155,8 @@ def main(arguments: list[str] | None = None) -> int:
     except SoberclipError as error:
         return _complain(str(error), error.status)
     except KeyboardInterrupt:
-        kept = KEPT.get(names[0] if verb == "counteranimal" and names else verb, "nothing was kept")
-        return _complain(f"interrupted; {kept}", Interrupted.status)
+        end = KEPT.get(names[0] if verb == "counteranimal" and names else verb, "nothing was kept")
+        return _complain(f"interrupted; {end}", Interrupted.status)
     except BrokenPipeError:  # the reader closed the pipe
         _discard_stdout(arguments)
         return RunError.status

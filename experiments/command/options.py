@@ -31,8 +31,8 @@ def whole(_type: Any, tokens: Any) -> int:
     except InvalidOperation:
         raise ValueError(f"{text!r} is not a whole number; 1000 and 1e3 are") from None
     if number.is_finite() and number.adjusted() > LARGEST_EXPONENT:
-        shown = text if len(text) < 40 else f"{text[:12]}... of {len(text)} characters"
-        raise ValueError(f"{shown} is beyond 1e{LARGEST_EXPONENT}, outside every domain here")
+        words = text if len(text) < 40 else f"{text[:12]}... of {len(text)} characters"
+        raise ValueError(f"{words} is beyond 1e{LARGEST_EXPONENT}, outside every domain here")
     if not number.is_finite() or number != number.to_integral_value():
         raise ValueError(f"{text} is not a whole number; 1000 and 1e3 are")
     return int(number)
@@ -105,8 +105,8 @@ def flags_of(model: type[BaseModel], group: Group, without: tuple[str, ...] = ()
         if converter is table:
             kind, meaning = Any, f"{meaning}; FILE.csv without a header, or a name such as 'compositional(2, 3, 1)'"
         meaning, default = field.description or meaning, field.default
-        shown = f"{default:g}" if isinstance(default, float) else default
-        note = meaning + ("" if default is None else f" [default: {shown}]")
+        usual = f"{default:g}" if isinstance(default, float) else default
+        note = meaning + ("" if default is None else f" [default: {usual}]")
         parameter = Parameter(help=note, group=group, show_default=False, converter=converter)
         fields[name] = Annotated[kind, parameter]
     return TypedDict(f"{model.__name__}Flags", fields, total=False)
@@ -122,8 +122,8 @@ def _declaration(hint: Any) -> tuple[Any, str]:
     return hint, meaning
 
 
-def check_set_once(axes: Iterable[str], given: Iterable[str]) -> None:
-    for name in {*axes} & {*given}:
+def check_set_once(axes: Iterable[str], others: Iterable[str]) -> None:
+    for name in {*axes} & {*others}:
         raise RequestError(f"--{name.replace('_', '-')} is set and an axis as well; leave one of them out")
 
 

@@ -217,7 +217,7 @@ def accuracy_table(document: dict[str, Any]) -> Group:
     columns = [Column("group", str), Column("measured" if simulated else "predicted", document.get, PERCENT)]
     title = [document["learner"]]
     if document["prompt"]:
-        title.append(f"asked by {asked(document['prompt'])}")
+        title.append(f"prompted with {asked(document['prompt'])}")
     if "scale" in document:
         title.append(f"unit embeddings at scale {document['scale']:g}")
     if "time" in document:

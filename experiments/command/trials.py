@@ -32,12 +32,12 @@ def claims(
     json: Json = False,
 ) -> None:
     every, others = ALL_CLAIMS, untried()
-    shown = set(matching(patterns, [one.id for one in (*every, *others)]))
+    ids = set(matching(patterns, [one.id for one in (*every, *others)]))
     rows = []
-    for claim in (claim for claim in every if claim.id in shown):
+    for claim in (claim for claim in every if claim.id in ids):
         digest = digest_of(claim)
         rows.append({**words_of(claim), "untried": None, "digest": digest.sha256, "digest_of_source": digest.source})
-    for one in (one for one in others if one.id in shown):
+    for one in (one for one in others if one.id in ids):
         words = {"claim": one.id, "source": one.source, "statement": one.statement, "untried": one.reason}
         rows.append({**dict.fromkeys(WORDS), **words, "digest": None, "digest_of_source": None})
     emit(rows, json, claims_table)
@@ -85,8 +85,8 @@ def check(
                 if folder is not None:
                     write_json(folder / VERDICTS, documents(verdicts))
     except KeyboardInterrupt:
-        kept = "nothing was kept" if output is None else f"the verdicts finished by then are in {output / VERDICTS}"
-        raise Interrupted(f"interrupted; {kept}") from None
+        end = "nothing was kept" if output is None else f"the verdicts finished by then are in {output / VERDICTS}"
+        raise Interrupted(f"interrupted; {end}") from None
     refused = [verdict for verdict in verdicts if verdict.verdict == REFUSED]
     if len(refused) == len(verdicts):
         raise RequestError(refused[0].reason)
@@ -106,8 +106,8 @@ def _verify(folder: Path, claims: Path | None, json: bool) -> None:
     """Check the certificates of a folder. RunError names those that fail."""
     from experiments.court.certificates import verify_folder
 
-    known = [*CLAIMS, *([] if claims is None else claims_of_file(claims))]
-    document = verify_folder(folder, known, tell)
+    every = [*CLAIMS, *([] if claims is None else claims_of_file(claims))]
+    document = verify_folder(folder, every, tell)
     emit(document, json, checked_table)
     refused = [result["file"] for result in document if result["refused"]]
     if refused:

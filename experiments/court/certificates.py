@@ -43,9 +43,9 @@ def proof_of(claim: Claim, seconds: float, certificates: Path | None = None) -> 
     began, outcome, reason = perf_counter(), proof.outcome, proof.reason
     if proof.certificate is not None:
         try:
-            shown, _ = check(proof.certificate, claim)
-            if shown != outcome:
-                raise Refused(f"it shows that the claim is {shown}")
+            verdict, _ = check(proof.certificate, claim)
+            if verdict != outcome:
+                raise Refused(f"it shows that the claim is {verdict}")
         except Refused as error:
             outcome, reason = "open", f"the checker refuses the certificate: {error}"
         if (difference := mismatch(claim)) is not None:
@@ -136,15 +136,15 @@ def verify_folder(folder: Path, claims: Iterable[Claim], report: Callable[[str],
         below = sorted(folder.glob(f"*/*{SUFFIX}"))  # for example, of a report
         advice = f"try {str(below[0].parent)!r}" if below else "check --prove --output FOLDER writes them"
         raise RequestError(f"{str(folder)!r} holds no certificate (*{SUFFIX}); {advice}")
-    known = {claim.id: claim for claim in claims}
+    by_id = {claim.id: claim for claim in claims}
     results = []
     for file in files:
         report(f"checking {file.name}")
-        results.append(_verified(file, known))
+        results.append(_verified(file, by_id))
     return results
 
 
-def _verified(file: Path, known: dict[str, Claim]) -> dict[str, Any]:
+def _verified(file: Path, by_id: dict[str, Claim]) -> dict[str, Any]:
     from theory.proofs.certificate import Refused, claim_of
     from theory.proofs.checker import check
     from theory.proofs.expression import NotExpressible
@@ -156,10 +156,10 @@ def _verified(file: Path, known: dict[str, Claim]) -> dict[str, Any]:
             raise Refused(f"it is larger than {LARGEST_FILE // 2**20} MB")
         data = file.read_bytes()
         name = claim_of(data)
-        if name not in known:
+        if name not in by_id:
             raise Refused(f"its claim {name!r} is unknown; --claims FILE.py adds claims of your own")
-        shows, boxes = check(data, known[name])
-        if (difference := mismatch(known[name])) is not None:
+        shows, boxes = check(data, by_id[name])
+        if (difference := mismatch(by_id[name])) is not None:
             raise Refused(difference)
     except (Refused, NotExpressible) as error:
         refused = str(error)

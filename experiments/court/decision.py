@@ -54,12 +54,12 @@ def p_value(low: Callable[[np.ndarray], np.ndarray | float], tau: float, steps: 
     """
     if np.all(low(np.array([0.5])) <= tau):
         return 1.0
-    shown, unknown, k = np.log(0.5), np.log(1e-100), np.arange(parts + 1)
+    certain, unknown, k = np.log(0.5), np.log(1e-100), np.arange(parts + 1)
     for _ in range(steps):
-        ends = ((parts - k) * shown + k * unknown) / parts
+        ends = ((parts - k) * certain + k * unknown) / parts
         first = int(np.argmin(np.append(low(np.exp(ends[1:-1])) > tau, False)))
-        shown, unknown = ends[first], ends[first + 1]
-    return float(np.exp(shown))
+        certain, unknown = ends[first], ends[first + 1]
+    return float(np.exp(certain))
 
 
 def decide(
@@ -77,16 +77,16 @@ def decide(
             "contradicted", f"the violation is at least {worst.low:.4g} at the worst {called[0]}, above {tau:g}"
         )
     above = [bound.high for bound in audits if bound.high >= tau]
-    seen = []
+    violations = []
     if searched >= tau:
-        shown = "" if worst is None else f" (measurements there show at least {max(worst.low, 0.0):.4g})"
-        seen.append(f"the search found a violation of {searched:.4g}{shown}; {tau:g} is allowed")
+        words = "" if worst is None else f" (measurements there show at least {max(worst.low, 0.0):.4g})"
+        violations.append(f"the search found a violation of {searched:.4g}{words}; {tau:g} is allowed")
     elif above:
-        seen.append(f"{len(above)} of {len(audits)} {called[1]} do not exclude a violation of {max(above):.4g}")
+        violations.append(f"{len(above)} of {len(audits)} {called[1]} do not exclude a violation of {max(above):.4g}")
     elif not audits and not obstacles:
-        seen.append("no point could be audited")
-    if seen or obstacles:
-        return Ruling("undecided", "; ".join([*seen, *obstacles, *notes]))
+        violations.append("no point could be audited")
+    if violations or obstacles:
+        return Ruling("undecided", "; ".join([*violations, *obstacles, *notes]))
     return Ruling(
         "supported",
         f"no violation of {tau:g} was found and {len(audits)} {called[1]} agree; other points are not covered",

@@ -174,7 +174,7 @@ def _sample(arms: Arms, q: np.ndarray) -> Sample:
     if not np.isfinite(q).all():
         raise Unmeasurable(f"{claim.quantity} of a drawn sample is not a number at this point")
     if claim.share is not None:
-        holds = claim.violation(q, arms.here) <= claim.allowed
+        holds = claim.violation(q, arms.here) <= claim.tolerance
         return Sample(holds.astype(float), support=FRACTION)
     if support is not None:
         inside = np.clip(q, *support)  # an accuracy of many classes can round to 1 + 1e-16

@@ -63,14 +63,14 @@ def matching(patterns: Sequence[str], ids: Sequence[str]) -> list[str]:
 
     Raises RequestError for a pattern that matches none, with the nearest id.
     """
-    found: set[str] = set()
+    matches: set[str] = set()
     for pattern in patterns:
         whole = pattern if set(pattern) & set("*?[") else f"*{pattern}*"
         hits = {id for id in ids if fnmatchcase(id, whole)}
         if not hits:
             raise RequestError(f"no claim's id has {pattern!r} in it{suggestion(pattern, ids, quoted=True)}")
-        found |= hits
-    return [id for id in ids if id in found or not patterns]
+        matches |= hits
+    return [id for id in ids if id in matches or not patterns]
 
 
 def try_claim(claim: AnyClaim, seed: int, trainings: dict | None = None, **options: Any) -> Verdict:

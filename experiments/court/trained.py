@@ -138,8 +138,8 @@ def run_case(case: Case, models: int, seed: int, name: str, trainings: Trainings
                     "bridge": bridge.get(group),
                 }
             )
-    kept = {name: document[name] for name in ("hash", "diverged", "seconds", "compiled")}
-    return {"world": case.world.model_dump(), "recipe": recipe.model_dump(), "rows": rows, **kept}
+    parts = {name: document[name] for name in ("hash", "diverged", "seconds", "compiled")}
+    return {"world": case.world.model_dump(), "recipe": recipe.model_dump(), "rows": rows, **parts}
 
 
 class Row(NamedTuple):
@@ -164,25 +164,25 @@ def verdict_of(claim: TrainedClaim, cases: list[dict[str, Any]], seed: int, seco
     against = int(np.argmax(lows))
     allowed = 0.0 if statement.denied else claim.tolerance
     ruling = decide(violations[against], violations, -np.inf, allowed, notes=notes, called=("row", "rows"))
-    shown = rows[against if ruling.decision == "contradicted" else int(np.argmax(highs))]
-    bounds = shown.sample.bounds(claim.error_rate / 2)
+    line = rows[against if ruling.decision == "contradicted" else int(np.argmax(highs))]
+    bounds = line.sample.bounds(claim.error_rate / 2)
     return Verdict(
         kind="trained",
         **words_of(claim),
         verdict=ruling.decision,
         reason=ruling.reason,
-        predicted=shown.predicted,
-        measured=shown.sample.mean,
+        predicted=line.predicted,
+        measured=line.sample.mean,
         interval=[bounds.low, bounds.high],
         level=1 - claim.error_rate,
         route=ROUTE,
         n=max(r.get("n") or r["steps"] * r["batch_size"] for r in (case["recipe"] for case in cases)),
-        replicates=len(shown.sample.values),
+        replicates=len(line.sample.values),
         alpha=claim.error_rate,
         tau=claim.tolerance,
         seconds=round(seconds, 1),
         formula=claim.formula,
-        quantity=shown.group,
+        quantity=line.group,
         relation=statement.relation,
         largest_violation_found=max(lows),
         largest_violation_bounded=max(highs),
@@ -303,9 +303,9 @@ def stored_text(documents: list[dict[str, Any]]) -> str:
     for document in documents:
         if document["versions"] not in versions:
             versions.append(document["versions"])
-        kept = {name: value for name, value in document.items() if name not in UNSTORED}
-        kept |= {"versions": versions.index(document["versions"]), "cases": [*map(_stored_case, document["cases"])]}
-        verdicts.append({"date": f"{datetime.now(UTC):%Y-%m-%d}", **kept})
+        parts = {name: value for name, value in document.items() if name not in UNSTORED}
+        parts |= {"versions": versions.index(document["versions"]), "cases": [*map(_stored_case, document["cases"])]}
+        verdicts.append({"date": f"{datetime.now(UTC):%Y-%m-%d}", **parts})
     whole = json.dumps({"defaults": Recipe().model_dump(), "versions": versions, "verdicts": verdicts})
     rounded = json.loads(whole, parse_float=lambda text: float(f"{float(text):.8g}"))
     starts = r'(?=\{"(?:python|date|case)":|\[(?:"\w+"|null),")'  # of versions, verdicts, cases and rows
@@ -318,8 +318,8 @@ def _stored_case(case: dict[str, Any]) -> dict[str, Any]:
         + ([row["models"]] if "models" in row else [row["measured"], row["interval"]])
         for row in case["rows"]
     ]
-    kept = {name: value for name, value in case.items() if name not in UNSTORED}
-    return {"case": case_hash(case["world"], case["recipe"]), **kept, "rows": rows}
+    parts = {name: value for name, value in case.items() if name not in UNSTORED}
+    return {"case": case_hash(case["world"], case["recipe"]), **parts, "rows": rows}
 
 
 def case_hash(world: Mapping[str, Any], recipe: Mapping[str, Any]) -> str:
@@ -327,12 +327,14 @@ def case_hash(world: Mapping[str, Any], recipe: Mapping[str, Any]) -> str:
     return sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _row(prompt: str | None, group: str, predicted: float | None, found: Any, interval: Any = None) -> dict[str, Any]:
+def _row(
+    prompt: str | None, group: str, predicted: float | None, measured: Any, interval: Any = None
+) -> dict[str, Any]:
     """The row of a stored one."""
     row = {"prompt": prompt, "group": group, "predicted": predicted}
-    if isinstance(found, list):
-        return _summary(row | {"models": found})
-    return row | {"measured": found, "interval": interval}
+    if isinstance(measured, list):
+        return _summary(row | {"models": measured})
+    return row | {"measured": measured, "interval": interval}
 
 
 def stored_documents() -> list[dict[str, Any]]:

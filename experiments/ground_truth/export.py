@@ -218,15 +218,15 @@ def _training_rows(words: BinnedCaptions, seed: int, i: int, count: int, levels:
 def _pairs(words: BinnedCaptions, seed: int, stream: str, count: int) -> tuple[np.ndarray, ...]:
     """(images, captions, labels, backgrounds) of training pairs.
 
-    The world's sampler draws them with captions that mention everything. Phrases are omitted afterwards, since a reader
+    The world's sampler draws them with captions that mention full. Phrases are omitted afterwards, since a reader
     of words sees what is omitted.
     """
     from simulator.gaussian.pairs import dictionaries, draw_pairs  # start-up time: torch
 
     world, mixture = words.world, words.mixture
-    told = world.replace(mention_inv=1.0, mention_spu=1.0)
-    D_T = dictionaries(told, seed)[1]
-    blocks = list(draw_pairs(told, (templates(world.latents), D_T), count, seed, stream=stream))
+    full = world.replace(mention_inv=1.0, mention_spu=1.0)
+    D_T = dictionaries(full, seed)[1]
+    blocks = list(draw_pairs(full, (templates(world.latents), D_T), count, seed, stream=stream))
     x, texts, labels, backgrounds = (np.concatenate(field) for field in zip(*blocks, strict=True))
     latents = texts @ D_T
     captions = words.binned(latents)

@@ -175,23 +175,23 @@ def _placed(world: World, counts: Counts) -> Place:
     for g in groups:
         correct, images = counts[GROUPS[g]]
         values[g], ends[g] = correct / images, tuple(binomial_bounds(correct, images, tail))
-    shown = max(*groups, 1) + 1  # an Accuracy always has counter images, perhaps nan
-    accuracy = Accuracy.of(values[:shown], LEVEL, ends[:shown])
+    count = max(*groups, 1) + 1  # an Accuracy always has counter images, perhaps nan
+    accuracy = Accuracy.of(values[:count], LEVEL, ends[:count])
     try:
-        found = equivalent(world, accuracy)
+        result = equivalent(world, accuracy)
         beyond = False
-        if len(groups) == 2 and np.isfinite(found.correlation):
+        if len(groups) == 2 and np.isfinite(result.correlation):
             least, most = (IdealCurve(world).at(end).drop for end in (0.0, 1.0))
             beyond = not least <= values[groups[0]] - values[groups[1]] <= most
     except (ValueError, ArithmeticError) as error:
         raise RequestError(str(error)) from None
-    return Place(world, counts, accuracy, found, world.common_share(), bool(beyond))
+    return Place(world, counts, accuracy, result, world.common_share(), bool(beyond))
 
 
-def placed_document(found: Place, theory: list[dict[str, Any]] | None) -> dict[str, Any]:
+def placed_document(result: Place, theory: list[dict[str, Any]] | None) -> dict[str, Any]:
     """The document of `soberclip place`, beside the rows of theory, if there are any."""
-    p, ends, known = found.correlation, found.equivalent.interval, np.isfinite(found.correlation)
-    of_groups = found.accuracy.interval.ends
+    p, ends, finite = result.correlation, result.equivalent.interval, np.isfinite(result.correlation)
+    of_groups = result.accuracy.interval.ends
     interval = {PLACE[0]: None, PLACE[1]: None}
     if ends is not None:
         interval = {name: list(map(float, pair)) for name, pair in zip(PLACE, ends, strict=True)}
@@ -199,13 +199,13 @@ def placed_document(found: Place, theory: list[dict[str, Any]] | None) -> dict[s
         "verb": "place",
         "groups": [
             {"group": name, "images": n, "accuracy": k / n, "interval95": list(map(float, of_groups[name]))}
-            for name, (k, n) in sorted(found.counts.items())
+            for name, (k, n) in sorted(result.counts.items())
         ],
-        "correlation": found.own,
-        "equivalent_correlation": p if known else None,
-        "difference": p - found.own if known else None,
-        "shortfall": found.shortfall,
+        "correlation": result.own,
+        "equivalent_correlation": p if finite else None,
+        "difference": p - result.own if finite else None,
+        "shortfall": result.shortfall,
         "interval95": interval,
-        "beyond": found.beyond,
+        "beyond": result.beyond,
         "theory": theory,
     }

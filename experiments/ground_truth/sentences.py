@@ -27,9 +27,9 @@ def sentence(world: World, caption: Int[np.ndarray, " told"]) -> str:
     K, A = world.class_count, world.background_count
     animals, grounds = ["animal"] if K == 2 else ANIMALS[:K], ["ground"] if A == 2 else GROUNDS[:A]
     sizes, shades = bins[: len(animals)], bins[len(animals) :]
-    told = "a photo"
+    words = "a photo"
     if sizes[0] != NONE:
-        told += " of a " + " ".join(f"{SIZES[size]} {noun}" for size, noun in zip(sizes, animals, strict=True))
+        words += " of a " + " ".join(f"{SIZES[size]} {noun}" for size, noun in zip(sizes, animals, strict=True))
     if shades[0] != NONE:
-        told += " on " + " ".join(f"{SHADES[shade]} {noun}" for shade, noun in zip(shades, grounds, strict=True))
-    return told
+        words += " on " + " ".join(f"{SHADES[shade]} {noun}" for shade, noun in zip(shades, grounds, strict=True))
+    return words

@@ -57,7 +57,7 @@ def worded_rows(world: World) -> list[dict[str, Any]]:
     return rows
 
 
-def _row(learner: str, prompt: str | None, found: dict[str, Any]) -> dict[str, Any]:
-    ends = (found["interval95"] or {}).get(PLACE[0])
-    names = [*(group for group in GROUPS if group in found), *PLACE]
-    return {"learner": learner, "prompt": prompt, **{name: found[name] for name in names}, "interval95": ends}
+def _row(learner: str, prompt: str | None, place: dict[str, Any]) -> dict[str, Any]:
+    ends = (place["interval95"] or {}).get(PLACE[0])
+    names = [*(group for group in GROUPS if group in place), *PLACE]
+    return {"learner": learner, "prompt": prompt, **{name: place[name] for name in names}, "interval95": ends}

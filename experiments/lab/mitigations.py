@@ -305,7 +305,7 @@ def _stopped(world: World, what: Trained) -> Trained:
 
 def _narrowed(world: World, what: Trained) -> Trained:
     """Width K - 1 for inner products; at least 2 for unit vectors, since one coordinate keeps only a sign."""
-    least = int(world.classes) - 1
+    least = world.class_count - 1
     if isinstance(what, Recipe):
         return _with(what, embed_dim=max(2, least) if what.objective.cosine else least)
     if not isinstance(what, LinearCLIP):

@@ -39,7 +39,7 @@ def sampled(sampler: Sampler, worlds: World, learner: Learner) -> tuple[World, L
 
     Captions with random backgrounds carry no information on the background. A critic that is linear in captions learns
     from them what it learns from captions without background. For other critics they leave decisions by the typical
-    look unchanged, and by the average caption where that is the typical look.
+    look unchanged, and by the average caption where that is the typical appearance.
     """
     prompt = getattr(learner, "prompt", None)
     blind = learner.by_likelihood or isinstance(
@@ -58,7 +58,7 @@ def sampled(sampler: Sampler, worlds: World, learner: Learner) -> tuple[World, L
 
 
 def _is_name(grid: World) -> bool:
-    """Whether the average caption of a class is its typical look; with 3 or more classes it mentions all of them."""
+    """Whether the average caption of a class is its typical appearance; with 3 or more classes it mentions them all."""
     if grid.table is not None:
         return False
     return bool(np.all(np.equal(grid.classes, 2)) and np.array_equal(grid.prompt("mean"), grid.prompt("name")))

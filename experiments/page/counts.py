@@ -59,14 +59,14 @@ def _entry(verdicts: list[Verdict]) -> Entry:
     outcome = {("holds",): "holds", ("contradicted",): "fails"}.get(tuple(words), "undecided")
     if {"holds", "contradicted"} <= words:
         outcome = "depends on how it is read"
-    quote, sentence, tried = verdicts[0].quote, verdicts[0].sentence, len(verdicts)
-    known = sum(claim.sentence == sentence for claim in ALL_CLAIMS) if quote else tried
+    quote, sentence, count = verdicts[0].quote, verdicts[0].sentence, len(verdicts)
+    every = sum(claim.sentence == sentence for claim in ALL_CLAIMS) if quote else count
     shown_from = "tried in this run"
     if all(v.stored for v in verdicts):
         shown_from = "shown from stored trials"
     elif all(v.kind == "published" for v in verdicts):
         shown_from = "judged from the papers' tables"
-    return Entry(quote, verdicts, outcome, f", by {tried} of {known} claims" if tried < known else "", shown_from)
+    return Entry(quote, verdicts, outcome, f", by {count} of {every} claims" if count < every else "", shown_from)
 
 
 def side_by_side(verdicts: Sequence[Verdict]) -> list[tuple[str, dict[str, Verdict]]]:
@@ -98,8 +98,10 @@ def counts(verdicts: Sequence[Verdict], provenance: bool = True) -> list[str]:
     for kind, group in kinds.items():
         if not group:
             continue
-        found = Counter(entry.outcome for entry in group)
-        *first, last = (f"{found[word]} {forms[found[word] > 1]}" for word, forms in OUTCOMES.items() if found[word])
+        outcomes = Counter(entry.outcome for entry in group)
+        *first, last = (
+            f"{outcomes[word]} {forms[outcomes[word] > 1]}" for word, forms in OUTCOMES.items() if outcomes[word]
+        )
         noun = kind if len(group) == 1 else kind.replace("statement", "statements")
         words = f"Of {len(group)} {noun} " + (f"{', '.join(first)} and {last}" if first else last)
         if provenance:

@@ -40,12 +40,12 @@ def measured(verdict: Verdict) -> str:
     if not verdict.interval:
         return number(verdict.measured)
     low, high = map(number, verdict.interval)
-    found = f"{number(verdict.measured)}, {100 * verdict.level:g}% interval {low} to {high}"
+    words = f"{number(verdict.measured)}, {100 * verdict.level:g}% interval {low} to {high}"
     if verdict.kind == "searched" and verdict.quantifier != "on average":
-        return f"{found} at the last look"
+        return f"{words} at the last look"
     if verdict.kind != "trained" or verdict.relation != "=" or not verdict.predicted:
-        return found
-    return f"{found}, {verdict.measured - verdict.predicted:+z.4f} off"
+        return words
+    return f"{words}, {verdict.measured - verdict.predicted:+z.4f} off"
 
 
 def claimed(verdict: Verdict) -> str:
@@ -91,8 +91,8 @@ def tightest(verdict: Verdict) -> str:
 
 def point(parameters: dict[str, float]) -> str:
     """The parameters of a point, and the view noise of the images there."""
-    named = {**parameters, "ν": image_noise(SimpleNamespace(**POINT | parameters))}
-    return ", ".join(f"{name} = {value:.4g}" for name, value in named.items())
+    numbers = {**parameters, "ν": image_noise(SimpleNamespace(**POINT | parameters))}
+    return ", ".join(f"{name} = {value:.4g}" for name, value in numbers.items())
 
 
 def how(verdict: Verdict) -> str:
@@ -194,6 +194,6 @@ def world(fields: dict[str, Any]) -> str:
     if fields.get("views"):
         return ", ".join(f"{name} = {fields[name]:.4g}" for name in ("p_inv", "p_spu", "classes", "mention_spu"))
     if table := fields.get("table"):
-        given = point({name: fields[name] for name in ("mu_spu", "sigma_xi", "dim_image")})
-        return f"a {len(table)} x {len(table[0])} table, {given}"
+        words = point({name: fields[name] for name in ("mu_spu", "sigma_xi", "dim_image")})
+        return f"a {len(table)} x {len(table[0])} table, {words}"
     return point({name: fields[name] for name in ("p_spu", "mu_spu", "classes", "sigma_xi", "dim_image")})

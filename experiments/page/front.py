@@ -1,7 +1,8 @@
 """The first picture of README and report: how much of the background CLIP learns, as p' against p, by three prompts.
 
-It shows the design `equivalent`. The bands of CLIP's own loss reach from captions that tell every look (detail g = 1, a
-full line) to captions that tell none (g = 0). Points are towers of a stored trial, at g = 1.
+It shows the design `equivalent`. The bands of CLIP's own loss reach from captions that describe every appearance
+(detail g = 1, a full line) to captions that describe none (g = 0). Points are towers of a stored trial, at g = 1. The
+dashed line is logistic regression on labels.
 """
 
 from typing import NamedTuple
@@ -9,7 +10,6 @@ from typing import NamedTuple
 import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
 
 from experiments.court.trained import stored_documents
 from experiments.page.plot.layout import world_of
@@ -22,7 +22,7 @@ DESIGN, TRIAL = "equivalent", "trained/noise-levels"
 WHAT = "equivalent-correlation"
 SIZE = (6.4, 6.9)  # inches; a phone shows the width on about 360 pixels
 TITLE, MAIN, TEXT, SMALL = 19, 17, 15, 13  # points; 13 are 10 pixels on a phone
-RED, BLUE, GREEN, GREY = "#c04f00", "#0072b2", "#00694b", "#555555"
+RED, BLUE, GREEN, GREY, BLACK = "#c04f00", "#0072b2", "#00694b", "#555555", "#1b1f24"
 READ = 0.9  # the share whose numbers stand beside the lines
 
 
@@ -38,17 +38,18 @@ class Line(NamedTuple):
 LINES = (
     Line("mean", RED, "average caption", (0.505, 0.995)),
     Line("bare", GREEN, "bare name", (0.58, 0.6)),
-    Line("name", BLUE, "typical look", (0.62, 0.475)),
+    Line("name", BLUE, "typical appearance", (0.62, 0.475)),
 )
 ALONG = {"rotation": 45, "rotation_mode": "anchor", "transform_rotates_text": True}
 NOTES = (  # words, place, options of their text
     ("▲ learns more of the background", (0.505, 1.045), {}),
     ("▼ learns less of it", (1.0, 0.435), {"ha": "right"}),
-    ("● trained towers", (0.505, 0.435), {}),
+    ("● trained models", (0.505, 0.435), {}),
+    ("┄ supervised learning", (1.0, 0.535), {"ha": "right", "color": BLACK}),
     ("“a photo of a bear”", (0.71, 0.73), {"color": GREEN, **ALONG}),
-    ("captions tell", (0.995, 0.8), {"ha": "right", "color": BLUE, "fontsize": SMALL}),
-    ("▲ no look", (0.995, 0.76), {"ha": "right", "color": BLUE, "fontsize": SMALL}),
-    ("▼ every look", (0.995, 0.72), {"ha": "right", "color": BLUE, "fontsize": SMALL}),
+    ("captions describe", (0.995, 0.755), {"ha": "right", "color": BLUE, "fontsize": SMALL}),
+    ("▲ no appearance", (0.995, 0.715), {"ha": "right", "color": BLUE, "fontsize": SMALL}),
+    ("▼ every appearance", (0.995, 0.675), {"ha": "right", "color": BLUE, "fontsize": SMALL}),
 )
 
 
@@ -80,8 +81,10 @@ def front(table: xr.Dataset) -> Figure:
         look = {"color": line.color, "fontsize": MAIN, "weight": "bold"}
         ax.text(*line.at, line.words, **look, **along)
         at = np.interp(READ, p, every)
-        beside, side = (READ - 0.005, "right") if line.prompt == "mean" else (READ + 0.005, "left")
-        ax.text(beside, at - 0.012, f"{100 * at:.0f} %", ha=side, va="top", **look)
+        beside, side = {"mean": (-0.005, "right"), "bare": (0.02, "left"), "name": (0.005, "left")}[line.prompt]
+        ax.text(READ + beside, at - 0.012, f"{at:.2f}", ha=side, va="top", **look)
+    supervised = correlation.sel(learner="logistic", prompt="name", detail_inv=1.0, detail_spu=1.0)
+    ax.plot(p, supervised, color=BLACK, linewidth=2, linestyle=(0, (4, 2)))
     ax.axvline(READ, color=GREY, linewidth=1, linestyle=":", zorder=1)
     for words, at, options in NOTES:
         ax.text(*at, words, **{"fontsize": TEXT, "color": GREY, **options})
@@ -89,25 +92,23 @@ def front(table: xr.Dataset) -> Figure:
         if np.isclose(towers.world.nu_image, base.nu_image):
             look = {"color": RED if towers.prompt == "mean" else BLUE, "markeredgecolor": "white", "zorder": 4}
             ax.plot(towers.world.p_spu, towers.correlation, "o", markersize=12, **look)
-    ax.set_xlabel("share of training images with the usual\nbackground of their class, p", fontsize=TEXT)
-    ax.set_ylabel("acts like the ideal classifier of data\nwith this share, p′", fontsize=TEXT)
+    ax.set_xlabel("share of usual backgrounds\nin the training data, p", fontsize=TEXT)
+    ax.set_ylabel("share in the data whose best\nclassifier behaves alike, p′", fontsize=TEXT)
     ticks = np.linspace(0.5, 1, 6)
     ax.set(xlim=(0.495, 1.005), ylim=(0.425, 1.08), xticks=ticks, yticks=ticks)
     ax.tick_params(labelsize=14)
-    for side in (ax.xaxis, ax.yaxis):
-        side.set_major_formatter(PercentFormatter(1, 0, symbol=" %"))
     return figure
 
 
 def trained_towers(trial: str = TRIAL) -> list[Towers]:
     """The ensembles of a stored trial, one per world and prompt."""
     stored = next(document for document in stored_documents() if document["claim"] == trial)
-    found = [
+    rows = [
         (World(**case["world"]), prompt, [row["models"] for row in case["rows"] if row["prompt"] == prompt])
         for case in stored["cases"]
         for prompt in dict.fromkeys(row["prompt"] for row in case["rows"])
     ]
-    worlds, prompts, models = zip(*found, strict=True)
+    worlds, prompts, models = zip(*rows, strict=True)
     draws = np.transpose(models)  # (model, group, ensemble)
     place = equivalent_of_draws(World.stack(worlds), draws)
     return [Towers(*each) for each in zip(worlds, prompts, *draws.mean(axis=0), place.correlation, strict=True)]

@@ -81,16 +81,16 @@ def _(claim: Claim) -> str:
     return ", ".join([*table, *(f"{name} {_range(claim, given)}" for name, given in claim.domain.items())])
 
 
-def _range(claim: Claim, given: Any) -> str:
+def _range(claim: Claim, bounds: Any) -> str:
     def end(value: Any) -> str:
         try:
             return formula_of(claim, value) if callable(value) else f"{value:g}"
         except NotExpressible:
             return "a function of the fields before it"
 
-    if not isinstance(given, Axis):
-        return f"= {end(given)}"
-    return f"from {end(given.low)} to {end(given.high)}" + (" (whole numbers)" if given.integer else "")
+    if not isinstance(bounds, Axis):
+        return f"= {end(bounds)}"
+    return f"from {end(bounds.low)} to {end(bounds.high)}" + (" (whole numbers)" if bounds.integer else "")
 
 
 COLUMNS = (

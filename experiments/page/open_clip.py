@@ -25,11 +25,11 @@ RUNS = Path(ground_truth.__file__).with_name("open_clip.csv")
 WORLD = World(mu_spu=1.5, sigma_xi=6.0, bare=0.2)
 IMAGES = 20_000  # per group
 BELOW = ("mean", "name")  # prompts whose words stand below their line
-PANELS = {1: "captions tell every look", 0: "captions tell no look"}
+PANELS = {1: "captions describe every appearance", 0: "captions describe no appearance"}
 
 
 class Run(NamedTuple):
-    """A training asked by one prompt: p' at its checkpoints."""
+    """p' of a training by one prompt, at its checkpoints."""
 
     detail: int
     seed: int
@@ -59,7 +59,7 @@ def trained() -> Figure:
     figure = Figure(figsize=(9.0, 5.2), layout="constrained")
     figure.suptitle("open_clip, unmodified, trained on exported worlds", x=0.02, ha="left", fontsize=TITLE)
     every = list(runs())
-    for ax, (detail, words) in zip(figure.subplots(1, 2, sharey=True), PANELS.items(), strict=True):
+    for ax, (detail, words) in zip(figure.subplots(1, 2, sharex=True, sharey=True), PANELS.items(), strict=True):
         theory = {row["prompt"]: row["equivalent_correlation"] for row in worded_rows(world_of(detail))}
         for line in LINES:
             ax.axhline(theory[line.prompt], color=line.color, linewidth=4, alpha=0.35)

@@ -3,6 +3,7 @@
 Its content policy allows only its own scripts, by their digests. It loads nothing.
 """
 
+import re
 from base64 import b64encode
 from collections.abc import Sequence
 from datetime import date
@@ -12,17 +13,18 @@ from typing import Any, NamedTuple
 
 import xarray as xr
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
-from matplotlib.figure import Figure
+from markupsafe import Markup, escape
 
 from experiments.court.certificates import file_name
 from experiments.court.registry import QUESTIONS, by_question
 from experiments.lab.presets import Design
 from experiments.page import counts, evidence, front, text
 from experiments.page.plot import draw
+from experiments.page.plot.axes import FORMULA
+from experiments.page.plot.frame import caption
 from experiments.page.plot.layout import arrange
 from experiments.style import SHEET
-from experiments.svg import defined_once, formula_svg
+from experiments.svg import defined_once, figure_svg, formula_svg
 from experiments.table import html
 from experiments.verdict import Verdict, rate_sentence
 from simulator.prompts import prompt_row
@@ -32,12 +34,30 @@ from theory.learners import named
 
 
 class Section(NamedTuple):
-    """A design with the drawings of its pictures, SVG by the names of their files."""
+    """A design with the drawings of its pictures, SVG by the names of their files, and with their captions."""
 
     design: Design
     drawings: dict[str, str]
+    captions: Sequence[Markup] = ()
 
 
+def section_of(design: Design, table: xr.Dataset) -> Section:
+    """The drawings of a design's results, with their captions beside them."""
+    if design.name == front.DESIGN:
+        return Section(design, {design.name: figure_svg(front.front(table), design.takeaway)})
+    names = [design.name if i == 1 else f"{design.name}-{i}" for i in range(1, len(design.plot) + 1)]
+    pictures = [arrange(table, picture["what"], picture.get("at"))._replace(captioned=False) for picture in design.plot]
+    drawings = [figure_svg(draw(picture, pictures), design.takeaway) for picture in pictures]
+    captions = dict.fromkeys(_with_formulas(" ".join(caption(picture))) for picture in pictures)
+    return Section(design, dict(zip(names, drawings, strict=True)), [*captions])
+
+
+def _with_formulas(words: str) -> Markup:
+    """A caption with its formulas drawn."""
+    return Markup(FORMULA.sub(lambda match: formula_svg(match[0][1:-1]), str(escape(words))))
+
+
+NUMBER_AND_UNIT = re.compile(r"(?<=\d) (?=%)")
 SCRIPTS = ("claims.js", "theory.js", "explorer.js")
 PROMPTS = ("name", "bare", "mean", "background")  # prompts of all captions would need nested integrals
 LEARNERS = ("infonce", "linear", "logistic", "least-squares", "bayes")
@@ -56,7 +76,7 @@ class Knob(NamedTuple):
 
 
 KNOBS = (
-    Knob("p_spu", "share of backgrounds that match the animal, p", 0.5, 1.0, "one-minus"),
+    Knob("p_spu", "share of usual backgrounds, p", 0.5, 1.0),
     Knob("mu_inv", "strength of the animal, μ_inv", 0.2, 3.0),
     Knob("mu_spu", "strength of the background, μ_spu", 0.0, 4.0),
     Knob("sigma_inv", "variation of the animal, σ_inv", 0.1, 3.0),
@@ -64,9 +84,9 @@ KNOBS = (
     Knob("sigma_xi", "noise of images and captions, σ_ξ", 0.0, 20.0, "cube"),
     Knob("mention_inv", "share of captions that mention the animal", 0.02, 1.0),
     Knob("mention_spu", "share of captions that mention the background", 0.0, 1.0),
-    Knob("detail_inv", "how much captions tell of the animal’s look, g_inv", 0.0, 1.0),
-    Knob("detail_spu", "how much captions tell of the background’s look, g_spu", 0.0, 1.0),
-    Knob("bare", "share of captions that tell the name alone", 0.0, 0.9),
+    Knob("detail_inv", "how much captions describe the animal’s appearance, g_inv", 0.0, 1.0),
+    Knob("detail_spu", "how much captions describe the background’s appearance, g_spu", 0.0, 1.0),
+    Knob("bare", "share of captions that say the name alone", 0.0, 0.9),
 )
 PRESETS = {
     "The answer's world": text.WORLD,
@@ -74,15 +94,6 @@ PRESETS = {
     "Xue's world": World(p_spu=0.999, sigma_spu=0.1),  # [X] as [W] quotes it: mu_spu = sigma_inv = 1, sigma_spu near 0
     "A clean world": text.WORLD.replace(p_spu=0.5),  # the background says nothing about the animal
 }
-
-
-def figures_of(design: Design, table: xr.Dataset) -> dict[str, Figure]:
-    """The figures of a design's results, by the names of their files."""
-    if design.name == front.DESIGN:
-        return {design.name: front.front(table)}
-    names = [design.name if i == 1 else f"{design.name}-{i}" for i in range(1, len(design.plot) + 1)]
-    pictures = [arrange(table, picture["what"], picture.get("at")) for picture in design.plot]
-    return {name: draw(picture, pictures) for name, picture in zip(names, pictures, strict=True)}
 
 
 def render(*, verdicts: Sequence[Verdict], **context: Any) -> str:
@@ -115,7 +126,7 @@ def render(*, verdicts: Sequence[Verdict], **context: Any) -> str:
         policy=_policy(scripts),
         **context,
     )
-    return defined_once(page)
+    return NUMBER_AND_UNIT.sub("\N{NO-BREAK SPACE}", defined_once(page))
 
 
 def slider_data() -> dict[str, Any]:

@@ -44,7 +44,7 @@ def reproduce(output: Path, seed: int, full: bool = False) -> list[Verdict]:
     report nor an empty folder, and Interrupted after Ctrl-C, which keeps nothing.
     """
     began = perf_counter()
-    named, output = output, output.resolve()
+    folder, output = output, output.resolve()
     check_report(output)
     staging = staging_folder(output)
     duration = "more than an hour" if full else "one to four minutes"
@@ -56,7 +56,7 @@ def reproduce(output: Path, seed: int, full: bool = False) -> list[Verdict]:
             _write_report(staging, verdicts, seed, began, advance)
         replace_folder(staging, output)
     except KeyboardInterrupt:
-        earlier = f"; {named} is unchanged" if output.exists() else ""
+        earlier = f"; {folder} is unchanged" if output.exists() else ""
         raise Interrupted(f"interrupted; nothing of this report was kept{earlier}") from None
     finally:
         shutil.rmtree(staging, ignore_errors=True)
@@ -83,19 +83,18 @@ def _write_report(
     """Run the designs, draw the figures, and write the page with its tables."""
     # These import matplotlib and xarray, which are not needed if a trial fails first.
     from experiments.lab.tables import write_csv
-    from experiments.page.report import Section, figures_of, render
+    from experiments.page.report import render, section_of
     from experiments.provenance import provenance
-    from experiments.svg import figure_svg, standalone
+    from experiments.svg import standalone
 
     sections = []
     for name in DESIGNS:
         one = design(name)
         table = one.study(seed=seed).run()
         write_csv(folder / f"{name}.csv", table)
-        drawings = {file: figure_svg(figure, one.takeaway) for file, figure in figures_of(one, table).items()}
-        for file, drawing in drawings.items():
+        sections.append(section_of(one, table))
+        for file, drawing in sections[-1].drawings.items():
             write_text(folder / f"{file}.svg", standalone(drawing))
-        sections.append(Section(one, drawings))
         advance(1)
     page = render(
         verdicts=verdicts,

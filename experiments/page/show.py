@@ -30,9 +30,9 @@ PAIRS, JOINED = 600, 25  # in the picture of latents; images with an arrow to th
 ARROW = {"color": "0.35", "linewidth": 0.8}
 # The rules in the picture of latents, with colour and style.
 RULES: dict[str, tuple[Learner, str, str]] = {
-    "CLIP (InfoNCE), typical look": (InfoNCE("name"), "C2", "-"),
+    "CLIP (InfoNCE), typical appearance": (InfoNCE("name"), "C2", "-"),
     "CLIP (InfoNCE), average caption": (InfoNCE("mean"), "C2", "--"),
-    "linear CLIP, typical look": (LinearCLIP("name"), "black", "-"),
+    "linear CLIP, typical appearance": (LinearCLIP("name"), "black", "-"),
     "linear CLIP, average caption": (LinearCLIP("mean"), "black", "--"),
     "logistic regression": (Logistic(), "black", ":"),
 }
@@ -58,20 +58,20 @@ def picture_of(world: World, seed: int) -> tuple[Figure, dict[str, Any]]:
     if world.views is None:
         return latents(world, seed)
     objects = read_pictures(world).objects
-    shown = examples(world, seed)
+    pictures = examples(world, seed)
     document = {
         "kind": "sheet",
         "classes": world.classes,
         "objects": {part: int(objects.counts(part).sum()) for part in PARTS},
-        "images": [{name: value for name, value in e._asdict().items() if name != "image"} for e in shown],
+        "images": [{name: value for name, value in e._asdict().items() if name != "image"} for e in pictures],
     }
-    return sheet(shown), document
+    return sheet(pictures), document
 
 
 def examples(world: World, seed: int) -> list[Example]:
     """EACH test images per group of the first MOST_ROWS classes, drawn by the law of the group."""
     tests, rng = trial(world, seed=seed), numpy_stream(seed, "show")
-    laws, scene, shown = weights(world, tests), tests.scenery, []
+    laws, scene, pictures = weights(world, tests), tests.scenery, []
     names = scene.objects.names
     for label in range(min(world.classes, MOST_ROWS)):
         for group, substitute in SUBSTITUTES.items():
@@ -80,21 +80,21 @@ def examples(world: World, seed: int) -> list[Example]:
                 continue
             for row in rng.choice(len(law), min(EACH, np.count_nonzero(law)), replace=False, p=law / law.sum()):
                 o, a = int(tests.objects[row]), int(tests.attributes[row])
-                named = label if world.views.told == "label" else o
+                subject = label if world.views.told == "label" else o
                 mentions = rng.random(2) < (world.mention_inv, world.mention_spu)
-                caption = sentence(scene, named if mentions[0] else None, a if mentions[1] else None)
+                caption = sentence(scene, subject if mentions[0] else None, a if mentions[1] else None)
                 image = tests.images(slice(row, row + 1))[0].permute(1, 2, 0).numpy()
-                shown.append(Example(names[label], group, names[o], scene.shown[a], caption, image))
-    return shown
+                pictures.append(Example(names[label], group, names[o], scene.shown[a], caption, image))
+    return pictures
 
 
 @styled
-def sheet(shown: list[Example]) -> Figure:
+def sheet(pictures: list[Example]) -> Figure:
     """Classes from top to bottom, groups from left to right, captions under the images."""
-    labels = list(dict.fromkeys(e.label for e in shown))
-    groups = [group for group in SUBSTITUTES if any(e.group == group for e in shown)]
+    labels = list(dict.fromkeys(e.label for e in pictures))
+    groups = [group for group in SUBSTITUTES if any(e.group == group for e in pictures)]
     left = {group: k * (EACH * CELL + GAP) for k, group in enumerate(groups)}
-    captions = {id(e): wrap(e.caption, 17) for e in shown}
+    captions = {id(e): wrap(e.caption, 17) for e in pictures}
     height = CELL + LINE * (max(map(len, captions.values())) + 1)
     width = max(left.values()) + EACH * CELL
     figure = Figure(figsize=(0.8 * (width + 0.9), 0.8 * (height * len(labels) + 0.4)))
@@ -106,7 +106,7 @@ def sheet(shown: list[Example]) -> Figure:
         top = k * height
         ax.text(-0.1, top + CELL / 2, "\n".join(wrap(label, 10)), ha="right", va="center", weight="bold")
         for group, x in left.items():
-            for i, e in enumerate(e for e in shown if (e.label, e.group) == (label, group)):
+            for i, e in enumerate(e for e in pictures if (e.label, e.group) == (label, group)):
                 at = x + i * CELL
                 ax.imshow(e.image, extent=(at + 0.02, at + CELL - 0.02, top + CELL - 0.02, top + 0.02), zorder=2)
                 ax.text(at + CELL / 2, top + CELL + 0.02, "\n".join(captions[id(e)]), ha="center", va="top", size=5.5)
@@ -127,17 +127,17 @@ def latents(world: World, seed: int) -> tuple[Figure, dict[str, Any]]:
     if world.table is not None:
         raise RequestError("the latents of a world with a table have no picture; pixels and p_spu have one")
     source = independent(seed, 0, ("figure/latents",))
-    y, a, z, told = (x[0].numpy() for x in draw_latents((world,), PAIRS, source, device="cpu", dtype=torch.float64))
-    bare, common = told[:, z.shape[1] :].any(axis=1), a[:, 0] == y
-    z, told = (_shown(x[:, : z.shape[1]], world) for x in (z, told))
+    y, a, z, captions = (x[0].numpy() for x in draw_latents((world,), PAIRS, source, device="cpu", dtype=torch.float64))
+    bare, common = captions[:, z.shape[1] :].any(axis=1), a[:, 0] == y
+    z, captions = (_shown(x[:, : z.shape[1]], world) for x in (z, captions))
     figure = Figure(figsize=(6.4, 6.0))
     ax = figure.subplots()
     for label, name in enumerate(("+1", "−1") if world.classes == 2 else ("0", "1")):
         for group, look in LOOKS.items():
             part = z[(y == label) & (common == (group == "common"))]
             ax.scatter(*part.T, color=f"C{label}", linewidth=0.5, label=f"y = {name}, {group}", **look)
-    joined = np.flatnonzero((y < 2) & ~bare & (np.abs(told - z).max(axis=1) > 0))[:JOINED]
-    for image, caption in zip(z[joined], told[joined], strict=True):
+    joined = np.flatnonzero((y < 2) & ~bare & (np.abs(captions - z).max(axis=1) > 0))[:JOINED]
+    for image, caption in zip(z[joined], captions[joined], strict=True):
         ax.annotate("", caption, image, arrowprops={"arrowstyle": "-|>", **ARROW}, zorder=1)
     if len(joined):
         ax.plot([], [], label="from an image to its caption", **ARROW)
@@ -151,7 +151,7 @@ def latents(world: World, seed: int) -> tuple[Figure, dict[str, Any]]:
             drawn.append(lines[0])
     ax.set(xlim=(-reach[0], reach[0]), ylim=(-reach[1], reach[1]))
     several = "" if world.classes == 2 else ", class 0 less class 1"
-    ax.set_xlabel(rf"invariant latent $z_{{\mathrm{{inv}}}}${several or ' (the animal)'} [latent units]")
+    ax.set_xlabel(rf"invariant latent $z_{{\mathrm{{inv}}}}${several or ' (the animal)'}")
     ax.set_ylabel(rf"spurious latent $z_{{\mathrm{{spu}}}}${several or ' (the background)'}")
     pairs = [one for one in ax.get_legend_handles_labels()[0] if one.get_label() not in RULES]
     for handles, side, title in (

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from experiments.lab.answers import predict
 from experiments.page.front import Towers, trained_towers
-from experiments.table import NUMBER, Column, Table
+from experiments.table import NUMBER, Column, Table, Unit
 from simulator.prompts import asked
 from simulator.world import World
 from theory.learners import InfoNCE, Learner, LeastSquares, LinearCLIP, Logistic
@@ -30,16 +30,19 @@ NO_LOOK = "--detail-inv 0 --detail-spu 0"
 TRIALS = ("trained/three-ways-of-asking", "trained/detail", "trained/headline")
 TRAINED = "infonce"  # the learner of these trials
 CERTAIN = 0.99999
+PLACE = Unit("{:.2f}".format)
 
 
 class Answer(NamedTuple):
-    """One row of the answer: p', with the digits that `predict` prints."""
+    """One row of the answer: p' to two digits."""
 
     learner: str
-    asked: str  # the prompt in words; "" for supervised learners
-    every: str  # captions tell every look
-    none: str  # captions tell no look
-    towers: tuple[str, str]  # p' of trained ones, where captions tell every look and none; "" without a stored trial
+    prompt: str  # in words; "" for supervised learners
+    every: str  # captions describe every appearance
+    none: str  # captions describe no appearance
+    towers: tuple[
+        str, str
+    ]  # p' of trained ones, where captions describe every appearance and none; "" without a stored trial
     flags: str  # behind --learner
 
 
@@ -60,9 +63,9 @@ def _row(flags: str, words: str, learner: Learner) -> Answer:
     prompt = getattr(learner, "prompt", None)
     world = WORLD.replace(bare=BARE) if prompt == "bare" else WORLD
     worlds = (world, world.replace(detail_inv=0.0, detail_spu=0.0))
-    places = (f"{predict(one, learner)['equivalent_correlation']:.3f}" for one in worlds)
+    places = (PLACE.shown(predict(one, learner)["equivalent_correlation"]) for one in worlds)
     towers = [trained().get((prompt, one.detail_inv)) if learner.name == TRAINED else None for one in worlds]
-    every, none = (f"{one.correlation:.3f}" if one else "" for one in towers)
+    every, none = (PLACE.shown(one.correlation) if one else "" for one in towers)
     return Answer(words, asked(prompt), *places, (every, none), flags)
 
 
@@ -75,16 +78,16 @@ def table(flags: Callable[[Answer], str]) -> Table:
     """The answers; `flags` writes the last cell, the flags of a row as code."""
     columns = (
         Column("Learner", attrgetter("learner")),
-        Column("Asked by", attrgetter("asked")),
-        Column("p′, every look told (towers)", lambda row: beside(row.every, row.towers[0]), NUMBER),
-        Column("p′, none told (towers)", lambda row: beside(row.none, row.towers[1]), NUMBER),
+        Column("Prompt", attrgetter("prompt")),
+        Column("p′, every appearance (towers)", lambda row: beside(row.every, row.towers[0]), NUMBER),
+        Column("p′, no appearance (towers)", lambda row: beside(row.none, row.towers[1]), NUMBER),
         Column("--learner", flags),
     )
     return Table("p′ by learner and prompt", columns, answers())
 
 
 def widths() -> tuple[int, int, int]:
-    """Coordinates of the views of towers: captions tell every look, they tell none, some of them are bare."""
+    """Coordinates of the views of towers: captions describe every appearance, they tell none, some of them are bare."""
     every, none, bare = (trained()[at].world.dim_image for at in (("name", 1.0), ("name", 0.0), ("bare", 1.0)))
     return every, none, bare
 

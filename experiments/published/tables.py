@@ -77,14 +77,14 @@ def coloured_objects() -> list[dict[str, Any]]:
 
 def coloured_digits() -> list[dict[str, Any]]:
     """Table 8 as fractions: classes, p_inv, p_spu, learner, group, printed mean and deviation over trainings."""
-    found = []
+    rows = []
     for row in read_published()[MNIST]:
         setting = {"classes": int(row["n_classes"]), "p_inv": float(row["p_inv"]), "p_spu": float(row["p_spu"])}
         for group, column in DIGIT_GROUPS.items():
             if row[f"{column}_mean"]:
                 printed = {name: float(row[f"{column}_{end}"]) / 100 for name, end in PRINTED.items()}
-                found.append({**setting, "learner": METHODS[row["train_method"]], "group": group, **printed})
-    return found
+                rows.append({**setting, "learner": METHODS[row["train_method"]], "group": group, **printed})
+    return rows
 
 
 def read_published() -> Raw:
@@ -109,8 +109,8 @@ def family_of(name: str) -> str:
     return prefix if prefix in ("CLIP", "ImageNet") else "LVLM"
 
 
-def _row(cells: dict[str, str], **given) -> Row:
-    return Row(common=float(cells["common"]) / 100, counter=float(cells["counter"]) / 100, **given)
+def _row(cells: dict[str, str], **further) -> Row:
+    return Row(common=float(cells["common"]) / 100, counter=float(cells["counter"]) / 100, **further)
 
 
 @cache
@@ -123,13 +123,13 @@ def published_rows(labels: str = "1000", prompt: str = "simple", mean: str = "ma
     for table in GROUP_TABLES:
         if table.number == 9 or (table.labels, table.mean) != (labels, mean):
             continue
-        known = {"source": f"[W] Table {table.number}", "labels": labels, "mean": mean}
+        source = {"source": f"[W] Table {table.number}", "labels": labels, "mean": mean}
         for cells in raw[table.file]:
             name = model_name(table, cells)
             family = family_of(name)
-            asked = table.prompt if family == "CLIP" else None
-            if asked in (None, prompt) and not (table.number == 5 and family == "CLIP"):
-                rows.append(_row(cells, **known, model=name, family=family, prompt=asked))
+            prompt_of = table.prompt if family == "CLIP" else None
+            if prompt_of in (None, prompt) and not (table.number == 5 and family == "CLIP"):
+                rows.append(_row(cells, **source, model=name, family=family, prompt=prompt_of))
     return tuple(rows) if any(row.family == "CLIP" for row in rows) else ()
 
 
@@ -200,10 +200,10 @@ def checkpoint_spec(spec: str) -> str:
     kind, _, name = spec.partition(":")
     if kind != "published":
         return spec
-    found = {c["model"]: c["spec"] for c in checkpoints()}
-    if name not in found:
-        raise RequestError(f"model {name!r} is not in Table 3{suggestion(name, found, quoted=True)}")
-    return found[name]
+    specs = {c["model"]: c["spec"] for c in checkpoints()}
+    if name not in specs:
+        raise RequestError(f"model {name!r} is not in Table 3{suggestion(name, specs, quoted=True)}")
+    return specs[name]
 
 
 def tidy(raw: Raw) -> list[dict[str, Any]]:
@@ -212,7 +212,7 @@ def tidy(raw: Raw) -> list[dict[str, Any]]:
     for table in GROUP_TABLES + CLASS_TABLES:
         for row, cells in enumerate(raw[table.file], start=1):
             name = model_name(table, cells)
-            known = {
+            source = {
                 "model": name,
                 "family": family_of(name),
                 "labels": table.labels,
@@ -221,7 +221,7 @@ def tidy(raw: Raw) -> list[dict[str, Any]]:
                 "class_id": int(cells["class_id"]) if "class_id" in cells else None,
                 "setting": cells.get("checkpoint"),
             }
-            rows.append((table.number, table.file, row, {name: cells[name] for name in QUANTITIES}, known))
+            rows.append((table.number, table.file, row, {name: cells[name] for name in QUANTITIES}, source))
     for number, file, keys in OTHERS:
         for row, cells in enumerate(raw[file], start=1):
             printed = {name: text for name, text in cells.items() if name not in keys}
@@ -231,9 +231,9 @@ def tidy(raw: Raw) -> list[dict[str, Any]]:
         rows.append((2, CLASSES, row, printed, {"class_id": int(cells["class_id"]), "setting": cells["name"]}))
     unknown = dict.fromkeys(("model", "family", "labels", "prompt", "mean", "class_id", "setting"))
     return [
-        {"table": number, "file": file, "row": row, **unknown, **known}
+        {"table": number, "file": file, "row": row, **unknown, **source}
         | {"quantity": name, "printed": text, "value": float(text) / (1 if file == CLASSES else 100)}
-        for number, file, row, printed, known in rows
+        for number, file, row, printed, source in rows
         for name, text in printed.items()
         if text != ""
     ]

@@ -108,8 +108,8 @@ def draw_codes(worlds: Sequence["World"], size: int, source: Source, *, device: 
         y, a = cell // len(table[0]), (cell % len(table[0]))[..., None]
     o = y
     if (p_inv < 1).any():
-        shown = draw("object-agreement", "uniform", 1, dtype=torch.float64)[..., 0] < p_inv
-        o = torch.where(shown, y, ((y[..., None] + another("object", 1)) % K)[..., 0])
+        keeps = draw("object-agreement", "uniform", 1, dtype=torch.float64)[..., 0] < p_inv
+        o = torch.where(keeps, y, ((y[..., None] + another("object", 1)) % K)[..., 0])
     first, *others = (kind.multiple for kind in worlds[0].caption_kinds.every)
     multiples = torch.full((E, size, J + 1), first, **whole)
     if (ends[0] < 1).any():
@@ -148,8 +148,8 @@ def draw_latents(
     def another(source: Source) -> torch.Tensor:
         return _matched_latents(worlds, size, source, device=device, dtype=dtype)[3]
 
-    *rest, told = _matched_latents(worlds, size, source, device=device, dtype=dtype)
-    return *rest, mismatched(told, another, worlds, source)
+    *rest, captions = _matched_latents(worlds, size, source, device=device, dtype=dtype)
+    return *rest, mismatched(captions, another, worlds, source)
 
 
 def _matched_latents(worlds: Sequence["World"], size: int, source: Source, *, device: str, dtype: torch.dtype):
@@ -163,21 +163,21 @@ def _matched_latents(worlds: Sequence["World"], size: int, source: Source, *, de
         for rows in zip(*((world.mean, world.scale, world.detail) for world in worlds), strict=True)
     )
     codes = torch.cat([o[..., None], a], dim=-1).unbind(-1)  # B of (E, size)
-    shown = torch.cat([pattern[code] for pattern, code in zip(patterns, codes, strict=True)], dim=-1)
-    noise = source(torch.empty(*shown.shape, dtype=dtype, device=device), "latent", "normal")
-    z = noise.mul_(scale).add_(shown.mul_(mean))  # mean * pattern + scale * noise (E, size, l), without new arrays
-    told = z
+    centres = torch.cat([pattern[code] for pattern, code in zip(patterns, codes, strict=True)], dim=-1)
+    noise = source(torch.empty(*centres.shape, dtype=dtype, device=device), "latent", "normal")
+    z = noise.mul_(scale).add_(centres.mul_(mean))  # mean * pattern + scale * noise (E, size, l), without new arrays
+    captions = z
     if (detail < 1).any():  # given its image, a caption has the mean m + g (z - m) and the variance (1 - g^2) sigma^2
         other = source(torch.empty_like(z), "caption-latent", "normal").mul_(scale * (1 - detail**2).sqrt())
-        told = shown + detail * (z - shown) + other
-    told = told * multiples.to(dtype).repeat_interleave(widths, dim=2)
+        captions = centres + detail * (z - centres) + other
+    captions = captions * multiples.to(dtype).repeat_interleave(widths, dim=2)
     bare = torch.tensor([world.bare for world in worlds], dtype=torch.float64, device=device)
     if bare.any():
         mark = source(torch.empty(*y.shape, dtype=torch.float64, device=device), "bare", "uniform") < bare[:, None]
-        label = torch.zeros_like(told)
+        label = torch.zeros_like(captions)
         label[..., : widths[0]] = mean[..., : widths[0]] * patterns[0][y]
-        told = torch.cat([torch.where(mark[..., None], label, told), mark[..., None].to(dtype)], dim=-1)
-    return y, a, z, told
+        captions = torch.cat([torch.where(mark[..., None], label, captions), mark[..., None].to(dtype)], dim=-1)
+    return y, a, z, captions
 
 
 def _write_view(view: torch.Tensor, z: torch.Tensor, D: torch.Tensor, nu: list[float], field: str, source: Source):
@@ -195,10 +195,10 @@ def _write_captions(view: torch.Tensor, z: torch.Tensor, D: torch.Tensor, nu: li
     if z.shape[-1] == D.shape[1]:
         _write_view(view, z, D, nu, "text-noise", source)
         return
-    told, mark, D = z[..., :-1].contiguous(), z[..., -1:], D[:-1]
+    latents, mark, D = z[..., :-1].contiguous(), z[..., -1:], D[:-1]
     noisy = torch.empty(*view.shape[:-1], len(D), dtype=view.dtype, device=view.device)
-    _write_view(noisy, told, D, nu, "text-noise", source)
-    view[..., :-1] = torch.where(mark > 0, told @ D.T, noisy)
+    _write_view(noisy, latents, D, nu, "text-noise", source)
+    view[..., :-1] = torch.where(mark > 0, latents @ D.T, noisy)
     view[..., -1:] = mark
 
 
@@ -274,35 +274,49 @@ def contradicted(
     The caption's background block is reflected (two backgrounds) or has two coordinates exchanged (more), noise
     included. So captions keep their law given the background that they name, and silent captions stay silent. Let c be
     the probability that another background is named, and R the exchange. At the optimum:
-        InfoNCE     p(x, t) becomes (1 - c) p(x, t) + c p(x, R t). R t = t for the typical look, whose background block
-                    is zero, so its decision does not depend on c.
+        InfoNCE     p(x, t) becomes (1 - c) p(x, t) + c p(x, R t). R t = t for the typical appearance, whose background
+        block is zero, so its decision does not depend on c.
         linear      the cross-covariance of the backgrounds shrinks by 1 - c K/(K - 1). That of the objects stays, and
-                    so does the direction C q of the typical look. At c = (K - 1)/K, a uniform background, it is the
-                    world with mention_spu = 0 under any prompt.
+                    so does the direction C q of the typical appearance. At c = (K - 1)/K, a uniform background, it is
+                    the world with mention_spu = 0 under any prompt.
     """
-    shown = pairs.backgrounds[..., 0].cpu()
+    backgrounds = pairs.backgrounds[..., 0].cpu()
     source = independent(seed, index, streams)
-    drawn = source(torch.empty_like(shown), "caption-background", "integer", world.background_count)
+    drawn = source(torch.empty_like(backgrounds), "caption-background", "integer", world.background_count)
     D = torch.as_tensor(frame[:, world.block_latents[1]]).to(pairs.texts)  # (d_T, width)
-    named = pairs.texts @ D
-    other = _exchanged(named, shown.to(named.device), drawn.to(named.device))
-    return pairs._replace(texts=pairs.texts + (other - named) @ D.T)
+    captions = pairs.texts @ D
+    other = _exchanged(captions, backgrounds.to(captions.device), drawn.to(captions.device))
+    return pairs._replace(texts=pairs.texts + (other - captions) @ D.T)
 
 
 def _exchanged(
-    block: Float[torch.Tensor, "E n width"], shown: Int[torch.Tensor, "E n"], drawn: Int[torch.Tensor, "E n"]
+    block: Float[torch.Tensor, "E n width"], images: Int[torch.Tensor, "E n"], drawn: Int[torch.Tensor, "E n"]
 ) -> Float[torch.Tensor, "E n width"]:
     """Exchange coordinates `shown` and `drawn`; a single coordinate changes its sign if they differ."""
     if block.shape[-1] == 1:
-        return torch.where((shown == drawn)[..., None], block, -block)
+        return torch.where((images == drawn)[..., None], block, -block)
     place = torch.arange(block.shape[-1], device=block.device).expand(block.shape).clone()
-    place.scatter_(2, shown[..., None], drawn[..., None]).scatter_(2, drawn[..., None], shown[..., None])
+    place.scatter_(2, images[..., None], drawn[..., None]).scatter_(2, drawn[..., None], images[..., None])
     return block.gather(2, place)
 
 
 @dataclass(frozen=True)
 class DrawnPairs:
-    """n pairs of one world, with the world and the dictionaries of their views; `World.draw` returns it."""
+    """n pairs of one world; `World.draw` returns it.
+
+    Attributes
+    ----------
+    world
+        The law of the pairs.
+    frames
+        D_I (dI, l) and D_T (dT, l), the dictionaries of the views.
+    images, texts
+        Views x_I (n, dI) and x_T (n, dT). Where captions may be bare, a text ends with the mark of bare ones.
+    labels
+        Classes (n,), from 0.
+    backgrounds
+        Backgrounds (n, J), from 0: the world's own first, then those of further attributes.
+    """
 
     world: "World"
     frames: Frames

@@ -234,11 +234,11 @@ def _subgroup_statistics(
 
 def _cholesky(variances: Float[np.ndarray, " l"], part: PairedGroups, nu_image: Numbers, nu_text: Numbers):
     """(a11, a21, a22), the Cholesky factor of Sig_b coordinate by coordinate: [[a11, 0], [a21, a22]]."""
-    told, g, a11 = part.mask**2 * variances, part.detail, np.sqrt(variances + nu_image)
-    a21 = np.divide(part.mask * g * variances, a11, out=np.zeros(len(told)), where=a11 > 0)
+    shared, g, a11 = part.mask**2 * variances, part.detail, np.sqrt(variances + nu_image)
+    a21 = np.divide(part.mask * g * variances, a11, out=np.zeros(len(shared)), where=a11 > 0)
     # b^2 sigma^2 + nu_T - a21^2 without cancellation as nu_I -> 0:
-    rest = told * ((1 - g**2) * variances + nu_image)
-    rest = np.divide(rest, a11**2, out=np.zeros(len(told)), where=a11 > 0)
+    rest = shared * ((1 - g**2) * variances + nu_image)
+    rest = np.divide(rest, a11**2, out=np.zeros(len(shared)), where=a11 > 0)
     return a11, a21, np.sqrt(part.noise * nu_text + rest)
 
 
@@ -266,8 +266,8 @@ def _wishart_rows(
     T[:, np.arange(dimension), np.arange(dimension)] = diagonal
     few = freedom < dimension
     if few.any():
-        kept = np.arange(dimension)[:, None] < freedom[few, None, None]
-        T[few] = rng.standard_normal((int(few.sum()), dimension, dimension)) * kept
+        free = np.arange(dimension)[:, None] < freedom[few, None, None]
+        T[few] = rng.standard_normal((int(few.sum()), dimension, dimension)) * free
     return T
 
 
@@ -291,10 +291,10 @@ def _triangles(rows: Float[np.ndarray, "R N c"]) -> Float[np.ndarray, "R c c"]:
     column a row of rounding errors, which rotates the rows after it. Here it gets none.
     """
     size = np.abs(np.diagonal(np.linalg.qr(rows, mode="r"), axis1=1, axis2=2))
-    kept = size > 1e-10 * size.max(axis=1, keepdims=True)
+    large = size > 1e-10 * size.max(axis=1, keepdims=True)
     triangles = np.zeros((len(rows), *[rows.shape[2]] * 2))
-    for columns in np.unique(kept, axis=0):
-        same = (kept == columns).all(axis=1)
+    for columns in np.unique(large, axis=0):
+        same = (large == columns).all(axis=1)
         Q, _ = np.linalg.qr(rows[same][..., columns])
         triangles[same, : Q.shape[2]] = Q.transpose(0, 2, 1) @ rows[same]
     return triangles

@@ -31,21 +31,21 @@ def sentence(scene: Scenery, an_object: int | None, attribute: int | None) -> st
 
 def table(classes: int, attributes: int, device: torch.device | str = "cpu") -> Float[torch.Tensor, "O A L"]:
     """All captions of a world, [object][attribute], as [object | attribute] with zeros for what is not mentioned."""
-    objects, shown = (torch.eye(count + 1, device=device)[:, :count] for count in (classes, attributes))
-    both = objects[:, None].expand(-1, len(shown), -1), shown[None].expand(len(objects), -1, -1)
+    objects, backgrounds = (torch.eye(count + 1, device=device)[:, :count] for count in (classes, attributes))
+    both = objects[:, None].expand(-1, len(backgrounds), -1), backgrounds[None].expand(len(objects), -1, -1)
     return torch.cat(both, dim=-1)
 
 
 def law_of_captions(world: "World") -> Float[np.ndarray, "K O A"]:
     """Probability of each caption given the label under the training law, indexed like `table`."""
     K, own = world.classes, np.eye(world.classes)
-    shown = np.where(own, world.p_inv, (1 - world.p_inv) / (K - 1))
-    objects = own if world.views.told == "label" else shown
-    named, shown = (
+    p_object = np.where(own, world.p_inv, (1 - world.p_inv) / (K - 1))
+    objects = own if world.views.told == "label" else p_object
+    codes, p_object = (
         np.concatenate([mention * law, np.full((K, 1), 1 - mention)], axis=1)
         for law, mention in ((objects, world.mention_inv), (world.background_law(), world.mention_spu))
     )
-    return named[:, :, None] * shown[:, None, :]
+    return codes[:, :, None] * p_object[:, None, :]
 
 
 def prompts(world: "World", prompt: Prompt) -> Float[np.ndarray, "K O A"]:

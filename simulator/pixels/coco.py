@@ -71,13 +71,13 @@ def instances(
                 )
         names = tuple(categories or numbers)[:classes]
         kinds = [numbers[name] for name in names]
-        found = [
+        objects = [
             Instance(index, annotation, beside / index.imgs[image]["file_name"], kinds.index(annotation["category_id"]))
             for image, annotation in _largest(index, kinds).items()
         ]
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{file} is not in COCO's format ({error!r})") from None
-    return names, found
+    return names, objects
 
 
 def _index(file: Path) -> Any:
@@ -95,9 +95,9 @@ def _index(file: Path) -> Any:
 
 def _largest(index: Any, kinds: list[int]) -> dict[int, dict[str, Any]]:
     """Image number -> its largest object of these categories, in the order of image numbers."""
-    found: dict[int, dict[str, Any]] = {}
+    largest: dict[int, dict[str, Any]] = {}
     for _, annotation in sorted(index.anns.items()):
         wanted = annotation["category_id"] in kinds and not annotation.get("iscrowd") and annotation["area"] >= SMALL
-        if wanted and annotation["area"] > found.get(annotation["image_id"], {"area": 0})["area"]:
-            found[annotation["image_id"]] = annotation
-    return dict(sorted(found.items()))
+        if wanted and annotation["area"] > largest.get(annotation["image_id"], {"area": 0})["area"]:
+            largest[annotation["image_id"]] = annotation
+    return dict(sorted(largest.items()))

@@ -67,6 +67,6 @@ def frame(image: "Image", side: int) -> "Image":
 
 
 def composite(cutout: Cutout, photo: "Image") -> "Image":
-    made = photo.copy()
-    made.paste(cutout.object, (cutout.x, cutout.y), cutout.object)
-    return made
+    picture = photo.copy()
+    picture.paste(cutout.object, (cutout.x, cutout.y), cutout.object)
+    return picture

@@ -63,8 +63,8 @@ def trial(world: "World", part: str = "test", seed: int = 0, device: str = "cpu"
     scene, A = scenery(world, device), world.background_count
     counts, rows = scene.objects.counts(part).tolist(), scene.objects.rows(part)
     most = max(1, LARGEST_TRIAL // (world.classes * A))
-    kept = torch.cat([own[:most] for own in rows.split(counts)])
-    scans, attributes = kept.repeat_interleave(A), torch.arange(A, device=device).repeat(len(kept))
+    rows_of_class = torch.cat([own[:most] for own in rows.split(counts)])
+    scans, attributes = rows_of_class.repeat_interleave(A), torch.arange(A, device=device).repeat(len(rows_of_class))
     photos = torch.zeros_like(attributes)
     if scene.photos is not None:
         uniform = numpy_stream(seed, f"{part}/photo").random(len(scans))
@@ -72,12 +72,12 @@ def trial(world: "World", part: str = "test", seed: int = 0, device: str = "cpu"
     return Trial(scene, scans, scene.objects.labels[scans], attributes, photos)
 
 
-def weights(world: "World", tried: Trial) -> dict[str, Float[np.ndarray, "K N"]]:
+def weights(world: "World", trial: Trial) -> dict[str, Float[np.ndarray, "K N"]]:
     """Joint probability of label and image in each group of the world."""
     K, own = world.classes, np.eye(world.classes)
-    objects, attributes = tried.objects.cpu().numpy(), tried.attributes.cpu().numpy()
-    shown = np.where(own, world.p_inv, (1 - world.p_inv) / (K - 1)) / np.bincount(objects[attributes == 0])
-    return {group: (law[:, attributes] * shown[:, objects]) for group, law in _laws(world).items()}
+    objects, attributes = trial.objects.cpu().numpy(), trial.attributes.cpu().numpy()
+    p_object = np.where(own, world.p_inv, (1 - world.p_inv) / (K - 1)) / np.bincount(objects[attributes == 0])
+    return {group: (law[:, attributes] * p_object[:, objects]) for group, law in _laws(world).items()}
 
 
 def _laws(world: "World") -> dict[str, Float[np.ndarray, "K A"]]:
@@ -107,5 +107,5 @@ def _laws(world: "World") -> dict[str, Float[np.ndarray, "K A"]]:
     }
 
 
-def accuracies(world: "World", tried: Trial, shares: Float[np.ndarray, "E N K"]) -> dict[str, Float[np.ndarray, " E"]]:
-    return {group: np.einsum("enk,kn->e", shares, w) for group, w in weights(world, tried).items()}
+def accuracies(world: "World", trial: Trial, shares: Float[np.ndarray, "E N K"]) -> dict[str, Float[np.ndarray, " E"]]:
+    return {group: np.einsum("enk,kn->e", shares, w) for group, w in weights(world, trial).items()}

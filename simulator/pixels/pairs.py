@@ -64,8 +64,8 @@ def _contents(worlds: Sequence["World"], size: int, source: Source, device: str)
     if views.tied is not None:
         tied = torch.isin(y, torch.tensor(views.tied, device=device))
         a = torch.where(tied, a, source(torch.empty_like(a), "untied", "integer", worlds[0].classes))
-    named = torch.stack([y if views.told == "label" else o, a], dim=-1)
-    return y, o, a, torch.where(multiples != 0, named, none)
+    contents = torch.stack([y if views.told == "label" else o, a], dim=-1)
+    return y, o, a, torch.where(multiples != 0, contents, none)
 
 
 def first_scenes(world: "World", n: int, seed: int, stream: str, device: str = "cpu") -> Scenes:

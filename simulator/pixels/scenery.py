@@ -107,20 +107,20 @@ class Scenery:
         size = max(1, TOGETHER // images[:1].numel()) if scans.device.type == "cpu" else len(scans)
         # Buffers for all rounds: new memory would cost a CPU twice as much time as the arithmetic.
         picked, behind = (objects.new_empty(size, channels, *objects.shape[2:]) for channels in (objects.shape[1], 3))
-        coverage, *layers, made = (
+        coverage, *layers, canvas = (
             objects.new_empty(size, channels, *objects.shape[2:], dtype=torch.float32) for channels in (1, 3, 3, 3)
         )
         for k in range(0, len(scans), size):
             part, m = slice(k, k + size), min(size, len(scans) - k)
-            shown = torch.index_select(objects, 0, scans[part], out=picked[:m])
-            torch.mul(shown[:, -1:], 1 / 255, out=coverage[:m])
-            front = layers[0][:m].copy_(shown[:, :3]) if own else self._plain(attributes[part], "object-colour")
+            pictures = torch.index_select(objects, 0, scans[part], out=picked[:m])
+            torch.mul(pictures[:, -1:], 1 / 255, out=coverage[:m])
+            front = layers[0][:m].copy_(pictures[:, :3]) if own else self._plain(attributes[part], "object-colour")
             if self.photos is None:
                 ground = self._plain(attributes[part], "background-colour")
             else:
                 ground = layers[1][:m].copy_(torch.index_select(self.photos.pixels, 0, photos[part], out=behind[:m]))
             # Adding .5 before truncation to integers rounds; no sum is below 0 or above 255.5.
-            images[part] = torch.lerp(ground, front, coverage[:m], out=made[:m]).add_(0.5)
+            images[part] = torch.lerp(ground, front, coverage[:m], out=canvas[:m]).add_(0.5)
         return images
 
     def _plain(self, attributes: Int[torch.Tensor, " n"], coloured: str) -> Float[torch.Tensor, "n 3 1 1"]:
@@ -153,8 +153,8 @@ def assets(views: "Pixels", classes: int, backgrounds: int, device: str) -> Scen
 
 def _moved(assets: Any, device: str) -> Any:
     """A Scenery or Pictures with its tensors on a device."""
-    found = {name: _moved(x, device) if isinstance(x, Pictures) else x for name, x in vars(assets).items()}
-    return replace(assets, **{n: x.to(device) if isinstance(x, torch.Tensor) else x for n, x in found.items()})
+    assets_there = {name: _moved(x, device) if isinstance(x, Pictures) else x for name, x in vars(assets).items()}
+    return replace(assets, **{n: x.to(device) if isinstance(x, torch.Tensor) else x for n, x in assets_there.items()})
 
 
 def _digits(views: "Pixels", classes: int) -> Pictures:
@@ -209,10 +209,10 @@ def _cutouts(views: "Pixels", classes: int) -> Pictures:
 
 
 def _coco(views: "Pixels", classes: int) -> Pictures:
-    names, found = instances(views.root, classes, views.categories)
-    named = {one.name: one for one in found}
-    pixels = _read_all(views.root, named, 4, views.side, lambda one: placed(one.cutout(), one.name, views.side))
-    labels = np.array([one.label for one in found], dtype=np.int64)
+    names, objects_of_classes = instances(views.root, classes, views.categories)
+    by_name = {one.name: one for one in objects_of_classes}
+    pixels = _read_all(views.root, by_name, 4, views.side, lambda one: placed(one.cutout(), one.name, views.side))
+    labels = np.array([one.label for one in objects_of_classes], dtype=np.int64)
     return _divided(pixels, labels, tuple(map(word, names)), f"the folder {views.root!r}")
 
 
@@ -230,8 +230,8 @@ def _photos(views: "Pixels", backgrounds: int) -> Pictures:
     def read(path: Path) -> np.ndarray:
         return np.moveaxis(np.asarray(frame(decode(path, still=True), views.side)), -1, 0)
 
-    found = _read_classes(views.photos, backgrounds, PHOTOS, 3, views.side, read)
-    return _divided(*found, f"the folder {views.photos!r}")
+    photos_of_classes = _read_classes(views.photos, backgrounds, PHOTOS, 3, views.side, read)
+    return _divided(*photos_of_classes, f"the folder {views.photos!r}")
 
 
 _SOURCES = {"digits": _digits, "mnist": _mnist, "cutouts": _cutouts, "coco": _coco}
@@ -243,11 +243,11 @@ def _read_classes(
     """The pictures in the first subfolders of a folder, one per class, ordered by number and name."""
     folder = Path(root).expanduser()
     try:
-        found = [path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")]
-        kinds = sorted(found, key=lambda path: _parts_of(path.name))[:classes]
+        folders = [path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")]
+        kinds = sorted(folders, key=lambda path: _parts_of(path.name))[:classes]
         if len(kinds) < classes:
-            named = f": {', '.join(kind.name for kind in kinds)}" if kinds else ""
-            raise ValueError(f"{root!r} has {len(kinds)} subfolders{named}; {classes} are needed")
+            words = f": {', '.join(kind.name for kind in kinds)}" if kinds else ""
+            raise ValueError(f"{root!r} has {len(kinds)} subfolders{words}; {classes} are needed")
         files = [
             (k, path)
             for k, kind in enumerate(kinds)
@@ -261,23 +261,23 @@ def _read_classes(
 
 
 def _read_all(
-    root: str, named: Mapping[str, Any], channels: int, side: int, read: Callable[[Any], np.ndarray]
+    root: str, files: Mapping[str, Any], channels: int, side: int, read: Callable[[Any], np.ndarray]
 ) -> UInt8[np.ndarray, "N C S S"]:
     """All pictures of a source, in one shape. The error counts unusable pictures and names the first."""
-    shape = (len(named), channels, side, side)
+    shape = (len(files), channels, side, side)
     if np.prod(shape) > MOST_HELD:
         raise ValueError(
-            f"{len(named):,} pictures of {root!r} at size {side} take more than {MOST_HELD / 2**30:.0f} GiB; choose a "
+            f"{len(files):,} pictures of {root!r} at size {side} take more than {MOST_HELD / 2**30:.0f} GiB; choose a "
             "smaller size"
         )
     pixels, refused = np.empty(shape, dtype=np.uint8), []
-    for i, (name, source) in enumerate(named.items()):
+    for i, (name, source) in enumerate(files.items()):
         try:
             pixels[i] = read(source)
         except ValueError as error:
             refused.append(f"{name!r} ({error})")
     if refused:
-        raise ValueError(f"{len(refused)} of {len(named)} pictures of {root!r} cannot be used, the first {refused[0]}")
+        raise ValueError(f"{len(refused)} of {len(files)} pictures of {root!r} cannot be used, the first {refused[0]}")
     return pixels
 
 
@@ -303,8 +303,8 @@ def _divided(
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise ValueError(f"{what} has two classes that captions would call {twice!r}")
-    kept = np.concatenate([np.flatnonzero(labels == k) for k in range(len(names))])
-    counts = np.bincount(labels[kept], minlength=len(names))
+    rows = np.concatenate([np.flatnonzero(labels == k) for k in range(len(names))])
+    counts = np.bincount(labels[rows], minlength=len(names))
     if counts.min() < len(turn):
         few = int(counts.argmin())
         raise ValueError(
@@ -312,7 +312,7 @@ def _divided(
             "enough"
         )
     parts = np.concatenate([np.resize(turn, count) for count in counts])
-    return Pictures(*(torch.from_numpy(np.ascontiguousarray(x)) for x in (pixels[kept], labels[kept], parts)), names)
+    return Pictures(*(torch.from_numpy(np.ascontiguousarray(x)) for x in (pixels[rows], labels[rows], parts)), names)
 
 
 def _resized(scans: UInt8[np.ndarray, "N H W"], side: int) -> UInt8[np.ndarray, "N 1 S S"]:

@@ -135,8 +135,8 @@ class Pixels(Views):
         if self.categories is not None:
             limits.append(("classes", classes, len(self.categories), "categories given"))
         if self.attribute != "photos":
-            shown = ("classes", classes) if backgrounds is None else ("backgrounds", backgrounds)
-            limits.append((*shown, len(COLOURS), "colours of the palette"))
+            subject = ("classes", classes) if backgrounds is None else ("backgrounds", backgrounds)
+            limits.append((*subject, len(COLOURS), "colours of the palette"))
         for name, count, most, what in limits:
             if count > most:
                 raise ValueError(f"{name} = {count} are more than the {most} {what}; the nearest valid value is {most}")

@@ -80,23 +80,23 @@ class Towers:
         The prompt is one of `simulator.prompts`, "typical" by default; None for towers that read no captions.
         Accuracies are exact for linear towers, and have an error of about .002 (quasi-Monte Carlo) for others.
         """
-        found = self.groups(prompt)
-        absent = np.full_like(found["common"], np.nan)
-        return Accuracy(found["common"], found.get("counter", absent), unseen=found.get("unseen"))
+        accuracies = self.groups(prompt)
+        absent = np.full_like(accuracies["common"], np.nan)
+        return Accuracy(accuracies["common"], accuracies.get("counter", absent), unseen=accuracies.get("unseen"))
 
     def groups(self, prompt: Prompt | None = None) -> dict[str, Float[np.ndarray, "*w models"]]:
         """Accuracies as in `each` by group: "common", "counter", "unseen", "rand" and so on."""
-        recipe, known = self.ensemble.recipe, prompts_of(self.ensemble.recipe)
-        prompt = known[0] if prompt is None else prompt_name(prompt)
-        if prompt not in known:
+        recipe, choices = self.ensemble.recipe, prompts_of(self.ensemble.recipe)
+        prompt = choices[0] if prompt is None else prompt_name(prompt)
+        if prompt not in choices:
             raise ValueError(
                 f"prompt = {prompt!r} has no meaning for loss = {recipe.loss!r}; choose one of "
-                + ", ".join(map(repr, known))
+                + ", ".join(map(repr, choices))
             )
-        diverged, found = self.diverged.cpu().numpy() >= 0, {}
+        diverged, accuracies_by_prompt = self.diverged.cpu().numpy() >= 0, {}
         for group, values in accuracies(self.ensemble, self.parameters, (prompt,), self._trial)[prompt].items():
-            found[group] = np.where(diverged, np.nan, values.mean(0)).reshape(*self.shape, -1)
-        return found
+            accuracies_by_prompt[group] = np.where(diverged, np.nan, values.mean(0)).reshape(*self.shape, -1)
+        return accuracies_by_prompt
 
     def accuracy(self, prompt: Prompt | None = None) -> Accuracy:
         """Mean accuracies over the models of a world that did not diverge, in the worlds' shape.
@@ -191,10 +191,10 @@ def train(
     try:
         steps, half = ensemble.recipe.steps, None
         reports = {steps * k // REPORTS for k in range(1, REPORTS)} | {steps // 2}
-        rows, shown, since = [], log_spaced(steps, history), 0
+        rows, report_steps, since = [], log_spaced(steps, history), 0
         with counting("training", steps, "steps/s") as advance:
-            for state in run_in(processes, ensemble, start(ensemble), sorted({*reports, *shown} - {0})):
-                if int(state.step) in shown:
+            for state in run_in(processes, ensemble, start(ensemble), sorted({*reports, *report_steps} - {0})):
+                if int(state.step) in report_steps:
                     rows.append(history_row(ensemble, state, since))
                 advance(int(state.step) - since)
                 since = int(state.step)

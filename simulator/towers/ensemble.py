@@ -39,8 +39,8 @@ class Ensemble(NamedTuple):
     @property
     def inputs(self) -> dict[str, Shape]:
         """The shape of what each tower reads."""
-        found = self.views.inputs(self.worlds[0])
-        return {side: found[side] for side in self.recipe.objective.sides}
+        inputs = self.views.inputs(self.worlds[0])
+        return {side: inputs[side] for side in self.recipe.objective.sides}
 
     @property
     def layers(self) -> list[Layer]:

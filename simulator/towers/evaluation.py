@@ -52,8 +52,10 @@ def class_vectors(
     vectors = _prompt_vectors(ensemble, parameters, prompt)
     if not ensemble.projected:
         return vectors
-    shown = scored(ensemble.recipe, embed(ensemble.recipe, parameters, "text", ensemble.views.backgrounds(ensemble)))
-    _, size, span = torch.linalg.svd(shown, full_matrices=False)  # (E, K, h): rows that span the embeddings
+    backgrounds = scored(
+        ensemble.recipe, embed(ensemble.recipe, parameters, "text", ensemble.views.backgrounds(ensemble))
+    )
+    _, size, span = torch.linalg.svd(backgrounds, full_matrices=False)  # (E, K, h): rows that span the embeddings
     span = span * (size > ROUNDING * size[:, :1])[..., None]
     flat = vectors.flatten(1, -2)
     return (flat - flat @ span.mT @ span).view_as(vectors)
@@ -192,8 +194,8 @@ def _accuracy_on_points(
     for r, normals in enumerate(points):
         noise = (tensor(normals) * deviation[:, None]) @ frame.T  # (E, N, d)
         for g, y in enumerate(mixtures[0].labels):
-            found = scores(ensemble, parameters, vectors, noise + (means[g] @ frame[:, :l].T)[:, None])
-            result[:, r, :, g] = [won(score.cpu().numpy(), y).mean(1) for score in found]
+            answers = scores(ensemble, parameters, vectors, noise + (means[g] @ frame[:, :l].T)[:, None])
+            result[:, r, :, g] = [won(score.cpu().numpy(), y).mean(1) for score in answers]
     return np.stack([m.group_average(result[:, :, k]) for k, m in enumerate(mixtures)], axis=2)
 
 
@@ -213,11 +215,11 @@ def accuracies(
     prompts = tuple(prompts)
     if ensemble.worlds[0].views is not None:
         return _accuracies_on_images(ensemble, parameters, prompts, trial)
-    found = {p: ensemble_accuracy(ensemble, parameters, p) for p in prompts if linear_scores(ensemble.recipe, p)}
-    if others := [prompt for prompt in prompts if prompt not in found]:
-        found |= zip(others, _accuracy_on_points(ensemble, parameters, others, trial), strict=True)
+    by_prompt = {p: ensemble_accuracy(ensemble, parameters, p) for p in prompts if linear_scores(ensemble.recipe, p)}
+    if others := [prompt for prompt in prompts if prompt not in by_prompt]:
+        by_prompt |= zip(others, _accuracy_on_points(ensemble, parameters, others, trial), strict=True)
     groups = np.unique(ensemble.worlds[0].mixture().test_groups)
-    return {prompt: {GROUPS[g]: found[prompt][..., g] for g in groups} for prompt in prompts}
+    return {prompt: {GROUPS[g]: by_prompt[prompt][..., g] for g in groups} for prompt in prompts}
 
 
 def _accuracies_on_images(
@@ -232,6 +234,8 @@ def _accuracies_on_images(
     result = {}
     for prompt, part in zip(prompts, zip(*parts, strict=True), strict=True):
         shares = decision(np.concatenate(part, axis=1))  # (E, N, K)
-        found = [ensemble.views.accuracies(world, trial, shares[k : k + 1]) for k, world in enumerate(ensemble.worlds)]
-        result[prompt] = {group: np.concatenate([own[group] for own in found])[None] for group in found[0]}
+        by_world = [
+            ensemble.views.accuracies(world, trial, shares[k : k + 1]) for k, world in enumerate(ensemble.worlds)
+        ]
+        result[prompt] = {group: np.concatenate([own[group] for own in by_world])[None] for group in by_world[0]}
     return result

@@ -137,8 +137,8 @@ def finetune(
 
 def _adamw(model: Pretrained, head: torch.nn.Linear | None, recipe: Recipe) -> torch.optim.AdamW:
     """The optimiser of both towers without a head, else of the image tower and the head."""
-    named = [(name, value) for name, value in model.module.named_parameters() if name not in TEMPERATURE]
-    trained = [value for name, value in named if head is None or name.startswith(IMAGE_TOWER)]
+    parameters = [(name, value) for name, value in model.module.named_parameters() if name not in TEMPERATURE]
+    trained = [value for name, value in parameters if head is None or name.startswith(IMAGE_TOWER)]
     trained += [] if head is None else head.parameters()
     decays = {"params": [p for p in trained if p.ndim > 1], "weight_decay": recipe.weight_decay}
     return torch.optim.AdamW([decays, {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0}], recipe.lr)
@@ -146,14 +146,14 @@ def _adamw(model: Pretrained, head: torch.nn.Linear | None, recipe: Recipe) -> t
 
 @torch.no_grad()
 def predicted(
-    model: Pretrained, head: torch.nn.Linear | None, tokens: Int[torch.Tensor, "M M L"], tried: Trial
+    model: Pretrained, head: torch.nn.Linear | None, tokens: Int[torch.Tensor, "M M L"], trial: Trial
 ) -> Int[torch.Tensor, " N"]:
     """Predicted class per image of a trial: by the nearest caption "a photo of a NAME", or by the head."""
     K = len(tokens) - 1
     names = model.texts(tokens[torch.arange(K, device=tokens.device), K]) if head is None else None
-    found = []
-    for first in range(0, len(tried), EVAL_BATCH):
-        I = model.images(tried.images(slice(first, first + EVAL_BATCH)))
+    answers = []
+    for first in range(0, len(trial), EVAL_BATCH):
+        I = model.images(trial.images(slice(first, first + EVAL_BATCH)))
         scores = I @ names.mT if head is None else head(model.scale * I)
-        found.append(scores.argmax(-1).cpu())
-    return torch.cat(found)
+        answers.append(scores.argmax(-1).cpu())
+    return torch.cat(answers)

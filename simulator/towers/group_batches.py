@@ -81,25 +81,25 @@ def _order(ensemble: Ensemble, k: int, groups: Int[np.ndarray, " n"], first: int
     """
     sampler, world, size = ensemble.sampler, ensemble.worlds[k], ensemble.recipe.batch_size
     seed, model, epoch = ensemble.seed, ensemble.models[k], -1
-    kept = order = np.arange(len(groups))
+    rows = order = np.arange(len(groups))
     if sampler.rows is not None:
         group_counts(groups, world)  # raises EmptyGroup
         if not sampler.anew:
-            kept = sampler.rows(groups, numpy_stream(seed, f"{sampler.name}/{model}"))
-    if len(kept) < size:
+            rows = sampler.rows(groups, numpy_stream(seed, f"{sampler.name}/{model}"))
+    if len(rows) < size:
         least = int(np.ceil(size / sampler.effective(world)))
         raise EmptyGroup(
-            f"sampler = {sampler.name!r} leaves {len(kept)} of n = {len(groups)} pairs, fewer than "
+            f"sampler = {sampler.name!r} leaves {len(rows)} of n = {len(groups)} pairs, fewer than "
             f"batch_size = {size}; about n = {least} is enough"
         )
     for step in count(first):
-        now, place = divmod(step, len(kept) // size)
+        now, place = divmod(step, len(rows) // size)
         if now != epoch:
             epoch = now
             if sampler.anew:
                 order = sampler.rows(groups, numpy_stream(seed, f"{sampler.name}/{model}", epoch))
             else:
-                order = kept[numpy_stream(seed, f"order/{model}", epoch).permutation(len(kept))]
+                order = rows[numpy_stream(seed, f"order/{model}", epoch).permutation(len(rows))]
         yield order[place * size : (place + 1) * size]
 
 

@@ -50,19 +50,19 @@ def layers(recipe: Recipe, tower: str, shape: Shape) -> list[Layer]:
         return [Layer(f"{tower}.0", numbers, recipe.embed_dim, bias=False)]
     if kind == "conv":
         size, *sides = shape
-        found = []
+        every = []
         for i in range(depth):
             sides = [(side - 1) // STRIDE + 1 for side in sides]
-            found.append(Layer(f"{tower}.{i}", size * SIDE**2, width, hidden=True, uses=math.prod(sides)))
+            every.append(Layer(f"{tower}.{i}", size * SIDE**2, width, hidden=True, uses=math.prod(sides)))
             size = width
         size *= math.prod(sides)
     else:
         *inputs, size = numbers, *[width] * depth
-        found = [Layer(f"{tower}.{i}", a, width, hidden=True) for i, a in enumerate(inputs)]
-    found.append(Layer(f"{tower}.{depth}", size, recipe.embed_dim))
+        every = [Layer(f"{tower}.{i}", a, width, hidden=True) for i, a in enumerate(inputs)]
+    every.append(Layer(f"{tower}.{depth}", size, recipe.embed_dim))
     if kind == "mlp" and recipe.skip == "linear":
-        found.append(Layer(f"{tower}.skip", numbers, recipe.embed_dim, bias=False))
-    return found
+        every.append(Layer(f"{tower}.skip", numbers, recipe.embed_dim, bias=False))
+    return every
 
 
 def initialise(
@@ -102,8 +102,8 @@ def initialise(
     if objective.bias:
         parameters["bias"] = constant(-math.log(recipe.batch_size - 1))
     for name in objective.ascent:
-        seen = torch.from_numpy(group_shares(world) > 0)
-        parameters[name] = constant(1 / int(seen.sum()), len(seen)) * seen
+        present = torch.from_numpy(group_shares(world) > 0)
+        parameters[name] = constant(1 / int(present.sum()), len(present)) * present
     return {name: value.to(device=device, dtype=dtype) for name, value in parameters.items()}
 
 
@@ -121,10 +121,10 @@ def embed(recipe: Recipe, parameters: Parameters, tower: str, x: torch.Tensor) -
     views = x = x.flatten(2)
     for i in hidden:
         x = activation(affine(parameters, f"{tower}.{i}", x))
-    found = affine(parameters, f"{tower}.{recipe.depth}", x)
+    vectors = affine(parameters, f"{tower}.{recipe.depth}", x)
     if kind == "mlp" and recipe.skip == "linear":
-        found = found + affine(parameters, f"{tower}.skip", views)
-    return found
+        vectors = vectors + affine(parameters, f"{tower}.skip", views)
+    return vectors
 
 
 def affine(parameters: Parameters, name: str, x: Float[torch.Tensor, "E B i"]) -> Float[torch.Tensor, "E B o"]:
@@ -142,8 +142,8 @@ def convolved(
     if x.device.type == "cpu":
         return torch.stack([F.conv2d(*own, **options) for own in zip(x, kernels, bias, strict=True)])
     together = x.transpose(0, 1).flatten(1, 2)  # (B, E C, H, W)
-    found = F.conv2d(together, kernels.flatten(0, 1), bias.flatten(), groups=len(x), **options)
-    return found.unflatten(1, (len(x), -1)).transpose(0, 1)
+    maps = F.conv2d(together, kernels.flatten(0, 1), bias.flatten(), groups=len(x), **options)
+    return maps.unflatten(1, (len(x), -1)).transpose(0, 1)
 
 
 def scored(recipe: Recipe, embeddings: torch.Tensor) -> torch.Tensor:

@@ -76,10 +76,10 @@ def run_in(
 ) -> Iterator[State]:
     """`simulator.towers.training.run` in one process or several; raises EveryModelDiverged if all models are frozen."""
     if processes == 1 or int(state.step) >= ensemble.recipe.steps:
-        found = run(ensemble, state, checkpoints, stop, refused)
+        result = run(ensemble, state, checkpoints, stop, refused)
     else:
-        found = _gathered(_parts(processes, ensemble, state), state, checkpoints, stop, refused)
-    for state in found:
+        result = _gathered(_parts(processes, ensemble, state), state, checkpoints, stop, refused)
+    for state in result:
         if bool((state.diverged >= 0).all()):
             raise EveryModelDiverged(
                 f"every one of {len(ensemble.models)} models lost its finite loss, the last at step "
@@ -90,15 +90,15 @@ def run_in(
 
 def _parts(processes: int, ensemble: Ensemble, state: State) -> list[tuple[Ensemble, State, int]]:
     """Consecutive models, their state and the number of threads, per process."""
-    E, found = len(ensemble.models), []
+    E, parts = len(ensemble.models), []
     for k in range(processes):
         rows = slice(E * k // processes, E * (k + 1) // processes)
         own = ensemble._replace(worlds=ensemble.worlds[rows], models=ensemble.models[rows])
         threads = max(1, torch.get_num_threads() // processes) if step_products(own) >= SHARED_WORK else 1
         # Cloned: pickle would send the whole tensor behind a view. The step, a number, is common.
         part = tree_map(lambda x: x[rows].clone() if x.ndim else x, state)  # noqa: B023
-        found.append((own, part, threads))
-    return found
+        parts.append((own, part, threads))
+    return parts
 
 
 def _gathered(

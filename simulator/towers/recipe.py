@@ -141,13 +141,13 @@ class Recipe(BaseModel):
             )
         if self.temperature is not None and not objective.cosine:
             yield f"temperature = {self.temperature} has no meaning for {loss}, which has no cosines; leave it out"
-        sampler, named = SAMPLERS[self.sampler], f"sampler = {self.sampler!r}"
+        sampler, words = SAMPLERS[self.sampler], f"sampler = {self.sampler!r}"
         if sampler.weights is not None and not objective.weighted:
-            yield f"{named} needs weights, which {loss} does not take; the nearest valid choice is sampler = 'balanced'"
+            yield f"{words} needs weights, which {loss} does not take; the nearest valid choice is sampler = 'balanced'"
         if objective.ascent and sampler.balances:
-            yield f"{named} balances groups, which {loss} does by itself; leave one of them out"
+            yield f"{words} balances groups, which {loss} does by itself; leave one of them out"
         if sampler.swaps and not objective.captions:
-            yield f"{named} changes captions, which {loss} does not read; leave it out"
+            yield f"{words} changes captions, which {loss} does not read; leave it out"
         if self.n is not None and self.batch_size > self.n:
             yield f"batch_size = {self.batch_size} is larger than n = {self.n}; the nearest valid value is {self.n}"
 
@@ -159,8 +159,8 @@ def not_converged(changes: Mapping[str, Mapping[str, float]]) -> str | None:
     change = every[group, prompt]
     if abs(change) <= MOVED:
         return None
-    asked = "" if prompt == "none" else f" by {prompt}"
+    by = "" if prompt == "none" else f" by {prompt}"
     return (
-        f"training has not converged: {group} accuracy{asked} changed by {100 * change:+.1f} points in the second half "
+        f"training has not converged: {group} accuracy{by} changed by {100 * change:+.1f} points in the second half "
         "of the steps; train longer"
     )

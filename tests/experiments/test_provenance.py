@@ -1,6 +1,5 @@
 """A commit is named only if it identifies the code that ran."""
 
-import runpy
 import shutil
 import subprocess
 from pathlib import Path
@@ -8,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from experiments.files import staging_folder
-from experiments.provenance import SOURCES, commit, source
+from experiments.provenance import SOURCES, commit
 
 
 def git(folder: Path, *arguments: str) -> str:
@@ -47,26 +46,6 @@ def test_results_in_a_clean_checkout_give_no_plus(checkout, monkeypatch):
 def test_changed_sources_have_a_plus(checkout, name):
     (checkout / name).write_text("x = 2\n")
     assert commit(checkout) == git(checkout, "rev-parse", "--short=12", "HEAD") + "+"
-
-
-def test_a_class_whose_methods_are_decorated_has_its_own_files_hash(tmp_path, monkeypatch):
-    """The decorator is in another file; two files that share it differ."""
-    monkeypatch.syspath_prepend(tmp_path)
-    (tmp_path / "shared_decorator.py").write_text(
-        "import functools\ndef checked(method):\n    return functools.wraps(method)(lambda *args: method(*args))\n"
-    )
-    kinds = []
-    for number in (1, 2):
-        file = tmp_path / f"own{number}.py"
-        file.write_text(
-            "from shared_decorator import checked\n"
-            f"class Own:\n    @checked\n    def direction(self):\n        return {number}\n"
-        )
-        kinds.append(runpy.run_path(str(file))["Own"])
-    assert kinds[0]().direction() == 1
-    first, second = map(source, kinds)
-    assert first is not None
-    assert first != second
 
 
 def test_a_copy_inside_another_repository_has_no_commit(checkout, monkeypatch):

@@ -8,7 +8,6 @@ from reference import prompt_by_mixture
 from simulator.prompts import LINEAR
 from simulator.strategies import table_worlds, worlds
 from simulator.world import World
-from theory.learners import GaussianPMI, InfoNCE, LinearCLIP
 
 
 @pytest.mark.parametrize("prompt", LINEAR)
@@ -31,11 +30,3 @@ def test_a_class_with_several_common_backgrounds_is_shown_on_each_alike():
     world = World(table=[[0.2, 0.2, 0.1], [0.1, 0.1, 0.3]], mu_inv=2.0, mu_spu=3.0)
     assert world.prompts("background")[0] == pytest.approx([2, 1.5, 1.5, 0])
     assert world.prompts("background")[1] == pytest.approx([-2, 0, 0, 3])
-
-
-@pytest.mark.parametrize("learner", [InfoNCE, LinearCLIP, GaussianPMI])
-@pytest.mark.parametrize("prompt", ["name", "mean", "background"])
-def test_a_grid_with_one_world_of_bare_captions_has_no_caption_that_is_not_bare(learner, prompt):
-    bare = World(mu_spu=2.0, bare=[0.0, 1.0, 0.5])
-    assert "with bare = 1 there is none" in learner(prompt).refuses(bare)
-    assert learner(prompt).refuses(bare[::2]) is None

@@ -15,7 +15,7 @@ from theory.learners.infonce import equal_classes
 HEADLINE = {"p_spu": 0.9, "mu_spu": 1.5, "sigma_xi": 6.0}
 VAGUE = {"detail_inv": 0.0, "detail_spu": 0.0}
 
-# g: (common, counter, p', r in points) of InfoNCE and linear CLIP by typical look, then by average caption.
+# g: (common, counter, p', r in points) of InfoNCE and linear CLIP by typical appearance, then by average caption.
 PRINTED = {
     1.0: [(0.8548, 0.7030, 0.621, 0.00), (0.9185, 0.5293, 0.789, 0.57), (0.9645, 0.2081, 0.967, 0.16),
           (0.9554, 0.3088, 0.924, 0.47)],
@@ -133,19 +133,6 @@ def test_other_prompts_do_not_see_bare_captions(world, bare):
     for prompt in ("name", "mean"):
         learner = learners.InfoNCE(prompt)
         assert [*learner.accuracy(world.replace(bare=bare))] == [*learner.accuracy(world)]
-
-
-def test_linear_clip_with_bare_captions_has_the_covariance_written_out():
-    world = World(
-        p_spu=0.85, mu_inv=1.2, mu_spu=1.7, mention_inv=0.8, mention_spu=0.6, detail_inv=0.5, detail_spu=0.3, bare=0.4
-    )
-    b, c = 0.4, 1.2 * 1.7 * 0.7
-    f = b + 0.6 * 0.8
-    A = [[f * 1.44 + 0.6 * 0.8 * 0.5, 0.6 * 0.6 * c], [f * c, 0.6 * 0.6 * (2.89 + 0.3 * 0.25)]]
-    np.testing.assert_allclose(learners.LinearCLIP("name").direction(world), np.array(A) @ [1.2, 0], rtol=1e-12)
-    mean = np.array([0.8 * 1.2, 0.6 * 0.7 * 1.7])
-    np.testing.assert_allclose(learners.LinearCLIP("mean").direction(world), A @ mean, rtol=1e-12)
-    assert [*learners.LinearCLIP("bare").accuracy(world)] == [*learners.LinearCLIP("name").accuracy(world)]
 
 
 def test_images_without_noise_have_a_law_where_captions_leave_detail_out():

@@ -168,18 +168,6 @@ def test_further_attributes_leave_the_ideal_curve_as_it_is():
 
 
 @pytest.mark.parametrize("K", [2, 3])
-def test_accuracies_and_worlds_broadcast(K):
-    """As the worlds of a study do, whose axis n varies accuracies alone."""
-    worlds = World(p_spu=[[0.7], [0.9]], mu_spu=1.5, sigma_xi=6.0, classes=K)
-    accuracy = Accuracy(np.array([[0.9, 0.8, 0.7]]), np.array([0.5, 0.6, 0.7]))
-    place = equivalent(worlds, accuracy)
-    assert place.correlation.shape == place.shortfall.shape == (2, 3)
-    for i, j in ((0, 1), (1, 2)):
-        single = equivalent(worlds[i, 0], Accuracy(accuracy.common[0, j], accuracy.counter[j]))
-        assert (place.correlation[i, j], place.shortfall[i, j]) == pytest.approx(tuple(single), abs=1e-9)
-
-
-@pytest.mark.parametrize("K", [2, 3])
 def test_an_empty_grid_has_no_places(K):
     none = np.zeros(0)
     place = equivalent(World(classes=K, mu_spu=none), Accuracy(none, none))
@@ -198,31 +186,6 @@ def test_three_classes_share_an_interpolated_curve_over_the_correlation():
     assert (place.correlation[index], place.shortfall[index]) == pytest.approx(tuple(single), abs=1e-3)
     for ends, alone in zip(place.interval, single.interval, strict=True):
         assert (ends[0][index], ends[1][index]) == pytest.approx(alone, abs=2e-3)
-
-
-def test_one_pair_with_an_interval_serves_a_grid():
-    """It raised IndexError where a grid has three classes."""
-    accuracy = Accuracy.of((0.8, 0.5), 0.95, [(0.79, 0.81), (0.49, 0.51)])
-    grid = World(classes=[2, 3], mu_inv=2.0, mu_spu=2.0)
-    found = equivalent(grid, accuracy)
-    for k in (0, 1):
-        single = equivalent(grid[k], accuracy)
-        for ends, own in zip(found.interval, single.interval, strict=True):
-            assert (ends[0][k], ends[1][k]) == pytest.approx(own, abs=1e-9)
-    # Without an interval only three classes have one; it raised AttributeError.
-    exact, single = equivalent(grid, Accuracy(0.8, 0.5)), equivalent(grid[0], Accuracy(0.8, 0.5))
-    for (low, high), own in zip(exact.interval, single, strict=True):
-        assert low[0] == high[0] == pytest.approx(own, abs=1e-9)
-        assert low[1] < high[1]
-
-
-@pytest.mark.parametrize("classes", [2, 3])
-@pytest.mark.parametrize("shape", [(), (2,)])
-def test_an_interval_keeps_the_level_of_its_accuracies(classes, shape):
-    accuracy = Accuracy.of((0.8, 0.5), 0.8, [(0.79, 0.81), (0.49, 0.51)])
-    world = World(classes=classes, mu_inv=2.0, mu_spu=2.0)
-    grid = world.replace(p_spu=np.full(shape, 0.8)) if shape else world
-    assert equivalent(grid, accuracy).interval.level == 0.8
 
 
 def ideal_of_three_classes(world: World, lam: float) -> list[float]:

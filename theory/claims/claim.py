@@ -267,10 +267,8 @@ class Claim(AnyClaim):
         The smallest and the largest possible value of the number that the relation limits; None if there is none.
     finite
         Whether the claim is about finitely many pairs or a share of trainings, for which there is no closed form.
-    allowed
-        The tolerance in a single training.
     tau
-        Violations up to this size do not contradict: of the quantity's mean, or of the share of trainings.
+        Violations of a claim up to this size do not contradict: the tolerance, or that of a share of trainings.
     """
 
     checks = CHECKS
@@ -294,7 +292,6 @@ class Claim(AnyClaim):
     learners: tuple[Learner, ...] = _FOLLOWS
     support: tuple[float, float] | None = _FOLLOWS
     finite: bool = _FOLLOWS
-    allowed: float = _FOLLOWS
     tau: float = _FOLLOWS
 
     def rules(self) -> Rules:
@@ -314,15 +311,15 @@ class Claim(AnyClaim):
         support = self.quantity.support
         if support is not None and subtracted is not None:
             support = support[0] - support[1], support[1] - support[0]
-        allowed = self.quantity.tolerance if self.tolerance is None else self.tolerance
+        tolerance = self.quantity.tolerance if self.tolerance is None else self.tolerance
         return {
             "axes": axes,
             "dimension": len(axes) + self.relation.further,
             "learners": learners,
             "support": support and self.relation.support(*support),
             "finite": self.n < INFINITE or self.along == "n" or self.share is not None,
-            "allowed": allowed,
-            "tau": allowed if self.share is None else SHARE_TOLERANCE,
+            "tolerance": tolerance,
+            "tau": tolerance if self.share is None else SHARE_TOLERANCE,
         }
 
     def place(self, unit: np.ndarray) -> dict[str, np.ndarray]:
@@ -392,7 +389,7 @@ class Claim(AnyClaim):
         usual = {name: given for name, given in self.domain.items() if name in DEFAULTS and given == DEFAULTS[name]}
         names = ("quantifier", "learners", "share", "n", "along", "grid", "prediction", "reference")
         parts = {name: getattr(self, name) for name in names}
-        parts |= {"quantity": self.quantity.name, "relation": self.relation.name, "tolerance": self.allowed}
+        parts |= {"quantity": self.quantity.name, "relation": self.relation.name, "tolerance": self.tolerance}
         parts["domain"] = {name: given for name, given in self.domain.items() if name not in usual}
         if self.table:
             parts["table"] = tables.named(self.table)

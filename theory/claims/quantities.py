@@ -80,8 +80,8 @@ class Quantity:
 
     def rules(self, claim: Any, worlds: World) -> Rules:
         """The rules that a claim about it keeps; `worlds` are some of its domain."""
-        known = ", ".join(name for name, other in QUANTITIES.items() if isinstance(other, OfAccuracy))
-        yield bool(claim.table), f"quantity {self.name!r} beside a table is not one of {known}"
+        choices = ", ".join(name for name, other in QUANTITIES.items() if isinstance(other, OfAccuracy))
+        yield bool(claim.table), f"quantity {self.name!r} beside a table is not one of {choices}"
 
     def truth(self, claim: Any, learner: Learner, worlds: World) -> Numbers:
         """The quantity of a learner, world by world; nan where it is undefined."""
@@ -144,8 +144,8 @@ class Place(Quantity):
         """(the value, whether it is defined) at these accuracies, world by world."""
         from theory.ideal_curve import equivalent  # scipy's root finder, for start-up time
 
-        found = getattr(equivalent(worlds, Accuracy(*accuracy)), self.name.removeprefix("equivalent-"))
-        return found, np.isfinite(found)
+        place = getattr(equivalent(worlds, Accuracy(*accuracy)), self.name.removeprefix("equivalent-"))
+        return place, np.isfinite(place)
 
     def rules(self, claim, worlds):
         yield from super().rules(claim, worlds)
@@ -228,9 +228,9 @@ class OperatorError(Quantity):
         D = pattern_correlation(x.p_spu, 2)
         shared = (g * s**2 for g, s in ((x.detail_inv, x.sigma_inv), (x.detail_spu, x.sigma_spu)))
         A, c, B = two_block_covariance(x.mu_inv, x.mu_spu, *shared, D)
-        told, bare = 1 - x.bare, (x.mu_inv**2, c)  # a bare caption tells the label alone
+        share, bare = 1 - x.bare, (x.mu_inv**2, c)  # a bare caption tells the label alone
         M = [
-            [x.bare * own + told * first * x.mention_inv, told * second * x.mention_spu]
+            [x.bare * own + share * first * x.mention_inv, share * second * x.mention_spu]
             for own, first, second in zip(bare, (A, c), (c, B), strict=True)
         ]
         return operator_error(np.array(M, object), claim.reference(x))

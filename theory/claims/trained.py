@@ -48,8 +48,8 @@ class Case:
 
     def predictions(self) -> dict[str | None, tuple[float, ...]]:
         """prompt -> accuracy by group at the optimum: common, counter, and unseen if there is such a group."""
-        found = {getattr(s, "prompt", None): s.accuracy(self.world) for s in self.subjects}
-        return {prompt: tuple(map(float, accuracy)) for prompt, accuracy in found.items()}
+        by_prompt = {getattr(s, "prompt", None): s.accuracy(self.world) for s in self.subjects}
+        return {prompt: tuple(map(float, accuracy)) for prompt, accuracy in by_prompt.items()}
 
 
 @dataclass(frozen=True, kw_only=True)

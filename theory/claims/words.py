@@ -15,13 +15,13 @@ Check = Callable[[str, Any], Any]  # (name of a field, given value) -> the value
 Rules = Iterator[tuple[bool, str]]  # whether a claim breaks the rule, and the sentence that says so
 
 
-def one_of(known: Collection[str]) -> Check:
+def one_of(choices: Collection[str]) -> Check:
     """A name of a table."""
 
-    def choice(name: str, given: Any) -> Any:
-        if given not in known:
-            raise ValueError(f"{name} = {unlisted(given, known)}")
-        return given
+    def choice(name: str, value: Any) -> Any:
+        if value not in choices:
+            raise ValueError(f"{name} = {unlisted(value, choices)}")
+        return value
 
     return choice
 
@@ -29,10 +29,10 @@ def one_of(known: Collection[str]) -> Check:
 def such_as(good: Callable[[Any], bool], words: str) -> Check:
     """Values that are good; `words` ends the refusal of others."""
 
-    def value(name: str, given: Any) -> Any:
-        if not good(given):
-            raise ValueError(f"{name} = {given!r} {words}")
-        return given
+    def value(name: str, x: Any) -> Any:
+        if not good(x):
+            raise ValueError(f"{name} = {x!r} {words}")
+        return x
 
     return value
 

@@ -42,7 +42,7 @@ OVERLAPPING = {
     "p_spu": 1.0,
     "sigma_spu": Axis(0.5, lambda x: 0.9 * x.sigma_inv),
 }
-# T4: the margin is negative for the typical look where sigma_spu^2 > sigma_inv^2 (1 + sigma_inv^2).
+# T4: the margin is negative for the typical appearance where sigma_spu^2 > sigma_inv^2 (1 + sigma_inv^2).
 NOISY = {
     "name": lambda x, margin: margin * x.sigma_inv * np.sqrt(1 + x.sigma_inv**2),
     "mean": lambda x, margin: margin * x.sigma_inv,
@@ -120,7 +120,7 @@ CLAIMS = [
     supervised(
         id="no-extra-robustness/crossover-least-squares",
         source="soberclip T5",
-        statement="Linear CLIP (typical look) is more robust than least squares iff p exceeds p_c.",
+        statement="Linear CLIP (typical appearance) is more robust than least squares iff p exceeds p_c.",
         formula=r"p>p_c=\frac{1}{2}(1+\sqrt{1-[S_iA-\alpha^2S_s]/(\alpha\beta)^2})",
         relation="iff",
         domain=MAP_DOMAIN,

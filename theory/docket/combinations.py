@@ -46,7 +46,7 @@ CLAIMS = [
         combined(
             id=f"domain-diversity/{kind}",
             **reading("kempf-diversity", "linear towers, two classes, two domains or four, and two points are ours"),
-            statement="With four domains rather than two, linear CLIP (typical look) is at least two points more "
+            statement="With four domains rather than two, linear CLIP (typical appearance) is at least two points more "
             f"accurate {words}.",
             formula=rf"{UNSEEN}_4\geq{UNSEEN}_2+.02",
             table=table,
@@ -67,7 +67,7 @@ CLAIMS = [
     combined(
         id="combining-is-harder",
         **reading("kempf-compositional-weaker", "linear towers, two classes, four domains and all worlds are ours"),
-        statement="Linear CLIP (typical look) is less accurate, by a point at least, on classes in domains that "
+        statement="Linear CLIP (typical appearance) is less accurate, by a point at least, on classes in domains that "
         "training shows with other classes alone than in a domain that it never shows.",
         formula=rf"{UNSEEN}_{{\mathrm{{class}}}}\leq{UNSEEN}_{{\mathrm{{domain}}}}-.01",
         relation="<=",
@@ -80,8 +80,8 @@ CLAIMS = [
         combined(
             id=f"imbalance/{ours.name}-vs-{theirs.name}",
             **reading("wen-imbalance", "classes of shares .8 and .2, both learners and the mean over classes are ours"),
-            statement=f"With one class four times as frequent as the other, {ours.words} (typical look) is at least as "
-            f"accurate over classes as {theirs.words}.",
+            statement=f"With one class four times as frequent as the other, {ours.words} (typical appearance) is at "
+            f"least as accurate over classes as {theirs.words}.",
             formula=r"\mathrm{Acc}_{\mathrm{contrastive}}\geq\mathrm{Acc}_{\mathrm{supervised}}",
             quantity="common",
             domain=domain,
@@ -103,7 +103,7 @@ CLAIMS = [
             "linear towers, and sources of correlated backgrounds and of rare classes, are ours",
         ),
         statement="Trained half and half on a source whose backgrounds match (p = .95) and on one with a rare class, "
-        "linear CLIP is at most as accurate on the counter group as after the better one (typical look).",
+        "linear CLIP is at most as accurate on the counter group as after the better one (typical appearance).",
         formula=rf"{COUNTER}_{{1+2}}\leq\max({COUNTER}_1,{COUNTER}_2)",
         quantity="counter",
         relation="<=",
@@ -131,16 +131,17 @@ CLAIMS = [
             (
                 "infonce-typical-look",
                 INFONCE_NAME,
-                "InfoNCE by typical look",
+                "InfoNCE by typical appearance",
                 ONE_WORLD,
-                "With captions that tell every look, counts of single things predict combinations that you lack.",
+                "With captions that describe every appearance, counts of single things predict combinations "
+                "that you lack.",
             ),
             (
                 "linear-typical-look",
                 LINEAR_NAME,
-                "linear CLIP by typical look",
+                "linear CLIP by typical appearance",
                 LOUD,
-                "What a typical look gets from a background depends on how often that background was shown.",
+                "What a typical appearance gets from a background depends on how often that background was shown.",
             ),
             (
                 "linear-average-caption",

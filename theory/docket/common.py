@@ -1,6 +1,6 @@
 """Worlds, regimes and arguments that claims of several sources share.
 
-Where a paper does not say otherwise: mu_inv = 1, no view noise, typical look, and n = 1e10 for n -> infinity.
+Where a paper does not say otherwise: mu_inv = 1, no view noise, typical appearance, and n = 1e10 for n -> infinity.
 """
 
 from typing import TYPE_CHECKING

@@ -4,17 +4,17 @@ g_inv and g_spu (World.detail_inv, detail_spu) are the correlations of image and
 vary within a group. Letters: alpha = mu_inv, beta = mu_spu, S_b = sigma_b^2 + nu_I, a_b = sigma_b^2/(sigma_b^2 + nu_T).
 Two classes, p >= 1/2, and p_inv = 1, unless a claim says otherwise.
 
-Asked by the typical look, InfoNCE has 1/2 <= p' <= p at every g, by the proof in `theory.docket.equivalent`. There b,
-the weight of the background, is now beta (1 - g_spu a_s)/(S_s - g_spu^2 a_s sigma_spu^2) <= beta/S_s, because
-S_s >= g_spu sigma_spu^2. With h(x) the density of the object's coordinate and the typical look, the log odds of the
-object are L(x) = log h(x)/h(-x), and x > 0 has L(x) >= 2 alpha x/S_i; equality holds at g_inv = 0. So at g = (0, 0) the
-optimum is Bayes' rule. p' falls as g_inv rises, because L(x) rises for x > 0. `theory/proofs/coq` has
+Prompted with the typical appearance, InfoNCE has 1/2 <= p' <= p at every g, by the proof in `theory.docket.equivalent`.
+There b, the weight of the background, is now beta (1 - g_spu a_s)/(S_s - g_spu^2 a_s sigma_spu^2) <= beta/S_s, because
+S_s >= g_spu sigma_spu^2. With h(x) the density of the object's coordinate and the typical appearance, the log odds of
+the object are L(x) = log h(x)/h(-x), and x > 0 has L(x) >= 2 alpha x/S_i; equality holds at g_inv = 0. So at g = (0, 0)
+the optimum is Bayes' rule. p' falls as g_inv rises, because L(x) rises for x > 0. `theory/proofs/coq` has
 these three in Coq. p' need not fall as g_spu rises: the slope of b in g_spu has the sign of
 2 g sigma_spu^2 - g^2 a_s sigma_spu^2 - S_s. This is largest at g = 1, and positive there iff
 nu_I < sigma_spu^2 nu_T/(sigma_spu^2 + nu_T): noisy captions of clean images.
 
-A caption that is known to tell the label alone has p(x | caption) = p(x | y), so asked by the bare name InfoNCE's
-optimum is Bayes' rule at every g. Linear CLIP has the same rule by bare name and by typical look, t = beta alpha
+A caption that is known to tell the label alone has p(x | caption) = p(x | y), so prompted with the bare name InfoNCE's
+optimum is Bayes' rule at every g. Linear CLIP has the same rule by bare name and by typical appearance, t = beta alpha
 m0/(alpha^2 + g_inv sigma_inv^2) where no caption is bare. At p near 1/2 least squares relies less, at small detail
 (T5).
 """
@@ -82,9 +82,10 @@ against_supervised = partial(Claim, question="detail", quantity="counter", subje
 CLAIMS = [
     correlation(
         id="detail/name-below-data",
-        statement="At every detail of captions, InfoNCE asked by the typical look acts like the ideal classifier of a "
-        "world with at most the correlation of its own world.",
-        meaning="Asked by a typical look, CLIP leans on the background no more than the best classifier of your data.",
+        statement="At every detail of captions, InfoNCE prompted with the typical appearance acts like the ideal "
+        "classifier of a world with at most the correlation of its own world.",
+        meaning="Prompted with a typical appearance, CLIP leans on the background no more than the best "
+        "classifier of your data.",
         formula=r"\forall g:\ p'\leq p",
         relation="<=",
         domain=DETAILED,
@@ -92,8 +93,8 @@ CLAIMS = [
     ),
     correlation(
         id="detail/mean-below-data",
-        statement="At every detail of captions, InfoNCE asked by the average caption acts like the ideal classifier "
-        "of a world with at most the correlation of its own world.",
+        statement="At every detail of captions, InfoNCE prompted with the average caption acts like the ideal "
+        "classifier of a world with at most the correlation of its own world.",
         meaning="An average caption tells the usual background, and CLIP follows it: leave backgrounds out of prompts.",
         formula=r"\forall g:\ p'_{\mathrm{mean}}\leq p",
         relation="<=",
@@ -103,8 +104,8 @@ CLAIMS = [
     ),
     correlation(
         id="detail/name-above-half",
-        statement="At every detail of captions, InfoNCE asked by the typical look acts like the ideal classifier of a "
-        "world with a correlation of at least 1/2.",
+        statement="At every detail of captions, InfoNCE prompted with the typical appearance acts like the ideal "
+        "classifier of a world with a correlation of at least 1/2.",
         meaning="Detailed captions can make CLIP ignore the background, and never make it expect the opposite one.",
         formula=r"\forall g:\ p'\geq\frac{1}{2}",
         relation=">=",
@@ -113,8 +114,9 @@ CLAIMS = [
     ),
     correlation(
         id="detail/clean-views",
-        statement="With hardly any noise in views, and captions that tell nine tenths of how looks vary, InfoNCE asked "
-        "by the typical look ignores the background, as with all of it (infonce-interpolates/no-noise).",
+        statement="With hardly any noise in views, and captions that tell nine tenths of how appearance varies, "
+        "InfoNCE prompted by the typical appearance ignores the background, as with all of it "
+        "(infonce-interpolates/no-noise).",
         meaning="Only captions that tell everything make CLIP ignore the background: a tenth left out brings it back.",
         formula=r"g=.9,\ \nu\to0\Rightarrow p'=\frac{1}{2}",
         relation="=",
@@ -123,8 +125,8 @@ CLAIMS = [
     ),
     correlation(
         id="detail/none-is-bayes",
-        statement="Where captions tell no looks, InfoNCE asked by the typical look acts like the ideal classifier of "
-        "its own world, whatever captions mention.",
+        statement="Where captions describe no appearance, InfoNCE prompted with the typical appearance acts like the "
+        "ideal classifier of its own world, whatever captions mention.",
         meaning="Captions of class and background alone train CLIP to be the best classifier of your data, background "
         "included.",
         formula=r"g=(0,0)\Rightarrow p'=p",
@@ -135,8 +137,8 @@ CLAIMS = [
     *(
         correlation(
             id=f"detail/none-of-{word}-suffices",
-            statement=f"Where captions tell no looks of {word}, but all looks of {other}, InfoNCE asked by the typical "
-            "look acts like the ideal classifier of its own world.",
+            statement=f"Where captions describe no appearance of {word}, but every one of {other}, InfoNCE prompted "
+            "with the typical appearance acts like the ideal classifier of its own world.",
             meaning=meaning,
             formula=rf"g={g}\Rightarrow p'=p",
             relation="=",
@@ -150,8 +152,8 @@ CLAIMS = [
     ),
     correlation(
         id="detail/bare-name-is-bayes",
-        statement="Where some captions tell the label alone and show that they do, InfoNCE asked by such a bare name "
-        "acts like the ideal classifier of its own world, at every detail.",
+        statement="Where some captions tell the label alone and show that they do, InfoNCE prompted with such a bare "
+        "name acts like the ideal classifier of its own world, at every detail.",
         meaning='"A photo of a bear" gets the best classifier of your data: no more robust, and no less.',
         formula=r"b>0\Rightarrow p'_{\mathrm{bare}}=p",
         relation="=",
@@ -161,9 +163,9 @@ CLAIMS = [
     ),
     correlation(
         id="detail/bare-name-linear",
-        statement="Where some captions tell the label alone and show that they do, linear CLIP asked by such a bare "
-        "name acts like the ideal classifier of its own world, at every detail.",
-        meaning="Towers that are too simple to see that a caption is bare treat a bare name as a typical look.",
+        statement="Where some captions tell the label alone and show that they do, linear CLIP prompted with such a "
+        "bare name acts like the ideal classifier of its own world, at every detail.",
+        meaning="Towers that are too simple to see that a caption is bare treat a bare name as a typical appearance.",
         formula=r"b>0\Rightarrow p'_{\mathrm{bare}}=p",
         relation="=",
         domain={**DETAILED, "bare": Axis(0.1, 1.0)},
@@ -173,7 +175,7 @@ CLAIMS = [
     correlation(
         id="detail/falls-with-background/equal-noise",
         statement="With equal noise in both views, the more captions tell of how backgrounds look, the less of the "
-        "background InfoNCE uses, asked by the typical look.",
+        "background InfoNCE uses, prompted with the typical appearance.",
         meaning="Where captions are as clear as images, it helps that they describe backgrounds in detail.",
         formula=r"\nu_T=\nu_I\Rightarrow g_{\mathrm{spu}}\mapsto p'\ \mathrm{decreasing}",
         relation="decreasing",
@@ -183,7 +185,7 @@ CLAIMS = [
     correlation(
         id="detail/falls-with-background/noisy-captions",
         statement="With much more noise in captions than in images, the more captions tell of how backgrounds look, "
-        "the less of the background InfoNCE uses, asked by the typical look.",
+        "the less of the background InfoNCE uses, prompted with the typical appearance.",
         meaning="Vague captions that describe backgrounds in detail can make CLIP lean on backgrounds more.",
         formula=r"\nu_I<\frac{\sigma_{\mathrm{spu}}^2\nu_T}{\sigma_{\mathrm{spu}}^2+\nu_T}\Rightarrow "
         r"g_{\mathrm{spu}}\mapsto p'\ \mathrm{decreasing}",
@@ -196,7 +198,7 @@ CLAIMS = [
         id="detail/intra-class-contrasting/infonce-name",
         **reading("xue-intra-class-contrasting", "detail as its cause, InfoNCE, p' and the domain are ours"),
         statement="The more captions tell of how animals look within their class, the less of the background InfoNCE "
-        "uses, asked by the typical look.",
+        "uses, prompted with the typical appearance.",
         meaning="Captions that tell animals of one class apart are what turns CLIP from the background to the animal.",
         formula=r"g_{\mathrm{inv}}\mapsto p'\ \mathrm{decreasing}",
         relation="decreasing",
@@ -221,8 +223,8 @@ CLAIMS = [
     ),
     detail(
         id="detail/intra-class-contrasting/no-detail",
-        statement="Where captions tell no looks of animals, linear CLIP relies on the background by the ratio of the "
-        "means, however much animals vary within their class (typical look).",
+        statement="Where captions describe no appearance of animals, linear CLIP relies on the background by the ratio "
+        "of the means, however much animals vary within their class (typical appearance).",
         meaning="Variety within a class helps only if captions tell it: without, it changes nothing.",
         formula=r"g_{\mathrm{inv}}=0\Rightarrow t=\beta m_0/\alpha",
         quantity="reliance",
@@ -235,7 +237,7 @@ CLAIMS = [
         id="detail/intra-class-contrasting/backgrounds",
         statement="The more captions tell of how backgrounds look, the less linear CLIP relies on the background "
         "(average caption).",
-        meaning="For simple towers asked by the average caption, detail of backgrounds does harm.",
+        meaning="For simple towers prompted with the average caption, detail of backgrounds does harm.",
         formula=r"g_{\mathrm{spu}}\mapsto t_{\mathrm{mean}}\ \mathrm{decreasing}",
         quantity="reliance",
         relation="decreasing",
@@ -247,8 +249,8 @@ CLAIMS = [
     against_supervised(
         id="detail/order-turns",
         source="soberclip T5, T14",
-        statement="Linear CLIP (typical look) is more robust than least squares iff alpha^2 (S_s + 4p(1-p) beta^2) < "
-        "S_i (alpha^2 + g_inv sigma_inv^2).",
+        statement="Linear CLIP (typical appearance) is more robust than least squares iff alpha^2 (S_s + 4p(1-p) "
+        "beta^2) < S_i (alpha^2 + g_inv sigma_inv^2).",
         meaning="In the world of the first page (p = .9, mu_spu 1.5, sigma_xi 6) the order turns at g_inv = .038; at "
         "g_inv = 0 it turns at p = .908. Labels are ahead below both.",
         formula=r"\alpha^2(S_s+4p(1-p)\beta^2)<S_i(\alpha^2+g_{\mathrm{inv}}\sigma_{\mathrm{inv}}^2)",
@@ -262,8 +264,8 @@ CLAIMS = [
         against_supervised(
             id=f"detail/ahead/{word}",
             source="soberclip T14, where [W] and [X] disagree",
-            statement=f"Around the world of the first page, with {words}, linear CLIP (typical look) is at least as "
-            "accurate on the counter group as least squares.",
+            statement=f"Around the world of the first page, with {words}, linear CLIP (typical appearance) is at least "
+            "as accurate on the counter group as least squares.",
             meaning=meaning,
             formula=rf"g={g:g}\Rightarrow\mathrm{{Acc}}_{{\mathrm{{CLIP}}}}(a\neq y)"
             r"\geq\mathrm{Acc}_{\mathrm{LS}}(a\neq y)",
@@ -271,15 +273,20 @@ CLAIMS = [
             domain={**TURNING, "detail_inv": g, "detail_spu": g},
         )
         for word, g, words, meaning in (
-            ("full-detail", 1.0, "captions that tell all looks", "With detailed captions CLIP is ahead, as [X] says."),
-            ("no-detail", 0.0, "captions that tell no looks", "Without, labels are ahead, as [W] says."),
+            (
+                "full-detail",
+                1.0,
+                "captions that describe every appearance",
+                "With detailed captions CLIP is ahead, as [X] says.",
+            ),
+            ("no-detail", 0.0, "captions that describe no appearance", "Without, labels are ahead, as [W] says."),
         )
     ),
     against_supervised(
         id="detail/superior/no-detail",
         **reading("xue-superior-accuracy", "detail, least squares, the counter group and the numbers are ours"),
-        statement="Under [X]'s conditions, and with captions that tell no looks, linear CLIP (typical look) is at "
-        "least as accurate on the counter group as least squares.",
+        statement="Under [X]'s conditions, and with captions that describe no appearance, linear CLIP (typical "
+        "appearance) is at least as accurate on the counter group as least squares.",
         meaning="Where nearly all backgrounds match and vary little, CLIP is ahead of labels even without detail.",
         formula=r"g=(0,0)\Rightarrow\mathrm{Acc}_{\mathrm{CLIP}}(a\neq y)\geq\mathrm{Acc}_{\mathrm{LS}}(a\neq y)",
         relation=">=",
@@ -288,8 +295,8 @@ CLAIMS = [
     against_supervised(
         id="detail/no-more/linear-no-detail",
         **reading(NO_MORE, "detail, Theorem 6.2's regime, least squares and the counter group are ours"),
-        statement="In the theorem's regime, and with captions that tell no looks, linear CLIP (typical look) is never "
-        "more accurate on the counter group than least squares.",
+        statement="In the theorem's regime, and with captions that describe no appearance, linear CLIP (typical "
+        "appearance) is never more accurate on the counter group than least squares.",
         meaning="Where nearly all backgrounds match, simple towers learn other rules from captions than from labels.",
         formula=r"g=(0,0)\Rightarrow\mathrm{Acc}_{\mathrm{CLIP}}(a\neq y)\leq\mathrm{Acc}_{\mathrm{LS}}(a\neq y)",
         relation="<=",
@@ -298,8 +305,8 @@ CLAIMS = [
     against_supervised(
         id="detail/no-more/infonce-no-detail",
         **reading(NO_MORE, "detail, Theorem 6.2's regime, Bayes' rule and the counter group are ours"),
-        statement="In the theorem's regime, and with captions that tell no looks, InfoNCE asked by the typical look is "
-        "never more accurate on the counter group than the Bayes rule of the training law.",
+        statement="In the theorem's regime, and with captions that describe no appearance, InfoNCE prompted with the "
+        "typical appearance is never more accurate on the counter group than the Bayes rule of the training law.",
         meaning="With captions of class and background alone, CLIP's loss offers no robustness that labels lack.",
         formula=r"g=(0,0)\Rightarrow\mathrm{Acc}_{\mathrm{InfoNCE}}(a\neq y)\leq\mathrm{Acc}_{\mathrm{Bayes}}(a\neq y)",
         relation="<=",
@@ -310,8 +317,8 @@ CLAIMS = [
     *(
         detail(
             id=f"detail/logistic/{word}",
-            statement=f"{where}, with captions that tell {looks} looks, linear CLIP (typical look) acts like the ideal "
-            f"classifier of a world with at {bound} the correlation that logistic regression acts like.",
+            statement=f"{where}, with captions that describe {looks} appearance, linear CLIP (typical appearance) acts "
+            f"like the ideal classifier of a world with at {bound} the correlation that logistic regression acts like.",
             meaning=meaning,
             formula=rf"g={g:g}\Rightarrow p'{sign} p'_{{\mathrm{{logistic}}}}",
             quantity="equivalent-correlation",

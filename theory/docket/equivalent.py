@@ -1,12 +1,12 @@
 """Equivalent correlation p', shortfall r, and effective robustness: which ideal classifier does a learner act like?
 
-p' and r are those of `theory.ideal_curve`. With two classes and p >= 1/2, by typical look, InfoNCE has 1/2 <= p' <= p.
-Proof for mu_inv, mu_spu > 0: x and s are the image's coordinates of object and background, S_i and S_s their variances,
-and D = 2p - 1. At every s both InfoNCE and the Bayes rule decide by a threshold of x. The log odds that InfoNCE takes
-from the background are 2 atanh(D tanh(b s)), b = mu_spu/(S_s + nu_I sigma_spu^2/nu_T). Bayes has mu_spu/S_s for b, so
-they are no smaller. The log odds that InfoNCE takes from the object are Bayes' 2 mu_inv x/S_i or larger in size. So
-InfoNCE's threshold has the sign of Bayes' and at most its size. The drop is a mean over s > 0 of an odd increasing
-function of the threshold. So it is at most Bayes' drop, and at least 0.
+p' and r are those of `theory.ideal_curve`. With two classes and p >= 1/2, by typical appearance, InfoNCE has 1/2 <= p'
+<= p. Proof for mu_inv, mu_spu > 0: x and s are the image's coordinates of object and background, S_i and S_s their
+variances, and D = 2p - 1. At every s both InfoNCE and the Bayes rule decide by a threshold of x. The log odds that
+InfoNCE takes from the background are 2 atanh(D tanh(b s)), b = mu_spu/(S_s + nu_I sigma_spu^2/nu_T). Bayes has
+mu_spu/S_s for b, so they are no smaller. The log odds that InfoNCE takes from the object are Bayes' 2 mu_inv x/S_i or
+larger in size. So InfoNCE's threshold has the sign of Bayes' and at most its size. The drop is a mean over s > 0 of an
+odd increasing function of the threshold. So it is at most Bayes' drop, and at least 0.
 
 Effective robustness is the lead in counter accuracy over a family of learners with the same common accuracy. Least
 squares, trained at all p from 1/2 to 1, is each linear rule that relies on the background no more than LDA at p = 1;
@@ -44,7 +44,8 @@ NOISY_VIEWS = {
     "sigma_xi": Axis(0.5, 1.5),
 }
 OWN_TEXT_NOISE = {**NOISY_VIEWS, "sigma_xi_text": Axis(0.5, 1.5)}
-# Clean captions of noisy images with a clear object: where InfoNCE asked by typical look falls furthest short.
+# Clean captions of noisy images with a clear object: where InfoNCE prompted with typical appearance falls furthest
+# short.
 CLEAN_CAPTIONS = {
     **BARE,
     "p_spu": Axis(0.9, 1 - 1e-4, "one-minus"),
@@ -82,8 +83,8 @@ def logistic_shortfall(worlds):
 CLAIMS = [
     correlation(
         id="equivalent/name-below-data",
-        statement="By typical look, the InfoNCE optimum acts like the ideal classifier of a world with at most the "
-        "correlation of its own world.",
+        statement="By typical appearance, the InfoNCE optimum acts like the ideal classifier of a world with at most "
+        "the correlation of its own world.",
         formula=r"p'\leq p",
         relation="<=",
         domain=OWN_TEXT_NOISE,
@@ -91,8 +92,8 @@ CLAIMS = [
     ),
     correlation(
         id="equivalent/name-above-half",
-        statement="By typical look, the InfoNCE optimum acts like the ideal classifier of a world with a correlation "
-        "of at least 1/2.",
+        statement="By typical appearance, the InfoNCE optimum acts like the ideal classifier of a world with a "
+        "correlation of at least 1/2.",
         formula=r"p'\geq\frac{1}{2}",
         relation=">=",
         domain=OWN_TEXT_NOISE,
@@ -100,7 +101,7 @@ CLAIMS = [
     ),
     correlation(
         id="equivalent/mean-below-data",
-        statement="Asked by the average caption, the InfoNCE optimum acts like the ideal classifier of a world "
+        statement="Prompted with the average caption, the InfoNCE optimum acts like the ideal classifier of a world "
         "with at most the correlation of its own world.",
         formula=r"p'_{\mathrm{mean}}\leq p",
         relation="<=",
@@ -110,8 +111,9 @@ CLAIMS = [
     ),
     correlation(
         id="equivalent/mean-above-data",
-        statement="In the regime of [W] Theorem 6.2 with some noise of the background, asked by the average caption, "
-        "linear CLIP acts like the ideal classifier of a world with at least the correlation of its own world.",
+        statement="In the regime of [W] Theorem 6.2 with some noise of the background, prompted with the average "
+        "caption, linear CLIP acts like the ideal classifier of a world with at least the correlation of its "
+        "own world.",
         formula=r"p'_{\mathrm{mean}}\geq p",
         relation=">=",
         domain={**REGIME, "sigma_spu": Axis(lambda x: 0.1 * x.sigma_inv, lambda x: x.sigma_inv)},
@@ -120,7 +122,7 @@ CLAIMS = [
     ),
     shortfall(
         id="equivalent/finite-pairs",
-        statement="After 200 pairs linear CLIP (typical look) falls short of an ideal classifier on both groups.",
+        statement="After 200 pairs linear CLIP (typical appearance) falls short of an ideal classifier on both groups.",
         formula=r"r(n=200)\geq0",
         relation=">=",
         domain=WIDE_VIEWS,
@@ -129,16 +131,16 @@ CLAIMS = [
     ),
     shortfall(
         id="equivalent/name-shortfall",
-        statement="With equal noise in both views, the InfoNCE optimum by typical look is at most half a point short "
-        "of an ideal classifier on each group.",
+        statement="With equal noise in both views, the InfoNCE optimum by typical appearance is at most half a point "
+        "short of an ideal classifier on each group.",
         formula=r"\nu_T=\nu_I\Rightarrow r\leq.005",
         domain={**NOISY_VIEWS, "p_spu": Axis(0.7, 1.0)},
         prediction=lambda x: HALF_A_POINT,
     ),
     shortfall(
         id="equivalent/name-shortfall-clean-captions",
-        statement="With less noise in the captions than in the images, the InfoNCE optimum by typical look is at most "
-        "half a point short of an ideal classifier on each group.",
+        statement="With less noise in the captions than in the images, the InfoNCE optimum by typical appearance is at "
+        "most half a point short of an ideal classifier on each group.",
         formula=r"\nu_T<\nu_I\Rightarrow r\leq.005",
         domain=CLEAN_CAPTIONS,
         prediction=lambda x: HALF_A_POINT,
@@ -146,8 +148,8 @@ CLAIMS = [
     ),
     shortfall(
         id="equivalent/name-below-logistic",
-        statement="With less noise in the captions than in the images, the InfoNCE optimum by typical look falls no "
-        "shorter than logistic regression on labels.",
+        statement="With less noise in the captions than in the images, the InfoNCE optimum by typical appearance falls "
+        "no shorter than logistic regression on labels.",
         formula=r"r\leq r_{\mathrm{logistic}}",
         domain=CLEAN_CAPTIONS,
         prediction=logistic_shortfall,
@@ -165,8 +167,8 @@ CLAIMS = [
     ),
     shortfall(
         id="equivalent/linear-shortfall-clip",
-        statement="Linear CLIP by typical look, which may rely on the background more than LDA, is at most .785 points "
-        "short.",
+        statement="Linear CLIP by typical appearance, which may rely on the background more than LDA, is at most .785 "
+        "points short.",
         formula=r"r\leq.00785",
         domain=ANY_BACKGROUND,
         subject=LINEAR_NAME,
@@ -227,7 +229,7 @@ CLAIMS = [
             id=f"beside-supervised{suffix}/alike-infonce",
             quantifier=quantifier,
             **reading(LITTLE_ELSE, "the domain, the equivalent correlation, .02 and least squares are ours"),
-            statement="To .02, the InfoNCE optimum (typical look) acts like the ideal classifier of the same "
+            statement="To .02, the InfoNCE optimum (typical appearance) acts like the ideal classifier of the same "
             f"correlation as least squares{words.rstrip(',')}.",
             formula=r"|p'-p'_{\mathrm{LS}}|\leq.02",
             relation="=",
@@ -240,8 +242,8 @@ CLAIMS = [
     lead(
         id="effective-robustness/name-none",
         source="soberclip T10",
-        statement="Where 70 to 95 % of the backgrounds match, InfoNCE by typical look has no more counter accuracy "
-        "than supervised linear rules with its common accuracy.",
+        statement="Where 70 to 95 % of the backgrounds match, InfoNCE by typical appearance has no more counter "
+        "accuracy than supervised linear rules with its common accuracy.",
         formula=r"k\leq k_{\mathrm{LS}}(c)",
         relation="<=",
         domain=NOISY_VIEWS,
@@ -250,8 +252,8 @@ CLAIMS = [
     lead(
         id="effective-robustness/name-never-less",
         source="soberclip T10",
-        statement="Where 70 to 95 % of the backgrounds match, InfoNCE by typical look has no less counter accuracy "
-        "than supervised linear rules with its common accuracy.",
+        statement="Where 70 to 95 % of the backgrounds match, InfoNCE by typical appearance has no less counter "
+        "accuracy than supervised linear rules with its common accuracy.",
         formula=r"k\geq k_{\mathrm{LS}}(c)",
         relation=">=",
         domain=NOISY_VIEWS,

@@ -65,8 +65,8 @@ CLAIMS = [
     lost(
         id="unfiltered-error/accuracy-squared",
         source="soberclip, section 5's 1/n law; the other side of Pareek et al., arXiv 2512.14230",
-        statement="In the world of the first page, linear CLIP (typical look) loses on a thousand pairs, of which a "
-        "share eta = .4 match, at most 1/(eta^2 n) of balanced accuracy.",
+        statement="In the world of the first page, linear CLIP (typical appearance) loses on a thousand pairs, of "
+        "which a share eta = .4 match, at most 1/(eta^2 n) of balanced accuracy.",
         meaning="Accuracy loses the square of the error: with many pairs, mismatched captions cost next to nothing.",
         formula=r"\mathbb{E}\,\mathrm{Acc}_\infty-\mathrm{Acc}_n\leq\frac{1}{\eta^2n}",
         relation=">=",

@@ -69,7 +69,7 @@ def mean_law(x, sign: int):
 def printed_counter(x, prompt: str):
     """Counter accuracy of K classes by T8's printed formula and Gauss-Hermite nodes: a second route to `accuracy`.
 
-    u = alpha (alpha^2/K + sigma_inv^2), v = alpha alpha beta D/K by typical look; by average caption
+    u = alpha (alpha^2/K + sigma_inv^2), v = alpha alpha beta D/K by typical appearance; by average caption
     u = alpha [alpha^2/K + sigma_inv^2 + beta^2 D^2/K], v = beta D [alpha^2/K + beta^2/K + sigma_spu^2].
     """
     p, beta, si, ss = papers(x)
@@ -124,8 +124,8 @@ CLAIMS = [
     ),
     t1(
         id="one-number-decides/counter",
-        statement="Accuracy on the counter group falls as reliance on the background grows (typical look, where the "
-        "correlation moves nothing else).",
+        statement="Accuracy on the counter group falls as reliance on the background grows (typical appearance, where "
+        "the correlation moves nothing else).",
         formula=r"t\mapsto\mathrm{Acc}(a\neq y)=\Phi((\alpha-t\beta)/\sqrt{S_i+t^2S_s})\ \mathrm{decreasing}",
         quantity="counter",
         relation="decreasing",
@@ -142,7 +142,7 @@ CLAIMS = [
     ),
     t1(
         id="one-number-decides/balanced",
-        statement="No reliance gives a higher balanced accuracy than zero reliance (typical look).",
+        statement="No reliance gives a higher balanced accuracy than zero reliance (typical appearance).",
         formula=r"\frac{1}{2}(\mathrm{Acc}(a=y)+\mathrm{Acc}(a\neq y))\leq\Phi(\alpha/\sqrt{S_i})",
         quantity="balanced",
         relation="<=",
@@ -222,7 +222,7 @@ CLAIMS = [
     t2(
         id="prompt-matters",
         question="prompts",
-        statement="Linear CLIP relies on the background by average caption at least as much as by typical look.",
+        statement="Linear CLIP relies on the background by average caption at least as much as by typical appearance.",
         formula=r"t_{\mathrm{mean}}\geq t_{\mathrm{name}}",
         relation=">=",
         subject=LINEAR_MEAN,
@@ -282,7 +282,7 @@ CLAIMS = [
     ),
     limit(
         id="infonce-interpolates/no-noise",
-        statement="As view noise vanishes, InfoNCE by typical look becomes the nearest prompt in latent space, "
+        statement="As view noise vanishes, InfoNCE by typical appearance becomes the nearest prompt in latent space, "
         "which is perfectly robust.",
         formula=r"\nu\to0:\ \mathrm{Acc}(a\neq y)\to\Phi(\mu_{\mathrm{inv}}/\sigma_{\mathrm{inv}})",
         domain={**INFONCE_WORLD, "sigma_xi": float(view_noise(1e-4, 2))},
@@ -297,7 +297,7 @@ CLAIMS = [
     ),
     many_classes(
         id="many-classes/name-reliance",
-        statement="Reliance by typical look vanishes like 1/K.",
+        statement="Reliance by typical appearance vanishes like 1/K.",
         formula=r"t_{\mathrm{name}}=\alpha\beta D/(\alpha^2+K\sigma_{\mathrm{inv}}^2)\propto1/K",
         relation="slope",
         along="classes",

@@ -105,15 +105,15 @@ CLAIMS = [
             clustered=spread == CLUSTERS,
         )
         for prompt, words, spread in (
-            ("name", "asked by the label alone", CLUSTERS),
-            ("mean", "asked by the average caption", SPREAD),
+            ("name", "prompted with the label alone", CLUSTERS),
+            ("mean", "prompted with the average caption", SPREAD),
         )
     ),
     pictured(
         id="pictures/prompt-without-colour",
         source=TEXT_TOWER,
-        statement="InfoNCE keeps at least as much of Rev asked by the label alone as asked by the average caption, "
-        "which speaks of the colour, where the object tells more (.9, .75).",
+        statement="InfoNCE keeps at least as much of Rev prompted with the label alone as prompted with the average "
+        "caption, which speaks of the colour, where the object tells more (.9, .75).",
         says="ahead",
         groups=("rev",),
         cases=(case("infonce", OBJECT, prompts=("name", "mean")),),
@@ -123,8 +123,8 @@ CLAIMS = [
     pictured(
         id="pictures/silent-captions",
         source=TEXT_TOWER,
-        statement="With captions that never speak of the colour InfoNCE, asked by the label alone, is within noise "
-        "of supervised learning on Rev.",
+        statement="With captions that never speak of the colour InfoNCE, prompted with the label alone, is within "
+        "noise of supervised learning on Rev.",
         says="alike",
         groups=("rev",),
         cases=(
@@ -140,7 +140,7 @@ CLAIMS = [
     pictured(
         id="pictures/half-silent-captions",
         source=TEXT_TOWER,
-        statement="With captions that speak of the colour half of the time InfoNCE, asked by the label alone, is "
+        statement="With captions that speak of the colour half of the time InfoNCE, prompted with the label alone, is "
         "within noise of supervised learning on the common and on the counter group.",
         says="alike",
         groups=("common", "counter"),
@@ -154,7 +154,7 @@ CLAIMS = [
     pictured(
         id="pictures/captions-of-the-picture",
         source=TEXT_TOWER,
-        statement="With captions that name the object that the picture shows, not the label, InfoNCE asked by the "
+        statement="With captions that name the object that the picture shows, not the label, InfoNCE prompted with the "
         "object alone has a Rev at least half of all higher than supervised learning, where the colour tells more "
         "about the label (.75, .9).",
         says="ahead",

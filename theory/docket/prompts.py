@@ -52,7 +52,7 @@ CLAIMS = [
         id="prompt-ensembles/averaging-vs-name",
         source=ENSEMBLES,
         statement="The mean of scores over all captions of a class is at most as accurate on the counter group as "
-        "the typical look, which is perfectly robust.",
+        "the typical appearance, which is perfectly robust.",
         formula=r"\mathrm{Acc}_{\mathrm{scores}}(a\neq y)\leq\Phi(\alpha/\sqrt{S_i}),\ \nu_T=0",
         relation="<=",
         prediction=lambda x: ndtr(1 / np.sqrt(x.sigma_inv**2 + x.nu_image)),

@@ -44,7 +44,7 @@ ON_TABLE = {name: given for name, given in MODERATE.items() if name != "p_spu"}
 RARE, EQUAL = "long-tail(4, 2, 2)", "diagonal(0.9)"
 # The family of prompts (1, b), and prompts that differ in how much they tell of the object.
 WITH_BACKGROUNDS = Separating(tuple((1.0, b) for b in (-1.0, -0.5, 0.0, 0.5, 1.0)))
-LOOK = Separating()  # the typical look alone, on the same images as the others
+LOOK = Separating()  # the typical appearance alone, on the same images as the others
 OF_OBJECTS, ONE_OF_THEM = Separating(((0.5, 0.5), (1.0, 0.5), (2.0, 0.5))), Separating(((1.0, 0.5),))
 STRONG_OBJECT = {
     **SPURIOUS, "mu_spu": Axis(0.3, 0.6), "sigma_inv": Axis(1.0, 2.0), "sigma_spu": Axis(0.1, 0.5)
@@ -90,8 +90,8 @@ CLAIMS = [
     no_better(
         id="zero-shot-no-better/bare-name",
         **reading("setlur-no-better", "InfoNCE by bare name, Bayes' rule for ERM, and the first page's world are ours"),
-        statement="In the world of the first page, and with some bare captions, InfoNCE asked by the bare name is no "
-        "more accurate on the counter group than the Bayes rule of the training law.",
+        statement="In the world of the first page, and with some bare captions, InfoNCE prompted with the bare name is "
+        "no more accurate on the counter group than the Bayes rule of the training law.",
         meaning='Zero-shot by "a photo of a bear" is as robust as the best classifier of your labels, and no more.',
         formula=rf"b>0\Rightarrow{COUNTER}_{{\mathrm{{bare}}}}\leq{COUNTER}_{{\mathrm{{Bayes}}}}",
         domain={**FIRST_PAGE, "bare": 0.5},
@@ -100,9 +100,11 @@ CLAIMS = [
     ),
     no_better(
         id="zero-shot-no-better/typical-look",
-        **reading("setlur-no-better", "linear CLIP by typical look, least squares for ERM, and the domain are ours"),
-        statement="Around the world of the first page, with captions that tell all looks, linear CLIP (typical look) "
-        "is no more accurate on the counter group than least squares.",
+        **reading(
+            "setlur-no-better", "linear CLIP by typical appearance, least squares for ERM, and the domain are ours"
+        ),
+        statement="Around the world of the first page, with captions that describe every appearance, linear CLIP "
+        "(typical appearance) is no more accurate on the counter group than least squares.",
         meaning="Captions that tell every look make zero-shot more robust than labels do.",
         formula=rf"g=1\Rightarrow{COUNTER}_{{\mathrm{{CLIP}}}}\leq{COUNTER}_{{\mathrm{{LS}}}}",
         domain=TURNING,
@@ -131,9 +133,11 @@ CLAIMS = [
     Claim(
         id="scale-changes-nothing/lead-over-labels",
         question="supervised",
-        **reading("setlur-scale", "linear CLIP by typical look, its lead over least squares, and the world are ours"),
-        statement="In the world of the first page, the lead of linear CLIP by typical look over least squares on the "
-        "counter group changes by at most a tenth from ten thousand to a trillion pairs.",
+        **reading(
+            "setlur-scale", "linear CLIP by typical appearance, its lead over least squares, and the world are ours"
+        ),
+        statement="In the world of the first page, the lead of linear CLIP by typical appearance over least squares on "
+        "the counter group changes by at most a tenth from ten thousand to a trillion pairs.",
         meaning="Scale decides neither who is more robust nor by how much: what captions tell does.",
         formula=rf"|{COUNTER}_{{\mathrm{{CLIP}}}}-{COUNTER}_{{\mathrm{{LS}}}}|\propto n^0",
         quantity="counter",
@@ -148,8 +152,8 @@ CLAIMS = [
     unchanged(
         id="scale-changes-nothing/pairs",
         **reading("setlur-scale", "linear CLIP, p', a thousand pairs and the first page's world are ours"),
-        statement="In the world of the first page, linear CLIP (typical look) has the same p' after a thousand pairs "
-        "as after unlimited pairs, to .01.",
+        statement="In the world of the first page, linear CLIP (typical appearance) has the same p' after a thousand "
+        "pairs as after unlimited pairs, to .01.",
         meaning="More pairs of the same kind do not make CLIP lean less on the background.",
         formula=r"p'(n=10^3)=p'(n=\infty)",
         quantity="equivalent-correlation",
@@ -160,8 +164,8 @@ CLAIMS = [
     unchanged(
         id="scale-changes-nothing/few-pairs",
         **reading("setlur-scale", "linear CLIP, the common group, thirty pairs and the first page's world are ours"),
-        statement="In the world of the first page, linear CLIP (typical look) is as accurate on the common group after "
-        "thirty pairs as after unlimited pairs, to a point.",
+        statement="In the world of the first page, linear CLIP (typical appearance) is as accurate on the common group "
+        "after thirty pairs as after unlimited pairs, to a point.",
         meaning="With few pairs, more of them do help: on both groups, until noise is averaged out.",
         formula=r"\mathbb{E}\,\mathrm{Acc}(a=y)(n=30)=\mathrm{Acc}(a=y)(n=\infty)",
         quantity="common",
@@ -173,7 +177,7 @@ CLAIMS = [
         id="scale-changes-nothing/width",
         **reading("setlur-scale", "linear CLIP, the width of its embedding for model size, and the domain are ours"),
         statement="Linear CLIP of embedding width 1 is as accurate on the counter group as at full width, to a point "
-        "(typical look).",
+        "(typical appearance).",
         meaning="Too narrow an embedding leans on whatever varies most; beyond the number of latents width is free.",
         formula=rf"{COUNTER}_{{h=1}}={COUNTER}",
         quantity="counter",
@@ -196,10 +200,10 @@ CLAIMS = [
     driven(
         id="imbalance-drives-object-bias/typical-look",
         **reading("schrodi-imbalance", "mentions as information, half of them, .05 and the domain are ours"),
-        statement="If half of the captions leave the background out, linear CLIP by typical look relies on it less, by "
-        ".05 at least, than if all mention it.",
-        meaning="At the end of training, and asked by a typical look, it does not matter how often backgrounds are "
-        "mentioned.",
+        statement="If half of the captions leave the background out, linear CLIP by typical appearance relies on it "
+        "less, by .05 at least, than if all mention it.",
+        meaning="At the end of training, and prompted with a typical appearance, it does not matter how often "
+        "backgrounds are mentioned.",
         formula=r"\pi_{\mathrm{spu}}=\frac{1}{2}:\ t\leq t_{\pi=1}-.05",
         relation="<=",
         domain={**SPURIOUS, "mention_spu": 0.5},
@@ -211,7 +215,7 @@ CLAIMS = [
             id=f"closing-the-gap/orthogonal-{moved}",
             **reading("chowers-gap", "balanced linear towers, a gap of its own coordinate and the domain are ours"),
             statement=f"With classes equally frequent, moving {moved} over a gap that is orthogonal to all embeddings "
-            "does not change linear CLIP's accuracy on the common group (typical look).",
+            "does not change linear CLIP's accuracy on the common group (typical appearance).",
             meaning="A gap that is one offset for all classes costs nothing, and closing it gains nothing.",
             formula=r"v\perp f,g\Rightarrow\mathrm{Acc}_{f+v}=\mathrm{Acc}_f",
             domain=ON_TABLE,
@@ -225,7 +229,8 @@ CLAIMS = [
         id="closing-the-gap/rare-class",
         **reading("chowers-gap", "balanced linear towers, a class in seventeen, and the domain are ours"),
         statement="With one class sixteen times as frequent as the other, and captions that mention the object in "
-        "half of pairs at most, moving images over the gap does not change linear CLIP's accuracy (typical look).",
+        "half of pairs at most, moving images over the gap does not change linear CLIP's accuracy (typical "
+        "appearance).",
         meaning="Where a class is rare, the gap points along the classes, and closing it moves every decision.",
         formula=r"v\not\perp g\Rightarrow\mathrm{Acc}_{f+v}=\mathrm{Acc}_f",
         domain={"mu_spu": Axis(0.5, 3.0), "sigma_xi": 0.0, "mention_inv": Axis(0.2, 0.5)},
@@ -258,8 +263,8 @@ CLAIMS = [
     separated(
         id="largest-separation/backgrounds-named",
         source="soberclip T2; the choice is that of Ye et al., arXiv 2511.13005",
-        statement="Of prompts of a typical look on a multiple of the usual background, from -1 to 1, the most "
-        "separating one is never more accurate on the counter group than the typical look alone.",
+        statement="Of prompts of a typical appearance on a multiple of the usual background, from -1 to 1, the most "
+        "separating one is never more accurate on the counter group than the typical appearance alone.",
         meaning="Do not choose by separation between prompts that name backgrounds.",
         formula=r"q_b=(\alpha,b\beta):\ \mathrm{Acc}_{b^*}\leq\mathrm{Acc}_{b=0}",
         relation="<=",
@@ -285,8 +290,9 @@ CLAIMS = [
     probe(
         id="probes-beat-names/same-data",
         **reading("dai-visual", "a probe by least squares on the labels of the same pairs, and the domain are ours"),
-        statement="With captions that tell all looks, linear CLIP (typical look) is at most as accurate on the counter "
-        "group as a probe of its image embeddings that is fitted to the labels of the same pairs.",
+        statement="With captions that describe every appearance, linear CLIP (typical appearance) is at most as "
+        "accurate on the counter group as a probe of its image embeddings that is fitted to the labels of the "
+        "same pairs.",
         meaning="A probe on images with the same backgrounds can lean on them more than a prompt does.",
         formula=rf"{COUNTER}\leq{COUNTER}_{{\mathrm{{LS}}}}",
         quantity="counter",
@@ -341,8 +347,8 @@ CLAIMS = [
     formula(
         id="correlation-as-imbalance/equivalent",
         source="soberclip T10; the formula is that of Mehta, arXiv 2511.07485",
-        statement="Where backgrounds are clear, InfoNCE asked by the typical look is as accurate on the counter group "
-        "as on the rarer of two classes with the ratio p'/(1 - p'), to three points.",
+        statement="Where backgrounds are clear, InfoNCE prompted with the typical appearance is as accurate on the "
+        "counter group as on the rarer of two classes with the ratio p'/(1 - p'), to three points.",
         meaning="With p' in the place of p the formula holds for CLIP, too: p' is the imbalance that it acts on.",
         formula=rf"{COUNTER}=\Phi(a-\frac{{\log r}}{{2a}}),\ r=\frac{{p'}}{{1-p'}}",
         domain={"mu_spu": 3.0, "sigma_xi": 6.0},
@@ -353,8 +359,8 @@ CLAIMS = [
         id="drops-quantify-reliance",
         question="background",
         **reading("wang-drops-quantify-reliance", "two linear learners in one world, and the domain, are ours"),
-        statement="In one world, linear CLIP (typical look) drops more than least squares if and only if it relies "
-        "more on the background.",
+        statement="In one world, linear CLIP (typical appearance) drops more than least squares if and only if it "
+        "relies more on the background.",
         meaning="On one test set, drops order models as their reliance does.",
         formula=r"\mathrm{drop}>\mathrm{drop}_{\mathrm{LS}}\Leftrightarrow t>t_{\mathrm{LS}}",
         quantity="drop",
@@ -387,7 +393,7 @@ CLAIMS = [
             id=f"test-setups/selected-by-{who}",
             **reading("wang-test-setups", "two backgrounds, linear CLIP, least squares and the domain are ours"),
             statement=f"On the groups of the background on which {first.words} drops more, {first.words} drops at "
-            f"least as much as {second.words} (typical look).",
+            f"least as much as {second.words} (typical appearance).",
             meaning="A test set makes the models look bad that chose its groups: choose groups by no model, or by all.",
             formula=r"\mathrm{drop}_A(a_A)\geq\mathrm{drop}_B(a_A)",
             domain=domain,
@@ -403,7 +409,7 @@ CLAIMS = [
         id="test-setups/ranking-stays",
         source="soberclip; the opposite of [W]'s caution",
         statement="Least squares, which drops more than linear CLIP on the groups that it selects, does so on the "
-        "groups that linear CLIP selects, too (typical look).",
+        "groups that linear CLIP selects, too (typical appearance).",
         meaning="Rankings of robustness turn with the test set: say which groups were tested.",
         formula=r"\mathrm{drop}_A(a_B)\geq\mathrm{drop}_B(a_B)",
         domain=two_backgrounds(VARIED, STEADY),

@@ -79,8 +79,8 @@ CLAIMS = [
             question="supervised",
             quantifier=quantifier,
             **reading(LITTLE_ELSE, "of the contrastive loss; the domain and two points are ours"),
-            statement=f"On the same pairs linear CLIP (typical look) and least squares on labels are{words} equally "
-            "accurate on the counter group, to two points.",
+            statement=f"On the same pairs linear CLIP (typical appearance) and least squares on labels are{words} "
+            "equally accurate on the counter group, to two points.",
             formula=rf"|{COUNTER}_{{\mathrm{{CLIP}}}}-{COUNTER}_{{\mathrm{{LS}}}}|\leq .02",
             against=LEAST_SQUARES,
         )
@@ -92,7 +92,7 @@ CLAIMS = [
             question="prompts",
             quantifier=quantifier,
             **reading(LITTLE_ELSE, "of language supervision at test time; the domain and two points are ours"),
-            statement=f"By typical look and by average caption linear CLIP is{words} equally accurate on the "
+            statement=f"By typical appearance and by average caption linear CLIP is{words} equally accurate on the "
             "counter group, to two points.",
             formula=rf"|{COUNTER}_{{\mathrm{{name}}}}-{COUNTER}_{{\mathrm{{mean}}}}|\leq .02",
             against=LINEAR_MEAN,

@@ -97,7 +97,7 @@ CLAIMS = [
             question="supervised",
             **printed("xue-corollary", "limits are sigma_spu up to .01 and p_spu from .999"),
             statement=f"At mu_spu = sigma_inv = 1, as sigma_spu goes to 0 and p_spu to 1, the {quantity} accuracy of "
-            f"linear CLIP is {round(100 * limit)} % (typical look).",
+            f"linear CLIP is {round(100 * limit)} % (typical appearance).",
             formula=rf"\mathrm{{Acc}}_{{\mathrm{{{quantity}}}}}\to {limit}",
             quantity=quantity,
             relation="=",
@@ -114,7 +114,7 @@ CLAIMS = [
             "the maximum margin in many dimensions, the counter group and the conditions' numbers are ours",
         ),
         statement="Under [X]'s conditions linear CLIP is at least as accurate on the counter group as the maximum "
-        "margin (typical look).",
+        "margin (typical appearance).",
         formula=rf"{COUNTER}_{{\mathrm{{CLIP}}}}\geq{COUNTER}_{{\mathrm{{margin}}}}",
         quantity="counter",
         relation=">=",
@@ -127,7 +127,7 @@ CLAIMS = [
         question="pairs",
         **reading("sun-misaligned-degrade", "linear towers on 30 pairs, balanced accuracy and the world are ours"),
         statement="If four fifths of the captions belong to other pairs, linear CLIP on 30 pairs is on average less "
-        "accurate than without such captions (p_spu = .9, mu_spu = 1, typical look).",
+        "accurate than without such captions (p_spu = .9, mu_spu = 1, typical appearance).",
         formula=r"\mathbb{E}\,\mathrm{Acc}_{.8}(n=30)\leq\mathbb{E}\,\mathrm{Acc}_0(n=30)",
         quantity="balanced",
         relation="<=",
@@ -140,7 +140,7 @@ CLAIMS = [
         question="pairs",
         **reading("sun-misaligned-degrade", "unlimited pairs, a point of accuracy and the domain are ours"),
         statement="If at least a fifth of the captions belong to other pairs, linear CLIP loses a point of balanced "
-        "accuracy even on unlimited pairs (typical look).",
+        "accuracy even on unlimited pairs (typical appearance).",
         formula=r"\epsilon\geq .2:\ \mathrm{Acc}_\epsilon\leq\mathrm{Acc}_0-.01",
         quantity="balanced",
         relation="<=",
@@ -152,7 +152,7 @@ CLAIMS = [
         question="pairs",
         source="soberclip T11",
         statement="Captions of other pairs do not change linear CLIP's reliance on the background, however many they "
-        "are (typical look, unlimited pairs).",
+        "are (typical appearance, unlimited pairs).",
         formula=r"t_\epsilon=t_0",
         quantity="reliance",
         relation="=",
@@ -186,7 +186,7 @@ CLAIMS = [
         question="mitigations",
         source="soberclip T12",
         statement="With full captions, linear CLIP without the background's direction is at least as accurate on the "
-        "counter group as asked by the typical look, which only leaves the word out.",
+        "counter group as prompted with the typical appearance, which only leaves the word out.",
         formula=rf"{COUNTER}_{{\mathrm{{projected}}}}\geq{COUNTER}_{{\mathrm{{name}}}}",
         quantity="counter",
         relation=">=",
@@ -198,7 +198,7 @@ CLAIMS = [
         not_learned(
             id=f"omitted-not-learned/{learner.name}",
             statement=f"If captions never mention the background and images have little noise, {learner.words} drops "
-            "by at most two points from the common to the counter group (typical look).",
+            "by at most two points from the common to the counter group (typical appearance).",
             formula=r"\pi_{\mathrm{spu}}=0:\ \mathrm{drop}\leq .02",
             domain={**CLEAR_IMAGES, "mention_spu": 0.0},
             subject=learner,
@@ -210,7 +210,7 @@ CLAIMS = [
     not_learned(
         id="misstated-not-learned/infonce",
         statement="If captions name a random background and images have little noise, the InfoNCE optimum drops by at "
-        "most two points from the common to the counter group (typical look or average caption).",
+        "most two points from the common to the counter group (typical appearance or average caption).",
         formula=r"p(x,t)\to\frac{1}{2}(p(x,t)+p(x,Rt)):\ \mathrm{drop}\leq .02",
         domain=CLEAR_IMAGES,
         subject=INFONCE_NAME,
@@ -251,7 +251,7 @@ CLAIMS = [
         id="interpolated-weights/shift",
         **reading("wortsman-shift", "linear critics, halfway, the counter group and the domain are ours"),
         statement="Halfway between the weights of linear CLIP trained without a correlation and those trained with "
-        "one, the counter accuracy is at least that of the latter (typical look).",
+        "one, the counter accuracy is at least that of the latter (typical appearance).",
         formula=rf"{COUNTER}_{{(M_0+M_1)/2}}\geq{COUNTER}_{{M_1}}",
         quantity="counter",
         prediction=lambda x: fine_tuned(x).counter,
@@ -260,18 +260,19 @@ CLAIMS = [
         id="interpolated-weights/target",
         **reading("wortsman-target", "linear critics, halfway, a point of common accuracy and the domain are ours"),
         statement="Halfway between the weights of linear CLIP trained without a correlation and those trained with "
-        "one, the common accuracy is at most a point lower than that of the latter (typical look).",
+        "one, the common accuracy is at most a point lower than that of the latter (typical appearance).",
         formula=r"\mathrm{Acc}(a=y)_{(M_0+M_1)/2}\geq\mathrm{Acc}(a=y)_{M_1}-.01",
         quantity="common",
         prediction=lambda x: fine_tuned(x).common - 0.01,
     ),
-    # The first background is the concept that the projection does not consider. By typical look, with s = sigma_inv^2
-    # and k = beta_2^2 m_2^2/(beta_2^2 + sigma_2^2) < 1, its reliance falls from alpha beta m_1/(alpha^2 + s) to
-    # alpha beta m_1 (1 - k)/(alpha^2 (1 - k) + s) (T12). The drop can rise all the same: the second one outvoted it.
+    # The first background is the concept that the projection does not consider. By typical appearance, with s =
+    # sigma_inv^2 and k = beta_2^2 m_2^2/(beta_2^2 + sigma_2^2) < 1, its reliance falls from alpha beta m_1/(alpha^2 +
+    # s) to alpha beta m_1 (1 - k)/(alpha^2 (1 - k) + s) (T12). The drop can rise all the same: the second one outvoted
+    # it.
     unconsidered(
         id="projection-amplifies/drop",
         statement="In some world with two backgrounds, without the direction of the second one in its embeddings, "
-        "linear CLIP drops more between the groups of the first one, by ten points at least (typical look).",
+        "linear CLIP drops more between the groups of the first one, by ten points at least (typical appearance).",
         meaning="Projecting one shortcut out can make the drop on another larger: test shortcuts that you left in.",
         formula=r"\exists:\ \mathrm{drop}_1(\perp_2)\geq\mathrm{drop}_1+.1",
         quantity="drop",
@@ -295,8 +296,8 @@ CLAIMS = [
         question="mitigations",
         source="soberclip T12",
         statement="In no world with two backgrounds does linear CLIP without the direction of the second one in its "
-        "embeddings rely more on the first one beside the object (typical look).",
-        meaning="By a typical look the shortcut that is left is not used more: it is only no longer outvoted.",
+        "embeddings rely more on the first one beside the object (typical appearance).",
+        meaning="By a typical appearance the shortcut that is left is not used more: it is only no longer outvoted.",
         formula=r"t_1(\perp_2)\leq t_1",
         quantity="reliance",
         relation="<=",
@@ -308,7 +309,7 @@ CLAIMS = [
         id="misjudged-projection/worst-group/near",
         **reading("roboshot-worst-group", "linear towers, a tenth of the object in the direction, ten points are ours"),
         statement=f"{WITHOUT} a tenth of the object in its embeddings, linear CLIP is on average over worlds more "
-        "accurate on the counter group, by ten points at least (typical look).",
+        "accurate on the counter group, by ten points at least (typical appearance).",
         meaning="A language model's guess of the harmful direction helps much, even if it is a little off.",
         formula=rf"e=.1:\ \mathbb{{E}}\,{COUNTER}_\perp\geq\mathbb{{E}}\,{COUNTER}+.1",
         quantity="counter",
@@ -321,7 +322,7 @@ CLAIMS = [
             id=f"misjudged-projection/overall/{word}",
             **reading("roboshot-overall", f"linear towers, {error} of the object in the direction, a point are ours"),
             statement=f"{WITHOUT} {error} of the object in its embeddings, linear CLIP loses a point of accuracy at "
-            f"most {where} (typical look).",
+            f"most {where} (typical appearance).",
             meaning=meaning,
             formula=rf"e={learner.projected[0]:g}:\ \mathrm{{Acc}}_\perp\geq\mathrm{{Acc}}-.01",
             quantity=quantity,

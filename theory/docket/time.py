@@ -31,8 +31,8 @@ first = partial(Claim, question="background", source="soberclip, the law of time
 CLAIMS = [
     first(
         id="time/prompts-agree",
-        statement="Once the first mode stands, linear CLIP is as accurate on the counter group by typical look as by "
-        f"average caption, to a point ({WHERE}).",
+        statement="Once the first mode stands, linear CLIP is as accurate on the counter group by typical appearance "
+        f"as by average caption, to a point ({WHERE}).",
         formula=rf"{COUNTER}_{{\mathrm{{look}}}}(t)={COUNTER}_{{\mathrm{{average}}}}(t)",
         quantity="counter",
         relation="=",
@@ -43,8 +43,8 @@ CLAIMS = [
     ),
     first(
         id="time/stopping-raises",
-        statement="Stopped once the first mode stands, linear CLIP relies by typical look at least as much on the "
-        f"background as at its end, so its p' is no smaller ({WHERE}).",
+        statement="Stopped once the first mode stands, linear CLIP relies by typical appearance at least as much on "
+        f"the background as at its end, so its p' is no smaller ({WHERE}).",
         formula=r"t(\tau)\geq t(\infty)",
         quantity="reliance",
         relation=">=",
@@ -107,7 +107,7 @@ CLAIMS = [
         question="background",
         **reading("yang-early-output", f"linear CLIP, half of the counter group, and {WHERE} are ours"),
         statement="Early in training, and where the background varies by a tenth of its strength at most, linear CLIP "
-        "is wrong on at least half of the counter group (typical look).",
+        "is wrong on at least half of the counter group (typical appearance).",
         formula=rf"{COUNTER}(t)\leq\frac{{1}}{{2}}",
         quantity="counter",
         relation="<=",
@@ -141,7 +141,7 @@ CLAIMS = [
             question="background",
             **reading("shah-exclusively", f"linear CLIP, a tolerance of two points, and {WHERE} are ours"),
             statement="Early in training linear CLIP decides on the counter group like a rule that sees the background "
-            f"alone, to two points (typical look; {where}).",
+            f"alone, to two points (typical appearance; {where}).",
             formula=rf"{COUNTER}(t)=\Phi(-\mu_{{\mathrm{{spu}}}}/\sigma_{{\mathrm{{spu}}}})",
             quantity="counter",
             relation="=",
@@ -161,10 +161,10 @@ CLAIMS = [
             question="background",
             **reading(
                 "setlur-mostly-spurious",
-                f"linear CLIP by typical look, every world of the domain, and {WHERE} are ours",
+                f"linear CLIP by typical appearance, every world of the domain, and {WHERE} are ours",
             ),
             statement=f"{when.capitalize()}, linear CLIP relies at least as much on the background as on the object "
-            f"(typical look; {WHERE.split(',')[0]}).",
+            f"(typical appearance; {WHERE.split(',')[0]}).",
             meaning=meaning,
             formula=formula,
             quantity="reliance",

@@ -33,10 +33,11 @@ BRIEF = {**NARROW, "steps": 400, "lr": 1.5e-2, "warmup": 20}
 # The headline world, and the worlds of the picture of equivalent correlations, which shows their towers.
 HEADLINE = {"mu_spu": 1.5, "nu": 0.5625}
 LONG = {**NARROW, "schedule": "cosine", "averaging": 0.3, "points": "sobol", "steps": 8000}
-# Where captions tell no looks, the optimum's scores sum up modes. By typical look eleven have p' .909. The twelfth
-# brings .902, and is worth .0004 nats of a loss of 5.01. On views of 16 coordinates, with the linear map, towers end
-# .021 below the optimum's counter accuracy (p' .911 for .900, r 0), and all models alike. On views of two coordinates,
-# without the map, 16 models with 32 embedding coordinates came to .356 for .362, two pilot models with 64 to .360.
+# Where captions describe no appearance, the optimum's scores sum up modes. By typical appearance eleven have p' .909.
+# The twelfth brings .902, and is worth .0004 nats of a loss of 5.01. On views of 16 coordinates, with the linear map,
+# towers end .021 below the optimum's counter accuracy (p' .911 for .900, r 0), and all models alike. On views of two
+# coordinates, without the map, 16 models with 32 embedding coordinates came to .356 for .362, two pilot models with 64
+# to .360.
 FINE = {**LONG, "width": 96, "embed_dim": 64, "lr": 2e-3, "steps": 24_000, "skip": "none"}
 PICTURED = tuple(
     gaussian_world(p, **{**HEADLINE, "nu": nu}) for nu in (0.25, HEADLINE["nu"], 1.5625) for p in (0.6, 0.75, 0.9)
@@ -144,10 +145,10 @@ CLAIMS = [
     ),
     TrainedClaim(
         id="trained/infonce-interpolates",
-        statement="By typical look, trained InfoNCE comes within .03 of its optimum, at view noise .1 and "
+        statement="By typical appearance, trained InfoNCE comes within .03 of its optimum, at view noise .1 and "
         "at large (10).",
-        # At mu_spu = 2 and small noise the typical look lies four deviations off the captions. At nu = .05 a million
-        # pairs contain none similar to 12 % of the images.
+        # At mu_spu = 2 and small noise the typical appearance lies four deviations off the captions. At nu = .05 a
+        # million pairs contain none similar to 12 % of the images.
         cases=tuple(
             Case(gaussian_world(nu=nu), {**EVEN, **NARROW, "steps": steps, "lr": lr}, INFONCE[:1])
             for nu, steps, lr in ((0.1, 3000, 5e-3), (10.0, 6000, 2e-3))
@@ -179,16 +180,16 @@ CLAIMS = [
     TrainedClaim(
         id="trained/detail",
         statement="Where captions tell little of how an image differs from others of its class, or nothing, towers "
-        "trained with InfoNCE on views of two coordinates come within a point of its optimum, by typical look and by "
-        "average caption.",
+        "trained with InfoNCE on views of two coordinates come within a point of its optimum, by typical appearance "
+        "and by average caption.",
         cases=tuple(Case(gaussian_world(**HEADLINE, detail_inv=g, detail_spu=g), FINE, INFONCE) for g in (0.5, 0.0)),
         spread=0.007,  # models scatter by .0045, and may end half the tolerance off
     ),
     TrainedClaim(
         id="trained/three-ways-of-asking",
         statement="Where half of the captions are bare and the others tell all of the image, the same towers trained "
-        "with InfoNCE come within a point of its optimum by bare name, by typical look and by average caption.",
-        # In 8000 steps the counter accuracy by typical look comes to .688, for .703.
+        "with InfoNCE come within a point of its optimum by bare name, by typical appearance and by average caption.",
+        # In 8000 steps the counter accuracy by typical appearance comes to .688, for .703.
         cases=(
             Case(
                 World(mu_spu=1.5, sigma_xi=3.0, dim_image=16, dim_text=16, bare=0.5),
@@ -210,8 +211,8 @@ CLAIMS = [
     TrainedClaim(
         id="trained/name-below-data",
         source="soberclip T10",
-        statement="At three correlations and three levels of view noise, InfoNCE towers by typical look act like the "
-        "ideal classifier of a world with a correlation between 1/2 and that of their own.",
+        statement="At three correlations and three levels of view noise, InfoNCE towers by typical appearance act like "
+        "the ideal classifier of a world with a correlation between 1/2 and that of their own.",
         formula=r"\frac{1}{2}\leq p'\leq p",
         says="placed",
         cases=tuple(Case(world, LONG, INFONCE[:1]) for world in PICTURED),
@@ -235,7 +236,7 @@ CLAIMS = [
     TrainedClaim(
         id="trained/large-batch",
         statement="With 4096 pairs per step, 400 steps bring InfoNCE towers to within .02 of its optimum.",
-        # By typical look models still scatter: 400 steps cannot tell .01 from .02 (a pilot: .0065 +- .0084).
+        # By typical appearance models still scatter: 400 steps cannot tell .01 from .02 (a pilot: .0065 +- .0084).
         cases=(Case(EASY, {**BRIEF, "batch_size": 4096, "points": "sobol"}, INFONCE),),
         tolerance=0.02,
         spread=0.008,
@@ -252,29 +253,30 @@ CLAIMS = [
     # Settings that keep towers from the optimum; how far is measured, without a closed form.
     TrainedClaim(
         id="trained/hot-softmax",
-        statement="With the temperature fixed at 1 no score exceeds 1, and InfoNCE by typical look ends more than "
-        ".05 off the optimum on the counter group.",
+        statement="With the temperature fixed at 1 no score exceeds 1, and InfoNCE by typical appearance ends more "
+        "than .05 off the optimum on the counter group.",
         says="misses",
         tolerance=0.05,
         cases=(Case(EASY, {"temperature": 1.0, "steps": 2000}, INFONCE[:1]),),
     ),
     TrainedClaim(
         id="trained/siglip-without-bias",
-        statement="Without its bias SigLIP ends by typical look more than .01 off the optimum on the counter group.",
+        statement="Without its bias SigLIP ends by typical appearance more than .01 off the optimum on the "
+        "counter group.",
         says="misses",
         cases=(Case(EASY, {"loss": "siglip-unbiased"}, INFONCE[:1]),),
     ),
     TrainedClaim(
         id="trained/frozen-text",
-        statement="With a text tower frozen as it was drawn, InfoNCE asked by typical look ends more than .01 off the "
-        "optimum on the counter group.",
+        statement="With a text tower frozen as it was drawn, InfoNCE prompted with typical appearance ends more than "
+        ".01 off the optimum on the counter group.",
         says="misses",
         cases=(Case(EASY, {"frozen": "text"}, INFONCE[:1]),),
     ),
     TrainedClaim(
         id="trained/unseen-pairs",
         statement="On classes with backgrounds that training never shows together, towers trained with InfoNCE and "
-        "asked by typical look are right at least .1 more often than towers trained on labels.",
+        "prompted with typical appearance are right at least .1 more often than towers trained on labels.",
         says="ahead",
         groups=("unseen",),
         margin=0.1,

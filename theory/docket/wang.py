@@ -69,7 +69,7 @@ def trainings(which, id: str, n: int, digits: int, **fields) -> Claim:
 
 
 REGIME_WORDS = "In the theorem's regime, the %s is at least the printed bound"
-# [W] defines p_y = D_T E[z | y] and does not say under which law; its proof takes the typical look.
+# [W] defines p_y = D_T E[z | y] and does not say under which law; its proof takes the typical appearance.
 mean_prompt = partial(
     inequality,
     statement=f"{REGIME_WORDS}, also by average caption.",

@@ -64,10 +64,15 @@ def region_accuracy(preference: Preference, tolerance: float, spacing: float):
 
 
 def _lines(preference: Preference, b: int, reach: float, spacing: float) -> Float[np.ndarray, "W n"]:
-    """Sorted grid lines across block b, from 0 or the edge of the group's mass to its other edge."""
+    """Sorted grid lines across block b, from 0 or the edge of the group's mass to its other edge.
+
+    If one pattern explains the prompts, the boundary is monotone along both blocks, and even lines are enough.
+    """
     mean = preference.mean[b]
     low, high = np.maximum(mean - reach, 0), mean + reach
     even = np.minimum(low[:, None] + spacing * np.arange(int(2 * reach / spacing) + 2), high[:, None])
+    if (np.isfinite(preference.log_weight).sum(axis=(0, 1)) <= 1).all():
+        return even
     lines = [even]
     for state in range(preference.lift.shape[1] - 1):  # silence, the last, has its centres at 0
         deviation, lift, pull = (x[b, state] for x in (preference.deviation, preference.lift, preference.pull))

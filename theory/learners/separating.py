@@ -48,11 +48,11 @@ class Separating(Learner):
         return np.take_along_axis(u, self.chosen(worlds)[..., None, None], axis=-2)[..., 0, :]
 
     def _asked(self, worlds: World) -> tuple[Float[np.ndarray, "*w P B"], Float[np.ndarray, "*w P"]]:
-        """(u, separation) of every prompt."""
+        """(u, separation) of every prompt; one that shows nothing separates nothing."""
         A = latent_cross_covariance(worlds)
         _, values, right = np.linalg.svd(A)
         q = np.array(self.prompts) * worlds.mean[..., None, :]
         u = np.einsum("...ij,...pj->...pi", A, q)
         seen = (u**2 * (worlds.mean**2 + worlds.image_variance)[..., None, :]).sum(-1)
         length = (np.einsum("...rj,...pj->...pr", right, q) ** 2 * values[..., None, :]).sum(-1)
-        return u, np.sqrt(seen / length)
+        return u, np.sqrt(np.divide(seen, length, out=np.zeros_like(seen), where=length > 0))

@@ -63,7 +63,7 @@ def cover(obligation: Obligation, budget: int, seconds: float, refute: Callable[
     most = max(1, BLOCK // max(1, slow))
     cube = np.zeros((len(names), 1)), np.ones((len(names), 1))
     left, stuck = Open(np.zeros(1, int), *cube, np.ones(1), np.full(1, np.inf)), []
-    made, bounded, rounds, refuted = 1, 0, 0, None
+    count, bounded, rounds, refuted = 1, 0, 0, None
     settled: list[tuple[np.ndarray, ...]] = []  # (node, code, first child)
     while left.node.size and bounded < budget and perf_counter() < deadline:
         order = np.argsort(-left.bound, kind="stable")
@@ -86,8 +86,8 @@ def cover(obligation: Obligation, budget: int, seconds: float, refute: Callable[
         cut = (low + high) / 2
         halved = (code < 0) & (cut > low) & (cut < high)
         code[halved] = HALVES + found.axis[halved]
-        first = made + 2 * (np.cumsum(halved) - halved)
-        made += 2 * int(halved.sum())
+        first = count + 2 * (np.cumsum(halved) - halved)
+        count += 2 * int(halved.sum())
         settled.append((block.node[code >= 0], code[code >= 0], first[code >= 0]))
         stuck.append(block.at(code < 0))
         block = block._replace(node=first, volume=block.volume / 2, bound=np.minimum(found.high, block.bound))
@@ -96,7 +96,7 @@ def cover(obligation: Obligation, budget: int, seconds: float, refute: Callable[
         lower.high[at] = upper.low[at] = cut[halved]
         left = _joined([left, lower, upper])
     left = _joined([left, *stuck])
-    tree = None if left.node.size else _by_level(made, *map(np.concatenate, zip(*settled, strict=True)))
+    tree = None if left.node.size else _by_level(count, *map(np.concatenate, zip(*settled, strict=True)))
     return Cover(tree, left, bounded, refuted)
 
 
@@ -163,9 +163,9 @@ class _Bound:
 
     def _over(self, outputs: list[Expression], low: np.ndarray, high: np.ndarray) -> list[Interval]:
         ends = map(Interval, low, high)
-        found = evaluate(outputs, RULES, dict(zip(self.names, ends, strict=True)))
+        values = evaluate(outputs, RULES, dict(zip(self.names, ends, strict=True)))
         shape = low.shape[1:]
-        return [Interval(np.broadcast_to(r.low, shape), np.broadcast_to(r.high, shape)) for r in found]
+        return [Interval(np.broadcast_to(r.low, shape), np.broadcast_to(r.high, shape)) for r in values]
 
 
 def _size(x: Interval) -> np.ndarray:

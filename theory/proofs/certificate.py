@@ -38,9 +38,9 @@ def encode(
             "case": statement.case,
             "formula": statement.digest,
             "shows": [obligation.words for obligation in statement.obligations],
-            "by": [by if isinstance(by, str) else len(by) for by in found],
+            "by": [by if isinstance(by, str) else len(by) for by in ways],
         }
-        for statement, found in zip(due, settled, strict=True)
+        for statement, ways in zip(due, settled, strict=True)
     ]
     header = {
         "claim": claim.id,
@@ -48,7 +48,7 @@ def encode(
         "cases": entries,
         "counterexample": counterexample,
     }
-    body = b"".join(by.tobytes() for found in settled for by in found if not isinstance(by, str))
+    body = b"".join(by.tobytes() for ways in settled for by in ways if not isinstance(by, str))
     return b"\n".join([MARK + VERSION, json.dumps(header, ensure_ascii=False).encode(), zlib.compress(body, 6)])
 
 
@@ -68,14 +68,14 @@ def read(data: bytes, claim: Claim, due: list[Statement]) -> tuple[list[str | np
         raise Refused(f"{words}; check {claim.id} --prove --output FOLDER writes a new certificate")
     if header["counterexample"] is not None:
         return [], header["counterexample"]
-    found = [by for case in header["cases"] for by in case["by"]]
+    ways = [by for case in header["cases"] for by in case["by"]]
     obligations = [obligation for statement in due for obligation in statement.obligations]
-    if len(found) != len(obligations):
-        raise Refused(f"it settles {len(found)} inequalities, and the claim needs {len(obligations)}")
-    for by in found:
+    if len(ways) != len(obligations):
+        raise Refused(f"it settles {len(ways)} inequalities, and the claim needs {len(obligations)}")
+    for by in ways:
         if not isinstance(by, str) and not (isinstance(by, int) and 0 < by <= LARGEST):
             raise Refused(f"{by!r} boxes settle nothing")
-    sizes = [0 if isinstance(by, str) else by for by in found]
+    sizes = [0 if isinstance(by, str) else by for by in ways]
     size = sum(sizes)
     try:
         body = zlib.decompressobj().decompress(packed, size + 1)
@@ -84,15 +84,15 @@ def read(data: bytes, claim: Claim, due: list[Statement]) -> tuple[list[str | np
     if len(body) != size:
         raise Refused(f"its boxes do not fill the {size} bytes that its header announces")
     trees = np.split(np.frombuffer(body, np.uint8), np.cumsum(sizes)[:-1])
-    return [by if isinstance(by, str) else tree for by, tree in zip(found, trees, strict=True)], None
+    return [by if isinstance(by, str) else tree for by, tree in zip(ways, trees, strict=True)], None
 
 
 def _opened(data: bytes) -> tuple[dict, bytes]:
     """The header, with the types that it should have, and the packed boxes."""
     mark, _, rest = data.partition(b"\n")
     if mark.startswith(MARK) and mark != MARK + VERSION:
-        found, due = (words.decode(errors="replace") for words in (mark[len(MARK) :][:20], VERSION))
-        raise Refused(f"it has version {found}, and this program reads version {due}; prove the claim again")
+        version, due = (words.decode(errors="replace") for words in (mark[len(MARK) :][:20], VERSION))
+        raise Refused(f"it has version {version}, and this program reads version {due}; prove the claim again")
     head, _, packed = rest.partition(b"\n")
     try:
         header = json.loads(head) if mark.startswith(MARK) else None

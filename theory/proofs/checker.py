@@ -63,19 +63,19 @@ def check(data: bytes, claim: Claim) -> tuple[str, int]:
     Raises NotExpressible for a claim that is not made of formulas.
     """
     due = statements(claim)
-    found, counterexample = read(data, claim, due)
+    ways, counterexample = read(data, claim, due)
     if counterexample is not None:
         if not fails(counterexample, due):
             raise Refused("its counterexample does not violate the claim")
         return "refuted", 0
-    for by, obligation in zip(found, [o for statement in due for o in statement.obligations], strict=True):
+    for by, obligation in zip(ways, [o for statement in due for o in statement.obligations], strict=True):
         try:
-            shown = exactly(by, obligation) if isinstance(by, str) else covers(by, obligation)
+            holds = exactly(by, obligation) if isinstance(by, str) else covers(by, obligation)
         except NotExpressible as error:  # of a derivative
             raise Refused(str(error)) from error
-        if not shown:
+        if not holds:
             raise Refused(f"it does not show that {obligation.words}")
-    return "proved", sum(int(np.sum(by < HALVES)) for by in found if not isinstance(by, str))
+    return "proved", sum(int(np.sum(by < HALVES)) for by in ways if not isinstance(by, str))
 
 
 def fails(point: dict, due: list[Statement]) -> bool:
@@ -171,8 +171,8 @@ class Side:
             gains = sum((MOST(UPPER(s) * b, LOWER(s) * a) for s, b, a in zip(slopes, *ends, strict=True)), arb(0))
         closed = np.any([self.within(f, self.limit).astype(bool) for f in (whole, there + gains)], axis=0)
         # Slopes that cancel say nothing of where f is undefined.
-        known = FINITE(whole).astype(bool)
-        return closed & known, np.maximum(rise, fall) * (high - low), np.asarray(there > self.limit).astype(bool)
+        finite = FINITE(whole).astype(bool)
+        return closed & finite, np.maximum(rise, fall) * (high - low), np.asarray(there > self.limit).astype(bool)
 
     def _over(self, rules: dict, formulas: list[Expression], balls: np.ndarray) -> list[np.ndarray]:
         values = evaluate(formulas, rules, dict(zip(self.names, balls, strict=True)))

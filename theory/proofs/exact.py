@@ -112,6 +112,6 @@ def sign(p: fmpq_mpoly, strict: bool = True) -> int:
     """1 or -1 if p has that sign on the closed cube, where it may vanish unless strict; 0 if neither is shown."""
     ring, degrees = p.context(), p.degrees()
     turned = {tuple(n - k for n, k in zip(degrees, powers, strict=True)): c for powers, c in p.to_dict().items()}
-    found = ring.from_dict(turned).compose(*(x + 1 for x in ring.gens()), ctx=ring).coeffs()  # (1 + t)^n p(1/(1 + t))
-    seen = {1 if c > 0 else -1 for c in found} if not strict or len(found) == prod(n + 1 for n in degrees) else ()
-    return min(seen) if len(seen) == 1 else 0
+    terms = ring.from_dict(turned).compose(*(x + 1 for x in ring.gens()), ctx=ring).coeffs()  # (1 + t)^n p(1/(1 + t))
+    signs = {1 if c > 0 else -1 for c in terms} if not strict or len(terms) == prod(n + 1 for n in degrees) else ()
+    return min(signs) if len(signs) == 1 else 0

@@ -186,17 +186,17 @@ def _power(base: Expression, n: int) -> Expression:
 def in_order(outputs: Iterable[Expression]) -> list[Expression]:
     """Every node that the outputs need, arguments first."""
     order: list[Expression] = []
-    seen: set[Expression] = set()
+    visits: set[Expression] = set()
     stack = [(e, False) for e in reversed(list(outputs))]
     while stack:
         node, ready = stack.pop()
         if ready:
             order.append(node)
-        elif node not in seen:
-            seen.add(node)
+        elif node not in visits:
+            visits.add(node)
             stack.append((node, True))
             stack += [(a, False) for a in reversed(node.args)]
-        if len(seen) > MOST_NODES:
+        if len(visits) > MOST_NODES:
             raise NotExpressible(f"the formula has more than {MOST_NODES} operations")
     return order
 
@@ -208,8 +208,8 @@ def evaluate(outputs: list[Expression], rules: Mapping[str, Callable], values: M
         if node.op == "variable":
             found[node] = values[node.value]
             continue
-        given = () if node.value is None else (node.value,)
-        found[node] = rules[node.op](*(found[a] for a in node.args), *given)
+        arguments = () if node.value is None else (node.value,)
+        found[node] = rules[node.op](*(found[a] for a in node.args), *arguments)
     return [found[e] for e in outputs]
 
 

@@ -72,8 +72,8 @@ class _Form:
             return ["world", self.of(value.model_dump(exclude_defaults=True))]
         if is_dataclass(value) and not isinstance(value, type):
             own = value.name if isinstance(value, Learner) else type(value).__name__
-            given = {f.name: getattr(value, f.name) for f in fields(value) if getattr(value, f.name) != f.default}
-            return [own, self.of(given), *([] if _ours(type(value).__module__) else [self._code(type(value))])]
+            parts = {f.name: getattr(value, f.name) for f in fields(value) if getattr(value, f.name) != f.default}
+            return [own, self.of(parts), *([] if _ours(type(value).__module__) else [self._code(type(value))])]
         if callable(value):
             return self._recorded(value) or self._code(value)
         raise ValueError(f"a claim that uses {value!r} has no digest; use numbers, texts and functions")
@@ -104,9 +104,9 @@ class _Form:
         self.open.append(code)
         tree = _tree(code)
         defaults = self.of([*(code.__defaults__ or ()), *(code.__kwdefaults__ or {}).values()])
-        found = ["function", ast.unparse(tree), defaults, self.of(_names(tree, code))]
+        form = ["function", ast.unparse(tree), defaults, self.of(_names(tree, code))]
         self.open.pop()
-        return found
+        return form
 
 
 def _names(tree: ast.AST, function: FunctionType) -> dict[str, Any]:
@@ -120,8 +120,8 @@ def _names(tree: ast.AST, function: FunctionType) -> dict[str, Any]:
             return getattr(base, node.attr)
         return scope.get(node.id) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load) else None
 
-    found = {ast.unparse(node): value(node) for node in ast.walk(tree) if isinstance(node, ast.Name | ast.Attribute)}
-    return {name: one for name, one in found.items() if one is not None and not isinstance(one, ModuleType)}
+    names = {ast.unparse(node): value(node) for node in ast.walk(tree) if isinstance(node, ast.Name | ast.Attribute)}
+    return {name: one for name, one in names.items() if one is not None and not isinstance(one, ModuleType)}
 
 
 def _tree(function: FunctionType) -> ast.AST:

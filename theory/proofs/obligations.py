@@ -96,8 +96,8 @@ class Obligation:
         ways = [way for f, below in zip(fs, strict, strict=True) for way in not_positive(f, below)]
         if len(fs) == len(self.alternatives) == 2 and not strict[1]:
             ways += _opposite(*fs)
-        found = [Route(f"way {number}", way) for number, way in enumerate(ways)]
-        return found + (self._by_lemma(self.lemma, gradient) if self.lemma else [])
+        routes = [Route(f"way {number}", way) for number, way in enumerate(ways)]
+        return routes + (self._by_lemma(self.lemma, gradient) if self.lemma else [])
 
     def _by_lemma(self, lemma: Lemma, gradient) -> list[Route]:
         name, negative, others, instead = lemma
@@ -137,8 +137,8 @@ def not_positive(e: Expression, strict: bool = False) -> Ways:
         if r in below:
             terms = _times(terms, {frozenset([(r, 1)]): ONE})
     # A root that may vanish makes no term of one sign negative.
-    shown = tuple(Condition("negative" if strict or met[r] else "not positive", -r) for r in radicands)
-    return [(*shown, *way) for way in _below(terms, strict)]
+    conditions = tuple(Condition("negative" if strict or met[r] else "not positive", -r) for r in radicands)
+    return [(*conditions, *way) for way in _below(terms, strict)]
 
 
 def _below(terms: Terms, strict: bool) -> Ways:
@@ -168,18 +168,18 @@ def _all(*parts: Ways) -> Ways:
 
 def root_terms(e: Expression, met: Met) -> Terms | None:
     """The terms of e; None if it is not made of rational functions and roots. Adds their radicands to `met`."""
-    found: dict[Expression, Terms] = {}
+    terms_of: dict[Expression, Terms] = {}
     rooted: set[Expression] = set()
     for node in in_order([e]):
         if node.op in (*UNARY, "density") or not rooted.isdisjoint(node.args):
             rooted.add(node)
-            terms = _terms_of(node, [found[a] for a in node.args], met)
+            terms = _terms_of(node, [terms_of[a] for a in node.args], met)
             if terms is None or len(terms) > MOST_TERMS:
                 return None
-            found[node] = terms
+            terms_of[node] = terms
         else:
-            found[node] = {NO_ROOTS: node}
-    return found[e]
+            terms_of[node] = {NO_ROOTS: node}
+    return terms_of[e]
 
 
 def _terms_of(node: Expression, parts: list[Terms], met: Met) -> Terms | None:

@@ -63,12 +63,12 @@ def prove(claim: Claim, *, budget: int = BOXES, seconds: float = SECONDS) -> Pro
     def proof(outcome, reason, **more) -> Proof:
         return Proof(outcome, reason, bounded, round(perf_counter() - began, 3), **more)
 
-    def refuted(number: int, found: Counterexample) -> Proof:
-        coordinates = {name: str(int(u * 2**64)) for name, u in found.coordinates.items()}
-        point = {"case": number, "violation": found.violation, "coordinates": coordinates}
-        reason = f"at one point its violation is at least {found.least:.4g}, and {claim.tau:g} is allowed"
+    def refuted(number: int, exception: Counterexample) -> Proof:
+        coordinates = {name: str(int(u * 2**64)) for name, u in exception.coordinates.items()}
+        point = {"case": number, "violation": exception.violation, "coordinates": coordinates}
+        reason = f"at one point its violation is at least {exception.least:.4g}, and {claim.tau:g} is allowed"
         data = encode(claim, due, [[] for _ in due], point)
-        return proof("refuted", reason, counterexample=found, certificate=data)
+        return proof("refuted", reason, counterexample=exception, certificate=data)
 
     try:
         due = statements(claim)
@@ -76,9 +76,9 @@ def prove(claim: Claim, *, budget: int = BOXES, seconds: float = SECONDS) -> Pro
             false = undefined(statement)
             if false is not None:
                 return proof("not provable", f"not provable here: {false}")
-            found = counterexample(statement)
-            if found is not None:
-                return refuted(number, found)
+            exception = counterexample(statement)
+            if exception is not None:
+                return refuted(number, exception)
         settled: list[list[str | np.ndarray]] = []
         for number, statement in enumerate(due):
             settled.append([])
@@ -90,17 +90,17 @@ def prove(claim: Claim, *, budget: int = BOXES, seconds: float = SECONDS) -> Pro
                     def refute(point: np.ndarray, statement=statement, names=names) -> Counterexample | None:
                         return counterexample(statement, dict(zip(names, point.tolist(), strict=True)))
 
-                    by, unknown, spent, found = cover(obligation, budget, left, refute)
+                    by, unknown, spent, exception = cover(obligation, budget, left, refute)
                     bounded += spent
-                    if found is not None:
-                        return refuted(number, found)
+                    if exception is not None:
+                        return refuted(number, exception)
                     if by is None:
                         return proof("open", _undecided(obligation, unknown, spent))
                 settled[-1].append(by)
     except NotExpressible as error:  # of the claim, or of a derivative
         return proof("not provable", f"not provable here: {error}")
-    boxes = sum(int(np.sum(by < HALVES)) for found in settled for by in found if not isinstance(by, str))
-    inequalities = [by for s, found in zip(due, settled, strict=True) for by in found[: len(s.violations)]]
+    boxes = sum(int(np.sum(by < HALVES)) for ways in settled for by in ways if not isinstance(by, str))
+    inequalities = [by for s, ways in zip(due, settled, strict=True) for by in ways[: len(s.violations)]]
     exact = all(isinstance(by, str) for by in inequalities)
     how = "exactly, by algebra" if exact else f"to within the tolerance, by bounds on {boxes} boxes that fill it"
     reason = f"the closed form is proved over the whole domain {how}"
@@ -132,9 +132,9 @@ def exact_route(obligation: Obligation, deadline: float) -> str | None:
 def counterexample(statement: Statement, near: dict[str, float] | None = None) -> Counterexample | None:
     """A point where a violation certainly exceeds tau; None if the search, here or near a point, sees none."""
     for number, violation in enumerate(statement.violations):
-        found = _certain(violation, statement.tau, near)
-        if found is not None:
-            coordinates, least = found
+        point = _certain(violation, statement.tau, near)
+        if point is not None:
+            coordinates, least = point
             return Counterexample(_fields(statement, coordinates), coordinates, number, least)
     return None
 
@@ -143,9 +143,9 @@ def undefined(statement: Statement) -> str | None:
     """A sentence with a point where the formula certainly has no value; None if the search sees none."""
     for obligation in statement.obligations[len(statement.violations) :]:
         if len(obligation.alternatives) == 1:  # a divisor vanishes at no point that a search would find
-            found = _certain(Violation(obligation.alternatives[0].f), Fraction(0))
-            if found is not None:
-                fields = _fields(statement, found[0]).items()
+            point = _certain(Violation(obligation.alternatives[0].f), Fraction(0))
+            if point is not None:
+                fields = _fields(statement, point[0]).items()
                 where = ", ".join(f"{name} = {value:.4g}" for name, value in fields if np.isfinite(value))
                 return f"at {where} it is not true that {obligation.words}"
     return None
@@ -174,9 +174,9 @@ def _worst(
     draw, d = np.random.default_rng(0), len(names)
     unit = np.concatenate([draw.integers(0, 2, (NEAR, d)), draw.random((POINTS, d))])
     if near is not None:
-        centre, known = np.array([near.get(name, 0.5) for name in names]), [name in near for name in names]
+        centre, fixed = np.array([near.get(name, 0.5) for name in names]), [name in near for name in names]
         away = draw.uniform(-1, 1, (NEAR, d)) * 0.5 ** draw.uniform(0, BITS[-1], (NEAR, 1))
-        unit = np.where(known, np.clip(centre + np.vstack([0 * centre, away]), 0, 1), draw.random((NEAR + 1, d)))
+        unit = np.where(fixed, np.clip(centre + np.vstack([0 * centre, away]), 0, 1), draw.random((NEAR + 1, d)))
     best, most = np.full(d, 0.5), -np.inf
     for width in 0.5 ** np.arange(1, ROUNDS + 1):
         v, where = _floats(list(violation), unit, names)
@@ -189,8 +189,8 @@ def _worst(
 
 def _floats(outputs: list[Expression], unit: np.ndarray, names: list[str]) -> list[np.ndarray]:
     with np.errstate(all="ignore"):
-        found = evaluate(outputs, FLOATS, dict(zip(names, unit.T, strict=True)))
-    return [np.broadcast_to(value, len(unit)) for value in found]
+        values = evaluate(outputs, FLOATS, dict(zip(names, unit.T, strict=True)))
+    return [np.broadcast_to(value, len(unit)) for value in values]
 
 
 def _fields(statement: Statement, coordinates: dict[str, Fraction]) -> dict[str, float]:

@@ -89,12 +89,12 @@ def _exact(value):
 def statements(claim: Claim) -> list[Statement]:
     """The claim's statements, one per case of its whole-numbered axes. Raises NotExpressible with the reason."""
     try:
-        found = [_statement(claim, whole) for whole in cases(claim)]
+        every = [_statement(claim, whole) for whole in cases(claim)]
     except (ValueError, TypeError, AttributeError, ArithmeticError) as error:
         raise NotExpressible(" ".join(str(error).split())) from error
-    if not found:
+    if not every:
         raise NotExpressible("its whole-numbered fields have no value")
-    return found
+    return every
 
 
 DEFAULTS = {name: _exact(World.model_fields[name].default) for name in SCALARS}
@@ -103,20 +103,20 @@ DEFAULTS = {name: _exact(World.model_fields[name].default) for name in SCALARS}
 def symbols(claim: Claim) -> Symbols:
     """The claim's world, with a variable for every field that varies."""
     varied = {k: variable(k) if callable(v) or isinstance(v, Axis) else constant(v) for k, v in claim.domain.items()}
-    known = {**DEFAULTS, **{k: v for k, v in varied.items() if k in DEFAULTS}}
+    values = {**DEFAULTS, **{k: v for k, v in varied.items() if k in DEFAULTS}}
     second = {k.removeprefix(SECOND): v for k, v in varied.items() if k not in DEFAULTS}
-    if known["classes"] is constant(2):
-        known["classes"] = 2
-    return _with_noise(known, attribute=(Symbols(**second),) if second else ())
+    if values["classes"] is constant(2):
+        values["classes"] = 2
+    return _with_noise(values, attribute=(Symbols(**second),) if second else ())
 
 
 def formula_of(claim: Claim, function: Callable) -> str:
     """A function of the fields of a claim's world, as a formula. Raises NotExpressible if it is none."""
     try:
-        found = str(constant(function(symbols(claim))))
+        text = str(constant(function(symbols(claim))))
     except UNRECORDED as error:
         raise NotExpressible(" ".join(str(error).split())) from error
-    return found[1:-1] if found.startswith("(") and found.endswith(")") else found
+    return text[1:-1] if text.startswith("(") and text.endswith(")") else text
 
 
 def cases(claim: Claim) -> list[dict[str, int]]:
@@ -191,8 +191,8 @@ def _values(formulas: list[Expression]) -> list[Obligation]:
 def _valid_fields(claim: Claim, fields: dict[str, Expression]) -> list[Obligation]:
     """Fields that are formulas of other fields are valid in a world; the others are valid since the claim was made."""
     due = []
-    for name, given in claim.domain.items():
-        if any(map(callable, given[:2] if isinstance(given, Axis) else (given,))):
+    for name, value in claim.domain.items():
+        if any(map(callable, value[:2] if isinstance(value, Axis) else (value,))):
             low, high = map(constant, domain_of(World.__annotations__[name]))
             words = f"{name} is valid in a world"
             due += [Obligation(words, (Inequality(f),)) for f in (low - fields[name], fields[name] - high)]

@@ -19,14 +19,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from experiments.counteranimal.model import LoadOptions
-from experiments.counteranimal.models import check_spec, load_model
 from experiments.errors import RequestError, RunError
 from experiments.files import check_writable, output_folder, read_json, write_json
 from experiments.inference import interval95
 from experiments.lab.config import check_same, read_pictures, world_from
 from experiments.lab.finetuning import FIXED, LEARNERS
 from experiments.lab.finetuning.spec import NAME, FineTuning, preset
+from experiments.photos.model import LoadOptions
+from experiments.photos.models import check_spec, load_model
 from experiments.provenance import provenance, versions
 from experiments.published.tables import coloured_objects
 from experiments.runtime import keeping

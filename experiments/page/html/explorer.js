@@ -1,5 +1,6 @@
 "use strict";
-/* The explorer: sliders and a prompt choose a world, theory.js computes every learner's accuracy, and all is redrawn. */
+/* The explorer: sliders and a prompt choose a world, theory.js computes every learner's accuracy, and all is redrawn.
+ * The address has what differs from the start, so that a link shows what one sees. */
 
 const room = document.getElementById("explore");
 const knobs = [...room.querySelectorAll("[data-knob]")].map((box) => ({
@@ -19,17 +20,10 @@ const CELLS = 48;  // of the grid for the curved boundary of InfoNCE
 const SCALES = {
   linear: { value: (t, k) => k.low + t * (k.high - k.low), place: (x, k) => (x - k.low) / (k.high - k.low) },
   cube: { value: (t, k) => k.low + t ** 3 * (k.high - k.low), place: (x, k) => Math.cbrt((x - k.low) / (k.high - k.low)) },
-  "one-minus": {
-    value: (t, k) => (t === 1 ? 1 : 1 - (1 - k.low) * 10 ** (-6 * t)),
-    place: (x, k) => (x >= 1 ? 1 : Math.min(1, Math.log10((1 - k.low) / (1 - x)) / 6)),
-  },
 };
 
-/* A short value: two or three digits, of 1 - x on a one-minus slider. */
-function rounded(x, knob) {
-  if (knob.scale === "one-minus") return x >= 1 ? 1 : +(1 - Number((1 - x).toPrecision(2))).toFixed(9);
-  return knob.scale === "cube" ? Number(x.toPrecision(3)) : +x.toFixed(2);
-}
+/* A short value: two or three digits. */
+const rounded = (x, knob) => (knob.scale === "cube" ? Number(x.toPrecision(3)) : +x.toFixed(2));
 
 /* ---- the world: controls and command ---- */
 
@@ -38,6 +32,34 @@ const START = { ...JSON.parse(presets[0].dataset.world), prompt: promptChoice.op
 let chosen = START;
 
 const world = () => ({ ...chosen, nu: chosen.sigma_xi ** 2 / DIMENSION });
+
+/* ---- the address: #explore?p_spu=0.99&prompt=mean&lines=bayes ---- */
+
+const linesShown = () => switches.filter((one) => one.checked).map((one) => one.dataset.line).join(" ");
+const ALL_LINES = linesShown();
+let writing;
+
+function writeAddress() {
+  const parts = Object.entries({ ...chosen, lines: linesShown() });
+  const differing = new URLSearchParams(parts.filter(([name, value]) => value !== { ...START, lines: ALL_LINES }[name]));
+  history.replaceState(null, "", differing.size ? `#explore?${differing}` : location.hash.split("?")[0] || location.pathname + location.search);
+}
+
+/* Values beyond a slider's ends, and names that do not exist, are left out. */
+function readAddress() {
+  const [place, words] = location.hash.split("?");
+  if (place !== "#explore" || !words) return;
+  const asked = new URLSearchParams(words), numbers = {};
+  for (const { field, low, high } of knobs) {
+    const x = asked.has(field) ? Number(asked.get(field)) : NaN;
+    if (x >= low && x <= high) numbers[field] = x;
+  }
+  const prompts = [...promptChoice.options].map((one) => one.value);
+  if (prompts.includes(asked.get("prompt"))) numbers.prompt = asked.get("prompt");
+  if (asked.has("lines")) for (const one of switches) one.checked = asked.get("lines").split(" ").includes(one.dataset.line);
+  room.scrollIntoView();
+  choose({ ...START, ...numbers });
+}
 
 /* The command that prints a learner's numbers. */
 function command(learner) {
@@ -176,6 +198,8 @@ function redraw() {
     show(".shortfall", place.shortfall, (r) => (100 * Math.max(r, 0)).toFixed(1));
     row.querySelector(".why").textContent = refused ? `no answer: ${refused}` : "";
   }
+  clearTimeout(writing);
+  writing = setTimeout(writeAddress, 200);  // browsers refuse to write at every step of a slider
   room.querySelector(".nu").textContent = `ν = σ_ξ²/${DIMENSION} = ${+w.nu.toPrecision(4)}`;
 }
 
@@ -199,4 +223,6 @@ room.querySelector(".copy").addEventListener("click", async ({ target }) => {
   target.textContent = "Copied";
   setTimeout(() => { target.textContent = "Copy the command"; }, 1500);
 });
+addEventListener("hashchange", readAddress);
+readAddress();
 choose({});

@@ -20,7 +20,7 @@ from matplotlib.ticker import LogLocator, MaxNLocator, ScalarFormatter
 MOST_TICKS = 6  # legible at the width of a phone
 FORMULA = re.compile(r"\$[^$]*\$")
 FORMULA_WIDTH = 4  # letters, about
-UNITS = {"fraction": "%"}  # as ticks show them
+UNITS = {"fraction": " [%]", "s": " [s]"}  # as ticks show them; other quantities are pure numbers
 
 
 class Scale(NamedTuple):
@@ -51,7 +51,7 @@ class PlotAxis(NamedTuple):
     scale: Scale
     symbol: str  # LaTeX without dollars
     meaning: str
-    unit: str | None
+    unit: str  # " [%]", or ""
     listed: bool = False  # a list of values, not a range
 
     @property
@@ -78,7 +78,7 @@ class PlotAxis(NamedTuple):
 
     def label(self, width: int | None = None) -> str:
         """Meaning (in lines of `width` letters; omitted if None), symbol and unit."""
-        short = (self.name if self.words else self.shown) + (f" [{self.unit}]" if self.unit else "")
+        short = (self.name if self.words else self.shown) + self.unit
         return short if width is None or not self.meaning else fold(f"{self.explained}, {short}", width)
 
     @property
@@ -90,13 +90,13 @@ class PlotAxis(NamedTuple):
 
 def axis_of(coordinate: xr.DataArray) -> PlotAxis:
     """An axis from a Dataset's coordinate and its attributes."""
-    values, name, given = coordinate.values, str(coordinate.name), coordinate.attrs
+    values, name, attrs = coordinate.values, str(coordinate.name), coordinate.attrs
     if values.dtype.kind not in "fiu":
         values = np.array([str(v) for v in values], dtype=object)
-    symbol = given.get("symbol") or rf"\mathrm{{{name}}}".replace("_", r"\_")
-    unit = UNITS.get(given.get("unit"), given.get("unit"))
-    scale = _scale(given.get("scale"), values)
-    return PlotAxis(name, values, scale, symbol, given.get("meaning") or "", unit, given.get("scale") == "listed")
+    symbol = attrs.get("symbol") or rf"\mathrm{{{name}}}".replace("_", r"\_")
+    unit = UNITS.get(attrs.get("unit"), "")
+    scale = _scale(attrs.get("scale"), values)
+    return PlotAxis(name, values, scale, symbol, attrs.get("meaning") or "", unit, attrs.get("scale") == "listed")
 
 
 def _scale(name: str | None, values: np.ndarray) -> Scale:

@@ -33,7 +33,7 @@ from theory.population import START, half_times, latent_cross_covariance
 FINE = 12  # at least so many steps of the grid along an axis
 LEVEL = 2e-6  # |A - B| that may be error: two quadratures, each good to 1e-6
 PROBES = 8  # most values per axis at which a learner is tested for sampling
-SPARE = PlotAxis("", np.array([0.0, 1.0]), SCALES["linear"], "", "", None)  # the second axis of a single one
+SPARE = PlotAxis("", np.array([0.0, 1.0]), SCALES["linear"], "", "", "")  # the second axis of a single one
 
 Line = Float[np.ndarray, "_ _"]  # points by axes
 
@@ -103,8 +103,8 @@ def _exact(accuracies: Callable[[World], list[Accuracy]], worlds: World) -> bool
 
 
 def crossings(gap: Callable, axis: PlotAxis) -> tuple[Line, ...]:
-    found = lines(lambda x, _: gap(x), axis, SPARE, steps=1)
-    return tuple(np.array([[x]]) for x in sorted({line[0, 0] for line in found}))
+    points = lines(lambda x, _: gap(x), axis, SPARE, steps=1)
+    return tuple(np.array([[x]]) for x in sorted({line[0, 0] for line in points}))
 
 
 def lines(gap: Callable, first: PlotAxis, second: PlotAxis, steps: int = FINE) -> tuple[Line, ...]:
@@ -114,8 +114,8 @@ def lines(gap: Callable, first: PlotAxis, second: PlotAxis, steps: int = FINE) -
     level = np.abs(value) <= LEVEL
     hidden = ~np.isfinite(value) | binary_opening(level, np.ones((2, 2)))  # the latter: corners of level cells
     generator = contour_generator(z=np.ma.array(_signs(value).T, mask=hidden.T))
-    found = [_rooted(gap, corners, grids, (first, second), level) for corners in generator.lines(0.0)]
-    return tuple(piece for line in found for piece in _pieces(line))
+    every = [_rooted(gap, corners, grids, (first, second), level) for corners in generator.lines(0.0)]
+    return tuple(piece for line in every for piece in _pieces(line))
 
 
 def _rooted(gap: Callable, corners: Line, grids: tuple, axes: tuple[PlotAxis, PlotAxis], level: np.ndarray) -> Line:

@@ -63,7 +63,7 @@ def finished(figure: Figure, picture: Picture, entries: list[tuple[Artist, str]]
     """The figure with legend and caption below its panels, at a height that leaves the panels about their own."""
     width = letters(figure, SMALLEST)
     labels = [fold(label, width - 8) for _, label in entries]
-    text = "\n".join(fold(sentence, width) for sentence in caption(picture))
+    text = "\n".join(fold(sentence, width) for sentence in caption(picture)) if picture.captioned else ""
     lines = [len(FORMULA.sub("x" * FORMULA_WIDTH, line)) for label in labels for line in label.split("\n")]
     columns = max(1, min(len(labels), width // (max(lines, default=width) + 8)))
     legend = figure.legend(
@@ -72,7 +72,7 @@ def finished(figure: Figure, picture: Picture, entries: list[tuple[Artist, str]]
         loc="outside lower left",
         ncols=columns,
         fontsize=SMALLEST,
-        title=text,
+        title=text or None,
         title_fontsize=SMALLEST,
         alignment="left",
         borderpad=0.2,
@@ -81,7 +81,7 @@ def finished(figure: Figure, picture: Picture, entries: list[tuple[Artist, str]]
     heads = [figure.get_suptitle(), figure.axes[0].get_title("left"), figure.axes[0].get_xlabel()]
     rows = len(picture.panels) // picture.columns
     above, each, below = (HEAD * (part.count("\n") + 1) if part else 0.0 for part in heads)
-    small = LINE * (text.count("\n") + 1 + len(lines) / columns)
+    small = LINE * (text.count("\n") + bool(text) + len(lines) / columns)
     around = SPACE + above + rows * each + below + small + (BAR_HEIGHT if picture.kind == "map" else 0.0)
     figure.set_figheight(rows * _height(picture) + around)
     return figure
@@ -95,7 +95,7 @@ def title_of(picture: Picture) -> str:
         first, second = both_labels(picture)
         return f"{DIFFERENCE} accuracy: ({first}) − ({second}) [points]"
     quantity = MEASURED[picture.what]
-    return f"{quantity.meaning}, ${quantity.symbol}$ [{UNITS.get(quantity.unit, quantity.unit)}]"
+    return f"{quantity.meaning}, ${quantity.symbol}${UNITS.get(quantity.unit, '')}"
 
 
 def both_labels(picture: Picture) -> tuple[str, str]:
@@ -111,7 +111,7 @@ def caption(picture: Picture) -> list[str]:
         explained = [f"{axis.label()}: {axis.explained}" for axis in (*picture.axes, *picture.facets) if axis.meaning]
         sentences.append("; ".join(explained) + ".")
     if picture.world is not None:
-        sentences.append(f"World: {', '.join([*picture.fixed, *picture.world, 'all else by default'])}.")
+        sentences.append(f"World: {', '.join([*picture.fixed, *picture.world])}.")
     elif picture.fixed:
         sentences.append(f"At {', '.join(picture.fixed)}.")
     if picture.kind == "plane" and picture.undefined:

@@ -55,6 +55,7 @@ class Picture(NamedTuple):
     world: tuple[str, ...] | None  # "symbol = value" of STATED fields and of those away from their defaults, or None
     undefined: tuple[tuple[str | None, str], ...]  # (route, reason); no route if the study has only one
     computed: tuple[int, int]  # computed cells, all cells
+    captioned: bool = True  # a page has the caption beside the drawing
 
     @property
     def difference(self) -> bool:
@@ -152,13 +153,13 @@ def arrange(
     facets = [axis for name, axis in varying.items() if name not in along]
     groups = _groups(series, len(along))
     _check_panels(facets, groups)
-    named = len(groups) > 1 or (len(along) == 2 and MINUS not in what)
+    has_names = len(groups) > 1 or (len(along) == 2 and MINUS not in what)
     panels = []
     for index, group in product(product(*(range(len(axis.values)) for axis in facets)), groups):
         place = dict.fromkeys(fixed, 0) | {axis.name: i for axis, i in zip(facets, index, strict=True)}
         held = {name: axes[name].values[i] for name, i in place.items()}
         lines = tuple(s._replace(data=s.data.isel(place, drop=True).transpose(*along)) for s in group)
-        words = [group[0].who.label if len(group) == 1 else group[0].who.words] if named else []
+        words = [group[0].who.label if len(group) == 1 else group[0].who.words] if has_names else []
         title = (*words, *(axis.at(held[axis.name]) for axis in facets))
         boundary = boundary_of(study, lines[0], held, [varying[name] for name in along]) if MINUS in what else None
         times = half_times_at(world, held) if "time" in along and len(along) == 1 else ()
@@ -250,8 +251,8 @@ def _world_words(world: World | None, axes: Mapping[str, PlotAxis]) -> tuple[str
     stated = STATED if world.views is None else ()
     tabled = ("p_spu", "classes") if world.table is not None or "table" in axes else ()  # the table says them
     values = {n: getattr(world, n) for n in SCALARS if n not in (*axes, *tabled)}
-    shown = {n: value for n, value in values.items() if n in stated or value != World.model_fields[n].default}
-    words = [f"${quantity_of(hints[n]).symbol}$ = {readable(value)}" for n, value in shown.items()]
+    stated_values = {n: value for n, value in values.items() if n in stated or value != World.model_fields[n].default}
+    words = [f"${quantity_of(hints[n]).symbol}$ = {readable(value)}" for n, value in stated_values.items()]
     further = [f"{len(world.attribute)} further attributes"] if world.attribute else []
     further += [] if world.table is None else [f"a {world.classes} x {world.background_count} table"]
     return (*words, *further, *([] if world.views is None else [world.views.words]))

@@ -37,12 +37,12 @@ def draw_maps(picture: Picture, scaled: Sequence[Picture]) -> Figure:
     figure = framed(picture)
     axes = tuple(figure.axes)
     norm, levels = _norm(scaled), _levels(scaled)
-    seen, entries = set(), []
+    kinds, entries = set(), []
     for ax, panel in zip(axes, picture.panels, strict=True):
         mesh = _cells(ax, picture, panel, norm)
         for kind, mask in _masks(picture, panel).items():
             if mask.any():
-                seen.add(kind)
+                kinds.add(kind)
                 _hatch(ax, picture, mask, kind)
         if picture.difference:
             for x, y in (line.T for line in panel.boundary):
@@ -56,7 +56,7 @@ def draw_maps(picture: Picture, scaled: Sequence[Picture]) -> Figure:
     entries += [
         (Patch(facecolor=face, hatch=hatch, edgecolor="0.45", linewidth=0), words)
         for kind, (face, hatch, words) in HATCHES.items()
-        if kind in seen
+        if kind in kinds
     ]
     return finished(figure, picture, entries)
 

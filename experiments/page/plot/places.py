@@ -31,12 +31,12 @@ def placed(dataset: xr.Dataset, base: World | None, what: str) -> xr.Dataset:
             f"--what = {what!r} has no value for worlds of pixels: no formula gives the ideal classifier"
         )
     legend = list(dataset["legend"].values) if "legend" in dataset else [""]
-    found = dataset.drop_vars("legend", errors="ignore")
-    found["legend"] = ("legend", np.array([*legend, FLAT, MANY], dtype=object))
+    result = dataset.drop_vars("legend", errors="ignore")
+    result["legend"] = ("legend", np.array([*legend, FLAT, MANY], dtype=object))
     for prefix in PREFIXES:
         if f"{prefix}common" in dataset:
-            found = found.assign(_variables(dataset, base, what, prefix, len(legend)))
-    return found
+            result = result.assign(_variables(dataset, base, what, prefix, len(legend)))
+    return result
 
 
 def _variables(dataset: xr.Dataset, base: World, what: str, prefix: str, reason: int) -> dict[str, xr.DataArray]:
@@ -48,46 +48,48 @@ def _variables(dataset: xr.Dataset, base: World, what: str, prefix: str, reason:
     draws = np.stack([row.reshape(-1, like.size) for row in rows], axis=1)  # (replicate, group, cell)
     none = xr.DataArray(np.full(like.size, np.nan))
     ends = np.array([[cells.get(f"{prefix}{g}_{end}", none).values for end in ("low", "high")] for g in groups])
-    found, codes = np.full((3, like.size), np.nan), cells[f"{prefix}undefined"].values.copy()  # value, low, high
+    numbers, codes = np.full((3, like.size), np.nan), cells[f"{prefix}undefined"].values.copy()  # value, low, high
     for part, worlds in _worlds(cells, base, like.dims):
         columns = 0 if worlds.table is None else worlds.background_count
         few = np.broadcast_to(np.maximum(worlds.classes, columns), len(part)) <= MOST_CLASSES
         finite, bounds = np.isfinite(draws[:, :, part]), np.isfinite(ends[:, :, part])
-        shown = groups_of(worlds.table, worlds.common)
-        known = finite[:, shown].any(axis=0).all(axis=0)
-        replicated = finite[:, shown].all(axis=(0, 1)) & (len(draws) > 1)
-        bounded = bounds[shown].all(axis=(0, 1)) & ~replicated
-        if worlds.table is not None and (count := np.count_nonzero(known & few)) > MOST_OF_TABLE:
+        groups_there = groups_of(worlds.table, worlds.common)
+        finite_cells = finite[:, groups_there].any(axis=0).all(axis=0)
+        replicated = finite[:, groups_there].all(axis=(0, 1)) & (len(draws) > 1)
+        bounded = bounds[groups_there].all(axis=(0, 1)) & ~replicated
+        if worlds.table is not None and (count := np.count_nonzero(finite_cells & few)) > MOST_OF_TABLE:
             raise RequestError(
                 f"--what = {what!r} takes seconds per cell of a table, and {count} cells are more than "
                 f"{MOST_OF_TABLE}; fix an axis with --at"
             )
         for chosen, kind in ((replicated, "draws"), (bounded, "ends"), (~replicated & ~bounded, "mean")):
-            some = np.flatnonzero(chosen & known & few)
+            some = np.flatnonzero(chosen & finite_cells & few)
             if len(some):
                 at = part[some]
-                found[:, at] = _place(kind, worlds[some], draws[..., at], ends[..., at], PLACES.index(what))
-        codes[part] = np.where(known & np.isnan(found[0, part]), np.where(few, reason, reason + 1), codes[part])
+                numbers[:, at] = _place(kind, worlds[some], draws[..., at], ends[..., at], PLACES.index(what))
+        codes[part] = np.where(
+            finite_cells & np.isnan(numbers[0, part]), np.where(few, reason, reason + 1), codes[part]
+        )
 
-    made = {prefix + what: found[0], f"{prefix}undefined": codes}
-    if np.isfinite(found[1]).any():
-        made |= {f"{prefix}{what}_low": found[1], f"{prefix}{what}_high": found[2]}
+    variables = {prefix + what: numbers[0], f"{prefix}undefined": codes}
+    if np.isfinite(numbers[1]).any():
+        variables |= {f"{prefix}{what}_low": numbers[1], f"{prefix}{what}_high": numbers[2]}
     attrs = {"level": LEVEL}
-    return {name: xr.DataArray(x.reshape(like.shape), dims=like.dims, attrs=attrs) for name, x in made.items()}
+    return {name: xr.DataArray(x.reshape(like.shape), dims=like.dims, attrs=attrs) for name, x in variables.items()}
 
 
 def _place(kind: str, worlds: World, draws: np.ndarray, ends: np.ndarray, number: int) -> np.ndarray:
     """(value, low, high) of some cells; draws have axes (replicate, group, cell), ends (group, end, cell)."""
     if kind == "draws":
-        found = equivalent_of_draws(worlds, draws)
+        result = equivalent_of_draws(worlds, draws)
     else:
         count = np.isfinite(draws).sum(axis=0)
         mean = np.divide(np.nansum(draws, axis=0), count, out=np.full(count.shape, np.nan), where=count > 0)
         level, bounds = (LEVEL, [*map(tuple, ends)]) if kind == "ends" else (None, ())
-        found = equivalent(worlds, Accuracy.of([*mean], level, bounds))
-    value = tuple(found)[number]
+        result = equivalent(worlds, Accuracy.of([*mean], level, bounds))
+    value = tuple(result)[number]
     missing = np.full((2, *value.shape), np.nan)
-    return np.array([value, *([*found.interval][number] if found.interval else missing)])
+    return np.array([value, *([*result.interval][number] if result.interval else missing)])
 
 
 def _worlds(cells: xr.Dataset, base: World, dims: tuple[Hashable, ...]) -> Iterator[tuple[np.ndarray, World]]:

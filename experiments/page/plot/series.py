@@ -44,8 +44,8 @@ class Who(NamedTuple):
     @property
     def words(self) -> str:
         """The learner in words; one of a user's file, and an objective without a law, by its name."""
-        known = named(self.learner).words if self.learner in names() else self.learner
-        return known.removeprefix("the ").removesuffix(" optimum")
+        words = named(self.learner).words if self.learner in names() else self.learner
+        return words.removeprefix("the ").removesuffix(" optimum")
 
     @property
     def label(self) -> str:
@@ -149,12 +149,12 @@ def series_of(dataset: xr.Dataset, what: str) -> list[Series]:
 def everyone(dataset: xr.Dataset) -> list[Who]:
     """Every learner of a study with its prompts and routes; a learner without prompts appears once per route."""
     routes = [str(r) for r in dataset.route.values] if "route" in dataset.dims else [None]
-    found = []
+    every = []
     for learner in map(str, dataset.learner.values):
         prompted = "prompt" in dataset.dims and learner not in dataset.learner.attrs.get("without_prompt", ())
         prompts = [str(p) for p in dataset.prompt.values] if prompted else [None]
-        found += [Who(learner, prompt, route) for prompt in prompts for route in routes]
-    return found
+        every += [Who(learner, prompt, route) for prompt in prompts for route in routes]
+    return every
 
 
 def _named(name: str, everybody: list[Who], what: str) -> list[Who]:

@@ -7,10 +7,10 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, TensorDataset
 
-import experiments.counteranimal
-from experiments.counteranimal.photos import read_photos
+import experiments
+from experiments.photos.photos import read_photos
 
-README = Path(experiments.counteranimal.__file__).parent / "README.md"
+README = Path(experiments.__file__).parent / "counteranimal" / "README.md"
 SKELETON, RECIPE = re.findall(r"^```python\n(.*?)^```", README.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
 
 

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from experiments.command.counteranimal import discovery_table
-from experiments.counteranimal.models import load_model
 from experiments.errors import RequestError
-from tests.experiments.counteranimal.test_compose import draw_cutout
-from tests.experiments.counteranimal.test_transformers_models import saved
+from experiments.photos.models import load_model
+from tests.experiments.photos.test_compose import draw_cutout
+from tests.experiments.photos.test_transformers_models import saved
 
 ROOT = Path(__file__).parents[3]
 OWN = """

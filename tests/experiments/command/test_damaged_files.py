@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from tests.experiments.counteranimal.test_photos import PNG, write
+from tests.experiments.photos.test_photos import PNG, write
 
 NESTED = "[" * 100_000
 ROWS = [f"{i % 3},{group},sand,{(i + (group == 'counter')) % 4}" for i in range(6) for group in ("common", "counter")]

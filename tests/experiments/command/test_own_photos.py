@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from experiments.counteranimal.evaluation import evaluate
-from experiments.counteranimal.labels import Vocabulary
-from experiments.counteranimal.models import load_model
 from experiments.errors import RequestError
+from experiments.photos.evaluation import evaluate
+from experiments.photos.labels import Vocabulary
+from experiments.photos.models import load_model
 from tests.experiments.command.test_counteranimal import rows
 from tests.experiments.conftest import draw_photo
 

@@ -6,7 +6,7 @@ import pytest
 import xarray as xr
 
 from experiments.errors import Interrupted, RequestError
-from experiments.lab.history import of_run, with_places
+from experiments.lab.history import of_run
 from experiments.lab.training import train
 from experiments.page.plot.layout import arrange
 from simulator.accuracy import Accuracy
@@ -46,20 +46,6 @@ def test_a_history_has_the_place_of_every_model(whole):
             place = equivalent(WORLD, Accuracy(np.array(numbers["common"]), np.array(numbers["counter"])))
             assert numbers["equivalent_correlation"] == pytest.approx(place.correlation)
             assert numbers["shortfall"] == pytest.approx(place.shortfall)
-
-
-def test_a_model_that_diverges_keeps_the_rows_before():
-    rows = [
-        {"loss": [0.6, 0.5], "prompts": {"name": {"common": [0.9, 0.8], "counter": [0.6, 0.7]}}},
-        {"loss": [0.4, None], "prompts": {"name": {"common": [0.95, None], "counter": [0.5, None]}}},
-    ]
-    before, after = (row["prompts"]["name"] for row in with_places(WORLD, rows))
-    for k in (0, 1):
-        place = equivalent(WORLD, Accuracy(before["common"][k], before["counter"][k]))
-        assert before["equivalent_correlation"][k] == pytest.approx(place.correlation)
-        assert before["shortfall"][k] == pytest.approx(place.shortfall)
-    assert after["equivalent_correlation"][1] is after["shortfall"][1] is None
-    assert after["shortfall"][0] is not None
 
 
 def test_an_interrupted_history_resumes_to_the_same(whole, tmp_path, ctrl_c):
@@ -122,7 +108,7 @@ def flow(loss: str, steps: int, checkpoints: list[int], rate: float, batch: int)
 
 
 def places(ensemble, parameters) -> np.ndarray:
-    """p' by typical look and by average caption, of the mean accuracies over models."""
+    """p' by typical appearance and by average caption, of the mean accuracies over models."""
     accuracy = [
         evaluation.ensemble_accuracy(ensemble, parameters, prompt).mean(axis=(0, 1)) for prompt in DEFAULT_PROMPTS
     ]

@@ -151,7 +151,7 @@ def _bottleneck(t):
 
 def _time(t):
     at = lambda prompt, **when: percent(counter(t, "linear", prompt, **when))  # noqa: E731
-    yield f"typical look is right on {at('name', time=30)} of the counter group"
+    yield f"typical appearance is right on {at('name', time=30)} of the counter group"
     yield f"and on {at('name', time=2)} at time 2"
     yield f"By average caption it is right on {at('mean', time=2)} at both"
     assert at("mean", time=2) == at("mean", time=30)
@@ -174,7 +174,7 @@ def _equivalent(t):
     )
     for g in (0.0, 1.0):
         yield f"bare name acts like the ideal classifier of a {at('infonce', 'bare', g)} world"
-    yield f"that of a {at('infonce')} world if captions tell every look"
+    yield f"that of a {at('infonce')} world if captions describe every appearance"
     yield f"of a {at('infonce', g=0.0)} world if they tell none"
     yield f"that of a {at('infonce', 'mean')} to {at('infonce', 'mean', 0.0)} world"
     yield f"Logistic regression gives {at('logistic')}, least squares {at('least-squares')}"
@@ -232,7 +232,7 @@ def _mitigations(t):
     gain = {g: s * (t[g] - t[g].sel(mitigation="none")).mean("replicate") for g, s in (("counter", 1), ("common", -1))}
     for pattern, learner, mitigation in (
         (r"InfoNCE gains (\d+) points .* loses (\d+) on", "infonce", "balance"),
-        (r"typical look alone gains (\d+) and loses (\d+)", "infonce", "prompt-name"),
+        (r"typical appearance alone gains (\d+) and loses (\d+)", "infonce", "prompt-name"),
         (r"without the background gain (\d+) and lose (\d+)", "infonce", "omit-background"),
         (r"supervised tower \(gain (\d+), loss (\d+)\)", "supervised", "group-dro"),
         (r"Linear CLIP gains (\d+)", "linear", "prompt-name"),
@@ -242,7 +242,7 @@ def _mitigations(t):
         yield pattern, *(gain[group].sel(at) for group in ("counter", "common"))
     for group in ("common", "counter"):
         off = abs(t[group].mean("replicate") - t[f"predicted_{group}"])
-        assert float(off.max()) < 0.08, group  # by typical look InfoNCE is .05 off after 600 steps
+        assert float(off.max()) < 0.08, group  # by typical appearance InfoNCE is .05 off after 600 steps
 
 
 def _multicolored_mnist(t):
@@ -261,7 +261,10 @@ def _combinations(t):
 
 def _domains(t):
     """With four backgrounds per class."""
-    yield r"typical look rise .*and (\d+) % on pairs", t.unseen.sel(learner="infonce", prompt="name").mean("replicate")
+    yield (
+        r"typical appearance rise .*and (\d+) % on pairs",
+        t.unseen.sel(learner="infonce", prompt="name").mean("replicate"),
+    )
     yield r"caption they rise .*and (\d+) %, and", t.unseen.sel(learner="infonce", prompt="mean").mean("replicate")
     yield r"supervised towers .*and (\d+) %", t.unseen.sel(learner="bayes", prompt="name").mean("replicate")
 

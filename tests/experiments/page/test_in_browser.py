@@ -87,12 +87,12 @@ def test_nothing_scrolls_sideways_and_figures_are_not_shrunk(opened, width):
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert sideways(page) == []
     drawn = page.evaluate(
-        """() => [...document.querySelectorAll("figure svg")].map((one) =>
+        """() => [...document.querySelectorAll("figure svg:not(.world)")].map((one) =>
             [one.getBoundingClientRect().width, parseFloat(one.getAttribute("width")) * 4 / 3])"""
     )
-    assert len(drawn) == 3
+    assert len(drawn) == 2
     for shown, own in drawn:
-        assert shown >= (0.4 if own > 800 else 0.95) * own, "letters keep their drawn height, but for the world's"
+        assert shown >= 0.95 * own, "letters keep their drawn height"
     if width == PHONE:
         assert page.locator("#rate td, .claims td").first.evaluate("(one) => getComputedStyle(one).display") == "block"
 
@@ -177,16 +177,41 @@ def choose(page, **fields) -> None:
 
 def test_the_explorer_starts_with_the_answer_and_commands_print_its_numbers(opened, soberclip):
     page = opened()
-    assert accuracies(page)["infonce"].split("/")[2] == text.answers()[1].every
+    assert text.PLACE.shown(float(accuracies(page)["infonce"].split("/")[2])) == text.answers()[1].every
     page.locator("#knob-prompt").select_option("bare")
-    assert accuracies(page)["infonce"].split("/")[2] == text.answers()[0].every
+    assert text.PLACE.shown(float(accuracies(page)["infonce"].split("/")[2])) == text.answers()[0].every
     for prompt in ("mean", "bare"):
         choose(page, p_spu=0.99, mu_spu=2, sigma_xi=3, mention_spu=0.5, detail_inv=0.3, prompt=prompt)
         for name, shown in accuracies(page).items():
             command = page.evaluate("(name) => command(name)", name)
             run = soberclip(*command.split()[1:], "--json").document
-            place = f"{run['equivalent_correlation']:.3f}/{100 * run['shortfall']:.1f}"
+            place = f"{run['equivalent_correlation']:.3f}/{100 * run['shortfall']:z.1f}"
             assert f"{100 * run['common']:.2f}/{100 * run['counter']:.2f}/{place}" == shown, command
+
+
+def test_a_link_shows_what_one_sees(opened):
+    page = opened()
+    choose(page, p_spu=0.75, prompt="mean")
+    page.locator("[data-line='bayes']").uncheck()
+    page.wait_for_url(re.compile("lines="))
+    link = page.evaluate("location.hash")
+    shown, other = accuracies(page), opened(fragment=link)
+    assert accuracies(other) == shown
+    assert not other.locator("[data-line='bayes']").is_checked()
+    assert other.locator(".sight").bounding_box()["y"] < 900
+    wrong = opened(fragment=link.replace("0.75", "7").replace("mean", "nonsense"))
+    assert wrong.get_by_role("spinbutton", name="p_spu").input_value() == "0.9"
+    assert wrong.locator("#knob-prompt").input_value() == "name"
+
+
+def test_results_leave_the_sliders_free(opened):
+    page = opened(PHONE)
+    page.locator("#explore").scroll_into_view_if_needed()
+    for knob in page.locator("[data-knob] [type=range]").all():
+        knob.scroll_into_view_if_needed()
+        box = knob.bounding_box()
+        seen = knob.evaluate("(one, [x, y]) => document.elementFromPoint(x, y) === one", [box["x"] + 9, box["y"] + 9])
+        assert seen
 
 
 def test_wrong_values_change_nothing_and_a_refusal_is_shown(opened):

@@ -6,7 +6,6 @@ import torch
 from reference import structural_pairs
 from stattest import assert_mean, assert_same_law, law_size, mean_size
 
-from simulator.gaussian import pairs
 from simulator.gaussian.pairs import (
     Pairs,
     block_size,
@@ -142,44 +141,6 @@ def test_images_do_not_depend_on_whether_captions_are_drawn():
 def variants(world: World) -> list[World]:
     changes = {"p_spu": 0.6, "mu_spu": 3.0, "sigma_inv": 0.2, "mention_spu": 0.3, "p_inv": 0.8, "mismatch": 0.5}
     return [world, world.model_copy(update=changes), world.model_copy(update={"sigma_xi": 0.0})]
-
-
-@pytest.mark.parametrize("name", ["paper", "classes and attribute"])
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-@pytest.mark.parametrize("points", ["random", "sobol"])
-def test_each_world_is_drawn_as_it_would_be_alone(name, dtype, points):
-    """Bit for bit, also if a world alone leaves streams unread."""
-    worlds, frames = variants(WORLDS[name]), dictionaries(WORLDS[name], 3)
-    together = draw_block(worlds, frames, 3, 1, streams=["a", "b", "c"], dtype=dtype, points=points)
-    for k, (one, stream) in enumerate(zip(worlds, "abc", strict=True)):
-        alone = draw_block((one,), frames, 3, 1, streams=(stream,), dtype=dtype, points=points)
-        for field, values in alone._asdict().items():
-            assert torch.equal(getattr(together, field)[k], values[0]), field
-
-
-@pytest.mark.parametrize("points", ["random", "sobol"])
-def test_worlds_of_later_chunks_keep_their_own_numbers(points, monkeypatch):
-    """Five worlds in chunks of two, two and one; a large ensemble once took the caption noise of the first chunk."""
-    base, chunks = WORLDS["detail"], []
-    worlds = [
-        base.replace(
-            p_spu=0.5 + k / 9, mu_spu=1.0 + k, sigma_inv=1 + k / 3, sigma_xi=1.0 + k, sigma_xi_text=9.0 - k,
-            p_inv=1 - k / 9, mismatch=k / 9, mention_inv=1 - k / 9, detail_inv=k / 9,
-        )
-        for k in range(5)
-    ]  # fmt: skip
-    monkeypatch.setattr(pairs, "CHUNK_NUMBERS", 2 * block_size(base) * base.dim_image)
-    latents = pairs.draw_latents
-    monkeypatch.setattr(
-        pairs, "draw_latents", lambda w, *more, **how: chunks.append(len(w)) or latents(w, *more, **how)
-    )
-    frames = dictionaries(base, 3)
-    together = draw_block(worlds, frames, 3, range(5), streams="abcde", points=points)
-    assert chunks == [2, 2, 1]
-    for k, (world, stream) in enumerate(zip(worlds, "abcde", strict=True)):
-        alone = draw_block((world,), frames, 3, k, streams=stream, points=points)
-        for field, values in alone._asdict().items():
-            assert torch.equal(getattr(together, field)[k], values[0]), field
 
 
 def test_a_block_written_over_another_is_the_block_drawn_alone():

@@ -11,7 +11,7 @@ from simulator.accuracy import Accuracy
 from simulator.mixture import class_means
 from simulator.world import Attribute, World
 from theory import learners
-from theory.learners.base import Learner, attempt, block_weights, latent_critic
+from theory.learners.base import Learner, block_weights, latent_critic
 
 
 @pytest.mark.parametrize("name", learners.names())
@@ -21,52 +21,12 @@ def test_a_learner_is_found_by_its_name(name):
     assert learners.named(learner) is learner
 
 
-@pytest.mark.parametrize("name", ["linear", "infonce", "logistic", "least-squares", "bayes"])
-def test_a_world_and_a_row_and_a_grid_agree(name):
-    learner = learners.named(name)
-    grid = worlds_with(p_spu=[[0.7], [0.9]], mu_spu=[1.0, 2.0, 3.0], p_inv=[1.0, 0.9, 0.3], nu=0.3)
-    whole = learner.accuracy(grid)
-    assert whole.common.shape == whole.counter.shape == (2, 3)
-    for i, j in np.ndindex(2, 3):
-        one = learner.accuracy(grid[i, j])
-        assert [float(one.common), float(one.counter)] == pytest.approx(
-            [whole.common[i, j], whole.counter[i, j]], abs=1e-6
-        )
-
-
-def test_a_grid_may_hold_several_class_counts():
-    grid = World(classes=[2, 3, 2], p_spu=[0.6, 0.7, 0.9], sigma_xi=1.0)
-    narrow = learners.LinearCLIP("mean", embed_dim=2)
-    for learner in map(learners.named, ("linear", narrow, "gaussian", "least-squares", "bayes", "max-margin")):
-        whole = learner.accuracy(grid)
-        for i in range(3):
-            one = learner.accuracy(grid[i])
-            assert [whole.common[i], whole.counter[i]] == pytest.approx([float(one.common), float(one.counter)])
-            if learner.name != "bayes":
-                np.testing.assert_allclose(learner.direction(grid)[i], learner.direction(grid[i]), rtol=1e-12)
-    # K = 3 is sampled, so its interval has a width; K = 2 is exact.
-    low, high = whole.interval.ends["counter"]  # of max-margin
-    assert ((high - low) > 0).tolist() == [False, True, False]
-
-
 def test_a_learner_gives_a_reason_if_it_has_no_answer():
     assert "sigma_xi = 0" in learners.named("infonce").refuses(World(sigma_xi=0.0))
     assert learners.named("infonce").refuses(World()) is None
     for name in ("infonce", "bayes"):
         with pytest.raises(ValueError, match="not a linear rule"):
             learners.named(name).direction(World())
-
-
-def test_attempt_gives_nan_and_a_reason_for_worlds_without_an_answer():
-    grid = World(sigma_xi=[[1.0, 0.0, 2.0], [0.0, 1.0, 1.0]])
-    infonce = learners.named("infonce")
-    values, reasons = attempt(lambda w: infonce.accuracy(w).counter, grid)
-    assert np.isnan(values).tolist() == [[False, True, False], [True, False, False]]
-    assert set(reasons) == {(0, 1), (1, 0)}
-    assert all("sigma_xi = 0" in reason for reason in reasons.values())
-    assert values[0, 0] == pytest.approx(float(infonce.accuracy(grid[0, 0]).counter), abs=1e-6)
-    nothing, why = attempt(lambda w: infonce.accuracy(w).counter, World(sigma_xi=[0.0]))
-    assert (np.isnan(nothing).tolist(), len(why)) == ([True], 1)
 
 
 @dataclass(frozen=True)

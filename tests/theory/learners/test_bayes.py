@@ -5,31 +5,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from reference import worlds_with
-from scipy import stats
 from scipy.special import ndtr
-from stattest import SHARE, assert_mean, mean_size, spend
+from stattest import assert_mean, mean_size
 
 from simulator.world import Attribute, World
 from theory.learners import Bayes
 from theory.learners.bayes import bayes_accuracy
-from theory.quadrature import REPLICATES
-
-
-@pytest.mark.parametrize("world", [World(classes=3, p_spu=0.8), World(attribute=(Attribute(p=0.8, mu=1.5),))])
-def test_the_interval_measures_the_scatter_over_seeds(world):
-    """Variance of 24 estimates over the mean of their squared standard errors: F(23, 24 * 15) if the intervals are
-    right. Intervals too wide by 4, the root of the replicates, put the ratio at 1/16, far below the allowed range."""
-    seeds = 24
-    runs = [bayes_accuracy(world, seed=s) for s in range(seeds)]
-    for group in (0, 1):
-        spend(SHARE)
-        estimates = np.array([(run.common, run.counter)[group] for run in runs])
-        error = np.array([np.diff([*run.interval][group])[0] for run in runs]) / (
-            2 * stats.t.ppf(0.975, REPLICATES - 1)
-        )
-        ratio = estimates.var(ddof=1) / (error**2).mean()
-        law = stats.f(seeds - 1, seeds * (REPLICATES - 1))
-        assert law.ppf(SHARE / 2) < ratio < law.isf(SHARE / 2), (group, ratio)
 
 
 def accuracy_by_thresholds(blocks: World) -> tuple[float, float]:
@@ -180,21 +161,6 @@ def test_an_attribute_that_tells_nothing_leaves_the_exact_accuracies(p_inv):
     exact, got = (Bayes().accuracy(w) for w in (world, world.replace(attribute=(Attribute(p=0.5),))))
     for a, b, (low, high) in zip(exact, got, got.interval, strict=True):
         assert abs(a - b) < 7.3 / 2.13 * (high - low) / 2 + 1e-6
-
-
-@pytest.mark.parametrize(("classes", "extra"), [(2, 1), (3, 0)])
-def test_a_sampled_grid_equals_its_worlds(classes, extra):
-    p = np.array([0.6, 1.0])
-    blocks = worlds_with(p_spu=p, sigma_spu=[[0.5], [1.0]], nu=0.1, classes=classes, p_inv=[[1.0], [0.9]])
-    if extra:
-        blocks = blocks.replace(attribute=(Attribute(p=0.8, mu=1.5),))
-    whole = bayes_accuracy(blocks, seed=1)
-    assert whole.common.shape == whole.counter.shape == (2, 2)
-    for w in np.ndindex(2, 2):
-        one = bayes_accuracy(blocks[w], seed=1)
-        assert (whole.common[w], whole.counter[w]) == (one.common, one.counter)
-        for ends, alone in zip(whole.interval, one.interval, strict=True):
-            assert [end[w] for end in ends] == list(alone)
 
 
 @pytest.mark.parametrize("world", [World(classes=3, p_spu=0.8, mu_inv=1.8, mu_spu=1.5), World(classes=5, mu_spu=3.0)])

@@ -246,22 +246,6 @@ def test_captions_without_information_tie():
         assert both(InfoNCE(prompt).accuracy(silent)) == pytest.approx((0.5, 0.5), abs=1e-12)
 
 
-@pytest.mark.parametrize("prompt", POOLED)
-@pytest.mark.parametrize(
-    "fields",
-    [
-        {"sigma_xi_text": np.array([0.0, 4.0, 0.0]), "mention_spu": np.array([1.0, 1.0, 0.6])},
-        {"mu_spu": 1.5, "bare": np.array([0.4, 1.0, 0.0])},
-    ],
-)
-def test_a_grid_of_several_routes_equals_its_worlds(fields, prompt):
-    """Closed forms, curves and drawn captions in one grid, and one world of bare captions."""
-    grid = worlds_with(nu=0.3, p_spu=0.8, **fields)
-    whole = InfoNCE(prompt).accuracy(grid)
-    for w in range(3):
-        assert (whole.common[w], whole.counter[w]) == pytest.approx(tuple(both(InfoNCE(prompt).accuracy(grid[w]))))
-
-
 FAINT = (  # mentioned once in 1e9 captions, whose noise hides the object; means of a millionth of the noise
     {"mu_inv": 8.2, "sigma_inv": 1.9, "sigma_spu": 0.14, "nu": 0.096, "mention_inv": 1e-9, "mention_spu": 0.0},
     {"mu_inv": 1.5e-8, "sigma_inv": 1.2e-4, "mu_spu": 3.4e-8, "sigma_spu": 0.0, "nu": 4.7e-4, "mention_inv": 0.6},

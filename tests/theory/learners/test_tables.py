@@ -124,17 +124,6 @@ def test_intervals_of_drawn_cells_cover(monkeypatch):
     assert sum(held) >= 66
 
 
-@pytest.mark.parametrize(("K", "A"), [(2, 3), (3, 2)])
-def test_scores_are_densities_written_out(K, A):
-    world = random_world(K, A, p_inv=0.8, mention_spu=0.6, sigma_xi_text=2.0)
-    x = np.random.default_rng(0).normal(size=(20, world.latents)) * 2
-    np.testing.assert_allclose(learners.Bayes().scores(world, x), log_densities(world, x, None), rtol=0, atol=1e-9)
-    texts = world.prompts("mean")
-    joint = [log_densities(world, x, np.broadcast_to(t, x.shape)) for t in texts]
-    expected = logsumexp(joint, axis=2).T - logsumexp(log_densities(world, None, texts), axis=1)
-    np.testing.assert_allclose(learners.InfoNCE("mean").scores(world, x), expected, rtol=0, atol=1e-9)
-
-
 def test_scores_leave_out_what_silent_captions_give_all_prompts():
     """Captions may say nothing wherever prompts differ. Differences of p(x_I, p_y)/p(p_y) between prompts stay."""
     world = random_world(2, 3, p_inv=0.8, mention_inv=0.5, mention_spu=0.6, sigma_xi_text=2.0)
@@ -194,17 +183,6 @@ def test_very_little_noise_and_masks_leave_the_order_of_scores(prompt, table):
     assert 0 < sum(first) < 12
 
 
-def test_linear_clip_takes_the_covariance_of_the_drawn_latents():
-    """1e5 pairs; 5 standard errors of every entry, with a false-alarm rate of 2e-5."""
-    world = random_world(3, 4, p_inv=0.9, mention_spu=0.5, sigma_xi=0.0, dim_image=7, dim_text=7)
-    pairs = world.draw(100_000, seed=0)
-    z, t = (x.double().numpy() @ D for x, D in zip((pairs.images, pairs.texts), pairs.frames, strict=True))
-    z, t = z - z.mean(axis=0), t - t.mean(axis=0)
-    products = np.einsum("ni,nj,yj->nyi", z, t, world.prompts("mean"))
-    expected = learners.LinearCLIP("mean").critic(world).inside[0]
-    assert (np.abs(products.mean(axis=0) - expected) < 5 * products.std(axis=0) / np.sqrt(len(z))).all()
-
-
 def lifted(score: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Slope of the least |c|^2 with (s + c)_y >= (s + c)_k + 1: c_k = -(h_k - t)_+, c_y = t, h_k = 1 - s_y + s_k.
 
@@ -251,15 +229,6 @@ def test_the_loss_of_drawn_images_is_level_at_the_minimiser(K, A, name):
     slopes = slope[:, :, None] * features[:, None]
     sampled = 1e-4 if K > 2 and name != "least-squares" else 1e-9  # the minimiser of sampled losses
     assert (np.abs(slopes.mean(axis=0)) < 5 * slopes.std(axis=0) / np.sqrt(len(x)) + sampled).all()
-
-
-def test_a_grid_of_worlds_shares_a_table():
-    world = random_world(3, 3)
-    grid = World(table=world.table, **{**FIELDS, "mu_spu": np.array([[0.5], [2.0]]), "sigma_inv": [0.9, 1.5]})
-    whole = learners.Bayes().accuracy(grid)
-    assert whole.unseen.shape == (2, 2)
-    for one, all_ in zip(learners.Bayes().accuracy(world), whole, strict=True):
-        assert one == all_[1, 0]
 
 
 # A class that training shows with one background alone, beside a class with two.

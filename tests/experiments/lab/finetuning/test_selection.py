@@ -86,7 +86,7 @@ def test_the_chosen_weights_are_the_ones_that_are_tested(request_of, monkeypatch
 def test_zero_shot_uses_the_preprocessing_of_the_model(request_of):
     from PIL import Image
 
-    from experiments.counteranimal.models import load_model
+    from experiments.photos.models import load_model
 
     request = request_of("zero-shot")
     kept = run(request)

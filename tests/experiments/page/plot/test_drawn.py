@@ -59,7 +59,7 @@ def test_maps_show_the_cells_with_one_scale_of_colours(table):
     figure = plot(table)
     legible(figure)
     *panels, bar = figure.axes
-    called = {"linear": "linear CLIP", "infonce": "InfoNCE", "name": "typical look", "mean": "average caption"}
+    called = {"linear": "linear CLIP", "infonce": "InfoNCE", "name": "typical appearance", "mean": "average caption"}
     meshes = [next(c for c in ax.collections if isinstance(c, QuadMesh)) for ax in panels]
     for ax, mesh, (learner, prompt) in zip(panels, meshes, WHO, strict=True):
         assert " ".join(ax.get_title("left").split()) == f"{called[learner]}, {called[prompt]}"
@@ -160,4 +160,4 @@ def test_panels_fill_their_grid_and_without_axes_each_learner_is_a_point():
     figure = plot(handmade.measured(handmade.theory({"p_spu": [0.9]}, ("linear", "bayes"), ("name", "mean"))))
     legible(figure)
     labels = [t.get_text().split("\n")[-1] for t in figure.axes[0].get_xticklabels()]
-    assert labels == ["typical look", "average caption", "Bayes rule"]
+    assert labels == ["typical appearance", "average caption", "Bayes rule"]

@@ -1,0 +1,169 @@
+"""Linear heads on unit embeddings: zero-shot, supervised, and the fixes that change one.
+
+A head decides argmax_k (x.w_k + b_k). Supervised heads are fitted with weights: at group weight lambda each class's
+common rows have total weight lambda, its counter rows 1 - lambda. Without lambda every row has weight 1.
+
+Fixes. Let a_b be the effects of the backgrounds, A their span, Sigma the covariance of the Gaussian law.
+    projection   x - P_A x for the span of the centred captions of backgrounds, or of the groups' means
+    LEACE        x - A (A' Sigma^-1 A)^-1 A' Sigma^-1 (x - mean) given the class: no linear classifier of the background
+                 is left, and x changes least (Belrose et al., arXiv 2306.03819, theorem 4.2). The package
+                 concept-erasure 0.2.4, fitted to residuals within classes, gives the same head to 2e-12 for their
+                 plain covariance. It takes no other covariance, so the formula stands here
+    retraining   logistic regression at lambda = 1/2: balanced groups (Kirichenko et al., arXiv 2204.02937)
+    interpolation of zero-shot and logistic heads of equal spread (Wortsman et al., arXiv 2109.01903)
+"""
+
+import warnings
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+
+from experiments.heads.bundle import Bundle
+from experiments.heads.gaussian_law import Law, Photos
+from simulator.accuracy import won
+
+PENALTY = 0.1  # scikit-learn's C, for coordinates of variance 1
+STEPS, GRADIENT = 100, 1e-4  # where logistic regression stops; more steps changed held-out accuracy by .2 points
+RIDGE = 1e-3  # of least squares, in units of the mean variance
+TRACED = (0.02, 0.1, 0.3, 0.5, 0.7, 0.9, 0.98)  # group weights of logistic regression on the curve
+INTERPOLATED = (0.25, 0.5, 0.75)  # share of the fitted head
+PROMPT_ROWS = 20_000  # on which single prompts are compared
+
+
+class Head(NamedTuple):
+    """One linear head."""
+
+    weights: Float[np.ndarray, "D K"]
+    bias: Float[np.ndarray, " K"]
+
+    def scores(self, rows: Float[np.ndarray, "n D"]) -> Float[np.ndarray, "n K"]:
+        return rows @ self.weights + self.bias
+
+
+def zero_shot(text: Float[np.ndarray, "K T D"]) -> Head:
+    """The normalised mean of each class's prompts."""
+    mean = text.mean(axis=1)
+    return Head((mean / np.linalg.norm(mean, axis=1, keepdims=True)).T, np.zeros(len(text)))
+
+
+def plain_heads(bundle: Bundle, photos: Photos) -> dict[str, Head]:
+    """Zero-shot, if there are prompts, and supervised heads, fitted on these photos."""
+    prompted = {} if bundle.text is None else {"zero-shot": zero_shot(bundle.text)}
+    return prompted | {
+        "logistic regression": _logistic(photos, None),
+        "least squares": _least_squares(photos),
+        "nearest class mean": _class_means(photos),
+    }
+
+
+def traced_heads(photos: Photos) -> dict[str, Head]:
+    return {f"logistic regression at weight {weight:g}": _logistic(photos, weight) for weight in TRACED}
+
+
+def fixed_heads(
+    bundle: Bundle, photos: Photos, law: Law, plain: dict[str, Head], traced: dict[str, Head]
+) -> dict[str, Head]:
+    """Zero-shot after each fix; none without prompts."""
+    if bundle.text is None:
+        return {}
+    base, fitted, effects = plain["zero-shot"], plain["logistic regression"], _effects(law)
+    fixes = {}
+    if bundle.text_background is not None:
+        captions = bundle.text_background
+        fixes["project out the captions of backgrounds"] = _projected(base, captions - captions.mean(axis=0))
+    fixes["project out the groups' means"] = _projected(base, effects)
+    fixes["LEACE"] = _leace(base, effects, law, photos.values.mean(axis=0))
+    if bundle.text.shape[1] > 1:
+        fixes["best single prompt"] = _best_prompt(bundle.text, photos)
+    fixes["retrain the last layer on balanced groups"] = traced["logistic regression at weight 0.5"]
+    spreads = [_spread(head, law) for head in (base, fitted)]
+    for share in INTERPOLATED:
+        a, b = (1 - share) / spreads[0], share / spreads[1]
+        mixed = Head(a * base.weights + b * fitted.weights, a * base.bias + b * fitted.bias)
+        fixes[f"interpolate, {share:.0%} logistic regression"] = mixed
+    return fixes
+
+
+def _logistic(photos: Photos, weight: float | None) -> Head:
+    from sklearn.exceptions import ConvergenceWarning  # an optional extra
+    from sklearn.linear_model import LogisticRegression
+
+    mean = photos.values.mean(axis=0)
+    centred = photos.values - mean
+    scale = float(np.sqrt((centred**2).mean()))
+    model = LogisticRegression(C=PENALTY, max_iter=STEPS, tol=GRADIENT)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # a head that has not converged is a head
+        model.fit(centred / scale, photos.label, None if weight is None else row_weights(photos, weight))
+    weights, bias = model.coef_.T.astype(float) / scale, model.intercept_.astype(float)
+    if weights.shape[1] == 1:  # two classes have one score
+        weights, bias = np.hstack([-weights, weights]) / 2, np.concatenate([-bias, bias]) / 2
+    return Head(weights, bias - mean @ weights)
+
+
+def row_weights(photos: Photos, weight: float) -> Float[np.ndarray, " n"]:
+    """Weights with mean 1 at which each class has the share `weight` of common rows."""
+    cell = 2 * photos.label + ~photos.common
+    w = np.where(photos.common, weight, 1 - weight) / np.bincount(cell)[cell]
+    return w / w.mean()
+
+
+def _classes(photos: Photos) -> Float[np.ndarray, "n K"]:
+    """1 for a row's class, 0 for the others."""
+    return np.eye(photos.label.max() + 1, dtype=np.float32)[photos.label]
+
+
+def _least_squares(photos: Photos) -> Head:
+    mean, target = photos.values.mean(axis=0), _classes(photos)
+    centred = photos.values - mean
+    gram = (centred.T @ centred).astype(float)
+    gram[np.diag_indices_from(gram)] += RIDGE * gram.trace() / len(gram)
+    weights = np.linalg.solve(gram, (centred.T @ target).astype(float))
+    return Head(weights, target.mean(axis=0) - mean @ weights)
+
+
+def _class_means(photos: Photos) -> Head:
+    target = _classes(photos)
+    means = (photos.values.T @ target).astype(float) / target.sum(axis=0)
+    return Head(means, -(means**2).sum(axis=0) / 2)
+
+
+def _effects(law: Law) -> Float[np.ndarray, "B D"]:
+    """The backgrounds' effects: means of cells minus those of their classes, averaged over the classes of each."""
+    label, background = law.cells.T
+    inside = law.means - np.array([law.means[label == y].mean(axis=0) for y in label])
+    return np.array([inside[background == b].mean(axis=0) for b in np.unique(background)])
+
+
+def _basis(rows: Float[np.ndarray, "B D"]) -> Float[np.ndarray, "D q"]:
+    """An orthonormal basis of the span of rows."""
+    _, values, vectors = np.linalg.svd(rows, full_matrices=False)
+    return vectors[values > 1e-6 * values.max(initial=1e-12)].T
+
+
+def _projected(head: Head, directions: Float[np.ndarray, "B D"]) -> Head:
+    basis = _basis(directions)
+    return Head(head.weights - basis @ (basis.T @ head.weights), head.bias)
+
+
+def _leace(head: Head, effects: Float[np.ndarray, "B D"], law: Law, mean: Float[np.ndarray, " D"]) -> Head:
+    A = _basis(effects)
+    solved = np.linalg.solve(law.covariance, A)
+    change = solved @ np.linalg.solve(A.T @ solved, A.T @ head.weights)
+    return Head(head.weights - change, head.bias + mean @ change)
+
+
+def _best_prompt(text: Float[np.ndarray, "K T D"], photos: Photos) -> Head:
+    """The prompt whose worse group is best on fitted rows."""
+    first = slice(PROMPT_ROWS)
+    heads = [zero_shot(text[:, [t]]) for t in range(text.shape[1])]
+    right = [won(head.scores(photos.values[first]), photos.label[first]) for head in heads]
+    common = photos.common[first]
+    return heads[int(np.argmax([min(one[common].mean(), one[~common].mean()) for one in right]))]
+
+
+def _spread(head: Head, law: Law) -> float:
+    """The deviation of a head's scores within a class, apart from what all labels share."""
+    w = head.weights - head.weights.mean(axis=1, keepdims=True)
+    return float(np.sqrt(np.einsum("dk,de,ek->", w, law.covariance, w)))

@@ -1,0 +1,155 @@
+"""The selection rule of [W] on the user's own photos, in any layout with backgrounds.
+
+For each class [W] selects two backgrounds: common has one model's highest accuracy, counter its lowest. On the same
+photos this drop is positive even if backgrounds have no effect, because it compares extremes of noisy accuracies.
+The honest drop selects on one half of the photos and measures on the other. If the photos of a background are
+exchangeable, it is unbiased for backgrounds that are selected on half of the photos.
+Each class has a test of "the background has no effect", corrected for the number of classes.
+
+Letters: B backgrounds of one class, n photos and k correct answers on each, S splits, R permutations.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Int
+from scipy.stats import false_discovery_control
+
+from experiments.errors import RequestError, check_within, checked_seed
+from experiments.files import output_folder, write_json, write_table
+from experiments.heads.intervals import REPLICATES
+from experiments.inference import bootstrap_interval, holm, resamples
+from experiments.photos.metrics import cells
+from experiments.photos.model_config import ModelConfig
+from experiments.photos.photos import EACH, read_photos
+from experiments.photos.scoring import NO_ANSWER, predict
+from experiments.results import GROUPS
+from simulator.accuracy import LEVEL
+from simulator.streams import numpy_stream
+
+ALPHA = 0.05  # level at which a class's background has an effect, after Holm's correction
+SPLITS = 200
+PERMUTATIONS = 9999
+SMALLEST_CELL = 20  # photos per background; half of them must still give an accuracy
+Numbers = Int[np.ndarray, " B"]
+
+
+def run(
+    *, data: Path, model: ModelConfig, min_photos: int = SMALLEST_CELL, seed: int = 0, output: Path
+) -> dict[str, Any]:
+    """The document of `discover`; writes discovered.csv, discovered.json and discovered-groups.csv, for --groups."""
+    checked_seed(seed)
+    check_within("--min-photos", min_photos, 2, np.inf)  # one photo cannot be halved
+    photo_set = read_photos(data, EACH, model.vocabulary)
+    output_folder(output)
+    loaded = model.load()
+    scored = model.run(photo_set, loaded)
+    predictions = predict(scored, model.vocabulary.every_label)
+    document = discover(predictions, photo_set.classes, min_photos, seed)
+    document["skipped"] = scored.encoded.skipped
+    document["unanswered"] = int((predictions.predicted_index == NO_ANSWER).sum())  # counted as wrong
+    document["model"] = {"spec": loaded.spec, **model.settings(loaded)}
+    rows = document["classes"]
+    groups = [(c["folder"], c[f"{group}_background"], group) for c in rows for group in GROUPS]
+    write_table(output / "discovered-groups.csv", ("class", "background", "group"), groups)
+    write_table(output / "discovered.csv", rows[0].keys(), (row.values() for row in rows))
+    write_json(output / "discovered.json", document)
+    return document
+
+
+def discover(
+    predictions: pd.DataFrame, folders: dict[int, str], smallest: int = SMALLEST_CELL, seed: int = 0
+) -> dict[str, Any]:
+    """Select backgrounds in every class with two or more of `smallest` photos; drops are means over these classes."""
+    table = cells(predictions, "class_index", "background")
+    large = table[table.photos >= smallest]
+    usable = [(int(index), part) for index, part in large.groupby("class_index") if len(part) >= 2]
+    if not usable:
+        raise RequestError(
+            f"no class has two backgrounds of {smallest} photos or more; lower --min-photos (at least 2)"
+        )
+    permutations = permutations_for(len(usable))
+    classes = [_class_record(index, part, folders[index], seed, permutations) for index, part in usable]
+    p = np.array([c["p_value"] for c in classes])
+    for record, p_holm, p_bh in zip(classes, holm(p).tolist(), false_discovery_control(p).tolist(), strict=True):
+        record |= {"p_holm": p_holm, "p_bh": p_bh}
+    selected = {c["class_index"] for c in classes}
+    return {
+        "classes": classes,
+        "naive": _overall([c["naive_drop"] for c in classes], seed),
+        "honest": _overall([c["honest_drop"] for c in classes], seed),
+        "left_out": [index for index in table.class_index.unique().tolist() if index not in selected],
+        "min_photos": smallest,
+        "splits": SPLITS,
+        "permutations": permutations,
+        "least_p_holm": len(usable) / (permutations + 1),
+        "background_effects": sum(c["p_holm"] < ALPHA for c in classes),
+    }
+
+
+def permutations_for(classes: int) -> int:
+    """The number of permutations per class with which Holm's correction over `classes` can reject at ALPHA.
+
+    >>> permutations_for(45), permutations_for(501)
+    (9999, 20039)
+    """
+    return max(PERMUTATIONS, round(2 * classes / ALPHA) - 1)
+
+
+def _class_record(index: int, table: pd.DataFrame, folder: str, seed: int, permutations: int) -> dict[str, Any]:
+    """The extremes of one class: the first of the most accurate backgrounds, and the last of the least accurate."""
+    n, k = table.photos.to_numpy(), table.correct.to_numpy()
+    common = table.loc[table.accuracy.idxmax()]
+    counter = table.loc[table.accuracy[::-1].idxmin()]  # the last, so that both differ even if all accuracies are equal
+    return {
+        "class_index": index,
+        "folder": folder,
+        "common_background": common.background,
+        "counter_background": counter.background,
+        "n_common": int(common.photos),
+        "n_counter": int(counter.photos),
+        "common": float(common.accuracy),
+        "counter": float(counter.accuracy),
+        "naive_drop": float(common.accuracy - counter.accuracy),
+        "honest_drop": honest_drop(n, k, numpy_stream(seed, "splits", index)),
+        "backgrounds": len(table),
+        "p_value": permutation_p(n, k, numpy_stream(seed, "permutations", index), permutations),
+    }
+
+
+def honest_drop(n: Numbers, k: Numbers, rng: np.random.Generator, splits: int = SPLITS) -> float:
+    """Mean drop over random halvings: selected on one half and measured on the other, in both directions."""
+    half = n // 2  # of a background's photos; only counts are drawn
+    first = rng.hypergeometric(k, n - k, half, size=(splits, len(n)))  # (S, B)
+    accuracy = np.stack([first / half, (k - first) / (n - half)])  # (2, S, B)
+    jitter = 1e-9 * rng.random(accuracy.shape)  # unequal accuracies differ by far more
+    best = (accuracy + jitter).argmax(axis=2)[..., None]
+    worst = (accuracy - jitter[..., ::-1]).argmin(axis=2)[..., None]
+    other = accuracy[::-1]
+    return float((np.take_along_axis(other, best, 2) - np.take_along_axis(other, worst, 2)).mean())
+
+
+def permutation_p(n: Numbers, k: Numbers, rng: np.random.Generator, permutations: int = PERMUTATIONS) -> float:
+    """P-value of "the background has no effect" in one class: Pearson's chi-squared under permuted backgrounds."""
+    total = int(k.sum())
+    if total in (0, int(n.sum())):
+        return 1.0
+    rate = total / n.sum()
+
+    def statistic(k):
+        return ((k - n * rate) ** 2 / (n * rate * (1 - rate))).sum(axis=-1)
+
+    # Under permuted backgrounds the correct answers per background are multivariate hypergeometric.
+    drawn = rng.multivariate_hypergeometric(n, total, size=permutations, method="marginals")
+    # Equal statistics must tie; they differ by rounding of order 1e-13 at most.
+    extreme = (statistic(drawn) >= statistic(k) - 1e-9).sum()
+    return float((1 + extreme) / (1 + permutations))
+
+
+def _overall(drops: list[float], seed: int) -> dict[str, Any]:
+    values = np.array(drops)
+    drawn = resamples(len(values), REPLICATES, numpy_stream(seed, "class bootstrap")) @ values / len(values)
+    interval = bootstrap_interval(drawn, len(values))
+    return {"drop": float(values.mean()), "interval": interval and list(interval), "level": LEVEL}

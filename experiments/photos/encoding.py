@@ -1,0 +1,268 @@
+"""Photos through a model: decode, preprocess, encode, and cache the features, so that no photo passes a model twice.
+
+Each model has one folder, named by a digest of everything that changes a feature: weights, configuration,
+preprocessing, library versions, precision, device type. It holds safetensors shards. A shard has the features of some
+photos or prompts and, as metadata, their keys. Shards are written atomically, so a killed run leaves only good ones.
+
+Batches are cut from the full list of photos; cached photos are then left out. So a resumed run forms the same batches
+as an uninterrupted one, and computes the same bits.
+"""
+
+import json
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Float
+from safetensors import safe_open
+from safetensors.numpy import save
+from torch.utils.data import DataLoader, Dataset
+
+from experiments.errors import RequestError, RunError, check_within
+from experiments.files import output_folder, write_atomically
+from experiments.photos.labels import CLASS_COUNT
+from experiments.photos.model import LoadedModel, one_line
+from experiments.photos.photos import Key, PhotoSet
+from experiments.runtime import checked_device
+from simulator.progress import counting
+
+Precision = Literal["fp32", "bf16", "fp16"]
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+SHARD_ROWS = 256  # features per shard; a killed run loses at most one shard
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """Where and how to run. No field changes a result by more than rounding."""
+
+    device: str = "cpu"
+    precision: Precision = "fp32"
+    batch_size: int = 64
+    workers: int = 0
+    cache: Path | None = None  # folder of all features; None: they are not cached
+
+    def __post_init__(self):
+        check_within("--batch-size", self.batch_size, 1, np.inf)
+        check_within("--workers", self.workers, 0, np.inf)
+        checked_device(self.device)
+        if self.precision == "fp16" and self.kind == "cpu":
+            raise RequestError("precision 'fp16' needs a CUDA device; on the CPU use fp32 or bf16")
+
+    @property
+    def kind(self) -> str:
+        """The device without its number."""
+        return torch.device(self.device).type
+
+    def autocast(self):
+        """Automatic mixed precision, as in the models' own evaluation code."""
+        return nullcontext() if self.precision == "fp32" else torch.autocast(self.kind, dtype=DTYPES[self.precision])
+
+    def features(self, key: str | None) -> "FeatureCache":
+        """The cached features of the model with this key; without a key they are not cached."""
+        # The batch size changes features by rounding only.
+        identity = {"model": key, "precision": self.precision, "device": self.kind}
+        name = sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:32]
+        return FeatureCache(None if self.cache is None or key is None else self.cache / name)
+
+
+class FeatureCache:
+    """Features of one model by photo key, all in memory; without a folder nothing is written."""
+
+    def __init__(self, folder: Path | None):
+        self.folder = folder
+        self.rows: dict[Key, Float[np.ndarray, " d"]] = {}
+        for shard in sorted(output_folder(folder).glob("features-*.safetensors")) if folder else ():
+            try:
+                with safe_open(shard, framework="numpy") as file:
+                    keys = [tuple(key) for key in json.loads(file.metadata()["keys"])]
+                    self.rows |= zip(keys, file.get_tensor("features"), strict=True)
+            except Exception:  # a damaged shard, whose features are computed again
+                continue
+
+    def add(self, keys: Sequence[Key], features: Float[np.ndarray, "m d"]) -> None:
+        """Keep features, and write the finite ones as one shard: another run may make the others finite."""
+        finite = np.isfinite(features).all(axis=1)
+        if self.folder is not None and finite.any():
+            listed = json.dumps([key for key, good in zip(keys, finite, strict=True) if good])
+            content = save({"features": features[finite]}, metadata={"keys": listed})
+            name = f"features-{sha256(listed.encode()).hexdigest()[:24]}.safetensors"
+            write_atomically(self.folder / name, lambda temporary: temporary.write_bytes(content))
+        self.rows |= zip(keys, features, strict=True)
+
+
+def cache_folder(choice: Path | None) -> Path:
+    """The folder that the user chose, otherwise the platform's cache folder."""
+    folder = choice or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "soberclip" / "counteranimal"
+    if folder.exists() and not folder.is_dir():
+        raise RequestError(f"cache {str(folder)!r} is a file; pass --cache FOLDER")
+    return folder
+
+
+class Encoded(NamedTuple):
+    """Features of one model's readable photos, in the order of the photo set, and the photos that were left out."""
+
+    photos: pd.DataFrame
+    features: Float[np.ndarray, "N d"]
+    skipped: list[dict[str, str]]  # path and reason of each unreadable photo
+    passes: int  # photos that went through the model in this run
+
+
+def encode_photos(photo_set: PhotoSet, model: LoadedModel, runtime: Runtime, labels: int = CLASS_COUNT) -> Encoded:
+    """Features of every readable photo; a classifier's are its scores of the `labels`."""
+    return encode(
+        photo_set,
+        photo_keys(photo_set),
+        runtime.features(model.key),
+        runtime,
+        model.preprocess,
+        lambda indices, pixels: forward(model, pixels, runtime, labels),
+    )
+
+
+def forward(model: LoadedModel, pixels: Any, runtime: Runtime, labels: int = CLASS_COUNT) -> torch.Tensor:
+    """Features of one batch, float32 on the device: unit embeddings of a CLIP, scores of a classifier."""
+    name = model.spec
+    if not isinstance(pixels, torch.Tensor):
+        raise RequestError(f"{name} preprocesses photos to different shapes, or to no tensor; one shape is expected")
+    model.module.to(runtime.device)
+    pixels = pixels.to(runtime.device, non_blocking=True)
+    with torch.inference_mode(), runtime.autocast():
+        out = model.encode_image(pixels)
+        shape = tuple(getattr(out, "shape", ()))
+        if model.embeds_text and shape[:1] == (len(pixels),) and len(shape) == 2:
+            return torch.nn.functional.normalize(out, dim=-1).float()
+    if model.embeds_text:
+        raise RequestError(f"{name} returned an array of shape {shape} for {len(pixels)} photos; expected one row each")
+    if shape != (len(pixels), labels):
+        which = "1000 ImageNet classes" if labels == CLASS_COUNT else f"{labels} classes of --classes"
+        raise RequestError(
+            f"{name} returned scores of shape {shape[1:]} per photo; expected one score for each of the {which}, "
+            "in order"
+        )
+    return out.float()
+
+
+def photo_keys(photo_set: PhotoSet) -> list[Key]:
+    """The cache key of each photo: path, size and modification time."""
+    keys: list[Key] = []
+    for path in photo_set.photos.path:
+        try:
+            keys.append(photo_set.key(path))
+        except OSError:  # a broken link, or removed since the listing; decoding will give the reason
+            keys.append((path, -1, -1))
+    return keys
+
+
+def encode(
+    photo_set: PhotoSet,
+    keys: Sequence[Key],
+    store: FeatureCache,
+    runtime: Runtime,
+    preprocess: Callable[[Any], Any],
+    forward: Callable[[list[int], Any], torch.Tensor],
+    batch_size: int | None = None,
+    shard_rows: int | None = None,
+) -> Encoded:
+    """One row per readable photo, from the cache or from forward(indices of a batch, its preprocessed inputs).
+
+    Finished photos stay cached if the run fails.
+    """
+    size = batch_size or runtime.batch_size
+    blocks: dict[int, list[int]] = {}
+    for i, key in enumerate(keys):
+        if key not in store.rows:
+            blocks.setdefault(i // size, []).append(i)
+    unreadable: dict[str, str] = {}
+    passes = 0
+    waiting: list[tuple[list[int], torch.Tensor]] = []  # photos, and rows that are still on the device
+
+    def write() -> None:
+        if waiting:
+            rows = torch.cat([rows for _, rows in waiting]).cpu().numpy()
+            done = [keys[i] for indices, _ in waiting for i in indices]
+            waiting.clear()
+            store.add(done, rows)
+
+    with counting("encoding", len(keys), "photos/s") as advance, failures(runtime):
+        advance(len(keys) - sum(map(len, blocks.values())))
+        try:
+            for read, inputs, failed in _loader(photo_set, preprocess, runtime, blocks) if blocks else ():
+                unreadable |= {photo_set.photos.path[i]: reason for i, reason in failed}
+                if read:
+                    waiting.append((read, forward(read, inputs)))
+                    passes += len(read)
+                if sum(len(rows) for rows, _ in waiting) >= (shard_rows or SHARD_ROWS):
+                    write()
+                advance(len(read) + len(failed))
+        finally:
+            write()
+    loaded = ~photo_set.photos.path.isin(unreadable)
+    if not loaded.any():
+        path, reason = next(iter(unreadable.items()))
+        raise RunError(f"none of the {len(keys)} photos could be read, the first is {path!r} ({reason})")
+    rows = [store.rows[key] for key, good in zip(keys, loaded, strict=True) if good]
+    skipped = [{"path": path, "reason": reason} for path, reason in sorted(unreadable.items())]
+    return Encoded(photo_set.photos[loaded].reset_index(drop=True), np.stack(rows), skipped, passes)
+
+
+@contextmanager
+def failures(runtime: Runtime) -> Iterator[None]:
+    """Turn exhausted memory and a killed decoding process into RunError."""
+    try:
+        yield
+    except (torch.OutOfMemoryError, MemoryError) as error:
+        smaller = f"try --batch-size {runtime.batch_size // 2}" if runtime.batch_size > 1 else "try --device cpu"
+        raise RunError(
+            f"{runtime.device} ran out of memory at --batch-size {runtime.batch_size}; {smaller} "
+            "(finished photos are kept)"
+        ) from error
+    except RuntimeError as error:
+        if not str(error).startswith("DataLoader worker"):
+            raise
+        raise RunError(
+            f"a decoding process ended early, perhaps for lack of memory ({one_line(error)}); "
+            f"try fewer --workers than {runtime.workers} (finished photos are kept)"
+        ) from error
+
+
+def _loader(photo_set: PhotoSet, preprocess: Callable, runtime: Runtime, blocks: dict[int, list[int]]) -> DataLoader:
+    """(indices of the readable photos, their inputs, failures) of each block."""
+    return DataLoader(
+        _Photos(photo_set, preprocess),
+        batch_sampler=list(blocks.values()),
+        collate_fn=_collate,
+        num_workers=runtime.workers,
+        pin_memory=runtime.kind == "cuda",
+        generator=torch.Generator(),  # otherwise the loader seeds its workers from the global random state
+    )
+
+
+@dataclass
+class _Photos(Dataset):
+    photo_set: PhotoSet
+    preprocess: Callable
+
+    def __len__(self) -> int:
+        return len(self.photo_set.photos)
+
+    def __getitem__(self, i: int) -> tuple[int, Any, str | None]:
+        try:
+            return i, self.preprocess(self.photo_set.image(self.photo_set.photos.path[i])), None
+        except ValueError as error:  # from the decoder, or from a processor that refuses the photo
+            return i, None, str(error)
+
+
+def _collate(items: list[tuple[int, Any, str | None]]) -> tuple[list[int], Any, list[tuple[int, str]]]:
+    """Stacks pixels of one shape of the readable photos, in the decoding process; other inputs stay a list."""
+    inputs = [value for _, value, reason in items if reason is None]
+    failed = [(i, reason) for i, _, reason in items if reason is not None]
+    shapes = {value.shape if isinstance(value, torch.Tensor) else None for value in inputs}
+    stacked = torch.stack(inputs) if len(shapes - {None}) == len(shapes) == 1 else inputs
+    return [i for i, _, reason in items if reason is None], stacked, failed

@@ -1,0 +1,220 @@
+"""Evaluation of models on photos: several by name (command line), or one Python object.
+
+An evaluation writes predictions.csv; everything else in a result is computed from the predictions.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from time import perf_counter
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+import torch
+
+from experiments.errors import RequestError, checked_seed
+from experiments.files import check_writable, output_folder, write_atomically
+from experiments.heads.bundle import checked
+from experiments.heads.reliance import answer
+from experiments.photos.deciding import write_deciding
+from experiments.photos.encoding import Runtime
+from experiments.photos.labels import Vocabulary, imagenet, load_confusing, own_classes, save_confusing, templates
+from experiments.photos.language_models import LanguageModel
+from experiments.photos.model import OWN, LoadedModel
+from experiments.photos.model_config import ModelConfig
+from experiments.photos.photos import PREFIX, PhotoSet, read_photos
+from experiments.photos.scoring import NO_ANSWER, Scored, confusing_space, predict, score_photos, text_features
+from experiments.photos.summaries import result_folders, summarise
+
+REFERENCE = "published:CLIP-LAION400M-ViT/B/32"  # [W] takes the 20 labels of 1 vs 20 from this model
+# Heads are measured in passing for so many photos x dimensions x classes, and for so many classes: about three minutes.
+MOST_NUMBERS, MOST_CLASSES = 2_000_000_000, 200
+
+
+def run(
+    *,
+    data: Path,
+    models: ModelConfig,
+    groups: str = PREFIX,
+    labels: Literal["1000", "20", "45", "own"] | None = None,
+    confusing: Path | None = None,
+    reference: str | None = None,
+    embeddings: Path | None = None,
+    seed: int = 0,
+    output: Path,
+    note: Callable[[str], None] = lambda sentence: None,
+) -> list[dict[str, Any]]:
+    """The summary of each model, written below `output` as soon as it is complete; `note` is called with warnings."""
+    checked_seed(seed)
+    vocabulary = models.vocabulary
+    if labels != "20" and (confusing, reference) != (None, None):
+        raise RequestError("--confusing and --reference need --labels 20")
+    if labels in (("own",) if vocabulary.imagenet else ("1000", "45")):
+        raise RequestError(f"--labels own needs --classes FILE, 1000 and 45 exclude it; got --labels {labels}")
+    photo_set = read_photos(data, groups, vocabulary)
+    if embeddings is not None:
+        _check_file(embeddings, models)
+        _check_independent(photo_set)
+    if labels == "20" and confusing is not None:
+        space = load_confusing(confusing, vocabulary, sorted(photo_set.classes))
+    elif labels == "20":
+        config = replace(models, models=[reference or REFERENCE], weights=None, quick_gelu="auto")
+        model = config.load()
+        space = confusing_space(config.run(photo_set, model))
+        origin = {"model": model.spec, "weights_hash": model.settings["weights_hash"], "prompts": models.prompts}
+        save_confusing(output_folder(output) / "confusing.json", space, vocabulary, origin)
+    else:
+        space = own_classes(list(photo_set.classes)) if labels == "45" else vocabulary.every_label
+    documents = []
+    for k, folder in enumerate(result_folders(output_folder(output), models.specs)):
+        began, model = perf_counter(), models.load(k)
+        scored = models.run(photo_set, model, space)
+        predictions = predict(scored, space)
+        settings = {
+            **models.settings(model),
+            "labels": space.name,
+            "label_sets": {"truth_added": list(space.added), **space.settings},
+            "data": str(data),
+            "groups": groups,
+            "folders": {str(index): folder for index, folder in photo_set.classes.items()},
+            "skipped": scored.encoded.skipped,
+            "unanswered": int((predictions.predicted_index == NO_ANSWER).sum()),
+            "image_passes": scored.encoded.passes,
+            "seconds": round(perf_counter() - began, 3),
+            **scored.settings,
+        }
+        settings |= _place(models, model, scored, photo_set, seed)
+        documents.append(summarise("evaluate", model.spec, model.family, predictions, settings, seed, folder))
+        if photo_set.grouped:
+            note(f"photos that decide: {write_deciding(folder, photo_set, predictions, vocabulary.names)}")
+        if embeddings is not None:
+            _write_embeddings(embeddings, _embeddings(models, model, scored, photo_set))
+        _warn(model, settings, note)
+    if space.name == "20":
+        note(
+            f"1 vs 20 is an oracle label space; the true label had to be added for {len(space.added)} of "
+            f"{len(space.allowed or {})} classes"
+        )
+    return documents
+
+
+def _check_file(file: Path, models: ModelConfig) -> None:
+    if len(models.specs) > 1:
+        raise RequestError(f"--embeddings {str(file)!r} holds one model, and {len(models.specs)} are given")
+    if models.specs[0].startswith("lvlm:"):
+        raise RequestError(f"--embeddings needs a model with embeddings, and {models.specs[0]} has none")
+    if file.suffix.lower() != ".npz" or file.exists():
+        wrong = "exists; name another" if file.exists() else "is not named .npz"
+        raise RequestError(f"--embeddings {str(file)!r} {wrong}")
+    check_writable(file.parent)
+
+
+def _check_independent(photo_set: PhotoSet) -> None:
+    """Refuse photos whose embeddings `soberclip embeddings` does not read."""
+    if not photo_set.grouped:
+        raise RequestError(f"embeddings need common and counter photos, and {str(photo_set.root)!r} has no groups")
+    if any(photo_set.photos.object):
+        raise RequestError(
+            f"embeddings need independent photos, and the composites in {str(photo_set.root)!r} share their objects"
+        )
+
+
+def _embeddings(
+    models: ModelConfig, model: LoadedModel | LanguageModel, scored: Scored, photo_set: PhotoSet
+) -> dict[str, Any]:
+    """The arrays that `soberclip embeddings` reads; labels are the photos' own classes in ascending order.
+
+    A classifier's embedding of a photo is the row of its scores, and a class's prompt is that class's own score.
+    """
+    _check_independent(photo_set)
+    if isinstance(model, LanguageModel):
+        raise RequestError("a language model has no embeddings")
+    classes = sorted(photo_set.classes)
+    if model.embeds_text:
+        every = models.vocabulary.phrases(models.templates)
+        phrases: list[Sequence[str]] = [every[index] for index in classes]
+        if len({len(label) for label in phrases}) == 1:  # every prompt by itself
+            phrases = [[phrase] for label in phrases for phrase in label]
+        text, _ = text_features(model, phrases, models.runtime)
+        if len(phrases) > len(classes):
+            text = text.reshape(len(classes), -1, text.shape[1])
+    else:
+        text = np.eye(scored.encoded.features.shape[1], dtype=np.float32)[classes]
+    photos = scored.encoded.photos
+    unnamed = photos.class_index.astype(str) + " " + photos.group
+    return {
+        "image": scored.encoded.features,
+        "label": np.searchsorted(classes, photos.class_index),
+        "group": photos.group.to_numpy(str),
+        "background": photos.background.where(photos.background != "", unnamed).to_numpy(str),
+        "text": text,
+        "names": np.array([photo_set.classes[index] for index in classes]),
+    }
+
+
+def _place(
+    models: ModelConfig, model: LoadedModel | LanguageModel, scored: Scored, photo_set: PhotoSet, seed: int
+) -> dict[str, Any]:
+    """The model's own head among the photos' classes, as `soberclip embeddings` measures it, or why it is unknown."""
+    try:
+        arrays = _embeddings(models, model, scored, photo_set)
+        if arrays["image"].shape[1] == 2 and not model.embeds_text:
+            raise RequestError(
+                "the scores of two labels are one number per photo, with no other heads to compare; give the model "
+                "encode_image and encode_text, or measure its features with soberclip embeddings"
+            )
+        bundle = checked(arrays)
+        if bundle.image.size * bundle.classes > MOST_NUMBERS or bundle.classes > MOST_CLASSES:
+            N, D = bundle.image.shape
+            raise RequestError(
+                f"{N:,} photos of {bundle.classes} classes in {D:,} dimensions take long; write a file with "
+                "--embeddings and run soberclip embeddings on it"
+            )
+        return {"equivalent": answer(bundle, seed)["heads"][0], "equivalent_lacks": None}
+    except RequestError as error:
+        return {"equivalent": None, "equivalent_lacks": str(error)}
+
+
+def _write_embeddings(file: Path, arrays: dict[str, Any]) -> None:
+    def save(path: Path) -> None:
+        with path.open("wb") as handle:  # by name numpy would add a suffix
+            np.savez(handle, **arrays)
+
+    output_folder(file.parent)
+    write_atomically(file, save)
+
+
+def _warn(model: LoadedModel | LanguageModel, settings: dict[str, Any], note: Callable[[str], None]) -> None:
+    if settings["unanswered"]:
+        note(f"{model.spec} has no finite score for {settings['unanswered']} photos, which count as wrong")
+    if settings.get("phrases_cut"):
+        note(f"{settings['phrases_cut']} prompts exceed {model.spec}'s context length and were truncated")
+    if model.key is None:
+        note(f"{model.spec} contains code of unknown version; its features are not cached")
+
+
+def evaluate(
+    model: Any,
+    preprocess: Callable,
+    tokenizer: Callable | None,
+    data: Path | str | PhotoSet,
+    *,
+    prompts: str = "simple",
+    vocabulary: Vocabulary | None = None,
+    groups: str = PREFIX,
+    runtime: Runtime | None = None,
+) -> pd.DataFrame:
+    """Predictions of any model on photos in any layout, as in predictions.csv. Without a tokenizer it is a classifier.
+
+    Nothing is cached. `metrics.summary(metrics.class_counts(...))` turns predictions into accuracies.
+    """
+    vocabulary = vocabulary or imagenet()
+    photo_set = data if isinstance(data, PhotoSet) else read_photos(Path(data), groups, vocabulary)
+    module = model.eval() if isinstance(model, torch.nn.Module) else torch.nn.Module()
+    if tokenizer is None:
+        loaded = LoadedModel(OWN, module, model, preprocess)
+    else:
+        loaded = LoadedModel(OWN, module, model.encode_image, preprocess, model.encode_text, tokenizer)
+    scored = score_photos(photo_set, loaded, vocabulary, templates(prompts), runtime or Runtime())
+    return predict(scored, vocabulary.every_label)

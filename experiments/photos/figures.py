@@ -1,0 +1,177 @@
+"""The files of a comparison: a figure in three formats, a page, a CSV, and the document.
+
+A model with an accuracy of 0 or 1 is at infinity on the stretched axes. It is drawn hollow on their edge.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from textwrap import fill
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from experiments.effective_robustness import AXES, Axis, band, fit_line, stretch
+from experiments.figure_files import METADATA, save_figure
+from experiments.files import output_folder, write_json, write_table, write_text
+from experiments.heads.figures import page, ranking, write_labels
+from experiments.heads.tables import PLACE_WORDS
+from experiments.photos.deciding import FILE, embedded
+from experiments.photos.robustness import REPLICATES, Result, lines_of, numbers
+from experiments.photos.tables import MARKS, comparison_table, has_sign_test, lead, marks, over_photos, pairs_table
+from experiments.results import GROUPS, QUANTITIES
+from experiments.style import styled
+from experiments.svg import figure_svg
+from experiments.table import html
+from simulator.accuracy import LEVEL, PLACE
+from simulator.streams import numpy_stream
+
+STRETCHED = (0.001, 0.003, 0.01, 0.03, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.97, 0.99, 0.997, 0.999)
+TICKS = {"plain": np.linspace(0, 1, 11), "logit": STRETCHED, "probit": STRETCHED}
+WIDTH, HEIGHT = 13.0, 5.2  # inches of a comparison without its key
+COLUMNS = ("number", "source", "model", "family", "mean", "labels", *QUANTITIES)
+OVER = ("effective_robustness", "low", "high", "extrapolated")
+SPANS = [f"{name}{end}" for name in PLACE for end in ("", "_low", "_high")]
+HEADER = [*COLUMNS, "at_edge", *(f"{name}_{axis}" for axis in AXES for name in OVER), *SPANS]
+CAPTION = (
+    f"Lines: least squares for each family, dashed where extrapolated. Bands: {LEVEL:.0%} intervals of the line, "
+    f"{REPLICATES} bootstrap replicates over models. Bars: {LEVEL:.0%} intervals of each model's accuracies. "
+    "Squares: your results."
+)
+AT_EDGE = "\nHollow, on an edge: accuracy 0 or 100 %, at infinity on stretched axes; not used for lines."
+LETTERS, KEY = 7.0, 90  # points, for numbers and key; letters in a line of the key
+
+
+@styled
+def write_comparison(folder: Path, results: Sequence[Result], document: dict[str, Any], seed: int = 0) -> Path:
+    """Write comparison.svg, .pdf, .png, .html, .csv (a row per model) and .json; returns the path of the SVG."""
+    output_folder(folder)
+    figure = comparison_figure(results, seed)
+    path = folder / "comparison.svg"
+    for suffix in METADATA:
+        save_figure(figure, path.with_suffix(suffix), "counteranimal compare")
+    words = "Counter against common accuracy on plain, logit and probit axes; numbers as in the table."
+    text = page(
+        "photos/comparison.html.jinja",
+        document,
+        models=html(comparison_table(document)),
+        classwise=html(pairs_table(document, *QUANTITIES)),
+        marks={mark: meaning for mark, meaning in MARKS.items() if any(mark in marks(row) for row in document["rows"])},
+        drawing=figure_svg(figure, words),
+        lead=lead(document),
+        caption=PLACE_WORDS,
+        sign_test=has_sign_test(document),
+        few=over_photos(document),
+        pictures=[(r.row.model, embedded(file)) for r in results if (file := Path(r.row.source) / FILE).is_file()],
+        ranked=ranking({row["model"]: row["equivalent"] for row in document["rows"] if row["equivalent"]}),
+    )
+    write_text(folder / "comparison.html", text)
+    rows = []
+    for row in document["rows"]:
+        rows.append([*(row[name] for name in COLUMNS), int(row["at_edge"])])
+        for over in (row["effective_robustness"] or {}).values():
+            rows[-1] += [over["value"], *over["interval"], int(over["extrapolated"])]
+        rows[-1] += [""] * (len(HEADER) - len(SPANS) - len(rows[-1]))
+        place = row["equivalent"]
+        rows[-1] += [value for name in PLACE for value in (place[name], *place["interval"][name])] if place else []
+        rows[-1] += [""] * (len(HEADER) - len(rows[-1]))
+    write_table(folder / "comparison.csv", HEADER, rows)
+    write_json(folder / "comparison.json", document)
+    return path
+
+
+@styled
+def comparison_figure(results: Sequence[Result], seed: int = 0) -> Figure:
+    """Counter against common accuracy with a key below; with lines and bands also on stretched axes."""
+    known = AXES if lines_of(results) else AXES[:1]
+    families = list(dict.fromkeys(result.row.family for result in results))
+    colours = {family: f"C{i % 7}" for i, family in enumerate(families)}
+    called = sorted(zip(numbers(results), results, strict=True), key=lambda pair: pair[0])
+    entries = [fill(f"{n}  {r.row.model}", KEY) for n, r in called]
+    width = WIDTH if len(known) > 1 else HEIGHT * 1.5
+    lines = "\n".join(entries).split("\n")
+    columns = max(1, int(width * 72 / (0.62 * LETTERS * (max(map(len, lines)) + 7))))
+    figure = Figure(figsize=(width, HEIGHT + 1.5 * LETTERS / 72 * -(-len(lines) // columns)))
+    for panel, axis in zip(figure.subplots(1, len(known), squeeze=False)[0], known, strict=True):
+        limits = _scaled(panel, results, axis)
+        for family, accuracies in lines_of(results).items():
+            _line(panel, *accuracies, axis, limits[0], colours[family], numpy_stream(seed, f"band {family} {axis}"))
+        for _, result in called:
+            _point(panel, result, axis, limits, colours[result.row.family])
+    first = figure.axes[0]
+    first.set_ylabel("accuracy on the counter group [%]")
+    handles = [_mark(colours[family], label=family) for family in families]
+    first.legend(
+        handles=[*first.get_legend_handles_labels()[0], *handles], loc="upper left" if len(known) > 1 else "best"
+    )
+    if len(known) > 1:
+        edge = AT_EDGE if any(result.at_edge for result in results) else ""
+        figure.suptitle(CAPTION + edge, fontsize=8, x=0.01, ha="left")
+    marks = [_mark(colours[result.row.family], markersize=4) for _, result in called]
+    key = figure.legend(marks, entries, loc="outside lower left", ncols=columns, fontsize=LETTERS, handlelength=0.5)
+    for text in key.get_texts():
+        text.set_parse_math(False)
+    shades = [colours[result.row.family] for _, result in called]
+    for panel, axis in zip(figure.axes, known, strict=True):
+        at = stretch(np.array([[getattr(result.row, name) for name in GROUPS] for _, result in called]), axis)
+        ends = np.array([panel.get_xlim(), panel.get_ylim()]).T
+        write_labels(panel, np.clip(at, *ends), [str(number) for number, _ in called], shades, LETTERS)
+    return figure
+
+
+def _mark(colour: str, **more: Any) -> Line2D:
+    return Line2D([], [], color=colour, marker="o", linestyle="none", **more)
+
+
+def _scaled(panel: Axes, results: Sequence[Result], axis: Axis) -> np.ndarray:
+    """Draw y = x; returns the limits in positions on the axis, (common, counter) x (low, high)."""
+    limits = []
+    for name in GROUPS:
+        at = stretch(np.array([getattr(result.row, name) for result in results]), axis)
+        at = at[np.isfinite(at)] if np.isfinite(at).any() else stretch(np.array([0.1, 0.9]), axis)
+        room = 0.09 * max(float(np.ptp(at)), 0.3 if axis == "plain" else 1.0)
+        limits.append((at.min() - room, at.max() + room))
+    limits = np.clip(limits, -0.04, 1.04) if axis == "plain" else np.array(limits)
+    ticks = np.array(TICKS[axis])
+    for side, (low, high) in zip((panel.xaxis, panel.yaxis), limits, strict=True):
+        shown = ticks[(stretch(ticks, axis) >= low) & (stretch(ticks, axis) <= high)]
+        side.set_ticks(stretch(shown, axis), [f"{100 * tick:g}" for tick in shown])
+    panel.set(xlim=limits[0], ylim=limits[1], title=f"{axis} axes", xlabel="accuracy on the common group [%]")
+    low, high = limits[:, 0].max(), limits[:, 1].min()
+    if low < high:
+        panel.plot([low, high], [low, high], color="#888888", linewidth=1, linestyle=":", label="no drop, y = x")
+    return limits
+
+
+def _line(
+    panel: Axes, x: np.ndarray, y: np.ndarray, axis: Axis, ends: np.ndarray, colour: str, rng: np.random.Generator
+) -> None:
+    grid = np.linspace(x.min(), x.max(), 60)
+    low, high = (stretch(end, axis) for end in band(x, y, axis, grid, rng, REPLICATES, LEVEL))
+    panel.fill_between(stretch(grid, axis), low, high, color=colour, alpha=0.15, linewidth=0)
+    line, inside = fit_line(x, y, axis), stretch(grid[[0, -1]], axis)
+    for between, width, style in ((ends, 1, (0, (4, 4))), (inside, 1.4, "-")):
+        panel.plot(between, line.intercept + line.slope * between, color=colour, linewidth=width, linestyle=style)
+
+
+def _point(panel: Axes, result: Result, axis: Axis, limits: np.ndarray, colour: str) -> None:
+    """Draw a model with its intervals; at infinity it is hollow, on the edge."""
+    row = result.row
+    places = [(getattr(row, group), getattr(row, f"interval_{group}")) for group in GROUPS]
+    spans = np.array([[ends[0] if ends else at, at, ends[1] if ends else at] for at, ends in places])
+    low, at, high = np.clip(stretch(spans, axis), limits[:, :1], limits[:, 1:]).T
+    arms = np.stack([at - low, high - at])[..., None]  # (end, group, 1)
+    panel.errorbar(
+        *at,
+        xerr=arms[:, 0],
+        yerr=arms[:, 1],
+        color=colour,
+        ecolor=(colour, 0.45),
+        elinewidth=0.8,
+        marker="o" if row.source.startswith("[W]") else "s",
+        markersize=4.5,
+        markerfacecolor="white" if result.at_edge else colour,
+        clip_on=not result.at_edge,
+    )

@@ -1,0 +1,267 @@
+"""Vision language models: a photo and a question, and the loss of each label's answer.
+
+[W] asks "What is the main object in the image?" and scores each label by the language model's loss on "A <label>". The
+answer follows the generation prompt of the model's own chat template. After LLaVA's "ASSISTANT:" it is " A ostrich";
+after Qwen's "assistant" and a line break it is "A ostrich". The loss is the one that transformers returns: the mean
+over the answer's tokens of -log p(token | photo, question, tokens before), in nats. A mean favours long names whose
+later tokens follow from the earlier ones; a sum would favour short names.
+
+Photo and question pass through the model once, and their keys and values are cached. Each batch of answers continues
+from a copy of the cache, padded on the right. In a causal model no token sees later ones, so padding needs no mask. The
+model counts positions from the cache (for Qwen-VL's three axes too).
+"""
+
+import copy
+import inspect
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import takewhile
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch.nn.functional import cross_entropy
+from torch.nn.utils.rnn import pad_sequence
+
+from experiments.errors import RequestError, RunError, SoberclipError
+from experiments.photos.encoding import DTYPES, Runtime, encode, photo_keys
+from experiments.photos.labels import LabelSpace, digest
+from experiments.photos.model import one_line
+from experiments.photos.photos import PhotoSet
+from experiments.photos.scoring import Scored
+
+QUESTION = "What is the main object in the image?"
+ANSWER = "A {}"
+MARK = "soberclip"  # an answer that occurs nowhere else in a prompt
+SHARD_ROWS = 32  # photos per shard: each photo costs a pass of a large model
+# Largest rounding difference between a loss from the cached prefix and from a full pass; relative above one nat.
+TOLERANCE = {"fp32": 2e-3, "bf16": 0.25, "fp16": 0.05}
+SCORE = "minus the mean loss of the tokens of 'A <label>'"
+IGNORED = -100  # cross_entropy ignores this target
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """A question about a photo, as text with the photo's placeholder in it."""
+
+    text: str
+    before: str  # text between prompt and answer: a space in LLaVA's template
+
+    def answered(self, name: str) -> str:
+        return f"{self.text}{self.before}{ANSWER.format(name)}"
+
+
+def prompt_of(spec: str, processor: Any) -> Prompt:
+    """The question in a processor's chat template. Raises RequestError if no template takes a photo."""
+    question = [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": QUESTION}]}]
+    answer = {"role": "assistant", "content": [{"type": "text", "text": MARK}]}
+    try:
+        text = processor.apply_chat_template(question, add_generation_prompt=True, tokenize=False)
+        whole = processor.apply_chat_template([*question, answer], tokenize=False)
+    except Exception as error:  # jinja and templates raise different types
+        raise RequestError(
+            f"{spec} has no chat template that takes a photo and a question ({one_line(error)})"
+        ) from error
+    # If the generation prompt does not begin an answered turn, the answer follows it directly.
+    before = whole[len(text) :].partition(MARK)[0] if whole.startswith(text) and MARK in whole else ""
+    return Prompt(text, before)
+
+
+def special_tokens(processor: Any, text: str) -> bool:
+    """Whether the tokenizer should add special tokens: not if the text already begins with one."""
+    first = processor.tokenizer.bos_token
+    return not (first and text.startswith(first))
+
+
+def answer_tokens(processor: Any, prompt: Prompt, names: Sequence[str]) -> tuple[list[tuple[int, ...]], int]:
+    """(tokens of "A <label>" for each name, from prompt and answer tokenised as one text; number of merged tokens)."""
+    bare, *whole = (
+        processor.tokenizer(text, add_special_tokens=special_tokens(processor, text))["input_ids"]
+        for text in (prompt.text, *map(prompt.answered, names))
+    )
+    same = sum(1 for _ in takewhile(lambda ids: len(set(ids)) == 1, zip(bare, *whole, strict=False)))
+    return [tuple(ids[same:]) for ids in whole], len(bare) - same
+
+
+@dataclass(frozen=True)
+class LanguageModel:
+    """A model and the processor that turns a photo and a text into its inputs."""
+
+    spec: str
+    module: Any  # a transformers model that generates text, in evaluation mode
+    processor: Any
+    prompt: Prompt
+    key: str  # digest of everything that changes an answer
+    longest: int | None = None  # context length in tokens, photo included; None if unknown
+    settings: dict[str, Any] = field(default_factory=dict)  # weights, prompt, versions: part of every result
+    family: str = "LVLM"
+
+    def place(self, runtime: Runtime) -> None:
+        """Move the module to the device, with weights in the given precision; autocast would keep them in fp32."""
+        # Computed buffers keep theirs: half-precision rotary frequencies would shift late positions.
+        for value in self.module.state_dict(keep_vars=True).values():
+            if value.is_floating_point():
+                value.data = value.data.to(DTYPES[runtime.precision])
+        self.module.to(runtime.device)
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """A photo -> the inputs of one forward pass: token ids (including the photo's), pixels, and so on."""
+
+    processor: Any
+    text: str
+    dropped: int = 0  # last tokens that are left out
+
+    def __call__(self, image: Any) -> dict[str, Any]:
+        """Raises ValueError with the reason if the processor refuses the photo: Qwen's refuses very long ones."""
+        special = special_tokens(self.processor, self.text)
+        try:
+            found = self.processor(images=[image], text=[self.text], add_special_tokens=special, return_tensors="pt")
+        except Exception as error:  # processors raise different types
+            raise ValueError(f"{type(error).__name__}: {one_line(error)}") from error
+        shape = found["input_ids"].shape  # the shape of every input with one entry per token
+        return {
+            name: value[:, : shape[1] - self.dropped] if getattr(value, "shape", None) == shape else value
+            for name, value in found.items()
+        }
+
+
+def on_device(inputs: dict[str, Any], like: Any) -> dict[str, Any]:
+    """Tensors on the device of the parameter `like`, floating-point ones in its precision; other values unchanged."""
+    from transformers import BatchFeature  # optional extra
+
+    return BatchFeature(inputs).to(like.device, like.dtype).data
+
+
+def score_labels(
+    model: LanguageModel,
+    photo_set: PhotoSet,
+    space: LabelSpace,
+    names: Sequence[str],
+    runtime: Runtime,
+) -> Scored:
+    """Scores of all labels, 0 for those that do not compete. Raises RunError as `encode` does."""
+    every = tuple(range(len(names)))
+    labels = {index: every if space.allowed is None else space.allowed[index] for index in photo_set.classes}
+    distinct = {index: tuple(dict.fromkeys(names[k] for k in row)) for index, row in labels.items()}
+    digests = {index: digest(row) for index, row in distinct.items()}
+    every_name = list(dict.fromkeys(name for row in distinct.values() for name in row))
+    for name in every_name:  # the model would read <image> in a name as a photo
+        token = next((token for token in model.processor.tokenizer.all_special_tokens if token in name), None)
+        if token is not None:
+            raise RequestError(f"the label {name!r} holds {token}, a special token of {model.spec}; rename it")
+    ids, dropped = answer_tokens(model.processor, model.prompt, every_name)
+    known = dict(zip(every_name, ids, strict=True))
+    width = max(map(len, distinct.values()))
+    compared = False  # with a full pass, once per run: some architectures cannot continue from a cache
+
+    def losses(i: int, inputs: dict[str, Any]) -> Float[torch.Tensor, "1 T"]:
+        """The loss of each name, then zeros up to the largest number of names."""
+        nonlocal compared
+        path = photo_set.photos.path[i]
+        answers = {name: known[name] for name in distinct[photo_set.photos.class_index[i]]}
+        length = inputs["input_ids"].shape[1] + max(map(len, answers.values()))
+        if model.longest is not None and length > model.longest:
+            raise RunError(
+                f"{model.spec} reads {model.longest} tokens, but the photo {path!r} with the question and the "
+                f"longest label has {length} (finished photos are kept)"
+            )
+        try:
+            model.place(runtime)
+            loss = label_losses(model.module, inputs, list(answers.values()), runtime.batch_size)
+            if not compared and np.isfinite(loss).all():
+                compared = True
+                cached = dict(zip(answers, loss.tolist(), strict=True))
+                _check_prefix(model, photo_set.image(path), answers, cached, runtime)
+        except (SoberclipError, torch.OutOfMemoryError, MemoryError):
+            raise
+        except Exception as error:  # architectures without a cached prefix raise different types
+            raise RunError(
+                f"{model.spec}, a model of type {model.module.config.model_type!r}, fails on the photo {path!r} "
+                f"({type(error).__name__}: {one_line(error)}); finished photos are kept"
+            ) from error
+        return torch.from_numpy(np.pad(loss, (0, width - len(loss))).astype(np.float32))[None]
+
+    keys = [
+        (f"{digests[index]} {path}", size, time)
+        for index, (path, size, time) in zip(photo_set.photos.class_index, photo_keys(photo_set), strict=True)
+    ]
+    encoded = encode(
+        photo_set,
+        keys,
+        runtime.features(f"{model.key} {model.prompt.answered('{}')}"),
+        runtime,
+        Inputs(model.processor, model.prompt.text, dropped),
+        lambda indices, inputs: losses(indices[0], inputs[0]),
+        batch_size=1,
+        shard_rows=SHARD_ROWS,
+    )
+    scores = np.zeros((len(encoded.photos), len(names)), dtype=np.float32)
+    for i, (index, row) in enumerate(zip(encoded.photos.class_index, encoded.features, strict=True)):
+        loss = dict(zip(distinct[index], row, strict=False))
+        for label in labels[index]:
+            scores[i, label] = -loss[names[label]]
+    return Scored(encoded, scores, {"score": SCORE})
+
+
+def _check_prefix(
+    model: LanguageModel, image: Any, answers: dict[str, tuple[int, ...]], cached: dict[str, float], runtime: Runtime
+) -> None:
+    """Compare the loss of the longest label with that of a full pass."""
+    name = max(answers, key=lambda name: len(answers[name]))
+    plain = plain_loss(model, image, name, answers[name])
+    if not abs(plain - cached[name]) <= TOLERANCE[runtime.precision] * max(1.0, abs(plain)):
+        raise RunError(
+            f"{model.spec} gives {name!r} a loss of {cached[name]:.5g} from a cached prefix, but {plain:.5g} from a "
+            f"full pass; models of type {model.module.config.model_type!r} cannot be scored this way"
+        )
+
+
+@torch.inference_mode()
+def label_losses(
+    module: Any, inputs: dict[str, Any], answers: Sequence[tuple[int, ...]], size: int
+) -> Float[np.ndarray, " L"]:
+    """The mean loss of each answer after one photo and question."""
+    logits, cached = _continued(module, on_device(inputs, next(module.parameters())), 1)
+    first = torch.tensor([ids[:1] for ids in answers], device=logits.device)
+    total = _losses(logits.expand(len(answers), -1, -1), first)
+    order = sorted(range(len(answers)), key=lambda i: len(answers[i]))  # similar lengths need little padding
+    longer = [i for i in order if len(answers[i]) > 1]
+    for start in range(0, len(longer), size):
+        batch = longer[start : start + size]
+        ids = [torch.tensor(answers[i], device=logits.device) for i in batch]
+        fed = pad_sequence([one[:-1] for one in ids], batch_first=True)
+        targets = pad_sequence([one[1:] for one in ids], batch_first=True, padding_value=IGNORED)
+        # One copy of the cache per answer, by beam-search reordering, which every kind of cache supports.
+        copied = copy.deepcopy(cached)
+        copied.reorder_cache(torch.zeros(len(batch), dtype=torch.long))
+        logits, _ = _continued(module, {"input_ids": fed}, fed.shape[1], copied)
+        total[batch] += _losses(logits, targets)
+    return total.cpu().numpy() / np.array([len(ids) for ids in answers])
+
+
+def plain_loss(model: LanguageModel, image: Any, name: str, answer: tuple[int, ...]) -> float:
+    """The library's loss on one label, from one full pass over photo, question and answer; slow."""
+    text = model.prompt.answered(name)
+    inputs = Inputs(model.processor, text)(image)
+    labels = inputs["input_ids"].clone()
+    labels[:, : -len(answer)] = IGNORED
+    with torch.inference_mode():
+        return float(model.module(**on_device({**inputs, "labels": labels}, next(model.module.parameters()))).loss)
+
+
+def _continued(module: Any, inputs: dict[str, Any], last: int, cached: Any = None) -> tuple[torch.Tensor, Any]:
+    """(logits after the last tokens, cached keys and values of everything so far), continued from a cache."""
+    known = inspect.signature(module.forward).parameters
+    cache = "cache" if "cache" in known else "past_key_values"  # its name before transformers 5.2x
+    keep = {"logits_to_keep": last} if "logits_to_keep" in known else {}
+    out = module(**inputs, **keep, **({} if cached is None else {cache: cached}), use_cache=True)
+    return out.logits[:, -last:], getattr(out, cache)
+
+
+def _losses(logits: Float[torch.Tensor, "B T V"], targets: torch.Tensor) -> Float[torch.Tensor, " B"]:
+    """Sum of -log p over each row's targets, in double precision."""
+    each = cross_entropy(logits.float().flatten(0, 1), targets.flatten(), ignore_index=IGNORED, reduction="none")
+    return each.double().reshape(targets.shape).sum(dim=1)

@@ -1,0 +1,278 @@
+"""Comparison of results: lines of families, effective robustness, pairs of models.
+
+A result is the predictions of an evaluated model or a published row. A family of three models or more has a line.
+Every model is compared with the line of one reference family.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.stats import rankdata
+
+from experiments.effective_robustness import AXES, SMALLEST_FAMILY, Line, fit_line, resampled
+from experiments.errors import RequestError, checked_seed, unknown
+from experiments.heads.intervals import (
+    Mean,
+    complete,
+    counted,
+    drawn_accuracies,
+    group_accuracies,
+    intervals,
+    photo_bounds,
+)
+from experiments.heads.least_regret import middle, ranked
+from experiments.inference import bootstrap_interval, combined, hull
+from experiments.photos.metrics import class_counts, paired
+from experiments.photos.model import OWN
+from experiments.photos.predictions import LARGEST, has_groups, read_predictions
+from experiments.photos.summaries import PREDICTIONS, SUMMARY
+from experiments.published.tables import classwise, published_classes, published_rows
+from experiments.results import FEWEST, GROUPS, Row
+from simulator.accuracy import LEVEL, PLACE
+from simulator.naming import suggestion
+from simulator.streams import numpy_stream
+
+UNPLACED = "the paper's tables and predictions of other programs hold no embeddings"
+REPLICATES = 2000
+MOST_PAIRED = 8  # models; more would give too many pairs to read
+Span = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Result:
+    """A row with, if known, its counts per class."""
+
+    row: Row
+    classes: pd.DataFrame | None = None
+    vocabulary: str = "imagenet"  # meaning of class indices; for the user's own classes a digest of their names
+    place: dict[str, Any] | None = None  # p' and r with their intervals, if heads on its embeddings were measured
+    lacks: str = UNPLACED  # why not
+
+    @property
+    def at_edge(self) -> bool:
+        """Whether an accuracy is 0 or 1, which is at infinity on stretched axes."""
+        return not (0 < self.row.common < 1 and 0 < self.row.counter < 1)
+
+
+def gather(specs: Sequence[str], mean: Mean, labels: str, prompt: str) -> list[Result]:
+    """The distinct results that `specs` name; equal model names get their source appended.
+
+    A spec is a folder of evaluate or score, "published" (all rows of the protocol) or "published:NAME" (one row).
+    """
+    distinct: dict[tuple, Result] = {}
+    for result in (result for spec in specs for result in _results(spec, mean, labels, prompt)):
+        row = result.row
+        key = row.source, row.model, row.prompt, row.labels, row.mean, row.common, row.counter
+        if key not in distinct or result.classes is not None:  # the same row again, now with its classes
+            distinct[key] = result
+    if not distinct:
+        raise RequestError("nothing to compare; name a result folder or 'published'")
+    results = list(distinct.values())
+    first = results[0]
+    other = next((r for r in results if r.vocabulary != first.vocabulary), None)
+    if other is not None:
+        raise RequestError(
+            f"{first.row.model!r} and {other.row.model!r} have different classes, which differ in difficulty; compare "
+            "results of the same --classes"
+        )
+    names = [result.row.model for result in results]
+    return [
+        replace(r, row=replace(r.row, model=f"{r.row.model} [{r.row.source}]")) if names.count(r.row.model) > 1 else r
+        for r in results
+    ]
+
+
+def _results(spec: str, mean: Mean, labels: str, prompt: str) -> list[Result]:
+    """One folder's results, or published rows; only a single row gets class counts: all pairs would fill the screen."""
+    kind, _, name = spec.partition(":")
+    if kind != "published":
+        return [_own_result(folder, mean) for folder in _folders(Path(spec))]
+    rows = published_rows(labels, prompt, mean)
+    if not rows:
+        raise RequestError(
+            f"no rows were published for {labels} labels, {prompt} prompts and the {mean} mean; "
+            "the nearest protocol is --labels 1000 --prompts simple --mean macro"
+        )
+    if not name:
+        return [Result(row) for row in rows]
+    names = [row.model for row in rows]
+    if name not in names:
+        raise RequestError(f"published model {name!r} is unknown{suggestion(name, names, quoted=True)}")
+    row, figures = rows[names.index(name)], classwise(name)
+    if figures is None or (labels, prompt) != ("1000", "simple"):
+        return [Result(row)]
+    # Counts of Tables 15 and 16, rounded from the printed percentages (class 23 has an error).
+    index = np.array([c.index for c in published_classes()])
+    photos = np.array([c.photos for c in published_classes()])
+    accuracy = np.array([figures[i] for i in index])
+    counts = counted(index, photos, np.rint(accuracy * photos).astype(np.int64))
+    return [Result(_with_intervals(row, counts, seed=0), counts)]
+
+
+def _folders(path: Path) -> list[Path]:
+    """A folder may hold one model's result and, from another run, subfolders of several models."""
+    folders = [file.parent for file in (path / SUMMARY, *sorted(path.glob(f"*/{SUMMARY}"))) if file.is_file()]
+    if not folders and path.is_dir():
+        raise RequestError(f"{str(path)!r} holds no {SUMMARY}; name a folder that evaluate or score wrote")
+    if not folders:
+        written = sorted(str(file.parent) for file in Path().glob(f"*/{SUMMARY}"))
+        raise unknown("result", str(path), ["published", *written])
+    return folders
+
+
+def _own_result(folder: Path, mean: Mean) -> Result:
+    """A model's result: its name and settings from the summary, every number from its predictions."""
+    predictions = read_predictions(folder / PREDICTIONS, LARGEST)
+    counts = class_counts(predictions)
+    if not (has_groups(predictions) and len(complete(counts))):
+        raise RequestError(
+            f"{str(folder)!r} has no common and counter photos to compare; evaluate with --groups that assigns them"
+        )
+    common, counter = group_accuracies(counts, mean).tolist()
+    n_common, n_counter = complete(counts).photos.sum().tolist()
+    try:
+        summary = json.loads((folder / SUMMARY).read_text(encoding="utf-8-sig"))
+        json.dumps([summary, str(folder)], ensure_ascii=False).encode()  # as they will be written
+        words = {"prompt": summary.get("prompts"), "labels": summary.get("labels"), "mean": mean}
+        photos = {"n_common": n_common, "n_counter": n_counter}
+        row = Row(str(folder), summary["model"], summary["family"], common, counter, **words, **photos)
+        seed = checked_seed(summary["seed"])
+        place, lacks = _place(summary.get("equivalent")), str(summary.get("equivalent_lacks") or UNPLACED)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise RequestError(f"{str(folder / SUMMARY)!r} is not a summary of evaluate or score ({error})") from error
+    own = summary.get("labels") == "own" or summary.get("classes")
+    vocabulary = str(summary.get("class_names_digest")) if own else Result.vocabulary
+    return Result(_with_intervals(row, counts, seed), counts, vocabulary, place, lacks)
+
+
+def _place(entry: dict[str, Any] | None) -> dict[str, Any] | None:
+    """p' (None where it is not resolved) and r of a summary, with their intervals."""
+    if entry is None:
+        return None
+    place: dict[str, Any] = {name: entry[name] for name in PLACE}
+    place["interval"] = {name: [float(end) for end in entry["interval"][name]] for name in PLACE}
+    place["replicates"] = [float(one) for one in entry.get("replicates", ())]
+    if not all(0 <= one <= 1 for one in place["replicates"]):
+        raise ValueError("replicates of p' lie outside 0 to 1")
+    for name, (low, high) in place["interval"].items():
+        if not 0 <= low <= middle(place, name) <= high <= 1:
+            raise ValueError(f"{name} {place[name]} with interval {low} to {high}")
+    return place
+
+
+def _with_intervals(row: Row, counts: pd.DataFrame, seed: int) -> Row:
+    return replace(row, **{f"interval_{name}": ends for name, ends in intervals(counts, row.mean, seed).items()})
+
+
+def compare(results: Sequence[Result], reference: str | None = None, seed: int = 0) -> dict[str, Any]:
+    """Lines of the families, effective robustness over the reference family, pairs of models; plain JSON.
+
+    The reference defaults to ImageNet models, otherwise to the first family with a line.
+    """
+    fitted = lines_of(results)
+    if reference is not None and reference not in fitted:
+        raise RequestError(
+            f"reference family {reference!r} has no line here (three models with different accuracies are needed); "
+            f"families with a line: {', '.join(fitted) or 'none'}"
+        )
+    chosen = reference or ("ImageNet" if "ImageNet" in fitted else next(iter(fitted), None))
+    lines: dict[str, dict[str, Any]] = {name: {"models": len(x)} for name, (x, _) in fitted.items()}
+    for name, axis in ((name, axis) for name in fitted for axis in AXES):
+        line = fit_line(*fitted[name], axis)
+        lines[name][axis] = {"slope": float(line.slope), "intercept": float(line.intercept)}
+    rows = []
+    for result, number in zip(results, numbers(results), strict=True):
+        place = result.place and {name: each for name, each in result.place.items() if name != "replicates"}
+        known = {"at_edge": result.at_edge, "equivalent": place}
+        known |= {"effective_robustness": _robustness(result, results, chosen, seed)}
+        rows.append({"number": number, **result.row.record(), **known})
+    placed = {result.row.model: result.place for result in results if result.place}
+    reasons: dict[str, list[str]] = {}
+    for result in results:
+        if result.place is None:
+            reasons.setdefault(result.lacks, []).append(result.row.model)
+    lacks = [why if why == UNPLACED else f"{', '.join(names)}: {why}" for why, names in reasons.items()]
+    equivalent = {**ranked(placed), "equivalent_lacks": "; ".join(lacks) or None}
+    few = {r.row.model: len(complete(r.classes)) for r in results if r.classes is not None}
+    over_photos = {name: classes for name, classes in few.items() if classes < FEWEST}
+    known = {"reference": chosen, "rows": rows, "lines": lines, "over_photos": over_photos}
+    return {**known, **equivalent, **_pairs(results, seed)}
+
+
+def numbers(results: Sequence[Result]) -> list[int]:
+    """The number of each result in tables and figures, from 1 for the highest counter accuracy; ties in order."""
+    return rankdata([-result.row.counter for result in results], "ordinal").tolist()
+
+
+def lines_of(results: Sequence[Result]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """(common, counter) of the models of each family that has a line, on every axis."""
+    finite = [result.row for result in results if not result.at_edge]
+    known = {}
+    for family in dict.fromkeys(row.family for row in finite if row.family != OWN):
+        members = [row for row in finite if row.family == family]
+        common, counter = (np.array([getattr(row, group) for row in members]) for group in GROUPS)
+        if len(common) >= SMALLEST_FAMILY and np.ptp(common) > 0:
+            known[family] = (common, counter)
+    return known
+
+
+def _robustness(result: Result, results: Sequence[Result], family: str | None, seed: int) -> dict[str, Any] | None:
+    """Counter accuracy above the line of a family's other models on each axis; None if they have no line."""
+    row, common = result.row, np.array([result.row.common])
+    others = lines_of([other for other in results if other is not result])
+    if family not in others or not 0 < row.common < 1:
+        return None
+    (x, y), found, tail = others[family], {}, (1 - LEVEL) / 2
+    for axis in AXES:
+        line = fit_line(x, y, axis)
+        draws = fit_line(x, y, axis, resampled(x, REPLICATES, numpy_stream(seed, f"robustness {axis}")))
+        value = row.counter - float(line.at(common)[0])
+        of_line = tuple(np.quantile(row.counter - draws.at(common)[:, 0], [tail, 1 - tail]).tolist())
+        of_model = _model_interval(result, line, value, seed)
+        found[axis] = {
+            "value": value,
+            "interval": list(of_line if of_model is None else combined(value, of_line, of_model)),
+            "interval_of": "line" if of_model is None else "line and model",
+            "interval_line": list(of_line),
+            "interval_model": of_model and list(of_model),
+            "level": LEVEL,
+            "extrapolated": not x.min() <= row.common <= x.max(),
+            "left_out": row.family == family and not result.at_edge,
+        }
+    return found
+
+
+def _model_interval(result: Result, line: Line, value: float, seed: int) -> Span | None:
+    """The interval of a model's effective robustness over a fixed line; None without counts of classes."""
+    classes, mean = result.classes, result.row.mean or "macro"
+    if classes is None or not len(complete(classes)):
+        return None
+
+    def expected(common: np.ndarray) -> np.ndarray:
+        return line.at(np.clip(common, 1e-9, 1 - 1e-9))  # 0 and 1 are at infinity on the stretched axes
+
+    common, counter = photo_bounds(classes, mean)
+    above, at_line = result.row.counter - expected(np.array(common)), result.row.counter - value
+    ends = (float(above.min()), float(above.max())), (counter[0] - at_line, counter[1] - at_line)
+    over_photos, over_classes = combined(value, *ends), None
+    if len(complete(classes)) >= FEWEST:
+        drawn = drawn_accuracies(classes, mean, seed, REPLICATES)
+        over_classes = bootstrap_interval(drawn[:, 1] - expected(drawn[:, 0]), len(complete(classes)))
+    return hull(over_classes, over_photos)
+
+
+def _pairs(results: Sequence[Result], seed: int) -> dict[str, Any]:
+    """`pairs` of the first MOST_PAIRED models with class counts; the other models are `unpaired`."""
+    counted = [r for r in results if r.classes is not None]
+    pairs = []
+    for a, b in combinations(counted[:MOST_PAIRED], 2):
+        classes = paired(a.classes, b.classes, seed, a.row.mean or "macro")
+        if classes is not None:
+            pairs.append({"first": a.row.model, "second": b.row.model, **classes})
+    return {"pairs": pairs, "unpaired": [r.row.model for r in counted[MOST_PAIRED:]]}

@@ -1,0 +1,148 @@
+"""Scores of labels from features of photos; predictions, and sets of confusing labels, from scores."""
+
+from collections.abc import Callable, Sequence
+from hashlib import sha256
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Float, Int
+
+from experiments.errors import RequestError, RunError
+from experiments.photos.encoding import Encoded, Runtime, encode_photos, failures
+from experiments.photos.labels import CONFUSING, LabelSpace, Vocabulary
+from experiments.photos.model import LoadedModel
+from experiments.photos.photos import PhotoSet
+from simulator.progress import counting
+
+TEXT_BATCH = 256  # texts per forward pass
+NO_ANSWER = -1  # predicted index of a photo whose scores are not finite; it counts as wrong
+
+
+class Scored(NamedTuple):
+    """One model's scores of all labels for the readable photos: cosines of a CLIP, scores of a classifier."""
+
+    encoded: Encoded
+    scores: Float[np.ndarray, "N L"]
+    settings: dict[str, Any]  # how scores were computed, for the summary
+
+
+def score_photos(
+    photo_set: PhotoSet,
+    model: LoadedModel,
+    vocabulary: Vocabulary,
+    prompts: Sequence[str],
+    runtime: Runtime,
+    space: LabelSpace | None = None,
+) -> Scored:
+    """Scores of the labels of a vocabulary, 0 for those that do not compete; a classifier ignores the templates.
+
+    Labels with the same phrases share one column of the product, so they tie exactly, not up to rounding.
+    """
+    encoded = encode_photos(photo_set, model, runtime, len(vocabulary.names))
+    if not model.embeds_text:
+        return Scored(encoded, encoded.features, {"phrases_cut": 0})
+    phrases = vocabulary.phrases(prompts)
+    labels = (space or vocabulary.every_label).union(len(phrases))
+    distinct = {label: row for row, label in enumerate(dict.fromkeys(phrases[k] for k in labels))}
+    text, truncated = text_features(model, list(distinct), runtime)
+    if text.shape[1] != encoded.features.shape[1]:
+        raise RequestError(
+            f"{model.spec} embeds photos in {encoded.features.shape[1]} dimensions and texts in "
+            f"{text.shape[1]}; expected one space"
+        )
+    cosines = (torch.from_numpy(encoded.features) @ torch.from_numpy(text.T.copy())).numpy()
+    scores = np.zeros((len(cosines), len(phrases)), dtype=np.float32)
+    scores[:, labels] = cosines[:, [distinct[phrases[k]] for k in labels]]
+    return Scored(encoded, scores, {"phrases_cut": truncated})
+
+
+def text_features(
+    model: LoadedModel, phrases: Sequence[Sequence[str]], runtime: Runtime
+) -> tuple[Float[np.ndarray, "U d"], int]:
+    """(unit text embedding of each label, from the mean over its phrases; number of truncated phrases)."""
+    tokens = [model.tokenizer(list(label)) for label in phrases]
+    truncated = sum(_truncated(model.tokenizer, label, ids) for label, ids in zip(phrases, tokens, strict=True))
+    # Keys hold the tokens, so a changed tokenizer computes embeddings again.
+    keys = [(f"text {sha256(ids.numpy().tobytes()).hexdigest()}", len(ids), 0) for ids in tokens]
+    store = runtime.features(model.key)
+    with counting("prompts", len(phrases), "labels/s") as advance, failures(runtime):
+        model.module.to(runtime.device)
+        missing = [k for k, key in enumerate(keys) if key not in store.rows]
+        size = max(1, TEXT_BATCH // max(map(len, tokens)))
+        for start in range(0, len(missing), size):
+            batch = missing[start : start + size]
+            ids = model.tokenizer([phrase for k in batch for phrase in phrases[k]]).to(runtime.device)
+            with torch.inference_mode(), runtime.autocast():
+                embedding = torch.nn.functional.normalize(model.encode_text(ids), dim=-1).float()
+            mean = torch.stack([part.mean(dim=0) for part in embedding.split([len(tokens[k]) for k in batch])])
+            store.add([keys[k] for k in batch], (mean / mean.norm(dim=-1, keepdim=True)).cpu().numpy())
+            advance(len(batch))
+    text = np.stack([store.rows[key] for key in keys])
+    finite = np.isfinite(text).all(axis=1)
+    if not finite.all():
+        raise RunError(
+            f"{model.spec} has no finite embedding for {(~finite).sum()} of {len(phrases)} labels, the "
+            f"first is {phrases[int(finite.argmin())][0]!r}; check its weights, or --precision {runtime.precision}"
+        )
+    return text, truncated
+
+
+def _truncated(tokenizer: Callable, label: Sequence[str], ids: torch.Tensor) -> int:
+    """The number of truncated phrases: further words do not change their tokens."""
+    longer = tokenizer([f"{phrase} and more" for phrase in label])
+    return int((longer == ids).flatten(1).all(dim=1).sum()) if longer.shape == ids.shape else 0
+
+
+def rank_labels(
+    scores: Float[np.ndarray, "N L"], truth: Int[np.ndarray, " N"], space: LabelSpace
+) -> tuple[Int[np.ndarray, " N"], Int[np.ndarray, " N"], Float[np.ndarray, " N"]]:
+    """(predicted label, rank of the true one, its margin over the best other) among the competing labels.
+
+    Ties go to the lower index. A photo with a score that is not finite has NO_ANSWER, the last rank and margin nan.
+    """
+    answered = np.isfinite(scores).all(axis=1)
+    mask = space.mask(truth, scores.shape[1])
+    if mask is not None:
+        scores = np.where(mask, scores, -np.inf)
+    rows = np.arange(len(truth))
+    true = scores[rows, truth][:, None]
+    earlier = np.arange(scores.shape[1]) < truth[:, None]
+    rank = 1 + ((scores > true) | ((scores == true) & earlier)).sum(axis=1)
+    others = scores.copy()
+    others[rows, truth] = -np.inf
+    last = np.full(len(truth), scores.shape[1]) if mask is None else mask.sum(axis=1)
+    with np.errstate(invalid="ignore"):
+        margin = (true[:, 0] - others.max(axis=1)).astype(np.float64)
+    return (
+        np.where(answered, scores.argmax(axis=1), NO_ANSWER),
+        np.where(answered, rank, last),
+        np.where(answered, margin, np.nan),
+    )
+
+
+def predict(scored: Scored, space: LabelSpace) -> pd.DataFrame:
+    """The rows of predictions.csv for the readable photos. Raises RunError if no photo has a finite score."""
+    photos = scored.encoded.photos
+    predicted, rank, margin = rank_labels(scored.scores, photos.class_index.to_numpy(), space)
+    if (predicted == NO_ANSWER).all():
+        raise RunError(f"the model has no finite score for any of {len(predicted)} photos; check its weights")
+    table = photos.assign(predicted_index=predicted, rank=rank, margin=margin)
+    return table if any(table.object) else table.drop(columns="object")
+
+
+def confusing_space(scored: Scored) -> LabelSpace:
+    """1 vs 20: for each true class the labels of highest mean cosine over its photos, and the true label."""
+    finite = np.isfinite(scored.scores).all(axis=1)
+    truth, allowed, added = scored.encoded.photos.class_index.to_numpy(), {}, []
+    for index in sorted(set(truth.tolist())):
+        rows = scored.scores[finite & (truth == index)]
+        if not len(rows):
+            raise RunError(f"the reference model has no finite score for class {index}")
+        best = np.argsort(-rows.mean(axis=0, dtype=np.float64), kind="stable")[:CONFUSING].tolist()
+        if index not in best:
+            best.append(index)
+            added.append(index)
+        allowed[index] = tuple(best)
+    return LabelSpace(str(CONFUSING), allowed, tuple(added))

@@ -1,0 +1,125 @@
+"""The result of one model: a summary and four files.
+
+A result folder holds predictions.csv, per_class.csv, per_background.csv and, written last, summary.json.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from experiments.errors import RequestError
+from experiments.files import output_folder, write_json
+from experiments.heads.intervals import complete
+from experiments.photos.labels import CLASS_COUNT, Vocabulary, digest, own_classes_name
+from experiments.photos.metrics import accuracy_breakdown, cells, class_accuracies, class_counts, object_effect, summary
+from experiments.photos.predictions import has_groups, read_predictions, write_frame, write_predictions
+from experiments.provenance import provenance
+
+WORST = 5  # classes that a summary lists
+LONGEST_NAME = 200  # bytes of a model's folder; file systems allow 255, and a number may follow
+PREDICTIONS, CLASSES, BACKGROUNDS = "predictions.csv", "per_class.csv", "per_background.csv"
+SUMMARY = "summary.json"
+UNPLACED = {"equivalent": None, "equivalent_lacks": "predictions hold no embeddings; evaluate measures heads on them"}
+COUNTS = ("n_common", "n_counter", "correct_common", "correct_counter")
+ALONE = {"class_index": "class_index", "n_common": "n", "correct_common": "correct", "common": "accuracy"}  # no groups
+
+
+def summarise(
+    source: str,
+    model: str,
+    family: str,
+    predictions: pd.DataFrame,
+    settings: dict[str, Any],
+    seed: int,
+    folder: Path | None = None,
+) -> dict[str, Any]:
+    """The summary of one model, also written into `folder` with its tables; `settings` holds labels, data and more."""
+    counts = class_counts(predictions)
+    used = complete(counts)
+    if not len(used):
+        raise RequestError(f"no class of {settings['data']!r} has photos in both groups; a drop needs at least one")
+    document = {"source": source, "model": model, "family": family, "seed": seed, **settings}
+    document |= summary(counts, seed, has_groups(predictions)) | accuracy_breakdown(predictions)
+    if has_groups(predictions):
+        largest = class_accuracies(used).sort_values("drop", ascending=False, kind="stable").head(WORST)
+        document["worst_classes"] = largest.reset_index().to_dict("records")
+        if "object" in predictions:
+            document["paired"] = object_effect(predictions, seed)
+    document["provenance"] = provenance()
+    if folder is not None:
+        output_folder(folder)
+        write_predictions(folder / PREDICTIONS, predictions)
+        write_frame(folder / CLASSES, _class_table(counts, has_groups(predictions)))
+        write_frame(folder / BACKGROUNDS, cells(predictions, "class_index", "group", "background"))
+        write_json(folder / SUMMARY, document)
+    return document
+
+
+def _class_table(counts: pd.DataFrame, grouped: bool) -> pd.DataFrame:
+    """One row per class; accuracies of a group without photos are empty."""
+    table = counts.set_axis(COUNTS, axis=1).join(class_accuracies(counts)).reset_index()
+    return table if grouped else table[list(ALONE)].rename(columns=ALONE)
+
+
+def result_folders(output: Path, names: Sequence[str]) -> list[Path]:
+    """The output folder for one model; a subfolder per model for several, numbered if two names agree without case.
+
+    >>> [folder.name for folder in result_folders(Path("o"), ["m", "hf:o/m", "M"])]
+    ['m-1', 'hf_o_m-2', 'M-3']
+    """
+    if len(names) == 1:
+        return [output]
+    slugs = []
+    for name in names:
+        slug = "".join(c if c.isalnum() or c in "-._" else "_" for c in name)
+        slugs.append(slug.encode()[-LONGEST_NAME:].decode(errors="ignore").strip(".") or "model")
+    if len({slug.casefold() for slug in slugs}) < len(slugs):  # some file systems ignore case
+        slugs = [f"{slug}-{n}" for n, slug in enumerate(slugs, start=1)]
+    return [output / slug for slug in slugs]
+
+
+def score_files(
+    files: Sequence[Path],
+    *,
+    name: str | None = None,
+    family: str | None = None,
+    labels: str = "1000",
+    classes: Vocabulary | None = None,
+    seed: int = 0,
+    output: Path | None = None,
+) -> list[dict[str, Any]]:
+    """Summaries of predictions from other programs, written below `output` if given; inputs are not overwritten.
+
+    Without a family each model is its own, so that it shares no line with models that may be of another kind.
+    """
+    if not files:
+        raise RequestError("no predictions given; name a CSV file with columns class_index, group, predicted_index")
+    if (labels == "own") != (classes is not None):
+        raise RequestError("--labels own and --classes FILE need each other; class_index counts the classes of FILE")
+    if name is not None and (len(files) > 1 or not name.strip()):
+        wrong = "is empty; leave it out" if not name.strip() else f"names one model but {len(files)} files are given"
+        raise RequestError(f"--name {name!r} {wrong}")
+    names = [name] if name is not None else [_model_of(path) for path in files]
+    read = [read_predictions(path, CLASS_COUNT if classes is None else len(classes.names)) for path in files]
+    folders = [None] * len(files) if output is None else result_folders(output_folder(output), names)
+    for path in files:
+        for folder in folders:
+            if folder is not None and (folder / PREDICTIONS).exists() and (folder / PREDICTIONS).samefile(path):
+                raise RequestError(f"--output would overwrite the input {str(path)!r}; choose another folder")
+    own: dict[str, Any] = {}
+    if classes is not None:
+        folders_of = {str(index): name for index, name in enumerate(classes.names)}
+        own = {"class_names_digest": digest(classes.names), "folders": folders_of}
+    documents = []
+    for path, model, folder, predictions in zip(files, names, folders, read, strict=True):
+        space = own_classes_name(predictions.class_index.nunique()) if labels == "45" else labels
+        settings = {"labels": space, "data": str(path), **own, **UNPLACED}
+        documents.append(summarise(str(path), model, family or model, predictions, settings, seed, folder))
+    return documents
+
+
+def _model_of(path: Path) -> str:
+    """The file's name without its suffix; for predictions.csv the folder's name."""
+    return path.resolve().parent.name if path.name == PREDICTIONS else path.stem

@@ -1,0 +1,82 @@
+"""Heads and fixes against their definitions."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from planted_embeddings import planted
+from sklearn.linear_model import LogisticRegression
+
+from experiments.heads.bundle import checked
+from experiments.heads.gaussian_law import fit as fit_law
+from experiments.heads.linear_heads import fixed_heads, plain_heads, row_weights, traced_heads
+
+
+@pytest.fixture(scope="module")
+def world():
+    """(photos, their law, heads, fixes) of 3,000 photos; each class has a right prompt and one that is upside down."""
+    bundle = checked(planted(np.random.default_rng(0), 3000, 6, common=0.8))
+    photos = bundle.photos(np.arange(3000))
+    law, plain, traced = fit_law(photos), plain_heads(bundle, photos), traced_heads(photos)
+    fixes = fixed_heads(bundle, photos, law, plain, traced)
+    two = replace(bundle, text=np.concatenate([-bundle.text, bundle.text], axis=1))
+    best = fixed_heads(two, photos, law, plain, traced)["best single prompt"]
+    return photos, law, plain | traced, fixes | {"best single prompt": best}
+
+
+def spread(weights, law):
+    """Expected square of each score within a cell."""
+    return np.einsum("dk,de,ek->k", weights, law.covariance, weights)
+
+
+def test_leace_leaves_no_linear_trace_of_the_background_given_the_class(world):
+    """A head's scores after LEACE have the same mean on both backgrounds of a class, and change least."""
+    photos, law, heads, fixes = world
+    base, found = heads["zero-shot"], fixes["LEACE"]
+    for y in (0, 1):
+        means = law.means[law.cells[:, 0] == y] @ found.weights
+        assert means[0] == pytest.approx(means[1], abs=1e-12)
+    mean = photos.values.mean(axis=0)[None]
+    assert found.scores(mean) == pytest.approx(base.scores(mean))
+    changes = [spread(fix.weights - base.weights, law).sum() for fix in (found, fixes["project out the groups' means"])]
+    assert changes[0] < changes[1]
+
+
+def test_fixes_of_the_prompts_are_what_they_are_called(world):
+    _, law, heads, fixes = world
+    base, fitted = heads["zero-shot"], heads["logistic regression"]
+    found = fixes["project out the captions of backgrounds"].weights  # they are plus and minus coordinate 1
+    assert found == pytest.approx(np.where(np.arange(7)[:, None] == 1, 0, base.weights), abs=1e-7)
+    assert fixes["best single prompt"].weights == pytest.approx(base.weights)
+    for share in (0.25, 0.5, 0.75):  # zero-shot and logistic scores count in units of their spreads within a class
+        mixed = fixes[f"interpolate, {share:.0%} logistic regression"]
+        columns = np.stack([np.append(head.weights.ravel(), head.bias) for head in (base, fitted)], axis=1)
+        parts, residue, *_ = np.linalg.lstsq(columns, np.append(mixed.weights.ravel(), mixed.bias), rcond=None)
+        assert residue == pytest.approx(0, abs=1e-12)
+        units = [spread(np.diff(head.weights, axis=1), law)[0] ** 0.5 for head in (base, fitted)]
+        assert parts[1] * units[1] / (parts[0] * units[0]) == pytest.approx(share / (1 - share))
+
+
+def test_supervised_heads_are_what_they_are_called(world):
+    photos, _, heads, fixes = world
+    x, label = photos.values, photos.label
+    mean, scale = x.mean(axis=0), np.sqrt(((x - x.mean(axis=0)) ** 2).mean())
+    theirs = LogisticRegression(C=0.1, tol=1e-8, max_iter=1000).fit((x - mean) / scale, label)
+    scores = heads["logistic regression"].scores(x)
+    assert np.diff(scores, axis=1) == pytest.approx(theirs.decision_function((x - mean) / scale)[:, None], abs=0.01)
+    balanced = fixes["retrain the last layer on balanced groups"].scores(x)
+    right = [s.argmax(axis=1) == label for s in (scores, balanced)]
+    drops = [abs(one[photos.common].mean() - one[~photos.common].mean()) for one in right]
+    assert drops[1] < 0.05 < drops[0]
+    means = np.array([x[label == y].mean(axis=0) for y in (0, 1)])
+    nearest = ((x[:, None] - means) ** 2).sum(axis=2).argmin(axis=1)
+    assert (heads["nearest class mean"].scores(x).argmax(axis=1) == nearest).mean() > 0.999
+    design = np.column_stack([x, np.ones(len(x))])
+    fitted = design @ np.linalg.lstsq(design, np.eye(2)[label], rcond=None)[0]
+    assert heads["least squares"].scores(x) == pytest.approx(fitted, abs=0.01)  # a ridge of a thousandth
+    w = row_weights(photos, 0.7)
+    assert w.mean() == pytest.approx(1)
+    for y in (0, 1):
+        own = label == y
+        assert w[own & photos.common].sum() / w[own].sum() == pytest.approx(0.7)
+        assert w[own].sum() == pytest.approx(len(w) / 2)

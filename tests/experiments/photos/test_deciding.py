@@ -1,0 +1,36 @@
+"""The photos that decide: five each of right and wrong, counter first, classes in turn, the surest first."""
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from experiments.photos.deciding import chosen, embedded, write_deciding
+from experiments.photos.photos import read_photos
+from tests.experiments.conftest import build_tree
+
+
+def test_photos_of_every_class_in_turn_and_the_surest_first():
+    rows = [(y, g, k, ok) for y in (0, 1) for g in ("common", "counter") for k in range(7) for ok in (True, False)]
+    table = pd.DataFrame(rows, columns=["class_index", "group", "k", "ok"])
+    table["predicted_index"] = np.where(table.ok, table.class_index, 1 - table.class_index)
+    table["margin"] = np.where(table.ok, 1.0, -1.0) * table.k
+    parts = chosen(table.sample(frac=1, random_state=0))
+    order = [("counter", "right"), ("counter", "wrong"), ("common", "right"), ("common", "wrong")]
+    assert list(parts) == order
+    for (group, word), part in parts.items():
+        assert (part.group == group).all()
+        assert (part.ok == (word == "right")).all()
+        assert [*zip(part.class_index, part.k, strict=True)] == [(0, 6), (1, 6), (0, 5), (1, 5), (0, 4)]
+    assert list(chosen(table[table.ok])) == order[::2]
+
+
+def test_the_picture_is_drawn(tmp_path):
+    """Also without an answer, with unknown margins, and with names longer than a photo."""
+    photo_set = read_photos(build_tree(tmp_path / "LAION-final"))
+    table = photo_set.photos.assign(predicted_index=-1, margin=np.nan)
+    table.loc[::2, "predicted_index"] = table.class_index[::2]
+    table.loc[1, "predicted_index"] = 7
+    file = write_deciding(tmp_path, photo_set, table, tuple(100 * f"label {k} $x " for k in range(1000)))
+    with Image.open(file) as picture:
+        assert picture.size == (800, 760)
+    assert embedded(file).startswith("data:image/jpeg;base64,")

@@ -1,0 +1,130 @@
+"""The selection rule and its winner's curse: unbiased without background effects, right with them."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from experiments.errors import RequestError
+from experiments.inference import holm
+from experiments.photos.discovery import discover, honest_drop, permutation_p, permutations_for
+
+
+def test_honest_drop_is_unbiased_without_an_effect():
+    """400 classes of 4 backgrounds with 30 photos and one rate: the honest mean is 0, the naive one far above.
+
+    One honest drop has standard deviation below .15 (asserted), the mean below .0075; the limit is four times that.
+    """
+    rng = np.random.default_rng(7)
+    honest, naive = [], []
+    for _ in range(400):
+        right = rng.binomial(30, 0.6, size=4)
+        honest.append(honest_drop(np.full(4, 30), right, rng, splits=40))
+        naive.append(np.ptp(right / 30))
+    assert np.std(honest) < 0.15
+    assert abs(np.mean(honest)) < 0.03
+    assert np.mean(naive) > 0.12
+
+
+def test_honest_drop_halves_photos_as_shuffling_does():
+    """The hypergeometric shortcut has the same mean over 4000 splits as shuffling and halving the photos.
+
+    A split's drop has standard deviation below .35, the difference of two means below .008.
+    """
+    n, k = [9, 14, 12], [7, 6, 5]
+    rng = np.random.default_rng(3)
+    photos = [np.repeat([1, 0], [b, a - b]) for a, b in zip(n, k, strict=True)]
+    slow = []
+    for _ in range(4000):
+        halves = [np.split(rng.permutation(p), [len(p) // 2]) for p in photos]
+        accuracy = np.array([[half.mean() for half in pair] for pair in halves]).T  # (2, B)
+        for one, other in ((0, 1), (1, 0)):
+            jitter = 1e-9 * rng.random(len(n))
+            slow.append(
+                accuracy[other, (accuracy[one] + jitter).argmax()] - accuracy[other, (accuracy[one] + jitter).argmin()]
+            )
+    assert np.std(slow) < 0.35
+    assert honest_drop(np.array(n), np.array(k), rng, splits=4000) == pytest.approx(np.mean(slow), abs=0.025)
+
+
+def test_permutation_p_is_the_exact_one():
+    """Two backgrounds: sum over all tables of the hypergeometric law; 4 standard errors of 9999 draws."""
+    n, k = (12, 15), (9, 4)
+    total, rate = sum(k), sum(k) / sum(n)
+
+    def statistic(x):
+        return sum((y - m * rate) ** 2 / (m * rate * (1 - rate)) for y, m in zip((x, total - x), n, strict=True))
+
+    law = {
+        x: math.comb(n[0], x) * math.comb(n[1], total - x) / math.comb(sum(n), total)
+        for x in range(max(0, total - n[1]), min(n[0], total) + 1)
+    }
+    exact = sum(p for x, p in law.items() if statistic(x) >= statistic(k[0]) - 1e-9)
+    found = permutation_p(np.array(n), np.array(k), np.random.default_rng(0))
+    assert abs(found - exact) < 4 * math.sqrt(exact * (1 - exact) / 9999) + 1e-4
+    assert permutation_p(np.full(2, 5), np.full(2, 5), np.random.default_rng(0)) == 1
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=12).map(np.array))
+def test_holms_adjustment_is_its_definition(p):
+    m, order = len(p), np.argsort(p, kind="stable")
+    for rank, i in enumerate(order):
+        by_hand = min(1, max((m - r) * p[order[r]] for r in range(rank + 1)))
+        assert holm(p)[i] == pytest.approx(by_hand, abs=1e-12)
+
+
+def photos_of(spread):
+    """Photos of class -> background -> count."""
+    rows = [
+        (f"{index}/{background}/{i}.jpg", index, background)
+        for index, backgrounds in spread.items()
+        for background, count in backgrounds.items()
+        for i in range(count)
+    ]
+    return pd.DataFrame(rows, columns=["path", "class_index", "background"])
+
+
+def answers(photos, right):
+    """Predictions for photos; `right` says whether a photo's prediction is correct."""
+    answered = [right(photo) for photo in photos.itertuples()]
+    return photos.assign(group="", predicted_index=photos.class_index.where(answered, 999))
+
+
+NAMES = {9: "9 ostrich", 10: "10 brambling", 16: "bulbul"}
+
+
+def test_extremes_of_each_class_are_selected():
+    photos = photos_of({9: {"sand": 6, "grass": 4, "sea": 5, "rare": 1}, 16: {"sky": 4, "tree": 4}})
+    wins = {"sand": 1, "grass": 0, "sea": 1, "sky": 0, "tree": 1, "rare": 1}
+    given = answers(photos, lambda p: wins[p.background] == 1 and not p.path.endswith("sea/0.jpg"))
+    found = discover(given, NAMES, smallest=4)
+    chosen = [(c["common_background"], c["counter_background"]) for c in found["classes"]]
+    assert chosen == [("sand", "grass"), ("tree", "sky")]
+    assert found["naive"]["drop"] == 1
+    assert [c["backgrounds"] for c in found["classes"]] == [3, 2]
+    assert discover(given, NAMES, smallest=4) == found
+
+
+def test_an_effect_among_501_classes_can_be_found():
+    """With 9999 permutations Holm's p would be at least 501/10000, so no effect could be found."""
+    names = {index: str(index) for index in range(501)}
+    photos = photos_of({index: {"a": 30, "b": 30} for index in names})
+    given = answers(photos, lambda p: p.background == "a" and p.class_index == 7)  # all others: always wrong
+    found = discover(given, names, smallest=20)
+    assert found["background_effects"] == 1
+    assert found["classes"][7]["p_holm"] == pytest.approx(501 / (found["permutations"] + 1))
+    assert found["least_p_holm"] < 0.05
+    assert permutations_for(45) == 9999
+
+
+def test_small_cells_are_left_out():
+    given = answers(photos_of({9: {"sand": 6, "sea": 3}, 10: {"sand": 4, "sea": 4}}), lambda p: True)
+    found = discover(given, NAMES, 4)
+    assert found["left_out"] == [9]
+    (record,) = found["classes"]
+    assert (record["common_background"], record["counter_background"], record["naive_drop"]) == ("sand", "sea", 0)
+    with pytest.raises(RequestError, match="no class has two backgrounds of 5 photos"):
+        discover(given, NAMES, 5)

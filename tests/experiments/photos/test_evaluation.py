@@ -1,0 +1,287 @@
+"""Predictions match the libraries' own, label spaces match masks made by hand, and the cache changes nothing."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+
+from experiments.errors import RequestError, RunError
+from experiments.photos import encoding
+from experiments.photos.encoding import Encoded, FeatureCache, Runtime, encode_photos
+from experiments.photos.evaluation import evaluate
+from experiments.photos.labels import (
+    LabelSpace,
+    Vocabulary,
+    imagenet,
+    load_confusing,
+    own_classes,
+    save_confusing,
+    templates,
+)
+from experiments.photos.models import load_model
+from experiments.photos.photos import read_photos
+from experiments.photos.scoring import Scored, confusing_space, predict, rank_labels, score_photos, text_features
+
+SIMPLE = templates("simple")
+
+
+@pytest.fixture(scope="module")
+def clip(tiny_clip):
+    return load_model(f"open_clip:local-dir:{tiny_clip}")
+
+
+def by_open_clip(tiny_clip, tree, prompts):
+    """Scores from open_clip's own zero-shot classifier and preprocessing, one photo at a time."""
+    import open_clip
+
+    model, _, preprocess = open_clip.create_model_and_transforms(f"local-dir:{tiny_clip}")
+    model.eval()
+    tokenizer = open_clip.get_tokenizer(f"local-dir:{tiny_clip}")
+    classifier = open_clip.build_zero_shot_classifier(model, tokenizer, open_clip.IMAGENET_CLASSNAMES, prompts)
+    rows = []
+    with torch.no_grad():
+        for path in tree.photos.path:
+            pixels = preprocess(Image.open(tree.root / path))[None]
+            rows.append(model.encode_image(pixels, normalize=True) @ classifier)
+    return torch.cat(rows).numpy()
+
+
+def test_predictions_are_open_clips_own(clip, tiny_clip, shared_tree):
+    tree = read_photos(shared_tree)
+    scores = by_open_clip(tiny_clip, tree, [lambda name: f"A photo of {name}."])
+    found = evaluate(clip.module, clip.preprocess, clip.tokenizer, tree)
+    assert list(found.path) == list(tree.photos.path)
+    assert (found.predicted_index == scores.argmax(axis=1)).all()
+    truth = found.class_index.to_numpy()
+    true = scores[np.arange(len(scores)), truth]
+    others = np.where(np.arange(1000) == truth[:, None], -np.inf, scores).max(axis=1)
+    rounding = 2e-6  # float32 products of unit vectors, summed in another order
+    assert np.allclose(found.margin, true - others, atol=rounding)
+    assert (found["rank"] >= 1 + (scores > true[:, None] + rounding).sum(axis=1)).all()
+    assert (found["rank"] <= (scores >= true[:, None] - rounding).sum(axis=1)).all()
+    assert len(set(found.predicted_index.tolist())) > 3  # a model that always predicts one label would test nothing
+
+
+def test_prompt_ensemble_is_open_clips_own(clip):
+    import open_clip
+
+    names = open_clip.IMAGENET_CLASSNAMES[:25]
+    theirs = open_clip.build_zero_shot_classifier(
+        clip.module, clip.tokenizer, names, open_clip.OPENAI_IMAGENET_TEMPLATES, num_classes_per_batch=3
+    )
+    ours, _ = text_features(clip, Vocabulary(tuple(names), "a part").phrases(templates("openai80")), Runtime())
+    assert (ours == theirs.T.numpy()).all()
+
+
+def torchvision_parts():
+    import torchvision
+
+    transform = torchvision.models.SqueezeNet1_1_Weights.IMAGENET1K_V1.transforms()
+    return torchvision.models.squeezenet1_1(weights=None), transform
+
+
+def timm_parts():
+    import timm
+
+    module = timm.create_model("test_resnet.r160_in1k", pretrained=False)
+    return module, timm.data.create_transform(**timm.data.resolve_model_data_config(module), is_training=False)
+
+
+@pytest.mark.parametrize(
+    ("spec", "file", "parts"),
+    [
+        ("torchvision:squeezenet1_1", "squeezenet", torchvision_parts),
+        ("timm:test_resnet.r160_in1k", "timm_weights", timm_parts),
+    ],
+)
+def test_classifiers_are_their_own_forward_pass(spec, file, parts, shared_tree, request):
+    weights, tree = request.getfixturevalue(file), read_photos(shared_tree)
+    model = load_model(spec, weights)
+    found = evaluate(model.module, model.preprocess, None, tree)
+    module, transform = parts()
+    module.eval().load_state_dict(load_file(weights))
+    with torch.no_grad():
+        pixels = torch.stack([transform(Image.open(tree.root / path).convert("RGB")) for path in tree.photos.path])
+        order = np.argsort(-module(pixels).numpy(), axis=1, kind="stable")
+    assert (found.predicted_index == order[:, 0]).all()
+    truth = found.class_index.to_numpy()
+    assert (found["rank"] == 1 + np.argmax(order == truth[:, None], axis=1)).all()
+
+
+def test_duplicated_names_tie_exactly(clip, shared_tree):
+    names = imagenet().names
+    assert len(set(names)) == 998
+    scores = score(clip, read_photos(shared_tree)).scores
+    missile = [i for i, name in enumerate(names) if name == "missile"]
+    assert (scores[:, missile[0]] == scores[:, missile[1]]).all()
+    predicted, rank, margin = rank_labels(scores[:, :], np.full(len(scores), missile[1]), LabelSpace("1000"))
+    assert (rank > 1).all()  # a tie goes to the lower index
+    assert (margin <= 0).all()
+    assert (predicted != missile[1]).all()
+
+
+def score(model, tree, cache=None):
+    return score_photos(tree, model, imagenet(), SIMPLE, Runtime(cache=cache))
+
+
+def encode(model, tree, cache, runtime=None):
+    return encode_photos(tree, model, replace(runtime or Runtime(), cache=cache))
+
+
+def test_ranks_agree_with_sorting():
+    rng = np.random.default_rng(0)
+    scores = rng.integers(0, 30, size=(200, 1000)).astype(np.float32)  # many ties
+    truth = rng.integers(0, 1000, size=200)
+    predicted, rank, margin = rank_labels(scores, truth, LabelSpace("1000"))
+    order = np.argsort(-scores, axis=1, kind="stable")
+    assert (predicted == order[:, 0]).all()
+    assert (rank == 1 + np.argmax(order == truth[:, None], axis=1)).all()
+    assert ((rank == 1) == (predicted == truth)).all()
+    assert (margin[rank == 1] >= 0).all()
+    assert (margin[rank > 1] <= 0).all()
+
+
+def test_45_way_and_1_vs_20_are_masking_by_hand(clip, shared_tree, tmp_path):
+    tree = read_photos(shared_tree)
+    scored = score(clip, tree)
+    scores = scored.scores
+    truth = tree.photos.class_index.to_numpy()
+    own = sorted(tree.classes)
+    assert (predict(scored, own_classes(own)).predicted_index == np.array(own)[scores[:, own].argmax(1)]).all()
+
+    space = confusing_space(scored)
+    for index in own:
+        mean = scores[truth == index].astype(float).mean(axis=0)
+        best = sorted(range(1000), key=lambda j, mean=mean: (-mean[j], j))[:20]
+        expected = set(best) | {index}
+        assert set(space.allowed[index]) == expected
+        assert (index in space.added) == (index not in best)
+    found = predict(scored, space)
+    for i, index in enumerate(truth):
+        allowed = sorted(space.allowed[int(index)])
+        assert found.predicted_index[i] == allowed[int(scores[i, allowed].argmax())]
+        assert 1 <= found["rank"][i] <= len(allowed)
+
+    words = imagenet()
+    other = replace(words, names=words.names[::-1], source="mine")
+    save_confusing(tmp_path / "c.json", space, words, {"model": "tiny"})
+    again = load_confusing(tmp_path / "c.json", words, own)
+    assert (again.allowed, set(again.added)) == (space.allowed, set(space.added))
+    with pytest.raises(RequestError, match="for the class names 'open_clip', not 'mine'"):
+        load_confusing(tmp_path / "c.json", other, own)
+    for change in (("1", "1.5x"), ("10", "5000"), ('"labels"', '"others"'), ('"30":', '"31":')):
+        (tmp_path / "d.json").write_text((tmp_path / "c.json").read_text().replace(*change))
+        with pytest.raises(RequestError, match="no confusing sets for these classes"):
+            load_confusing(tmp_path / "d.json", words, own)
+
+
+def test_only_prompts_of_competing_labels_are_embedded(clip, shared_tree):
+    tree, names = read_photos(shared_tree), imagenet().names
+    texts = []
+    listening = replace(clip, encode_text=lambda ids: texts.append(len(ids)) or clip.encode_text(ids))
+    space = own_classes([9, 10, 16, 30])
+    found = score_photos(tree, listening, imagenet(), SIMPLE, Runtime(), space=space)
+    assert sum(texts) == 4
+    assert space.name == "data"
+    assert own_classes(range(45)).name == "45"
+    every = score(clip, tree).scores
+    columns = [9, 10, 16, 30]
+    assert np.allclose(found.scores[:, columns], every[:, columns], atol=2e-6)
+    assert found.scores.shape == (32, len(names))
+    assert (predict(found, space).predicted_index == predict(score(clip, tree), space).predicted_index).all()
+
+
+def test_what_a_feature_depends_on_is_in_its_key(clip, tree, tmp_path, tiny_clip):
+    parsed = read_photos(tree)
+    first = score(clip, parsed, tmp_path)
+    assert first.encoded.passes == len(parsed.photos)
+
+    def never(*_):
+        raise AssertionError("a photo or a prompt went through the model")
+
+    again = score(replace(clip, encode_image=never, encode_text=never), parsed, tmp_path)
+    assert again.encoded.passes == 0
+    assert (again.scores == first.scores).all()
+    (tree / "9 ostrich, Struthio camelus/common-ground/0.jpg").touch()  # another modification time
+    assert encode(clip, parsed, tmp_path).passes == 1
+    other = load_model(f"open_clip:local-dir:{tiny_clip}", quick_gelu="on")
+    assert other.settings["activation"] == "QuickGELU"
+    assert encode(other, parsed, tmp_path).passes == len(parsed.photos)
+    assert encode(clip, parsed, tmp_path, Runtime(precision="bf16")).passes == len(parsed.photos)
+
+
+def test_a_damaged_shard_is_computed_again(clip, shared_tree, tmp_path):
+    tree = read_photos(shared_tree)
+    first = encode(clip, tree, tmp_path)
+    shard = next(tmp_path.rglob("*.safetensors"))
+    shard.write_bytes(shard.read_bytes()[:100])
+    second = encode(clip, tree, tmp_path)
+    assert second.passes == len(tree.photos)
+    assert (second.features == first.features).all()
+
+
+def test_interrupted_at_any_shard_gives_the_same_bits(clip, shared_tree, tmp_path, monkeypatch):
+    """Stop before each shard in turn, resume, and compare with an uninterrupted run."""
+    monkeypatch.setattr(encoding, "SHARD_ROWS", 6)
+    tree = read_photos(shared_tree)
+    runtime = Runtime(batch_size=4)
+    whole = encode(clip, tree, tmp_path / "whole", runtime)
+    add = FeatureCache.add
+    for stop in range(1, 4):
+        calls = []
+
+        def failing(self, keys, features, calls=calls, stop=stop):
+            calls.append(1)
+            if len(calls) == stop:
+                raise RunError("disk full")
+            add(self, keys, features)
+
+        folder = tmp_path / f"stopped-{stop}"
+        with monkeypatch.context() as patch:
+            patch.setattr(FeatureCache, "add", failing)
+            with pytest.raises(RunError, match="disk full"):
+                encode(clip, tree, folder, runtime)
+        resumed = encode(clip, tree, folder, runtime)
+        assert 0 < resumed.passes <= len(tree.photos)
+        assert (resumed.passes < len(tree.photos)) == (stop > 1)
+        assert (resumed.features == whole.features).all()
+
+
+def test_workers_batches_and_company_change_nothing(clip, squeezenet, shared_tree, tmp_path):
+    # Python's own state is not compared: beartype draws from it to choose list items for its checks.
+    tree, state = read_photos(shared_tree), torch.random.get_rng_state()
+    alone = encode(clip, tree, tmp_path / "a")
+    assert (torch.random.get_rng_state() == state).all()
+    other = load_model("torchvision:squeezenet1_1", squeezenet)
+    encode(other, tree, tmp_path / "b", Runtime(workers=2))
+    both = encode(clip, tree, tmp_path / "b", Runtime(workers=2))
+    assert (both.features == alone.features).all()
+    small = encode(clip, tree, tmp_path / "c", Runtime(batch_size=5))
+    assert np.allclose(small.features, alone.features, atol=1e-5)  # other batches, other order of float32 sums
+
+
+def test_unreadable_photos_are_left_out(clip, tree):
+    broken = tree / "16 bulbul" / "counter-grass" / "0.jpg"
+    broken.write_bytes(broken.read_bytes()[:200])
+    parsed = read_photos(tree)
+    scored = score(clip, parsed)
+    assert [photo["path"] for photo in scored.encoded.skipped] == ["16 bulbul/counter-grass/0.jpg"]
+    assert len(predict(scored, LabelSpace("1000")).path) == len(parsed.photos) - 1
+    for file in tree.glob("*/*/*"):
+        file.write_bytes(b"x")
+    with pytest.raises(RunError, match="none of the 32 photos"):
+        evaluate(clip.module, clip.preprocess, clip.tokenizer, tree)
+
+
+def test_confusing_labels_add_the_truth_and_break_ties_low():
+    scores = np.zeros((2, 1000))
+    scores[0, 500:520] = 1
+    photos = pd.DataFrame({"class_index": [3, 900]})
+    space = confusing_space(Scored(Encoded(photos, scores, [], 0), scores, {}))
+    assert space.allowed[3] == (*range(500, 520), 3)
+    assert space.allowed[900] == (*range(20), 900)
+    assert space.added == (3, 900)

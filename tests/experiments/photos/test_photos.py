@@ -1,0 +1,270 @@
+"""The same photos give the same PhotoSet in every layout; strays are listed, bad layouts are refused."""
+
+import io
+import os
+import pickle
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from experiments.errors import RequestError
+from experiments.photos.labels import imagenet, imagenet_index, own_vocabulary, templates
+from experiments.photos.photos import inspect, inspection_document, read_photos, unreadable
+
+CELLS = [("9 ostrich", "common", "sand", 2), ("9 ostrich", "counter", "sea", 3), ("16 bulbul", "common", "2x", 1)]
+from tests.experiments.conftest import group_counts
+
+
+def picture(number):
+    """PNG bytes, different for each number."""
+    buffer = io.BytesIO()
+    Image.fromarray(np.full((3, 4, 3), number, dtype=np.uint8)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def spread(cells=CELLS):
+    """Number of each photo, with its class, group and background."""
+    return list(enumerate(cell for *cell, n in cells for _ in range(n)))
+
+
+PNG = picture(0)
+
+
+def write(root, files):
+    """Files by name: bytes or text."""
+    for name, content in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def as_tree(root, photos):
+    write(root, {f"{kind}/{group}-{place}/{n}.png": picture(n) for n, (kind, group, place) in photos})
+    return root
+
+
+def as_table(root, photos):
+    rows = "".join(f"{number}.png,{','.join(cell)}\n" for number, cell in photos)
+    write(root, {f"{number}.png": picture(number) for number, _ in photos})
+    write(root, {"photos.csv": f"path,class,group,background\n{rows}"})
+    return root / "photos.csv"
+
+
+LAYOUTS = [as_tree, as_table]
+
+
+def contents(tree):
+    """Number painted into each photo -> its class, group and background."""
+    return {
+        tree.image(photo.path).getpixel((0, 0))[0]: (photo.class_index, photo.group, photo.background)
+        for photo in tree.photos.itertuples()
+    }
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_every_layout_holds_the_same(layout, tmp_path):
+    tree = read_photos(layout(tmp_path / "data", spread()))
+    index = {"9 ostrich": 9, "16 bulbul": 16}
+    assert contents(tree) == {number: (index[kind], group, place) for number, (kind, group, place) in spread()}
+    assert group_counts(tree) == {9: (2, 3), 16: (1, 0)}
+    assert list(tree.photos.path) == sorted(tree.photos.path)
+    assert not unreadable(tree)
+    assert inspect(tree.root)["n_common"] == 3
+    keys = [tree.key(path) for path in tree.photos.path]
+    assert len(set(keys)) == len(keys)
+    again = pickle.loads(pickle.dumps(tree))  # as in a decoding process
+    assert again.image(tree.photos.path[0]).tobytes() == tree.image(tree.photos.path[0]).tobytes()
+
+
+def test_suffixes_of_photos(tmp_path):
+    """macOS writes ._1.jpg beside 1.jpg, and viewers write folders of thumbnails."""
+    names, place = [f"a{suffix}" for suffix in (".webp", ".bmp", ".tif", ".TIFF", ".jpg")], "9 ostrich/common-sand"
+    hidden = (f"{place}/._1.png", "9 ostrich/.thumbs/1.png", f".git/{place}.png", f"{place}/a.gif")
+    write(tmp_path, dict.fromkeys((*(f"{place}/{name}" for name in names), *hidden), PNG))
+    assert {Path(path).name for path in read_photos(tmp_path).photos.path} == set(names)
+
+
+def test_groups_from_a_table(tmp_path):
+    write(
+        tmp_path, {f"{kind}/{place}/a.png": PNG for place in ("sand", "sea", "fog") for kind in ("ostrich", "bulbul")}
+    )
+    groups = tmp_path / "groups.csv"
+    groups.write_text("class,background,group\n,sand,common\n,sea,counter\nbulbul,sea,common\nbulbul,sand,counter\n")
+    tree = read_photos(tmp_path, str(groups))
+    assert {(p.class_index, p.background): p.group for p in tree.photos.itertuples()} == {
+        (9, "sand"): "common", (9, "sea"): "counter", (16, "sea"): "common", (16, "sand"): "counter",
+    }  # fmt: skip
+    assert tree.strays == ("bulbul/fog", "groups.csv", "ostrich/fog")
+    each = inspect(tmp_path, groups="each")
+    assert (each["n"], read_photos(tmp_path, "each").grouped) == (6, False)
+    table = as_table(tmp_path / "t", spread())
+    table.write_text(table.read_text().replace("0.png,9 ostrich,common", "0.png,9 ostrich,"))
+    tree = read_photos(table)
+    assert (tree.strays, len(tree.photos)) == (("0.png",), 5)
+
+
+SAND = {"ostrich/sand/0.png": PNG}
+
+
+def listed(*rows, header="path,class,group"):
+    return {"a.png": PNG, "p.csv": "\n".join((header, *rows, ""))}
+
+
+@pytest.mark.parametrize(
+    ("files", "data", "groups", "named"),
+    [
+        *(
+            ({**SAND, "g.csv": f"background,group\n{rows}\n"}, ".", "g.csv", named)
+            for rows, named in (
+                ("sand,comon", "'comon' in line 2"),
+                ("sand,common\nsand,counter", "'sand' .*line 3"),
+                ("moon,common", "'sand'"),
+            )
+        ),
+        (SAND, ".", "prefix", "'sand'.*--groups"),
+        (SAND, ".", "eech", "'eech'"),
+        (listed(), "a.png", "prefix", "a.png"),
+        (listed("b.png,ostrich,common"), "p.csv", "prefix", "1 of 1 photos .*'b.png'"),
+        (listed("a.png,ostrich", header="path,class"), "p.csv", "prefix", "'group'"),
+        (listed("a.png,ostrich,odd"), "p.csv", "prefix", "'odd' in 'a.png'"),
+        (listed("./a.png,ostrich,common", "a.png,bulbul,common"), "p.csv", "prefix", "line 3"),
+        ({"one.tar": PNG}, "one.tar", "prefix", "'.*one.tar' is a tar file"),
+        ({"a/000.tar": PNG, "a/notes.txt": "x"}, "a", "prefix", "000.tar' is a tar file"),
+        ({"a/state.json": "{}", "a/data.arrow": PNG}, "a", "prefix", "state.json' is .* a saved data set"),
+        ({"a/dataset_dict.json": "{}", "a/test/state.json": "{}"}, "a", "prefix", "a saved data set"),
+    ],
+)
+def test_what_is_not_a_photo_set(files, data, groups, named, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path, files)
+    with pytest.raises(RequestError, match=named):
+        read_photos(tmp_path / data, groups)
+
+
+def names(root, *kinds):
+    """A tree with one photo per class."""
+    return as_tree(root, [(0, (kind, "common", "x")) for kind in kinds])
+
+
+def test_an_ambiguous_name_lists_its_meanings(tmp_path):
+    for name, first, second in (("crane", 134, 517), ("panda", 387, 388)):
+        with pytest.raises(RequestError, match=rf"'{name}' .*{first} .*{second}"):
+            read_photos(names(tmp_path / name, name))
+        assert list(read_photos(names(tmp_path / "numbered" / name, f"{second} {name}")).classes) == [second]
+    assert read_photos(names(tmp_path / "wordnet", "n01518878")).classes == {9: "n01518878"}
+
+
+def test_a_number_before_the_name_of_its_class_is_accepted():
+    from torchvision.models import ResNet50_Weights
+
+    for names in (imagenet().names, ResNet50_Weights.IMAGENET1K_V1.meta["categories"]):
+        for index, name in enumerate(names):
+            assert imagenet_index(f"{index} {name}") == index
+
+
+def test_classes_of_ones_own(tmp_path):
+    as_tree(tmp_path / "data", spread([("teacup", "common", "table", 1), ("mug blue", "counter", "sink", 2)]))
+    lines = tmp_path / "classes.txt"
+    lines.write_text("teapot\nteacup\nmug blue\n")
+    tree = read_photos(tmp_path / "data", vocabulary=own_vocabulary(lines))
+    assert tree.classes == {1: "teacup", 2: "mug blue"}
+    assert tree.own
+    assert inspect(tmp_path / "data", vocabulary=own_vocabulary(lines))["missing_classes"] == []
+    lines.write_text("teapot\nteacups\n")
+    with pytest.raises(RequestError, match="mug blue"):
+        read_photos(tmp_path / "data", vocabulary=own_vocabulary(lines))
+
+
+def test_own_prompts(tmp_path):
+    table = tmp_path / "classes.csv"
+    table.write_text("class,name,prompt\ncup,tea cup,\ncup,mug,\npot,,a pot seen from above\npot,jug,\npan,,\n")
+    found = own_vocabulary(table)
+    assert found.names == ("cup", "pot", "pan")
+    assert found.phrases(("a {}", "the {}")) == (
+        ("a tea cup", "the tea cup", "a mug", "the mug"),
+        ("a jug", "the jug", "a pot seen from above"),
+        ("a pan", "the pan"),
+    )
+    lines = tmp_path / "classes.txt"
+    for file, text, named in (
+        (table, "class\ncup\n", "1 classes"),
+        (table, "name\ncup\n", "class"),
+        (lines, "a\nb\na\n", "twice"),
+    ):
+        file.write_text(text)
+        with pytest.raises(RequestError, match=named):
+            own_vocabulary(file)
+
+
+def test_strays_are_listed_and_not_counted(tree):
+    (tree / "notes.txt").write_text("x")
+    (tree / "9 ostrich, Struthio camelus" / "common-ground" / "Thumbs.db").write_bytes(b"x")
+    (tree / "9 ostrich, Struthio camelus" / "other").mkdir()
+    (tree / "empty").mkdir()
+    parsed = read_photos(tree)
+    assert parsed.strays == (
+        "30 bullfrog, Rana catesbeiana/counter-",
+        "9 ostrich, Struthio camelus/common-ground/Thumbs.db",
+        "9 ostrich, Struthio camelus/other",
+        "empty",
+        "notes.txt",
+    )
+    assert group_counts(parsed) == {9: (5, 4), 10: (3, 6), 16: (6, 5), 30: (3, 0)}
+    assert len(set(parsed.photos.path)) == 32  # files that share a stem stay apart
+
+
+def test_broken_photos_are_listed(tree):
+    folder = tree / "16 bulbul" / "common-sky"
+    whole = (folder / "0.jpg").read_bytes()
+    (folder / "0.jpg").write_bytes(whole[: len(whole) // 2])
+    (folder / "0.png").write_bytes(b"not an image")
+    (folder / "void.jpeg").write_bytes(b"")
+    (folder / "gone.jpg").symlink_to(folder / "nowhere.jpg")
+    bad = unreadable(read_photos(tree))
+    assert sorted(bad) == [f"16 bulbul/common-sky/{n}" for n in ("0.jpg", "0.png", "gone.jpg", "void.jpeg")]
+    assert all("0x" not in reason and str(tree) not in reason for reason in bad.values())
+    document = inspection_document(read_photos(tree), bad)
+    assert (document["n_common"], document["n_counter"]) == (15, 15)
+    assert document["empty_groups"] == [{"class_index": 30, "group": "counter"}]
+    assert (document["published_n_common"], document["published_n_counter"]) == (7174, 5926)
+    assert 23 in document["missing_classes"]
+
+
+def test_names_that_are_not_utf8_are_refused_before_any_work(tree):
+    place = os.fsencode(tree / "16 bulbul" / "common-sky")
+    with open(place + b"/caf\xe9.txt", "wb"):
+        pass
+    assert "16 bulbul/common-sky/caf\\xe9.txt" in read_photos(tree).strays
+    with open(place + b"/caf\xe9.jpg", "wb"):
+        pass
+    with pytest.raises(RequestError, match=r"caf\\\\xe9\.jpg' is not UTF-8.*rename it"):
+        read_photos(tree)
+
+
+def test_a_byte_order_mark_is_no_part_of_a_prompt(tmp_path):
+    (tmp_path / "t.txt").write_text("a {}\n", encoding="utf-8-sig")
+    assert templates(str(tmp_path / "t.txt")) == ("a {}",)
+    for text in ("a\n", "{} {}\n", "{} {x}\n", ""):
+        (tmp_path / "t.txt").write_text(text)
+        with pytest.raises(RequestError, match=r"t\.txt' must hold \{\} exactly once"):
+            templates(str(tmp_path / "t.txt"))
+
+
+def test_wrong_requests_are_one_sentence(tree):
+    for folder in (tree.parent / "LAION-fnal", tree.parent):
+        with pytest.raises(RequestError, match="LAION-final"):
+            read_photos(folder)
+    for name, named in (
+        ("9 copy", "class 9"),
+        ("8 ostrich", "8 .*'hen'.*'ostrich' is class 9"),
+        ("1000 copy", "1000 .*999"),
+        ("ostritch", "'ostritch'.*'ostrich'"),
+        ("7" * 200, "no leading index"),
+        ("n01518879", "'n01518879'"),
+    ):
+        names(tree, name)
+        with pytest.raises(RequestError, match=named):
+            read_photos(tree)
+        shutil.rmtree(tree / name)

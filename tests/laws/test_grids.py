@@ -1,0 +1,318 @@
+"""Law 1: one world of a grid is that world alone."""
+
+from copy import deepcopy
+from functools import cached_property
+
+import numpy as np
+import pytest
+import torch
+from laws.grids import (
+    EDGES,
+    TABLE,
+    TOLERANCE,
+    Counted,
+    differences,
+    distinct,
+    every_learner,
+    in_all_shapes,
+    tried,
+    with_edges,
+)
+
+from experiments.court import arms
+from experiments.errors import RequestError
+from experiments.lab import history, mitigations
+from experiments.lab.studies import study
+from simulator import Recipe, train
+from simulator.accuracy import Accuracy
+from simulator.gaussian import pairs
+from simulator.prompts import PROMPTS
+from simulator.samplers import SAMPLERS
+from simulator.towers.objectives import OBJECTIVES
+from simulator.world import World
+from theory import learners
+from theory.claims.claim import Claim
+from theory.claims.quantities import QUANTITIES
+from theory.frontier import frontier
+from theory.ideal_curve import equivalent, equivalent_of_draws
+from theory.learners import bayes, contour
+from theory.learners.base import attempt
+from theory.published import papers
+
+PLAIN = distinct(1)[0]
+LOOPS = ("filtered", "gap-closed")  # over worlds, by their critic alone: once each
+LOOPS = ("filtered", "gap-closed")  # over worlds, by their critic alone: once each
+LEARNERS = [learner for learner in every_learner() if learner.name not in LOOPS or learner == type(learner)()]
+EXACT = TOLERANCE["rounding"]
+# Edges that are tried where one world costs .1 s or more, or where a grid is a loop over its worlds.
+FEW = {("infonce", "captions"): 2, ("infonce", "scores"): 1, ("filtered", None): 1}
+KINDS = {
+    "classes": {"classes": [2, 3, 2, 3, 2]},
+    "attributes": {"attributes": 2},
+    "table": {"table": TABLE, "p_inv": [1.0, 0.8, 0.9, 1.0, 0.7]},
+}
+PLACED = {
+    "two classes": {}, "mixed": {"classes": [2, 3, 2, 3, 2]},
+    "attribute": {"attributes": 1}, "table": {"table": ((0.3, 0.2), (0.1, 0.4))}, "three groups": {"table": TABLE},
+}  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def chunks_of_two(monkeypatch):
+    """Grids are answered two worlds at a time; the last part of an odd number is smaller."""
+    Counted.seen = 0
+    for module in (bayes, contour):
+        monkeypatch.setattr(module, "CHUNK", Counted(2))
+
+
+def law_holds(found):
+    assert not any(found.values()), {what: wrong for what, wrong in found.items() if wrong}
+
+
+def dear(learner):
+    return getattr(learner, "prompt", None) == "scores" and learner.name == "infonce"  # 10 s of a processor
+
+
+@pytest.mark.parametrize("learner", [pytest.param(x, marks=[pytest.mark.deep] * dear(x), id=repr(x)) for x in LEARNERS])
+def test_learners(learner):
+    edges, prompt = [*EDGES.values()], getattr(learner, "prompt", None)
+    edges = edges[: FEW.get((learner.name, prompt), FEW.get((learner.name, None), len(edges)))]
+    worlds = with_edges(edges)
+    if learner.name == "printed":  # the theorem is about these fields alone
+        worlds = World(p_spu=[0.9, 0.95, 0.99], mu_spu=[3.0, 4.0, 5.0], sigma_spu=[0.5, 0.4, 0.3], sigma_xi=0.0)
+    elif learner.refuses(PLAIN):
+        pytest.skip("no prompt of this learner's")
+    found = {"accuracy": differences(learner.accuracy, worlds, EXACT)}
+    if len(edges) > 10 and learner.name in ("infonce", "bayes"):
+        assert Counted.seen > 3 * 2
+    if not isinstance(tried(learner.direction, PLAIN), Exception):
+        found["direction"] = differences(learner.direction, worlds, EXACT)
+    law_holds(found)
+
+
+# A world of masked attributes costs InfoNCE 10 s of a processor; by bare captions it is the Bayes rule.
+KINDS_OF = {("infonce", "attributes"): ["bare"]}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", [name for name in learners.names() if name != "printed"])
+def test_learners_of_other_kinds(name, kind):
+    worlds, prompts = distinct(5, 1, **KINDS[kind])[1:3], [None]
+    if hasattr(learners.named(name), "prompt"):
+        prompts = KINDS_OF.get((name, kind), ["name", "bare"])
+    law_holds({prompt: differences(learners.named(name, prompt=prompt).accuracy, worlds, EXACT) for prompt in prompts})
+
+
+# Functions of worlds that are no learners
+
+
+def properties():
+    """What a world tells without an argument, and by a prompt."""
+    for name in dir(World):
+        if isinstance(vars(World).get(name), property | cached_property) and name not in ("shape", "size", "ndim"):
+            yield name, lambda worlds, name=name: getattr(worlds, name)
+    yield "variances", lambda worlds: tuple(worlds.variances())
+    yield "test law", lambda worlds: worlds.test_law()
+    yield "kinds of captions", lambda worlds: tuple(kind.chance for kind in worlds.caption_kinds.every)
+    for prompt in PROMPTS:
+        yield f"prompt {prompt}", lambda worlds, prompt=prompt: worlds.prompt(prompt)
+
+
+def laws():
+    """Samplers and mitigations: the law of their pairs, and what these cost."""
+    for name, sampler in SAMPLERS.items():
+        yield f"{name}, law", lambda worlds, own=sampler: (own.law(worlds), own.captioned(worlds))
+        yield f"{name}, cost", lambda worlds, own=sampler: (own.effective(worlds), own.effective(worlds, 3.0))
+    for name in mitigations.names():
+        for learner in (learners.named("linear"), learners.named("infonce", prompt="mean"), learners.named("bayes")):
+            yield f"mitigation {name} of {learner.name}", lambda worlds, of=(name, learner): mitigated(*of, worlds)
+
+
+def mitigated(name, learner, worlds):
+    """The law of the pairs and their cost; a mitigation that knows no law refuses."""
+    try:
+        pairs, fitted = mitigations.mitigated(name, worlds, learner)
+    except RequestError as error:
+        raise ValueError(str(error)) from error
+    return pairs, mitigations.inflation(name, pairs, fitted)
+
+
+def quantities():
+    """The quantities of claims, each of a learner that has it."""
+    for quantity in QUANTITIES.values():
+        claim = Claim(id="x", source="x", statement="x.", quantity="common", relation=">=", domain={"p_spu": 0.9})
+        object.__setattr__(claim, "against", learners.named("least-squares"))
+        object.__setattr__(claim, "reference", lambda worlds: np.eye(2) + np.zeros((*worlds.shape, 1, 1)))
+        yield quantity.name, lambda worlds, of=quantity, about=claim: of.truth(about, learners.named("linear"), worlds)
+
+
+def others():
+    yield "rarest", arms.rarest
+    yield "drawable, infinite", lambda worlds: arms.drawable(worlds, 10**12)
+    yield "drawable", lambda worlds: arms.drawable(worlds, 10**6)
+    yield "papers", papers
+
+
+FUNCTIONS = {name: f for part in (properties, laws, quantities, others) for name, f in part()}
+OF_ALL_WORLDS = ("class_count", "background_count", "text_width", "block_latents", "caption_kinds")  # not one per world
+ROOTS = ("equivalent-correlation", "shortfall", "effective-robustness")
+
+
+@pytest.mark.parametrize("name", [name for name in FUNCTIONS if name not in OF_ALL_WORLDS])
+def test_functions(name):
+    f, found, tolerance = FUNCTIONS[name], {}, TOLERANCE["root"] if name in ROOTS else EXACT
+    cheap = name not in ROOTS
+    kinds = {kind: distinct(5, 2, **fixed) for kind, fixed in KINDS.items() if cheap}
+    if name.startswith("mitigation narrow"):
+        del kinds["classes"]  # a learner has one width, and so one number of classes
+    for kind, worlds in {"edges": with_edges([*EDGES.values()][:: 1 if cheap else 6]), **kinds}.items():
+        if not all(isinstance(tried(f, world), Exception) for world in map(worlds.__getitem__, range(3))):
+            found[kind] = differences(f, worlds, tolerance)
+    law_holds(found)
+    if not found:
+        pytest.skip("no law")
+
+
+# Places of classifiers
+
+
+def accuracies(worlds, level, groups=2):
+    rng = np.random.default_rng(7)
+    values = [low + rng.uniform(0, 0.1, worlds.shape) for low in (0.8, 0.5, 0.4)[:groups]]
+    return Accuracy.of(values, level, [(x - 0.01, x + 0.02) for x in values] if level else ())
+
+
+@pytest.mark.parametrize(
+    ("kind", "level"), [(kind, 0.8) for kind in PLACED] + [("two classes", None), ("attribute", None)]
+)
+def test_places(kind, level):
+    """Two worlds where their curves are sampled, which takes a second each."""
+    exact = kind in ("two classes", "attribute")
+    worlds = distinct(5, 2, **PLACED[kind]) if exact else distinct(5, 2, **PLACED[kind])[1:3]
+    row = accuracies(worlds, level, 3 if kind == "three groups" else 2)
+    law = in_all_shapes if exact or kind == "mixed" else differences
+    found = {"places": law(equivalent, worlds, TOLERANCE["root"], row)}
+    if kind == "two classes":
+        worlds = with_edges(EDGES.values())
+        row = accuracies(worlds, level)
+        found["edges"] = differences(equivalent, worlds, TOLERANCE["root"], row)
+    if level and (exact or kind == "mixed"):
+        scatter = np.random.default_rng(1).normal(size=(worlds.size, 2, 5)) / 50
+        found["draws"] = differences(
+            of_draws, worlds, TOLERANCE["root"], np.stack([*row], axis=-1)[..., None] + scatter
+        )
+    law_holds(found)
+
+
+def of_draws(worlds, draws):
+    return equivalent_of_draws(worlds, np.moveaxis(draws, (-1, -2), (0, 1)))
+
+
+def test_frontiers():
+    worlds, common = distinct(5, 3), np.random.default_rng(0).uniform(0.7, 0.9, (5, 1))[..., 0]
+    found = lambda w, c: frontier(w, np.asarray(c), learners.named("least-squares"))  # noqa: E731
+    law_holds({"": differences(found, worlds, TOLERANCE["root"], common)})
+
+
+def test_an_attempt_is_each_world():
+    """Values of the worlds that have an answer, wherever the others lie, and the reason of each of those."""
+    worlds = with_edges([{"sigma_xi": 0.0, "detail_inv": 1.0}, {"bare": 1.0}, {}, {"sigma_xi": 0.0, "detail_spu": 1.0}])
+    for index in (np.arange(9), [1, 3], [7], [0, 1]):
+        values, reasons = attempt(lambda w: np.stack([*learners.named("infonce").accuracy(w)], -1), worlds[index])
+        for i in range(len(index)):
+            alone = learners.named("infonce").refuses(worlds[index][i])
+            assert reasons.get((i,)) == alone
+            if alone is None:
+                expected = [*learners.named("infonce").accuracy(worlds[index][i])]
+                np.testing.assert_allclose(values[i], expected, rtol=EXACT)
+            else:
+                assert np.isnan(values[i]).all()
+
+
+# What is drawn, trained, measured and stored
+
+
+@pytest.mark.parametrize(("classes", "dtype"), [(2, torch.float64), (3, torch.float32)])
+@pytest.mark.parametrize("points", ["random", "sobol"])
+@pytest.mark.parametrize("plain", [{}, {"bare": 0.0}, {"mismatch": 0.0}, {"p_inv": 1.0}])
+def test_worlds_of_an_ensemble(points, classes, dtype, plain, monkeypatch):
+    """Bit for bit, in chunks of two, two and one, with blocks of different numbers; the second world has no noise."""
+    grid = distinct(5, 3, attributes=1, classes=classes, dim_image=16, dim_text=16, **plain)
+    still = {"sigma_xi": 0.0, "sigma_xi_text": 0.0, "detail_inv": 1.0, "p_spu": 1.0}
+    worlds = [grid[i].replace(**still if i == 1 else {}) for i in range(5)]
+    frames, streams, at, parts = pairs.dictionaries(worlds[0], 0), "abcde", [3, 1, 4, 1, 5], []
+    size, latents = pairs.block_size(worlds[0]) * max(map(len, frames)), pairs.draw_latents
+    monkeypatch.setattr(pairs, "CHUNK_NUMBERS", 2 * size)
+    monkeypatch.setattr(pairs, "draw_latents", lambda w, *x, **how: parts.append(len(w)) or latents(w, *x, **how))
+    whole = pairs.draw_block(worlds, frames, 0, at, streams=streams, points=points, dtype=dtype)
+    assert parts == [2, 2, 1]
+    for i, world in enumerate(worlds):
+        alone = pairs.draw_block([world], frames, 0, [at[i]], streams=streams[i], points=points, dtype=dtype)
+        for name, a, b in zip(whole._fields, whole, alone, strict=True):
+            assert torch.equal(a[i], b[0]), (i, name)
+
+
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_models_of_an_ensemble(name):
+    """Weights, and of one objective the accuracies on images."""
+    grid = distinct(3, 4, dim_image=16, dim_text=16, mismatch=[0.3, 0.0, 0.1])
+    towers = {"towers": "linear"} if name == "linear" else {}
+    recipe = Recipe(loss=name, width=4, steps=4, warmup=0, batch_size=32, precision="float64", lr=1e-2, **towers)
+    whole = train(grid, recipe, models=2, seed=1)
+    for i in range(3):
+        alone = train(grid[i], recipe, models=2, seed=1)
+        for weights, own in alone.parameters.items():
+            np.testing.assert_allclose(whole.parameters[weights][2 * i : 2 * i + 2], own, atol=TOLERANCE["training"])
+        if name == "infonce":
+            for a, b in zip(whole.each(), alone.each(), strict=True):
+                np.testing.assert_allclose(a[i], b, atol=TOLERANCE["training"])
+
+
+@pytest.mark.parametrize("learner", [x for x in LEARNERS if x.has_exact_law()], ids=repr)
+def test_replicates_do_not_depend_on_their_number(learner):
+    world = PLAIN.replace(bare=0.0, mismatch=0.0, dim_image=2, dim_text=2)
+    if not learner.has_exact_law(world) or learner.refuses(world):
+        pytest.skip("no law in a plain world")
+    few, many = ([*learner.exact_law(world, 500, R, 3, "law")] for R in (5, 40))
+    assert sum(len(part.inside) for part in many) == 40
+    for name in few[0]._fields:
+        a, b = (np.concatenate([np.atleast_1d(getattr(part, name)) for part in parts]) for parts in (few, many))
+        np.testing.assert_allclose(a, b[:5], rtol=EXACT, atol=EXACT, err_msg=name)
+
+
+def test_a_study_is_its_cells():
+    """Cells at an edge lie between others; every route has numbers."""
+    axes = {"mu_spu": [0.5, 1.0, 2.0], "bare": [0.0, 0.3, 1.0], "n": [200, 300]}
+    how = {"learners": ("linear", "infonce", "least-squares", "bayes"), "prompts": ("name", "bare"),
+           "routes": ("theory", "exact", "drawn"), "replicates": 3}  # fmt: skip
+    base = PLAIN.replace(dim_image=2, dim_text=2)
+    whole, seen = study(base, axes, **how).run(), 0
+    for at in ((0, 1, 1), (1, 2, 0), (2, 0, 1)):
+        own = {name: [values[k]] for (name, values), k in zip(axes.items(), at, strict=True)}
+        alone = study(base, own, **how).run()
+        for name in whole.data_vars:
+            if {"mu_spu", "bare"} <= {*whole[name].dims} and whole[name].dtype.kind == "f" and name != "seconds":
+                here = {axis: k for axis, k in zip(axes, at, strict=True) if axis in whole[name].dims}
+                a, b = whole[name].isel(here).values, alone[name].isel(dict.fromkeys(here, 0)).values
+                np.testing.assert_allclose(a, b, rtol=EXACT, atol=EXACT, err_msg=f"{name}, {own}")
+                seen += np.isfinite(a).sum()
+    assert seen > 100
+
+
+def test_a_row_of_a_history_is_that_row_alone():
+    """Models are lost at different steps."""
+    rng = np.random.default_rng(0)
+
+    def row(step):
+        lost = [step >= at for at in (2, 9, 4, 6)]
+        values = {group: [None if gone else rng.uniform(0.5, 0.9) for gone in lost] for group in ("common", "counter")}
+        return {"loss": [None if gone else 1.0 for gone in lost], "prompts": {"name": values}}
+
+    rows = [row(step) for step in range(6)]
+    whole = history.with_places(PLAIN, deepcopy(rows))
+    for place, alone in zip(whole, rows, strict=True):
+        (own,) = history.with_places(PLAIN, [deepcopy(alone)])
+        for name, values in own["prompts"]["name"].items():
+            a, b = (np.array(x, float) for x in (place["prompts"]["name"][name], values))
+            np.testing.assert_allclose(a, b, rtol=TOLERANCE["root"], err_msg=name)
+            assert np.isnan(a).tolist() == [loss is None for loss in alone["loss"]]

@@ -1,0 +1,101 @@
+"""Law 3: no two numbers are equal, and each one of a screen stands beside its words."""
+
+import importlib
+import json
+import pkgutil
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from laws.screens import misplaced
+from markupsafe import Markup
+
+import experiments.command
+from experiments import table
+from experiments.command.main import main
+
+WORLD = ("--p-spu", "0.83", "--mu-spu", "1.7", "--sigma-xi", "2.1")
+
+
+@pytest.fixture
+def emitted(capsys, monkeypatch):
+    """Function: the documents and their views, of a command."""
+    found = []
+    for info in pkgutil.iter_modules(experiments.command.__path__):
+        module = importlib.import_module(f"experiments.command.{info.name}")
+        if hasattr(module, "emit"):
+            monkeypatch.setattr(module, "emit", lambda document, as_json, view, *_: found.append((document, view)))
+
+    def run(*words):
+        found.clear()
+        assert main([*words]) == 0, capsys.readouterr().err
+        ((document, view),) = found
+        return json.loads(json.dumps(document)), view
+
+    return run
+
+
+def counts(tmp_path):
+    path = tmp_path / "counts.csv"
+    path.write_text("group,accuracy,count\ncommon,0.893,1000\ncounter,0.407,900\n")
+    return path
+
+
+def embeddings(tmp_path):
+    """Unequal classes on unequal backgrounds, three of them, and captions that show them."""
+    rng, n = np.random.default_rng(0), 300
+    label = rng.choice(2, n, p=[0.6, 0.4])
+    group = rng.choice(2, n, p=[0.55, 0.45])
+    image = rng.normal(size=(n, 6)) / 2
+    image[:, 0] += 2 * label - 1
+    image[:, 1] += (2 * label - 1) * (1 - 2 * group)
+    text = np.zeros((2, 6))
+    text[:, :2] = np.array([[-1], [1]]) * (1, 0.7)
+    np.savez(tmp_path / "mine.npz", image=image, label=label, group=group, text=text)
+    return tmp_path / "mine.npz"
+
+
+COMMANDS = {
+    "predict": lambda _: ("predict", "--learner", "infonce", "--prompt", "average", "--p-spu", 0.97, "--mu-spu", 4),
+    "predict three classes": lambda _: ("predict", "--learner", "logistic", "--classes", 3, *WORLD),
+    "predict three groups": lambda _: ("predict", "--learner", "linear", "--table", "compositional(3, 4, 1)"),
+    "simulate": lambda _: ("simulate", "--learner", "linear", "--n", 200, "--replicates", 8, *WORLD),
+    "place": lambda tmp: ("place", counts(tmp), "--verbose", "--mu-spu", 1.5, "--sigma-xi", 6),
+    "embeddings": lambda tmp: ("embeddings", embeddings(tmp), "--verbose"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_each_number_stands_beside_its_words(name, emitted, tmp_path):
+    document, view = emitted(*map(str, COMMANDS[name](tmp_path)))
+    wrong, seen = misplaced(view, document)
+    assert not wrong, "\n".join(wrong)
+    assert seen >= 4
+
+
+HOSTILE = '<b title="x">&amp;</b> 100 % of $a_b$ \\x{}~^#'
+
+
+class Reader(HTMLParser):
+    """Tags and words of a page."""
+
+    def __init__(self):
+        super().__init__()
+        self.tags, self.words = set(), []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.add(tag)
+
+    def handle_data(self, data):
+        self.words.append(data)
+
+
+def test_every_text_of_a_table_is_escaped():
+    columns = [table.Column(HOSTILE, lambda record: HOSTILE, width=0.5) for _ in range(2)]
+    hostile = table.Table(HOSTILE, columns, [1, 2])
+    page = table.html(hostile, below=lambda record: HOSTILE, anchor=lambda record: HOSTILE)
+    reader = Reader()
+    reader.feed(str(page))
+    assert isinstance(page, Markup)
+    assert "b" not in reader.tags
+    assert sum(HOSTILE in words for words in reader.words) >= 1 + 2 + 2 * 2 + 2  # title, heads, cells, and below them
