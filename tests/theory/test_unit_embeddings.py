@@ -127,7 +127,7 @@ def test_above_the_budget_all_prompts_come_back_to_the_law():
 
 
 def test_a_mismatch_that_matters_not_without_limits_matters_at_a_finite_scale():
-    """log((1 - eps) e^PMI + eps) needs less scale than the PMI, so the typical look comes closer to the law."""
+    """log((1 - eps) e^PMI + eps) needs less scale than the PMI, so the typical appearance comes closer to the law."""
     law, _ = InfoNCE().accuracy(WORLD)
     near, far = (InfoNCE(scale=1.0).accuracy(WORLD.replace(mismatch=m)).common - law for m in (0.5, 0.0))
     assert abs(near) < abs(far) - 0.005

@@ -1,7 +1,7 @@
 """Unit embeddings of finite scale: scores as CLIP has them, s u.v, in the world of the first page.
 
 The optimum is found by minimisation (`theory.unit_embeddings`), so each claim is about one world and one scale. The
-claims on typical look and bare name are ours. So are their converses, which the judge contradicts.
+claims on typical appearance and bare name are ours. So are their converses, which the judge contradicts.
 """
 
 from functools import partial
@@ -17,9 +17,9 @@ unit = partial(Claim, question="detail", source=LIMIT, formula=r"s\,u\cdot v,\ |
 CLAIMS = [
     unit(
         id="unit-embeddings/typical-look-below-budget",
-        statement="At a logit scale of 1, InfoNCE asked by the typical look acts like the ideal classifier of a world "
+        statement="At a logit scale of 1, InfoNCE prompted with the typical appearance acts like the ideal classifier of a world "
         "with a correlation of at least .7, where it has .62 without a limit.",
-        meaning="A small logit scale makes CLIP lean on the background more, asked by a typical look.",
+        meaning="A small logit scale makes CLIP lean on the background more, prompted with a typical appearance.",
         quantity="equivalent-correlation",
         relation=">=",
         domain=FIRST_PAGE,
@@ -29,7 +29,7 @@ CLAIMS = [
     *(
         unit(
             id=f"unit-embeddings/bare-name-is-bayes/scale-{scale}",
-            statement=f"At a logit scale of {scale}, InfoNCE asked by the bare name acts like the ideal classifier of "
+            statement=f"At a logit scale of {scale}, InfoNCE prompted with the bare name acts like the ideal classifier of "
             "its own world.",
             meaning=meaning,
             quantity="equivalent-correlation",
@@ -46,7 +46,7 @@ CLAIMS = [
     *(
         unit(
             id=f"unit-embeddings/average-caption-below-budget/{word}",
-            statement="At a logit scale of 1, InfoNCE asked by the average caption is at most as accurate on the "
+            statement="At a logit scale of 1, InfoNCE prompted with the average caption is at most as accurate on the "
             f"counter group as without a limit, where {words}.",
             meaning=meaning,
             quantity="counter",

@@ -102,7 +102,7 @@ def test_a_learner_says_itself_how_it_is_measured():
 
 
 def test_predict_says_whether_a_scale_meets_its_budget():
-    """By typical look scale 1 does not, by bare name scale 2 does; both beside the numbers without limits."""
+    """By typical appearance scale 1 does not, by bare name scale 2 does; both beside the numbers without limits."""
     world = World(mu_spu=1.5, sigma_xi=6.0, bare=0.5)
     for prompt, scale, met in (("typical", 1.0, False), ("bare", 2.0, True)):
         found = predict(world, named("infonce", prompt=prompt, scale=scale))
