@@ -1,11 +1,14 @@
 """Unit embeddings of finite scale: the exact loss, its minimum, the certificate, prompts, and the learner's numbers."""
 
+import csv
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from simulator.world import World
+from tests.theory.unit_table import FILE, rows
 from theory import equivalent, theorems
 from theory import unit_embeddings as E
 from theory.learners import Bayes, InfoNCE
@@ -58,15 +61,23 @@ def test_an_attribute_that_captions_tell_needs_its_scale(values, error):
 
 @given(st.integers(0, 2**32 - 1), st.floats(0.3, 2))
 def test_a_caption_without_weight_has_the_row_that_it_has_as_a_node(seed, scale):
+    """What a row adds to the loss decides: rows inside the ball are flat minima, known to .001."""
     law = law_of(seed)
     towers, a, c = E.trained(law, scale, 7, 0), law.sum(axis=1), law.sum(axis=0)
     score = np.exp(scale * towers.images @ towers.captions.T)
-    for given_other, others, weights, sums, own in (
+    for known, others, weights, sums, own in (
         (law.T / c[:, None], towers.images, a, score @ c, towers.captions),
         (law / a[:, None], towers.captions, c, a @ score, towers.images),
     ):
-        alone = E.rows_without_weight(given_other, others, weights, sums, scale, wide=True)
-        np.testing.assert_allclose(alone @ others.T, own @ others.T, atol=1e-3)  # the loss is flat: its slope is 1e-8
+
+        def added(rows, known=known, others=others, weights=weights, sums=sums):
+            scores = scale * rows @ others.T
+            near = np.exp(scores) * weights / 2
+            return -(known * scores).sum(axis=1) + np.log(near.sum(axis=1)) / 2 + (near / sums).sum(axis=1)
+
+        alone = E.rows_without_weight(known, others, weights, sums, scale, True)
+        assert np.linalg.norm(alone, axis=1).max() <= 1 + 1e-12
+        np.testing.assert_allclose(added(alone), added(own), atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -95,6 +106,17 @@ def test_above_the_budget_the_bare_name_is_the_bayes_rule():
     world = WORLD.replace(bare=0.5)
     here, bayes = InfoNCE("bare", 2.0).accuracy(world), Bayes().accuracy(world)
     np.testing.assert_allclose([*here], [*bayes], atol=2e-3)
+
+
+@pytest.mark.deep
+@pytest.mark.parametrize(("scale", "bare"), [(1.0, 0.0), (2.0, 0.5), (5.0, 0.0)])
+def test_the_table_is_recomputed(scale, bare):
+    with FILE.open(newline="") as file:
+        stored = [tuple(row.values()) for row in csv.DictReader(file)]
+    for row in rows(scale, None, 1.0, bare):
+        (same,) = [each for each in stored if each[:5] == tuple(map(str, row[:5]))]
+        assert same[-1] == row[-1]
+        np.testing.assert_allclose([float(x) for x in same[5:8]], [float(x) for x in row[5:8]], atol=1e-3)
 
 
 @pytest.mark.deep
