@@ -361,14 +361,14 @@ class InfoNCE(Learner):
     def accuracy(self, worlds: World) -> Accuracy:
         """By quadrature for two classes and one attribute, else sampled; see `infonce_accuracy`, `unit_accuracy`."""
         if self.scale is not None:
-            return world_by_world(self._of_unit_embeddings, worlds)
+            return world_by_world(partial(self._of_unit_embeddings, scale=self.scale), worlds)
         if worlds.table is None:
             return infonce_accuracy(worlds, self.prompt)
         return world_by_world(lambda world: table_accuracy(world, self.prompt), worlds)
 
-    def _of_unit_embeddings(self, world: World) -> Accuracy:
+    def _of_unit_embeddings(self, world: World, scale: float) -> Accuracy:
         self._check_unit(world)
-        return unit_accuracy(world, self.prompt, self.scale, self.embed_dim)
+        return unit_accuracy(world, self.prompt, scale, self.embed_dim)
 
     def _check_unit(self, world: World) -> None:
         check_unit(world)

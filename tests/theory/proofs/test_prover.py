@@ -141,7 +141,7 @@ NARROW = Claim(
 
 
 def without_view_noise(w):
-    """The counter accuracy of linear CLIP asked by name, if views had no noise."""
+    """The counter accuracy of linear CLIP prompted by name, if views had no noise."""
     a, b = 1 + w.sigma_inv**2, w.mu_spu * (2 * w.p_spu - 1)
     return Phi((a - w.mu_spu * b) / sqrt(a**2 * w.sigma_inv**2 + b**2 * w.sigma_spu**2))
 
