@@ -34,7 +34,7 @@ def deciding_figure(photo_set: PhotoSet, predictions: pd.DataFrame, names: tuple
     """A row per group and answer. Below each photo its class and, where it differs, the label that the model gave."""
     parts = chosen(predictions)
     figure = Figure(figsize=(8.0, 1.9 * len(parts)))
-    figure.get_layout_engine().set(hspace=0.4)
+    figure.get_layout_engine().set(hspace=0.4, rect=(0, 0.25 / len(parts), 1, 1 - 0.25 / len(parts)))  # room for words
     for cells, ((group, word), part) in zip(
         figure.subplots(len(parts), EACH, squeeze=False), parts.items(), strict=True
     ):
@@ -45,7 +45,7 @@ def deciding_figure(photo_set: PhotoSet, predictions: pd.DataFrame, names: tuple
             cell.imshow(photo_set.image(photo.path))
             words = [photo_set.classes[photo.class_index]]
             if word == "wrong":
-                words.append(f"not {names[photo.predicted_index]}" if photo.predicted_index >= 0 else "no answer")
+                words.append(f"answer: {names[photo.predicted_index]}" if photo.predicted_index >= 0 else "no answer")
             below = "\n".join(shorten(line, LONGEST, placeholder="…") for line in words)
             text = cell.text(0, -0.04, below, transform=cell.transAxes, va="top", fontsize="small", parse_math=False)
             text.set_in_layout(False)  # long words would take the room of the photos
