@@ -17,8 +17,8 @@ unit = partial(Claim, question="detail", source=LIMIT, formula=r"s\,u\cdot v,\ |
 CLAIMS = [
     unit(
         id="unit-embeddings/typical-look-below-budget",
-        statement="At a logit scale of 1, InfoNCE prompted with the typical appearance acts like the ideal classifier of a world "
-        "with a correlation of at least .7, where it has .62 without a limit.",
+        statement="At a logit scale of 1, InfoNCE prompted with the typical appearance acts like the ideal classifier "
+        "of a world with a correlation of at least .7, where it has .62 without a limit.",
         meaning="A small logit scale makes CLIP lean on the background more, prompted with a typical appearance.",
         quantity="equivalent-correlation",
         relation=">=",
@@ -29,8 +29,8 @@ CLAIMS = [
     *(
         unit(
             id=f"unit-embeddings/bare-name-is-bayes/scale-{scale}",
-            statement=f"At a logit scale of {scale}, InfoNCE prompted with the bare name acts like the ideal classifier of "
-            "its own world.",
+            statement=f"At a logit scale of {scale}, InfoNCE prompted with the bare name acts like the ideal classifier "
+            "of its own world.",
             meaning=meaning,
             quantity="equivalent-correlation",
             relation="=",
