@@ -29,8 +29,8 @@ CLAIMS = [
     *(
         unit(
             id=f"unit-embeddings/bare-name-is-bayes/scale-{scale}",
-            statement=f"At a logit scale of {scale}, InfoNCE prompted with the bare name acts like the ideal classifier "
-            "of its own world.",
+            statement=f"At a logit scale of {scale}, InfoNCE prompted with the bare name acts like the ideal "
+            "classifier of its own world.",
             meaning=meaning,
             quantity="equivalent-correlation",
             relation="=",
