@@ -163,8 +163,8 @@ def _scale(t):
     at = lambda prompt, scale: percent(place.sel(learner="infonce", prompt=prompt, scale=scale).item())  # noqa: E731
     yield f"of a {at('name', 1.0)} world at scale 1, and of a {at('name', 2.0)} world at scale 2"
     whole = equivalent(base, named("infonce").accuracy(base)).correlation
-    bare = f"{at('bare', 1.0)} and {at('bare', 2.0)}"
-    yield f"without limits it is {percent(whole)}. Prompted with the bare name it is {bare}"
+    yield f"without limits it is {percent(whole)}"
+    yield f"Prompted with the bare name it is {at('bare', 1.0)} and {at('bare', 2.0)}"
 
 
 def _equivalent(t):
