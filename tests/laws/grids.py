@@ -190,6 +190,8 @@ def outside(named: dict[str, np.ndarray]) -> list[str]:
     found = []
     for name in (name for name in named if f"{name}, end 0" in named):
         value, low, high = (np.asarray(named[each], float) for each in (name, f"{name}, end 0", f"{name}, end 1"))
+        if name.endswith("shortfall"):  # the negative part of its interval is left out, if there is another
+            value = np.where((low == 0) & (value < 0) & (high >= 0), 0.0, value)
         if np.any((value < low - 1e-9) | (value > high + 1e-9)):
             found.append(f"{name} = {value} outside {low} to {high}")
     return found

@@ -44,7 +44,7 @@ LOOPS = ("filtered", "gap-closed")  # over worlds, by their critic alone: once e
 LEARNERS = [learner for learner in every_learner() if learner.name not in LOOPS or learner == type(learner)()]
 EXACT = TOLERANCE["rounding"]
 # Edges that are tried where one world costs .1 s or more, or where a grid is a loop over its worlds.
-FEW = {("infonce", "captions"): 2, ("infonce", "scores"): 1, ("filtered", None): 1}
+FEW = {("infonce", "captions"): 1, ("infonce", "scores"): 1, ("filtered", None): 1, ("gap-closed", None): 5}
 KINDS = {
     "classes": {"classes": [2, 3, 2, 3, 2]},
     "attributes": {"attributes": 2},
