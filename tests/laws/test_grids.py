@@ -272,10 +272,10 @@ def test_models_of_an_ensemble(name):
                 np.testing.assert_allclose(a[i], b, atol=TOLERANCE["training"])
 
 
-@pytest.mark.parametrize("learner", [x for x in LEARNERS if x.has_exact_law()], ids=repr)
+@pytest.mark.parametrize("learner", [x for x in LEARNERS if "exact" in x.routes()], ids=repr)
 def test_replicates_do_not_depend_on_their_number(learner):
     world = PLAIN.replace(bare=0.0, mismatch=0.0, dim_image=2, dim_text=2)
-    if not learner.has_exact_law(world) or learner.refuses(world):
+    if "exact" not in learner.routes(world) or learner.refuses(world):
         pytest.skip("no law in a plain world")
     few, many = ([*learner.exact_law(world, 500, R, 3, "law")] for R in (5, 40))
     assert sum(len(part.inside) for part in many) == 40
