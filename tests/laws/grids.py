@@ -86,7 +86,8 @@ def every_learner() -> Iterator[Learner]:
         for prompt in accepted(kind, prompts):
             yield kind(**prompt)
             for option in known - {"prompt"}:
-                given = ({**prompt, option: value, **BESIDE.get(option, {})} for value in values_of(kind, option))
+                beside = {name: value for name, value in BESIDE.get(option, {}).items() if name in known}
+                given = ({**prompt, option: value, **beside} for value in values_of(kind, option))
                 values = [*accepted(kind, given)]
                 assert values, f"no value of {kind.__name__}'s {option} is known; state some in OPTIONS"
                 yield from (kind(**own) for own in values)
@@ -110,7 +111,7 @@ def accepted(kind: type, options: Iterable[dict[str, Any]]) -> Iterator[dict[str
 
 # Values of options whose type does not tell them, and what an option needs beside it.
 OPTIONS = {"prompts": [((1.0, 0.0), (0.3, 1.0), (1.0, 1.0))], "time": [0.7], "start": [1e-2], "scale": [3.0]}
-BESIDE = {"start": {"time": 3.0}}
+BESIDE = {"start": {"time": 3.0}, "embed_dim": {"scale": 3.0}}
 OF_TYPES = {bool: [True], int: [1, 2], float: [0.4]}
 
 
@@ -190,6 +191,8 @@ def outside(named: dict[str, np.ndarray]) -> list[str]:
     found = []
     for name in (name for name in named if f"{name}, end 0" in named):
         value, low, high = (np.asarray(named[each], float) for each in (name, f"{name}, end 0", f"{name}, end 1"))
+        if name.endswith("shortfall"):  # the negative part of its interval is left out, if there is another
+            value = np.where((low == 0) & (value < 0) & (high >= 0), 0.0, value)
         if np.any((value < low - 1e-9) | (value > high + 1e-9)):
             found.append(f"{name} = {value} outside {low} to {high}")
     return found
