@@ -347,7 +347,15 @@ class Learner:
         return self.tells & {"direction", "critic", "scores", "accuracy"} == {"scores"}
 
     def may_be_sampled(self, several: bool, table: bool) -> bool:
-        """Whether accuracies may have intervals, in worlds of several classes or attributes, or with a table."""
+        """Whether accuracies may have intervals.
+
+        Parameters
+        ----------
+        several
+            Whether worlds have several classes or attributes.
+        table
+            Whether they have a table.
+        """
         return table or self.by_scores_alone or (several and "direction" not in self.tells)
 
     @property
@@ -361,7 +369,14 @@ class Learner:
         return False
 
     def unseen(self, world: World, pairs: float) -> Any:
-        """The shares of test images that a run of `pairs` cannot learn; None where no closed form is known."""
+        """The shares of test images that a run cannot learn; None where no closed form is known.
+
+        Parameters
+        ----------
+        world : World
+        pairs
+            The number of pairs in the run.
+        """
         return None
 
     def approached(self) -> "Learner | None":
