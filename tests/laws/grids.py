@@ -85,7 +85,7 @@ def every_learner() -> Iterator[Learner]:
         prompts = [{"prompt": name} for name in PROMPTS] if "prompt" in known else [{}]
         for prompt in accepted(kind, prompts):
             yield kind(**prompt)
-            for option in known - {"prompt"}:
+            for option in sorted(known - {"prompt"}):
                 beside = {name: value for name, value in BESIDE.get(option, {}).items() if name in known}
                 given = ({**prompt, option: value, **beside} for value in values_of(kind, option))
                 values = [*accepted(kind, given)]

@@ -40,7 +40,6 @@ from theory.published import papers
 
 PLAIN = distinct(1)[0]
 LOOPS = ("filtered", "gap-closed")  # over worlds, by their critic alone: once each
-LOOPS = ("filtered", "gap-closed")  # over worlds, by their critic alone: once each
 LEARNERS = [
     learner
     for learner in every_learner()
