@@ -93,4 +93,4 @@ def _is_users(file: Path) -> bool:
     """Whether a file is neither of Python, nor of an installed package, nor of the project, nor made, as "<string>"."""
     if not file.is_file() or {"site-packages", "dist-packages"} & {*file.parts}:
         return False
-    return not any(file.is_relative_to(home) for home in (STANDARD, *(ROOT / name for name in SOURCES)))
+    return not any(file.is_relative_to(home) for home in (STANDARD, *(ROOT / name for name in (*SOURCES, "tests"))))

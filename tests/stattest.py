@@ -15,7 +15,7 @@ from scipy import stats
 from scipy.special import ndtri, stdtrit
 
 BUDGET = 1e-3
-USES = 300
+USES = 360
 SHARE = BUDGET / USES
 POWER = 0.99
 

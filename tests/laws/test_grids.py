@@ -186,7 +186,8 @@ def accuracies(worlds, level, groups=2):
 
 
 @pytest.mark.parametrize(
-    ("kind", "level"), [(kind, 0.8) for kind in PLACED] + [("two classes", None), ("attribute", None)]
+    ("kind", "level"),
+    [*(pytest.param(kind, 0.8, marks=pytest.mark.deep) for kind in PLACED), ("two classes", None), ("attribute", None)],
 )
 def test_places(kind, level):
     """Two worlds where their curves are sampled, which takes a second each."""

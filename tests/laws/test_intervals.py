@@ -8,6 +8,7 @@ from stattest import assert_scale
 from experiments import inference
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize("name", MAKERS)
 def test_an_interval_is_as_wide_as_numbers_scatter(name):
     maker = MAKERS[name]

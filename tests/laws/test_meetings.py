@@ -184,6 +184,7 @@ def test_drawn_pairs_and_exact_scatters_have_the_moments_of_the_groups():
     assert_mean(np.hstack(scatters), np.hstack(covariances), effect=1.2, what="exact scatters")
 
 
+@pytest.mark.deep
 def test_filtered_pairs_are_the_drawn_ones_that_a_teacher_keeps():
     """40,000 pairs: shares to .01; the teacher has the covariance of pairs that match."""
     for learner, world, row in rows_of(Filtered, "kept", kind="plain", prompt="name"):

@@ -2,6 +2,7 @@
 
 from contextlib import suppress
 
+import pytest
 from hypothesis import Phase, find, given, settings
 from hypothesis.errors import NoSuchExample
 
@@ -27,6 +28,7 @@ BRANCHES = {
 }
 
 
+@pytest.mark.deep
 def test_every_branch_is_reached():
     missing = dict(BRANCHES)
 

@@ -39,6 +39,7 @@ def other(request, monkeypatch):
     mixture_of.cache_clear()
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize("prompt", ["name", "mean", "background"])
 def test_infonce_is_the_optimum_of_the_groups(other, prompt):
     for fields in (

@@ -61,6 +61,7 @@ def test_rows_have_gaps_of_their_own():
     assert found == pytest.approx(ndtr(centre[0] - np.arange(3)), abs=1e-8)
 
 
+@pytest.mark.deep
 def test_a_boundary_of_rounding_errors_is_refused():
     noise = np.random.default_rng(0).standard_normal(1000)
     with pytest.raises(ArithmeticError, match="did not settle"):
@@ -90,6 +91,7 @@ def test_rules_by_scores_have_exact_accuracies_on_two_latents(fields):
     assert [*found] == pytest.approx([*map(float, Bayes().accuracy(world))], abs=2e-6)
 
 
+@pytest.mark.deep
 def test_a_sample_tells_what_the_integral_misses():
     """The integral of these stripes is off by .02 and more; the sample's interval is kept."""
     world = worlds_with(p_spu=0.9, mu_spu=1.5, nu=0.5625)

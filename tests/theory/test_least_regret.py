@@ -32,6 +32,7 @@ def test_a_sum_of_the_curve_is_taken_where_it_passes(p, weights):
     assert found[0] == pytest.approx(p, abs=1e-6)
 
 
+@pytest.mark.deep
 @settings(max_examples=8)
 @given(st.lists(st.floats(0.05, 1), min_size=2, max_size=4), st.floats(0, 0.3))
 def test_on_a_sphere_the_ideal_classifier_is_as_far_in_all_groups(direction, shortfall):

@@ -2,7 +2,7 @@
 
 >>> from theory import learners
 >>> learners.named("infonce", prompt="average")
-InfoNCE(prompt='mean')
+InfoNCE(prompt='mean', scale=None, embed_dim=None)
 
 A learner of your own is a subclass of `Learner` (see `theory.learners.base`). It needs no entry: `named` takes its
 class, and the command line FILE.py:CLASS. A learner that ships with the project has its name here.

@@ -209,6 +209,7 @@ def test_worlds_without_such_pictures_are_refused(world, sentence):
         check_request(world, 10, 0, 10)
 
 
+@pytest.mark.deep
 def test_the_error_of_the_loss_is_the_scatter_between_exports(tmp_path, monkeypatch, quick):
     """24 exports of other seeds; an error four times too large or too small fails with probability above .999."""
     spend(SHARE)

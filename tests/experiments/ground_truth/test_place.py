@@ -104,6 +104,7 @@ def test_a_strangers_lines_agree(data, tmp_path):
     assert found.own == 0.9
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize(
     "world",
     [

@@ -32,6 +32,7 @@ def test_the_exact_law_is_used_if_it_is_known():
         assert abs(document["counter"] - document["predicted"]["counter"]) < 0.2
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize("learner", [LinearCLIP("mean"), LeastSquares()])
 def test_a_table_has_an_unseen_group_in_every_document(learner):
     """Both methods agree, and rules on drawn images with them; a group that the table lacks is null."""
@@ -124,6 +125,7 @@ def test_predict_reports_the_learner_and_the_interval():
         predict(World(sigma_xi=0.0), named("infonce"))
 
 
+@pytest.mark.deep
 def test_intervals_of_many_classes_cover_over_neighbouring_seeds():
     """80 seeds; false-alarm rate SHARE; an interval that covers at most .65 is found with power .99.
 

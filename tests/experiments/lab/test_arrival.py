@@ -77,6 +77,7 @@ def test_any_number_of_steps_has_a_checkpoint_half_way(steps):
     assert found["moved"] is not None
 
 
+@pytest.mark.deep
 def test_until_uses_the_test_points_of_the_result():
     """The usual test points of checkpoints err by about .005, more than the movement to be detected."""
     recipe = Recipe(**SMALL)

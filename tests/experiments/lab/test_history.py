@@ -121,6 +121,7 @@ def law(width: int | None = None) -> np.ndarray:
     return np.array([float(equivalent(WORLD, each).correlation) for each in found])
 
 
+@pytest.mark.deep
 def test_towers_of_the_linear_loss_follow_the_law_of_time():
     """The first mode decides first, by both prompts."""
     first = round(1.2 * half_times(np.linalg.svd(latent_cross_covariance(WORLD))[1], 1e-4)[0] / 0.01)

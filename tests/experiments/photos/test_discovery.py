@@ -108,6 +108,7 @@ def test_extremes_of_each_class_are_selected():
     assert discover(given, NAMES, smallest=4) == found
 
 
+@pytest.mark.deep
 def test_an_effect_among_501_classes_can_be_found():
     """With 9999 permutations Holm's p would be at least 501/10000, so no effect could be found."""
     names = {index: str(index) for index in range(501)}

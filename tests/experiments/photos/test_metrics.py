@@ -102,6 +102,7 @@ def test_weights_of_the_bootstrap_are_repetition_of_classes(table):
         assert np.allclose(group_accuracies(table, mean, weights), group_accuracies(again, mean), atol=1e-12)
 
 
+@pytest.mark.deep
 def test_intervals_cover():
     """Coverage of the drop's 95% interval at 12 classes drawn from a population, 600 data sets.
 

@@ -79,6 +79,7 @@ def test_the_covariance_of_weighted_pairs_by_its_sums():
     assert sample_covariance(x, t, np.ones(5)) == pytest.approx(sample_covariance(x, t), rel=1e-12)
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize("world", [WORLD, CLASSES], ids=["binary", "classes"])
 @pytest.mark.parametrize("estimator", ["logistic", "least-squares"])
 def test_supervised_learners_on_many_images_are_the_populations(world, estimator):

@@ -165,6 +165,7 @@ def test_full_law_is_that_of_drawn_pairs(name, n):
     )
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize(
     ("name", "n", "width"), [("paper", 5, 1), ("masks", 20, 1), ("fitting", 3, 1), ("classes", 30, 3)]
 )

@@ -47,6 +47,7 @@ def test_accuracy_is_the_mean_over_models_with_its_t_interval(towers):
     assert towers.accuracy().common == towers.accuracy("name").common
 
 
+@pytest.mark.deep
 def test_intervals_of_forty_ensembles_cover():
     """At their level, up to .02: for towers whose steps suffice, accuracies over models are nearly normal.
 

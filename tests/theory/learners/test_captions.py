@@ -201,6 +201,7 @@ def test_intervals_of_grids_cover_grids_of_twice_as_many_nodes(fields, prompt):
         assert low < value < high < low + 1e-3
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize("prompt", POOLED)
 def test_grids_and_drawn_captions_agree(prompt):
     """Captions without the background's detail. Sixteen randomisations exceed |t| = 7.3 once in 4e5 (95% is 2.13)."""

@@ -155,6 +155,7 @@ EDGES = [
 ]  # fmt: skip
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize("prompt", PROMPTS)
 @pytest.mark.parametrize("edge", EDGES)
 def test_following_the_boundary_finds_what_integrals_of_scores_find(edge, prompt):
@@ -285,6 +286,7 @@ def test_ties_count_one_half():
         assert pair(infonce_accuracy(worlds_with(**world), "name")) == pytest.approx((0.5, 0.5), abs=1e-12)
 
 
+@pytest.mark.deep
 def test_sampled_attributes_agree_with_quadrature():
     """A further attribute at p = 1/2 that no caption mentions drops out, so the sampled route must return the exact
     number; sixteen randomisations exceed |t| = 7.3 once in 4e5 (95% is 2.13)."""
@@ -295,6 +297,7 @@ def test_sampled_attributes_agree_with_quadrature():
         assert abs(a - b) < 7.3 / 2.13 * (high - low) / 2 + 1e-6
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize(
     ("world", "prompt"),
     [

@@ -34,6 +34,7 @@ def relabelled(blocks: World) -> World:
     return blocks.replace(mu_spu=-blocks.mu_spu, p_spu=1 - blocks.p_spu)
 
 
+@pytest.mark.deep
 def test_logistic_regression_is_the_limit_of_samples():
     """Sample size 4e6, error rate 1e-6: |z| of each coordinate by the sandwich variance stays below 4.9."""
     world = World(p_spu=0.85, mu_spu=1.5, attribute=(Attribute(p=0.7, mu=0.8),))

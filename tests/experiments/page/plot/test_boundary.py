@@ -112,6 +112,7 @@ def test_a_line_is_that_of_the_learner_at_the_panel_s_place():
         assert gap(np.array([0.7]), np.array([1.5])) == pytest.approx(expected, abs=1e-12)
 
 
+@pytest.mark.deep
 def test_lines_are_those_of_the_mitigation():
     """The mitigation "mention" makes captions name the background always, so its line is that of mention_spu = 1."""
     axes, who, pair = (

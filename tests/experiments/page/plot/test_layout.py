@@ -158,6 +158,7 @@ def tables(draw):
     return table
 
 
+@pytest.mark.deep
 @settings(max_examples=15)
 @given(tables(), st.data())
 def test_every_cell_of_every_learner_is_drawn(table, data):

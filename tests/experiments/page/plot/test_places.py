@@ -65,6 +65,7 @@ def test_measurements_have_the_place_of_their_mean_with_its_interval(table, what
             assert ends == pytest.approx([*equivalent_of_draws(world, draws).interval][number], abs=1e-9)
 
 
+@pytest.mark.deep
 def test_a_sampled_accuracy_has_the_interval_of_its_rectangle():
     world = World(mu_spu=2.0, classes=3, sigma_xi=6.0)
     table = study(world, {"p_spu": [0.9]}, ["bayes"]).run()
@@ -74,6 +75,7 @@ def test_a_sampled_accuracy_has_the_interval_of_its_rectangle():
     assert (series.data.high > series.data.low).all()
 
 
+@pytest.mark.deep
 def test_cells_of_tables_have_the_places_of_their_own_worlds(monkeypatch):
     """Two groups of images in one table, three in the other; few points, since both sides share them."""
     monkeypatch.setattr(bayes, "TERMS", 2**12)
@@ -120,6 +122,7 @@ def test_what_has_no_ideal_curve_is_refused_or_undefined(table):
     assert [reason for _, reason in picture.undefined] == [MANY]
 
 
+@pytest.mark.deep
 def test_three_classes_have_the_place_of_their_world():
     """Cells that differ in p alone share a sampled curve, within its error."""
     table = study(World(classes=3, sigma_xi=6.0), {"p_spu": [0.4, 0.85, 0.95], "mu_spu": [1.0, 2.0]}, ["linear"]).run()
