@@ -22,7 +22,7 @@ prepare_process()  # as the command line does
 # No deadline: machines are noisy. Examples are derandomised, so that a run repeats.
 # A manual search draws many random examples: `-m "hypothesis and not deep" --hypothesis-profile=search`.
 settings.register_profile("suite", deadline=None, derandomize=True, max_examples=25)
-settings.register_profile("thorough", deadline=None, derandomize=True, max_examples=100)
+settings.register_profile("thorough", deadline=None, derandomize=True, max_examples=50)
 settings.register_profile("search", deadline=None, max_examples=500, print_blob=True)
 settings.load_profile("suite")
 
