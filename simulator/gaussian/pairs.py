@@ -274,8 +274,8 @@ def contradicted(
     The caption's background block is reflected (two backgrounds) or has two coordinates exchanged (more), noise
     included. So captions keep their law given the background that they name, and silent captions stay silent. Let c be
     the probability that another background is named, and R the exchange. At the optimum:
-        InfoNCE     p(x, t) becomes (1 - c) p(x, t) + c p(x, R t). R t = t for the typical appearance, whose background
-        block is zero, so its decision does not depend on c.
+        InfoNCE     p(x, t) becomes (1 - c) p(x, t) + c p(x, R t). R t = t for the typical appearance, whose
+                    background block is zero, so its decision does not depend on c.
         linear      the cross-covariance of the backgrounds shrinks by 1 - c K/(K - 1). That of the objects stays, and
                     so does the direction C q of the typical appearance. At c = (K - 1)/K, a uniform background, it is
                     the world with mention_spu = 0 under any prompt.
@@ -292,7 +292,7 @@ def contradicted(
 def _exchanged(
     block: Float[torch.Tensor, "E n width"], images: Int[torch.Tensor, "E n"], drawn: Int[torch.Tensor, "E n"]
 ) -> Float[torch.Tensor, "E n width"]:
-    """Exchange coordinates `shown` and `drawn`; a single coordinate changes its sign if they differ."""
+    """Exchange coordinates `images` and `drawn`; a single coordinate changes its sign if they differ."""
     if block.shape[-1] == 1:
         return torch.where((images == drawn)[..., None], block, -block)
     place = torch.arange(block.shape[-1], device=block.device).expand(block.shape).clone()

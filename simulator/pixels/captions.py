@@ -41,11 +41,11 @@ def law_of_captions(world: "World") -> Float[np.ndarray, "K O A"]:
     K, own = world.classes, np.eye(world.classes)
     p_object = np.where(own, world.p_inv, (1 - world.p_inv) / (K - 1))
     objects = own if world.views.told == "label" else p_object
-    codes, p_object = (
+    of_object, of_background = (
         np.concatenate([mention * law, np.full((K, 1), 1 - mention)], axis=1)
         for law, mention in ((objects, world.mention_inv), (world.background_law(), world.mention_spu))
     )
-    return codes[:, :, None] * p_object[:, None, :]
+    return of_object[:, :, None] * of_background[:, None, :]
 
 
 def prompts(world: "World", prompt: Prompt) -> Float[np.ndarray, "K O A"]:

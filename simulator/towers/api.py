@@ -93,10 +93,10 @@ class Towers:
                 f"prompt = {prompt!r} has no meaning for loss = {recipe.loss!r}; choose one of "
                 + ", ".join(map(repr, choices))
             )
-        diverged, accuracies_by_prompt = self.diverged.cpu().numpy() >= 0, {}
+        diverged, by_group = self.diverged.cpu().numpy() >= 0, {}
         for group, values in accuracies(self.ensemble, self.parameters, (prompt,), self._trial)[prompt].items():
-            accuracies_by_prompt[group] = np.where(diverged, np.nan, values.mean(0)).reshape(*self.shape, -1)
-        return accuracies_by_prompt
+            by_group[group] = np.where(diverged, np.nan, values.mean(0)).reshape(*self.shape, -1)
+        return by_group
 
     def accuracy(self, prompt: Prompt | None = None) -> Accuracy:
         """Mean accuracies over the models of a world that did not diverge, in the worlds' shape.

@@ -71,7 +71,7 @@ def _lines(preference: Preference, b: int, reach: float, spacing: float) -> Floa
     mean = preference.mean[b]
     low, high = np.maximum(mean - reach, 0), mean + reach
     even = np.minimum(low[:, None] + spacing * np.arange(int(2 * reach / spacing) + 2), high[:, None])
-    if (np.isfinite(preference.log_weight).sum(axis=(0, 1)) <= 1).all():
+    if preference.plain.all():
         return even
     lines = [even]
     for state in range(preference.lift.shape[1] - 1):  # silence, the last, has its centres at 0

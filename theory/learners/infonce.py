@@ -213,9 +213,8 @@ def _one_attribute(worlds: World, prompt: Prompt, tolerance: float) -> Accuracy:
     """Accuracies in all worlds of a grid, along the boundary; sampled where no grid of lines follows it."""
     preference = prompt_preference(worlds, prompt)
     tie = ~np.isfinite(preference.log_weight).any(axis=(0, 1))
-    plain = np.isfinite(preference.log_weight).sum(axis=(0, 1)) == 1
     accuracy, left = np.full((len(tie), 2), 0.5), np.flatnonzero(~tie)
-    for spacing, part in ((PLAIN_SPACING, plain), *((spacing, ~tie) for spacing in SPACINGS)):
+    for spacing, part in ((PLAIN_SPACING, preference.plain), *((spacing, ~tie) for spacing in SPACINGS)):
         tried = left[part[left]]
         if len(tried):
             accuracy[tried], sound = contour_accuracy(preference.of(tried), tolerance, spacing)
@@ -373,7 +372,10 @@ class InfoNCE(Learner):
     def _check_unit(self, world: World) -> None:
         check_unit(world)
         check_told(self.prompt, world.bare)
-        (_refuse_bare if self.prompt == "bare" else partial(_refuse, prompt=self.prompt))(world)
+        if self.prompt == "bare":
+            _refuse_bare(world)
+        else:
+            _refuse(world, self.prompt)
 
     def scores(self, world: World, images: Float[np.ndarray, "N l"]) -> Float[np.ndarray, "N K"]:
         """Scores in the order of the PMI, log p(x_I, p_y) in nats without what prompts share; or pooled scores."""

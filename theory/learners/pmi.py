@@ -60,6 +60,11 @@ class Preference(NamedTuple):
     deviation: Float[np.ndarray, "2 s W"]  # of the exponentials
     exponentials: Float[np.ndarray, "5 C W"]  # in N: curves, slopes and constant of each
 
+    @property
+    def plain(self) -> Bool[np.ndarray, " W"]:
+        """Whether one pattern explains the prompts."""
+        return _one_pattern(self.log_weight)
+
     def of(self, worlds) -> "Preference":
         """At the worlds `worlds` (an index) alone; an index with None adds an axis of points."""
         index = (..., *worlds) if isinstance(worlds, tuple) else (..., worlds)
@@ -188,8 +193,7 @@ def prompt_preference(worlds: World, prompt: Prompt) -> Preference:
 
     with np.errstate(divide="ignore"):
         log_pair = np.log([p_inv * p_spu + (1 - p_inv) * (1 - p_spu), p_inv * (1 - p_spu) + (1 - p_inv) * p_spu])
-    one_pattern = np.isfinite(log_weight).sum(axis=(0, 1)) == 1
-    curve, deviation = np.where(one_pattern, 0.0, curve), np.sqrt(0.5 / curve)
+    curve, deviation = np.where(_one_pattern(log_weight), 0.0, curve), np.sqrt(0.5 / curve)
     exponentials = _exponentials(log_weight, log_pair, lift, pull, prior, curve)
     return Preference(log_weight, lift, pull, prior, curve, D, mean / unit, deviation, exponentials)
 
@@ -205,6 +209,10 @@ def _told(mean, q, S, chance, shared, n_I, n_T) -> tuple[Float[np.ndarray, "2 W"
         says = np.log(chance) - (np.abs(q) - mean) ** 2 / (2 * S_T) - peak**2 * curve / S - np.log(determinant) / 2
     unit = np.sqrt(S)
     return shared * q / determinant * unit, mean * n_T / determinant * unit, mean * q / determinant * n_I, curve, says
+
+
+def _one_pattern(log_weight: Float[np.ndarray, "s s *w"]) -> Bool[np.ndarray, " *w"]:
+    return np.isfinite(log_weight).sum(axis=(0, 1)) == 1
 
 
 def _patterns(log_weight: Float[np.ndarray, "s s *w"]) -> list[tuple[int, int]]:
