@@ -23,6 +23,18 @@ def followed(worlds, prompt, spacing):
     return contour_accuracy(prompt_preference(worlds, prompt), 1e-6, spacing)
 
 
+def test_a_masked_world_beside_a_plain_one_keeps_its_narrow_lines():
+    """Without them this grid sees no error of the masked world, whose rule is right on 98.7 and 96.4 %."""
+    worlds = World(
+        p_spu=0.589, mu_spu=2.495, sigma_inv=0.028, sigma_spu=1.192, sigma_xi=0.328, sigma_xi_text=0.544,
+        mention_inv=[1.0, 0.38], mention_spu=[1.0, 0.159],
+    )  # fmt: skip
+    for spacing in SPACINGS[:2]:
+        both, sound = followed(worlds, "mean", spacing)
+        assert sound.all()
+        np.testing.assert_allclose(both[1], pair(InfoNCE("mean").accuracy(worlds[1])), atol=1e-6)
+
+
 def pair(got) -> tuple[float, float]:
     return float(np.ravel(got.common)[0]), float(np.ravel(got.counter)[0])
 
