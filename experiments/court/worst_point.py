@@ -29,7 +29,7 @@ QUADRATURE = 512  # if an accuracy is no formula, or for K >= 3 classes
 PLACED = 128  # for a table, or if the quantity is a place on a curve: half a millisecond per world
 SAMPLED = 32  # for a table or for K >= 3 classes, if the accuracy is sampled: seconds per world
 POLISHED = 1024  # from this many drawn points on, a polish follows; without a formula it is slow
-ROUNDS = ((512, 64), (64, 1024), (12, 16384))  # (candidates, values) of rounds with an exact law
+ROUNDS = ((512, 64), (64, 512), (8, 4096))  # (candidates, values) of rounds with an exact law
 FITTED_ROUNDS = ((48, 4), (12, 16), (4, 64))  # the same where a value takes longer
 ALONE = ((0, 512),)  # the same where the domain is one point
 KEPT = 0.9  # of the distance of a point's violation from its limit, where the point may be rounded

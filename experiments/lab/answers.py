@@ -96,7 +96,10 @@ def population(world: World, learner: Learner) -> Accuracy:
         accuracy = learner.accuracy(world)
     except UNDEFINED as error:
         raise RequestError(f"{learner.name}: {error}") from None
-    if world.table is None and not all(0 <= group <= 1 for group in accuracy):  # of a user's learner
+    if not isinstance(accuracy, Accuracy):  # of a user's learner, as in the next line
+        words = f"is of type {type(accuracy).__name__}; expected `simulator.accuracy.Accuracy`"
+        raise RequestError(f"{learner.name}: the accuracy {words}")
+    if world.table is None and not all(0 <= group <= 1 for group in accuracy):
         raise RequestError(f"{learner.name}: accuracies {list(map(float, accuracy))} are no fractions in [0, 1]")
     return accuracy
 

@@ -78,9 +78,9 @@ def axis(name: str, values: Any) -> Axis:
         raise RequestError("axis 'loss': objectives are learners of a study; name them as --learner infonce")
     if field not in _FIELDS:
         near = suggestion(field, _FIELDS, quoted=True)
-        raise RequestError(
-            f"axis {name!r} is not a field of a world or a recipe, nor n, seed, mitigation, time, start or scale{near}"
-        )
+        *most, last = ("n", "seed", "mitigation", *OF_LEARNERS)
+        others = f"{', '.join(most)} or {last}"
+        raise RequestError(f"axis {name!r} is not a field of a world or a recipe, nor {others}{near}")
     scale = "listed"
     if isinstance(values, Axis):
         values, scale = values.values, values.scale

@@ -18,7 +18,7 @@ from experiments.lab.axes import OF_RECIPE
 from experiments.lab.grid import Grid, Place
 from experiments.lab.mitigations import MITIGATIONS
 from experiments.lab.schema import ENDS, Cells, Legend, empty, measure, quantities
-from experiments.lab.setting import RULES, Index, Setting, settings
+from experiments.lab.setting import NUMBERS, OF_TRAINING, Index, Setting, settings
 from simulator.accuracy import GROUPS, LEVEL, mean_interval
 from simulator.world import World
 from theory.accuracy import reliance
@@ -32,7 +32,8 @@ def compute(part: tuple[int, Grid]) -> tuple[int, Cells, list[str]]:
     """The number of a block, the variables of `experiments.lab.schema` in its cells, and their reasons by number."""
     number, study = part
     cells, legend = empty(study), Legend()
-    for at, group in settings(study, {*RULES, *OF_RECIPE} if study.trained else RULES):
+    unread = OF_TRAINING - OF_RECIPE if study.trained else OF_TRAINING
+    for at, group in settings(study, {*study.dims} - NUMBERS - unread):
         _predict(group, at, cells, legend)
     for r, route in enumerate(study.measured):
         tail = (r,) if len(study.measured) > 1 else ()
@@ -41,7 +42,7 @@ def compute(part: tuple[int, Grid]) -> tuple[int, Cells, list[str]]:
 
             train_towers(study, cells, tail, legend)
         else:
-            _fit(study, route == "exact", cells, tail, legend)
+            _fit(study, {"exact": True, "drawn": False}[route], cells, tail, legend)
     ends = [name for name in cells if name.endswith(ENDS)]
     if not study.measured and all(np.isnan(cells[name]).all() for name in ends):  # no number is sampled
         cells = {name: values for name, values in cells.items() if name not in ends}

@@ -22,7 +22,7 @@ from simulator.world import SCALARS, World
 from theory.learners import Learner, named
 
 NUMBERS = {*SCALARS} - {"classes"}  # of the world: one call takes many values, as a mitigation takes one number K
-RULES = ("mitigation", "table", "classes", "embed_dim", *OF_LEARNERS)  # axes that change more than numbers
+OF_TRAINING = (OF_RECIPE - {"embed_dim"}) | {"n", "seed"}  # axes that the law of a learner does not read
 
 Index = tuple[int | slice, ...]  # of some cells in an array of a study
 

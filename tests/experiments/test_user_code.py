@@ -14,7 +14,7 @@ from typing import ClassVar
 import numpy as np
 
 from simulator.accuracy import Accuracy
-from theory.learners import Learner, LinearCLIP, named
+from theory.learners import Learner, LinearCLIP, latent_critic, named
 
 
 @dataclass(frozen=True)
@@ -90,6 +90,38 @@ class FailingBelow(Twice):
 
     def direction(self, worlds):
         return broken(worlds)
+
+
+class Ruleless(Learner):
+    name = "ruleless"
+
+
+class Plain(Critical):
+    name = "plain"
+
+    def critic(self, world):
+        return np.ones((1, 1, 2))
+
+
+class Broad(Critical):
+    name = "broad"
+
+    def critic(self, world):
+        return latent_critic(np.ones((2, 3)))
+
+
+class Single(Learner):
+    name = "single"
+
+    def scores(self, world, images):
+        return images[:, 0]
+
+
+class Pair(Twice):
+    name = "pair"
+
+    def accuracy(self, worlds):
+        return 0.9, 0.5
 """
 
 
@@ -127,6 +159,11 @@ def test_a_class_of_a_file_is_predicted_and_swept_like_the_learner_it_copies(sob
         ("Undefined", "the direction of learner 'undefined' is nan"),
         ("Certain", "accuracies [1.5, 0.5] are no fractions"),
         ("Twice --prompt mean", "--prompt = mean has no meaning for learner 'twice'"),
+        ("Ruleless", "learner 'ruleless' has no rule"),
+        ("Plain", "the critic of learner 'plain' is of type ndarray; `latent_critic` makes a critic"),
+        ("Broad", "the critic of learner 'broad' has score vectors of shape (1, 3); expected (1, 2)"),
+        ("Single", "the scores of learner 'single' have shape "),
+        ("Pair", "the accuracy is of type tuple"),
         ("Failing", "mine.py, line 37: AttributeError: "),
         ("FailingBelow", "mine.py, line 76: AttributeError: "),
     ],

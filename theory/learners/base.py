@@ -102,8 +102,11 @@ def sampled_accuracy(rule: "Learner", world: World) -> Accuracy:
         )
     power = int(np.clip(np.log2(POINTS / G), np.log2(FEWEST), 13))
     for r in range(REPLICATES):
-        images = mixture.means[:, None] + deviation * gaussian_points(l, power, r)
-        right = won(rule.scores(world, images.reshape(-1, l)), np.repeat(mixture.labels, 2**power))
+        images = (mixture.means[:, None] + deviation * gaussian_points(l, power, r)).reshape(-1, l)
+        scores = rule.scores(world, images)
+        if (shape := (len(images), world.classes)) != np.shape(scores):  # the mistake of a user's learner
+            raise ValueError(f"the scores of learner {rule.name!r} have shape {np.shape(scores)}; expected {shape}")
+        right = won(scores, np.repeat(mixture.labels, 2**power))
         rows.append(mixture.group_average(right.reshape(G, -1).mean(axis=1)))
     return estimate(np.array(rows))
 
@@ -173,8 +176,15 @@ class Learner:
 
     def _critic_accuracy(self, world: World) -> Accuracy:
         """Accuracies of the critic in one world, exact for two classes."""
-        critic = self.critic(world)
-        if any(np.isnan(part).any() for part in critic):  # of a user's learner
+        critic, rows = self.critic(world), 1 if world.classes == 2 else world.classes
+        # The mistakes of a user's learner:
+        if not isinstance(critic, LinearCritic):
+            words = f"is of type {type(critic).__name__}; `latent_critic` makes a critic from an array (K, l)"
+            raise ValueError(f"the critic of learner {self.name!r} {words}")
+        if critic.inside.shape[1:] != (rows, world.latents):
+            words = f"has score vectors of shape {critic.inside.shape[1:]}; expected {(rows, world.latents)}"
+            raise ValueError(f"the critic of learner {self.name!r} {words}, in the order of the latents")
+        if any(np.isnan(part).any() for part in critic):
             raise ValueError(f"the critic of learner {self.name!r} is nan; expected numbers")
         if world.classes == 2:
             return Accuracy.of([*group_accuracy(critic, world.mixture(), world.nu_image)[0]])
@@ -238,6 +248,8 @@ class Learner:
         ValueError
             For a rule that is not linear, and in worlds with a table.
         """
+        if not self.tells:
+            raise ValueError(f"learner {self.name!r} has no rule: no method direction, critic, scores or accuracy")
         if "critic" not in self.tells:
             raise ValueError(f"learner {self.name!r} is not a linear rule, so it has no direction")
         if worlds.table is not None:

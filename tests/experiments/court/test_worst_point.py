@@ -79,7 +79,7 @@ def test_a_search_of_many_classes_is_short_if_either_rule_is_sampled(against, po
     assert _effort(Claim(**fields, against=against, domain={"classes": 3, "p_spu": Axis(0.5, 1.0)})) == points
 
 
-@pytest.mark.parametrize(("subject", "most"), [(LinearCLIP(), 16384), (LinearCLIP(embed_dim=2), 64), (Logistic(), 64)])
+@pytest.mark.parametrize(("subject", "most"), [(LinearCLIP(), 4096), (LinearCLIP(embed_dim=2), 64), (Logistic(), 64)])
 def test_fewer_values_are_drawn_where_each_takes_long(monkeypatch, subject, most):
     seen = []
 
