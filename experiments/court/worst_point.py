@@ -6,6 +6,7 @@ finite n are searched by measurements with common random numbers, with fewer can
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -34,6 +35,7 @@ FITTED_ROUNDS = ((48, 4), (12, 16), (4, 64))  # the same where a value takes lon
 ALONE = ((0, 512),)  # the same where the domain is one point
 KEPT = 0.9  # of the distance of a point's violation from its limit, where the point may be rounded
 ENOUGH = 1e-3  # of the tolerance: the evolution ends when its violations scatter less
+STEP = 1e-8  # of a difference quotient
 LARGEST = 1e100  # of a violation in the evolution, which squares them
 SPREADS = (0.1, 0.03)  # of children around the best candidates, in widths of the domain
 
@@ -147,10 +149,11 @@ def by_formula(claim: Claim, seed: int, scales: Sequence[Scale] = SCALES) -> Wor
         values = values or [of_starts]
         if not d or not np.isfinite(of_starts).any():  # the last where a prediction leaves [0, 1]
             break
+        least = max(float(np.min(of_starts[np.isfinite(of_starts)])) - 1.0, -LARGEST)
         end = differential_evolution(
             loss,
             [(0.0, 1.0)] * d,
-            args=(scale, max(float(np.min(of_starts[np.isfinite(of_starts)])) - 1.0, -LARGEST)),
+            args=(scale, least),
             init=starts[np.argsort(np.fmax(of_starts, -np.inf))[-max(8, 4 * d) :]],
             maxiter=64 if effort >= POLISHED else 6 if effort == PLACED else 12,
             tol=1e-8,
@@ -158,13 +161,26 @@ def by_formula(claim: Claim, seed: int, scales: Sequence[Scale] = SCALES) -> Wor
             rng=np.random.default_rng(seed),
             vectorized=True,
             updating="deferred",
-            polish=effort >= POLISHED,
+            polish=False,
         ).x
-        unit.append(np.clip(end[None], 0.0, 1.0))
+        ends = [end, *([_polished(partial(loss, scale=scale, low=least), end)] if effort >= POLISHED else [])]
+        unit.append(np.clip(ends, 0.0, 1.0))
         values.append(scales[0](claim, claim.relation.points(claim, unit[-1])))
-        spent += 1
+        spent += len(ends)
     worst = _best(claim, np.concatenate(unit), np.concatenate(values), spent)
     return worst._replace(undefined=int(np.isnan(values[0]).sum()))
+
+
+def _polished(loss: Callable[[np.ndarray], np.ndarray], start: np.ndarray) -> np.ndarray:
+    """A minimum near the start, within the unit cube. One call has a point and its neighbours along every axis."""
+    from scipy.optimize import minimize  # start-up time
+
+    def with_slope(x: np.ndarray) -> tuple[float, np.ndarray]:
+        steps = np.where(x > 0.5, -STEP, STEP)
+        values = loss(np.vstack([x, x + np.diag(steps)]).T)
+        return values[0], (values[1:] - values[0]) / steps
+
+    return minimize(with_slope, start, jac=True, bounds=[(0.0, 1.0)] * len(start), method="L-BFGS-B").x
 
 
 def by_measurement(claim: Claim, seed: int) -> Worst:
