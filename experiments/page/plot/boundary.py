@@ -1,8 +1,8 @@
 """Where two learners are equally accurate: exact lines, if theory knows both learners.
 
-A grid at least as fine as the study's gives the signs of A - B; where the study's own is fine enough, its values do. On
-every edge of the grid whose ends have opposite signs, Chandrupatla's method finds a root of theory's A - B (all edges at
-once). Marching squares joins the roots.
+A grid at least as fine as the study's gives the signs of A - B; where the study's own is fine enough, its values do.
+Where the ends of an edge have opposite signs, Chandrupatla's method finds a root of theory's A - B (all edges at once).
+Marching squares joins the roots.
 Where A - B vanishes over whole cells, there is a plateau and no line. Accuracies that theory samples scatter, so they
 have no line. A single axis gets a second axis without influence; a point is a line's first end.
 """
@@ -115,7 +115,10 @@ def crossings(gap: Callable, axis: PlotAxis) -> tuple[Line, ...]:
 def lines(
     gap: Callable, first: PlotAxis, second: PlotAxis, steps: int = FINE, values: np.ndarray | None = None
 ) -> tuple[Line, ...]:
-    """Lines on which A = B; `steps` is the least number of grid steps along the second axis, `values` A - B on the axes."""
+    """Lines on which A = B, from A - B on the axes, if it is known there.
+
+    `steps` is the least number of grid steps along the second axis.
+    """
     grids = _finer(first, FINE), _finer(second, steps)
     shape = len(grids[0]), len(grids[1])
     value = values if np.shape(values) == shape else np.broadcast_to(gap(grids[0][:, None], grids[1][None, :]), shape)
