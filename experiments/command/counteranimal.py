@@ -286,9 +286,11 @@ def _folder(entry: Document) -> str:
 
 def inspection_table(document: Document) -> Group:
     """Counts, for CounterAnimal's classes beside the published ones, then unreadable photos and strays."""
-    known = any(c["published_common"] is not None for c in document["classes"])
+    has_published = any(c["published_common"] is not None for c in document["classes"])
     groups = GROUPS if document["grouped"] else ("",)
-    heads = [head for g in groups for head in (f">{g or 'photos'}{' (published)' if known else ''}", "backgrounds")]
+    heads = [
+        head for g in groups for head in (f">{g or 'photos'}{' (published)' if has_published else ''}", "backgrounds")
+    ]
     rows = []
     for c in document["classes"]:
         row: list[Any] = [_folder(c)]
@@ -301,7 +303,7 @@ def inspection_table(document: Document) -> Group:
     counts = {"classes": document["n_classes"], "photos": document["n"]}
     if document["grouped"]:
         counts |= {group: document[f"n_{group}"] for group in GROUPS}
-    published = " (published: 45, {published_n_common}, {published_n_counter})" if known else ""
+    published = " (published: 45, {published_n_common}, {published_n_counter})" if has_published else ""
     return Group(
         table(document["root"], ("class", *heads), rows),
         _counted(counts) + published.format(**document),
@@ -331,7 +333,7 @@ def _summary(document: Document, verbose: bool) -> list[Any]:
         else answer(document["model"], head)
     )
 
-    def named(index: int) -> str:
+    def class_words(index: int) -> str:
         folder = document.get("folders", {}).get(str(index))
         return str(index) if folder is None else _folder({"folder": folder, "class_index": index})
 
@@ -342,9 +344,9 @@ def _summary(document: Document, verbose: bool) -> list[Any]:
     if document["top5"]:
         rows.append(["classes (top 5)", *map(percent, document["top5"]["macro"].values())])
     heads = ("mean over", *(f">{name} % ({document['level']:.0%})" for name in macro))
-    left_out = (named(index) for index in counts.get("left_out_classes", ()))
-    found = f"{accuracies(macro, document['intervals']['macro'])}; means over classes"
-    parts: list[Any] = [lead, table(document["model"], heads, rows) if verbose else found, _counted(counts)]
+    left_out = (class_words(index) for index in counts.get("left_out_classes", ()))
+    short = f"{accuracies(macro, document['intervals']['macro'])}; means over classes"
+    parts: list[Any] = [lead, table(document["model"], heads, rows) if verbose else short, _counted(counts)]
     if counts["classes"] < FEWEST:
         parts.append(f"intervals over photos: {too_few(counts['classes'])}")
     if "question" in document:
@@ -361,12 +363,12 @@ def _summary(document: Document, verbose: bool) -> list[Any]:
     if "picture" in document:
         parts.append(f"photos that decide: {document['picture']}")
     if "worst_classes" in document and verbose:
-        drops = (f"{named(c['class_index'])} {percent(c['drop'])}" for c in document["worst_classes"])
+        drops = (f"{class_words(c['class_index'])} {percent(c['drop'])}" for c in document["worst_classes"])
         parts.append(f"largest drops by class: {', '.join(drops)}")
     for kind in ("class", "group") if verbose else ("group",):
         cell = document[f"worst_{kind}"]
         part = (cell[name] for name in ("group", "background") if name in cell)
-        where = ", ".join([f"class {named(cell['class_index'])}", *part])
+        where = ", ".join([f"class {class_words(cell['class_index'])}", *part])
         accuracy = f"{percent(cell['accuracy'])} % of {cell['photos']} photos"
         least = f"the lowest true accuracy lies in {interval(cell['interval'])}"
         parts.append(f"worst {kind} of {cell['of']}: {where}, {accuracy}; {least}")
@@ -376,9 +378,9 @@ def _summary(document: Document, verbose: bool) -> list[Any]:
 def _equivalent(head: Document, drop: float | None) -> str:
     """p' and r of a model's own head, and its drop where the photos' own classes give another."""
     p, r = (column.value(head).replace("\n", " (") + ")" for column in PLACE_COLUMNS)
-    found = f"p′ {p}, r {r} points short of the best heads on its embeddings"
+    place = f"p′ {p}, r {r} points short of the best heads on its embeddings"
     own = f"; among the photos' own classes, where the drop is {points(head['drop'])}"
-    return found + own * (drop is None or points(drop) != points(head["drop"]))
+    return place + own * (drop is None or points(drop) != points(head["drop"]))
 
 
 def _object_effect(effect: Document, verbose: bool) -> list[Any]:
@@ -457,7 +459,7 @@ def comparison_screen(document: Document, verbose: bool) -> Group:
             *[lacks] * bool(lacks),
             "--verbose prints all models, effective robustness and pairs, as the page does",
         )
-    shown = set("".join(map(marks, document["rows"])))
+    symbols = set("".join(map(marks, document["rows"])))
     over = "photos" if pairs and pairs[0]["mean"] == "micro" else "classes"
     unpaired = ", ".join(document["unpaired"])
     parts = (
@@ -467,7 +469,7 @@ def comparison_screen(document: Document, verbose: bool) -> Group:
         over_photos(document),
         "over the line: counter accuracy in points; the interval holds line and model" if reference else None,
         f"a model of {reference} is measured from the line of the others" if reference else None,
-        *(f"{mark} {meaning}" for mark, meaning in MARKS.items() if mark in shown),
+        *(f"{mark} {meaning}" for mark, meaning in MARKS.items() if mark in symbols),
         lacks,
         *((f"second minus first in points, means over {over}", pairs_table(document, "drop")) if pairs else ()),
         "up:down: numbers of classes; p: exact sign test of them" if has_sign_test(document) else None,

@@ -75,13 +75,13 @@ def place(
         raise RequestError("--data has a world of its own; leave out --world and the world's flags")
     if data is None and not own:
         raise RequestError("name the folder of an export with --data, or a world with --world or its flags")
-    found = place(predictions, data, None if data is not None else world_from(world.file, world.fields))
+    position = place(predictions, data, None if data is not None else world_from(world.file, world.fields))
     theory: list[dict[str, Any]] | None = []
     if data is not None:
         theory = exported(data)["theory"]
     elif verbose or json:  # with ten classes it takes a minute
-        theory = theory_rows(found.world)
-    emit(placed_document(found, theory), json, partial(place_screen, verbose=verbose))
+        theory = theory_rows(position.world)
+    emit(placed_document(position, theory), json, partial(place_screen, verbose=verbose))
 
 
 def export_screen(document: dict[str, Any]) -> Group:

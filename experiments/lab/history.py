@@ -29,11 +29,11 @@ def with_places(world: World, rows: list[dict[str, Any]]) -> list[dict[str, Any]
     """The rows with every model's p' and r by prompt, None where they are not known. A table's take too long."""
     for prompt in rows[0]["prompts"]:
         common, counter = (_numbers(rows, prompt, group) for group in GROUPS[:2])
-        places, known = np.full((2, *common.shape), np.nan), np.isfinite(common + counter)
-        if world.table is None and no_ideal_curve(world) is None and known.any():
+        places, finite = np.full((2, *common.shape), np.nan), np.isfinite(common + counter)
+        if world.table is None and no_ideal_curve(world) is None and finite.any():
             try:
-                found = equivalent(world, Accuracy(common[known], counter[known]))
-                places[:, known] = found.correlation, found.shortfall
+                place = equivalent(world, Accuracy(common[finite], counter[finite]))
+                places[:, finite] = place.correlation, place.shortfall
             except UNDEFINED:
                 pass
         for row, numbers in zip(rows, np.moveaxis(places, 1, 0), strict=True):
