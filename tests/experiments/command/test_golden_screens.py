@@ -25,7 +25,8 @@ def screen(command: str, folder: Path) -> str:
     words = shlex.split(command)
     for name, table in (("table", ".3,.1,0\n.2,.2,.2\n"), ("diagonal", ".5,0\n0,.5\n")):
         (folder / f"{name}.csv").write_text(table)
-    (folder / "groups.csv").write_text("group,accuracy,count\ncommon,.95,1000\ncounter,.4,1000\n")
+    for name, counter in (("groups", 0.4), ("better-than-possible", 0.94)):
+        (folder / f"{name}.csv").write_text(f"group,accuracy,count\ncommon,.95,1000\ncounter,{counter},1000\n")
     text = StringIO()
     with chdir(folder), redirect_stdout(text), pytest.MonkeyPatch.context() as patch:
         patch.setenv("COLUMNS", "80")
