@@ -117,7 +117,7 @@ def _who(world: World, learner: Learner, name: str, mitigate: str) -> dict[str, 
     """The name of the learner as requested; world, prompt, width and time of training after the mitigation."""
     time, scale = getattr(learner, "time", np.inf), getattr(learner, "scale", None)
     return {
-        "world": world.model_dump(),
+        "world": world,
         "learner": name,
         "prompt": getattr(learner, "prompt", None),
         "embed_dim": getattr(learner, "embed_dim", None),

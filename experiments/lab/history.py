@@ -73,7 +73,7 @@ def dataset_of(document: dict[str, Any]) -> "xr.Dataset":
     data["seconds"] = (dims[:3], np.zeros((len(rows), 1, len(prompts))))
     step = {"symbol": "t", "meaning": "steps of training so far", "unit": "steps", "scale": "log"}
     without = [recipe["loss"]] if prompts == ["none"] else []
-    request = study(World(**document["world"]), learners=[recipe["loss"]], routes=["trained"], replicates=models)
+    request = study(document["world"], learners=[recipe["loss"]], routes=["trained"], replicates=models)
     return xr.Dataset(
         data,
         coords={
@@ -102,4 +102,4 @@ def of_run(folder: Path) -> "xr.Dataset | None":
     document = json.loads(result.read_text(encoding="utf-8"))
     if not document.get("history"):
         raise RequestError(f"{str(result)!r} is no result of a training, which has a history")
-    return dataset_of(document)
+    return dataset_of(document | {"world": World(**document["world"])})
