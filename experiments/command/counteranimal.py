@@ -3,6 +3,7 @@
 Functions import what they need when they run, for start-up time.
 """
 
+from collections import Counter
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -178,7 +179,7 @@ def score(
 
 
 @app.command
-def published(*, output: Folder = None, json: Json = False) -> None:
+def published(*, output: Folder = None, verbose: Verbose = False, json: Json = False) -> None:
     """The paper's tables: verdicts on claims, and inconsistencies. JSON also has every figure.
 
     Example: soberclip counteranimal published
@@ -188,7 +189,7 @@ def published(*, output: Folder = None, json: Json = False) -> None:
     document = published_document()
     if output is not None:
         write_published(output, document)
-    emit(document, json, published_table)
+    emit(document, json, partial(published_screen, verbose=verbose))
 
 
 @app.command
@@ -415,8 +416,19 @@ def _cell(finding: Document) -> str:
     return ", ".join(str(part) for part in (finding["table"], finding["row"], finding["cell"]) if part)
 
 
-def published_table(document: Document) -> Group:
-    """Verdicts on the claims, and the audit; checkpoints and later work are in the files."""
+def published_screen(document: Document, verbose: bool) -> Group:
+    """Verdicts on the claims; with `verbose` their statistics and the audit. The files have the rest."""
+    verdicts = Counter(c["verdict"] for c in document["claims"])
+    counts = ", ".join(f"{count} {verdict}" for verdict, count in verdicts.items())
+    answer = (
+        f"Of {verdicts.total()} claims of the paper, judged from its tables: {counts}. Its {len(document['table'])} "
+        f"printed figures have {len(document['audit'])} inconsistencies."
+    )
+    if not verbose:
+        lines = (f"{c['verdict']}: {c['statement']}" for c in document["claims"])
+        return Group(
+            answer, *lines, "--verbose prints the statistics and the inconsistencies, --output writes all of them"
+        )
     claims: list[Any] = []
     for c in document["claims"]:
         head = Text.assemble((c["claim"], "bold"), ": ", (c["verdict"], VERDICT_STYLES[c["verdict"]]))
@@ -428,9 +440,9 @@ def published_table(document: Document) -> Group:
     heads = ("claim, statistic, variants", ">measured", f">{1 - document['claims'][0]['alpha']:.0%} interval", ">n")
     checks = [Column("table, row, cell", _cell), *(Column(name, name) for name in ("check", "printed", "recomputed"))]
     return Group(
+        answer,
         table("Claims, judged from the tables", heads, claims),
         Table("Inconsistencies", [*checks, Column("why", "reason")], document["audit"]),
-        f"{len(document['table'])} printed figures; {len(document['audit'])} findings; --output writes all of them",
     )
 
 
