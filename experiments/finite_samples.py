@@ -61,7 +61,7 @@ def fitted_critics(
     return (_drawn_linear if captions else _drawn_supervised)(world, learner, samples, sampler)
 
 
-class Sample(NamedTuple):
+class TrainingSet(NamedTuple):
     """Some replicates of a training set."""
 
     images: Float[np.ndarray, "r n dI"]
@@ -71,7 +71,9 @@ class Sample(NamedTuple):
     weights: Float[np.ndarray, "r n"] | None = None
 
 
-def _samples(world: World, n: int, replicates: int, seed: int, stream: str, captions: bool = True) -> Iterator[Sample]:
+def _samples(
+    world: World, n: int, replicates: int, seed: int, stream: str, captions: bool = True
+) -> Iterator[TrainingSet]:
     """Replicates of n drawn pairs in blocks; the dictionaries are the first l coordinates.
 
     All pairs come from one stream, in order. A block has as many replicates as fit into one block of the stream.
@@ -87,12 +89,14 @@ def _samples(world: World, n: int, replicates: int, seed: int, stream: str, capt
         rest = [np.concatenate(fields) for fields in zip(*blocks, strict=True)]
         while replicates and held >= n * min(most, replicates):
             whole = min(most, replicates)
-            yield Sample(*(x[: n * whole].reshape(whole, n, *x.shape[1:]) for x in rest))
+            yield TrainingSet(*(x[: n * whole].reshape(whole, n, *x.shape[1:]) for x in rest))
             rest, replicates, held = [x[n * whole :] for x in rest], replicates - whole, held - n * whole
         blocks = [rest]
 
 
-def _sampled(sampler: Sampler, world: World, samples: Iterator[Sample], seed: int, stream: str) -> Iterator[Sample]:
+def _sampled(
+    sampler: Sampler, world: World, samples: Iterator[TrainingSet], seed: int, stream: str
+) -> Iterator[TrainingSet]:
     """Replicates after a sampler, one at a time."""
     import torch
 
@@ -107,7 +111,7 @@ def _sampled(sampler: Sampler, world: World, samples: Iterator[Sample], seed: in
         if sampler.swaps and fields[1].size:  # labelled images have no captions
             pairs = Pairs(*(torch.from_numpy(field[None]) for field in fields))
             fields_kept[1] = contradicted(pairs, world, frame, seed, r, streams=(stream,)).texts.numpy()
-        yield Sample(*fields_kept, None if weights is None else weights[None])
+        yield TrainingSet(*fields_kept, None if weights is None else weights[None])
 
 
 def drawn_covariances(world, n, replicates, seed, stream) -> Iterator[Float[np.ndarray, "r dI dT"]]:
@@ -115,7 +119,7 @@ def drawn_covariances(world, n, replicates, seed, stream) -> Iterator[Float[np.n
     return _covariances(_samples(world, n, replicates, seed, stream))
 
 
-def _covariances(samples: Iterator[Sample]) -> Iterator[Float[np.ndarray, "r dI dT"]]:
+def _covariances(samples: Iterator[TrainingSet]) -> Iterator[Float[np.ndarray, "r dI dT"]]:
     from simulator.gaussian.fitting import sample_covariance
 
     for images, texts, _, _, weights in samples:
@@ -126,7 +130,7 @@ def _covariances(samples: Iterator[Sample]) -> Iterator[Float[np.ndarray, "r dI 
         yield centred.transpose(0, 2, 1) @ texts / (images.shape[1] - 1)
 
 
-def _drawn_linear(world, learner: Learner, samples: Iterator[Sample], sampler: str):
+def _drawn_linear(world, learner: Learner, samples: Iterator[TrainingSet], sampler: str):
     q = decision_prompts(SAMPLERS[sampler].captioned(world), learner.prompt)
     frames = first_coordinates(world)
     # A learner of a user's has neither: its training ends, at full width.
@@ -136,7 +140,7 @@ def _drawn_linear(world, learner: Learner, samples: Iterator[Sample], sampler: s
         yield covariance_critic(S, own, frames, learner.strength if modal else None)
 
 
-def _drawn_supervised(world, learner: Learner, samples: Iterator[Sample], sampler: str):
+def _drawn_supervised(world, learner: Learner, samples: Iterator[TrainingSet], sampler: str):
     from simulator.gaussian.fitting import score_vectors
 
     D, _ = first_coordinates(world)

@@ -75,7 +75,7 @@ def handling(numbers: tuple[int, ...], handler: Callable) -> Iterator[None]:
 
 
 @contextmanager
-def keeping(kept: Callable[[], str]) -> Iterator[None]:
+def keeping(state: Callable[[], str]) -> Iterator[None]:
     """Add what is kept to the message of an interruption or failure; SIGTERM interrupts as Ctrl-C does."""
 
     def interrupt(number, frame):
@@ -85,7 +85,7 @@ def keeping(kept: Callable[[], str]) -> Iterator[None]:
         with handling((signal.SIGTERM,), interrupt):
             yield
     except (KeyboardInterrupt, RunError) as error:
-        resume = f"{kept()}; run the same command to resume from them"
+        resume = f"{state()}; run the same command to resume from them"
         if isinstance(error, RunError):
             raise RunError(f"{error}; {resume}") from error
         raise Interrupted(f"interrupted; {resume}") from None

@@ -152,11 +152,6 @@ def words_of(claim: AnyClaim) -> dict[str, Any]:
     return {"claim": claim.id} | {name: getattr(claim, name) for name in WORDS if name != "claim"}
 
 
-def documents(verdicts: Sequence[Verdict]) -> list[dict[str, Any]]:
-    """The verdicts as plain documents."""
-    return [verdict.as_json() for verdict in verdicts]
-
-
 def family(verdicts: Sequence[Verdict], alpha: float = FAMILY_ALPHA) -> dict[str, Any]:
     """The contradictions of one run together, with Holm's correction over every tested claim.
 

@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 from pydantic.fields import FieldInfo
 
-from simulator.quantities import LATENT, Quantity
+from simulator.quantities import LATENT, Notation
 from simulator.summary import html_table, short
 
 Same = TypeVar("Same", bound="Checked")
@@ -34,7 +34,7 @@ def _sentence(info: FieldInfo) -> str:
     parts = [*info.metadata, *chain.from_iterable(options)]
     nested = (part.description for part in parts if isinstance(part, FieldInfo) and part.description)
     text = info.description or next(nested)
-    unit = next((f", in {part.unit}" for part in parts if isinstance(part, Quantity) and part.unit == LATENT), "")
+    unit = next((f", in {part.unit}" for part in parts if isinstance(part, Notation) and part.unit == LATENT), "")
     return f"{text[0].upper()}{text[1:]}{unit}."
 
 

@@ -26,7 +26,7 @@ else:  # the type that flags, axes and the JSON schema read
 
 
 @dataclass(frozen=True)
-class Quantity:
+class Notation:
     """Symbol, meaning and unit of a number, and its domain (both ends included) if it can be set."""
 
     symbol: str
@@ -75,15 +75,15 @@ def read_only(array: np.ndarray) -> np.ndarray:
 
 
 def number(symbol: str, meaning: str, unit: str, low: float, high: float) -> tuple[Any, ...]:
-    """What a type says of a number (a whole one if `low` is an int) or of an array: domain, meaning and Quantity."""
+    """What a type says of a number (a whole one if `low` is an int) or of an array: domain, meaning and Notation."""
     check = PlainValidator(partial(numbers, low=low, high=high), json_schema_input_type=type(low))
-    return check, Field(description=meaning), Quantity(symbol, meaning, unit, (low, high))
+    return check, Field(description=meaning), Notation(symbol, meaning, unit, (low, high))
 
 
 def one_number(symbol: str, meaning: str, unit: str, low: float, high: float) -> tuple[Any, ...]:
     """As `number`, without arrays."""
     check = BeforeValidator(partial(numbers, low=low, high=high))
-    return Field(strict=True, description=meaning), check, Quantity(symbol, meaning, unit, (low, high))
+    return Field(strict=True, description=meaning), check, Notation(symbol, meaning, unit, (low, high))
 
 
 class Blockwise(NamedTuple):
@@ -128,9 +128,9 @@ def declared(annotation):
     return next(part for part in get_args(annotation) if hasattr(part, "__metadata__"))
 
 
-def quantity_of(annotation) -> Quantity:
-    """The Quantity inside an annotated type."""
-    return next(part for part in get_args(declared(annotation)) if isinstance(part, Quantity))
+def quantity_of(annotation) -> Notation:
+    """The Notation inside an annotated type."""
+    return next(part for part in get_args(declared(annotation)) if isinstance(part, Notation))
 
 
 def domain_of(annotation) -> tuple[float, float]:
@@ -148,23 +148,23 @@ def check_count(name: str, value: Any, low: int, high: float = np.inf) -> None:
 
 # Quantities that are measured, not set; the same words label axes, columns and reports.
 MEASURED = {
-    "common": Quantity(r"\mathrm{Acc}(a = y)", "accuracy on the common group", "fraction"),
-    "counter": Quantity(r"\mathrm{Acc}(a \neq y)", "accuracy on the counter group", "fraction"),
-    "unseen": Quantity(r"\mathrm{Acc}(\mathrm{unseen})", "accuracy on pairs that training never shows", "fraction"),
-    "rand": Quantity(r"\mathrm{Rand}", "accuracy of tied classes with uniform attributes", "fraction"),
-    "rev": Quantity(r"\mathrm{Rev}", "accuracy of tied classes with another tied class's attribute", "fraction"),
-    "rest": Quantity(r"\mathrm{Rest}", "accuracy of the other classes with uniform attributes", "fraction"),
-    "balanced": Quantity(r"\mathrm{Acc}", "mean of the two group accuracies", "fraction"),
-    "drop": Quantity(r"\Delta", "common minus counter accuracy", "fraction"),
-    "error-counter": Quantity(r"\mathrm{Err}(a \neq y)", "error on the counter group", "fraction"),
-    "worst": Quantity(r"\min", "smaller of the two group accuracies", "fraction"),
-    "equivalent-correlation": Quantity(
+    "common": Notation(r"\mathrm{Acc}(a = y)", "accuracy on the common group", "fraction"),
+    "counter": Notation(r"\mathrm{Acc}(a \neq y)", "accuracy on the counter group", "fraction"),
+    "unseen": Notation(r"\mathrm{Acc}(\mathrm{unseen})", "accuracy on pairs that training never shows", "fraction"),
+    "rand": Notation(r"\mathrm{Rand}", "accuracy of tied classes with uniform attributes", "fraction"),
+    "rev": Notation(r"\mathrm{Rev}", "accuracy of tied classes with another tied class's attribute", "fraction"),
+    "rest": Notation(r"\mathrm{Rest}", "accuracy of the other classes with uniform attributes", "fraction"),
+    "balanced": Notation(r"\mathrm{Acc}", "mean of the two group accuracies", "fraction"),
+    "drop": Notation(r"\Delta", "common minus counter accuracy", "fraction"),
+    "error-counter": Notation(r"\mathrm{Err}(a \neq y)", "error on the counter group", "fraction"),
+    "worst": Notation(r"\min", "smaller of the two group accuracies", "fraction"),
+    "equivalent-correlation": Notation(
         r"p'",
         "equivalent correlation, the share of common images whose ideal classifier has the same gaps",
         "probability",
     ),
-    "shortfall": Quantity(
+    "shortfall": Notation(
         r"r", "shortfall, the accuracy that all groups lack against the ideal classifier of the same gaps", "fraction"
     ),
-    "reliance": Quantity(r"t", "weight on the spurious over weight on the invariant latent", "ratio"),
+    "reliance": Notation(r"t", "weight on the spurious over weight on the invariant latent", "ratio"),
 }

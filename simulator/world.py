@@ -222,14 +222,14 @@ class World(Checked):
 
     @model_validator(mode="before")
     @classmethod
-    def _told_by_a_table(cls, given: Any) -> Any:
+    def _told_by_a_table(cls, fields: Any) -> Any:
         """A table tells the number of classes, and there is no p_spu beside it."""
-        if not isinstance(given, Mapping) or given.get("table") is None:
-            return given
+        if not isinstance(fields, Mapping) or fields.get("table") is None:
+            return fields
         try:
-            return {"p_spu": None, "classes": len(joint_table(given["table"])), **given}
+            return {"p_spu": None, "classes": len(joint_table(fields["table"])), **fields}
         except ValueError:  # the field's own check says what is wrong with the table
-            return given
+            return fields
 
     @model_validator(mode="after")
     def _rules_over_several_fields(self):

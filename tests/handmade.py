@@ -4,14 +4,16 @@ import numpy as np
 import xarray as xr
 
 from experiments.inference import FRACTION, REALS, t_bounds
-from experiments.lab.axes import Axis
+from experiments.lab.axes import StudyAxis
 from experiments.lab.studies import study
 from simulator.world import World
 
 
 def theory(axes, names=("linear",), prompts=("name",), scales=None, **world) -> xr.Dataset:
     """A study of learners over axes of the world, by theory only."""
-    given = [Axis(n, tuple(np.asarray(v, float).tolist()), (scales or {}).get(n, "linear")) for n, v in axes.items()]
+    given = [
+        StudyAxis(n, tuple(np.asarray(v, float).tolist()), (scales or {}).get(n, "linear")) for n, v in axes.items()
+    ]
     return study(World(**world), given, names, prompts).run()
 
 

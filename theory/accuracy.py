@@ -56,8 +56,8 @@ def binary_scores(u: Float[np.ndarray, "*w B"], worlds: World) -> Float[np.ndarr
     0 where the rule is identically zero.
     """
     pull, s = np.moveaxis(u * worlds.mean, -1, 0), np.sqrt((u**2 * worlds.image_variance).sum(-1))
-    shown = [[[1, first, *others] for others in product([1, -1], repeat=len(pull) - 2)] for first in (1, -1)]
-    return standardise(np.tensordot(shown, pull, axes=1), s, np.abs(pull).sum(axis=0))
+    signs = [[[1, first, *others] for others in product([1, -1], repeat=len(pull) - 2)] for first in (1, -1)]
+    return standardise(np.tensordot(signs, pull, axes=1), s, np.abs(pull).sum(axis=0))
 
 
 def _many_classes(u: np.ndarray, worlds: World) -> Accuracy:
@@ -69,9 +69,9 @@ def _many_classes(u: np.ndarray, worlds: World) -> Accuracy:
     result: list[Numbers] = []
     for first in (0, 1):  # the first attribute shows the true class, 0, or another one
         total = np.zeros(np.shape(s))
-        for shown in objects:
-            part = ((codes[:, 0] > 0) == shown) & ((codes[:, 1] > 0) == first)
-            chance = np.asarray(1 - worlds.p_inv if shown else worlds.p_inv)
+        for own in objects:
+            part = ((codes[:, 0] > 0) == own) & ((codes[:, 1] > 0) == first)
+            chance = np.asarray(1 - worlds.p_inv if own else worlds.p_inv)
             for weight, pattern in zip(weights[part] / weights[part].sum(), codes[part], strict=True):
                 total = total + chance * weight * _pattern_accuracy(pull, s, pattern, K)
         result.append(total)

@@ -198,7 +198,7 @@ def log_density(
     return np.asarray(np.logaddexp.reduce(class_log_density(image, text, worlds), axis=-1) + prior)
 
 
-class Parts(NamedTuple):
+class DensityParts(NamedTuple):
     """Log densities given the class: the part that differs between prompts, and the part that all prompts share.
 
     In a comparison of whole densities, rounding would lose `distinct` where silence explains the image better than any
@@ -209,23 +209,23 @@ class Parts(NamedTuple):
     shared: Float[np.ndarray, "... K"]
 
 
-def prompt_parts(image, text, worlds: World, b: int, differs) -> Parts:
-    """Parts of one block, its attribute summed out."""
+def prompt_parts(image, text, worlds: World, b: int, differs) -> DensityParts:
+    """DensityParts of one block, its attribute summed out."""
     silent, mention = block_parts(image, text, worlds, b)
     differs = np.asarray(differs)[..., None]
     either = silent if differs.all() else np.where(differs, silent, _log_sum(silent, mention))
-    return Parts(*(given_label(part, worlds, b) for part in (np.where(differs, mention, -np.inf), either)))
+    return DensityParts(*(given_label(part, worlds, b) for part in (np.where(differs, mention, -np.inf), either)))
 
 
-def distinct_together(first: Parts, second: Parts) -> Float[np.ndarray, "... K"]:
+def distinct_together(first: DensityParts, second: DensityParts) -> Float[np.ndarray, "... K"]:
     """`distinct` of two blocks together, independent given the class."""
     joined = first.distinct + _log_sum(second.distinct, second.shared)
     return _log_sum(joined, first.shared + second.distinct)
 
 
-def combine(first: Parts, second: Parts) -> Parts:
+def combine(first: DensityParts, second: DensityParts) -> DensityParts:
     """Both parts of two blocks together."""
-    return Parts(distinct_together(first, second), first.shared + second.shared)
+    return DensityParts(distinct_together(first, second), first.shared + second.shared)
 
 
 def prompt_scores(

@@ -362,8 +362,8 @@ class IdealCurve:
         place = np.where(value >= above - ROUNDING, 1.0, 0.0)
         if inside.any():
             numbers = [x[inside] for x in self._of_world]
-            known = None if self.exact else self._sampled.known
-            place[inside] = passing(self._ideal, numbers, a, b, value[inside], known)
+            replicates = None if self.exact else self._sampled.known
+            place[inside] = passing(self._ideal, numbers, a, b, value[inside], replicates)
         return place[()]
 
     def regret(self, lam: Numbers, common: Numbers, counter: Numbers) -> Numbers:

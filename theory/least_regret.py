@@ -45,16 +45,16 @@ def passing(
     a: float,
     b: float,
     value: np.ndarray,
-    known: Known | None = None,
+    replicates: Known | None = None,
 ) -> np.ndarray:
     """The p in [0, 1] at which a c* + b k* takes a value, which it must within LOG_ODDS; the sum rises with p.
 
-    `known` are replicates of the curve by log odds, if it is sampled: the search begins between two of them.
+    `replicates` are those of a sampled curve, by log odds: the search begins between two of them.
     """
-    bracket, tolerances = LOG_ODDS, EXACT if known is None else SAMPLED
-    if known:
-        h = np.array(sorted(known))
-        first = (np.array([known[x].mean(axis=0) @ [a, b] for x in h]) >= value[:, None]).argmax(axis=1)
+    bracket, tolerances = LOG_ODDS, EXACT if replicates is None else SAMPLED
+    if replicates:
+        h = np.array(sorted(replicates))
+        first = (np.array([replicates[x].mean(axis=0) @ [a, b] for x in h]) >= value[:, None]).argmax(axis=1)
         bracket = h[first - 1], h[first]
 
     def excess(h, value, *numbers):

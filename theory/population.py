@@ -59,7 +59,7 @@ class LatentMoments(NamedTuple):
     """Moments of the latents in training, for worlds that no symmetry simplifies."""
 
     prior: Float[np.ndarray, " K"]
-    given: Float[np.ndarray, "K l"]  # E[z | y]
+    class_means: Float[np.ndarray, "K l"]  # E[z | y]
     mean: Float[np.ndarray, " l"]
     covariance: Float[np.ndarray, "l l"]
 
@@ -78,10 +78,10 @@ def caption_moments(mixture: Mixture) -> tuple[Float[np.ndarray, " l"], Float[np
     """Mean and covariance of what captions show, without view noise; one multiple of each block as a whole."""
     m, m2 = mixture.caption_kinds.moment()[mixture.block], mixture.caption_kinds.moment(2)[mixture.block]
     same = mixture.block[:, None] == mixture.block
-    told, bare = ((mixture.weights * means.T) @ means for means in (mixture.means, mixture.label_means))
-    told = (told + np.diag(mixture.variances)) * np.where(same, m2, np.outer(m, m))
+    moment, bare = ((mixture.weights * means.T) @ means for means in (mixture.means, mixture.label_means))
+    moment = (moment + np.diag(mixture.variances)) * np.where(same, m2, np.outer(m, m))
     mean = mixture.weights @ ((1 - mixture.bare) * m * mixture.means + mixture.bare * mixture.label_means)
-    return mean, (1 - mixture.bare) * told + mixture.bare * bare - np.outer(mean, mean)
+    return mean, (1 - mixture.bare) * moment + mixture.bare * bare - np.outer(mean, mean)
 
 
 def pattern_correlation(p: Numbers, classes: int) -> Numbers:
@@ -101,13 +101,13 @@ def two_block_weights(alpha, beta, si2, ss2, D, pi_inv, pi_spu, bare, prompt: Pr
     m_b = (1 - bare) pi_b, f = bare + m_inv, c = alpha beta D.
     """
     A, c, B = two_block_covariance(alpha, beta, si2, ss2, D)
-    own, told = caption(prompt), 1 - bare
+    own, detailed = caption(prompt), 1 - bare
     q_inv = own.coefficient(alpha, 1.0, pi_inv, bare, True)
-    u = (bare * alpha**2 + told * pi_inv * A) * q_inv
-    w = (bare + told * pi_inv) * c * q_inv
+    u = (bare * alpha**2 + detailed * pi_inv * A) * q_inv
+    w = (bare + detailed * pi_inv) * c * q_inv
     if not own.names_background:
         return u, w
-    q_spu = told * pi_spu * own.coefficient(beta, D, pi_spu, bare, False)
+    q_spu = detailed * pi_spu * own.coefficient(beta, D, pi_spu, bare, False)
     return u + c * q_spu, w + B * q_spu
 
 

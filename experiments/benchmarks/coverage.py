@@ -100,11 +100,11 @@ def held(world: Planted, K: int, seed: int) -> dict[tuple[str, str], bool]:
     """(head, number) -> whether the interval holds the truth."""
     bundle = drawn(world, K, seed)
     exact, document = truth(world, K, bundle, seed), answer(bundle, seed)
-    found = {entry.get("head") or entry["fix"]: entry for entry in [*document["heads"], *document["fixes"]]}
+    rows = {entry.get("head") or entry["fix"]: entry for entry in [*document["heads"], *document["fixes"]]}
     result = {}
     for name in MEASURED:
-        ends = {(name, number): (value, found[name]["interval"][number]) for number, value in exact[name].items()}
-        for group, interval in found[name].get("gain_interval", {}).items():
+        ends = {(name, number): (value, rows[name]["interval"][number]) for number, value in exact[name].items()}
+        for group, interval in rows[name].get("gain_interval", {}).items():
             ends[name, f"gain {group}"] = exact[name][group] - exact["zero-shot"][group], interval
         result |= {key: bool(low - 1e-9 <= value <= high + 1e-9) for key, (value, (low, high)) in ends.items()}
     return result

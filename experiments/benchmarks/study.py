@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from scipy.special import ndtr
 
-from experiments.benchmarks.timing import Row, once, seconds
+from experiments.benchmarks.timing import Timing, once, seconds
 from experiments.finite_samples import fitted_critics
 from experiments.lab import setting
 from experiments.lab.studies import Study, study
@@ -29,7 +29,7 @@ CLOSED = study(
 ESTIMATED = study(axes={"p_spu": "0.5:1:100", "mu_spu": "0.5:4:100"}, learners=["infonce", "bayes"])
 
 
-def rows() -> Iterator[Row]:
+def rows() -> Iterator[Timing]:
     yield projected_law(100_000)
     z = np.linspace(-3, 3, 8192)
     phi = 2 * CLOSED.cells * seconds(lambda: ndtr(z)) / len(z)
@@ -37,7 +37,7 @@ def rows() -> Iterator[Row]:
     yield whole("InfoNCE and Bayes, 100 x 100", ESTIMATED)
 
 
-def projected_law(n: int, replicates: int = REPLICATES) -> Row:
+def projected_law(n: int, replicates: int = REPLICATES) -> Timing:
     """Accuracies of linear CLIP trained on n pairs, per replicate."""
     world, rng = World(dim_image=DIM, dim_text=DIM), numpy_stream(0, "benchmark")
     mixture = world.mixture()
@@ -57,10 +57,10 @@ def projected_law(n: int, replicates: int = REPLICATES) -> Row:
         rng.multinomial(n, [0.45, 0.05, 0.05, 0.45], replicates)
 
     name, note = f"projected exact law, n = {n:.0e}, d = {DIM}", "n pairs drawn and fitted; its random numbers"
-    return Row(name, "replicate", seconds(ours) / replicates, once(drawn), seconds(numbers) / replicates, note)
+    return Timing(name, "replicate", seconds(ours) / replicates, once(drawn), seconds(numbers) / replicates, note)
 
 
-def whole(name: str, grid: Study, limit: float | None = None, note: str = "") -> Row:
+def whole(name: str, grid: Study, limit: float | None = None, note: str = "") -> Timing:
     """A whole study, whose time includes writing the store."""
     with TemporaryDirectory() as folder:
         ours = once(lambda: grid.run(Path(folder) / "study.zarr"))
@@ -73,7 +73,7 @@ def whole(name: str, grid: Study, limit: float | None = None, note: str = "") ->
     ]
     accuracy(grid, *cells[0])  # imports
     loop = once(lambda: [accuracy(grid, *cell) for cell in cells]) / len(cells) * grid.cells
-    return Row(name, "study", ours, loop, limit, f"a loop over functions{note}")
+    return Timing(name, "study", ours, loop, limit, f"a loop over functions{note}")
 
 
 def accuracy(grid: Study, index: tuple[int, ...], k: int, prompt: str | None) -> Accuracy:

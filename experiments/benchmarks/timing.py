@@ -10,7 +10,7 @@ from torch.utils.benchmark import Timer
 from torch.utils.benchmark.utils.common import select_unit
 
 
-class Row(NamedTuple):
+class Timing(NamedTuple):
     """Seconds per unit of work; a limit is None where nobody knows the work that cannot be avoided."""
 
     name: str

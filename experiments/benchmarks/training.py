@@ -14,7 +14,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from experiments.benchmarks.timing import Row, extra_bytes, seconds
+from experiments.benchmarks.timing import Timing, extra_bytes, seconds
 from simulator.gaussian.pairs import dictionaries
 from simulator.towers.chunked_losses import tiled_infonce
 from simulator.towers.ensemble import Ensemble
@@ -26,7 +26,7 @@ BATCHES = {"cpu": ((16_384, 512),), "cuda": ((32_768, 512), (65_536, 768))}  # b
 ENSEMBLES = {"cpu": ((256, 64, 16, 8), (64, 256, 64, 16)), "cuda": ((1024, 256, 16, 8),)}  # models, batch, d, width
 
 
-def rows(device: str) -> Iterator[Row]:
+def rows(device: str) -> Iterator[Timing]:
     for batch, width in BATCHES[device]:
         for product in (torch.float32, torch.bfloat16):
             yield infonce_row(batch, width, product, device)
@@ -34,7 +34,7 @@ def rows(device: str) -> Iterator[Row]:
         yield ensemble_row(*shape, device)
 
 
-def infonce_row(B: int, h: int, product: torch.dtype, device: str = "cpu") -> Row:
+def infonce_row(B: int, h: int, product: torch.dtype, device: str = "cpu") -> Timing:
     from open_clip.loss import ClipLoss  # an optional extra
 
     threads, loss = torch.get_num_threads(), ClipLoss()
@@ -59,10 +59,10 @@ def infonce_row(B: int, h: int, product: torch.dtype, device: str = "cpu") -> Ro
     extra, theirs = extra_bytes(ours, device), extra_bytes(peer, device)
     share = f" ({theirs / extra:.3g} times the memory)" if extra and theirs else ""
     name = f"InfoNCE, B = {B}, width {h}, {str(product).removeprefix('torch.')}"
-    return Row(name, "batch", *times, f"open_clip's ClipLoss{share}; four products")
+    return Timing(name, "batch", *times, f"open_clip's ClipLoss{share}; four products")
 
 
-def ensemble_row(E: int, B: int, d: int, width: int, device: str = "cpu", steps: int = 192) -> Row:
+def ensemble_row(E: int, B: int, d: int, width: int, device: str = "cpu", steps: int = 192) -> Timing:
     """Time per model of one step of E small models, on all threads."""
     world = World(mu_spu=2.0, dim_image=d, dim_text=d)
     same = {"optimizer": "adamw", "activation": "gelu", "averaging": 0.0, "skip": "none"}  # like the loop below
@@ -72,7 +72,7 @@ def ensemble_row(E: int, B: int, d: int, width: int, device: str = "cpu", steps:
     loop = seconds(single_step(recipe, world, device), 2, threads)
     limit = seconds(least(recipe, d, E, device), 1, threads)
     name, note = f"{E} models, B = {B}, d = {d}, width {width}", "a loop over models; random numbers and products"
-    return Row(name, "model step", ours, loop, limit / E, note)
+    return Timing(name, "model step", ours, loop, limit / E, note)
 
 
 def ensemble_seconds(recipe: Recipe, world: World, E: int, steps: int, device: str) -> float:

@@ -3,6 +3,7 @@
 Functions import what they need when they run, for start-up time.
 """
 
+from collections import Counter
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -178,7 +179,7 @@ def score(
 
 
 @app.command
-def published(*, output: Folder = None, json: Json = False) -> None:
+def published(*, output: Folder = None, verbose: Verbose = False, json: Json = False) -> None:
     """The paper's tables: verdicts on claims, and inconsistencies. JSON also has every figure.
 
     Example: soberclip counteranimal published
@@ -188,7 +189,7 @@ def published(*, output: Folder = None, json: Json = False) -> None:
     document = published_document()
     if output is not None:
         write_published(output, document)
-    emit(document, json, published_table)
+    emit(document, json, partial(published_screen, verbose=verbose))
 
 
 @app.command
@@ -286,9 +287,11 @@ def _folder(entry: Document) -> str:
 
 def inspection_table(document: Document) -> Group:
     """Counts, for CounterAnimal's classes beside the published ones, then unreadable photos and strays."""
-    known = any(c["published_common"] is not None for c in document["classes"])
+    has_published = any(c["published_common"] is not None for c in document["classes"])
     groups = GROUPS if document["grouped"] else ("",)
-    heads = [head for g in groups for head in (f">{g or 'photos'}{' (published)' if known else ''}", "backgrounds")]
+    heads = [
+        head for g in groups for head in (f">{g or 'photos'}{' (published)' if has_published else ''}", "backgrounds")
+    ]
     rows = []
     for c in document["classes"]:
         row: list[Any] = [_folder(c)]
@@ -301,7 +304,7 @@ def inspection_table(document: Document) -> Group:
     counts = {"classes": document["n_classes"], "photos": document["n"]}
     if document["grouped"]:
         counts |= {group: document[f"n_{group}"] for group in GROUPS}
-    published = " (published: 45, {published_n_common}, {published_n_counter})" if known else ""
+    published = " (published: 45, {published_n_common}, {published_n_counter})" if has_published else ""
     return Group(
         table(document["root"], ("class", *heads), rows),
         _counted(counts) + published.format(**document),
@@ -331,7 +334,7 @@ def _summary(document: Document, verbose: bool) -> list[Any]:
         else answer(document["model"], head)
     )
 
-    def named(index: int) -> str:
+    def class_words(index: int) -> str:
         folder = document.get("folders", {}).get(str(index))
         return str(index) if folder is None else _folder({"folder": folder, "class_index": index})
 
@@ -342,9 +345,9 @@ def _summary(document: Document, verbose: bool) -> list[Any]:
     if document["top5"]:
         rows.append(["classes (top 5)", *map(percent, document["top5"]["macro"].values())])
     heads = ("mean over", *(f">{name} % ({document['level']:.0%})" for name in macro))
-    left_out = (named(index) for index in counts.get("left_out_classes", ()))
-    found = f"{accuracies(macro, document['intervals']['macro'])}; means over classes"
-    parts: list[Any] = [lead, table(document["model"], heads, rows) if verbose else found, _counted(counts)]
+    left_out = (class_words(index) for index in counts.get("left_out_classes", ()))
+    short = f"{accuracies(macro, document['intervals']['macro'])}; means over classes"
+    parts: list[Any] = [lead, table(document["model"], heads, rows) if verbose else short, _counted(counts)]
     if counts["classes"] < FEWEST:
         parts.append(f"intervals over photos: {too_few(counts['classes'])}")
     if "question" in document:
@@ -361,12 +364,12 @@ def _summary(document: Document, verbose: bool) -> list[Any]:
     if "picture" in document:
         parts.append(f"photos that decide: {document['picture']}")
     if "worst_classes" in document and verbose:
-        drops = (f"{named(c['class_index'])} {percent(c['drop'])}" for c in document["worst_classes"])
+        drops = (f"{class_words(c['class_index'])} {percent(c['drop'])}" for c in document["worst_classes"])
         parts.append(f"largest drops by class: {', '.join(drops)}")
     for kind in ("class", "group") if verbose else ("group",):
         cell = document[f"worst_{kind}"]
         part = (cell[name] for name in ("group", "background") if name in cell)
-        where = ", ".join([f"class {named(cell['class_index'])}", *part])
+        where = ", ".join([f"class {class_words(cell['class_index'])}", *part])
         accuracy = f"{percent(cell['accuracy'])} % of {cell['photos']} photos"
         least = f"the lowest true accuracy lies in {interval(cell['interval'])}"
         parts.append(f"worst {kind} of {cell['of']}: {where}, {accuracy}; {least}")
@@ -376,9 +379,9 @@ def _summary(document: Document, verbose: bool) -> list[Any]:
 def _equivalent(head: Document, drop: float | None) -> str:
     """p' and r of a model's own head, and its drop where the photos' own classes give another."""
     p, r = (column.value(head).replace("\n", " (") + ")" for column in PLACE_COLUMNS)
-    found = f"p′ {p}, r {r} points short of the best heads on its embeddings"
+    place = f"p′ {p}, r {r} points short of the best heads on its embeddings"
     own = f"; among the photos' own classes, where the drop is {points(head['drop'])}"
-    return found + own * (drop is None or points(drop) != points(head["drop"]))
+    return place + own * (drop is None or points(drop) != points(head["drop"]))
 
 
 def _object_effect(effect: Document, verbose: bool) -> list[Any]:
@@ -413,8 +416,19 @@ def _cell(finding: Document) -> str:
     return ", ".join(str(part) for part in (finding["table"], finding["row"], finding["cell"]) if part)
 
 
-def published_table(document: Document) -> Group:
-    """Verdicts on the claims, and the audit; checkpoints and later work are in the files."""
+def published_screen(document: Document, verbose: bool) -> Group:
+    """Verdicts on the claims; with `verbose` their statistics and the audit. The files have the rest."""
+    verdicts = Counter(c["verdict"] for c in document["claims"])
+    counts = ", ".join(f"{count} {verdict}" for verdict, count in verdicts.items())
+    answer = (
+        f"Of {verdicts.total()} claims of the paper, judged from its tables: {counts}. Its {len(document['table'])} "
+        f"printed figures have {len(document['audit'])} inconsistencies."
+    )
+    if not verbose:
+        lines = (f"{c['verdict']}: {c['statement']}" for c in document["claims"])
+        return Group(
+            answer, *lines, "--verbose prints the statistics and the inconsistencies, --output writes all of them"
+        )
     claims: list[Any] = []
     for c in document["claims"]:
         head = Text.assemble((c["claim"], "bold"), ": ", (c["verdict"], VERDICT_STYLES[c["verdict"]]))
@@ -426,9 +440,9 @@ def published_table(document: Document) -> Group:
     heads = ("claim, statistic, variants", ">measured", f">{1 - document['claims'][0]['alpha']:.0%} interval", ">n")
     checks = [Column("table, row, cell", _cell), *(Column(name, name) for name in ("check", "printed", "recomputed"))]
     return Group(
+        answer,
         table("Claims, judged from the tables", heads, claims),
         Table("Inconsistencies", [*checks, Column("why", "reason")], document["audit"]),
-        f"{len(document['table'])} printed figures; {len(document['audit'])} findings; --output writes all of them",
     )
 
 
@@ -457,7 +471,7 @@ def comparison_screen(document: Document, verbose: bool) -> Group:
             *[lacks] * bool(lacks),
             "--verbose prints all models, effective robustness and pairs, as the page does",
         )
-    shown = set("".join(map(marks, document["rows"])))
+    symbols = set("".join(map(marks, document["rows"])))
     over = "photos" if pairs and pairs[0]["mean"] == "micro" else "classes"
     unpaired = ", ".join(document["unpaired"])
     parts = (
@@ -467,7 +481,7 @@ def comparison_screen(document: Document, verbose: bool) -> Group:
         over_photos(document),
         "over the line: counter accuracy in points; the interval holds line and model" if reference else None,
         f"a model of {reference} is measured from the line of the others" if reference else None,
-        *(f"{mark} {meaning}" for mark, meaning in MARKS.items() if mark in shown),
+        *(f"{mark} {meaning}" for mark, meaning in MARKS.items() if mark in symbols),
         lacks,
         *((f"second minus first in points, means over {over}", pairs_table(document, "drop")) if pairs else ()),
         "up:down: numbers of classes; p: exact sign test of them" if has_sign_test(document) else None,

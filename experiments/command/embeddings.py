@@ -63,11 +63,11 @@ def _lead(model: dict[str, Any]) -> str:
 def _short(model: dict[str, Any]) -> list[str | None]:
     first = model["heads"][0]
     low, high = map(points, first["interval"]["shortfall"])
-    found = accuracies({name: first[name] for name in QUANTITIES}, first["interval"])
+    groups = accuracies({name: first[name] for name in QUANTITIES}, first["interval"])
     short = (
         f"{points(first['shortfall'])} points ({low} to {high}) short of the best heads at the same drop, on each group"
     )
-    return [found, short, _best_fix(model), data_share(model), _known(model)]
+    return [groups, short, _best_fix(model), data_share(model), _known(model)]
 
 
 def _best_fix(model: dict[str, Any]) -> str | None:
@@ -81,9 +81,9 @@ def _best_fix(model: dict[str, Any]) -> str | None:
 
 def _known(model: dict[str, Any]) -> str:
     measured = model["rows_measured"]
-    known = f"{model['rows']} embeddings of {model['dimensions']} dimensions, {model['classes']} classes; "
-    known += f"{measured['common']} common and {measured['counter']} counter photos measured; 95% intervals over photos"
-    return known + f": {too_few(model['classes'])}" * (model["classes"] < FEWEST)
+    words = f"{model['rows']} embeddings of {model['dimensions']} dimensions, {model['classes']} classes; "
+    words += f"{measured['common']} common and {measured['counter']} counter photos measured; 95% intervals over photos"
+    return words + f": {too_few(model['classes'])}" * (model["classes"] < FEWEST)
 
 
 def _reliance(model: dict[str, Any]) -> list[Any]:

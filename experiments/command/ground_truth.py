@@ -31,6 +31,7 @@ from simulator.accuracy import GROUPS
 from simulator.progress import say
 from simulator.prompts import asked
 
+ROUNDED = 0.0005  # less is printed as 0.0 points
 FOLDER = flag(Path, "new folder, or one with a started export of the same request", name=["--output", "-o"])
 
 
@@ -75,13 +76,13 @@ def place(
         raise RequestError("--data has a world of its own; leave out --world and the world's flags")
     if data is None and not own:
         raise RequestError("name the folder of an export with --data, or a world with --world or its flags")
-    found = place(predictions, data, None if data is not None else world_from(world.file, world.fields))
+    position = place(predictions, data, None if data is not None else world_from(world.file, world.fields))
     theory: list[dict[str, Any]] | None = []
     if data is not None:
         theory = exported(data)["theory"]
     elif verbose or json:  # with ten classes it takes a minute
-        theory = theory_rows(found.world)
-    emit(placed_document(found, theory), json, partial(place_screen, verbose=verbose))
+        theory = theory_rows(position.world)
+    emit(placed_document(position, theory), json, partial(place_screen, verbose=verbose))
 
 
 def export_screen(document: dict[str, Any]) -> Group:
@@ -150,8 +151,18 @@ def _remarks(document: dict[str, Any]) -> Iterator[str]:
             yield relies("This classifier", p, ends["equivalent_correlation"], "images")
         away = f"p = {own:.3f}, p′ − p = {document['difference']:+z.3f}"
         yield f"p′ = {p:.3f}, {_ends(ends['equivalent_correlation'], 1, 3)}; {away}"
-    yield f"{points(document['shortfall'])} points short, {_ends(ends['shortfall'], 100, 1)}"
+    yield _shortfall(document["shortfall"], ends["shortfall"])
     yield "The intervals hold the error of finitely many test images, not that of training or between seeds."
+
+
+def _shortfall(r: float, ends: list[float] | None) -> str:
+    """r in words; a negative one contradicts the world, by chance or not."""
+    if r > -ROUNDED:
+        return f"{points(r)} points short, {_ends(ends, 100, 1)}"
+    above = f"Each accuracy lies {points(-r)} points above the best that this world allows at this drop"
+    if ends is None or ends[1] >= 0:
+        return f"{above}, which can be chance with so few images"
+    return f"{above} ({_ends([-ends[1], -ends[0]], 100, 1)}), so the images are not of this world"
 
 
 def _many(document: dict[str, Any]) -> str:

@@ -159,7 +159,7 @@ def _beside(design, full, dataset, output) -> dict[str, Any]:
 def designs(*, json: Json = False) -> None:
     from experiments.lab import presets
 
-    emit([presets.design(name).as_json() for name in presets.designs()], json, designs_view)
+    emit([presets.design(name) for name in presets.designs()], json, designs_view)
 
 
 def plot(
@@ -284,11 +284,11 @@ def printed_view(rows: list[dict[str, Any]]) -> Table:
     return Table("measured % (printed %)", columns, settings.values(), len(keys))
 
 
-def designs_view(document: list[dict[str, Any]]) -> Screen:
+def designs_view(every: list[Any]) -> Screen:
     lines: list[Any] = []
-    for row in document:
-        sizes = (f"{name} {row[name]['cells']:,} cells, {row[name]['seconds']:g} s" for name in ("quick", "full"))
-        lines += [Text.assemble((row["design"], "bold"), "  ", ("; ".join(sizes), "dim")), indented(row["question"])]
+    for one in every:
+        sizes = (f"{size} {one.study(size == 'full').cells:,} cells, {one.seconds[size]:g} s" for size in one.seconds)
+        lines += [Text.assemble((one.name, "bold"), "  ", ("; ".join(sizes), "dim")), indented(one.question)]
     return Screen(*lines, dim("Times were measured on one core."))
 
 

@@ -13,6 +13,7 @@ from rich.console import Console, RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
+from experiments.files import as_json as to_json
 from experiments.files import output_folder, write_json, write_text
 from experiments.table import NUMBER, WORDS, Column, Table
 from simulator.progress import line
@@ -36,7 +37,10 @@ def emit(
     output: Path | None = None,
     world: World | None = None,
 ) -> None:
-    """Write the result into the output folder, if there is one, and print it as JSON or as a screen."""
+    """Write the result into the output folder, if there is one, and print it as JSON or as a screen.
+
+    Objects in the document become JSON here; a screen sees the objects.
+    """
     if output is not None:
         from experiments.lab.config import world_toml  # slow to import
 
@@ -46,7 +50,7 @@ def emit(
         write_json(folder / "result.json", document)
     line.stop()  # the progress disappears before the result is printed
     if as_json:
-        print(json.dumps(document, allow_nan=False))
+        print(json.dumps(document, allow_nan=False, default=to_json))
     else:
         plain = dict.fromkeys(("markup", "emoji", "highlight"), False)  # words in brackets are words
         Console(width=None if sys.stdout.isatty() else PIPE_WIDTH, **plain).print(view(document))

@@ -5,7 +5,6 @@ Functions import what they need when they run, for start-up time.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -44,7 +43,8 @@ from theory.population import START
 
 RESULT = ("result.json", "world.toml")  # the files of predict and simulate
 RESULT_WORDS = "folder for result.json and world.toml, created if necessary"
-SHOWN = (*GROUPS, "balanced", "drop")
+NUMBERS = ("balanced", "drop")  # below the groups
+MANY = "ideal classifiers of many correlations have this drop"
 NOTABLE = 0.005  # smallest share that gets a line
 UNCOVERED = 0.01  # smallest share of images, which a million pairs do not teach, that gets a line
 MOST_LISTED = 12  # classes whose cells get a line
@@ -77,19 +77,11 @@ class Question:
 
         world = world_from(self.world.file, self.world.fields)
         kind = learner_in(text) if IN_FILE in text else text
-        options = {
-            "prompt": self.prompt,
-            "embed_dim": self.embed_dim,
-            "scale": self.scale,
-            "time": self.time,
-            "start": self.start,
-        }
+        options = {name: getattr(self, name) for name in ("prompt", "embed_dim", "scale", "time", "start")}
         try:
             learner = learners.named(kind, **options)
         except ValueError as error:  # it begins with the option's name
-            option, _, rest = str(error).partition(" ")
-            own = "; one of your own is FILE.py:CLASS" if option == "learner" else ""
-            raise RequestError(f"--{option.replace('_', '-')} {rest}{own}") from None
+            raise RequestError(f"--{error}") from None
         if self.start is not None and getattr(learner, "time", np.inf) == np.inf:
             raise RequestError(f"--start = {self.start:g} has no meaning at the optimum, which --time = inf reaches")
         return world, learner
@@ -106,7 +98,7 @@ def predict(
     world, trained = question.parts(learner)
     with counting("computing the optimum"):
         document = run(world, trained, question.mitigate)
-    emit({"verb": "predict", **document}, question.json, partial(accuracy_table, measured=False), output, world)
+    emit({"verb": "predict", **document}, question.json, predict_screen, output, world)
 
 
 def simulate(
@@ -126,7 +118,7 @@ def simulate(
 
     world, trained = question.parts(learner)
     document = run(world, trained, n, replicates, method, seed, question.mitigate)
-    emit({"verb": "simulate", **document}, question.json, accuracy_table, output, world)
+    emit({"verb": "simulate", **document}, question.json, simulate_screen, output, world)
 
 
 def train(
@@ -185,7 +177,7 @@ def train(
             history=history,
         )
     if document is not None:  # rank 0 of torchrun, or the only process
-        emit(document, json, accuracy_table)
+        emit(document, json, train_screen)
 
 
 def show(
@@ -209,36 +201,65 @@ def show(
 
     figure, document = picture_of(settings, seed)
     save_figure(figure, path, "show")
-    emit({"verb": "show", "output": str(path), **document}, json, shown)
+    emit({"verb": "show", "output": str(path), **document}, json, show_screen)
 
 
-def accuracy_table(document: dict[str, Any], measured: bool = True) -> Group:
-    """The result of simulate or train, measured accuracies beside predicted ones; predicted ones alone for predict."""
-    intervals = document.get("interval95") or {}
-    columns = [Column("group", str), Column("measured" if measured else "predicted", document.get, PERCENT)]
+def predict_screen(document: dict[str, Any]) -> Group:
+    """Predicted accuracies; their intervals, if they are estimates."""
+    ends = document["interval95"] or {}
+    columns = [Column("predicted", document.get, PERCENT)]
+    if ends.keys() - {*PLACE}:
+        columns.append(_interval_column(ends))
+    return Group(_accuracies(document, columns), *_place(document, ends), *_limits(document), *_reliance(document))
+
+
+def simulate_screen(document: dict[str, Any]) -> Group:
+    """Accuracies measured after trainings on n pairs, beside predicted ones."""
+    ends, law = document["interval95"], document["predicted"] or {}
+    columns = [
+        Column("measured", document.get, PERCENT),
+        _interval_column(ends),
+        Column("predicted", lambda group: law.get(group, "none"), PERCENT),
+    ]
+    count = counted(len(document["replicates"]), "replicate")
+    return Group(
+        _accuracies(document, columns, f"n = {document['n']:,}", count, document["method"]),
+        *_place(document, ends),
+        *_reliance(document),
+    )
+
+
+def train_screen(document: dict[str, Any]) -> Group:
+    """The screen of `simulate`, and what only towers have."""
+    return Group(simulate_screen(document), *_of_towers(document))
+
+
+def _interval_column(ends: dict[str, list[float]]) -> Column:
+    return Column("95% interval", ends.get, SPAN)
+
+
+def _accuracies(document: dict[str, Any], columns: list[Column], *words: str) -> Table:
+    """The accuracies of the groups that the world has; a table need not have every group."""
     title = [document["learner"]]
     if document["prompt"]:
         title.append(f"prompted with {asked(document['prompt'])}")
-    if "scale" in document:
-        title.append(f"unit embeddings at scale {document['scale']:g}")
-    if "time" in document:
-        title.append(f"after a time of {document['time']:g}")
-    if "mitigation" in document:
-        title.append(f"{document['mitigation']} ({mitigations.MITIGATIONS[document['mitigation']].words})")
-    if measured or intervals.keys() - {*PLACE}:  # a prediction may be an estimate
-        columns.append(Column("95% interval", intervals.get, SPAN))
-    if measured:
-        predicted = document.get("predicted") or {}
-        columns.append(Column("predicted", lambda group: predicted.get(group, "none"), PERCENT))
-        title += [f"n = {document['n']:,}", counted(len(document["replicates"]), "replicate"), document["method"]]
-    shown = dict.fromkeys((*GROUPS, *(name for name in intervals if name not in PLACE), *SHOWN))
-    groups = [name for name in shown if document.get(name) is not None]  # a table need not have every group
-    return Group(Table(", ".join(title), columns, groups), *_remarks(document))
+    if scale := document.get("scale"):
+        title.append(f"unit embeddings at scale {scale:g}")
+    if time := document.get("time"):
+        title.append(f"after a time of {time:g}")
+    if mitigation := document.get("mitigation"):
+        title.append(f"{mitigation} ({mitigations.MITIGATIONS[mitigation].words})")
+    names = dict.fromkeys((*GROUPS, *(name for name in document["interval95"] or () if name not in PLACE), *NUMBERS))
+    groups = [name for name in names if document.get(name) is not None]
+    return Table(", ".join([*title, *words]), [Column("group", str), *columns], groups)
 
 
-def _remarks(document: dict[str, Any]) -> Iterator[str]:
-    """One line per further finding."""
-    world = World(**document["world"])
+def _place(document: dict[str, Any], ends: dict[str, list[float]]) -> Iterator[str]:
+    """The world, and the ideal classifier that this one acts like."""
+    from experiments.lab.answers import no_ideal_curve
+
+    world, correlation, shortfall = document["world"], document["equivalent_correlation"], document["shortfall"]
+    p = world.p_spu
     if world.table is not None:
         yield from _cells(cell_groups(world.table, world.common))
     if world.views is not None:
@@ -246,23 +267,34 @@ def _remarks(document: dict[str, Any]) -> Iterator[str]:
     else:
         image, text = world.nu_image, world.nu_text
         yield f"view noise ν = {image:.4g}" + ("" if image == text else f" (images), {text:.4g} (texts)")
-    yield from _place(document, world)
-    if document.get("reliance") is not None:
-        yield f"reliance (weight on background per weight on object): {document['reliance']:.4f}"
-    unseen = document.get("prompts", {}).get(document["prompt"], {}).get("unseen")
-    if "unseen" not in document and unseen is not None and unseen["counter"] >= NOTABLE:
-        yield (
-            f"{percent(unseen['counter'])} % of the counter images are unlike all pairs of this run, so towers cannot "
-            f"learn them; {unseen['pairs_needed']:.2g} pairs would reduce this to 1 %"
+    if correlation is None:
+        noiseless = "without noise, the ideal classifier of three classes or a table is not known"
+        why = no_ideal_curve(world) or noiseless
+        yield f"no equivalent correlation: {why if shortfall is None else MANY}"
+        return
+    like = (
+        f"a world with correlation p′ = {correlation:.3f} (yours has p = {p:g})"
+        if p is not None
+        else (
+            f"data in which {percent(correlation)} % of the images are common ones (your table: "
+            f"{percent(world.common_share())} %)"
         )
-    if document.get("moved"):
-        means = {p: {group: change[0] for group, change in own.items()} for p, own in document["moved"].items()}
-        if sentence := not_converged(means):
-            yield sentence
-    if "arrived" in document:
-        steps = document["history"][-1]["step"]
-        state = f"arrived after {steps} steps" if document["arrived"] else f"still moving after {steps} steps"
-        yield f"{state}: --until {document['until']:g}, the change while steps double"
+    )
+    yield f"acts like the ideal classifier of {like}, {points(shortfall)} points short"
+    low, high = ends.get("equivalent_correlation", (correlation, correlation))
+    if "shortfall" in ends:
+        lacking = " to ".join(map(points, ends["shortfall"]))
+        yield f"95% intervals: correlation {low:.3f} to {high:.3f}, {lacking} points short"
+    elif "unseen" in document:
+        yield "both numbers are sampled, to about .001, and have no interval in a table of three groups"
+    if p is not None and p > 1 / world.classes:
+        if low < p < high:
+            yield "so it may use less or more of the background than the data offer"
+        elif abs(correlation - p) < 0.0005:  # three digits are printed
+            yield "p′ − p = 0: it uses as much of the background as the data offer"
+        else:
+            amount = "less" if correlation < p else "more"
+            yield f"p′ − p = {correlation - p:+.3f}: it uses {amount} of the background than the data offer"
 
 
 def _cells(groups: Int[np.ndarray, "K A"]) -> Iterator[str]:
@@ -274,38 +306,8 @@ def _cells(groups: Int[np.ndarray, "K A"]) -> Iterator[str]:
         yield f"and {len(groups) - MOST_LISTED} more classes"
 
 
-def _place(document: dict[str, Any], world: World) -> Iterator[str]:
-    """The ideal classifier that this one acts like, and what training would not reach."""
-    from experiments.lab.answers import no_ideal_curve
-
-    correlation, shortfall = document["equivalent_correlation"], document["shortfall"]
-    if correlation is not None:
-        own, ends = world.p_spu, document.get("interval95") or {}
-        if own is None:
-            yours = percent(world.common_share())
-            like = f"data in which {percent(correlation)} % of the images are common ones (your table: {yours} %)"
-        else:
-            like = f"a world with correlation p′ = {correlation:.3f} (yours has p = {own:g})"
-        yield f"acts like the ideal classifier of {like}, {points(shortfall)} points short"
-        low, high = ends.get("equivalent_correlation", (correlation, correlation))
-        if "shortfall" in ends:
-            lacking = " to ".join(map(points, ends["shortfall"]))
-            yield f"95% intervals: correlation {low:.3f} to {high:.3f}, {lacking} points short"
-        elif "unseen" in document:
-            yield "both numbers are sampled, to about .001, and have no interval in a table of three groups"
-        if own is not None and own > 1 / world.classes:
-            if low < own < high:
-                yield "so it may use less or more of the background than the data offer"
-            elif abs(correlation - own) < 0.0005:  # three digits are printed
-                yield "p′ − p = 0: it uses as much of the background as the data offer"
-            else:
-                amount = "less" if correlation < own else "more"
-                yield f"p′ − p = {correlation - own:+.3f}: it uses {amount} of the background than the data offer"
-    elif shortfall is not None:
-        yield "no equivalent correlation: ideal classifiers of many correlations have this drop"
-    else:
-        noiseless = "without noise, the ideal classifier of three classes or a table is not known"
-        yield f"no equivalent correlation: {no_ideal_curve(world) or noiseless}"
+def _limits(document: dict[str, Any]) -> Iterator[str]:
+    """What limits a prediction: the scale of unit embeddings, and images that training would not reach."""
     if "unlimited" in document:
         law = "/".join(percent(document["unlimited"][group]) for group in GROUPS[:2])
         least = (
@@ -313,7 +315,7 @@ def _place(document: dict[str, Any], world: World) -> Iterator[str]:
         )
         yield f"without a limit of scores: common/counter {law} %, {least} for this prompt"
         yield "the intervals hold two grids and two starts of the minimisation, and state no confidence"
-    shares = document.get("uncovered_share")
+    shares = document["uncovered_share"]
     if shares is not None and max(shares.values()) > UNCOVERED:
         yield (
             f"a million pairs would not teach {percent(shares['common'])} % of the common and "
@@ -321,7 +323,29 @@ def _place(document: dict[str, Any], world: World) -> Iterator[str]:
         )
 
 
-def shown(document: dict[str, Any]) -> Text:
+def _reliance(document: dict[str, Any]) -> Iterator[str]:
+    if document.get("reliance") is not None:
+        yield f"reliance (weight on background per weight on object): {document['reliance']:.4f}"
+
+
+def _of_towers(document: dict[str, Any]) -> Iterator[str]:
+    """Images that resemble no pair of the run, and whether training has arrived."""
+    unseen = document["prompts"][document["prompt"] or "none"]["unseen"]
+    if isinstance(unseen, dict) and unseen["counter"] >= NOTABLE:  # of a table it is the accuracy of a group
+        yield (
+            f"{percent(unseen['counter'])} % of the counter images are unlike all pairs of this run, so towers cannot "
+            f"learn them; {unseen['pairs_needed']:.2g} pairs would reduce this to 1 %"
+        )
+    means = {p: {group: change[0] for group, change in own.items()} for p, own in (document["moved"] or {}).items()}
+    if means and (sentence := not_converged(means)):
+        yield sentence
+    if "arrived" in document:
+        steps = document["history"][-1]["step"]
+        state = f"arrived after {steps} steps" if document["arrived"] else f"still moving after {steps} steps"
+        yield f"{state}: --until {document['until']:g}, the change while steps double"
+
+
+def show_screen(document: dict[str, Any]) -> Text:
     if document["kind"] == "latents":
         rules = ", ".join(document["curves"]) or "none"
         return Text(f"{document['output']}: latents of {document['pairs']} pairs; rules with an answer: {rules}")

@@ -18,7 +18,7 @@ from experiments.command.output import VERDICT_STYLES, emit, indented
 from experiments.court.registry import ALL_CLAIMS, QUESTIONS, by_question, claims_of_file, digest_of, matching, select
 from experiments.errors import Interrupted, RequestError, RunError
 from experiments.files import LATEX_MARK, check_writable, output_folder, write_json, write_text
-from experiments.verdict import REFUSED, WORDS, Verdict, documents, words_of
+from experiments.verdict import REFUSED, WORDS, Verdict, words_of
 from simulator.progress import say, tell
 from theory.docket.catalogue import CLAIMS, untried
 
@@ -83,7 +83,7 @@ def check(
             for verdict in trials(selected, **how):
                 verdicts = sorted([*verdicts, verdict], key=lambda one: ranks[one.claim])
                 if folder is not None:
-                    write_json(folder / VERDICTS, documents(verdicts))
+                    write_json(folder / VERDICTS, verdicts)
     except KeyboardInterrupt:
         end = "nothing was kept" if output is None else f"the verdicts finished by then are in {output / VERDICTS}"
         raise Interrupted(f"interrupted; {end}") from None
@@ -97,7 +97,7 @@ def check(
             output_folder(latex.parent) / latex.name, latex_table(verdicts, selected, seed, output if prove else None)
         )
         say(f"table: {latex}")
-    emit(documents(verdicts) if json else verdicts, json, verdict_table)
+    emit(verdicts, json, verdict_table)
     if refused:
         raise RequestError(f"not judged: {', '.join(one.claim for one in refused)}; each verdict has the reason")
 
@@ -127,7 +127,7 @@ def reproduce(
     from experiments.page.reproduce import reproduce as run
 
     verdicts = run(output, seed, full)
-    emit(documents(verdicts) if json else verdicts, json, verdict_table if verbose else question_table)
+    emit(verdicts, json, verdict_table if verbose else question_table)
     say(f"report: {output / 'report.html'}")
 
 

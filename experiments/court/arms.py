@@ -241,13 +241,13 @@ def narrowest(world: World) -> World:
 def rarest(worlds: World) -> Numbers:
     """Smallest positive probability of an agreement (with a table, of a cell), a kind of caption, or the opposite."""
     if worlds.table is None:
-        shown = worlds.agreement
+        chance = worlds.agreement
     else:
         cells = [np.full(worlds.shape, share) for row in worlds.table for share in row]
-        shown = np.stack([np.broadcast_to(worlds.p_inv, worlds.shape), *cells], axis=-1)
+        chance = np.stack([np.broadcast_to(worlds.p_inv, worlds.shape), *cells], axis=-1)
     whole = np.stack([np.broadcast_to(each, worlds.shape) for each in (worlds.bare, worlds.mismatch)], axis=-1)
     kinds = (kind.chance for kind in worlds.caption_kinds.every)
-    chances = np.concatenate([shown, 1 - shown, whole, 1 - whole, *kinds], axis=-1)
+    chances = np.concatenate([chance, 1 - chance, whole, 1 - whole, *kinds], axis=-1)
     return np.where(chances > 0, chances, 1.0).min(axis=-1)
 
 

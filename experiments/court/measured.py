@@ -81,8 +81,8 @@ class Measured:
     def _place(self, world: World, pair: np.ndarray, end: int) -> np.ndarray:
         """The place of one arm at mean accuracies (2, ...)."""
         claim, worlds = self.arms.claim, world.ravel()[np.zeros(pair.shape[1:], int)]
-        found = np.asarray(claim.quantity.at(claim, worlds, Accuracy(*np.clip(pair, 0, 1)))[0])
-        return np.where(np.isnan(found), claim.quantity.support[(1 + end) // 2], found) if end else found
+        value = np.asarray(claim.quantity.at(claim, worlds, Accuracy(*np.clip(pair, 0, 1)))[0])
+        return np.where(np.isnan(value), claim.quantity.support[(1 + end) // 2], value) if end else value
 
     def bounds(self, tail: Numbers) -> Bounds | None:
         """One-sided bounds of q, from bounds of every mean at its share of the tail, or of tails; None without any."""
@@ -214,14 +214,14 @@ def gather(
     for k, more in enumerate(np.diff([0, *sizes])):
         blocks.append(draw(arms, int(more), derived(seed, f"{purpose}/{k}")))
         share = budget.STRICT if k < len(sizes) - 1 else budget.FINAL
-        found = measured(arms, np.concatenate(blocks, axis=-1), tail, share)
-        low, high = found.violation()
+        estimate = measured(arms, np.concatenate(blocks, axis=-1), tail, share)
+        low, high = estimate.violation()
         if low > limit or high < limit:
-            return found
+            return estimate
     note = f"at most {sizes[-1]} values are measured there, which do not suffice"
     if not arms.bounded:
         note = "the mean of an unbounded quantity over so few pairs has no bound"
-    return replace(found, note=note)
+    return replace(estimate, note=note)
 
 
 def estimates(claim: Claim, points: Point, size: int, seed: int, number: int) -> Float[np.ndarray, " P"]:

@@ -34,10 +34,10 @@ CURVE_WORLDS = 512  # where each world needs its ideal curve
 COARSE = 16  # halvings for a p-value to one percent, where a bound takes 20 milliseconds
 
 
-def finding(ruling: Ruling, searched: Worst, shown: Measured | None = None, **further: Any) -> dict[str, Any]:
+def finding(ruling: Ruling, searched: Worst, sample: Measured | None = None, **further: Any) -> dict[str, Any]:
     """The fields of a verdict that say what was searched and what was measured."""
     point = searched.point or None
-    found = {
+    words = {
         "verdict": ruling.decision,
         "reason": ruling.reason,
         "worst": point,
@@ -46,7 +46,7 @@ def finding(ruling: Ruling, searched: Worst, shown: Measured | None = None, **fu
         "undefined": searched.undefined,
         "largest_violation_found": searched.violation,
     }
-    return found | (shown.fields if shown else {}) | further
+    return words | (sample.fields if sample else {}) | further
 
 
 def worlds_for(claim: Claim, seed: int) -> np.ndarray:
@@ -71,13 +71,13 @@ def somewhere(claim: Claim, alpha: float, seed: int) -> dict[str, Any]:
     needed = KEPT * (limit - best.violation) - limit
     point = roundest(claim, best, needed, lambda p: -float(claim.true_violation(p)[0]))
     try:
-        shown = gather(claim, point, limit, alpha / 2, "somewhere", seed)
+        sample = gather(claim, point, limit, alpha / 2, "somewhere", seed)
     except Unmeasurable as error:
         return finding(Ruling("undecided", str(error)), best)
-    high = float(shown.violation().high)
+    high = float(sample.violation().high)
     word: Decision = "supported" if high < limit else "undecided"
     return finding(
-        Ruling(word, f"at the best point the violation is at most {high:.4g}; {limit:g} is needed"), best, shown
+        Ruling(word, f"at the best point the violation is at most {high:.4g}; {limit:g} is needed"), best, sample
     )
 
 
@@ -88,7 +88,7 @@ def on_average(claim: Claim, alpha: float, seed: int) -> dict[str, Any]:
     worlds = claim.at(points)
     # The violation of "at most 0" is the quantity itself.
     values = replace(claim, relation="<=", prediction=lambda _: 0.0).true_violation(points)
-    bound = np.unique(claim.given("prediction", worlds))
+    bound = np.unique(claim.value_of("prediction", worlds))
     support = claim.support
     if support is None or len(bound) > 1:
         raise cannot_be_judged(claim, "a mean over worlds needs a bounded quantity and a prediction that is one number")

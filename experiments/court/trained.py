@@ -142,7 +142,7 @@ def run_case(case: Case, models: int, seed: int, name: str, trainings: Trainings
     return {"world": case.world.model_dump(), "recipe": recipe.model_dump(), "rows": rows, **parts}
 
 
-class Row(NamedTuple):
+class Comparison(NamedTuple):
     """One number that the claim is about: an accuracy, or a difference of two, over models."""
 
     group: str
@@ -197,18 +197,18 @@ def _numbers(case: dict[str, Any]) -> Iterator[tuple[dict[str, Any], set[int]]]:
     return ((row, lost) for row in case["rows"])
 
 
-def _predicted(claim: TrainedClaim, cases: list[dict[str, Any]]) -> list[Row]:
+def _predicted(claim: TrainedClaim, cases: list[dict[str, Any]]) -> list[Comparison]:
     """Accuracies beside their predictions."""
     every = chain.from_iterable(map(_numbers, cases))
-    return [Row(row["group"], row["predicted"], _accuracies(row, lost)) for row, lost in every]
+    return [Comparison(row["group"], row["predicted"], _accuracies(row, lost)) for row, lost in every]
 
 
-def _counter(claim: TrainedClaim, cases: list[dict[str, Any]]) -> list[Row]:
+def _counter(claim: TrainedClaim, cases: list[dict[str, Any]]) -> list[Comparison]:
     """The counter accuracies beside their predictions."""
     return [row for row in _predicted(claim, cases) if row.group == "counter"]
 
 
-def _paired(claim: TrainedClaim, cases: list[dict[str, Any]]) -> list[Row]:
+def _paired(claim: TrainedClaim, cases: list[dict[str, Any]]) -> list[Comparison]:
     """Differences between the first row and the second, the third and the fourth, by group, models paired by seed."""
     rows = []
     for group in claim.groups:
@@ -218,7 +218,7 @@ def _paired(claim: TrainedClaim, cases: list[dict[str, Any]]) -> list[Row]:
     return rows
 
 
-def _bridged(claim: TrainedClaim, cases: list[dict[str, Any]]) -> list[Row]:
+def _bridged(claim: TrainedClaim, cases: list[dict[str, Any]]) -> list[Comparison]:
     """Differences between each row and the prediction from its models' own embeddings, by group."""
     every = [*chain.from_iterable(map(_numbers, cases))]
     return [
@@ -229,12 +229,12 @@ def _bridged(claim: TrainedClaim, cases: list[dict[str, Any]]) -> list[Row]:
     ]
 
 
-def _lead(claim: TrainedClaim, group: str, first: list, second: list, lost: set[int]) -> Row:
+def _lead(claim: TrainedClaim, group: str, first: list, second: list, lost: set[int]) -> Comparison:
     leads = _with_lost(np.subtract(first, second), lost, -1.0)
-    return Row(group, claim.margin, Sample(leads, normal=not (lost or claim.clustered), support=(-1.0, 1.0)))
+    return Comparison(group, claim.margin, Sample(leads, normal=not (lost or claim.clustered), support=(-1.0, 1.0)))
 
 
-def _placed(claim: TrainedClaim, cases: list[dict[str, Any]]) -> list[Row]:
+def _placed(claim: TrainedClaim, cases: list[dict[str, Any]]) -> list[Comparison]:
     """The distances of a case's equivalent correlation p', model by model, from 1/2 and from p; negative outside."""
     rows = []
     for case in cases:
@@ -245,7 +245,7 @@ def _placed(claim: TrainedClaim, cases: list[dict[str, Any]]) -> list[Row]:
         p = equivalent(grid, accuracy).correlation
         for name, values in (("p' minus 1/2", p - 0.5), ("p minus p'", world.p_spu - p)):
             values = _with_lost(values, lost, -0.5)
-            rows.append(Row(name, 0.0, Sample(values, normal=not lost, support=(-0.5, 0.5))))
+            rows.append(Comparison(name, 0.0, Sample(values, normal=not lost, support=(-0.5, 0.5))))
     return rows
 
 
@@ -266,23 +266,23 @@ def _per_group(claim: TrainedClaim) -> int:
     return len(claim.groups) * sum(len(case.row_prompts) for case in claim.cases)
 
 
-class Statement(NamedTuple):
+class Assertion(NamedTuple):
     """What a claim says about its rows. `denied` statements hold where a row violates the opposite."""
 
     relation: str
     side: int  # of `theory.claims.relations`
-    rows: Callable[[TrainedClaim, list[dict[str, Any]]], list[Row]]
+    rows: Callable[[TrainedClaim, list[dict[str, Any]]], list[Comparison]]
     number: Callable[[TrainedClaim], int]  # of rows, before the training
     denied: bool = False
 
 
 SAYS = {
-    "reaches": Statement("=", 0, _predicted, _per_prompt),
-    "misses": Statement("differs from", 0, _counter, lambda claim: 1, denied=True),
-    "ahead": Statement(">=", -1, _paired, lambda claim: _per_group(claim) // 2),
-    "alike": Statement("=", 0, _paired, lambda claim: _per_group(claim) // 2),
-    "placed": Statement(">=", -1, _placed, _per_prompt),
-    "bridged": Statement("=", 0, _bridged, _per_group),
+    "reaches": Assertion("=", 0, _predicted, _per_prompt),
+    "misses": Assertion("differs from", 0, _counter, lambda claim: 1, denied=True),
+    "ahead": Assertion(">=", -1, _paired, lambda claim: _per_group(claim) // 2),
+    "alike": Assertion("=", 0, _paired, lambda claim: _per_group(claim) // 2),
+    "placed": Assertion(">=", -1, _placed, _per_prompt),
+    "bridged": Assertion("=", 0, _bridged, _per_group),
 }
 
 
@@ -346,7 +346,7 @@ def stored_documents() -> list[dict[str, Any]]:
         document["cases"] = [
             {
                 "world": own.world.model_dump(),
-                "recipe": Recipe(**own.recipe).model_dump(),
+                "recipe": Recipe.model_construct(**own.recipe).model_dump(),  # its checks would import torch
                 **{name: value for name, value in case.items() if name != "case"},
                 "rows": [_row(*row) for row in case["rows"]],
             }

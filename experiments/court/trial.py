@@ -105,17 +105,17 @@ def judge(
             case "always":
                 worst = (by_measurement if claim.finite else by_formula)(claim, seed)
                 worst = _alone(claim, worst, proof and proof["counterexample"])
-                found = _everywhere(claim, worst, alpha, seed, quick)
+                outcome = _everywhere(claim, worst, alpha, seed, quick)
             case "somewhere":
-                found = somewhere(claim, alpha, seed)
+                outcome = somewhere(claim, alpha, seed)
             case "on average":
-                found = on_average(claim, alpha, seed)
+                outcome = on_average(claim, alpha, seed)
         if proof is not None:
-            ruling = apply_proof(Ruling(found["verdict"], found["reason"]), proof)
-            found |= {"verdict": ruling.decision, "reason": ruling.reason}
+            ruling = apply_proof(Ruling(outcome["verdict"], outcome["reason"]), proof)
+            outcome |= {"verdict": ruling.decision, "reason": ruling.reason}
         return Verdict(
             **words_of(claim),
-            **found,
+            **outcome,
             level=LEVEL,
             alpha=alpha,
             tau=claim.tau,
@@ -162,34 +162,34 @@ def _everywhere(claim: Claim, worst: Worst, alpha: float, seed: int, quick: bool
         points = [_near(claim, _within_reach(claim, worst, seed), seed)]
     elif worst.violation < tau:
         points = audits(claim, worst, QUICK_AUDIT_POINTS if quick else AUDIT_POINTS, seed)
-    found: list[Measured] = []
+    samples: list[Measured] = []
     obstacles: list[str] = []
     m = max(1, len(points))
     for i, point in enumerate(points):
         tell(f"{claim.id}: measuring at point {i + 1} of {m}")
         try:
-            found.append(
+            samples.append(
                 gather(claim, point, tau, alpha / 2 / m, "worst" if fails else f"audit/{i}", seed, drawn=fails)
             )
         except Unmeasurable as error:
             obstacles.append(str(error))
-    bounds = [each.violation() for each in found]
-    obstacles, notes = ([*dict.fromkeys(texts)] for texts in (obstacles, (e.note for e in found if e.note)))
+    bounds = [each.violation() for each in samples]
+    obstacles, notes = ([*dict.fromkeys(texts)] for texts in (obstacles, (e.note for e in samples if e.note)))
     if fails:
         ruling = decide(bounds[0] if bounds else None, [], worst.violation, tau, obstacles, notes)
-        against = found[0] if found else None
+        against = samples[0] if samples else None
         if against is None:
             return finding(ruling, worst)
         counterexample = against.arms.point or None if ruling.decision == "contradicted" else None
         return finding(ruling, worst, against, p_value=against.p_value, counterexample=counterexample)
     ruling = decide(None, bounds, worst.violation, tau, obstacles, notes)
     highs = [float(bound.high) for bound in bounds]
-    shown = found[-1 if ruling.decision == "supported" else int(np.argmax(highs))] if found else None
+    sample = samples[-1 if ruling.decision == "supported" else int(np.argmax(highs))] if samples else None
     largest = max(highs, default=np.inf)
     return finding(
         ruling,
         worst,
-        shown,
+        sample,
         audits=len(bounds),
         largest_violation_bounded=largest if np.isfinite(largest) else None,
     )
@@ -213,8 +213,8 @@ def _near(claim: Claim, worst: Worst, seed: int) -> dict[str, float]:
     """The worst point, or a rounder point near by that fails almost as much."""
 
     def violation(point):
-        found = estimates(claim, point, 4096, seed, 99) if claim.finite else claim.true_violation(point)
-        return float(found[0])
+        ends = estimates(claim, point, 4096, seed, 99) if claim.finite else claim.true_violation(point)
+        return float(ends[0])
 
     excess = worst.violation - claim.tau
     return roundest(claim, worst, claim.tau + min(KEPT * excess, 2 * claim.tau), violation)

@@ -115,7 +115,7 @@ def probit_violation(claim: Claim, points: Point) -> np.ndarray | None:
     if not binary or worlds.attribute or worlds.table is not None:
         return None
     z = binary_scores(claim.subject.direction(worlds), worlds)[quantity.groups[0], 0]
-    bound = np.clip(ndtri(claim.given("prediction", worlds)), -38, 38)
+    bound = np.clip(ndtri(claim.value_of("prediction", worlds)), -38, 38)
     return side * (quantity.sign * z - bound)
 
 
@@ -138,9 +138,9 @@ def by_formula(claim: Claim, seed: int, scales: Sequence[Scale] = SCALES) -> Wor
         nonlocal spent
         rows = np.atleast_2d(x.T)
         spent += len(rows)
-        found = scale(claim, claim.relation.points(claim, rows))
-        found = -np.clip(np.where(np.isfinite(found), found, low), -LARGEST, LARGEST)
-        return found if x.ndim == 2 else float(found[0])
+        value = scale(claim, claim.relation.points(claim, rows))
+        value = -np.clip(np.where(np.isfinite(value), value, low), -LARGEST, LARGEST)
+        return value if x.ndim == 2 else float(value[0])
 
     for scale in scales:
         if (of_starts := scale(claim, points)) is None:
@@ -195,10 +195,10 @@ def by_measurement(claim: Claim, seed: int) -> Worst:
     d = claim.dimension
     rounds = rounds if d else ALONE
     unit = np.concatenate([corners(d), sobol(d, rounds[0][0], seed)])
-    for number, (kept, replicates) in enumerate(rounds):
+    for number, (count, replicates) in enumerate(rounds):
         if number:
-            parents = unit[: kept // 2]
-            children = np.repeat(parents, max(1, kept // len(parents) - 1), axis=0)
+            parents = unit[: count // 2]
+            children = np.repeat(parents, max(1, count // len(parents) - 1), axis=0)
             children = np.clip(children + SPREADS[number - 1] * rng.standard_normal(children.shape), 0.0, 1.0)
             unit = np.concatenate([parents, children])
         points = claim.relation.points(claim, unit)

@@ -36,7 +36,7 @@ def predict(world: World, learner: Learner, mitigate: str = NONE) -> dict[str, A
         pairs, fitted = apply_to_learner(mitigate, world, learner)
     accuracy = population(own, rule)
     ends = accuracy.interval and {group: list(map(float, pair)) for group, pair in accuracy.interval.ends.items()}
-    known = {group: pair for group, pair in (ends or {}).items() if not np.isnan(pair[0])}
+    spans = {group: pair for group, pair in (ends or {}).items() if not np.isnan(pair[0])}
     numbers, intervals = placed(equivalent, own, accuracy)
     linear = own.table is None and rule.is_linear
     shares = rule.unseen(own, MANY_PAIRS)
@@ -46,7 +46,7 @@ def predict(world: World, learner: Learner, mitigate: str = NONE) -> dict[str, A
         **numbers,
         "reliance": finite(reliance(rule.direction(own))) if linear else None,
         "uncovered_share": shares and {"common": shares.common, "counter": shares.counter},
-        "interval95": {**known, **intervals} or None,
+        "interval95": {**spans, **intervals} or None,
         **_beside_unlimited(own, rule, accuracy),
     }
 
@@ -80,13 +80,13 @@ def placed(
     numbers, and for the three groups of a table.
     """
     try:
-        found = place(world, *accuracies)
+        position = place(world, *accuracies)
     except UNDEFINED:  # pixels, many classes; without noise, Bayes rules of three classes or a table are unknown
         return dict.fromkeys(PLACE), {}
-    numbers = {name: finite(x) for name, x in zip(PLACE, found, strict=True)}
-    if found.interval is None:
+    numbers = {name: finite(x) for name, x in zip(PLACE, position, strict=True)}
+    if position.interval is None:
         return numbers, {}
-    ends = zip(PLACE, found.interval, strict=True)
+    ends = zip(PLACE, position.interval, strict=True)
     return numbers, {name: list(map(float, pair)) for name, pair in ends if numbers[name] is not None}
 
 
@@ -110,8 +110,8 @@ def predicted(law: Callable[[], tuple[World, Learner] | None]) -> dict[str, floa
     None if no law is known, or it has no answer: ties, separable laws, an empty group.
     """
     try:
-        known = law()
-        return None if known is None else in_groups(population(*known))
+        pair = law()
+        return None if pair is None else in_groups(population(*pair))
     except (RequestError, ValueError):
         return None
 
@@ -120,7 +120,7 @@ def _who(world: World, learner: Learner, name: str, mitigate: str) -> dict[str, 
     """The name of the learner as requested; world, prompt, width and time of training after the mitigation."""
     time, scale = getattr(learner, "time", np.inf), getattr(learner, "scale", None)
     return {
-        "world": world.model_dump(),
+        "world": world,
         "learner": name,
         "prompt": getattr(learner, "prompt", None),
         "embed_dim": getattr(learner, "embed_dim", None),
@@ -144,9 +144,9 @@ def simulate(
     if not MITIGATIONS[mitigate].fitted:
         raise RequestError(f"mitigation {mitigate!r} cannot be simulated; use train or predict")
     if not fitted.routes() & {"exact", "drawn"}:
-        known = ", ".join(trainable())
+        names = ", ".join(trainable())
         raise RequestError(
-            f"--learner = {fitted.name} is not fitted to pairs; choose from {known} (a learner of your own says in "
+            f"--learner = {fitted.name} is not fitted to pairs; choose from {names} (a learner of your own says in "
             "`estimator` how it is fitted, or gives its `exact_law`)"
         )
     why = unable(pairs, fitted, exact=True, mitigate=mitigate)

@@ -24,7 +24,7 @@ from experiments.lab import mitigations
 from experiments.lab.config import refusal, validated
 from simulator import quantities as q
 from simulator.naming import suggestion
-from simulator.quantities import Quantity
+from simulator.quantities import Notation
 from simulator.tables import named
 from simulator.towers.recipe import Recipe
 from simulator.world import SCALARS, World
@@ -52,14 +52,14 @@ def _kind(annotation: Any) -> Any:
 _KINDS = {name: _kind(annotation) for name, annotation in _FIELDS.items()}
 _MEANINGS = {name: Recipe.model_fields[name].description or name for name in OF_RECIPE} | _WORDS
 QUANTITIES = {name: q.quantity_of(annotation) for name, annotation in _WORLD.items()} | {
-    name: Quantity(r"\mathrm{" + name.replace("_", r"\ ") + "}", meaning, "") for name, meaning in _MEANINGS.items()
+    name: Notation(r"\mathrm{" + name.replace("_", r"\ ") + "}", meaning, "") for name, meaning in _MEANINGS.items()
 }
 
 Value = float | int | str
 
 
 @dataclass(frozen=True)
-class Axis:
+class StudyAxis:
     name: str
     values: tuple[Value, ...]
     scale: str = "listed"
@@ -71,7 +71,7 @@ class Axis:
         return ends if self.scale == "linear" else f"{ends}:{self.scale}"
 
 
-def axis(name: str, values: Any) -> Axis:
+def axis(name: str, values: Any) -> StudyAxis:
     """The axis of a name, from a range or list as text, one value, several, or another axis."""
     field = name.replace("-", "_")
     if field == "loss":
@@ -82,7 +82,7 @@ def axis(name: str, values: Any) -> Axis:
         others = f"{', '.join(most)} or {last}"
         raise RequestError(f"axis {name!r} is not a field of a world or a recipe, nor {others}{near}")
     scale = "listed"
-    if isinstance(values, Axis):
+    if isinstance(values, StudyAxis):
         values, scale = values.values, values.scale
     elif isinstance(values, str) and ":" in values:
         values, scale = _spread(field, values)
@@ -96,7 +96,7 @@ def axis(name: str, values: Any) -> Axis:
     if len(set(checked)) < len(checked):
         ((twice, _),) = Counter(checked).most_common(1)
         raise RequestError(f"axis {field} holds {twice} more than once; its values must differ")
-    return Axis(field, tuple(checked), scale)
+    return StudyAxis(field, tuple(checked), scale)
 
 
 def _words(text: str) -> list[str]:
@@ -115,9 +115,9 @@ def _words(text: str) -> list[str]:
     return words
 
 
-def given_axes(texts: Iterable[str]) -> dict[str, Axis]:
+def given_axes(texts: Iterable[str]) -> dict[str, StudyAxis]:
     """The axes of texts NAME=VALUES, by name."""
-    axes: dict[str, Axis] = {}
+    axes: dict[str, StudyAxis] = {}
     for text in texts:
         name, equals, values = text.partition("=")
         if not equals:

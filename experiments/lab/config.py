@@ -64,8 +64,8 @@ def difference(there: Any, here: Any, where: str = "") -> tuple[str, Any, Any] |
     if where == "axes" and list(there) != list(here):  # their order is the order of the dimensions
         return where, list(there), list(here)
     keys = dict.fromkeys([*here, *there])
-    found = (difference(there.get(key), here.get(key), f"{where}.{key}" if where else key) for key in keys)
-    return next((one for one in found if one is not None), None)
+    differences = (difference(there.get(key), here.get(key), f"{where}.{key}" if where else key) for key in keys)
+    return next((one for one in differences if one is not None), None)
 
 
 def world_from(file: Path | None, flags: dict[str, Any]) -> World:
@@ -107,20 +107,20 @@ def recipe_from(flags: dict[str, Any]) -> Recipe:
     return validated(lambda: Recipe(**flags))
 
 
-def recipe_of(label: str, given: dict[str, Any]) -> Recipe:
+def recipe_of(label: str, fields: dict[str, Any]) -> Recipe:
     """The recipe that trains the objective of a name, or the objective whose optimum is the learner of that name."""
     from simulator.towers.objectives import OBJECTIVES  # start-up time: loads torch
 
     if label in OBJECTIVES:
         kinds, default = OBJECTIVES[label].towers, Recipe.model_fields["towers"].default
-        return Recipe(**{"loss": label, "towers": default if default in kinds else kinds[0], **given})
+        return Recipe(**{"loss": label, "towers": default if default in kinds else kinds[0], **fields})
     for objective in OBJECTIVES.values():
         for towers, learner in objective.population_learner.items():
             if learner == label:
-                return Recipe(**{**given, "loss": objective.name, "towers": towers})
-    known = [*OBJECTIVES, *(learner for o in OBJECTIVES.values() for learner in o.population_learner.values())]
+                return Recipe(**{**fields, "loss": objective.name, "towers": towers})
+    labels = [*OBJECTIVES, *(learner for o in OBJECTIVES.values() for learner in o.population_learner.values())]
     raise RequestError(
-        f"learner {label!r} cannot be trained as towers; those that can be are {', '.join(dict.fromkeys(known))}"
+        f"learner {label!r} cannot be trained as towers; those that can be are {', '.join(dict.fromkeys(labels))}"
     )
 
 
@@ -128,10 +128,10 @@ def checked_prompt(recipe: Recipe, prompt: str | None) -> str | None:
     """The prompt, or the first that the towers have: name, or None for towers that see no text."""
     from simulator.towers.evaluation import prompts_of  # start-up time: loads torch
 
-    known, prompt = prompts_of(recipe), prompt_name(prompt)
-    if prompt is None or prompt in known:
-        return prompt or known[0]
-    names = ", ".join(map(str, filter(None, known)))
+    prompts, prompt = prompts_of(recipe), prompt_name(prompt)
+    if prompt is None or prompt in prompts:
+        return prompt or prompts[0]
+    names = ", ".join(map(str, filter(None, prompts)))
     raise RequestError(
         f"prompt = {prompt} has no meaning for loss {recipe.loss!r}"
         + (f"; its prompts are {names}" if names else ", whose scores see no text; leave it out")

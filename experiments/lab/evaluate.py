@@ -78,7 +78,7 @@ def result(
         (*GROUPS[:2], *NUMBERS, *PLACE, *top["interval95"], "replicates", "interval95", "predicted")
     )
     return {
-        "world": world.model_dump(),
+        "world": world,
         "learner": f"{recipe.loss}, {' and '.join(dict.fromkeys(recipe.kinds.values()))} towers",
         "prompt": prompt,
         "recipe": recipe.model_dump(),

@@ -14,7 +14,7 @@ from pydantic import BeforeValidator, InstanceOf
 from pydantic.dataclasses import dataclass
 
 from experiments.lab.answers import MOST_REPLICATES
-from experiments.lab.axes import Axis
+from experiments.lab.axes import StudyAxis
 from experiments.lab.config import world_fields
 from experiments.provenance import source
 from simulator.prompts import prompt_name
@@ -32,7 +32,7 @@ class Grid:
     """A table of cells, as data."""
 
     world: InstanceOf[World]
-    axes: tuple[InstanceOf[Axis], ...]
+    axes: tuple[InstanceOf[StudyAxis], ...]
     learners: tuple[str | InstanceOf[Learner], ...]
     prompts: tuple[Annotated[str, BeforeValidator(prompt_name)], ...]
     routes: tuple[str, ...]
@@ -113,4 +113,4 @@ class Grid:
     def sources(self) -> dict[str, str]:
         """What identifies the files of a user's own learners, by its words in a refusal."""
         kinds: dict[str, type] = {own.name: type(own) for own in self.learners if not isinstance(own, str)}
-        return {f"the file of {name}": found for name, kind in kinds.items() if (found := source(kind))}
+        return {f"the file of {name}": code for name, kind in kinds.items() if (code := source(kind))}

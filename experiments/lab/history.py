@@ -29,11 +29,11 @@ def with_places(world: World, rows: list[dict[str, Any]]) -> list[dict[str, Any]
     """The rows with every model's p' and r by prompt, None where they are not known. A table's take too long."""
     for prompt in rows[0]["prompts"]:
         common, counter = (_numbers(rows, prompt, group) for group in GROUPS[:2])
-        places, known = np.full((2, *common.shape), np.nan), np.isfinite(common + counter)
-        if world.table is None and no_ideal_curve(world) is None and known.any():
+        places, finite = np.full((2, *common.shape), np.nan), np.isfinite(common + counter)
+        if world.table is None and no_ideal_curve(world) is None and finite.any():
             try:
-                found = equivalent(world, Accuracy(common[known], counter[known]))
-                places[:, known] = found.correlation, found.shortfall
+                place = equivalent(world, Accuracy(common[finite], counter[finite]))
+                places[:, finite] = place.correlation, place.shortfall
             except UNDEFINED:
                 pass
         for row, numbers in zip(rows, np.moveaxis(places, 1, 0), strict=True):
@@ -73,7 +73,7 @@ def dataset_of(document: dict[str, Any]) -> "xr.Dataset":
     data["seconds"] = (dims[:3], np.zeros((len(rows), 1, len(prompts))))
     step = {"symbol": "t", "meaning": "steps of training so far", "unit": "steps", "scale": "log"}
     without = [recipe["loss"]] if prompts == ["none"] else []
-    request = study(World(**document["world"]), learners=[recipe["loss"]], routes=["trained"], replicates=models)
+    request = study(document["world"], learners=[recipe["loss"]], routes=["trained"], replicates=models)
     return xr.Dataset(
         data,
         coords={
@@ -102,4 +102,4 @@ def of_run(folder: Path) -> "xr.Dataset | None":
     document = json.loads(result.read_text(encoding="utf-8"))
     if not document.get("history"):
         raise RequestError(f"{str(result)!r} is no result of a training, which has a history")
-    return dataset_of(document)
+    return dataset_of(document | {"world": World(**document["world"])})

@@ -157,15 +157,15 @@ def mitigated(name: str, world: World, learner: Learner) -> tuple[World, Learner
     world : of the pairs before, or a grid of worlds
     learner : what is fitted before
     """
-    found, why = None, f"mitigation {name!r} has no known law for {_called(learner)}"
+    law, why = None, f"mitigation {name!r} has no known law for {_called(learner)}"
     try:
         pairs, fitted = apply_to_learner(name, world, learner)
-        found = validated(lambda: law_of_learner(name, pairs, fitted), f"mitigation {name!r}: ")
+        law = validated(lambda: law_of_learner(name, pairs, fitted), f"mitigation {name!r}: ")
     except RequestError as error:
         why = str(error)
-    if found is None:
+    if law is None:
         raise RequestError(why + (_training(name, world, learner) if name in MITIGATIONS else ""))
-    return found
+    return law
 
 
 def inflation(name: str, world: World, what: Trained) -> Numbers:
@@ -204,10 +204,10 @@ def _changed(own: Mitigation, world: World, what: Any) -> tuple[World, Any]:
     return pairs, what if own.change is None else _expected(kind, own.change(pairs, what))
 
 
-def _expected(kind: type, made: Any) -> Any:
-    if not isinstance(made, kind):
-        raise RequestError(f"it returned {made!r}; expected a {kind.__name__}")
-    return made
+def _expected(kind: type, result: Any) -> Any:
+    if not isinstance(result, kind):
+        raise RequestError(f"it returned {result!r}; expected a {kind.__name__}")
+    return result
 
 
 def _called(what: Trained) -> str:

@@ -50,8 +50,8 @@ def plan(study: Grid) -> Plan:
         _read_pictures(study)
     declared, chunk = variables(study), _chunk(study)
     ends = bool(study.measured) or _may_be_sampled(study)
-    kept = [variable for name, variable in declared.items() if ends or not name.endswith(ENDS)]
-    size = sum(np.dtype(v.dtype).itemsize * prod(v.shape) for v in kept)
+    columns = [variable for name, variable in declared.items() if ends or not name.endswith(ENDS)]
+    size = sum(np.dtype(v.dtype).itemsize * prod(v.shape) for v in columns)
     blocks = tuple(-(-length // part) for length, part in zip(study.shape, chunk, strict=True))
     return Plan(study, declared, size, chunk, blocks)
 

@@ -86,8 +86,8 @@ def design_or_file(word: str, full: bool) -> tuple[dict[str, Any], str, Design |
     path = Path(word)
     is_file = path.suffix or len(path.parts) > 1 or path.exists()
     if word in designs() or not is_file:
-        found = design(word)
-        return found.document(full), f"design {word!r}", found
+        preset = design(word)
+        return preset.document(full), f"design {word!r}", preset
     if full:
         raise RequestError(f"--full is a size of a design, and {word!r} is a file; leave it out")
     return read_toml(path, "study"), word, None

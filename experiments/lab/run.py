@@ -143,35 +143,35 @@ def _alike(own: dict[str, str], task: Task, item: Any) -> Any:
 
 def run(
     planned: Plan,
-    kept: "Store | None" = None,
+    store: "Store | None" = None,
     *,
     mapped: Mapped = map,
     report: Callable[[str], None] = lambda line: None,
 ) -> xr.Dataset:
     """The Dataset of a study, kept in a store or computed in memory; `report` gets a line per finding."""
-    if kept is None:
+    if store is None:
         return _in_memory(planned, mapped)
     from experiments.lab.store import read  # start-up time: loads zarr
 
-    done = kept.finished()
-    if kept.existed:
-        for block, chunk in list(kept.damaged(done)):
+    done = store.finished()
+    if store.existed:
+        for block, chunk in list(store.damaged(done)):
             report(f"{chunk} is damaged, so its block is computed again")
             done[block] = False
-        report(f"{done.sum():,} of {len(done):,} blocks are in {kept.path} already")
+        report(f"{done.sum():,} of {len(done):,} blocks are in {store.path} already")
     missing = np.flatnonzero(~done).tolist()
     if missing:
-        if kept.existed and isinstance(kept.path, Path):
-            check_writable(kept.path)
+        if store.existed and isinstance(store.path, Path):
+            check_writable(store.path)
 
         def so_far() -> str:
-            return f"{int(kept.finished().sum()):,} of {len(done):,} blocks are in {kept.path}"
+            return f"{int(store.finished().sum()):,} of {len(done):,} blocks are in {store.path}"
 
         with keeping(so_far), counting("blocks", len(missing)) as advance:
             for number, cells, reasons in mapped(compute, map(planned.part, missing)):
-                kept.write(number, cells, reasons)
+                store.write(number, cells, reasons)
                 advance(1)
-    return read(kept.path)
+    return read(store.path)
 
 
 def _in_memory(planned: Plan, mapped: Mapped) -> xr.Dataset:
@@ -182,7 +182,7 @@ def _in_memory(planned: Plan, mapped: Mapped) -> xr.Dataset:
             "(--output) keeps them on disk, one block at a time in memory"
         )
     whole: Cells = {}
-    given, count = [], prod(planned.blocks)
+    blocks, count = [], prod(planned.blocks)
     with counting("blocks", count) as advance:
         for number, cells, reasons in mapped(compute, map(planned.part, range(count))):
             at = planned.region(number)
@@ -191,8 +191,8 @@ def _in_memory(planned: Plan, mapped: Mapped) -> xr.Dataset:
                     variable = planned.variables[name]
                     whole[name] = np.full(variable.shape, variable.empty, variable.dtype)
                 whole[name][at] = values
-            given.append((at, cells.keys(), reasons))
+            blocks.append((at, cells.keys(), reasons))
             advance(1)
     table = empty_table(planned.study)
     data = {name: (v.dims, whole[name], v.attrs) for name, v in planned.variables.items() if name in whole}
-    return finished(xr.Dataset(data, table.coords, table.attrs), given)
+    return finished(xr.Dataset(data, table.coords, table.attrs), blocks)

@@ -79,20 +79,20 @@ def variables(study: Grid) -> dict[str, Variable]:
     whole = quantities(study)
     formulas = tuple(name for name in whole if name in FORMULAS)
     names = whole if study.measured else formulas
-    given: dict[str, tuple[Iterable[str], dict[str, Any]]] = {name: (length, _attrs(name)) for name in names}
+    columns: dict[str, tuple[Iterable[str], dict[str, Any]]] = {name: (length, _attrs(name)) for name in names}
     if study.measured:
-        given |= {f"predicted_{name}": (theory, _attrs(name, "by theory, at n = infinity")) for name in formulas}
-        given["predicted_undefined"] = theory, {"meaning": REASON.format("number by theory")}
+        columns |= {f"predicted_{name}": (theory, _attrs(name, "by theory, at n = infinity")) for name in formulas}
+        columns["predicted_undefined"] = theory, {"meaning": REASON.format("number by theory")}
         words = "standard error of the mean over replicates"
-        given |= {f"{name}_se": (cell, _attrs(name, words)) for name in names}
+        columns |= {f"{name}_se": (cell, _attrs(name, words)) for name in names}
     for name in names if study.measured else formulas[:-1]:
         for end in ("low", "high"):
             words = f"{end} end of the interval{' of the mean' if study.measured else ''}"
-            given[f"{name}_{end}"] = cell, {**_attrs(name, words), "level": LEVEL}
-    given["undefined"] = cell, {"meaning": REASON.format("number")}
-    given["seconds"] = cell, {"symbol": "", "meaning": "time of the cell", "unit": "s"}
+            columns[f"{name}_{end}"] = cell, {**_attrs(name, words), "level": LEVEL}
+    columns["undefined"] = cell, {"meaning": REASON.format("number")}
+    columns["seconds"] = cell, {"symbol": "", "meaning": "time of the cell", "unit": "s"}
     declared = {}
-    for name, (dims, attrs) in given.items():
+    for name, (dims, attrs) in columns.items():
         kind = ("int32", 0) if name in CODED else ("float64", np.nan)
         declared[name] = Variable(tuple(dims), tuple(length[d] for d in dims), attrs, *kind)
     return declared
@@ -155,18 +155,18 @@ def empty_table(study: Grid) -> xr.Dataset:
         words = isinstance(axis.values[0], str)
         coordinates[axis.name] = (axis.name, np.array(axis.values, dtype=object if words else None), attrs)
     without_prompt = [label for k, label in enumerate(study.labels) if study.slots(k)[0][1] is None]
-    named = {
+    labels = {
         "learner": (study.labels, {"meaning": "what is trained", "without_prompt": without_prompt}),
         "prompt": (study.prompts, {"meaning": "how captions name a class"}),
     }
     if len(study.measured) > 1:
-        named["route"] = (study.measured, {"meaning": "how it was measured"})
-    coordinates |= {name: (name, np.array(values, dtype=object), attrs) for name, (values, attrs) in named.items()}
+        labels["route"] = (study.measured, {"meaning": "how it was measured"})
+    coordinates |= {name: (name, np.array(values, dtype=object), attrs) for name, (values, attrs) in labels.items()}
     versions = provenance()
     attributes = {"study": study.toml(), "hash": study.hash, "seed": study.seed, "commit": versions.pop("commit")}
     attributes |= {"sources": json.dumps(own)} if (own := study.sources()) else {}
     attributes |= {"versions": json.dumps(versions), "format": FORMAT}
-    return xr.Dataset(coords={name: xr.Variable(*given) for name, given in coordinates.items()}, attrs=attributes)
+    return xr.Dataset(coords={name: xr.Variable(*parts) for name, parts in coordinates.items()}, attrs=attributes)
 
 
 def finished(table: xr.Dataset, blocks: Iterable[Block]) -> xr.Dataset:
@@ -180,12 +180,12 @@ def finished(table: xr.Dataset, blocks: Iterable[Block]) -> xr.Dataset:
     table = table.drop_vars({*by_theory} - there)
     for name in {*by_theory} & there:
         table[name] = table[name].fillna(table[name.rpartition("_")[0]])
-    given = [(region, sentences) for region, _, sentences in blocks if len(sentences) > 1]
-    legend = sorted({"", *chain.from_iterable(sentences for _, sentences in given)})
+    texts = [(region, sentences) for region, _, sentences in blocks if len(sentences) > 1]
+    legend = sorted({"", *chain.from_iterable(sentences for _, sentences in texts)})
     index = {sentence: i for i, sentence in enumerate(legend)}
-    for name in filter(table.__contains__, CODED if given else ()):
+    for name in filter(table.__contains__, CODED if texts else ()):
         codes = table[name].values.copy()
-        for region, sentences in given:
+        for region, sentences in texts:
             codes[region] = np.array([index[sentence] for sentence in sentences], np.int32)[codes[region]]
         table[name] = table[name].copy(data=codes)
     table["legend"] = ("legend", np.array(legend, dtype=object))

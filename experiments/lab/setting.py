@@ -50,10 +50,10 @@ class Setting:
     @property
     def learner(self) -> Learner:
         """The learner with its prompt and those of its options that an axis or the recipe has."""
-        learner, given = named(self.study.learners[self.k]), {**dict(self.study.recipe), **self.values}
+        learner, fields = named(self.study.learners[self.k]), {**dict(self.study.recipe), **self.values}
         if self.study.trained:  # the recipe's width is that of the towers, whose optimum `law` knows
-            given = {}
-        options = {"prompt": self.prompt, **{name: given.get(name) for name in ("embed_dim", *OF_LEARNERS)}}
+            fields = {}
+        options = {"prompt": self.prompt, **{name: fields.get(name) for name in ("embed_dim", *OF_LEARNERS)}}
         own = {name: value for name, value in options.items() if value is not None and hasattr(learner, name)}
         return validated(lambda: replace(learner, **own))
 

@@ -148,8 +148,8 @@ def _opened(path: Where) -> Iterator[zarr.Group]:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Object at .* is not recognized as a component", UserWarning)
             root = zarr.open_group(str(path), mode="r", zarr_format=3, use_consolidated=False)
-            if (found := root.attrs.get("format")) != FORMAT:
-                there = "is not the store of a study" if found is None else f"has format {found!r}"
+            if (form := root.attrs.get("format")) != FORMAT:
+                there = "is not the store of a study" if form is None else f"has format {form!r}"
                 raise RequestError(
                     f"{str(path)!r} {there}, and this version reads and writes format {FORMAT}; name another folder, "
                     "where the same command computes the numbers again"

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, get_args
 from rich.filesize import decimal
 
 from experiments.errors import RequestError, unknown
-from experiments.lab.axes import OF_LEARNERS, OF_RECIPE, Axis, axis
+from experiments.lab.axes import OF_LEARNERS, OF_RECIPE, StudyAxis, axis
 from experiments.lab.config import read_toml, validated, world_from
 from experiments.lab.grid import Grid
 from experiments.lab.plan import plan
@@ -86,7 +86,7 @@ class Study(Grid):
 
 def study(
     world: World | None = None,
-    axes: "Mapping[str, Any] | Iterable[Axis]" = (),
+    axes: "Mapping[str, Any] | Iterable[StudyAxis]" = (),
     learners: "Sequence[str | Learner] | str | Learner" = ("linear",),
     prompts: Sequence[str] | str = ("typical",),
     routes: Sequence[str] | str = ("theory",),
@@ -157,18 +157,18 @@ def _misnamed(request: Study) -> Iterator[str]:
             if not request.trained:
                 yield f"learner {name!r} is an objective, which needs the route 'trained'"
         learners = list(dict.fromkeys([*learners, *OBJECTIVES]))
-    for kind, given, known in (
+    for kind, values, choices in (
         ("axis", request.dims, request.dims),
         ("learner", request.labels, learners),
         ("prompt", request.prompts, get_args(Prompt)),
         ("route", request.routes, ROUTES),
     ):
-        if not given and kind != "axis":
+        if not values and kind != "axis":
             yield f"no {kind} is given; name at least one"
-        for i, value in enumerate(given):
-            if value not in known:
-                yield str(unknown(kind, value, known))
-            if value in given[:i]:
+        for i, value in enumerate(values):
+            if value not in choices:
+                yield str(unknown(kind, value, choices))
+            if value in values[:i]:
                 yield f"{kind} {value!r} is given more than once"
     for name in dict(request.recipe):
         if name not in Recipe.model_fields or name in ELSEWHERE:
@@ -178,16 +178,16 @@ def _misnamed(request: Study) -> Iterator[str]:
 
 def _faults(request: Study) -> Iterator[str]:
     """What contradicts what in a request whose names are known."""
-    given = dict(request.recipe) | ({} if request.n is None else {"n": request.n})
-    for name in filter(given.__contains__, request.dims):
-        yield f"{name} = {given[name]} is set and an axis as well; leave one of them out"
-    has_n = "n" in {*given, *request.dims}
+    fields = dict(request.recipe) | ({} if request.n is None else {"n": request.n})
+    for name in filter(fields.__contains__, request.dims):
+        yield f"{name} = {fields[name]} is set and an axis as well; leave one of them out"
+    has_n = "n" in {*fields, *request.dims}
     used = {"n": has_n, "replicates": request.replicates > 1, "seed": "seed" in request.dims}
     for name in used:
         if used[name] and not request.measured:
             yield f"{name} has no meaning for the theory alone; leave it out or name a route"
-    known = [k for k, learner in enumerate(request.learners) if not isinstance(learner, str) or learner in names()]
-    learners = [_first(request, k).learner for k in known]
+    indices = [k for k, learner in enumerate(request.learners) if not isinstance(learner, str) or learner in names()]
+    learners = [_first(request, k).learner for k in indices]
     has_width = any(hasattr(learner, "embed_dim") for learner in learners)
     for name in (*filter(OF_RECIPE.__contains__, request.dims), *dict(request.recipe)):
         if not request.trained and not (name == "embed_dim" and has_width):
@@ -261,6 +261,6 @@ def merged(document: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
     for key in TABLES:
         dropped = (set_above if key == "axes" else set()) | varied_above
         below = document.get(key, {}).items()
-        kept = {name: value for name, value in below if name.replace("-", "_") not in dropped}
-        whole[key] = {**kept, **over.get(key, {})}
+        lower = {name: value for name, value in below if name.replace("-", "_") not in dropped}
+        whole[key] = {**lower, **over.get(key, {})}
     return whole

@@ -65,10 +65,10 @@ def write_csv(path: Path, table: xr.Dataset) -> None:
 
 def summary(study: Grid, table: xr.Dataset, path: "Path | str | None", most: int) -> dict[str, Any]:
     """The result as one document: the request, the path, ranges per learner, and the rows of at most `most` cells."""
-    found: dict[tuple[str, ...], dict[str, Any]] = {}
+    ranges: dict[tuple[str, ...], dict[str, Any]] = {}
     rows: list[list[Any]] = []
     for frame in frames(table):
-        _widen(found, frame)
+        _widen(ranges, frame)
         if study.cells <= most:
             rows += frame.astype(object).where(frame.notna(), None).values.tolist()
     return {
@@ -77,26 +77,26 @@ def summary(study: Grid, table: xr.Dataset, path: "Path | str | None", most: int
         "cells": study.cells,
         "output": None if path is None else str(path),
         "dimensions": {str(name): size for name, size in table.sizes.items() if name != "legend"},
-        "ranges": list(found.values()),
+        "ranges": list(ranges.values()),
         "gains": gains(study, table) if AXIS in study.dims else [],
         "columns": [*table["seconds"].dims, *table.data_vars],
         "rows": rows if study.cells <= most else None,
     }
 
 
-def _widen(found: dict[tuple[str, ...], dict[str, Any]], frame: pd.DataFrame) -> None:
+def _widen(rows: dict[tuple[str, ...], dict[str, Any]], frame: pd.DataFrame) -> None:
     """Add cells to their series: how many, how many lack a number for each reason, and the range of accuracies."""
     keys = [name for name in ("learner", "prompt", "route") if name in frame]
     coded, groups = ([name for name in names if name in frame] for names in (CODED, GROUPS))
     for who, own in frame.groupby(keys, sort=False):
-        row = found.setdefault(who, {**dict(zip(keys, who, strict=True)), "cells": 0})
+        row = rows.setdefault(who, {**dict(zip(keys, who, strict=True)), "cells": 0})
         row["cells"] += len(own)
         for name in coded:
             reasons = Counter(row.get(name, {})) + Counter(own[name][own[name] != ""])
             row[name] = dict(sorted(reasons.items()))
         for name in groups:
-            known = [*row.get(name, ()), *own[name].dropna()]
-            row[name] = [min(known), max(known)] if known else []
+            ends = [*row.get(name, ()), *own[name].dropna()]
+            row[name] = [min(ends), max(ends)] if ends else []
 
 
 def gains(study: Grid, table: xr.Dataset) -> list[dict[str, Any]]:
@@ -106,7 +106,7 @@ def gains(study: Grid, table: xr.Dataset) -> list[dict[str, Any]]:
     keys = [name for name in (*study.dims, *series) if name != AXIS]
     beside = flat.merge(flat[flat[AXIS] == NONE], on=keys, suffixes=("", " before"))
     places = [{value: i for i, value in enumerate(axis.values)} for axis in study.axes]
-    found = []
+    rows = []
     for row in beside[beside[AXIS] != NONE].to_dict("records"):
         numbers = {}
         for prefix in ("", "predicted_") if study.measured else ("",):
@@ -119,8 +119,8 @@ def gains(study: Grid, table: xr.Dataset) -> list[dict[str, Any]]:
             route = row.get("route", (*study.measured, "theory")[0])
             pairs = _pairs(study, study.labels.index(who["learner"]), place, who["prompt"], route)
             cell = {name: row[name] for name in study.dims}
-            found.append({**cell, **who, "route": route, **numbers, "pairs": pairs})
-    return found
+            rows.append({**cell, **who, "route": route, **numbers, "pairs": pairs})
+    return rows
 
 
 def _pairs(study: Grid, k: int, place: tuple[int, ...], prompt: str | None, route: str) -> float | None:
@@ -135,7 +135,7 @@ def _pairs(study: Grid, k: int, place: tuple[int, ...], prompt: str | None, rout
 
 def beside(table: xr.Dataset, name: str) -> list[dict[str, Any]]:
     """Rows of a printed table whose setting the study has, each with the mean and deviation of our trainings."""
-    found = []
+    rows = []
     for row in PRINTED[name]():
         setting = {name: row[name] for name in ("classes", "p_inv", "p_spu", "learner")}
         try:
@@ -147,5 +147,5 @@ def beside(table: xr.Dataset, name: str) -> list[dict[str, Any]]:
         values = cells.values[np.isfinite(cells.values)]  # without trainings that diverged
         if values.size:
             deviation = float(values.std(ddof=1)) if values.size > 1 else None
-            found.append({**row, "measured": float(values.mean()), "deviation": deviation})
-    return found
+            rows.append({**row, "measured": float(values.mean()), "deviation": deviation})
+    return rows

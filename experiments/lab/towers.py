@@ -28,11 +28,11 @@ MODELS = 64  # per ensemble; larger ones are hardly faster, and need more memory
 MOST_BYTES = 2**30  # that an ensemble needs at least; fixed sets of images are large
 
 
-class _Job(NamedTuple):
+class _Models(NamedTuple):
     """Models to train at one place, and what is asked of them for each cell."""
 
     world: World
-    asked: dict[Index, tuple[str | None, bool]]  # prompt, and whether embeddings are projected
+    requests: dict[Index, tuple[str | None, bool]]  # prompt, and whether embeddings are projected
 
 
 def train_towers(study: Grid, cells: Cells, tail: tuple[int, ...], legend: Legend) -> None:
@@ -40,7 +40,7 @@ def train_towers(study: Grid, cells: Cells, tail: tuple[int, ...], legend: Legen
 
     Model r has the same streams and initial weights in all cells of a seed, so differences are paired.
     """
-    groups: dict[Any, dict[Any, _Job]] = defaultdict(dict)
+    groups: dict[Any, dict[Any, _Models]] = defaultdict(dict)
     for (*place, k, slot), one in settings(study, study.dims):
         at = (*place, k, slot, *tail)
         try:
@@ -50,8 +50,10 @@ def train_towers(study: Grid, cells: Cells, tail: tuple[int, ...], legend: Legen
             cells["undefined"][at] = legend.code(str(error))
             continue
         shape = (world.classes, world.table, *shown(world).inputs(world).values())
-        job = groups[k, recipe, one.seed, shape].setdefault(tuple(place), _Job(world, {}))  # prompts share its models
-        job.asked[at] = prompt, MITIGATIONS[one.mitigation].projected
+        job = groups[k, recipe, one.seed, shape].setdefault(
+            tuple(place), _Models(world, {})
+        )  # prompts share its models
+        job.requests[at] = prompt, MITIGATIONS[one.mitigation].projected
     for (_, recipe, seed, _), places in groups.items():
         jobs = [*places.values()]
         one = least_bytes(Ensemble(recipe, (jobs[0].world,) * study.replicates, tuple(range(study.replicates)), seed))
@@ -60,11 +62,11 @@ def train_towers(study: Grid, cells: Cells, tail: tuple[int, ...], legend: Legen
             _train(recipe, study.replicates, seed, jobs[start : start + size], cells, legend)
 
 
-def _train(recipe: Recipe, models: int, seed: int, jobs: list[_Job], cells: Cells, legend: Legend) -> None:
+def _train(recipe: Recipe, models: int, seed: int, jobs: list[_Models], cells: Cells, legend: Legend) -> None:
     began = perf_counter()
     worlds = list(dict.fromkeys(job.world for job in jobs))  # cells that differ in their prompt share models
     refusal = f"every model diverged; try an lr below {recipe.lr:g} first"
-    known, towers = prompts_of(recipe), None
+    prompts, towers = prompts_of(recipe), None
     try:
         with warnings.catch_warnings():  # the distance to the theory beside them says how far they are
             warnings.filterwarnings("ignore", "training has not converged", UserWarning)
@@ -77,14 +79,14 @@ def _train(recipe: Recipe, models: int, seed: int, jobs: list[_Job], cells: Cell
                 _train(recipe, models, seed, [job], cells, legend)
             return
         refusal = str(error)
-    wanted = dict.fromkeys(one for job in jobs for one in job.asked.values())
-    values = {} if towers is None else {one: _measured(towers, *one) for one in wanted if one[0] in known}
-    seconds = (perf_counter() - began) / sum(len(job.asked) for job in jobs)
-    for world, asked in jobs:
+    wanted = dict.fromkeys(one for job in jobs for one in job.requests.values())
+    values = {} if towers is None else {one: _measured(towers, *one) for one in wanted if one[0] in prompts}
+    seconds = (perf_counter() - began) / sum(len(job.requests) for job in jobs)
+    for world, requests in jobs:
         w = worlds.index(world)
-        for at, one in asked.items():
-            if one[0] not in known:
-                others = ", ".join(map(str, known))
+        for at, one in requests.items():
+            if one[0] not in prompts:
+                others = ", ".join(map(str, prompts))
                 cells["undefined"][at] = legend.code(f"towers of loss {recipe.loss!r} have the prompts {others}")
             elif not values or not np.isfinite(values[one]["common"][w]).any():
                 cells["undefined"][at] = legend.code(refusal)

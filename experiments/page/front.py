@@ -26,7 +26,7 @@ RED, BLUE, GREEN, GREY, BLACK = "#c04f00", "#0072b2", "#00694b", "#555555", "#1b
 READ = 0.9  # the share whose numbers stand beside the lines
 
 
-class Line(NamedTuple):
+class PromptLine(NamedTuple):
     """A way to ask CLIP, and the place of its words."""
 
     prompt: str
@@ -36,9 +36,9 @@ class Line(NamedTuple):
 
 
 LINES = (
-    Line("mean", RED, "average caption", (0.505, 0.995)),
-    Line("bare", GREEN, "bare name", (0.58, 0.6)),
-    Line("name", BLUE, "typical appearance", (0.62, 0.475)),
+    PromptLine("mean", RED, "average caption", (0.505, 0.995)),
+    PromptLine("bare", GREEN, "bare name", (0.58, 0.6)),
+    PromptLine("name", BLUE, "typical appearance", (0.62, 0.475)),
 )
 ALONG = {"rotation": 45, "rotation_mode": "anchor", "transform_rotates_text": True}
 NOTES = (  # words, place, options of their text

@@ -27,7 +27,7 @@ CAPTION = (
 )
 
 
-class Row(NamedTuple):
+class LatexRow(NamedTuple):
     """A verdict beside its claim, and the file of its certificate, if there is one."""
 
     verdict: Verdict
@@ -40,7 +40,7 @@ def latex_table(
 ) -> str:
     """A table environment with one row per verdict; `certificates` is the folder where `check` wrote them."""
     of = {claim.id: claim for claim in claims}
-    rows = [Row(v, of[v.claim], _certificate(v, certificates)) for v in verdicts]
+    rows = [LatexRow(v, of[v.claim], _certificate(v, certificates)) for v in verdicts]
     caption = CAPTION.format(version=versions()["soberclip"], seed=seed)
     return f"{LATEX_MARK}\n{latex(Table(caption, COLUMNS, rows))}"
 
@@ -51,16 +51,16 @@ def _certificate(verdict: Verdict, folder: Path | None) -> str:
     return f", {(folder / file_name(verdict.claim)).as_posix()}"
 
 
-def _statement(row: Row) -> str:
+def _statement(row: LatexRow) -> str:
     v = row.verdict
     return f"{v.statement} [{evidence.claimed(v)}]" if v.relation else v.statement
 
 
-def _worst(row: Row) -> str:
+def _worst(row: LatexRow) -> str:
     return evidence.how(row.verdict) if row.verdict.quantifier == "on average" else evidence.place(row.verdict)[1]
 
 
-def _rate(row: Row) -> str:
+def _rate(row: LatexRow) -> str:
     return "" if row.verdict.verdict == REFUSED else f"{(row.verdict.alpha or ALPHA) / 2:g}"
 
 
@@ -78,7 +78,7 @@ def _(claim: TrainedClaim) -> str:
 @domain.register
 def _(claim: Claim) -> str:
     table = [f"table {claim.table}"] if claim.table else []
-    return ", ".join([*table, *(f"{name} {_range(claim, given)}" for name, given in claim.domain.items())])
+    return ", ".join([*table, *(f"{name} {_range(claim, span)}" for name, span in claim.domain.items())])
 
 
 def _range(claim: Claim, bounds: Any) -> str:

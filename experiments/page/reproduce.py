@@ -11,7 +11,7 @@ from experiments.court.registry import ALL_CLAIMS
 from experiments.errors import Interrupted, RequestError
 from experiments.files import REPORT, check_report, replace_folder, staging_folder, write_json, write_text
 from experiments.lab.presets import design
-from experiments.verdict import REFUSED, Verdict, documents
+from experiments.verdict import REFUSED, Verdict
 from simulator.progress import counting, say
 
 PROOFS = "proofs"  # the folder of the certificates inside the report's folder
@@ -52,7 +52,7 @@ def reproduce(output: Path, seed: int, full: bool = False) -> list[Verdict]:
     try:
         with counting("claims and designs", len(ALL_CLAIMS) + len(DESIGNS)) as advance:
             verdicts = _verdicts(seed, staging / PROOFS, not full, advance)
-            write_json(staging / "verdicts.json", documents(verdicts))
+            write_json(staging / "verdicts.json", verdicts)
             _write_report(staging, verdicts, seed, began, advance)
         replace_folder(staging, output)
     except KeyboardInterrupt:

@@ -23,8 +23,8 @@ from experiments.published.tables import (
     GROUP_TABLES,
     STATED,
     TABLE_OF,
+    PrintedTable,
     Raw,
-    Table,
     family_of,
     model_name,
     read_published,
@@ -71,7 +71,9 @@ def feasible(printed: float, n: int) -> bool:
     return 0 <= k <= n and abs(100 * k / n - printed) <= HALF_UNIT + SLACK
 
 
-def _rows(raw: Raw, tables: tuple[Table, ...] = GROUP_TABLES) -> Iterator[tuple[Table, int, str, dict[str, str]]]:
+def _rows(
+    raw: Raw, tables: tuple[PrintedTable, ...] = GROUP_TABLES
+) -> Iterator[tuple[PrintedTable, int, str, dict[str, str]]]:
     """(table, row from 1, model, cells) of these tables."""
     for table in tables:
         for i, cells in enumerate(raw[table.file], start=1):

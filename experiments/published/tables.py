@@ -19,7 +19,7 @@ Raw = dict[str, list[dict[str, str]]]  # file name -> rows of cells as printed
 
 
 @dataclass(frozen=True)
-class Table:
+class PrintedTable:
     """A table of group accuracies and its protocol."""
 
     file: str
@@ -32,19 +32,19 @@ class Table:
 
 # Tables with two accuracies and a drop per row; the caption states the protocol.
 GROUP_TABLES = (
-    Table("clip_1v1000.csv", 3, "CLIP"),
-    Table("imagenet_1v1000.csv", 4, "ImageNet", prompt=None),
-    Table("lvlm_1v20.csv", 5, "LVLM", labels="20"),
-    Table("clip_other_checkpoints_1v1000.csv", 9, "CLIP"),
-    Table("clip_openai_prompts_1v1000.csv", 10, "CLIP", prompt="openai80"),
-    Table("clip_unbalanced_1v1000.csv", 11, "CLIP", mean="micro"),
-    Table("imagenet_unbalanced_1v1000.csv", 12, "ImageNet", prompt=None, mean="micro"),
-    Table("clip_1v20.csv", 13, "CLIP", labels="20"),
-    Table("imagenet_1v20.csv", 14, "ImageNet", labels="20", prompt=None),
+    PrintedTable("clip_1v1000.csv", 3, "CLIP"),
+    PrintedTable("imagenet_1v1000.csv", 4, "ImageNet", prompt=None),
+    PrintedTable("lvlm_1v20.csv", 5, "LVLM", labels="20"),
+    PrintedTable("clip_other_checkpoints_1v1000.csv", 9, "CLIP"),
+    PrintedTable("clip_openai_prompts_1v1000.csv", 10, "CLIP", prompt="openai80"),
+    PrintedTable("clip_unbalanced_1v1000.csv", 11, "CLIP", mean="micro"),
+    PrintedTable("imagenet_unbalanced_1v1000.csv", 12, "ImageNet", prompt=None, mean="micro"),
+    PrintedTable("clip_1v20.csv", 13, "CLIP", labels="20"),
+    PrintedTable("imagenet_1v20.csv", 14, "ImageNet", labels="20", prompt=None),
 )
 CLASS_TABLES = (
-    Table("classwise_backbones.csv", 15, "CLIP", mean=None),
-    Table("classwise_datasets.csv", 16, "CLIP", mean=None),
+    PrintedTable("classwise_backbones.csv", 15, "CLIP", mean=None),
+    PrintedTable("classwise_datasets.csv", 16, "CLIP", mean=None),
 )
 TABLE_OF = {table.number: table for table in GROUP_TABLES + CLASS_TABLES}
 COCO, MNIST = "colored_coco.csv", "multicolored_mnist.csv"  # Tables 7 and 8: other data sets
@@ -94,7 +94,7 @@ def read_published() -> Raw:
     return {name: list(csv.DictReader(io.StringIO(texts[name]))) for name in sorted(texts)}
 
 
-def model_name(table: Table, row: dict[str, str]) -> str:
+def model_name(table: PrintedTable, row: dict[str, str]) -> str:
     """One name for a model in all tables, as Tables 5, 15 and 16 write it: CLIP-LAION2B-ViT/B/32."""
     if "model" in row:
         return row["model"]

@@ -18,7 +18,7 @@ VISIBLE = 8  # of 255: fainter pixels are not part of an object
 HALF = 128  # an object's most opaque pixel is at least half opaque
 
 
-class Place(NamedTuple):
+class Placement(NamedTuple):
     scale: float
     across: float
     down: float
@@ -33,14 +33,14 @@ class Cutout:
     y: int
 
 
-def drawn_place(rng: np.random.Generator) -> Place:
+def drawn_place(rng: np.random.Generator) -> Placement:
     """A random place: scale uniform in SCALES, anywhere across, in the lower half of the free height."""
     scale, across, down = rng.random(3)
     low, high = SCALES
-    return Place(low + (high - low) * scale, across, (1 + down) / 2)
+    return Placement(low + (high - low) * scale, across, (1 + down) / 2)
 
 
-def cut(image: "Image", place: Place, side: int) -> Cutout:
+def cut(image: "Image", place: Placement, side: int) -> Cutout:
     """The visible part of a picture, resized for its place in a frame."""
     from PIL.Image import Resampling  # start-up time
 

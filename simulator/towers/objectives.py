@@ -251,8 +251,8 @@ class PerfectCaptions(Supervised):
 
     def loss(self, batch: Embedded) -> Loss:
         attribute = class_logits(batch.parameters, batch.images, "attribute")
-        named = losses.supervised(attribute, batch.backgrounds[..., 0], batch.weights)
-        return super().loss(batch) + named / batch.group.size
+        extra = losses.supervised(attribute, batch.backgrounds[..., 0], batch.weights)
+        return super().loss(batch) + extra / batch.group.size
 
 
 class GroupDRO(Objective):

@@ -111,19 +111,19 @@ def _check_range(low: Numbers, high: Numbers, scale: str) -> None:
         raise NoWorld(f"an axis with scale 'one-minus' ends at {most:g}; its bounds must be below 1")
 
 
-def _learner(name: str, given: Any) -> Learner:
-    if not isinstance(given, Learner | str):
-        raise ValueError(f"{name} = {given!r} is neither a learner nor the name of one")
-    return named(given)
+def _learner(name: str, value: Any) -> Learner:
+    if not isinstance(value, Learner | str):
+        raise ValueError(f"{name} = {value!r} is neither a learner nor the name of one")
+    return named(value)
 
 
 def _row_of(table: Mapping[str, Any]) -> Check:
-    def row(name: str, given: Any) -> Any:
-        if given in table.values():
-            return given
-        if given not in table:
-            raise ValueError(f"{name} = {unlisted(given, table)}")
-        return table[given]
+    def row(name: str, value: Any) -> Any:
+        if value in table.values():
+            return value
+        if value not in table:
+            raise ValueError(f"{name} = {unlisted(value, table)}")
+        return table[value]
 
     return row
 
@@ -133,25 +133,25 @@ def _number(good: Callable[[Any], bool], domain: str, usual: float) -> Check:
 
 
 def _or(also: Callable[[Any], bool], check: Check) -> Check:
-    return lambda name, given: given if also(given) else check(name, given)
+    return lambda name, value: value if also(value) else check(name, value)
 
 
-def _domain(name: str, given: Any) -> Any:
+def _domain(name: str, domain: Any) -> Any:
     example = 'such as {"p_spu": Axis(0.5, 1.0)}'
-    if not isinstance(given, Mapping) or not given:
-        raise ValueError(f"{name} = {given!r} is not a table of fields of World, {example}")
-    for one, value in given.items():
+    if not isinstance(domain, Mapping) or not domain:
+        raise ValueError(f"{name} = {domain!r} is not a table of fields of World, {example}")
+    for one, value in domain.items():
         if one not in FIELDS:
             raise ValueError(f"domain field = {unlisted(one, FIELDS)}")
         ends = value[:2] if isinstance(value, Axis) else (value,)
         if not all(callable(end) or isinstance(end, Real) for end in ends):
             words = f"is no Axis, number or function of the fields before it, {example}"
             raise ValueError(f"{name}: {one} = {value!r} {words}")
-    return given
+    return domain
 
 
-def _is_none(given: Any) -> bool:
-    return given is None
+def _is_none(value: Any) -> bool:
+    return value is None
 
 
 _FUNCTION = such_as(callable, "is not a function of worlds, such as `lambda w: 0.5`")
@@ -328,8 +328,8 @@ class Claim(AnyClaim):
         column = iter(np.moveaxis(np.asarray(unit, float), -1, 0))
         shape = np.asarray(unit).shape[:-1]
         for name in self.domain:
-            given = axis_or_number(self.domain[name], values)
-            value = given.place(next(column)) if isinstance(given, Axis) else given
+            span = axis_or_number(self.domain[name], values)
+            value = span.place(next(column)) if isinstance(span, Axis) else span
             values[name] = np.broadcast_to(np.asarray(value, float), shape)
         return values
 
@@ -361,8 +361,8 @@ class Claim(AnyClaim):
             The other value of `along`, one per point.
         """
         new: dict[Any, Any] = {}
-        for name, given in self.domain.items():
-            new[name] = to if name == self.along else axis_or_number(given, new) if callable(given) else fields[name]
+        for name, span in self.domain.items():
+            new[name] = to if name == self.along else axis_or_number(span, new) if callable(span) else fields[name]
         return {**new, self.along: to}
 
     def contains(self, values: Mapping[str, Numbers]) -> np.ndarray | np.bool_:
@@ -376,9 +376,9 @@ class Claim(AnyClaim):
         good = np.True_
         for name in self.domain:
             value = np.asarray(values[name])
-            given = axis_or_number(self.domain[name], values)
-            low, high = map(np.asarray, given[:2] if isinstance(given, Axis) else (given, given))
-            if isinstance(given, Axis) and given.integer:
+            span = axis_or_number(self.domain[name], values)
+            low, high = map(np.asarray, span[:2] if isinstance(span, Axis) else (span, span))
+            if isinstance(span, Axis) and span.integer:
                 good = good & (value == np.rint(value))
             slack = 1e-9 * np.maximum(1.0, np.abs(high))
             good = good & (low - slack <= value) & (value <= high + slack)
@@ -386,18 +386,18 @@ class Claim(AnyClaim):
 
     def declared(self) -> dict[str, Any]:
         """What gives the claim its meaning: no words, no id, no error rate, no field of a world at its default."""
-        usual = {name: given for name, given in self.domain.items() if name in DEFAULTS and given == DEFAULTS[name]}
+        usual = {name: span for name, span in self.domain.items() if name in DEFAULTS and span == DEFAULTS[name]}
         names = ("quantifier", "learners", "share", "n", "along", "grid", "prediction", "reference")
         parts = {name: getattr(self, name) for name in names}
         parts |= {"quantity": self.quantity.name, "relation": self.relation.name, "tolerance": self.tolerance}
-        parts["domain"] = {name: given for name, given in self.domain.items() if name not in usual}
+        parts["domain"] = {name: span for name, span in self.domain.items() if name not in usual}
         if self.table:
             parts["table"] = tables.named(self.table)
         if self.quantity.family:
             parts["family"] = self.against
         return parts | self.relation.declared(self)
 
-    def given(self, name: str, worlds: World) -> np.ndarray:
+    def value_of(self, name: str, worlds: World) -> np.ndarray:
         """The claim's prediction, threshold or reference, one per world or one for all.
 
         Parameters
@@ -466,9 +466,9 @@ class Claim(AnyClaim):
         return np.where(self.relation.inside(self, points), v, -np.inf) if self.relation.further else v
 
 
-def axis_or_number(given: "Axis | float | Callable", earlier: Mapping[str, Numbers]) -> Axis | Numbers:
+def axis_or_number(span: "Axis | float | Callable", earlier: Mapping[str, Numbers]) -> Axis | Numbers:
     """An entry of a domain, its functions called with the fields before it."""
-    ends: tuple[Any, ...] = given[:2] if isinstance(given, Axis) else (given,)
+    ends: tuple[Any, ...] = span[:2] if isinstance(span, Axis) else (span,)
     if any(map(callable, ends)):
         fields = SimpleNamespace(**{**DEFAULTS, **earlier})
         try:
@@ -477,7 +477,7 @@ def axis_or_number(given: "Axis | float | Callable", earlier: Mapping[str, Numbe
             raise
         except Exception as error:  # a user's function may raise anything
             raise NoWorld(f"a function of the domain fails: {in_words_of(error)}") from error
-    return given._replace(low=ends[0], high=ends[1]) if isinstance(given, Axis) else ends[0]
+    return span._replace(low=ends[0], high=ends[1]) if isinstance(span, Axis) else ends[0]
 
 
 def in_words_of(error: BaseException) -> str:

@@ -128,7 +128,7 @@ class OfAccuracy(Quantity):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Place(Quantity):
+class PlaceOnCurve(Quantity):
     """The place of a classifier of two classes on a curve of others, or its distance from it.
 
     Attributes
@@ -162,7 +162,7 @@ class Place(Quantity):
         return np.asarray(self.at(claim, draws.world.ravel()[np.zeros(np.shape(accuracy.common), int)], accuracy)[0])
 
 
-class Lead(Place):
+class Lead(PlaceOnCurve):
     """k - f(c), the lead over the frontier f of the family that `against` makes.
 
     Where the family does not reach the common accuracy, the value is that of the nearest one that it reaches.
@@ -217,10 +217,10 @@ class OperatorError(Quantity):
         yield claim.reference is None, needed
 
     def truth(self, claim, learner, worlds):
-        return operator_error(latent_cross_covariance(worlds), claim.given("reference", worlds))
+        return operator_error(latent_cross_covariance(worlds), claim.value_of("reference", worlds))
 
     def measured(self, claim, draws):
-        return operator_error(np.concatenate(list(draws.covariances())), claim.given("reference", draws.world))
+        return operator_error(np.concatenate(list(draws.covariances())), claim.value_of("reference", draws.world))
 
     def recorded(self, claim, learner, x, exact):
         if x.classes != 2:
@@ -266,8 +266,8 @@ QUANTITIES: dict[str, Quantity] = {
         Reliance(name="reliance", tolerance=0.01),
         OperatorError(name="operator-error", tolerance=0.01),
         KeptAxis(name="kept-axis", tolerance=0.01, support=(0.0, 1.0)),
-        Place(name="equivalent-correlation", tolerance=0.01, support=(0.0, 1.0), changes=(1, -1)),
-        Place(name="shortfall", tolerance=0.005, support=(0.0, 1.0), changes=(-1, -1)),
+        PlaceOnCurve(name="equivalent-correlation", tolerance=0.01, support=(0.0, 1.0), changes=(1, -1)),
+        PlaceOnCurve(name="shortfall", tolerance=0.005, support=(0.0, 1.0), changes=(-1, -1)),
         Lead(name="effective-robustness", tolerance=0.005, support=(-1.0, 1.0), changes=(1, 1)),
     )
 }

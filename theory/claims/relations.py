@@ -75,7 +75,7 @@ class Relation:
 
     def target(self, claim: Any, worlds: World) -> tuple[Numbers, Numbers]:
         """(the number that limits q, the side of the limit), world by world."""
-        return claim.given("prediction", worlds), self.side
+        return claim.value_of("prediction", worlds), self.side
 
     def points(self, claim: Any, unit: np.ndarray) -> dict[str, np.ndarray]:
         """The points at rows of the unit cube. Raises NoWorld where the domain has none."""
@@ -108,7 +108,7 @@ class Equivalence(Relation):
         return {"threshold": claim.threshold}
 
     def target(self, claim, worlds):
-        return claim.given("threshold", worlds), np.where(claim.given("prediction", worlds) > 0, -1, 1)
+        return claim.value_of("threshold", worlds), np.where(claim.value_of("prediction", worlds) > 0, -1, 1)
 
 
 class Monotone(Relation):
@@ -123,7 +123,7 @@ class Monotone(Relation):
         yield not varied, f"relation {self.name!r} along {claim.along!r} needs an Axis for it in the domain"
 
     def target(self, claim, worlds):
-        return 0.0 - claim.given("prediction", worlds), self.side  # no -0
+        return 0.0 - claim.value_of("prediction", worlds), self.side  # no -0
 
     def points(self, claim, unit):
         column = list(claim.axes).index(claim.along)

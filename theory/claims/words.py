@@ -37,7 +37,7 @@ def such_as(good: Callable[[Any], bool], words: str) -> Check:
     return value
 
 
-TEXT = such_as(lambda given: isinstance(given, str), "is not text")
+TEXT = such_as(lambda value: isinstance(value, str), "is not text")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +55,7 @@ class AnyClaim:
     meaning: str = ""
 
     checks: ClassVar[dict[str, Check]] = {  # by field
-        "id": such_as(lambda given: isinstance(given, str) and given != "", "is not text"),
+        "id": such_as(lambda value: isinstance(value, str) and value != "", "is not text"),
         **dict.fromkeys(("source", "statement", "formula", "question", "sentence", "quote", "meaning"), TEXT),
         "origin": one_of(get_args(Origin)),
     }

@@ -79,9 +79,9 @@ def named(name: "str | Learner | type[Learner]", **options) -> Learner:
     if isinstance(name, str) and name not in _LEARNERS:
         raise ValueError(f"learner = {unlisted(name, _LEARNERS)}")
     kind = _LEARNERS[name] if isinstance(name, str) else name
-    known = {field.name for field in fields(kind)}
-    given = {option: value for option, value in options.items() if value is not None}
-    for option, value in given.items():
-        if option not in known:
+    choices = {field.name for field in fields(kind)}
+    values = {option: value for option, value in options.items() if value is not None}
+    for option, value in values.items():
+        if option not in choices:
             raise ValueError(f"{option} = {value} has no meaning for learner {kind.name!r}; leave it out")
-    return kind(**given)
+    return kind(**values)

@@ -347,11 +347,11 @@ class Learner:
 
         "exact" is the exact law given n pairs, "drawn" a fit to n drawn pairs, "images" its own rule on drawn images.
         """
-        found = {"drawn"} if self.estimator else set()
-        found |= {"images"} if self.on_images else set()
+        routes = {"drawn"} if self.estimator else set()
+        routes |= {"images"} if self.on_images else set()
         if "exact_law" in self.tells and (world is None or _exact_law_applies(self, *_shape(world))):
-            found.add("exact")
-        return found
+            routes.add("exact")
+        return routes
 
     @property
     def by_scores_alone(self) -> bool:
@@ -425,18 +425,18 @@ def attempt(
 ) -> tuple[Float[np.ndarray, "..."], dict[tuple[int, ...], str]]:
     """Values of a function over a grid, nan where it is undefined, and the reasons there."""
     row, reasons = worlds if worlds.ndim == 1 else worlds.ravel(), {}
-    found: list[np.ndarray | None] = [None] * row.size
+    blocks: list[np.ndarray | None] = [None] * row.size
     parts = [(0, row)] if row.size else []
     while parts:
         start, part = parts.pop()
         try:
-            found[start : start + part.size] = np.asarray(function(part), float)
+            blocks[start : start + part.size] = np.asarray(function(part), float)
         except UNDEFINED as error:
             step = -(-part.size // PARTS)
             if part.size > 1:
                 parts += [(start + i, part[i : i + step]) for i in range(0, part.size, step)]
             else:
                 reasons[tuple(int(i) for i in np.unravel_index(start, worlds.shape))] = str(error)
-    shape = next((x.shape for x in found if x is not None), ())
-    whole = np.array([np.full(shape, np.nan) if x is None else x for x in found])
+    shape = next((x.shape for x in blocks if x is not None), ())
+    whole = np.array([np.full(shape, np.nan) if x is None else x for x in blocks])
     return whole.reshape((*worlds.shape, *shape)), reasons

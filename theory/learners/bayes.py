@@ -107,10 +107,10 @@ def two_block_accuracy(
     size_spu, size_inv = np.abs(odds_spu), np.abs(odds_inv)
     leads = size_spu > size_inv  # the background
     odds = _needed(np.where(leads, size_inv, size_spu), np.where(leads, size_spu, size_inv))
-    blocks, found = np.where(leads, [a_spu, a_inv], [a_inv, a_spu]), np.empty((2, len(leads)))
+    blocks, means = np.where(leads, [a_spu, a_inv], [a_inv, a_spu]), np.empty((2, len(leads)))
     for part in (slice(start, start + CHUNK) for start in range(0, len(leads), CHUNK)):
-        found[:, part] = _agreements(odds[part] / 2, *blocks[:, part])
-    m, s = np.where(size_spu + size_inv > 0, np.where(leads, found[::-1], found), 0.0)
+        means[:, part] = _agreements(odds[part] / 2, *blocks[:, part])
+    m, s = np.where(size_spu + size_inv > 0, np.where(leads, means[::-1], means), 0.0)
     object_, background = np.tanh(size_inv / 2) * m, np.where(odds_spu < 0, -s, s)
     return np.clip([1 + object_ + background, 1 + object_ - background], 0, 2).reshape(2, *each[0].shape) / 2
 
@@ -133,11 +133,12 @@ def _agreements(h, a, b) -> Float[np.ndarray, "2 W"]:
     tau = np.sign(u) * np.minimum(np.abs(u), h)  # and what a difference of log cosh has beyond that of absolute values
     tau = tau + (np.log1p(np.exp(-2 * np.abs(u + h))) - np.log1p(np.exp(-2 * np.abs(u - h)))) / 2
     plus, minus = ndtr(tau / a + a), ndtr(tau / a - a)
-    found = np.stack([((plus - minus) * weight).sum(-1), (np.tanh(u) * (plus + minus - 1) * weight).sum(-1)])
-    found[:, np.isinf(h[:, 0]) & (np.minimum(a, b)[:, 0] == 1 / LEAST)] = 0.5  # no noise: a tie where the blocks differ
+    values = np.stack([((plus - minus) * weight).sum(-1), (np.tanh(u) * (plus + minus - 1) * weight).sum(-1)])
+    noiseless = np.isinf(h[:, 0]) & (np.minimum(a, b)[:, 0] == 1 / LEAST)
+    values[:, noiseless] = 0.5  # a tie where the blocks differ
     alone = (a[:, 0] == LEAST) & (h[:, 0] > 0)  # the other block decides
-    found[:, alone] = [np.zeros(alone.sum()), 2 * ndtr(b[alone, 0]) - 1]
-    return found
+    values[:, alone] = [np.zeros(alone.sum()), 2 * ndtr(b[alone, 0]) - 1]
+    return values
 
 
 def _several_attributes(world: World, seed: int) -> Float[np.ndarray, "R 2"]:
@@ -152,21 +153,21 @@ def _several_attributes(world: World, seed: int) -> Float[np.ndarray, "R 2"]:
         t = gaussian_points(len(b), 12, seed * REPLICATES + r)
         g = evidence(2 * b * (signs[:, None] * b + t), logit(p)).sum(-1)  # (G, N)
         accuracy = np.zeros(len(signs))
-        for shown, weight in ((1, p_inv), (-1, 1 - p_inv)):  # the object is the label's, or the other
-            accuracy = accuracy + (weight * _object_agrees(a, shown, g, odds).mean(axis=-1) if weight else 0.0)
+        for sign, weight in ((1, p_inv), (-1, 1 - p_inv)):  # the object is the label's, or the other
+            accuracy = accuracy + (weight * _object_agrees(a, sign, g, odds).mean(axis=-1) if weight else 0.0)
         return [accuracy[signs[:, 0] == 1].mean(), accuracy[signs[:, 0] == -1].mean()]
 
     return np.array([replicate(r) for r in range(REPLICATES)])
 
 
-def _object_agrees(a: float, shown: int, g: Float[np.ndarray, "*s"], odds: Numbers) -> Float[np.ndarray, "*s"]:
+def _object_agrees(a: float, sign: int, g: Float[np.ndarray, "*s"], odds: Numbers) -> Float[np.ndarray, "*s"]:
     """Probability that object and g, log odds of the label from the rest, decide for the label, of two classes.
 
     The object's coordinate has mean a (shown = 1) or -a, in standard deviations.
     """
     if np.isinf(a):
-        return (1 + np.sign(shown * odds + g)) / 2
-    return ndtr(standardise(2 * a**2 * shown + _needed(g, odds), np.broadcast_to(2 * a, g.shape)))
+        return (1 + np.sign(sign * odds + g)) / 2
+    return ndtr(standardise(2 * a**2 * sign + _needed(g, odds), np.broadcast_to(2 * a, g.shape)))
 
 
 class Rivals(NamedTuple):
@@ -190,7 +191,7 @@ class Part(NamedTuple):
 
     `own` is the background's log density f(a) of every class, `others` the log-sum-exp of f over the other classes, and
     `further` the log density of the further attributes. `rivals` are the objects of the other classes; None where the
-    object says all or nothing about the label. `shown` is the mean of class 0's coordinate, in standard deviations.
+    object says all or nothing about the label. `mean` is that of class 0's coordinate, in standard deviations.
     """
 
     replicate: int
@@ -199,7 +200,7 @@ class Part(NamedTuple):
     others: Float[np.ndarray, "N K"]
     further: Float[np.ndarray, "N K"]
     rivals: Rivals | None
-    shown: float
+    mean: float
 
 
 def many_class_parts(world: World, seed: int = 0) -> Iterator[Part]:
@@ -258,7 +259,7 @@ def many_class_replicates(world: World, parts: Iterable[Part], correlation: floa
         elif part.rivals is None:
             chance = won(T)
         else:
-            chance = _chance_of_class_0(part.rivals, part.shown, lead, a, p_inv)
+            chance = _chance_of_class_0(part.rivals, part.mean, lead, a, p_inv)
         total[part.replicate] += part.share * chance.mean()
     return total
 
@@ -271,12 +272,12 @@ def _chance_of_the_object(lead: Float[np.ndarray, "others N"], a: float) -> Floa
 
 
 def _chance_of_class_0(
-    rivals: Rivals, shown: float, lead: Float[np.ndarray, "others ..."], a: float, p_inv: float
+    rivals: Rivals, mean: float, lead: Float[np.ndarray, "others ..."], a: float, p_inv: float
 ) -> Float[np.ndarray, "*s"]:
     """Probability over the object's coordinate of class 0; `lead` are log odds against class 0 from the rest."""
     low, high = _winning_range(rivals, lead, p_inv)
-    chance = ndtr(shown - low / a)
-    return chance if np.all(high == np.inf) else np.maximum(chance - ndtr(shown - high / a), 0.0)
+    chance = ndtr(mean - low / a)
+    return chance if np.all(high == np.inf) else np.maximum(chance - ndtr(mean - high / a), 0.0)
 
 
 def _winning_range(
@@ -326,8 +327,8 @@ def table_points(world: World, seed: int = 0) -> TablePoints:
         return TablePoints(own, None)
     a = abs(world.mu_inv) / np.sqrt(S[0])
     log = a * np.moveaxis(objects, -1, 0)
-    shown = np.arange(2**power) * others // 2**power == np.arange(others)[:, None, None]
-    return TablePoints(own, (Rivals.of(log), Rivals.of(log + a**2 * shown)))
+    own_object = np.arange(2**power) * others // 2**power == np.arange(others)[:, None, None]
+    return TablePoints(own, (Rivals.of(log), Rivals.of(log + a**2 * own_object)))
 
 
 def table_replicates(world: World, table: Float[np.ndarray, "K A"], points: TablePoints) -> Float[np.ndarray, "R K A"]:
@@ -344,8 +345,8 @@ def table_replicates(world: World, table: Float[np.ndarray, "K A"], points: Tabl
             if a == 0 or p_inv == 1 / K:  # objects say nothing
                 chance = won(np.moveaxis(rest, 0, -1), y)
             elif points.rivals is None:
-                shown = 1 if (other == 0) == (p_inv >= 0.5) else -1
-                chance = _object_agrees(a, shown, -lead[0], logit(max(p_inv, 1 - p_inv)))
+                sign = 1 if (other == 0) == (p_inv >= 0.5) else -1
+                chance = _object_agrees(a, sign, -lead[0], logit(max(p_inv, 1 - p_inv)))
             else:
                 rivals = Rivals(*(x[..., replicate, None, :] for x in points.rivals[other]))
                 chance = _chance_of_class_0(rivals, a * (1 - other), lead, a, float(p_inv))

@@ -131,13 +131,13 @@ def _splined_accuracy(world: World, prompt: Prompt, coarse: float) -> Float[np.n
 
 def preferences(world: World, prompt: Prompt, x, y, coarse: float = 1) -> Float[np.ndarray, "n m"]:
     """The preference for + at the images (x, y) of a grid, in one world of two classes and one attribute."""
-    told = _preferences_of_told(world, prompt, x, y, coarse)
+    value = _preferences_of_told(world, prompt, x, y, coarse)
     if world.bare == 0:
-        return told
+        return value
     images = np.stack(np.meshgrid(x, y, indexing="ij"), axis=-1)
     plus, minus = np.moveaxis(bare_log_score(world, images), -1, 0)
-    named = np.tanh((plus - minus) / 2) if prompt == "captions" else plus - minus
-    return (1 - world.bare) * told + world.bare * named
+    by_name = np.tanh((plus - minus) / 2) if prompt == "captions" else plus - minus
+    return (1 - world.bare) * value + world.bare * by_name
 
 
 def bare_log_score(world: World, images: Float[np.ndarray, "*s l"]) -> Float[np.ndarray, "*s K"]:
@@ -189,7 +189,7 @@ def _side(world: World, b: int, prompt: Prompt, x: Float[np.ndarray, "n 1"], coa
     mentions, silence = means[..., None] + s * z, np.sqrt(nu_T) * z + 0 * x
     t = np.concatenate([mentions[:, 0], mentions[:, 1], silence], axis=1)
     chance, says = np.exp(-(z**2) / 2), np.repeat(np.eye(3), len(z), axis=1)  # + mentioned, - mentioned, silent
-    shown = (says[:2] * pi + says[2] * (1 - pi)) * np.tile(chance / chance.sum(), 3)
+    joint = (says[:2] * pi + says[2] * (1 - pi)) * np.tile(chance / chance.sum(), 3)
     middle, half, variance, tilt = (0.0, mu, S_T, 0.0) if given_image else (h * x, (1 - h) * mu, spread, x * mu / S)
     gap, mean = half * (t - middle) / variance, -((t - middle) ** 2 + half**2) / (2 * variance)
     if nu_T == 0:  # captions show what they mention
@@ -202,7 +202,7 @@ def _side(world: World, b: int, prompt: Prompt, x: Float[np.ndarray, "n 1"], coa
         mean = (np.logaddexp(mean + gap, silent) + np.logaddexp(mean - gap, silent)) / 2
         gap, _ = _dampened(expit(even - silent), expit(silent - even), gap)
     evidence, more = _dampened(max(p, 1 - p) * 2 - 1, 2 * min(p, 1 - p), gap + tilt)
-    weight = shown if given_image else np.array([[p, 1 - p], [1 - p, p]]) @ shown
+    weight = joint if given_image else np.array([[p, 1 - p], [1 - p, p]]) @ joint
     evidence = evidence if p >= 0.5 else -evidence
     return evidence, weight, (mean + more) @ (weight[0] - weight[1]), x * mu / S
 
@@ -248,22 +248,22 @@ def drawn_accuracy(world: World, prompt: Prompt, seed: int = 0) -> Accuracy:
         )
     seeds = range(seed * REPLICATES, (seed + 1) * REPLICATES)
     half, whole = np.moveaxis(np.array([_replicate(world, prompt, s) for s in seeds]), 1, 0)
-    found, more = estimate(np.clip(whole + (whole - half) / 2, 0.0, 1.0)), np.abs((whole - half).mean(axis=0)) / 2
-    assert found.interval is not None
-    ends = [np.clip([low - d, high + d], 0, 1) for (low, high), d in zip(found.interval, more, strict=True)]
-    return Accuracy.of([*found], LEVEL, map(tuple, ends))
+    value, more = estimate(np.clip(whole + (whole - half) / 2, 0.0, 1.0)), np.abs((whole - half).mean(axis=0)) / 2
+    assert value.interval is not None
+    ends = [np.clip([low - d, high + d], 0, 1) for (low, high), d in zip(value.interval, more, strict=True)]
+    return Accuracy.of([*value], LEVEL, map(tuple, ends))
 
 
 def _replicate(world: World, prompt: Prompt, seed: int) -> Float[np.ndarray, "2 2"]:
     """(common, counter) by half of the captions and by all; images of every pattern of classes, class 0 the label."""
     K, B = world.class_count, len(world.mean)
-    shown = world.prompts("background").reshape(K, B, -1)
+    means = world.prompts("background").reshape(K, B, -1)
     codes, shares = image_patterns(world)
     cost = len(codes) * K * (K if prompt == "scores" else 2)
     power = int(np.log2(np.clip(MOST / cost, 32, IMAGES)))
-    noise = gaussian_points(shown[0].size, power, np.random.default_rng((seed, 0))).reshape(-1, *shown.shape[1:])
+    noise = gaussian_points(means[0].size, power, np.random.default_rng((seed, 0))).reshape(-1, *means.shape[1:])
     noise = noise * np.sqrt(world.image_variance)[:, None]
-    images = np.concatenate([noise + shown[code, np.arange(B)] for code in codes]).reshape(-1, shown[0].size)
+    images = np.concatenate([noise + means[code, np.arange(B)] for code in codes]).reshape(-1, means[0].size)
     halves = drawn_scores(world, prompt, images, seed).reshape(2, len(codes), len(noise), K)
     right = np.array([won(score).mean(axis=-1) for score in (*halves, halves.mean(axis=0))]) @ shares.T
     return np.stack([right[:2].mean(axis=0), right[2]])
@@ -289,10 +289,10 @@ def drawn_scores(
         alone = log_density(None, first, world)  # alike for all classes
 
     def score(x: Float[np.ndarray, "N l"]) -> Float[np.ndarray, "2 N K"]:
-        named = bare_log_score(world, x)
+        by_name = bare_log_score(world, x)
         if prompt == "captions":
-            given = class_log_density(None, _drawn_captions(world, x, CAPTIONS, seed), world)
-            value, named = softmax(given, axis=-1).swapaxes(1, 2), softmax(named, axis=-1)
+            density = class_log_density(None, _drawn_captions(world, x, CAPTIONS, seed), world)
+            value, by_name = softmax(density, axis=-1).swapaxes(1, 2), softmax(by_name, axis=-1)
         else:
             value = log_density(x[:, None, None], texts, world)
             if world.mismatch > 0:
@@ -300,10 +300,10 @@ def drawn_scores(
                 strays = np.log(world.mismatch)
                 pmi = value - own[:, None, None] - alone
                 value = np.logaddexp(np.log1p(-world.mismatch) + pmi, strays)
-                named = named - own[:, None] if world.mu_inv else named  # PMI 0
-                named = np.logaddexp(np.log1p(-world.mismatch) + named, strays)
-        told = np.stack([half.mean(axis=-1) for half in np.split(value, 2, axis=-1)])
-        return (1 - world.bare) * told + world.bare * named if world.bare else told
+                by_name = by_name - own[:, None] if world.mu_inv else by_name  # PMI 0
+                by_name = np.logaddexp(np.log1p(-world.mismatch) + by_name, strays)
+        vote = np.stack([half.mean(axis=-1) for half in np.split(value, 2, axis=-1)])
+        return (1 - world.bare) * vote + world.bare * by_name if world.bare else vote
 
     return np.concatenate([score(image[start : start + each]) for start in range(0, len(image), each)], axis=1)
 

@@ -199,14 +199,14 @@ def _along(preference: Preference, roots: Roots, start, end, means, tolerance: f
         np.add.at(amount, world[done], fine[done])
 
         world, ends, slopes = world[~done], ends[..., ~done], slopes[..., ~done]
-        middle, steep, found = _cut(preference.of(world), ends, meet[:, ~done])
-        sound[world[~found]] = False
+        middle, steep, crosses = _cut(preference.of(world), ends, meet[:, ~done])
+        sound[world[~crosses]] = False
         ends = np.stack([np.append(ends[0], middle, 1), np.append(middle, ends[1], 1)])
         slopes = np.stack([np.append(slopes[0], steep, 1), np.append(steep, slopes[1], 1)])
         world = np.append(world, world)
         sound &= np.bincount(world, minlength=len(sound)) <= MOST
-        kept = sound[world]
-        world, ends, slopes = world[kept], ends[..., kept], slopes[..., kept]
+        whole = sound[world]
+        world, ends, slopes = world[whole], ends[..., whole], slopes[..., whole]
     sound[world] = False
     return amount, sound
 
@@ -247,17 +247,17 @@ def _cut(preference: Preference, ends, meet: Float[np.ndarray, "2 P"]):
     newton = np.abs(_ratio(g, (np.stack(gradient) * up).sum(axis=0)))
     # Twice the Newton step, or where the tangents meet, is usually beyond it. A strip of the other sign can be narrow.
     height = np.clip(np.fmin(2 * np.minimum(np.nan_to_num(newton), FAR), np.abs(meet[1])), 1e-9, NEAREST)
-    found = np.zeros(len(g), bool)
+    crosses = np.zeros(len(g), bool)
     while True:
-        rest = np.flatnonzero(~found)
-        found[rest] = (preference.of(rest)(*(base + height * up)[:, rest])[0] > 0) != (g[rest] > 0)
-        if found.all() or height[~found].min() == FAR:
+        rest = np.flatnonzero(~crosses)
+        crosses[rest] = (preference.of(rest)(*(base + height * up)[:, rest])[0] > 0) != (g[rest] > 0)
+        if crosses.all() or height[~crosses].min() == FAR:
             break
-        height[~found] = np.minimum(2 * height[~found], FAR)
+        height[~crosses] = np.minimum(2 * height[~crosses], FAR)
     tip = base + height * up
     middle = _bracketed(preference, np.where(g > 0, tip, base), np.where(g > 0, base, tip))
     _, *gradient = preference(*middle)
-    return middle, np.stack(gradient), found
+    return middle, np.stack(gradient), crosses
 
 
 def _follow(preference: Preference, ends, slopes, meet, tolerance: float):

@@ -46,8 +46,8 @@ class Filtered(Learner):
 
     def purity(self, world: World) -> tuple[float, float]:
         """Shares, among the kept pairs, of images with the usual background, and of captions of their own image."""
-        _, _, weights, told = self._kept(world)
-        return float(weights @ told[:, 0]), float(weights @ told[:, 1])
+        _, _, weights, flags = self._kept(world)
+        return float(weights @ flags[:, 0]), float(weights @ flags[:, 1])
 
     def _kept(self, world: World):
         """Images, texts, their weights after the filter, and whether images are common and captions match."""
@@ -64,10 +64,10 @@ class Filtered(Learner):
                 slope = kind.mask * kind.detail * np.divide(mixture.variances, np.sqrt(S), out=np.zeros(2), where=S > 0)
                 own = kind.mask**2 * mixture.variances + kind.noise * world.nu_text - slope**2
                 text = slope * e + np.sqrt(own) * f
-                told = np.tile([mean[0] * mean[1] > 0, matching], (len(e), 1))
-                blocks.append((np.sqrt(S) * e + mean[:2], text + mean[2:], np.full(len(e), weight / len(e)), told))
-        images, texts, weights, told = (np.concatenate(part) for part in zip(*blocks, strict=True))
+                flags = np.tile([mean[0] * mean[1] > 0, matching], (len(e), 1))
+                blocks.append((np.sqrt(S) * e + mean[:2], text + mean[2:], np.full(len(e), weight / len(e)), flags))
+        images, texts, weights, flags = (np.concatenate(part) for part in zip(*blocks, strict=True))
         order = np.argsort(-((images @ mixture.cross_covariance) * texts).sum(axis=1))
         before = np.cumsum(weights[order]) - weights[order]
         weights[order] = np.clip(self.kept - before, 0, weights[order]) / self.kept
-        return images, texts, weights, told
+        return images, texts, weights, flags

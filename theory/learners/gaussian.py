@@ -89,7 +89,7 @@ def gaussian_direction(worlds: World, prompt: Prompt) -> Float[np.ndarray, "*w B
     S_I = C + n_I[..., None] * np.eye(C.shape[-1])
     G = np.linalg.solve(S_I, C)
     c = (worlds.mean * worlds.correlation * worlds.mean[..., :1] / K)[..., None]
-    told = (1 - bare) * m[..., None, :]
+    mention = (1 - bare) * m[..., None, :]
     first = np.zeros_like(c)
     first[..., 0, 0] = 1.0
     # C - C S_I^-1 C = G' n_I without cancellation.
@@ -97,7 +97,7 @@ def gaussian_direction(worlds: World, prompt: Prompt) -> Float[np.ndarray, "*w B
     h = worlds.variances().caption - nu_T
     N = (nu_T + second * h + spread * np.diagonal(C, axis1=-2, axis2=-1))[..., None]
     unexplained = (1 - bare) * (N * np.eye(C.shape[-1]) + m[..., :, None] * left * m[..., None, :])
-    along = matched * bare * told.swapaxes(-1, -2) * (G.swapaxes(-1, -2) @ c) * first.swapaxes(-1, -2)
+    along = matched * bare * mention.swapaxes(-1, -2) * (G.swapaxes(-1, -2) @ c) * first.swapaxes(-1, -2)
     corner = bare * worlds.mean[..., :1, None] ** 2 / K[..., None]
     corner = corner - matched * bare**2 * (c * np.linalg.solve(S_I, c)).sum(axis=-2, keepdims=True)
     unexplained = unexplained - along - along.swapaxes(-1, -2) + corner * first * first.swapaxes(-1, -2)
@@ -108,7 +108,7 @@ def gaussian_direction(worlds: World, prompt: Prompt) -> Float[np.ndarray, "*w B
     if not np.all(unit > 0) or np.any(np.linalg.cond(unexplained) > LARGEST_CONDITION):
         raise ValueError(NEVER_VARIES)
     y = np.linalg.solve(unexplained, (q / unit)[..., None])[..., 0] / unit
-    X = told * C + bare * c * first.swapaxes(-1, -2)
+    X = mention * C + bare * c * first.swapaxes(-1, -2)
     return np.einsum("...ij,...j->...i", np.linalg.solve(S_I, X), y)
 
 

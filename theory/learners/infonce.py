@@ -81,9 +81,9 @@ def infonce_accuracy(worlds: World, prompt: Prompt, seed: int = 0, tolerance: fl
         _refuse_bare(worlds)
         return _by_bare_name(worlds, bayes_accuracy(worlds, seed))
     if (bare := _pools_bare(worlds, prompt)).any():
-        named = (bare, infonce_accuracy(worlds[bare], "bare", seed))
-        told = [(~bare, infonce_accuracy(worlds[~bare], prompt, seed, tolerance))] if not bare.all() else []
-        return joined([named, *told], worlds.shape)
+        by_name = (bare, infonce_accuracy(worlds[bare], "bare", seed))
+        others = [(~bare, infonce_accuracy(worlds[~bare], prompt, seed, tolerance))] if not bare.all() else []
+        return joined([by_name, *others], worlds.shape)
     _refuse(worlds, prompt)
     if prompt_row(prompt).pool:
         return all_captions_accuracy(worlds, prompt, seed)
@@ -182,10 +182,10 @@ def table_replicates(world: World, prompt: Prompt, seed: int = 0) -> Float[np.nd
     for r in range(REPLICATES):
         noise = deviation * gaussian_points(len(deviation), power, seed * REPLICATES + r)
         for g, (mean, label) in enumerate(zip(mixture.means, mixture.labels, strict=True)):
-            for shown, weight in ((label, world.p_inv), ((label + 1 + run) % K, 1 - world.p_inv)):
+            for item, weight in ((label, world.p_inv), ((label + 1 + run) % K, 1 - world.p_inv)):
                 if weight:
                     images = mean + noise
-                    images[:, : objects.shape[1]] += objects[shown] - objects[label]
+                    images[:, : objects.shape[1]] += objects[item] - objects[label]
                     scores = prompt_scores(images, world.prompts(prompt), world)
                     result[r, g] += weight * won(scores, label).mean()
     return mixture.group_average(result)
@@ -215,16 +215,16 @@ def _one_attribute(worlds: World, prompt: Prompt, tolerance: float) -> Accuracy:
     tie = ~np.isfinite(preference.log_weight).any(axis=(0, 1))
     accuracy, left = np.full((len(tie), 2), 0.5), np.flatnonzero(~tie)
     for spacing, part in ((PLAIN_SPACING, preference.plain), *((spacing, ~tie) for spacing in SPACINGS)):
-        tried = left[part[left]]
-        if len(tried):
-            accuracy[tried], sound = contour_accuracy(preference.of(tried), tolerance, spacing)
-            left = np.setdiff1d(left, tried[sound])
-    shown = objects_averaged(accuracy.T, worlds.agreement[..., 0].ravel()).reshape(2, *worlds.shape)
+        batch = left[part[left]]
+        if len(batch):
+            accuracy[batch], sound = contour_accuracy(preference.of(batch), tolerance, spacing)
+            left = np.setdiff1d(left, batch[sound])
+    groups = objects_averaged(accuracy.T, worlds.agreement[..., 0].ravel()).reshape(2, *worlds.shape)
     if not len(left):
-        return Accuracy(*shown)
+        return Accuracy(*groups)
     lost = np.isin(np.arange(len(tie)), left).reshape(worlds.shape)
     rest = world_by_world(partial(sampled_accuracy, InfoNCE(prompt)), worlds[lost])
-    return joined([(~lost, Accuracy.of([*shown[:, ~lost]])), (lost, rest)], worlds.shape)
+    return joined([(~lost, Accuracy.of([*groups[:, ~lost]])), (lost, rest)], worlds.shape)
 
 
 def _many_classes(worlds: World, prompt: Prompt, seed: int) -> list[float]:
@@ -387,8 +387,8 @@ class InfoNCE(Learner):
             return np.stack([gap, -gap], axis=1)
         if self.prompt == "bare" or _pools_bare(world, self.prompt):
             _refuse_bare(world)
-            found = Bayes().scores(equal_classes(world) if world.table is not None else world, images)
-            return found if world.mu_inv else np.zeros_like(found)  # as in `_by_bare_name`
+            scores = Bayes().scores(equal_classes(world) if world.table is not None else world, images)
+            return scores if world.mu_inv else np.zeros_like(scores)  # as in `_by_bare_name`
         _refuse(world, self.prompt)
         if world.table is None and prompt_row(self.prompt).pool:
             return all_captions_scores(world, self.prompt, images)

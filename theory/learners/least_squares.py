@@ -64,9 +64,9 @@ class LeastSquares(Learner):
 
     def critic(self, world: World) -> LinearCritic:
         """Regression of one-hot labels on images and a constant, in one world of any kind."""
-        prior, given, mean, covariance = latent_moments(world)
+        prior, means, mean, covariance = latent_moments(world)
         S = covariance + world.nu_image * np.eye(len(mean))
-        u = np.linalg.lstsq(S, (prior[:, None] * (given - mean)).T, rcond=None)[0].T
+        u = np.linalg.lstsq(S, (prior[:, None] * (means - mean)).T, rcond=None)[0].T
         return latent_critic(u, prior - u @ mean)
 
     def exact_law(self, world: World, n: int, replicates: int, seed: int, stream: str) -> Iterator[LinearCritic]:

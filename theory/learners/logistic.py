@@ -298,8 +298,8 @@ class OfMargins(Learner):
             return super().accuracy(worlds)
         if worlds.shape:
             return world_by_world(self.accuracy, worlds)
-        found = linear_accuracy(sampled_minimisers(worlds, self.loss.of_scores), worlds)
-        return estimate(np.stack([*found], axis=-1))
+        accuracy = linear_accuracy(sampled_minimisers(worlds, self.loss.of_scores), worlds)
+        return estimate(np.stack([*accuracy], axis=-1))
 
     def critic(self, world: World) -> LinearCritic:
         """With a constant, in one world of any kind. For K >= 3 several minimisers, each of sampled points."""

@@ -176,7 +176,7 @@ def prompt_preference(worlds: World, prompt: Prompt) -> Preference:
     for chance, r in worlds.caption_kinds.every:
         if r:
             variances, chance = worlds.variances(r), np.where(may_tell, chance.reshape(-1, 2).T, 0.0)
-            states.append(_told(mean, q / r, S, chance / abs(r), *(x.reshape(-1, 2).T for x in variances)))
+            states.append(_state(mean, q / r, S, chance / abs(r), *(x.reshape(-1, 2).T for x in variances)))
     silent = np.where((nu_T > 0) | ((q == 0) & (silence > 0)), silence, 0.0)
     scale = np.where(nu_T > 0, nu_T, 1.0)  # the atom at 0 is never weighed against a caption that tells
     with np.errstate(divide="ignore"):
@@ -198,7 +198,7 @@ def prompt_preference(worlds: World, prompt: Prompt) -> Preference:
     return Preference(log_weight, lift, pull, prior, curve, D, mean / unit, deviation, exponentials)
 
 
-def _told(mean, q, S, chance, shared, n_I, n_T) -> tuple[Float[np.ndarray, "2 W"], ...]:
+def _state(mean, q, S, chance, shared, n_I, n_T) -> tuple[Float[np.ndarray, "2 W"], ...]:
     """A, B, u, c and the logarithm of the weight of both blocks, told by captions of this chance."""
     determinant = shared * (n_I + n_T) + n_I * n_T
     determinant = np.where(determinant > 0, determinant, 1.0)  # such a block is never told

@@ -40,19 +40,19 @@ class Separating(Learner):
 
     def chosen(self, worlds: World) -> np.ndarray:
         """The number of the chosen prompt in each world; the first of equal ones."""
-        return np.asarray(np.argmax(self._asked(worlds)[1], axis=-1))
+        return np.asarray(np.argmax(self._of_prompts(worlds)[1], axis=-1))
 
     def direction(self, worlds: World) -> Float[np.ndarray, "*w B"]:
         """u = A q of the chosen prompt q."""
-        u = self._asked(worlds)[0]
+        u = self._of_prompts(worlds)[0]
         return np.take_along_axis(u, self.chosen(worlds)[..., None, None], axis=-2)[..., 0, :]
 
-    def _asked(self, worlds: World) -> tuple[Float[np.ndarray, "*w P B"], Float[np.ndarray, "*w P"]]:
+    def _of_prompts(self, worlds: World) -> tuple[Float[np.ndarray, "*w P B"], Float[np.ndarray, "*w P"]]:
         """(u, separation) of every prompt; one that shows nothing separates nothing."""
         A = latent_cross_covariance(worlds)
         _, values, right = np.linalg.svd(A)
         q = np.array(self.prompts) * worlds.mean[..., None, :]
         u = np.einsum("...ij,...pj->...pi", A, q)
-        seen = (u**2 * (worlds.mean**2 + worlds.image_variance)[..., None, :]).sum(-1)
+        variance = (u**2 * (worlds.mean**2 + worlds.image_variance)[..., None, :]).sum(-1)
         length = (np.einsum("...rj,...pj->...pr", right, q) ** 2 * values[..., None, :]).sum(-1)
-        return u, np.sqrt(np.divide(seen, length, out=np.zeros_like(seen), where=length > 0))
+        return u, np.sqrt(np.divide(variance, length, out=np.zeros_like(variance), where=length > 0))

@@ -14,7 +14,7 @@ from simulator.accuracy import objects_averaged
 from simulator.gaussian.critic import gaussian_points
 from simulator.prompts import Prompt
 from simulator.world import World
-from theory.density import Parts, combine, distinct_together, prompt_parts
+from theory.density import DensityParts, combine, distinct_together, prompt_parts
 from theory.integrator import LINE, line_shares
 
 POWER = 10  # 2^10 points of the attributes
@@ -34,18 +34,20 @@ def several_attributes(world: World, prompt: Prompt, seed: int) -> Float[np.ndar
         rest = reduce(combine, (_prompt_terms(world, 1 + j, x[:, j], own) for j, own in enumerate(q[1:])))
 
         def preference(k, u, rest=rest):
-            return _preference(_prompt_terms(world, 0, mean[0] + s[0] * u, q[0]), Parts(*(each[k] for each in rest)))
+            return _preference(
+                _prompt_terms(world, 0, mean[0] + s[0] * u, q[0]), DensityParts(*(each[k] for each in rest))
+            )
 
         shares[signs[0]].append(line_shares(preference, nodes).mean())
     return objects_averaged(np.array([np.mean(shares[1]), np.mean(shares[-1])]), world.agreement[0])
 
 
-def _prompt_terms(world: World, b: int, x: Float[np.ndarray, "*s"], q: float) -> Parts:
+def _prompt_terms(world: World, b: int, x: Float[np.ndarray, "*s"], q: float) -> DensityParts:
     """Parts (*s, 2, 2) of block b, by prompt (+, -) and class (+1, -1)."""
     return prompt_parts(x[..., None, None], np.array([[q], [-q]]), world, b, np.asarray(q != 0))
 
 
-def _preference(first: Parts, second: Parts) -> Float[np.ndarray, "..."]:
+def _preference(first: DensityParts, second: DensityParts) -> Float[np.ndarray, "..."]:
     """Positive where log p(x_I, p_+) > log p(x_I, p_-): the difference of the two prompts' distinct parts."""
     joint = np.logaddexp.reduce(distinct_together(first, second), axis=-1)
     # Prompts that say the same, or captions that say nothing, leave no part that differs, -inf - (-inf): a tie.

@@ -19,7 +19,7 @@ import numpy as np
 
 from theory.proofs.certificate import HALVES, SECOND
 from theory.proofs.expression import Expression, evaluate, gradient, in_order
-from theory.proofs.intervals import FUNCTIONS, RULES, Interval, constant, down, up
+from theory.proofs.intervals import FUNCTIONS, RULES, Enclosure, constant, down, up
 from theory.proofs.obligations import Inequality, Obligation
 
 BLOCK = 4096  # boxes at a time: their intervals fit into the second-level cache
@@ -73,26 +73,26 @@ def cover(obligation: Obligation, budget: int, seconds: float, refute: Callable[
         code = np.full(size, -1)
         for number, bound in enumerate(bounds):
             second = bounded > FIRST and bound.has_second
-            found = bound(block.low, block.high, second)
-            code[(code < 0) & (found.high <= bound.limit)] = number + SECOND * second
-        worst = int(np.argmax(np.nan_to_num(found.value, nan=-np.inf)))
-        if rounds & (rounds - 1) == 0 and found.value[worst] > bound.limit:
-            refuted = refute(found.centre[:, worst])
+            result = bound(block.low, block.high, second)
+            code[(code < 0) & (result.high <= bound.limit)] = number + SECOND * second
+        worst = int(np.argmax(np.nan_to_num(result.value, nan=-np.inf)))
+        if rounds & (rounds - 1) == 0 and result.value[worst] > bound.limit:
+            refuted = refute(result.centre[:, worst])
             if refuted is not None:
                 left = _joined([left, block])
                 break
         # A constant has one box, which cannot be halved.
-        low, high = (x[found.axis, np.arange(size)] if names else np.zeros(size) for x in (block.low, block.high))
+        low, high = (x[result.axis, np.arange(size)] if names else np.zeros(size) for x in (block.low, block.high))
         cut = (low + high) / 2
         halved = (code < 0) & (cut > low) & (cut < high)
-        code[halved] = HALVES + found.axis[halved]
+        code[halved] = HALVES + result.axis[halved]
         first = count + 2 * (np.cumsum(halved) - halved)
         count += 2 * int(halved.sum())
         settled.append((block.node[code >= 0], code[code >= 0], first[code >= 0]))
         stuck.append(block.at(code < 0))
-        block = block._replace(node=first, volume=block.volume / 2, bound=np.minimum(found.high, block.bound))
+        block = block._replace(node=first, volume=block.volume / 2, bound=np.minimum(result.high, block.bound))
         lower, upper = block.at(halved), block._replace(node=first + 1).at(halved)
-        at = (found.axis[halved], np.arange(lower.node.size))
+        at = (result.axis[halved], np.arange(lower.node.size))
         lower.high[at] = upper.low[at] = cut[halved]
         left = _joined([left, lower, upper])
     left = _joined([left, *stuck])
@@ -141,7 +141,7 @@ class _Bound:
         d = len(self.names)
         with np.errstate(invalid="ignore", over="ignore", divide="ignore", under="ignore"):
             whole, *rest = self._over([*self.formulas, *(self.second if second else [])], low, high)
-            slope = Interval(*(np.reshape([s[end] for s in rest[:d]], low.shape) for end in (0, 1)))
+            slope = Enclosure(*(np.reshape([s[end] for s in rest[:d]], low.shape) for end in (0, 1)))
             centre = (low + high) / 2 if second else _centre(slope, low, high)
             # Differences of dyadics are exact or rounded up, and so are all results from them.
             ahead, behind = up(high - centre), up(centre - low)
@@ -161,19 +161,19 @@ class _Bound:
         axis = np.where(np.isfinite(weight), weight, 1e300).argmax(axis=0) if d else np.zeros(low.shape[1], int)
         return Found(np.where(np.isnan(bound), np.inf, bound), there.low, centre, axis)
 
-    def _over(self, outputs: list[Expression], low: np.ndarray, high: np.ndarray) -> list[Interval]:
-        ends = map(Interval, low, high)
+    def _over(self, outputs: list[Expression], low: np.ndarray, high: np.ndarray) -> list[Enclosure]:
+        ends = map(Enclosure, low, high)
         values = evaluate(outputs, RULES, dict(zip(self.names, ends, strict=True)))
         shape = low.shape[1:]
-        return [Interval(np.broadcast_to(r.low, shape), np.broadcast_to(r.high, shape)) for r in values]
+        return [Enclosure(np.broadcast_to(r.low, shape), np.broadcast_to(r.high, shape)) for r in values]
 
 
-def _size(x: Interval) -> np.ndarray:
+def _size(x: Enclosure) -> np.ndarray:
     """The largest |x|."""
     return np.maximum(-x.low, x.high)
 
 
-def _centre(slope: Interval, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+def _centre(slope: Enclosure, low: np.ndarray, high: np.ndarray) -> np.ndarray:
     """The point from which f gains least on the way to either end (Baumann): the worst end itself where f is monotone.
 
     Any point of [low, high] would do; this one need not be exact.

@@ -203,14 +203,14 @@ def in_order(outputs: Iterable[Expression]) -> list[Expression]:
 
 def evaluate(outputs: list[Expression], rules: Mapping[str, Callable], values: Mapping[str, Any]) -> list[Any]:
     """The outputs in another arithmetic: `rules` has one function per operation, and "constant" for a Fraction."""
-    found: dict[Expression, Any] = {}
+    memo: dict[Expression, Any] = {}
     for node in in_order(outputs):
         if node.op == "variable":
-            found[node] = values[node.value]
+            memo[node] = values[node.value]
             continue
         arguments = () if node.value is None else (node.value,)
-        found[node] = rules[node.op](*(found[a] for a in node.args), *arguments)
-    return [found[e] for e in outputs]
+        memo[node] = rules[node.op](*(memo[a] for a in node.args), *arguments)
+    return [memo[e] for e in outputs]
 
 
 def variables(*outputs: Expression) -> list[str]:

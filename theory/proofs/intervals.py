@@ -26,7 +26,7 @@ HALF_STEP = 2.0**-53 * (1 + 2.0**-52)
 TINIEST = 5e-324
 
 
-class Interval(NamedTuple):
+class Enclosure(NamedTuple):
     """Arrays of lower and upper ends, low <= high."""
 
     low: Numbers
@@ -43,39 +43,39 @@ def up(x: Numbers) -> Numbers:
     return x + (np.abs(x) * HALF_STEP + TINIEST)
 
 
-def constant(value: Fraction) -> Interval:
+def constant(value: Fraction) -> Enclosure:
     """The narrowest interval around a rational: a point if it is a float64."""
     near = np.float64(float(value))
     exact = Fraction(float(near))
-    return Interval(
+    return Enclosure(
         near if exact <= value else np.nextafter(near, -np.inf), near if exact >= value else np.nextafter(near, np.inf)
     )
 
 
-def multiply(a: Interval, b: Interval) -> Interval:
+def multiply(a: Enclosure, b: Enclosure) -> Enclosure:
     """a b."""
     ends = a.low * b.low, a.low * b.high, a.high * b.low, a.high * b.high
     low, high = down(reduce(np.minimum, ends)), up(reduce(np.maximum, ends))
     # A product of nonnegative numbers stays nonnegative, also where it underflows.
-    return Interval(np.where((a.low >= 0) & (b.low >= 0), np.maximum(low, 0.0), low), high)
+    return Enclosure(np.where((a.low >= 0) & (b.low >= 0), np.maximum(low, 0.0), low), high)
 
 
-def divide(a: Interval, b: Interval) -> Interval:
+def divide(a: Enclosure, b: Enclosure) -> Enclosure:
     """a/b; nothing is known where b holds 0."""
     unknown = (b.low <= 0) & (b.high >= 0)
     low, high = (1 / np.where(unknown, np.nan, end) for end in (b.high, b.low))
-    return multiply(a, Interval(np.where(b.low > 0, np.maximum(down(low), 0.0), down(low)), up(high)))
+    return multiply(a, Enclosure(np.where(b.low > 0, np.maximum(down(low), 0.0), down(low)), up(high)))
 
 
-def power(a: Interval, n: int) -> Interval:
+def power(a: Enclosure, n: int) -> Enclosure:
     """a^n, n >= 2: even powers fall below 0 and rise above it, odd ones rise."""
     least = np.maximum(np.maximum(a.low, -a.high), 0.0)  # of |a|
     most = np.maximum(-a.low, a.high)
     if n % 2 == 0:
-        return Interval(_raised(least, n, down), _raised(most, n, up))
+        return Enclosure(_raised(least, n, down), _raised(most, n, up))
     low = np.where(a.low >= 0, _raised(least, n, down), -_raised(np.maximum(-a.low, 0.0), n, up))
     high = np.where(a.high >= 0, _raised(np.maximum(a.high, 0.0), n, up), -_raised(least, n, down))
-    return Interval(low, high)
+    return Enclosure(low, high)
 
 
 def _raised(x: Numbers, n: int, rounded: Callable) -> Numbers:
@@ -83,19 +83,19 @@ def _raised(x: Numbers, n: int, rounded: Callable) -> Numbers:
     return reduce(lambda result, _: np.maximum(rounded(result * x), 0.0), range(n - 1), x)
 
 
-def sqrt(a: Interval) -> Interval:
+def sqrt(a: Enclosure) -> Enclosure:
     """The root; nothing is known where a holds negative numbers."""
     low, high = (np.sqrt(np.where(a.low >= 0, end, np.nan)) for end in a)
-    return Interval(np.maximum(down(low), 0.0), up(high))
+    return Enclosure(np.maximum(down(low), 0.0), up(high))
 
 
-def ndtr(a: Interval) -> Interval:
+def ndtr(a: Enclosure) -> Enclosure:
     """Phi, the normal distribution function."""
     low, high = _rising("ndtr", *a)
-    return Interval(low, np.minimum(high, 1.0))
+    return Enclosure(low, np.minimum(high, 1.0))
 
 
-def density(a: Interval) -> Interval:
+def density(a: Enclosure) -> Enclosure:
     """Phi': it falls in |a|."""
     least, most = np.maximum(np.maximum(a.low, -a.high), 0.0), np.maximum(-a.low, a.high)
     return _rising("density", most, least)
@@ -109,7 +109,7 @@ FUNCTIONS = {
 }
 
 
-def _rising(name: str, low: Numbers, high: Numbers) -> Interval:
+def _rising(name: str, low: Numbers, high: Numbers) -> Enclosure:
     """From the lower bound of a function at `low` to the upper bound at `high`, by Arb."""
     with ctx.workprec(PRECISION):
         bounds = [
@@ -118,13 +118,13 @@ def _rising(name: str, low: Numbers, high: Numbers) -> Interval:
         ]
     low, high = (np.reshape(ends, np.shape(x)) for ends, x in zip(bounds, (low, high), strict=True))
     # Only the logarithm is negative.
-    return Interval(down(low) if name == "log" else np.maximum(down(low), 0.0), up(high))
+    return Enclosure(down(low) if name == "log" else np.maximum(down(low), 0.0), up(high))
 
 
 RULES = {
     "constant": constant,
-    "add": lambda a, b: Interval(down(a.low + b.low), up(a.high + b.high)),
-    "subtract": lambda a, b: Interval(down(a.low - b.high), up(a.high - b.low)),
+    "add": lambda a, b: Enclosure(down(a.low + b.low), up(a.high + b.high)),
+    "subtract": lambda a, b: Enclosure(down(a.low - b.high), up(a.high - b.low)),
     "multiply": multiply,
     "divide": divide,
     "power": power,

@@ -136,11 +136,11 @@ def world(claim: Claim, fixed: dict[str, float | Expression], moved: dict[str, E
     # A bound may use the fields before its own, fixed or not.
     fields = {name: value for name, value in fixed.items() if name not in claim.domain}
     for name in claim.domain:
-        given = fixed[name] if name in fixed else axis_or_number(claim.domain[name], {**DEFAULTS, **fields})
-        if isinstance(given, Axis):
-            low, high = constant(given.low), constant(given.high)
-            given = low + (high - low) * moved.get(name, variable(name))
-        fields[name] = _exact(given)
+        span = fixed[name] if name in fixed else axis_or_number(claim.domain[name], {**DEFAULTS, **fields})
+        if isinstance(span, Axis):
+            low, high = constant(span.low), constant(span.high)
+            span = low + (high - low) * moved.get(name, variable(name))
+        fields[name] = _exact(span)
     fields = {**DEFAULTS, **fields}
     fields["classes"] = int(fields["classes"])  # a grid has it as a float
     return _with_noise(fields, attribute=())

@@ -99,14 +99,14 @@ def means(learner: str, tests: list[Row]) -> list[Row]:
     """Per group the mean over the trainings that did not diverge, and its t interval on the same test objects."""
     own = [row["accuracies"] for row in tests if row["learner"] == learner]
     measured = [row for row in own if row is not None]
-    found = []
+    rows = []
     for group in GROUPS:
         values = np.array([row[group] for row in measured if group in row])
         if values.size:
             ends = interval95(values) if np.ptp(values) > 0 else None
             count = {"replicates": values.size, "diverged": len(own) - len(measured)}
-            found.append({"learner": learner, "group": group, "mean": float(values.mean()), "interval": ends, **count})
-    return found
+            rows.append({"learner": learner, "group": group, "mean": float(values.mean()), "interval": ends, **count})
+    return rows
 
 
 def _kept_progress(folder: Path) -> dict[str, Any] | None:

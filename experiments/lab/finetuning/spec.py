@@ -88,10 +88,10 @@ def checked(
     own = {} if world_file is None else read_toml(world_file, "world")
     whole = merged(merged(preset().document(full), {"world": own}), flags)
     learners, replicates = tuple(dict.fromkeys(whole["learners"])), whole["replicates"]
-    for kind, given, known in (("learner", learners, LEARNERS), ("axis", whole["axes"], GRID)):
-        for name in given:
-            if name not in known:
-                raise unknown(kind, name, known)
+    for kind, values, choices in (("learner", learners, LEARNERS), ("axis", whole["axes"], GRID)):
+        for name in values:
+            if name not in choices:
+                raise unknown(kind, name, choices)
     check_within("replicates", replicates, 1, MOST_REPLICATES)
     fixed = {"optimizer": "adamw", "averaging": 0.0, "n": whole["n"], **whole["recipe"]}
     axes = {name: axis(name, whole["axes"][name]).values for name in GRID if name in whole["axes"]}

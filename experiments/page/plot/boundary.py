@@ -1,7 +1,8 @@
 """Where two learners are equally accurate: exact lines, if theory knows both learners.
 
-A grid at least as fine as the study's gives the signs of A - B. On every edge of the grid whose ends have opposite
-signs, Chandrupatla's method finds a root of theory's A - B (all edges at once). Marching squares joins the roots.
+A grid at least as fine as the study's gives the signs of A - B; where the study's own is fine enough, its values do.
+Where the ends of an edge have opposite signs, Chandrupatla's method finds a root of theory's A - B (all edges at once).
+Marching squares joins the roots.
 Where A - B vanishes over whole cells, there is a plateau and no line. Accuracies that theory samples scatter, so they
 have no line. A single axis gets a second axis without influence; a point is a line's first end.
 """
@@ -32,6 +33,7 @@ from theory.population import START, half_times, latent_cross_covariance
 
 FINE = 12  # at least so many steps of the grid along an axis
 LEVEL = 2e-6  # |A - B| that may be error: two quadratures, each good to 1e-6
+SMALL = 1e-9  # |A - B| at a root: far below that error
 PROBES = 8  # most values per axis at which a learner is tested for sampling
 SPARE = PlotAxis("", np.array([0.0, 1.0]), SCALES["linear"], "", "", "")  # the second axis of a single one
 
@@ -46,7 +48,10 @@ def boundary_of(study: Study | None, series: Series, at: dict[str, Any], axes: l
     gap = gap_of(study, series.who, series.against, at, axes) if study is not None and axes else None
     if gap is None:
         return ()
-    return crossings(gap, *axes) if len(axes) == 1 else lines(gap, *axes)
+    if len(axes) == 1:
+        return crossings(gap, *axes)
+    theory = series.numbers("predicted" if "predicted" in series.data else "value")
+    return lines(gap, *axes, values=None if series.data.pending.any() else theory)
 
 
 def gap_of(study: Study, first: Who, second: Who, at: dict[str, Any], axes: list[PlotAxis]) -> Callable | None:
@@ -107,49 +112,56 @@ def crossings(gap: Callable, axis: PlotAxis) -> tuple[Line, ...]:
     return tuple(np.array([[x]]) for x in sorted({line[0, 0] for line in points}))
 
 
-def lines(gap: Callable, first: PlotAxis, second: PlotAxis, steps: int = FINE) -> tuple[Line, ...]:
-    """Lines on which A = B; `steps` is the least number of grid steps along the second axis."""
+def lines(
+    gap: Callable, first: PlotAxis, second: PlotAxis, steps: int = FINE, values: np.ndarray | None = None
+) -> tuple[Line, ...]:
+    """Lines on which A = B, from A - B on the axes, if it is known there.
+
+    `steps` is the least number of grid steps along the second axis.
+    """
     grids = _finer(first, FINE), _finer(second, steps)
-    value = np.broadcast_to(gap(grids[0][:, None], grids[1][None, :]), (len(grids[0]), len(grids[1])))
+    shape = len(grids[0]), len(grids[1])
+    value = values if np.shape(values) == shape else np.broadcast_to(gap(grids[0][:, None], grids[1][None, :]), shape)
     level = np.abs(value) <= LEVEL
     hidden = ~np.isfinite(value) | binary_opening(level, np.ones((2, 2)))  # the latter: corners of level cells
-    generator = contour_generator(z=np.ma.array(_signs(value).T, mask=hidden.T))
-    every = [_rooted(gap, corners, grids, (first, second), level) for corners in generator.lines(0.0)]
-    return tuple(piece for line in every for piece in _pieces(line))
+    corners = contour_generator(z=np.ma.array(_signs(value).T, mask=hidden.T)).lines(0.0)
+    if not corners:
+        return ()
+    points = _roots(gap, np.concatenate(corners), grids, (first, second), level)
+    ends = np.cumsum([len(line) for line in corners])
+    return tuple(piece for line in np.split(points, ends[:-1]) for piece in _pieces(line))
 
 
-def _rooted(gap: Callable, corners: Line, grids: tuple, axes: tuple[PlotAxis, PlotAxis], level: np.ndarray) -> Line:
-    """The roots on the edges whose middles are `corners` (grid indices); nan where the search failed.
+def _roots(gap: Callable, corners: Line, grids: tuple, axes: tuple[PlotAxis, PlotAxis], level: np.ndarray) -> Line:
+    """The roots on the edges whose middles are `corners` (grid indices); nan where the search failed, inf to skip.
 
-    If A - B may be rounding error on a whole edge, a root could lie anywhere, so the line skips this edge.
+    All edges are searched at once, since a call of theory costs more than its worlds. If A - B may be rounding error on
+    a whole edge, a root could lie anywhere, so the line skips this edge.
     """
-    index = np.floor(corners).astype(int)
-    points = np.column_stack([grid[k] for grid, k in zip(grids, index.T, strict=True)])
-    upper = index + (corners % 1 != 0)
-    ends = np.stack([level[tuple(index.T)], level[tuple(upper.T)]])
-    for side, (axis, grid) in enumerate(zip(axes, grids, strict=True)):
-        mine = corners[:, side] % 1 != 0
-        if mine.any():
-            along = gap if side == 0 else (lambda t, other: gap(other, t))
-            low, high, other = grid[index[mine, side]], grid[upper[mine, side]], points[mine, 1 - side]
-            points[mine, side] = _roots(along, axis, low, high, other)
-    return points[~(ends.all(axis=0) | (ends.any(axis=0) & np.isnan(points).any(axis=1)))]
+    sides = np.floor(corners).astype(int).T, np.ceil(corners).astype(int).T
+    ends = [grid[k] for side in sides for grid, k in zip(grids, side, strict=True)]
+
+    def between(share, *ends):
+        """Points at a share of the way along their edges, as the axes scale it."""
+        for axis, low, high in zip(axes, ends[:2], ends[2:], strict=True):
+            scale = axis.scale
+            with np.errstate(invalid="ignore"):
+                value = scale.value(scale.place(low) + share * (scale.place(high) - scale.place(low)))
+            yield np.where(low == high, low, np.clip(value, low, high))
+
+    difference = lambda share, *ends: gap(*between(share, *ends))  # noqa: E731
+    result = find_root(difference, (0.0, 1.0), args=tuple(ends), tolerances={"fatol": SMALL})
+    points = np.column_stack([*between(np.where(result.success, result.x, np.nan), *ends)])
+    small = np.stack([level[tuple(side)] for side in sides])
+    points[small.all(axis=0) | (small.any(axis=0) & ~result.success)] = np.inf
+    return points
 
 
 def _pieces(line: Line) -> list[Line]:
-    """A line, cut where no root was found."""
+    """A line without the edges that it skips, cut where no root was found."""
+    line = line[~np.isinf(line).any(axis=1)]
     runs = np.ma.clump_unmasked(np.ma.masked_invalid(line.sum(axis=1)))
     return [line[run] for run in runs if run.stop - run.start > 1]
-
-
-def _roots(function: Callable, axis: PlotAxis, low: np.ndarray, high: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """Elementwise roots between low and high; nan where the search failed."""
-
-    def at(t, low, high, other):
-        return function(np.clip(axis.scale.value(t), low, high), other)
-
-    result = find_root(at, (axis.scale.place(low), axis.scale.place(high)), args=(low, high, other))
-    return np.where(result.success, np.clip(axis.scale.value(result.x), low, high), np.nan)
 
 
 def _signs(value: np.ndarray) -> np.ndarray:

@@ -140,7 +140,7 @@ def series_of(dataset: xr.Dataset, what: str) -> list[Series]:
             f"--what = {what!r} is not one of {', '.join(quantities)}, nor A{MINUS}B with two learners of the study"
             f"{suggestion(what, quantities)}"
         )
-    first, second = (_named(name.strip(), everybody, what) for name in what.split(MINUS, 1))
+    first, second = (_learners_of(name.strip(), everybody, what) for name in what.split(MINUS, 1))
     if first[0] == second[0]:
         raise RequestError(f"--what = {what!r} compares a learner with itself; name two that differ")
     return [_difference(dataset, a, b) for a, b in zip(first, second, strict=True)]
@@ -157,7 +157,7 @@ def everyone(dataset: xr.Dataset) -> list[Who]:
     return every
 
 
-def _named(name: str, everybody: list[Who], what: str) -> list[Who]:
+def _learners_of(name: str, everybody: list[Who], what: str) -> list[Who]:
     """The learner in one half of a difference, once per route. A single prompt may be omitted."""
     learner, colon, prompt = name.partition(":")
     mine = [who for who in everybody if learner + colon + prompt_name(prompt) in (who.spec, who.learner)]

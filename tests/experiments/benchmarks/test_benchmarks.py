@@ -9,8 +9,8 @@ from simulator.towers.ensemble import Ensemble
 
 
 def test_a_row_shows_ratios():
-    assert str(timing.Row("a", "world", 2e-9, 8e-9, 1e-9, "b; c")) == "| a | 2 ns per world | 2 | 4 | b; c |"
-    assert str(timing.Row("a", "pair", 0.004, 1, None, "b")) == "| a | 4 ms per pair |  | 250 | b |"
+    assert str(timing.Timing("a", "world", 2e-9, 8e-9, 1e-9, "b; c")) == "| a | 2 ns per world | 2 | 4 | b; c |"
+    assert str(timing.Timing("a", "pair", 0.004, 1, None, "b")) == "| a | 4 ms per pair |  | 250 | b |"
 
 
 def test_seconds_are_per_call():

@@ -12,9 +12,11 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
+import experiments
 from experiments.command.main import main
 from experiments.command.output import PIPE_WIDTH
 
+EXAMPLE = Path(experiments.__file__).parent / "counteranimal" / "example.npz"
 FILE = Path(__file__).with_name("screens.txt")
 EXACT = ("predict", "claims", "place", "show", "sweep", "plot", "designs", "counteranimal")  # nothing in them is drawn
 SCREENS = dict(re.findall(r"^\$ soberclip (.*)\n((?:(?!\$ ).*\n)*)", FILE.read_text(encoding="utf-8"), re.MULTILINE))
@@ -25,7 +27,12 @@ def screen(command: str, folder: Path) -> str:
     words = shlex.split(command)
     for name, table in (("table", ".3,.1,0\n.2,.2,.2\n"), ("diagonal", ".5,0\n0,.5\n")):
         (folder / f"{name}.csv").write_text(table)
-    (folder / "groups.csv").write_text("group,accuracy,count\ncommon,.95,1000\ncounter,.4,1000\n")
+    for name, counter in (("groups", 0.4), ("better-than-possible", 0.94)):
+        (folder / f"{name}.csv").write_text(f"group,accuracy,count\ncommon,.95,1000\ncounter,{counter},1000\n")
+    rights = {"common": [9, 9, 9], "counter": [9, 9, 0]}
+    answers = [f"9,{group},{index}" for group, given in rights.items() for index in given]
+    (folder / "answers.csv").write_text("\n".join(["class_index,group,predicted_index", *answers, ""]))
+    (folder / "example.npz").write_bytes(EXAMPLE.read_bytes())
     text = StringIO()
     with chdir(folder), redirect_stdout(text), pytest.MonkeyPatch.context() as patch:
         patch.setenv("COLUMNS", "80")

@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console, Group
 
 from experiments.command.output import emit
-from experiments.command.synthetic import accuracy_table
+from experiments.command.synthetic import predict_screen
 from experiments.command.trials import claims_table, verdict_table
 from experiments.table import NUMBER, Column, Table, html
 from experiments.verdict import Verdict
@@ -122,13 +122,6 @@ def test_kinds_of_claims_are_counted_separately_and_show_where_they_were_tried()
 
 def predicted(world, **numbers) -> str:
     """The screen of `predict`, on one line."""
-    none = dict.fromkeys(("common", "counter", "balanced", "drop", "equivalent_correlation", "shortfall"))
-    document = {
-        "verb": "predict",
-        "world": world.model_dump(),
-        "learner": "linear",
-        "prompt": "name",
-        **none,
-        **numbers,
-    }
-    return words(shown(accuracy_table(document, measured=False), 80))
+    absent = ("balanced", "equivalent_correlation", "shortfall", "interval95", "uncovered_share")
+    document = {**dict.fromkeys(absent), "world": world, "learner": "linear", "prompt": "name", **numbers}
+    return words(shown(predict_screen(document), 80))

@@ -15,7 +15,7 @@ from experiments.court.parallel import run_parallel, trials
 from experiments.court.registry import ALL_CLAIMS, QUESTIONS, by_question, matching, question_of, select, try_claim
 from experiments.errors import RequestError
 from experiments.published.claims import CLAIMS as PUBLISHED
-from experiments.verdict import REFUSED, Verdict, documents, family, family_sentence
+from experiments.verdict import REFUSED, Verdict, family, family_sentence
 from theory.docket.catalogue import TRAINED, untried
 
 MINE = """
@@ -141,7 +141,7 @@ def test_a_stored_verdict_needs_its_own_seed():
 
 def test_several_processes_give_the_verdicts_of_one(tmp_path, capsys):
     published = list(PUBLISHED.values())[:3]
-    alone = documents([*trials(published, own=True, seed=0, quick=False, error_rate=None)])
+    alone = [one.as_json() for one in trials(published, own=True, seed=0, quick=False, error_rate=None)]
     check(*(claim.id for claim in published), output=tmp_path, json=True)
     several = json.loads(capsys.readouterr().out)
     assert json.loads((tmp_path / "verdicts.json").read_text()) == several

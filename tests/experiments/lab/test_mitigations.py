@@ -247,9 +247,9 @@ def test_a_prediction_reports_prompt_width_and_captions_after_the_mitigation():
     assert predict(WORLD, LINEAR, "narrow")["embed_dim"] == 1
     refitted = predict(WORLD, named("linear", prompt="mean"), "dfr")
     assert refitted["prompt"] is None
-    assert refitted["world"] == predict(WORLD, LINEAR, "balance")["world"] == WORLD.model_dump(), "drawn pairs"
-    assert predict(WORLD, LINEAR, "omit-background")["world"] == WORLD.replace(mention_spu=0.0).model_dump()
-    assert drawn("linear", "mention", 100, 1)["world"]["mention_spu"] == 1.0
+    assert refitted["world"] == predict(WORLD, LINEAR, "balance")["world"] == WORLD, "drawn pairs"
+    assert predict(WORLD, LINEAR, "omit-background")["world"] == WORLD.replace(mention_spu=0.0)
+    assert drawn("linear", "mention", 100, 1)["world"].mention_spu == 1.0
     half = WORLD.replace(mention_spu=0.5)
     for name, rate in (("omit-background", 0.0), ("mention", 1.0)):
         assert apply_to_learner(name, half, LINEAR) == (half.replace(mention_spu=rate), LINEAR)

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from simulator.pixels.composition import SCALES, Place, composite, cut, drawn_place, frame
+from simulator.pixels.composition import SCALES, Placement, composite, cut, drawn_place, frame
 
 SIDE = 40
 
@@ -26,7 +26,7 @@ def test_pixels_are_mixed_by_opacity():
     h, w = 20, 16
     pixels = speckled(h, w)
     photo = frame(rgba(np.random.default_rng(1).integers(0, 256, (SIDE, SIDE, 3))), SIDE)
-    ready = cut(rgba(pixels), Place(h / SIDE, 0.25, 0.75), SIDE)
+    ready = cut(rgba(pixels), Placement(h / SIDE, 0.25, 0.75), SIDE)
     assert (ready.x, ready.y) == (6, 15)
     behind = np.asarray(photo).astype(float)
     part = behind[15 : 15 + h, 6 : 6 + w]
@@ -47,7 +47,7 @@ def test_what_is_transparent_lends_no_colour():
     pixels[..., 0] = 255
     pixels[inside] = 255
     grey = Image.new("RGB", (SIDE, SIDE), (90, 90, 90))
-    made = np.asarray(composite(cut(rgba(pixels), Place(0.5, 0.5, 0.5), SIDE), grey)).astype(int)
+    made = np.asarray(composite(cut(rgba(pixels), Placement(0.5, 0.5, 0.5), SIDE), grey)).astype(int)
     assert made.max() == 255
     assert (made[..., 0] == made[..., 1]).all()
     assert ((made > 90) & (made < 255)).any()  # edges lie between grey and white
@@ -58,7 +58,7 @@ def test_what_is_transparent_lends_no_colour():
 def test_every_place_lies_in_the_frame(height, width, scale, across, down):
     pixels = np.full((height + 2, width + 2, 4), 255)
     pixels[[0, -1]] = pixels[:, [0, -1]] = 0  # a margin outside the object
-    ready = cut(rgba(pixels), Place(scale, across, down), SIDE)
+    ready = cut(rgba(pixels), Placement(scale, across, down), SIDE)
     w, h = ready.object.size
     assert abs(max(w, h) - scale * SIDE) <= 0.5
     assert 0 <= ready.x <= SIDE - w

@@ -84,7 +84,7 @@ def points_in_boxes(draw) -> dict[str, np.ndarray]:
 @given(drawn=points_in_boxes())
 @settings(max_examples=EXAMPLES, phases=[Phase.generate])  # a failing example shrinks for minutes
 def test_formulas_and_slopes_lie_in_their_enclosures(formulas, drawn):
-    over = {name: intervals.Interval(*ends) for name, (ends, _) in drawn.items()}
+    over = {name: intervals.Enclosure(*ends) for name, (ends, _) in drawn.items()}
     balls = {name: checker.UNION(*map(checker.BALL, ends)) for name, (ends, _) in drawn.items()}
     at = {name: checker.BALL(points) for name, (_, points) in drawn.items()}
     assert EXAMPLES * BOXES * POINTS * len(formulas()) >= 5e4

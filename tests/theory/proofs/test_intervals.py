@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from theory.proofs import intervals
-from theory.proofs.intervals import RULES, Interval, constant, down, up
+from theory.proofs.intervals import RULES, Enclosure, constant, down, up
 
 TINY, HUGE = 5e-324, np.finfo(float).max
 ENDS = st.one_of(
@@ -24,10 +24,10 @@ def points_in_intervals(draw):
     if draw(st.booleans()):
         b = a
     share = Fraction(draw(st.integers(0, 8)), 8)
-    return Interval(np.array([a]), np.array([b])), Fraction(a) + (Fraction(b) - Fraction(a)) * share
+    return Enclosure(np.array([a]), np.array([b])), Fraction(a) + (Fraction(b) - Fraction(a)) * share
 
 
-def holds(enclosure: Interval, value: Fraction) -> bool:
+def holds(enclosure: Enclosure, value: Fraction) -> bool:
     low, high = (float(np.reshape(e, -1)[0]) for e in enclosure)
     return (unbounded(-low) or Fraction(low) <= value) and (unbounded(high) or value <= Fraction(high))
 
@@ -38,12 +38,12 @@ def unbounded(high: float) -> bool:
 
 @given(points_in_intervals(), points_in_intervals())
 @example(
-    (Interval(np.array([TINY]), np.array([TINY])), Fraction(TINY)),
-    (Interval(np.array([0.5]), np.array([0.5])), Fraction(1, 2)),
+    (Enclosure(np.array([TINY]), np.array([TINY])), Fraction(TINY)),
+    (Enclosure(np.array([0.5]), np.array([0.5])), Fraction(1, 2)),
 )
 @example(
-    (Interval(np.array([-TINY]), np.array([TINY])), Fraction(0)),
-    (Interval(np.array([-0.1]), np.array([0.1])), Fraction(0.1)),
+    (Enclosure(np.array([-TINY]), np.array([TINY])), Fraction(0)),
+    (Enclosure(np.array([-0.1]), np.array([0.1])), Fraction(0.1)),
 )
 def test_arithmetic_encloses_the_exact_result(one, two):
     (a, x), (b, y) = one, two
@@ -99,7 +99,7 @@ def test_a_step_outwards_reaches_the_next_float(x):
 
 def test_undefined_values_have_no_bounds():
     """A square of an unknown number is unknown, not positive: it may have no value."""
-    around = Interval(np.array([-1.0, 0.0, -2.0]), np.array([1.0, 1.0, -1.0]))
+    around = Enclosure(np.array([-1.0, 0.0, -2.0]), np.array([1.0, 1.0, -1.0]))
     with np.errstate(all="ignore"):
         low, high = intervals.divide(constant(Fraction(1)), around)
         assert np.isnan([low[:2], high[:2]]).all()
@@ -124,7 +124,7 @@ def test_constants_are_enclosed_as_narrowly_as_floats_allow():
 
 def test_intervals_are_tight():
     """Width of a few units in the last place; too wide enclosures would pass the tests above."""
-    x = Interval(np.array([0.3]), np.array([0.3]))
+    x = Enclosure(np.array([0.3]), np.array([0.3]))
     for name in ("exp", "log", "ndtr", "density", "sqrt"):
         low, high = RULES[name](x)
         assert high - low <= 8 * np.spacing(np.abs(high)), name
