@@ -424,11 +424,6 @@ FAULTS = {
         instead(lambda captions, another, worlds, source: captions),
         "laws/test_meetings.py::test_every_field_changes_what_is_drawn",
     ),
-    "images of an attribute vary as much as captions tell": Fault(
-        "theory.sample_modes:block_covariance",
-        on_arguments(lambda world: (world.replace(attribute=[a.replace(detail=0.2) for a in world.attribute]),)),
-        "theory/test_sample_modes.py::test_an_attribute_varies_as_much_as_images_do_and_captions_tell_a_part",
-    ),
     "an interval of a sampled theory is lost": Fault(
         "experiments.lab.run:finished",
         on_arguments(lambda table, blocks: (table, [(at, {*own} - {"common_low"}, why) for at, own, why in blocks])),

@@ -12,6 +12,7 @@ import numpy as np
 from scipy.special import ndtri
 from scipy.stats import multivariate_normal
 
+from experiments.ground_truth.pictures import MIDDLE, templates
 from simulator.gaussian.critic import LinearCritic, gaussian_points
 from simulator.world import World
 
@@ -313,3 +314,9 @@ def many_class_integrals(u: float, v: float, alpha: float, beta: float, S_i: flo
             return mpmath.npdf(t) * mpmath.ncdf(t + against) * mpmath.ncdf(t + one) ** (K - 2)
 
         return float(mpmath.quad(common, nodes)), float(mpmath.quad(counter, nodes))
+
+
+def latents_of(pictures: np.ndarray, levels: float, latents: int) -> np.ndarray:
+    """D'x of exported pictures (n, 16, 16), every second row and column of which shows a value."""
+    x = (pictures[:, ::2, ::2].reshape(len(pictures), -1).astype(float) - MIDDLE) / levels
+    return x @ templates(latents)

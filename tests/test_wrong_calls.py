@@ -33,7 +33,6 @@ from theory import equivalent, learners
 from theory.learners import Bayes, GaussianPMI, InfoNCE, LinearCLIP, Logistic, Printed
 from theory.learners.filtered import Filtered
 from theory.population import projected_weights
-from theory.sample_modes import sample_modes
 
 NAN, INF = float("nan"), float("inf")
 TABLE, EVEN = ((0.3, 0.1, 0.0), (0.2, 0.2, 0.2)), np.full((2, 3), 1 / 6)
@@ -232,7 +231,6 @@ CALLS = [
     (lambda: World().draw(10**12), rf"^n = {10**12} .* [0-9]+$"),
     (partial(check_sobol, World(classes=4000, dim_image=8000, dim_text=8000), 1), r"8000 latents .*'random'"),
     (partial(check_sobol, World(), 2**32 + 1), "4294967297"),
-    (lambda: sample_modes(World(mention_spu=0.5), 100), "two views of equal size"),
     # The test run checks the types of `draw` and `fit`, a notebook does not: there this sentence appears.
     *((partial(check_count, "n", n, 1), f"^n = {n!r} is not an integer$") for n in (2.5, True, "3")),
     (partial(first, draw_pairs, World(), dictionaries(World(), 0), 0, 0), "n = 0 "),

@@ -22,8 +22,6 @@ from scipy.special import ndtr
 from simulator.accuracy import Numbers
 
 WANG = "Wang et al., arXiv 2403.11497 v1"
-WANG_V2 = "Wang et al., arXiv 2403.11497 v2"
-XUE = "Xue et al., arXiv 2310.04971"
 
 
 def papers(worlds) -> tuple[Numbers, Numbers, Numbers, Numbers]:

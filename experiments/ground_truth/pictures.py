@@ -41,12 +41,6 @@ def pixels(x: Float[np.ndarray, "n 64"], levels: float) -> tuple[UInt8[np.ndarra
     return np.clip(grey, 0, 255).astype(np.uint8).repeat(ZOOM, axis=1).repeat(ZOOM, axis=2), clipped
 
 
-def latents_of(pictures: UInt8[np.ndarray, "n 16 16"], levels: float, latents: int) -> Float[np.ndarray, "n l"]:
-    """D'x of pictures, which is all that an ideal classifier needs."""
-    x = (pictures[:, ::ZOOM, ::ZOOM].reshape(len(pictures), -1).astype(float) - MIDDLE) / levels
-    return x @ templates(latents)
-
-
 def png(picture: UInt8[np.ndarray, "16 16"]) -> bytes:
     from PIL import Image  # start-up time
 

@@ -25,7 +25,6 @@ ASKED = {  # by what follows --learner
     "logistic": ("logistic regression on labels", Logistic()),
     "least-squares": ("least squares on labels", LeastSquares()),
 }
-NO_LOOK = "--detail-inv 0 --detail-spu 0"
 # Stored trials of towers. The last one speaks where several have a prompt and a detail of captions.
 TRIALS = ("trained/three-ways-of-asking", "trained/detail", "trained/headline")
 TRAINED = "infonce"  # the learner of these trials

@@ -13,13 +13,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from reference import latents_of
 from scipy.stats import f
 from stattest import SHARE, assert_mean, mean_size, spend
 
 from experiments.errors import RequestError
 from experiments.ground_truth import export as exporting
 from experiments.ground_truth.export import check_request, export, size_of
-from experiments.ground_truth.pictures import latents_of, levels_per_unit, pixels, png, templates
+from experiments.ground_truth.pictures import levels_per_unit, pixels, png, templates
 from experiments.ground_truth.sentences import sentence
 from experiments.ground_truth.truth import theory_rows
 from simulator import Attribute, Pixels, World

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from reference import latents_of
 from scipy.integrate import quad
 from scipy.optimize import brentq
 from scipy.stats import norm
@@ -20,7 +21,6 @@ from scipy.stats import norm
 from experiments.ground_truth import export as exporting
 from experiments.ground_truth import truth
 from experiments.ground_truth.export import RECORD, export
-from experiments.ground_truth.pictures import latents_of
 from experiments.ground_truth.place import place
 from simulator import World
 from simulator.accuracy import Accuracy
