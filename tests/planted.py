@@ -362,7 +362,7 @@ FAULTS = {
     "a family by methods": Fault(
         "experiments.photos.models:load",
         on_result(lambda model: replace(model, family="CLIP" if model.embeds_text else "ImageNet")),
-        "experiments/photos/test_own_models.py::test_a_model_of_ones_own_is_a_file",
+        "experiments/photos/test_models.py::test_a_model_of_ones_own_is_a_file",
     ),
     "a silent hub waited for": Fault(
         "experiments.photos.model:answers",

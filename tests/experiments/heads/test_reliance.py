@@ -21,11 +21,11 @@ from stattest import SHARE, spend
 from experiments import embeddings
 from experiments.benchmarks import coverage
 from experiments.errors import RequestError
-from experiments.heads import cross_fitting, reliance
+from experiments.heads import fitting, reliance
 from experiments.heads.bundle import checked
 from experiments.heads.gaussian_law import Law, bayes_rules
 from experiments.heads.intervals import by_class, drawn_over_photos, worth
-from experiments.heads.least_regret import WEIGHTS, Parts, best_answers, ranked, smooth, trade, width_within
+from experiments.heads.least_regret import WEIGHTS, best_answers, ranked, smooth, trade, width_within
 from experiments.heads.tables import data_share
 from experiments.photos import evaluation
 from experiments.results import GROUPS, QUANTITIES
@@ -225,10 +225,10 @@ def test_intervals_over_classes_cover():
         chance = np.repeat((exact + ease + own).reshape(2 * C, 9), photos, axis=0)
         right = rng.random((len(chance), 1)) < chance  # heads agree on easy photos
         best = best_answers(right, label, common, np.random.default_rng(seed))
-        every = Parts(right.astype(np.float32), *best).joined
+        every = np.hstack([right.astype(np.float32), *best])
         photos_of, correct = by_class(every, label, common)
-        found = Parts.of((correct / photos_of[..., None]).mean(axis=0))
-        drawn = Parts.of(drawn_over_photos(every, label, common, np.random.default_rng(seed)))
+        found = (correct / photos_of[..., None]).mean(axis=0)
+        drawn = drawn_over_photos(every, label, common, np.random.default_rng(seed))
         at = trade(found, drawn, worth(photos_of), np.random.default_rng(seed))
         entries = reliance._described(bundle, [f"head {k}" for k in range(9)], photos_of, correct, at, seed)
         over = entries["head 0"]["interval_over_classes"]
@@ -296,7 +296,7 @@ def test_many_classes_with_a_split_are_counted_by_hand():
 
 def test_heads_have_not_seen_what_they_answer(monkeypatch):
     """Labels are independent of 100 coordinates, which 200 fitted rows could learn by heart. Limits are noted."""
-    for module in (cross_fitting, reliance):
+    for module in (fitting, reliance):
         monkeypatch.setattr(module, "FIT_ROWS", 200)
     arrays = planted(np.random.default_rng(7), 800, 100)
     result = embeddings(**arrays | {"image": np.random.default_rng(8).normal(size=(800, 101))})
@@ -309,7 +309,7 @@ def test_heads_have_not_seen_what_they_answer(monkeypatch):
 
 def test_a_small_group_survives_the_limits(monkeypatch):
     """Class 2 has 8 counter photos among 3,608; at random 400 of them would leave none to fit."""
-    monkeypatch.setattr(cross_fitting, "FIT_ROWS", 400)
+    monkeypatch.setattr(fitting, "FIT_ROWS", 400)
     label = np.repeat([0, 1, 2], [1200, 1200, 1208])
     group = np.repeat(["common", "counter", "common", "counter", "common", "counter"], [600, 600, 600, 600, 1200, 8])
     image = np.random.default_rng(0).normal(size=(len(label), 6)) + np.eye(6)[label]

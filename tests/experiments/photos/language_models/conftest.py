@@ -25,15 +25,15 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="session")
 def model(folder):
     """(family, image side in pixels) -> loaded model, on the CPU in single precision."""
-    from experiments.photos.encoding import Runtime
     from experiments.photos.models import load
+    from experiments.photos.options import Options
 
     logging.getLogger("transformers").setLevel(logging.ERROR)
 
     @cache
     def of(family, side=32):
         loaded = load(f"lvlm:{folder(family, side)}")
-        loaded.place(Runtime())
+        loaded.place(Options())
         return loaded
 
     return of

@@ -7,12 +7,12 @@ import pytest
 
 from experiments.errors import RequestError, RunError
 from experiments.photos import language_models
-from experiments.photos.encoding import Runtime
 from experiments.photos.labels import LabelSpace, own_classes
 from experiments.photos.language_models import answer_tokens, plain_loss, score_labels
 from experiments.photos.photos import read_photos
 from experiments.photos.scoring import predict
 from simulator.pixels.decoding import decode
+from tests.experiments.conftest import here
 
 NAMES = tuple(f"thing {i}" for i in range(31))  # class 30 of the tree is the last
 SETS = LabelSpace("20", {9: (9, 3, 4), 10: (10, 9, 16, 1, 2), 16: (16, 9), 30: (30, 10, 16)})
@@ -23,9 +23,9 @@ def score_all(model, tree, tmp_path):
     """Score the labels with the tiny LLaVA; (encoded, predictions, settings)."""
 
     def run(space=SETS, names=NAMES, one=None):
-        one = one or model("llava")
-        parsed = read_photos(tree)
-        scored = score_labels(one, parsed, space, names, Runtime(cache=tmp_path / "cache"))
+        (tmp_path / "names.csv").write_text("class,name\n" + "".join(f"{i},{name}\n" for i, name in enumerate(names)))
+        options = here(cache=tmp_path / "cache", classes=tmp_path / "names.csv")
+        scored = score_labels(read_photos(tree), one or model("llava"), options, space)
         return scored.encoded, predict(scored, space), scored.settings
 
     return run

@@ -9,10 +9,9 @@ import tiny_lvlm
 import torch
 
 from experiments.errors import RequestError
-from experiments.photos.encoding import Runtime
 from experiments.photos.language_models import QUESTION, Inputs, special_tokens
-from experiments.photos.model import LoadOptions
-from experiments.photos.models import load, load_model
+from experiments.photos.models import load
+from experiments.photos.options import Options
 
 
 @pytest.fixture
@@ -39,18 +38,6 @@ def test_a_file_that_is_missing_is_noticed(copy, missing):
         load(f"lvlm:{spoilt}")
 
 
-def test_flags_that_do_not_go_with_it(folder, tmp_path):
-    spec = f"lvlm:{folder('llava')}"
-    (tmp_path / "w").touch()
-    for how, flag in (({"weights": tmp_path / "w"}, "--weights"), ({"quick_gelu": "on"}, "--quick-gelu")):
-        with pytest.raises(RequestError, match=flag):
-            load(spec, LoadOptions(**how))
-    with pytest.raises(RequestError, match="has no image features"):
-        load_model(spec)
-    with pytest.raises(RequestError, match="lvlm:x"):
-        load("lvm:x")
-
-
 def test_the_key_holds_everything_that_changes_an_answer(copy):
     whole = copy()
     key = load(f"lvlm:{whole}").key
@@ -71,7 +58,7 @@ def test_the_key_holds_everything_that_changes_an_answer(copy):
 def test_half_precision_holds_the_weights_and_not_the_positions(folder):
     model = load(f"lvlm:{folder('qwen2_vl')}")
     model.module.register_buffer("running_mean", torch.zeros(2))  # as in batch normalisation
-    model.place(Runtime(precision="bf16"))
+    model.place(Options(precision="bf16"))
     assert model.module.running_mean.dtype == torch.bfloat16
     assert {value.dtype for value in model.module.parameters()} == {torch.bfloat16}
     frequencies = [value for name, value in model.module.named_buffers() if "inv_freq" in name]
