@@ -122,7 +122,7 @@ def write_files(folder: Path, document: dict[str, Any]) -> None:
         document,
         caption=PLACE_WORDS,
         drawings=[figure_svg(trade_figure(model), ALT) for model in models],
-        places=[ranking({named(k, kind, entry): entry for k, kind, entry in entries(model)}) for model in models],
+        places=[ranking({name: entry for name, (_, entry) in entries(model).items()}) for model in models],
         ranked=ranking({model["model"]: model["heads"][0] for model in models}),
         groups=GROUPS,
         order=in_order(document["ranking"][PLACE[0]], document),
@@ -133,18 +133,14 @@ def write_files(folder: Path, document: dict[str, Any]) -> None:
         best=[max(model["fixes"], key=lambda fix: min(fix[g] for g in GROUPS), default=None) for model in models],
     )
     write_text(folder / PAGE_FILES[0], text)
-    rows = [_row(model["model"], kind, entry) for model in models for _, kind, entry in entries(model)]
+    rows = [_row(model["model"], *entry) for model in models for entry in entries(model).values()]
     write_text(folder / PAGE_FILES[1], pd.DataFrame(rows).to_csv(index=False, lineterminator="\n"))
 
 
-def entries(model: dict[str, Any]) -> list[tuple[int, str, dict[str, Any]]]:
-    """(number, head or fix, its entry) of a model, in order."""
+def entries(model: dict[str, Any]) -> dict[str, tuple[str, dict[str, Any]]]:
+    """Number and name -> (head or fix, its entry), in order."""
     listed = [("head", entry) for entry in model["heads"]] + [("fix", entry) for entry in model["fixes"]]
-    return [(number, *one) for number, one in enumerate(listed, start=1)]
-
-
-def named(number: int, kind: str, entry: dict[str, Any]) -> str:
-    return f"{number} {entry[kind]}"
+    return {f"{number} {entry[kind]}": (kind, entry) for number, (kind, entry) in enumerate(listed, start=1)}
 
 
 def _row(model: str, kind: str, entry: dict[str, Any]) -> dict[str, Any]:
@@ -175,20 +171,20 @@ def trade_figure(model: dict[str, Any]) -> Figure:
     axes.fill(*outline, color="C0", alpha=0.15, linewidth=0, zorder=0)
     axes.plot(*100 * points[:, :2].T, color="C0", linewidth=1.6, label="best heads found", zorder=1)
     listed = entries(model)
-    at = 100 * np.array([[entry[group] for group in GROUPS] for *_, entry in listed])
-    ends = 100 * np.array([[entry["interval"][group] for group in GROUPS] for *_, entry in listed])  # (entries, 2, 2)
-    for one, centre, span in zip(listed, at, ends, strict=True):
+    at = 100 * np.array([[entry[group] for group in GROUPS] for _, entry in listed.values()])
+    ends = 100 * np.array([[entry["interval"][group] for group in GROUPS] for _, entry in listed.values()])
+    for (name, (kind, _)), centre, span in zip(listed.items(), at, ends, strict=True):
         arms = np.abs(span - centre[:, None])[:, :, None]
-        look = {"color": "C2", "marker": "o"} if one[1] == "head" else {"color": "C3", "marker": "s"}
+        look = {"color": "C2", "marker": "o"} if kind == "head" else {"color": "C3", "marker": "s"}
         bars = {"ecolor": (look["color"], 0.35), "elinewidth": 0.8}
         axes.errorbar(*centre, xerr=arms[0], yerr=arms[1], markersize=5, mec="white", **look, **bars)
-        axes.plot([], [], linestyle="none", label=named(*one), **look)
+        axes.plot([], [], linestyle="none", label=name, **look)
     axes.plot([0, 100], [0, 100], color="#888888", linewidth=1, linestyle=":", label="no drop")
     limits = [(ends[:, g].min() - MARGIN, min(ends[:, g].max() + MARGIN, 101)) for g in (0, 1)]
     axes.set(xlim=limits[0], ylim=limits[1])
     axes.set(xlabel="accuracy on common photos [%]", ylabel="accuracy on counter photos [%]")
     figure.legend(loc="outside right upper", fontsize="small")
-    words = [str(number) for number, *_ in listed]
-    words[0] = named(*listed[0])
+    first, *others = listed
+    words = [first, *(name.split(" ")[0] for name in others)]
     write_labels(axes, at, words, ["#222222"] * len(listed), LETTERS)
     return figure
