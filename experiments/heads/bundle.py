@@ -81,13 +81,13 @@ class Bundle:
 
 def read(path: Path) -> dict[str, Any]:
     """The arrays of a file by name; unchecked."""
-    kind, known = path.suffix.lower(), {".npz": _read_npz, ".safetensors": _read_safetensors}
+    kind, readers = path.suffix.lower(), {".npz": _read_npz, ".safetensors": _read_safetensors}
     if not path.exists():
         raise RequestError(f"{str(path)!r} does not exist")
-    if kind not in known:
-        raise RequestError(f"{str(path)!r} is not a file of embeddings; expected {' or '.join(known)}")
+    if kind not in readers:
+        raise RequestError(f"{str(path)!r} is not a file of embeddings; expected {' or '.join(readers)}")
     try:
-        arrays = known[kind](path)
+        arrays = readers[kind](path)
     except OSError as error:
         raise RequestError(f"{str(path)!r} cannot be read ({error.strerror or error})") from error
     except (ValueError, KeyError, EOFError, MemoryError, zipfile.BadZipFile, SafetensorError) as error:

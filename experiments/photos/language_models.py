@@ -113,8 +113,8 @@ def load_language_model(name: str, file: Path | None, options: Options) -> Langu
     """A causal language model that answers questions about photos, with its own processor."""
     spec = f"lvlm:{name}"
     config = of_transformers(spec, "AutoConfig")
-    known = library("transformers").AutoModelForImageTextToText._model_mapping
-    if type(config) not in known or config.is_encoder_decoder:
+    answering = library("transformers").AutoModelForImageTextToText._model_mapping
+    if type(config) not in answering or config.is_encoder_decoder:
         raise RequestError(
             f"{spec} holds a model of type {config.model_type!r}; only models with one causal language model that "
             "answers a question about a photo can be scored (pass a CLIP as hf:)"
