@@ -1,7 +1,7 @@
 """Lines of counter accuracy on common accuracy across models, effective robustness, bootstrap bands.
 
 Taori et al. 2020 (arXiv 2007.00644) and Miller et al. 2021 (arXiv 2107.04649): for models of one family, the accuracy
-under shift is close to a straight line in the accuracy without shift, on probit or logit axes. A model's effective
+under shift is close to a straight line in the accuracy without shift, on logit axes. A model's effective
 robustness is its counter accuracy minus the line at its common accuracy, on the plain scale.
 
 Letters: x, y transformed common and counter accuracies; R replicates of a bootstrap over models.
@@ -11,26 +11,26 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
-from scipy.special import expit, logit, ndtr, ndtri
+from scipy.special import expit, logit
 
 from experiments.inference import resamples
 from simulator.accuracy import LEVEL
 
-Axis = Literal["plain", "logit", "probit"]
-AXES: tuple[Axis, ...] = ("plain", "logit", "probit")
+Axis = Literal["plain", "logit"]
+AXES: tuple[Axis, ...] = ("plain", "logit")
 SMALLEST_FAMILY = 3  # a line through two models has no residual
 
 
 def stretch(accuracy: Float[np.ndarray, "*s"], axis: Axis) -> Float[np.ndarray, "*s"]:
-    """Fraction -> position on the axis; 0 and 1 are at infinity on the logit and probit axes."""
-    forward = {"plain": np.asarray, "logit": logit, "probit": ndtri}
-    return np.asarray(forward[axis](np.asarray(accuracy, dtype=float)))
+    """Fraction -> position on the axis; 0 and 1 are at infinity on the logit axis."""
+    position = np.asarray(accuracy, dtype=float)
+    return logit(position) if axis == "logit" else position
 
 
 def unstretch(position: Float[np.ndarray, "*s"], axis: Axis) -> Float[np.ndarray, "*s"]:
     """Position on the axis -> fraction."""
-    back = {"plain": np.asarray, "logit": expit, "probit": ndtr}
-    return np.asarray(back[axis](np.asarray(position, dtype=float)))
+    accuracy = np.asarray(position, dtype=float)
+    return expit(accuracy) if axis == "logit" else accuracy
 
 
 class Line(NamedTuple):

@@ -262,7 +262,7 @@ FAULTS = {
     "micro mean called macro": Fault(
         "experiments.heads.intervals:group_accuracies",
         _macro,
-        "experiments/photos/test_metrics.py::test_means_are_what_their_names_say",
+        "experiments/heads/test_intervals.py::test_means_are_what_their_names_say",
     ),
     "bounds rounded to nearest": Fault(
         "theory.proofs.intervals:up",
@@ -342,7 +342,7 @@ FAULTS = {
     "few classes taken for a sample": Fault(
         "experiments.heads.intervals:photo_bounds",
         on_result(lambda ends: tuple((low - 0.1, high + 0.1) for low, high in ends)),
-        "experiments/photos/test_metrics.py::test_few_classes_have_intervals_over_photos",
+        "experiments/heads/test_intervals.py::test_few_classes_have_intervals_over_photos",
     ),
     "a bootstrap over photos with too little spread": Fault(
         "experiments.heads.intervals:drawn_over_photos",
@@ -362,7 +362,7 @@ FAULTS = {
     "a family by methods": Fault(
         "experiments.photos.models:load",
         on_result(lambda model: replace(model, family="CLIP" if model.embeds_text else "ImageNet")),
-        "experiments/photos/test_own_models.py::test_a_model_of_ones_own_is_a_file",
+        "experiments/photos/test_models.py::test_a_model_of_ones_own_is_a_file",
     ),
     "a silent hub waited for": Fault(
         "experiments.photos.model:answers",

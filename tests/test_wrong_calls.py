@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from experiments.effective_robustness import fit_line, offset
 from experiments.errors import RequestError
-from experiments.photos.encoding import Runtime
+from experiments.photos.options import Options
 from experiments.results import Row
 from simulator import Attribute, Pixels, Recipe, World, fit, train
 from simulator.accuracy import Accuracy
@@ -181,7 +181,7 @@ TRAININGS = [
         for p, n, words in ((1.0, None, "p_spu = 1: .* counter "), (0.999, 99, "n = 99: no pair has label . and back"))
     ),
 ]
-RUNTIMES = [{"batch_size": 0}, {"precision": "fp16"}, *({"device": d} for d in ("cpuu", "cpu:abc", "cpu:", "cuda:99"))]
+OPTIONS = [{"batch_size": 0}, {"precision": "fp16"}, *({"device": d} for d in ("cpuu", "cpu:abc", "cpu:", "cuda:99"))]
 
 
 @cache
@@ -257,7 +257,7 @@ CALLS = [
         for common in ([0.1, 0.2], [0.5, 0.5, 0.5], [0.1, 0.2, 1.0])
     ),
     (partial(offset, (np.arange(1, 4) / 10,) * 2, (np.array([0.9]),) * 2, "plain", np.random.default_rng(0)), "range"),
-    *((partial(Runtime, **wrong), str(*wrong.values())) for wrong in RUNTIMES),
+    *((partial(Options, **wrong), str(*wrong.values())) for wrong in OPTIONS),
     (partial(caption, "captions"), "captions"),
     (partial(rows, Group(0, 3), 100), "99"),
     (

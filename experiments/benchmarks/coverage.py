@@ -19,7 +19,7 @@ from scipy.stats.qmc import Sobol
 
 from experiments.files import write_table
 from experiments.heads.bundle import Bundle, checked
-from experiments.heads.cross_fitting import answers, fit_folds
+from experiments.heads.fitting import answers, fit_folds
 from experiments.heads.intervals import by_class
 from experiments.heads.least_regret import WEIGHTS, smooth, width_within
 from experiments.heads.reliance import answer

@@ -4,20 +4,21 @@ Functions import what they need when they run, for start-up time.
 """
 
 from collections import Counter
-from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from cyclopts import App, Parameter
+from cyclopts import Group as Panel
 from rich.console import Group
 from rich.text import Text
 
-from experiments.command.options import Json, Seed, Verbose, Whole, flag, own_folder
+from experiments.command.options import Json, Seed, Verbose, Whole, flag, flags_of, own_folder
 from experiments.command.output import VERDICT_STYLES, dim, emit, table, warning
 from experiments.errors import RequestError
 from experiments.files import check_writable
 from experiments.heads.tables import PLACE_COLUMNS, accuracies, answer
+from experiments.photos.options import Options
 from experiments.photos.tables import MARKS, comparison_table, has_sign_test, lead, marks, over_photos, pairs_table
 from experiments.results import FEWEST, GROUPS, QUANTITIES, too_few
 from experiments.table import NUMBER, PERCENT, Column, Table, Unit, interval, percent, points
@@ -35,9 +36,7 @@ Groups = flag(
     "the group of each background: prefix (from the folders or the column group), a CSV file (background, "
     "group, optionally class), or each (no groups, every background by itself)",
 )
-Classes = flag(
-    Path | None, "your own classes instead of ImageNet's: one class per line, or CSV columns class, name, prompt"
-)
+Classes = flag(Path | None, Options.model_fields["classes"].description)
 Folder = own_folder("", (), "folder for the full result, created if necessary")
 Labels = Literal["1000", "20", "45", "own"]
 Model = flag(
@@ -50,20 +49,8 @@ Model = flag(
 Weights = flag(list[Path], "weights file of each --model in turn, - for a model without one", allow_leading_hyphen=True)
 
 
-@Parameter(name="*")
-@dataclass(frozen=True, kw_only=True)
-class Scoring:
-    """How a model is loaded and run; options of every verb that runs one."""
-
-    prompts: flag(str, "simple, openai80, or a file with one template per line") = "simple"
-    classes: Classes = None
-    device: flag(str, "cpu, cuda, cuda:1, mps") = "cpu"
-    batch_size: flag(Whole, "photos per forward pass; for an lvlm: labels") = 64
-    workers: flag(Whole | None, "decoding processes [default: cores - 1, at most 8]") = None
-    precision: flag(Literal["fp32", "bf16", "fp16"], "of the forward pass (autocast)") = "fp32"
-    quick_gelu: flag(Literal["auto", "on", "off"], "activation of open_clip's models; auto: that of the tag") = "auto"
-    trust_pickle: flag(bool, "run code stored in a weights file") = False
-    cache: flag(Path | None, "folder of image features [default: the user's cache folder]") = None
+# The options of every verb that runs a model.
+Scoring = Annotated[flags_of(Options, Panel.create_default_parameters()), Parameter(name="*")] | None
 
 
 @app.command
@@ -111,7 +98,7 @@ def evaluate(
     ) = None,
     confusing: flag(Path | None, "with --labels 20: sets saved by an earlier run") = None,
     reference: flag(str | None, "with --labels 20: model whose confusions make the sets [default: the paper's]") = None,
-    scoring: Scoring = Scoring(),
+    scoring: Scoring = None,
     embeddings: flag(
         Path | None, "also write image and prompt embeddings of one CLIP, for soberclip embeddings (.npz)"
     ) = None,
@@ -129,13 +116,13 @@ def evaluate(
     Example: soberclip counteranimal evaluate --data LAION-final --model open_clip:ViT-B-32/openai
     """
     from experiments.photos.evaluation import run
-    from experiments.photos.model_config import ModelConfig
 
     _check_photos(data)
-    config = ModelConfig(models=model, weights=weights, **asdict(scoring))
     documents = run(
         data=data,
-        models=config,
+        models=model,
+        weights=weights,
+        options=Options(**(scoring or {})),
         groups=groups,
         labels=labels,
         confusing=confusing,
@@ -227,7 +214,7 @@ def discover(
     model: flag(str, "the model whose accuracies select the backgrounds"),
     weights: flag(Path | None, "its weights file") = None,
     min_photos: flag(Whole, "least number of photos of a background") = 20,
-    scoring: Scoring = Scoring(),
+    scoring: Scoring = None,
     seed: Seed = 0,
     output: flag(Path, "folder for discovered.csv, .json and -groups.csv") = Path("soberclip-discovered"),
     json: Json = False,
@@ -239,11 +226,12 @@ def discover(
     Example: soberclip counteranimal discover --data photos --model torchvision:resnet50
     """
     from experiments.photos.discovery import run
-    from experiments.photos.model_config import ModelConfig
 
     _check_photos(data)
-    config = ModelConfig(models=[model], weights=None if weights is None else [weights], **asdict(scoring))
-    document = run(data=data, model=config, min_photos=min_photos, seed=seed, output=output)
+    options = Options(**(scoring or {}))
+    document = run(
+        data=data, model=model, weights=weights, options=options, min_photos=min_photos, seed=seed, output=output
+    )
     emit(document, json, discovery_table)
 
 
@@ -495,10 +483,9 @@ def composition_table(document: Document) -> Group:
         (_folder(c), c["objects"], *(", ".join(f"{name} {n}" for name, n in c[group].items()) for group in GROUPS))
         for c in document["classes"]
     ]
-    before = ", {kept} of them by an earlier run" if document["kept"] else ""
     return Group(
         table(document["output"], ("class", "cut-outs", "common (photos)", "counter (photos)"), rows),
-        ("{composites} composites of {settings[size]} pixels" + before).format(**document),
+        "{composites} composites of {settings[size]} pixels".format(**document),
         *(dim(f"stray: {path}") for path in document["strays"]),
     )
 

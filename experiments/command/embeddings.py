@@ -32,8 +32,8 @@ def embeddings(
     verbose: Verbose = False,
     json: Json = False,
 ) -> None:
+    from experiments.heads.pages import write_files
     from experiments.heads.reliance import answer_files
-    from experiments.heads.reliance_page import write_files
 
     document = answer_files(files, seed, say)
     emit(document, json, partial(reliance_screen, verbose=verbose), output)

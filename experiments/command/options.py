@@ -106,7 +106,7 @@ def flags_of(model: type[BaseModel], group: Group, without: tuple[str, ...] = ()
             kind, meaning = Any, f"{meaning}; FILE.csv without a header, or a name such as 'compositional(2, 3, 1)'"
         meaning, default = field.description or meaning, field.default
         usual = f"{default:g}" if isinstance(default, float) else default
-        note = meaning + ("" if default is None else f" [default: {usual}]")
+        note = meaning + ("" if default is None or default is False else f" [default: {usual}]")
         parameter = Parameter(help=note, group=group, show_default=False, converter=converter)
         fields[name] = Annotated[kind, parameter]
     return TypedDict(f"{model.__name__}Flags", fields, total=False)

@@ -5,7 +5,6 @@ stay on disk.
 """
 
 import zipfile
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -82,20 +81,18 @@ class Bundle:
 
 def read(path: Path) -> dict[str, Any]:
     """The arrays of a file by name; unchecked."""
-    kind = path.suffix.lower()
+    kind, readers = path.suffix.lower(), {".npz": _read_npz, ".safetensors": _read_safetensors}
     if not path.exists():
         raise RequestError(f"{str(path)!r} does not exist")
-    if kind not in READERS:
-        raise RequestError(f"{str(path)!r} is not a file of embeddings; expected {' or '.join(READERS)}")
+    if kind not in readers:
+        raise RequestError(f"{str(path)!r} is not a file of embeddings; expected {' or '.join(readers)}")
     try:
-        if kind == ".npz" and path.stat().st_size > MOST_BYTES:
-            raise RequestError(f"{str(path)!r} has more than {MOST_BYTES / 2**30:.0f} GiB; write .safetensors instead")
-        arrays = READERS[kind](path)
+        arrays = readers[kind](path)
     except OSError as error:
         raise RequestError(f"{str(path)!r} cannot be read ({error.strerror or error})") from error
     except (ValueError, KeyError, EOFError, MemoryError, zipfile.BadZipFile, SafetensorError) as error:
         raise RequestError(f"{str(path)!r} is not a readable {kind} file of embeddings ({error})") from error
-    if not set(arrays) & set(ARRAYS):
+    if not arrays:
         raise RequestError(f"{str(path)!r} has none of the arrays {', '.join(ARRAYS)}")
     return arrays
 
@@ -105,19 +102,15 @@ def _read_npz(path: Path) -> dict[str, Any]:
         raise ValueError("it is no archive")
     with path.open("rb") as handle, np.load(handle, allow_pickle=False) as file:
         names = [name for name in ARRAYS if name in file.files]
-        for name in names:
-            size = file.zip.getinfo(f"{name}.npy").file_size
-            if size > MOST_BYTES:  # compressed, it may be far smaller
-                raise ValueError(f"{name} takes {size / 2**30:.0f} GiB; write .safetensors instead")
+        size = sum(file.zip.getinfo(f"{name}.npy").file_size for name in names)  # compressed, it may be far smaller
+        if size > MOST_BYTES:
+            raise ValueError(f"its arrays take {size / 2**30:.0f} GiB; write .safetensors instead")
         return {name: file[name] for name in names}
 
 
 def _read_safetensors(path: Path) -> dict[str, Any]:
     with safe_open(path, framework="pt") as file:  # tensors of this framework are memory-mapped
         return {name: file.get_tensor(name) for name in file.keys() if name in ARRAYS}  # noqa: SIM118
-
-
-READERS: dict[str, Callable[[Path], dict[str, Any]]] = {".npz": _read_npz, ".safetensors": _read_safetensors}
 
 
 def checked(arrays: dict[str, Any], what: str = "embeddings") -> Bundle:
@@ -171,9 +164,8 @@ def _checked(arrays: dict[str, Any]) -> Bundle:
     prompts = _prompts(text.astype(float).reshape(K, -1, D)) if "text" in given else None
     alone = _unit(captions.astype(float)) if "text_background" in given else None
     common, background, unseen, more = _groups(given, label, train)
-    bundle = Bundle(
-        image, label, common, background, unseen, prompts, alone, given.get("caption"), train, names, notes + more
-    )
+    notes += more
+    bundle = Bundle(image, label, common, background, unseen, prompts, alone, given.get("caption"), train, names, notes)
     _check_counts(bundle)
     return bundle
 

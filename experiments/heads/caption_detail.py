@@ -49,7 +49,7 @@ def caption_detail(
     reach = float(ndtri((1 + LEVEL) / 2)) * error  # of one half: halves agree by chance where directions are noise
     ends = np.clip([rho - reach, rho + reach], -1, 1).T.tolist()
     listed = [{"value": value, "interval": end} for value, end in zip(rho.tolist(), ends, strict=True)]
-    return {"pairs": len(cell), "lower_bound": True, "correlations": listed}
+    return {"correlations": listed}
 
 
 def _measured(

@@ -50,23 +50,6 @@ REACH = 4.0  # standard errors of the residuals of B that are within its errors
 RESOLVED = 0.4  # a wider interval of p' has no number
 
 
-class Parts(NamedTuple):
-    """Something of each listed head, and of the best head at each of WEIGHTS: chosen on the same photos, on others."""
-
-    heads: Shaped[np.ndarray, "*s H"]
-    same: Float[np.ndarray, "*s L"]
-    other: Float[np.ndarray, "*s L"]
-
-    @property
-    def joined(self) -> Float[np.ndarray, "*s M"]:
-        return np.concatenate(self, axis=-1)
-
-    @classmethod
-    def of(cls, joined: Float[np.ndarray, "*s M"]) -> "Parts":
-        L = len(WEIGHTS)
-        return cls(*np.split(joined, [-2 * L, -L], axis=-1))
-
-
 def best_answers(
     right: Shaped[np.ndarray, "N H"],
     label: Int[np.ndarray, " N"],
@@ -183,16 +166,22 @@ class Trade(NamedTuple):
     draws: Float[np.ndarray, "R H"]  # p' in each draw
 
 
-def trade(found: Parts, drawn: Parts, worth: Float[np.ndarray, " 2"], rng: np.random.Generator) -> Trade:
-    """Places of the listed heads from the accuracies that were found (2 x M) and those of a bootstrap (R x 2 x M).
+def trade(
+    found: Float[np.ndarray, "2 M"],
+    drawn: Float[np.ndarray, "R 2 M"],
+    worth: Float[np.ndarray, " 2"],
+    rng: np.random.Generator,
+) -> Trade:
+    """Places of the listed heads from the group accuracies that were found and those of a bootstrap.
 
-    `worth` is the number of photos of each group that would give one accuracy as certain as the mean over classes.
+    The M columns are the listed heads, the best heads at WEIGHTS on the same photos, and those on others. `worth` is
+    the number of photos of each group that would give one accuracy as certain as the mean over classes.
     """
+    every = np.concatenate([found[None], drawn])
+    heads, *both = np.split(every, [-2 * len(WEIGHTS), -len(WEIGHTS)], axis=-1)
     # A head that never differs from the best, or is never wrong, has one more wrong answer: 1 of `worth` photos.
-    heads = np.concatenate([found.heads[None], drawn.heads + rng.standard_normal(drawn.heads.shape) / worth[:, None]])
-    same, other = (
-        _best(np.concatenate([one[None], more])) for one, more in ((found.same, drawn.same), (found.other, drawn.other))
-    )
+    heads[1:] += rng.standard_normal(heads[1:].shape) / worth[:, None]
+    same, other = (WEIGHTS * one[:, 0] + (1 - WEIGHTS) * one[:, 1] for one in both)  # B at WEIGHTS
     best = (same + other) / 2
     width = width_within(best[0], np.cov(best[1:].T))
     drop, balanced = heads[:, 0] - heads[:, 1], heads.mean(axis=1)
@@ -210,9 +199,9 @@ def trade(found: Parts, drawn: Parts, worth: Float[np.ndarray, " 2"], rng: np.ra
         return np.quantile(values[1:], [TAIL, 1 - TAIL], axis=0)
 
     between, optimistic, pessimistic = map(curves, (best, same, other))
-    every = weights(between)
-    p, r = every[0], np.maximum(leads(between)[0], 0)
-    spread = np.array([ends(one) for one in (every, weights(optimistic), weights(pessimistic))])
+    at = weights(between)
+    p, r = at[0], np.maximum(leads(between)[0], 0)
+    spread = np.array([ends(one) for one in (at, weights(optimistic), weights(pessimistic))])
     low, high = np.minimum(spread[:, 0].min(axis=0), p), np.maximum(spread[:, 1].max(axis=0), p)
     misfit = np.interp(p, WEIGHTS, np.abs(best[0] - np.interp(WEIGHTS, FINE, between[0].best)))
     least = (ends(leads(pessimistic))[0] - misfit).clip(0, r)
@@ -222,14 +211,10 @@ def trade(found: Parts, drawn: Parts, worth: Float[np.ndarray, " 2"], rng: np.ra
     places = [
         {
             "equivalent_correlation": p_i if p_high - p_low <= RESOLVED else None,
+            "photos_needed": None if p_high - p_low <= RESOLVED else ((p_high - p_low) / RESOLVED) ** 2,
             "shortfall": r_i,
             "interval": {"equivalent_correlation": [p_low, p_high], "shortfall": [r_low, r_high]},
         }
         for p_i, p_low, p_high, r_i, r_low, r_high in np.array([p, low, high, r, least, most]).T.tolist()
     ]
-    return Trade(between[0], band, places, every[1:])
-
-
-def _best(accuracies: Float[np.ndarray, "R 2 L"]) -> Float[np.ndarray, "R L"]:
-    """B at WEIGHTS from the group accuracies of the best heads."""
-    return WEIGHTS * accuracies[:, 0] + (1 - WEIGHTS) * accuracies[:, 1]
+    return Trade(between[0], band, places, at[1:])

@@ -1,6 +1,6 @@
 """How much a model's heads rely on the background, from its embeddings: what is, what would be possible, what helps.
 
-Every number is of heads that have not seen the rows that they answer (`cross_fitting`). The curve of what is possible
+Every number is of heads that have not seen the rows that they answer (`fitting`). The curve of what is possible
 is a smooth one through the best of all these heads, of logistic regression at several group weights, and of the Bayes
 rules of the fitted Gaussian law at many. `least_regret` gives every head's p' and r against it.
 
@@ -20,7 +20,7 @@ from scipy.special import ndtri
 from experiments.errors import RequestError, checked_seed
 from experiments.heads.bundle import Bundle, checked, read
 from experiments.heads.caption_detail import caption_detail
-from experiments.heads.cross_fitting import FIT_ROWS, answers, fit_folds
+from experiments.heads.fitting import FIT_ROWS, answers, fit_folds
 from experiments.heads.intervals import (
     by_class,
     counted,
@@ -31,7 +31,7 @@ from experiments.heads.intervals import (
     worst_cell,
     worth,
 )
-from experiments.heads.least_regret import DRAWN, RESOLVED, Parts, Trade, best_answers, ranked, trade
+from experiments.heads.least_regret import DRAWN, Trade, best_answers, ranked, trade
 from experiments.inference import binomial_bounds
 from experiments.provenance import provenance
 from experiments.results import FEWEST, GROUPS, QUANTITIES
@@ -158,23 +158,25 @@ def answer_files(
 def answer(bundle: Bundle, seed: int) -> dict[str, Any]:
     """The document of one model. Raises RequestError where no head has a place."""
     installed("sklearn", "scikit-learn", "embeddings", "a measurement of embeddings", RequestError)
-    folds = fit_folds(bundle, seed)
+    folds, notes = fit_folds(bundle, seed), list(bundle.notes)
     right, listed = answers(bundle, folds), folds[0].listed
     unseen, right = right[bundle.unseen[right.index]], right[~bundle.unseen[right.index]]
     rows = right.index.to_numpy()
     label, common = bundle.label[rows], bundle.common[rows]
     best = best_answers(right.to_numpy(), label, common, numpy_stream(seed, "embeddings parts"))
-    every = Parts(right[listed].to_numpy(), *best).joined
+    every = np.hstack([right[listed].to_numpy(), *best])
     photos, correct = by_class(every, label, common)
     drawn = drawn_over_photos(every, label, common, numpy_stream(seed, "embeddings replicates"))
     stream = numpy_stream(seed, "embeddings places")
     means = correct / photos[..., None]
-    found = trade(Parts.of(means.mean(axis=0)), Parts.of(drawn), worth(photos), stream)
+    found = trade(means.mean(axis=0), drawn, worth(photos), stream)
     described = _described(bundle, listed, photos, correct, found, seed)
-    first = described[listed[0]]
-    first["replicates"] = found.draws[:COMPARED, 0].round(4).tolist()
+    described[listed[0]]["replicates"] = found.draws[:COMPARED, 0].round(4).tolist()
     for name in listed:
         described[name]["unseen"] = _unseen(bundle.label[unseen.index], unseen[name].to_numpy())
+    fitted = (len(right) + len(unseen)) // 2 if bundle.train is None else int(bundle.train.sum())
+    if fitted > FIT_ROWS:
+        notes.append(f"heads are fitted on {FIT_ROWS:,} of {fitted:,} rows, drawn with the seed")
     return {
         "rows": len(bundle.label),
         "dimensions": int(bundle.image.shape[1]),
@@ -191,7 +193,7 @@ def answer(bundle: Bundle, seed: int) -> dict[str, Any]:
         ],
         "detail": _detail(bundle, seed),
         "assumptions": list(ASSUMPTIONS),
-        "notes": [*bundle.notes, *_limits(bundle, len(right) + len(unseen))],
+        "notes": notes,
         "seed": seed,
     }
 
@@ -230,46 +232,39 @@ def _described(
     seed: int,
 ) -> dict[str, dict[str, Any]]:
     """Accuracies, p' and r of each listed head, with intervals over photos and classes."""
-    population, means = bundle.classes >= FEWEST, correct / photos[..., None]
-    if population:
+    means, over = correct / photos[..., None], None
+    if bundle.classes >= FEWEST:
         drawn = drawn_over_classes(means, numpy_stream(seed, "embeddings classes"))
         stream = numpy_stream(seed, "embeddings class places")
-        over = trade(Parts.of(means.mean(axis=0)), Parts.of(drawn), worth(photos), stream).places
+        over = trade(means.mean(axis=0), drawn, worth(photos), stream).places
     entries = {}
-    for i, (name, at) in enumerate(zip(listed, found.places, strict=True)):
-        counts = counted(np.arange(bundle.classes), photos, correct[:, :, i])
+    for i, (name, place) in enumerate(zip(listed, found.places, strict=True)):
+        right = correct[:, :, i]
+        counts = counted(np.arange(bundle.classes), photos, right)
         common, counter = means[:, :, i].mean(axis=0).tolist()
-        low, high = at["interval"]["equivalent_correlation"]
         of_photos = map(list, over_photos(counts, "macro", population=False))
+        worst, least = worst_cell(right.ravel(), photos.ravel())
+        y, g = divmod(worst, 2)
         entries[name] = {
             "common": common,
             "counter": counter,
             "drop": common - counter,
-            "worst_group": _worst(bundle, photos, correct[:, :, i]),
-            "equivalent_correlation": at["equivalent_correlation"],
-            "photos_needed": ((high - low) / RESOLVED) ** 2 if at["equivalent_correlation"] is None else None,
-            "shortfall": at["shortfall"],
-            "interval": dict(zip(QUANTITIES, of_photos, strict=True)) | at["interval"],
+            "worst_group": {
+                "class": y,
+                "name": bundle.names[y],
+                "group": GROUPS[g],
+                "photos": int(photos[y, g]),
+                "accuracy": float(right[y, g] / photos[y, g]),
+                "interval": least,
+            },
+            **place,
+            "interval": dict(zip(QUANTITIES, of_photos, strict=True)) | place["interval"],
             "interval_over_classes": None,
         }
-        if population:
+        if over is not None:
             ends = intervals(counts, "macro", seed, CLASS_REPLICATES)
             entries[name]["interval_over_classes"] = {q: list(ends[q]) for q in QUANTITIES} | over[i]["interval"]
     return entries
-
-
-def _worst(bundle: Bundle, photos: Int[np.ndarray, "C 2"], correct: Float[np.ndarray, "C 2"]) -> dict[str, Any]:
-    """The class and group of lowest accuracy."""
-    at, interval = worst_cell(correct.ravel(), photos.ravel())
-    y, g = divmod(at, 2)
-    return {
-        "class": y,
-        "name": bundle.names[y],
-        "group": GROUPS[g],
-        "photos": int(photos[y, g]),
-        "accuracy": float(correct[y, g] / photos[y, g]),
-        "interval": interval,
-    }
 
 
 def _gain(lead: pd.Series, label: Int[np.ndarray, " n"], common: np.ndarray) -> dict[str, Any]:
@@ -285,8 +280,3 @@ def _gain(lead: pd.Series, label: Int[np.ndarray, " n"], common: np.ndarray) -> 
 
 def _by_group(values: np.ndarray) -> dict[str, Any]:
     return dict(zip(GROUPS, values.tolist(), strict=True))
-
-
-def _limits(bundle: Bundle, answered: int) -> list[str]:
-    fitted = int(bundle.train.sum()) if bundle.train is not None else answered // 2
-    return [f"heads are fitted on {FIT_ROWS:,} of {fitted:,} rows, drawn with the seed"] * (fitted > FIT_ROWS)

@@ -3,24 +3,32 @@
     objects/9 ostrich/runner.png       class folder, PNG with transparency
     backgrounds/desert/dune.jpg        background, photo; a photo beside the folders is its own background
     output/9 ostrich/common-desert/runner on dune.png
-    output/composites.csv              a row per file: object, background, photo, group, scale and place; written last
-    output/compose.json                the request; written first, so that a stopped run can be resumed
+    output/composites.csv              a row per file: object, background, photo, group, scale and place
+    output/compose.json                the request
 
 The user names the common backgrounds of each class; the others are counter. An object has the same scale and place on
 every background, so its composites differ by the background alone.
 """
 
+import shutil
 from collections import Counter
 from collections.abc import Sequence
-from hashlib import sha256
 from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from experiments.errors import RequestError, check_within, checked_seed, unknown
-from experiments.files import output_folder, read_json, write_atomically, write_json, write_table
-from experiments.photos import layouts
+from experiments.errors import RequestError, RunError, check_within, checked_seed, unknown
+from experiments.files import check_writable, output_folder, staging_folder, write_json, write_table
 from experiments.photos.labels import class_indices, imagenet_index
+from experiments.photos.photos import (
+    MANIFEST,
+    REQUEST,
+    SUFFIXES,
+    check_folder,
+    checked_path,
+    in_threads,
+    printable,
+)
 from experiments.provenance import provenance
 from simulator.pixels.composition import composite, cut, drawn_place, frame
 from simulator.pixels.decoding import decode
@@ -44,38 +52,41 @@ class Composite(NamedTuple):
 
     file: str
     cutout: Source
-    photo: Source
+    scene: Source
     group: str
 
 
 def run(
     *, objects: Path, backgrounds: Path, common: Sequence[str], size: int = 224, seed: int = 0, output: Path
 ) -> dict[str, Any]:
-    """Write the missing files of the tree; `common` holds words CLASS=BACKGROUND.
+    """Write the tree, as a whole, to a folder that is new or empty; `common` holds words CLASS=BACKGROUND.
 
-    Raises RequestError for a wrong request, before anything is written. Finished files stay if the run fails.
+    Raises RequestError for a wrong request, before anything is written.
     """
-    from PIL import __version__ as pillow  # start-up time
-
     checked_seed(seed)
     check_within("--size", size, *SIDES)
     cutouts, other_files = _sources(objects, "--objects", (".png",), output)
-    photos, more_files = _sources(backgrounds, "--backgrounds", layouts.SUFFIXES, output)
+    scenes, more_files = _sources(backgrounds, "--backgrounds", SUFFIXES, output)
     loose = next((cutout.name for cutout in cutouts if "/" not in cutout.name), None)
     if loose is not None:
         raise RequestError(f"the cut-out {loose!r} lies in no class folder; move it to one, like '9 ostrich/{loose}'")
     classes = class_indices(dict.fromkeys(cutout.kind for cutout in cutouts))
-    counts = Counter(photo.kind for photo in photos)
+    counts = Counter(scene.kind for scene in scenes)
     if len(counts) < 2:
-        raise RequestError(f"{str(backgrounds)!r} holds one background, {photos[0].kind!r}; at least two are needed")
+        raise RequestError(f"{str(backgrounds)!r} holds one background, {scenes[0].kind!r}; at least two are needed")
     own = _common(common, classes, list(counts))
-    composites = _composites(cutouts, photos, classes, own)
+    composites = _composites(cutouts, scenes, classes, own)
     # Pillow uses 4 bytes per pixel; a cut-out fills at most half a frame.
-    need = 2 * size**2 * (2 * len(photos) + len(cutouts))
+    need = 2 * size**2 * (2 * len(scenes) + len(cutouts))
     if need > MOST_BYTES:
         raise RequestError(
-            f"{len(cutouts)} cut-outs and {len(photos)} photos at --size {size} take {need / 2**30:.1f} GiB, "
+            f"{len(cutouts)} cut-outs and {len(scenes)} photos at --size {size} take {need / 2**30:.1f} GiB, "
             f"more than {MOST_BYTES / 2**30:.0f}; take fewer of them or a smaller --size"
+        )
+    check_writable(output)
+    if output.exists() and (other := min((path.name for path in output.iterdir()), default=None)):
+        raise RequestError(
+            f"output {str(output)!r} holds other files, for instance {other!r}; try {str(output / 'composites')!r}"
         )
     places = {c: drawn_place(numpy_stream(seed, f"place of {c.name}")) for c in cutouts}
 
@@ -87,20 +98,11 @@ def run(
         except ValueError as error:
             raise RequestError(f"{source.name!r} cannot be used ({error})") from error
 
-    sources = [*cutouts, *photos]
-    images = dict(zip(sources, layouts.in_threads(prepared, sources, "decoding"), strict=True))
-    contents = sha256()  # with the other settings it determines every name and pixel
-    for source in sources:
-        contents.update(f"{source.name}\n{sha256(source.path.read_bytes()).hexdigest()}\n".encode())
+    sources = [*cutouts, *scenes]
+    images = dict(zip(sources, in_threads(prepared, sources, "decoding"), strict=True))
     document = {
         "verb": "compose",
-        "settings": {
-            "size": size,
-            "seed": seed,
-            "pillow": pillow,
-            "common": {folder: sorted(names) for folder, names in own.items()},
-            "contents": contents.hexdigest(),
-        },
+        "settings": {"size": size, "seed": seed, "common": {folder: sorted(names) for folder, names in own.items()}},
         "objects": str(objects),
         "backgrounds": str(backgrounds),
         "classes": [
@@ -117,38 +119,43 @@ def run(
         "strays": other_files + more_files,
         "provenance": provenance(),
     }
-    _claim(output, document)
+    rows = []
+    for file, cutout, scene, group in composites:
+        names = classes[cutout.kind], cutout.kind, cutout.name, scene.kind, scene.name
+        rows.append((file, *names, group, f"{places[cutout].scale:.6g}", images[cutout].x, images[cutout].y))
+    staging = staging_folder(output)
 
     def save(job: Composite) -> None:
-        image = composite(images[job.cutout], images[job.photo])
-        write_atomically(output / job.file, lambda temporary: image.save(temporary, **PNG))
+        composite(images[job.cutout], images[job.scene]).save(staging / job.file, **PNG)
 
-    for folder in dict.fromkeys((output / job.file).parent for job in composites):
-        output_folder(folder)
-    missing = [job for job in composites if not (output / job.file).exists()]
-    layouts.in_threads(save, missing, "composing")
-    rows = []
-    for file, cutout, photo, group in composites:
-        names = classes[cutout.kind], cutout.kind, cutout.name, photo.kind, photo.name
-        rows.append((file, *names, group, f"{places[cutout].scale:.6g}", images[cutout].x, images[cutout].y))
-    write_table(output / layouts.MANIFEST, COLUMNS, rows)
-    return {**document, "output": str(output), "written": len(missing), "kept": len(composites) - len(missing)}
+    try:
+        for folder in dict.fromkeys((staging / job.file).parent for job in composites):
+            output_folder(folder)
+        in_threads(save, composites, "composing")
+        write_table(staging / MANIFEST, COLUMNS, rows)
+        write_json(staging / REQUEST, document)
+        staging.replace(output)
+    except OSError as error:
+        raise RunError(f"{output} could not be written: {error.strerror or error}") from error
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+    return {**document, "output": str(output)}
 
 
 def _composites(
-    cutouts: Sequence[Source], photos: Sequence[Source], classes: dict[str, int], common: dict[str, set[str]]
+    cutouts: Sequence[Source], scenes: Sequence[Source], classes: dict[str, int], common: dict[str, set[str]]
 ) -> list[Composite]:
     """Every object on every photo. File names lose suffix, case and the place of " on ", so two pairs may share one."""
     composites: dict[str, Composite] = {}
-    for cutout, photo in product(cutouts, photos):
-        group = "common" if photo.kind in common[cutout.kind] else "counter"
+    for cutout, scene in product(cutouts, scenes):
+        group = "common" if scene.kind in common[cutout.kind] else "counter"
         index = classes[cutout.kind]
         folder = cutout.kind if cutout.kind.split(" ")[0] == str(index) else f"{index} {cutout.kind}"
-        file = f"{folder}/{group}-{photo.kind}/{Path(cutout.name).stem} on {Path(photo.name).stem}.png"
-        twin = composites.setdefault(file.casefold(), Composite(file, cutout, photo, group))
-        if (twin.cutout, twin.photo) != (cutout, photo):
+        file = f"{folder}/{group}-{scene.kind}/{Path(cutout.name).stem} on {Path(scene.name).stem}.png"
+        twin = composites.setdefault(file.casefold(), Composite(file, cutout, scene, group))
+        if (twin.cutout, twin.scene) != (cutout, scene):
             raise RequestError(
-                f"{twin.cutout.name!r} on {twin.photo.name!r} and {cutout.name!r} on {photo.name!r} would both be "
+                f"{twin.cutout.name!r} on {twin.scene.name!r} and {cutout.name!r} on {scene.name!r} would both be "
                 f"{file!r}; rename one of these files"
             )
     return list(composites.values())
@@ -156,7 +163,7 @@ def _composites(
 
 def _sources(root: Path, flag: str, suffixes: Sequence[str], output: Path) -> tuple[list[Source], list[str]]:
     """(images of a folder and of the folders in it, names of other files), sorted."""
-    layouts.check_folder(root)
+    check_folder(root)
     if output.resolve().is_relative_to(root.resolve()):
         raise RequestError(f"--output {str(output)!r} lies in the input folder {flag}; name a folder outside it")
     sources: list[Source] = []
@@ -167,9 +174,9 @@ def _sources(root: Path, flag: str, suffixes: Sequence[str], output: Path) -> tu
         for file in sorted(entry.iterdir()) if folder else [entry]:
             name = file.relative_to(root).as_posix()
             if file.suffix.lower() not in suffixes or file.name.startswith(".") or file.is_dir():
-                strays.append(layouts.printable(name))
+                strays.append(printable(name))
             else:
-                sources.append(Source(file, layouts.checked_path(name), entry.name if folder else entry.stem))
+                sources.append(Source(file, checked_path(name), entry.name if folder else entry.stem))
         if folder and len(sources) == before:
             raise RequestError(f"the folder {entry.name!r} of {flag} holds no file that ends in {', '.join(suffixes)}")
     if not sources:
@@ -199,21 +206,3 @@ def _common(words: Sequence[str], classes: dict[str, int], backgrounds: Sequence
                 f"'{folder}=BACKGROUND' for some but not all of {', '.join(backgrounds)}"
             )
     return common
-
-
-def _claim(output: Path, document: dict[str, Any]) -> None:
-    """Mark an empty folder as this request's, or check its mark. Raises RequestError for any other folder."""
-    output_folder(output)
-    mark = read_json(output / layouts.REQUEST)
-    kept = mark.get("settings") if isinstance(mark, dict) and mark.get("verb") == "compose" else None
-    if not isinstance(kept, dict):
-        other = min((path.name for path in output.iterdir()), default=None)
-        if other is not None:
-            raise RequestError(
-                f"output {str(output)!r} holds other files, for instance {other!r}; try {str(output / 'composites')!r}"
-            )
-        write_json(output / layouts.REQUEST, document)
-        return
-    other = [name for name, setting in document["settings"].items() if kept.get(name) != setting]
-    if other:
-        raise RequestError(f"output {str(output)!r} holds composites with other {other[0]}; name another folder")

@@ -8,8 +8,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from experiments.files import write_atomically
+from experiments.photos.metrics import right
 from experiments.photos.photos import PhotoSet
-from experiments.photos.predictions import right
 from experiments.results import GROUPS
 from experiments.style import styled
 

@@ -22,7 +22,8 @@ from experiments.files import output_folder, write_json, write_table
 from experiments.heads.intervals import REPLICATES
 from experiments.inference import bootstrap_interval, holm, resamples
 from experiments.photos.metrics import cells
-from experiments.photos.model_config import ModelConfig
+from experiments.photos.models import checked, load, score, settings
+from experiments.photos.options import Options
 from experiments.photos.photos import EACH, read_photos
 from experiments.photos.scoring import NO_ANSWER, predict
 from experiments.results import GROUPS
@@ -37,20 +38,28 @@ Numbers = Int[np.ndarray, " B"]
 
 
 def run(
-    *, data: Path, model: ModelConfig, min_photos: int = SMALLEST_CELL, seed: int = 0, output: Path
+    *,
+    data: Path,
+    model: str,
+    weights: Path | None = None,
+    options: Options,
+    min_photos: int = SMALLEST_CELL,
+    seed: int = 0,
+    output: Path,
 ) -> dict[str, Any]:
     """The document of `discover`; writes discovered.csv, discovered.json and discovered-groups.csv, for --groups."""
     checked_seed(seed)
     check_within("--min-photos", min_photos, 2, np.inf)  # one photo cannot be halved
-    photo_set = read_photos(data, EACH, model.vocabulary)
+    ((spec, file),) = checked([model], weights and [weights], options)
+    photo_set = read_photos(data, EACH, options.vocabulary)
     output_folder(output)
-    loaded = model.load()
-    scored = model.run(photo_set, loaded)
-    predictions = predict(scored, model.vocabulary.every_label)
+    loaded = load(spec, file, options)
+    scored = score(photo_set, loaded, options)
+    predictions = predict(scored, options.vocabulary.every_label)
     document = discover(predictions, photo_set.classes, min_photos, seed)
     document["skipped"] = scored.encoded.skipped
     document["unanswered"] = int((predictions.predicted_index == NO_ANSWER).sum())  # counted as wrong
-    document["model"] = {"spec": loaded.spec, **model.settings(loaded)}
+    document["model"] = {"spec": loaded.spec, **settings(loaded, options)}
     rows = document["classes"]
     groups = [(c["folder"], c[f"{group}_background"], group) for c in rows for group in GROUPS]
     write_table(output / "discovered-groups.csv", ("class", "background", "group"), groups)

@@ -9,13 +9,11 @@ as an uninterrupted one, and computes the same bits.
 """
 
 import json
-import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from hashlib import sha256
-from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -25,60 +23,34 @@ from safetensors import safe_open
 from safetensors.numpy import save
 from torch.utils.data import DataLoader, Dataset
 
-from experiments.errors import RequestError, RunError, check_within
+from experiments.errors import RequestError, RunError
 from experiments.files import output_folder, write_atomically
 from experiments.photos.labels import CLASS_COUNT
 from experiments.photos.model import LoadedModel, one_line
+from experiments.photos.options import Options
 from experiments.photos.photos import Key, PhotoSet
-from experiments.runtime import checked_device
 from simulator.progress import counting
 
-Precision = Literal["fp32", "bf16", "fp16"]
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-SHARD_ROWS = 256  # features per shard; a killed run loses at most one shard
+SHARD_ROWS, SHARD_BATCHES = 256, 32  # features per shard at most; a killed run loses at most one shard
 
 
-@dataclass(frozen=True)
-class Runtime:
-    """Where and how to run. No field changes a result by more than rounding."""
-
-    device: str = "cpu"
-    precision: Precision = "fp32"
-    batch_size: int = 64
-    workers: int = 0
-    cache: Path | None = None  # folder of all features; None: they are not cached
-
-    def __post_init__(self):
-        check_within("--batch-size", self.batch_size, 1, np.inf)
-        check_within("--workers", self.workers, 0, np.inf)
-        checked_device(self.device)
-        if self.precision == "fp16" and self.kind == "cpu":
-            raise RequestError("precision 'fp16' needs a CUDA device; on the CPU use fp32 or bf16")
-
-    @property
-    def kind(self) -> str:
-        """The device without its number."""
-        return torch.device(self.device).type
-
-    def autocast(self):
-        """Automatic mixed precision, as in the models' own evaluation code."""
-        return nullcontext() if self.precision == "fp32" else torch.autocast(self.kind, dtype=DTYPES[self.precision])
-
-    def features(self, key: str | None) -> "FeatureCache":
-        """The cached features of the model with this key; without a key they are not cached."""
-        # The batch size changes features by rounding only.
-        identity = {"model": key, "precision": self.precision, "device": self.kind}
-        name = sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:32]
-        return FeatureCache(None if self.cache is None or key is None else self.cache / name)
+def autocast(options: Options) -> Any:
+    """Automatic mixed precision, as in the models' own evaluation code."""
+    half = options.precision != "fp32"
+    return torch.autocast(options.kind, dtype=DTYPES[options.precision]) if half else nullcontext()
 
 
 class FeatureCache:
-    """Features of one model by photo key, all in memory; without a folder nothing is written."""
+    """Features of the model with this key, by photo, all in memory; without a key nothing is written."""
 
-    def __init__(self, folder: Path | None):
-        self.folder = folder
+    def __init__(self, options: Options, key: str | None):
+        # The batch size changes features by rounding only.
+        identity = {"model": key, "precision": options.precision, "device": options.kind}
+        name = sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:32]
+        self.folder = None if key is None else output_folder(options.features / name)
         self.rows: dict[Key, Float[np.ndarray, " d"]] = {}
-        for shard in sorted(output_folder(folder).glob("features-*.safetensors")) if folder else ():
+        for shard in sorted(self.folder.glob("features-*.safetensors")) if self.folder else ():
             try:
                 with safe_open(shard, framework="numpy") as file:
                     keys = [tuple(key) for key in json.loads(file.metadata()["keys"])]
@@ -97,14 +69,6 @@ class FeatureCache:
         self.rows |= zip(keys, features, strict=True)
 
 
-def cache_folder(choice: Path | None) -> Path:
-    """The folder that the user chose, otherwise the platform's cache folder."""
-    folder = choice or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "soberclip" / "counteranimal"
-    if folder.exists() and not folder.is_dir():
-        raise RequestError(f"cache {str(folder)!r} is a file; pass --cache FOLDER")
-    return folder
-
-
 class Encoded(NamedTuple):
     """Features of one model's readable photos, in the order of the photo set, and the photos that were left out."""
 
@@ -114,26 +78,22 @@ class Encoded(NamedTuple):
     passes: int  # photos that went through the model in this run
 
 
-def encode_photos(photo_set: PhotoSet, model: LoadedModel, runtime: Runtime, labels: int = CLASS_COUNT) -> Encoded:
-    """Features of every readable photo; a classifier's are its scores of the `labels`."""
+def encode_photos(photo_set: PhotoSet, model: LoadedModel, options: Options) -> Encoded:
+    """Features of every readable photo; a classifier's are its scores of the labels."""
+    store = FeatureCache(options, model.key)
     return encode(
-        photo_set,
-        photo_keys(photo_set),
-        runtime.features(model.key),
-        runtime,
-        model.preprocess,
-        lambda indices, pixels: forward(model, pixels, runtime, labels),
+        photo_set, photo_set.keys(), store, options, model.preprocess, lambda _, pixels: forward(model, pixels, options)
     )
 
 
-def forward(model: LoadedModel, pixels: Any, runtime: Runtime, labels: int = CLASS_COUNT) -> torch.Tensor:
+def forward(model: LoadedModel, pixels: Any, options: Options) -> torch.Tensor:
     """Features of one batch, float32 on the device: unit embeddings of a CLIP, scores of a classifier."""
-    name = model.spec
+    name, labels = model.spec, options.labels
     if not isinstance(pixels, torch.Tensor):
         raise RequestError(f"{name} preprocesses photos to different shapes, or to no tensor; one shape is expected")
-    model.module.to(runtime.device)
-    pixels = pixels.to(runtime.device, non_blocking=True)
-    with torch.inference_mode(), runtime.autocast():
+    model.module.to(options.device)
+    pixels = pixels.to(options.device, non_blocking=True)
+    with torch.inference_mode(), autocast(options):
         out = model.encode_image(pixels)
         shape = tuple(getattr(out, "shape", ()))
         if model.embeds_text and shape[:1] == (len(pixels),) and len(shape) == 2:
@@ -149,32 +109,20 @@ def forward(model: LoadedModel, pixels: Any, runtime: Runtime, labels: int = CLA
     return out.float()
 
 
-def photo_keys(photo_set: PhotoSet) -> list[Key]:
-    """The cache key of each photo: path, size and modification time."""
-    keys: list[Key] = []
-    for path in photo_set.photos.path:
-        try:
-            keys.append(photo_set.key(path))
-        except OSError:  # a broken link, or removed since the listing; decoding will give the reason
-            keys.append((path, -1, -1))
-    return keys
-
-
 def encode(
     photo_set: PhotoSet,
     keys: Sequence[Key],
     store: FeatureCache,
-    runtime: Runtime,
+    options: Options,
     preprocess: Callable[[Any], Any],
     forward: Callable[[list[int], Any], torch.Tensor],
     batch_size: int | None = None,
-    shard_rows: int | None = None,
 ) -> Encoded:
     """One row per readable photo, from the cache or from forward(indices of a batch, its preprocessed inputs).
 
     Finished photos stay cached if the run fails.
     """
-    size = batch_size or runtime.batch_size
+    size = batch_size or options.batch_size
     blocks: dict[int, list[int]] = {}
     for i, key in enumerate(keys):
         if key not in store.rows:
@@ -190,15 +138,15 @@ def encode(
             waiting.clear()
             store.add(done, rows)
 
-    with counting("encoding", len(keys), "photos/s") as advance, failures(runtime):
+    with counting("encoding", len(keys), "photos/s") as advance, failures(options):
         advance(len(keys) - sum(map(len, blocks.values())))
         try:
-            for read, inputs, failed in _loader(photo_set, preprocess, runtime, blocks) if blocks else ():
+            for read, inputs, failed in _loader(photo_set, preprocess, options, blocks) if blocks else ():
                 unreadable |= {photo_set.photos.path[i]: reason for i, reason in failed}
                 if read:
                     waiting.append((read, forward(read, inputs)))
                     passes += len(read)
-                if sum(len(rows) for rows, _ in waiting) >= (shard_rows or SHARD_ROWS):
+                if sum(len(rows) for rows, _ in waiting) >= min(SHARD_ROWS, SHARD_BATCHES * size):
                     write()
                 advance(len(read) + len(failed))
         finally:
@@ -213,14 +161,14 @@ def encode(
 
 
 @contextmanager
-def failures(runtime: Runtime) -> Iterator[None]:
+def failures(options: Options) -> Iterator[None]:
     """Turn exhausted memory and a killed decoding process into RunError."""
     try:
         yield
     except (torch.OutOfMemoryError, MemoryError) as error:
-        smaller = f"try --batch-size {runtime.batch_size // 2}" if runtime.batch_size > 1 else "try --device cpu"
+        smaller = f"try --batch-size {options.batch_size // 2}" if options.batch_size > 1 else "try --device cpu"
         raise RunError(
-            f"{runtime.device} ran out of memory at --batch-size {runtime.batch_size}; {smaller} "
+            f"{options.device} ran out of memory at --batch-size {options.batch_size}; {smaller} "
             "(finished photos are kept)"
         ) from error
     except RuntimeError as error:
@@ -228,18 +176,18 @@ def failures(runtime: Runtime) -> Iterator[None]:
             raise
         raise RunError(
             f"a decoding process ended early, perhaps for lack of memory ({one_line(error)}); "
-            f"try fewer --workers than {runtime.workers} (finished photos are kept)"
+            f"try fewer --workers than {options.processes} (finished photos are kept)"
         ) from error
 
 
-def _loader(photo_set: PhotoSet, preprocess: Callable, runtime: Runtime, blocks: dict[int, list[int]]) -> DataLoader:
+def _loader(photo_set: PhotoSet, preprocess: Callable, options: Options, blocks: dict[int, list[int]]) -> DataLoader:
     """(indices of the readable photos, their inputs, failures) of each block."""
     return DataLoader(
         _Photos(photo_set, preprocess),
         batch_sampler=list(blocks.values()),
         collate_fn=_collate,
-        num_workers=runtime.workers,
-        pin_memory=runtime.kind == "cuda",
+        num_workers=options.processes,
+        pin_memory=options.kind == "cuda",
         generator=torch.Generator(),  # otherwise the loader seeds its workers from the global random state
     )
 
@@ -248,9 +196,6 @@ def _loader(photo_set: PhotoSet, preprocess: Callable, runtime: Runtime, blocks:
 class _Photos(Dataset):
     photo_set: PhotoSet
     preprocess: Callable
-
-    def __len__(self) -> int:
-        return len(self.photo_set.photos)
 
     def __getitem__(self, i: int) -> tuple[int, Any, str | None]:
         try:

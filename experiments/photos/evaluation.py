@@ -1,30 +1,28 @@
-"""Evaluation of models on photos: several by name (command line), or one Python object.
+"""Evaluation of models on photos.
 
 An evaluation writes predictions.csv; everything else in a result is computed from the predictions.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
 from typing import Any, Literal
 
 import numpy as np
-import pandas as pd
-import torch
 
 from experiments.errors import RequestError, checked_seed
 from experiments.files import check_writable, output_folder, write_atomically
 from experiments.heads.bundle import checked
 from experiments.heads.reliance import answer
 from experiments.photos.deciding import write_deciding
-from experiments.photos.encoding import Runtime
-from experiments.photos.labels import Vocabulary, imagenet, load_confusing, own_classes, save_confusing, templates
+from experiments.photos.labels import load_confusing, own_classes, save_confusing
 from experiments.photos.language_models import LanguageModel
-from experiments.photos.model import OWN, LoadedModel
-from experiments.photos.model_config import ModelConfig
+from experiments.photos.models import Model, load, score
+from experiments.photos.models import checked as checked_models
+from experiments.photos.models import settings as settings_of
+from experiments.photos.options import Options
 from experiments.photos.photos import PREFIX, PhotoSet, read_photos
-from experiments.photos.scoring import NO_ANSWER, Scored, confusing_space, predict, score_photos, text_features
+from experiments.photos.scoring import NO_ANSWER, Scored, confusing_space, predict, text_features
 from experiments.photos.summaries import result_folders, summarise
 
 REFERENCE = "published:CLIP-LAION400M-ViT/B/32"  # [W] takes the 20 labels of 1 vs 20 from this model
@@ -35,7 +33,9 @@ MOST_NUMBERS, MOST_CLASSES = 2_000_000_000, 200
 def run(
     *,
     data: Path,
-    models: ModelConfig,
+    models: Sequence[str],
+    weights: Sequence[Path] | None = None,
+    options: Options,
     groups: str = PREFIX,
     labels: Literal["1000", "20", "45", "own"] | None = None,
     confusing: Path | None = None,
@@ -47,32 +47,34 @@ def run(
 ) -> list[dict[str, Any]]:
     """The summary of each model, written below `output` as soon as it is complete; `note` is called with warnings."""
     checked_seed(seed)
-    vocabulary = models.vocabulary
+    chosen, vocabulary = checked_models(models, weights, options), options.vocabulary
     if labels != "20" and (confusing, reference) != (None, None):
         raise RequestError("--confusing and --reference need --labels 20")
     if labels in (("own",) if vocabulary.imagenet else ("1000", "45")):
         raise RequestError(f"--labels own needs --classes FILE, 1000 and 45 exclude it; got --labels {labels}")
     photo_set = read_photos(data, groups, vocabulary)
     if embeddings is not None:
-        _check_file(embeddings, models)
+        _check_file(embeddings, [spec for spec, _ in chosen])
         _check_independent(photo_set)
     if labels == "20" and confusing is not None:
         space = load_confusing(confusing, vocabulary, sorted(photo_set.classes))
     elif labels == "20":
-        config = replace(models, models=[reference or REFERENCE], weights=None, quick_gelu="auto")
-        model = config.load()
-        space = confusing_space(config.run(photo_set, model))
-        origin = {"model": model.spec, "weights_hash": model.settings["weights_hash"], "prompts": models.prompts}
+        usual = options.model_copy(update={"quick_gelu": "auto"})
+        ((spec, _),) = checked_models([reference or REFERENCE], None, usual)
+        model = load(spec, None, usual)
+        space = confusing_space(score(photo_set, model, usual))
+        origin = {"model": model.spec, "weights_hash": model.settings["weights_hash"], "prompts": options.prompts}
         save_confusing(output_folder(output) / "confusing.json", space, vocabulary, origin)
     else:
         space = own_classes(list(photo_set.classes)) if labels == "45" else vocabulary.every_label
     documents = []
-    for k, folder in enumerate(result_folders(output_folder(output), models.specs)):
-        began, model = perf_counter(), models.load(k)
-        scored = models.run(photo_set, model, space)
+    folders = result_folders(output_folder(output), [spec for spec, _ in chosen])
+    for folder, (spec, file) in zip(folders, chosen, strict=True):
+        began, model = perf_counter(), load(spec, file, options)
+        scored = score(photo_set, model, options, space)
         predictions = predict(scored, space)
         settings = {
-            **models.settings(model),
+            **settings_of(model, options),
             "labels": space.name,
             "label_sets": {"truth_added": list(space.added), **space.settings},
             "data": str(data),
@@ -84,12 +86,12 @@ def run(
             "seconds": round(perf_counter() - began, 3),
             **scored.settings,
         }
-        settings |= _place(models, model, scored, photo_set, seed)
+        settings |= _place(model, options, scored, photo_set, seed)
         if photo_set.grouped:
             settings["picture"] = str(write_deciding(output_folder(folder), photo_set, predictions, vocabulary.names))
         documents.append(summarise("evaluate", model.spec, model.family, predictions, settings, seed, folder))
         if embeddings is not None:
-            _write_embeddings(embeddings, _embeddings(models, model, scored, photo_set))
+            _write_embeddings(embeddings, _embeddings(model, options, scored, photo_set))
         _warn(model, settings, note)
     if space.name == "20":
         note(
@@ -99,11 +101,11 @@ def run(
     return documents
 
 
-def _check_file(file: Path, models: ModelConfig) -> None:
-    if len(models.specs) > 1:
-        raise RequestError(f"--embeddings {str(file)!r} holds one model, and {len(models.specs)} are given")
-    if models.specs[0].startswith("lvlm:"):
-        raise RequestError(f"--embeddings needs a model with embeddings, and {models.specs[0]} has none")
+def _check_file(file: Path, specs: Sequence[str]) -> None:
+    if len(specs) > 1:
+        raise RequestError(f"--embeddings {str(file)!r} holds one model, and {len(specs)} are given")
+    if specs[0].startswith("lvlm:"):
+        raise RequestError(f"--embeddings needs a model with embeddings, and {specs[0]} has none")
     if file.suffix.lower() != ".npz" or file.exists():
         wrong = "exists; name another" if file.exists() else "is not named .npz"
         raise RequestError(f"--embeddings {str(file)!r} {wrong}")
@@ -120,9 +122,7 @@ def _check_independent(photo_set: PhotoSet) -> None:
         )
 
 
-def _embeddings(
-    models: ModelConfig, model: LoadedModel | LanguageModel, scored: Scored, photo_set: PhotoSet
-) -> dict[str, Any]:
+def _embeddings(model: Model, options: Options, scored: Scored, photo_set: PhotoSet) -> dict[str, Any]:
     """The arrays that `soberclip embeddings` reads; labels are the photos' own classes in ascending order.
 
     A classifier's embedding of a photo is the row of its scores, and a class's prompt is that class's own score.
@@ -132,11 +132,11 @@ def _embeddings(
         raise RequestError("a language model has no embeddings")
     classes = sorted(photo_set.classes)
     if model.embeds_text:
-        every = models.vocabulary.phrases(models.templates)
+        every = options.vocabulary.phrases(options.templates)
         phrases: list[Sequence[str]] = [every[index] for index in classes]
         if len({len(label) for label in phrases}) == 1:  # every prompt by itself
             phrases = [[phrase] for label in phrases for phrase in label]
-        text, _ = text_features(model, phrases, models.runtime)
+        text, _ = text_features(model, phrases, options)
         if len(phrases) > len(classes):
             text = text.reshape(len(classes), -1, text.shape[1])
     else:
@@ -153,12 +153,10 @@ def _embeddings(
     }
 
 
-def _place(
-    models: ModelConfig, model: LoadedModel | LanguageModel, scored: Scored, photo_set: PhotoSet, seed: int
-) -> dict[str, Any]:
+def _place(model: Model, options: Options, scored: Scored, photo_set: PhotoSet, seed: int) -> dict[str, Any]:
     """The model's own head among the photos' classes, as `soberclip embeddings` measures it, or why it is unknown."""
     try:
-        arrays = _embeddings(models, model, scored, photo_set)
+        arrays = _embeddings(model, options, scored, photo_set)
         if arrays["image"].shape[1] == 2 and not model.embeds_text:
             raise RequestError(
                 "the scores of two labels are one number per photo, with no other heads to compare; give the model "
@@ -185,36 +183,10 @@ def _write_embeddings(file: Path, arrays: dict[str, Any]) -> None:
     write_atomically(file, save)
 
 
-def _warn(model: LoadedModel | LanguageModel, settings: dict[str, Any], note: Callable[[str], None]) -> None:
+def _warn(model: Model, settings: dict[str, Any], note: Callable[[str], None]) -> None:
     if settings["unanswered"]:
         note(f"{model.spec} has no finite score for {settings['unanswered']} photos, which count as wrong")
     if settings.get("phrases_cut"):
         note(f"{settings['phrases_cut']} prompts exceed {model.spec}'s context length and were truncated")
     if model.key is None:
         note(f"{model.spec} contains code of unknown version; its features are not cached")
-
-
-def evaluate(
-    model: Any,
-    preprocess: Callable,
-    tokenizer: Callable | None,
-    data: Path | str | PhotoSet,
-    *,
-    prompts: str = "simple",
-    vocabulary: Vocabulary | None = None,
-    groups: str = PREFIX,
-    runtime: Runtime | None = None,
-) -> pd.DataFrame:
-    """Predictions of any model on photos in any layout, as in predictions.csv. Without a tokenizer it is a classifier.
-
-    Nothing is cached. `metrics.summary(metrics.class_counts(...))` turns predictions into accuracies.
-    """
-    vocabulary = vocabulary or imagenet()
-    photo_set = data if isinstance(data, PhotoSet) else read_photos(Path(data), groups, vocabulary)
-    module = model.eval() if isinstance(model, torch.nn.Module) else torch.nn.Module()
-    if tokenizer is None:
-        loaded = LoadedModel(OWN, module, model, preprocess)
-    else:
-        loaded = LoadedModel(OWN, module, model.encode_image, preprocess, model.encode_text, tokenizer)
-    scored = score_photos(photo_set, loaded, vocabulary, templates(prompts), runtime or Runtime())
-    return predict(scored, vocabulary.every_label)

@@ -16,7 +16,7 @@ from matplotlib.lines import Line2D
 from experiments.effective_robustness import AXES, Axis, band, fit_line, stretch
 from experiments.figure_files import METADATA, save_figure
 from experiments.files import output_folder, write_json, write_table, write_text
-from experiments.heads.figures import page, ranking, write_labels
+from experiments.heads.pages import page, ranking, write_labels
 from experiments.heads.tables import PLACE_WORDS
 from experiments.photos.deciding import FILE, embedded
 from experiments.photos.robustness import REPLICATES, Result, lines_of, numbers
@@ -29,7 +29,7 @@ from simulator.accuracy import LEVEL, PLACE
 from simulator.streams import numpy_stream
 
 STRETCHED = (0.001, 0.003, 0.01, 0.03, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.97, 0.99, 0.997, 0.999)
-TICKS = {"plain": np.linspace(0, 1, 11), "logit": STRETCHED, "probit": STRETCHED}
+TICKS = {"plain": np.linspace(0, 1, 11), "logit": STRETCHED}
 WIDTH, HEIGHT = 13.0, 5.2  # inches of a comparison without its key
 COLUMNS = ("number", "source", "model", "family", "mean", "labels", *QUANTITIES)
 OVER = ("effective_robustness", "low", "high", "extrapolated")
@@ -52,7 +52,7 @@ def write_comparison(folder: Path, results: Sequence[Result], document: dict[str
     path = folder / "comparison.svg"
     for suffix in METADATA:
         save_figure(figure, path.with_suffix(suffix), "counteranimal compare")
-    words = "Counter against common accuracy on plain, logit and probit axes; numbers as in the table."
+    words = "Counter against common accuracy on plain and logit axes; numbers as in the table."
     text = page(
         "photos/comparison.html.jinja",
         document,

@@ -16,6 +16,7 @@ import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import takewhile
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,16 +26,18 @@ from torch.nn.functional import cross_entropy
 from torch.nn.utils.rnn import pad_sequence
 
 from experiments.errors import RequestError, RunError, SoberclipError
-from experiments.photos.encoding import DTYPES, Runtime, encode, photo_keys
-from experiments.photos.labels import LabelSpace, digest
-from experiments.photos.model import one_line
+from experiments.photos.encoding import DTYPES, FeatureCache, encode
+from experiments.photos.labels import LabelSpace, digest, library
+from experiments.photos.libraries import of_transformers, transformers_module
+from experiments.photos.model import DISTRIBUTIONS, feature_key, one_line, weights_hash
+from experiments.photos.options import Options
 from experiments.photos.photos import PhotoSet
 from experiments.photos.scoring import Scored
+from experiments.provenance import versions
 
 QUESTION = "What is the main object in the image?"
 ANSWER = "A {}"
 MARK = "soberclip"  # an answer that occurs nowhere else in a prompt
-SHARD_ROWS = 32  # photos per shard: each photo costs a pass of a large model
 # Largest rounding difference between a loss from the cached prefix and from a full pass; relative above one nat.
 TOLERANCE = {"fp32": 2e-3, "bf16": 0.25, "fp16": 0.05}
 SCORE = "minus the mean loss of the tokens of 'A <label>'"
@@ -97,13 +100,43 @@ class LanguageModel:
     settings: dict[str, Any] = field(default_factory=dict)  # weights, prompt, versions: part of every result
     family: str = "LVLM"
 
-    def place(self, runtime: Runtime) -> None:
+    def place(self, options: Options) -> None:
         """Move the module to the device, with weights in the given precision; autocast would keep them in fp32."""
         # Computed buffers keep theirs: half-precision rotary frequencies would shift late positions.
         for value in self.module.state_dict(keep_vars=True).values():
             if value.is_floating_point():
-                value.data = value.data.to(DTYPES[runtime.precision])
-        self.module.to(runtime.device)
+                value.data = value.data.to(DTYPES[options.precision])
+        self.module.to(options.device)
+
+
+def load_language_model(name: str, file: Path | None, options: Options) -> LanguageModel:
+    """A causal language model that answers questions about photos, with its own processor."""
+    spec = f"lvlm:{name}"
+    config = of_transformers(spec, "AutoConfig")
+    answering = library("transformers").AutoModelForImageTextToText._model_mapping
+    if type(config) not in answering or config.is_encoder_decoder:
+        raise RequestError(
+            f"{spec} holds a model of type {config.model_type!r}; only models with one causal language model that "
+            "answers a question about a photo can be scored (pass a CLIP as hf:)"
+        )
+    module = transformers_module(spec, "AutoModelForImageTextToText")
+    processor = of_transformers(spec, "AutoProcessor")
+    for part in ("tokenizer", "image_processor"):  # without one part, the library returns the other part alone
+        if getattr(processor, part, None) is None:
+            raise RequestError(f"{spec} has no {part.replace('_', ' ')}; put the model's own files beside its weights")
+    prompt, weights = prompt_of(spec, processor), weights_hash(module)
+    settings = {"weights": name, "weights_hash": weights, "question": QUESTION, "answer": ANSWER}
+    settings |= {"prompt": prompt.text, "versions": versions(DISTRIBUTIONS)}
+    backend = getattr(processor.tokenizer, "backend_tokenizer", None)  # None for tokenizers written in Python
+    parts = {
+        "weights": weights,
+        "config": module.config.to_dict() | {"_name_or_path": None},
+        "processor": processor.to_dict(),
+        "tokenizer": type(processor.tokenizer).__name__,
+        "vocabulary": processor.tokenizer.get_vocab() if backend is None else backend.to_str(),
+    }
+    longest = getattr(config.get_text_config(), "max_position_embeddings", None)
+    return LanguageModel(spec, module.eval(), processor, prompt, feature_key(parts), longest, settings)
 
 
 @dataclass(frozen=True)
@@ -136,15 +169,12 @@ def on_device(inputs: dict[str, Any], like: Any) -> dict[str, Any]:
 
 
 def score_labels(
-    model: LanguageModel,
-    photo_set: PhotoSet,
-    space: LabelSpace,
-    names: Sequence[str],
-    runtime: Runtime,
+    photo_set: PhotoSet, model: LanguageModel, options: Options, space: LabelSpace | None = None
 ) -> Scored:
     """Scores of all labels, 0 for those that do not compete. Raises RunError as `encode` does."""
+    names, allowed = options.vocabulary.called, (space or options.vocabulary.every_label).allowed
     every = tuple(range(len(names)))
-    labels = {index: every if space.allowed is None else space.allowed[index] for index in photo_set.classes}
+    labels = {index: every if allowed is None else allowed[index] for index in photo_set.classes}
     distinct = {index: tuple(dict.fromkeys(names[k] for k in row)) for index, row in labels.items()}
     digests = {index: digest(row) for index, row in distinct.items()}
     every_name = list(dict.fromkeys(name for row in distinct.values() for name in row))
@@ -169,12 +199,12 @@ def score_labels(
                 f"longest label has {length} (finished photos are kept)"
             )
         try:
-            model.place(runtime)
-            loss = label_losses(model.module, inputs, list(answers.values()), runtime.batch_size)
+            model.place(options)
+            loss = label_losses(model.module, inputs, list(answers.values()), options.batch_size)
             if not compared and np.isfinite(loss).all():
                 compared = True
                 cached = dict(zip(answers, loss.tolist(), strict=True))
-                _check_prefix(model, photo_set.image(path), answers, cached, runtime)
+                _check_prefix(model, photo_set.image(path), answers, cached, options)
         except (SoberclipError, torch.OutOfMemoryError, MemoryError):
             raise
         except Exception as error:  # architectures without a cached prefix raise different types
@@ -186,17 +216,16 @@ def score_labels(
 
     keys = [
         (f"{digests[index]} {path}", size, time)
-        for index, (path, size, time) in zip(photo_set.photos.class_index, photo_keys(photo_set), strict=True)
+        for index, (path, size, time) in zip(photo_set.photos.class_index, photo_set.keys(), strict=True)
     ]
     encoded = encode(
         photo_set,
         keys,
-        runtime.features(f"{model.key} {model.prompt.answered('{}')}"),
-        runtime,
+        FeatureCache(options, f"{model.key} {model.prompt.answered('{}')}"),
+        options,
         Inputs(model.processor, model.prompt.text, dropped),
         lambda indices, inputs: losses(indices[0], inputs[0]),
         batch_size=1,
-        shard_rows=SHARD_ROWS,
     )
     scores = np.zeros((len(encoded.photos), len(names)), dtype=np.float32)
     for i, (index, row) in enumerate(zip(encoded.photos.class_index, encoded.features, strict=True)):
@@ -207,12 +236,12 @@ def score_labels(
 
 
 def _check_prefix(
-    model: LanguageModel, image: Any, answers: dict[str, tuple[int, ...]], cached: dict[str, float], runtime: Runtime
+    model: LanguageModel, image: Any, answers: dict[str, tuple[int, ...]], cached: dict[str, float], options: Options
 ) -> None:
     """Compare the loss of the longest label with that of a full pass."""
     name = max(answers, key=lambda name: len(answers[name]))
     plain = plain_loss(model, image, name, answers[name])
-    if not abs(plain - cached[name]) <= TOLERANCE[runtime.precision] * max(1.0, abs(plain)):
+    if not abs(plain - cached[name]) <= TOLERANCE[options.precision] * max(1.0, abs(plain)):
         raise RunError(
             f"{model.spec} gives {name!r} a loss of {cached[name]:.5g} from a cached prefix, but {plain:.5g} from a "
             f"full pass; models of type {model.module.config.model_type!r} cannot be scored this way"

@@ -1,4 +1,4 @@
-"""From predictions to counts, accuracies, comparisons of pairs, and the worst class and group.
+"""From the table of predictions (`summaries`) to counts, accuracies, pairs of models, and the worst class and group.
 
 `experiments.heads.intervals` has the means and intervals of counts. Letters: N photos.
 """
@@ -33,12 +33,21 @@ from experiments.inference import (
     resamples,
     sign_test,
 )
-from experiments.photos.predictions import has_groups, right
 from experiments.results import FEWEST, GROUPS, QUANTITIES
 from simulator.accuracy import LEVEL, rounded
 from simulator.streams import numpy_stream
 
 TOP = 5  # answers
+
+
+def right(predictions: pd.DataFrame) -> Bool[np.ndarray, " N"]:
+    """Whether the predicted label is the true one."""
+    return (predictions.predicted_index == predictions.class_index).to_numpy()
+
+
+def has_groups(predictions: pd.DataFrame) -> bool:
+    """Whether photos belong to the groups common and counter."""
+    return bool((predictions.group != "").any())
 
 
 def class_counts(predictions: pd.DataFrame, within: int = 1) -> pd.DataFrame:

@@ -10,8 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cache
 from hashlib import sha256
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 from urllib.error import HTTPError
 
 from experiments.errors import RequestError, SoberclipError
@@ -22,16 +21,6 @@ DISTRIBUTIONS = ("torch", "torchvision", "numpy", "pillow", "open_clip_torch", "
 
 SECONDS = 3  # that a server has to answer
 OWN = "yours"  # the family of a model that names none; it lies on no line
-
-Activation = Literal["auto", "on", "off"]  # QuickGELU
-
-
-@dataclass(frozen=True)
-class LoadOptions:
-    weights: Path | None = None  # weights file; None: the tag's weights
-    quick_gelu: Activation = "auto"
-    trust_pickle: bool = False  # run code that is stored in the file
-    classes: int | None = None  # outputs of a classifier from a file; None: the 1000 of ImageNet-1k
 
 
 @dataclass(frozen=True)

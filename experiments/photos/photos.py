@@ -1,11 +1,17 @@
-"""Photos with classes, groups and backgrounds from any layout, and the inspection of a data set.
+"""Photos with classes, groups and backgrounds from either layout, and the inspection of a data set.
+
+Folders:    class/group-background/photo, class/background/photo or class/photo
+            LAION-final/9 ostrich, Struthio camelus/common-ground/1.jpg
+CSV file:   columns path, class, and group, background or both
 
 Groups come from folder names or a column (`prefix`) or from a CSV file; with `each` there are none.
 """
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pandas as pd
@@ -13,22 +19,28 @@ import pandas as pd
 from experiments.errors import RequestError
 from experiments.files import output_folder, read_table, write_json
 from experiments.photos.labels import Vocabulary, class_indices
-from experiments.photos.layouts import checked_path, in_threads, list_photos, printable
 from experiments.published.tables import published_classes
 from experiments.results import GROUPS
 from simulator.naming import suggestion
 from simulator.pixels.decoding import decode
+from simulator.progress import track
 
 PREFIX, EACH = "prefix", "each"
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
+MANIFEST, REQUEST = "composites.csv", "compose.json"  # of compose: the object of each composite, and what was requested
+SAVED = ("state.json", "dataset_dict.json")  # files of a data set that Hugging Face's datasets saved
+COLUMNS = ["path", "class_name", "place", "group", "object"]
 Key = tuple[str, int, int]  # path, bytes, modification time in nanoseconds
+# bytes of file names that are not UTF-8 fit no column of strings, so columns are of objects
+Listing = tuple[pd.DataFrame, Path, list[str]]
 
 
 @dataclass(frozen=True)
 class PhotoSet:
     """All photos of a data set, as the first columns of predictions.csv, in the order of their paths.
 
-    A path has "/" and its extension. A group is common, counter, or "" in all photos. An
-    object is that of a composite, "" for an ordinary photo.
+    A path has "/" and its extension. A group is common, counter, or "" in all photos. An object is that of a composite,
+    "" for an ordinary photo.
     """
 
     root: Path
@@ -36,17 +48,23 @@ class PhotoSet:
     classes: dict[int, str]  # index of the label -> class name in the data set
     strays: tuple[str, ...]  # files, folders and photos that belong to no class or group
     folder: Path  # which the paths are relative to
-    own: bool = False  # whether indices point into the user's own classes instead of ImageNet-1k's
 
     @property
     def grouped(self) -> bool:
         """Whether photos belong to the groups common and counter."""
         return bool((self.photos.group != "").any())
 
-    def key(self, path: str) -> Key:
-        """What changes if a photo does."""
-        stat = (self.folder / path).stat()
-        return path, stat.st_size, stat.st_mtime_ns
+    def keys(self) -> list[Key]:
+        """What changes if a photo does, for each photo."""
+
+        def key(path: str) -> Key:
+            try:
+                stat = (self.folder / path).stat()
+            except OSError:  # a broken link, or removed since the listing; decoding will give the reason
+                return path, -1, -1
+            return path, stat.st_size, stat.st_mtime_ns
+
+        return list(map(key, self.photos.path))
 
     def image(self, path: str) -> Any:
         return decode(self.folder / path)
@@ -61,8 +79,8 @@ def read_photos(root: Path, groups: str = PREFIX, vocabulary: Vocabulary | None 
     if not chosen.any():
         raise RequestError(_without_groups(root, listed, groups))
     kept, others = listed[chosen].reset_index(drop=True), listed[~chosen]
-    own = vocabulary is not None and not vocabulary.imagenet
-    index = class_indices(sorted(set(kept.class_name)), vocabulary if own else None)
+    own = vocabulary if vocabulary is not None and not vocabulary.imagenet else None
+    index = class_indices(sorted(set(kept.class_name)), own)
     group, background = zip(*filter(None, known), strict=True)
     table = {"path": kept.path.map(checked_path), "class_index": kept.class_name.map(index)}
     photos = pd.DataFrame(table | {"group": group, "background": background, "object": kept.object})
@@ -71,7 +89,72 @@ def read_photos(root: Path, groups: str = PREFIX, vocabulary: Vocabulary | None 
         whole = photo.place and (photo.class_name, photo.place) not in places  # a background without a group
         strays.append(f"{photo.class_name}/{photo.place}" if whole else photo.path)
     classes = {number: name for name, number in index.items()}
-    return PhotoSet(root, photos, classes, tuple(sorted({*map(printable, strays)})), folder, own)
+    return PhotoSet(root, photos, classes, tuple(sorted({*map(printable, strays)})), folder)
+
+
+def list_photos(root: Path) -> Listing:
+    """(photos, the folder of their paths, files and folders without photos) in either layout, else RequestError.
+
+    A photo has its path, its class's name, its place, and its group and object if they are known. The place is what
+    stands between class and photo: group-background, or background.
+    """
+    if root.suffix == ".csv" and root.is_file():
+        return _table(root)
+    if not root.is_file():
+        check_folder(root)
+        listing = _folders(root)
+        if len(listing[0]):
+            return listing
+    for file in [root] if root.is_file() else sorted(root.iterdir()):
+        if file.suffix == ".tar" or file.name in SAVED:  # which earlier versions read
+            raise RequestError(
+                f"{str(file)!r} is a tar file or a saved data set, which are not read; write the photos into folders "
+                "class/group-background, or list their files in a CSV file with columns path, class, group, background"
+            )
+    if root.is_file():
+        raise RequestError(f"{str(root)!r} is neither a folder nor a CSV file (.csv)")
+    return listing
+
+
+def _folders(root: Path) -> Listing:
+    rows, folders, strays = [], [], []
+    for file in sorted(file for depth in ("*", "*/*", "*/*/*") for file in root.glob(depth)):
+        parts = file.relative_to(root).parts
+        path = "/".join(parts)
+        hidden = any(part.startswith(".") for part in parts)  # macOS writes a file ._1.jpg beside 1.jpg
+        if file.is_dir() and len(parts) < 3:
+            folders.append(path)
+        elif len(parts) > 1 and file.suffix.lower() in SUFFIXES and not hidden and not file.is_dir():
+            rows.append((path, parts[0], "/".join(parts[1:-1]), "", ""))
+        else:
+            strays.append(path)
+    photos = pd.DataFrame(rows, columns=COLUMNS, dtype=object)
+    if MANIFEST in strays:
+        objects = {row["file"]: row["object"] for row in read_table(root / MANIFEST, ("file", "object"), "manifest")}
+        photos["object"] = [objects.get(path, "") for path in photos.path]
+        strays = [stray for stray in strays if stray not in (MANIFEST, REQUEST)]
+    used = {str(parent) for path in photos.path for parent in PurePosixPath(path).parents}
+    empty = [folder for folder in folders if folder not in used and str(PurePosixPath(folder).parent) in used]
+    return photos, root, strays + empty
+
+
+def _table(table: Path) -> Listing:
+    """The photos of a CSV file; paths are absolute or relative to its folder."""
+    rows = read_table(table, ("path", "class"), "photos")
+    if not {"group", "background"} & set(rows[0]):
+        raise RequestError(f"{str(table)!r} has neither a column 'group' nor 'background'; one of them is needed")
+    photos: dict[str, tuple] = {}
+    for line, row in enumerate(rows, start=2):
+        path = Path(row["path"]).as_posix()  # ./a.jpg is a.jpg
+        if path in photos:
+            raise RequestError(f"{path!r} is listed again in line {line} of {str(table)!r}; keep one")
+        photos[path] = path, row["class"], *(row.get(key) or "" for key in ("background", "group", "object"))
+    if missing := [path for path in photos if not (table.parent / path).is_file()]:
+        raise RequestError(
+            f"{len(missing)} of {len(rows)} photos in {str(table)!r} do not exist, the first is {missing[0]!r}; "
+            f"paths are relative to {str(table.parent)!r}"
+        )
+    return pd.DataFrame(photos.values(), columns=COLUMNS, dtype=object), table.parent, []
 
 
 def _grouping(choice: str) -> Callable[[Any], tuple[str, str] | None]:
@@ -130,18 +213,13 @@ def _without_groups(root: Path, listed: pd.DataFrame, groups: str) -> str:
 def inspect(
     root: Path, output: Path | None = None, groups: str = PREFIX, vocabulary: Vocabulary | None = None
 ) -> dict[str, Any]:
-    """Decode every photo at `root` and return its counts, also written to output/inspection.json."""
+    """Decode every photo at `root`; counts of the readable ones, also written to output/inspection.json.
+
+    The paper's counts stand beside those of its classes.
+    """
     photo_set = read_photos(root, groups, vocabulary)
-    document = inspection_document(photo_set, unreadable(photo_set))
-    if output is not None:
-        write_json(output_folder(output) / "inspection.json", document)
-    return document
 
-
-def unreadable(photo_set: PhotoSet) -> dict[str, str]:
-    """path -> reason for every photo that cannot be decoded."""
-
-    def check(path: str) -> str | None:
+    def reason(path: str) -> str | None:
         try:
             photo_set.image(path)
         except ValueError as error:
@@ -149,27 +227,24 @@ def unreadable(photo_set: PhotoSet) -> dict[str, str]:
         return None
 
     paths = list(photo_set.photos.path)
-    reasons = in_threads(check, paths, "decoding")
-    return {path: reason for path, reason in zip(paths, reasons, strict=True) if reason is not None}
-
-
-def inspection_document(photo_set: PhotoSet, bad: dict[str, str]) -> dict[str, Any]:
-    """Counts of the readable photos, with the paper's counts for comparison."""
+    reasons = dict(zip(paths, in_threads(reason, paths, "decoding"), strict=True))
+    bad = {path: why for path, why in reasons.items() if why is not None}
     published = {c.index: c.photos for c in published_classes()}
-    known = photo_set.grouped and not photo_set.own and set(photo_set.classes) <= set(published)
-    groups = GROUPS if photo_set.grouped else ("",)
+    known = photo_set.grouped and vocabulary is None and set(photo_set.classes) <= set(published)
+    names = GROUPS if photo_set.grouped else ("",)
     found = photo_set.photos[~photo_set.photos.path.isin(bad)].value_counts(["class_index", "group", "background"])
     counts = found.sort_index().astype(int)
     classes: list[dict[str, Any]] = []
     for index, folder in sorted(photo_set.classes.items()):
         mine = [(group, background, n) for (y, group, background), n in counts.items() if y == index]
-        backgrounds = {group: {b: n for g, b, n in mine if g == group} for group in groups}
+        backgrounds = {group: {b: n for g, b, n in mine if g == group} for group in names}
         record = {"class_index": index, "folder": folder, "n": sum(n for *_, n in mine)}
         record |= {f"n_{group}": sum(backgrounds.get(group, {}).values()) for group in GROUPS}
         record |= {f"published_{group}": published[index][g] if known else None for g, group in enumerate(GROUPS)}
         classes.append({**record, "backgrounds": backgrounds})
     common, counter = (sum(photos) for photos in zip(*published.values(), strict=True))
-    return {
+    empty = [(c["class_index"], group) for c in classes for group in names if group and not c[f"n_{group}"]]
+    document = {
         "root": str(photo_set.root),
         "grouped": photo_set.grouped,
         "classes": classes,
@@ -179,9 +254,36 @@ def inspection_document(photo_set: PhotoSet, bad: dict[str, str]) -> dict[str, A
         "published_n_common": common,
         "published_n_counter": counter,
         "missing_classes": [index for index in published if known and index not in photo_set.classes],
-        "empty_groups": [
-            {"class_index": c["class_index"], "group": g} for c in classes for g in groups if g and not c[f"n_{g}"]
-        ],
-        "unreadable": [{"path": path, "reason": reason} for path, reason in sorted(bad.items())],
+        "empty_groups": [{"class_index": index, "group": group} for index, group in empty],
+        "unreadable": [{"path": path, "reason": why} for path, why in sorted(bad.items())],
         "strays": list(photo_set.strays),
     }
+    if output is not None:
+        write_json(output_folder(output) / "inspection.json", document)
+    return document
+
+
+def printable(path: str) -> str:
+    """A path in which bytes that are not UTF-8 are written as \\xe9."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
+def check_folder(root: Path) -> None:
+    if not root.is_dir():
+        known = [path.name for path in root.parent.iterdir()] if root.parent.is_dir() else []
+        raise RequestError(f"there is no folder {str(root)!r}{suggestion(root.name, known, quoted=True)}")
+
+
+def checked_path(path: str) -> str:
+    if printable(path) != path:
+        raise RequestError(f"the name of {printable(path)!r} is not UTF-8, so tables cannot hold it; rename it")
+    return path
+
+
+def in_threads(work: Callable[[Any], Any], jobs: Sequence[Any], verb: str) -> list[Any]:
+    """Results of the jobs in order; Pillow decodes and encodes outside the interpreter lock."""
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        try:
+            return list(track(pool.map(work, jobs), len(jobs), verb))
+        finally:
+            pool.shutdown(cancel_futures=True)  # so that Ctrl-C and the first error act soon

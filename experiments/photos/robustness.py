@@ -5,9 +5,10 @@ Every model is compared with the line of one reference family.
 """
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import combinations
+from itertools import combinations, product
 from pathlib import Path
 from typing import Any
 
@@ -28,10 +29,9 @@ from experiments.heads.intervals import (
 )
 from experiments.heads.least_regret import middle, ranked
 from experiments.inference import bootstrap_interval, combined, hull
-from experiments.photos.metrics import class_counts, paired
+from experiments.photos.metrics import class_counts, has_groups, paired
 from experiments.photos.model import OWN
-from experiments.photos.predictions import LARGEST, has_groups, read_predictions
-from experiments.photos.summaries import PREDICTIONS, SUMMARY
+from experiments.photos.summaries import LARGEST, PREDICTIONS, SUMMARY, read_predictions
 from experiments.published.tables import classwise, published_classes, published_rows
 from experiments.results import FEWEST, GROUPS, Row
 from simulator.accuracy import LEVEL, PLACE
@@ -74,16 +74,15 @@ def gather(specs: Sequence[str], mean: Mean, labels: str, prompt: str) -> list[R
     if not distinct:
         raise RequestError("nothing to compare; name a result folder or 'published'")
     results = list(distinct.values())
-    first = results[0]
-    other = next((r for r in results if r.vocabulary != first.vocabulary), None)
+    other = next((result for result in results if result.vocabulary != results[0].vocabulary), None)
     if other is not None:
         raise RequestError(
-            f"{first.row.model!r} and {other.row.model!r} have different classes, which differ in difficulty; compare "
-            "results of the same --classes"
+            f"{results[0].row.model!r} and {other.row.model!r} have different classes, which differ in difficulty; "
+            "compare results of the same --classes"
         )
-    names = [result.row.model for result in results]
+    times = Counter(result.row.model for result in results)
     return [
-        replace(r, row=replace(r.row, model=f"{r.row.model} [{r.row.source}]")) if names.count(r.row.model) > 1 else r
+        replace(r, row=replace(r.row, model=f"{r.row.model} [{r.row.source}]")) if times[r.row.model] > 1 else r
         for r in results
     ]
 
@@ -183,26 +182,34 @@ def compare(results: Sequence[Result], reference: str | None = None, seed: int =
         )
     chosen = reference or ("ImageNet" if "ImageNet" in fitted else next(iter(fitted), None))
     lines: dict[str, dict[str, Any]] = {name: {"models": len(x)} for name, (x, _) in fitted.items()}
-    for name, axis in ((name, axis) for name in fitted for axis in AXES):
+    for name, axis in product(fitted, AXES):
         line = fit_line(*fitted[name], axis)
         lines[name][axis] = {"slope": float(line.slope), "intercept": float(line.intercept)}
-    rows = []
-    for result, number in zip(results, numbers(results), strict=True):
-        place = result.place and {name: each for name, each in result.place.items() if name != "replicates"}
-        known = {"at_edge": result.at_edge, "equivalent": place}
-        known |= {"effective_robustness": _robustness(result, results, chosen, seed)}
-        rows.append({"number": number, **result.row.record(), **known})
-    placed = {result.row.model: result.place for result in results if result.place}
-    reasons: dict[str, list[str]] = {}
+    rows = [
+        {
+            "number": number,
+            **result.row.record(),
+            "at_edge": result.at_edge,
+            "equivalent": result.place and {key: each for key, each in result.place.items() if key != "replicates"},
+            "effective_robustness": _robustness(result, results, chosen, seed),
+        }
+        for result, number in zip(results, numbers(results), strict=True)
+    ]
+    lacks: dict[str, list[str]] = {}
     for result in results:
         if result.place is None:
-            reasons.setdefault(result.lacks, []).append(result.row.model)
-    lacks = [why if why == UNPLACED else f"{', '.join(names)}: {why}" for why, names in reasons.items()]
-    equivalent = {**ranked(placed), "equivalent_lacks": "; ".join(lacks) or None}
+            lacks.setdefault(result.lacks, []).append(result.row.model)
+    reasons = [why if why == UNPLACED else f"{', '.join(names)}: {why}" for why, names in lacks.items()]
     few = {r.row.model: len(complete(r.classes)) for r in results if r.classes is not None}
-    over_photos = {name: classes for name, classes in few.items() if classes < FEWEST}
-    known = {"reference": chosen, "rows": rows, "lines": lines, "over_photos": over_photos}
-    return {**known, **equivalent, **_pairs(results, seed)}
+    return {
+        "reference": chosen,
+        "rows": rows,
+        "lines": lines,
+        "over_photos": {name: classes for name, classes in few.items() if classes < FEWEST},
+        **ranked({result.row.model: result.place for result in results if result.place}),
+        "equivalent_lacks": "; ".join(reasons) or None,
+        **_pairs(results, seed),
+    }
 
 
 def numbers(results: Sequence[Result]) -> list[int]:

@@ -10,9 +10,10 @@ import torch
 from jaxtyping import Float, Int
 
 from experiments.errors import RequestError, RunError
-from experiments.photos.encoding import Encoded, Runtime, encode_photos, failures
-from experiments.photos.labels import CONFUSING, LabelSpace, Vocabulary
+from experiments.photos.encoding import Encoded, FeatureCache, autocast, encode_photos, failures
+from experiments.photos.labels import CONFUSING, LabelSpace
 from experiments.photos.model import LoadedModel
+from experiments.photos.options import Options
 from experiments.photos.photos import PhotoSet
 from simulator.progress import counting
 
@@ -28,25 +29,18 @@ class Scored(NamedTuple):
     settings: dict[str, Any]  # how scores were computed, for the summary
 
 
-def score_photos(
-    photo_set: PhotoSet,
-    model: LoadedModel,
-    vocabulary: Vocabulary,
-    prompts: Sequence[str],
-    runtime: Runtime,
-    space: LabelSpace | None = None,
-) -> Scored:
-    """Scores of the labels of a vocabulary, 0 for those that do not compete; a classifier ignores the templates.
+def score_photos(photo_set: PhotoSet, model: LoadedModel, options: Options, space: LabelSpace | None = None) -> Scored:
+    """Scores of all labels, 0 for those that do not compete; a classifier ignores the prompts.
 
     Labels with the same phrases share one column of the product, so they tie exactly, not up to rounding.
     """
-    encoded = encode_photos(photo_set, model, runtime, len(vocabulary.names))
+    encoded = encode_photos(photo_set, model, options)
     if not model.embeds_text:
         return Scored(encoded, encoded.features, {"phrases_cut": 0})
-    phrases = vocabulary.phrases(prompts)
-    labels = (space or vocabulary.every_label).union(len(phrases))
+    phrases = options.vocabulary.phrases(options.templates)
+    labels = (space or options.vocabulary.every_label).union(len(phrases))
     distinct = {label: row for row, label in enumerate(dict.fromkeys(phrases[k] for k in labels))}
-    text, truncated = text_features(model, list(distinct), runtime)
+    text, truncated = text_features(model, list(distinct), options)
     if text.shape[1] != encoded.features.shape[1]:
         raise RequestError(
             f"{model.spec} embeds photos in {encoded.features.shape[1]} dimensions and texts in "
@@ -59,22 +53,22 @@ def score_photos(
 
 
 def text_features(
-    model: LoadedModel, phrases: Sequence[Sequence[str]], runtime: Runtime
+    model: LoadedModel, phrases: Sequence[Sequence[str]], options: Options
 ) -> tuple[Float[np.ndarray, "U d"], int]:
     """(unit text embedding of each label, from the mean over its phrases; number of truncated phrases)."""
     tokens = [model.tokenizer(list(label)) for label in phrases]
     truncated = sum(_truncated(model.tokenizer, label, ids) for label, ids in zip(phrases, tokens, strict=True))
     # Keys hold the tokens, so a changed tokenizer computes embeddings again.
     keys = [(f"text {sha256(ids.numpy().tobytes()).hexdigest()}", len(ids), 0) for ids in tokens]
-    store = runtime.features(model.key)
-    with counting("prompts", len(phrases), "labels/s") as advance, failures(runtime):
-        model.module.to(runtime.device)
+    store = FeatureCache(options, model.key)
+    with counting("prompts", len(phrases), "labels/s") as advance, failures(options):
+        model.module.to(options.device)
         missing = [k for k, key in enumerate(keys) if key not in store.rows]
         size = max(1, TEXT_BATCH // max(map(len, tokens)))
         for start in range(0, len(missing), size):
             batch = missing[start : start + size]
-            ids = model.tokenizer([phrase for k in batch for phrase in phrases[k]]).to(runtime.device)
-            with torch.inference_mode(), runtime.autocast():
+            ids = model.tokenizer([phrase for k in batch for phrase in phrases[k]]).to(options.device)
+            with torch.inference_mode(), autocast(options):
                 embedding = torch.nn.functional.normalize(model.encode_text(ids), dim=-1).float()
             mean = torch.stack([part.mean(dim=0) for part in embedding.split([len(tokens[k]) for k in batch])])
             store.add([keys[k] for k in batch], (mean / mean.norm(dim=-1, keepdim=True)).cpu().numpy())
@@ -84,7 +78,7 @@ def text_features(
     if not finite.all():
         raise RunError(
             f"{model.spec} has no finite embedding for {(~finite).sum()} of {len(phrases)} labels, the "
-            f"first is {phrases[int(finite.argmin())][0]!r}; check its weights, or --precision {runtime.precision}"
+            f"first is {phrases[int(finite.argmin())][0]!r}; check its weights, or --precision {options.precision}"
         )
     return text, truncated
 

@@ -18,7 +18,7 @@ from typing import Any, Literal
 import numpy as np
 from scipy.special import stdtrit
 
-from experiments.effective_robustness import Axis, offset
+from experiments.effective_robustness import AXES, Axis, offset
 from experiments.inference import t_bounds
 from experiments.published.tables import HIGH_QUALITY, published_classes, published_rows
 from experiments.results import Row
@@ -33,7 +33,6 @@ SIMILAR = 0.01  # "similar" drops: one point, on average
 REPLICATES = 10_000
 ROUTE = "published tables"
 MEANS, SUBSETS = ("macro", "micro"), ("all", "unselected")
-AXES: tuple[Axis, ...] = ("plain", "logit")
 
 Estimate = tuple[float, tuple[float, float], int]  # value, interval, number of models
 Variants = Iterable[tuple[str, Estimate]]

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from experiments.command.main import main
+from experiments.photos.options import Options
 from simulator import progress
 
 
@@ -26,6 +27,16 @@ class Run:
     def document(self):
         """stdout as JSON; fails unless stdout is one JSON document and nothing else."""
         return json.loads(self.out)
+
+
+def here(**more):
+    """Options of a run in this process."""
+    return Options(workers=0, **more)
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "users cache"))
 
 
 @pytest.fixture(autouse=True)

@@ -1,11 +1,14 @@
 """Every confidence bound: coverage under its assumption, agreement with a slow version, and atoms."""
 
+import math
+from itertools import product
+
 import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from scipy import stats
-from stattest import SHARE, spend
+from stattest import SHARE, assert_same_law, spend
 
 from experiments.inference import (
     Sample,
@@ -14,8 +17,13 @@ from experiments.inference import (
     bootstrap_interval,
     combined,
     expanded_tail,
+    holm,
     hull,
     interval95,
+    mcnemar,
+    resampled_means,
+    resamples,
+    sign_test,
     t_bounds,
 )
 
@@ -168,3 +176,64 @@ def test_errors_of_several_sources_add_up_in_squares():
     assert combined(1.0, (1.2, 1.5)) == pytest.approx((1.0, 1.5))
     assert hull(None, (0.1, 0.2)) == (0.1, 0.2)
     assert hull((0.0, 0.15), (0.1, 0.2)) == (0.0, 0.2)
+
+
+def test_sign_test_is_the_binomial_tail():
+    for up, down in ((0, 0), (3, 0), (5, 5), (36, 9), (1, 6)):
+        n = up + down
+        tail = sum(math.comb(n, k) for k in range(min(up, down) + 1)) / 2**n
+        assert sign_test(up, down) == pytest.approx(min(1, 2 * tail), abs=1e-12)
+
+
+strata = st.lists(
+    st.sampled_from([(n, m) for n in range(4) for m in range(4) if n + m]).flatmap(
+        lambda n: st.tuples(st.integers(0, n[0]), st.integers(0, n[1]), st.just(n[0]), st.just(n[1]))
+    ),
+    min_size=1,
+    max_size=5,
+)
+
+
+def columns(rows):
+    table = np.array(rows)
+    return table[:, :2], table[:, 2:]
+
+
+@given(st.integers(0, 40), st.integers(0, 40), st.integers(0, 9))
+@example(0, 0, 3)
+@example(40, 0, 0)
+def test_one_answer_a_column_is_the_binomial_test(b, c, ties):
+    right = np.array([[1, 0]] * b + [[0, 1]] * c + [[1, 1]] * ties + [[0, 0]])
+    expected = stats.binomtest(b, b + c).pvalue if b + c else 1.0
+    assert mcnemar(right, np.ones_like(right)) == pytest.approx(expected, rel=1e-12)
+
+
+@given(strata)
+def test_the_sum_over_strata_is_enumerated(rows):
+    """All tables with the right answers of each stratum, weighted by their hypergeometric probability."""
+    right, asked = columns(rows)
+    laws = [stats.hypergeom(n + m, k + l, n) for (k, l), (n, m) in zip(right, asked, strict=True)]
+    chance: dict[int, float] = {}
+    for table in product(*(range(int(law.support()[0]), int(law.support()[1]) + 1) for law in laws)):
+        chance[sum(table)] = chance.get(sum(table), 0) + np.prod(
+            [law.pmf(k) for law, k in zip(laws, table, strict=True)]
+        )
+    seen = chance[int(right[:, 0].sum())]
+    expected = sum(p for p in chance.values() if p <= seen * (1 + 1e-7))
+    assert mcnemar(right, asked) == pytest.approx(min(1, expected), rel=1e-9)
+
+
+def test_equal_values_are_drawn_together():
+    values = np.repeat([0.0, 1.0, -0.5], [9, 4, 2])
+    slow = resamples(15, 8000, np.random.default_rng(0)) @ values / 15
+    fast = resampled_means(values, 8000, np.random.default_rng(1))
+    jitter = np.random.default_rng(2).random((2, 8000)) * 1e-6  # atoms that differ by rounding
+    assert_same_law(slow + jitter[0], fast + jitter[1], effect=0.1)
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=12).map(np.array))
+def test_holms_adjustment_is_its_definition(p):
+    m, order = len(p), np.argsort(p, kind="stable")
+    for rank, i in enumerate(order):
+        by_hand = min(1, max((m - r) * p[order[r]] for r in range(rank + 1)))
+        assert holm(p)[i] == pytest.approx(by_hand, abs=1e-12)

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from experiments.errors import RequestError
-from experiments.photos.evaluation import evaluate
-from experiments.photos.labels import Vocabulary
-from experiments.photos.models import load_model
+from experiments.photos.models import load
+from experiments.photos.photos import read_photos
+from experiments.photos.scoring import predict, score_photos
 from tests.experiments.command.test_counteranimal import rows
-from tests.experiments.conftest import draw_photo
+from tests.experiments.conftest import draw_photo, here
 
 CELLS = {("teacup", "table"): 4, ("teacup", "sink"): 3, ("saw", "table"): 2, ("saw", "shed"): 5}
 
@@ -36,11 +36,10 @@ def test_own_classes_and_groups(run, shelves, tiny_clip, tmp_path):
     assert (found["labels"], found["class_names"]) == ("own", str(tmp_path / "classes.csv"))
     assert found["counts"] == {"classes": 2, "common": 6, "counter": 8, "left_out_classes": []}
 
-    model = load_model(spec)
-    words = Vocabulary(("saw", "teacup", "teapot"), "mine", False, {"saw": ["hand saw"]})
-    groups = str(tmp_path / "groups.csv")
-    same = evaluate(model.module, model.preprocess, model.tokenizer, shelves, vocabulary=words, groups=groups)
     table = rows(tmp_path / "out" / "predictions.csv")
+    options = here(classes=tmp_path / "classes.csv")
+    photo_set = read_photos(shelves, str(tmp_path / "groups.csv"), options.vocabulary)
+    same = predict(score_photos(photo_set, load(spec), options), options.vocabulary.every_label)
     assert [int(row["predicted_index"]) for row in table] == same.predicted_index.tolist()
     assert {row["background"] for row in table if row["group"] == "counter"} == {"sink", "shed"}
     cells = rows(tmp_path / "out" / "per_background.csv")

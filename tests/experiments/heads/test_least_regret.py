@@ -18,7 +18,6 @@ from experiments.heads.least_regret import (
     SMALL,
     WEIGHTS,
     WIDTHS,
-    Parts,
     best_answers,
     smooth,
     trade,
@@ -108,14 +107,13 @@ def test_a_kink_that_the_photos_resolve_is_not_smoothed_away():
 def heads_and_best(points, off=0.0):
     """Accuracies of heads, of the best at each weight on the same photos, and of that on others."""
     best = points[:, (np.outer(WEIGHTS, points[0]) + np.outer(1 - WEIGHTS, points[1])).argmax(axis=1)]
-    return Parts(points, best + off, best - off)
+    return np.hstack([points, best + off, best - off])
 
 
 def placed(found, errors=None):
     """The trade where `errors` (R x 2 x M) are drawn; by default none."""
-    mean = found.joined
-    drawn = mean + (np.zeros((20, *mean.shape)) if errors is None else errors)
-    return trade(found, Parts.of(drawn), np.full(2, np.inf), np.random.default_rng(0))
+    drawn = found + (np.zeros((20, *found.shape)) if errors is None else errors)
+    return trade(found, drawn, np.full(2, np.inf), np.random.default_rng(0))
 
 
 def test_r_is_uncertain_by_what_the_smooth_curve_misses(monkeypatch):
@@ -144,7 +142,7 @@ def test_over_few_classes_intervals_are_those_of_student():
 def test_one_dominating_head_has_an_interval_and_no_number():
     """Nothing was measured beside it, so no slope is known there; a head with a larger drop stands beyond the end."""
     found = heads_and_best(np.array([[0.95, 0.9, 0.4], [0.93, 0.4, 0.9]]))
-    errors = 0.01 * np.random.default_rng(0).normal(size=(400, *found.joined.shape))
+    errors = 0.01 * np.random.default_rng(0).normal(size=(400, *found.shape))
     errors[:, :, 3:] = errors[:, :, :1]  # the best is the first head
     first, second, _ = placed(found, errors).places
     assert first["equivalent_correlation"] is None

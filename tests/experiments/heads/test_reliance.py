@@ -5,7 +5,6 @@ import json
 import re
 import sys
 from collections import Counter
-from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
@@ -21,11 +20,10 @@ from stattest import SHARE, spend
 from experiments import embeddings
 from experiments.benchmarks import coverage
 from experiments.errors import RequestError
-from experiments.heads import cross_fitting, reliance
-from experiments.heads.bundle import checked
+from experiments.heads import fitting, reliance
 from experiments.heads.gaussian_law import Law, bayes_rules
-from experiments.heads.intervals import by_class, drawn_over_photos, worth
-from experiments.heads.least_regret import WEIGHTS, Parts, best_answers, ranked, smooth, trade, width_within
+from experiments.heads.intervals import by_class, counted, drawn_over_classes, intervals, worth
+from experiments.heads.least_regret import WEIGHTS, best_answers, ranked, smooth, trade, width_within
 from experiments.heads.tables import data_share
 from experiments.photos import evaluation
 from experiments.results import GROUPS, QUANTITIES
@@ -205,18 +203,15 @@ def test_the_record_of_coverage():
 
 @pytest.mark.deep
 def test_intervals_over_classes_cover():
-    """12 classes drawn from a population, 300 photos per group, eight heads on a curve and one below it.
-
-    Accuracies of heads are drawn here and fitted nowhere, so the part that describes them is called.
-    """
+    """12 classes drawn from a population, 300 photos per group, eight heads on a curve and one below it."""
     hits, C, photos = Counter(), 12, 300
     weight = np.linspace(0, 1, 8)
     exact = np.array([[0.62, *(0.5 + 0.4 * np.sqrt(weight))], [0.5, *(0.5 + 0.4 * np.sqrt(1 - weight))]])
     best = (np.outer(WEIGHTS, exact[0]) + np.outer(1 - WEIGHTS, exact[1])).max(axis=1)
     curve, _ = smooth(best, width_within(best, np.zeros((len(best), len(best)))))
     drop = exact[0, 0] - exact[1, 0]
-    values = (*exact[:, 0], drop, curve.weight(drop), max(curve.balanced(drop) - exact[:, 0].mean(), 0))
-    bundle = replace(checked(planted(np.random.default_rng(0), 64)), names=tuple(map(str, range(C))))
+    values = dict(zip(QUANTITIES, (*exact[:, 0], drop), strict=True))
+    values |= dict(zip(PLACE, (curve.weight(drop), max(curve.balanced(drop) - exact[:, 0].mean(), 0)), strict=True))
     label, common = np.repeat(np.arange(C), 2 * photos), np.tile(np.repeat([True, False], photos), C)
     for seed in range(TRIALS):
         rng = np.random.default_rng(seed)
@@ -224,16 +219,13 @@ def test_intervals_over_classes_cover():
         own = rng.uniform(-0.05, 0.05, size=(C, 2, 9))
         chance = np.repeat((exact + ease + own).reshape(2 * C, 9), photos, axis=0)
         right = rng.random((len(chance), 1)) < chance  # heads agree on easy photos
-        best = best_answers(right, label, common, np.random.default_rng(seed))
-        every = Parts(right.astype(np.float32), *best).joined
-        photos_of, correct = by_class(every, label, common)
-        found = Parts.of((correct / photos_of[..., None]).mean(axis=0))
-        drawn = Parts.of(drawn_over_photos(every, label, common, np.random.default_rng(seed)))
-        at = trade(found, drawn, worth(photos_of), np.random.default_rng(seed))
-        entries = reliance._described(bundle, [f"head {k}" for k in range(9)], photos_of, correct, at, seed)
-        over = entries["head 0"]["interval_over_classes"]
-        for (name, (low, high)), value in zip(over.items(), values, strict=True):
-            hits[name] += low <= value <= high
+        every = np.hstack([right, *best_answers(right, label, common, np.random.default_rng(seed))])
+        each, correct = by_class(every, label, common)
+        means = correct / each[..., None]
+        over = trade(means.mean(axis=0), drawn_over_classes(means, rng), worth(each), rng).places[0]["interval"]
+        over |= intervals(counted(np.arange(C), each, correct[:, :, 0]), "macro", seed, 1000)
+        for name, (low, high) in over.items():
+            hits[name] += low <= values[name] <= high
     check_coverage(hits)
 
 
@@ -296,7 +288,7 @@ def test_many_classes_with_a_split_are_counted_by_hand():
 
 def test_heads_have_not_seen_what_they_answer(monkeypatch):
     """Labels are independent of 100 coordinates, which 200 fitted rows could learn by heart. Limits are noted."""
-    for module in (cross_fitting, reliance):
+    for module in (fitting, reliance):
         monkeypatch.setattr(module, "FIT_ROWS", 200)
     arrays = planted(np.random.default_rng(7), 800, 100)
     result = embeddings(**arrays | {"image": np.random.default_rng(8).normal(size=(800, 101))})
@@ -309,7 +301,7 @@ def test_heads_have_not_seen_what_they_answer(monkeypatch):
 
 def test_a_small_group_survives_the_limits(monkeypatch):
     """Class 2 has 8 counter photos among 3,608; at random 400 of them would leave none to fit."""
-    monkeypatch.setattr(cross_fitting, "FIT_ROWS", 400)
+    monkeypatch.setattr(fitting, "FIT_ROWS", 400)
     label = np.repeat([0, 1, 2], [1200, 1200, 1208])
     group = np.repeat(["common", "counter", "common", "counter", "common", "counter"], [600, 600, 600, 600, 1200, 8])
     image = np.random.default_rng(0).normal(size=(len(label), 6)) + np.eye(6)[label]

@@ -5,11 +5,8 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from experiments.errors import RequestError
-from experiments.inference import holm
 from experiments.photos.discovery import discover, honest_drop, permutation_p, permutations_for
 
 
@@ -66,14 +63,6 @@ def test_permutation_p_is_the_exact_one():
     found = permutation_p(np.array(n), np.array(k), np.random.default_rng(0))
     assert abs(found - exact) < 4 * math.sqrt(exact * (1 - exact) / 9999) + 1e-4
     assert permutation_p(np.full(2, 5), np.full(2, 5), np.random.default_rng(0)) == 1
-
-
-@given(st.lists(st.floats(0, 1), min_size=1, max_size=12).map(np.array))
-def test_holms_adjustment_is_its_definition(p):
-    m, order = len(p), np.argsort(p, kind="stable")
-    for rank, i in enumerate(order):
-        by_hand = min(1, max((m - r) * p[order[r]] for r in range(rank + 1)))
-        assert holm(p)[i] == pytest.approx(by_hand, abs=1e-12)
 
 
 def photos_of(spread):

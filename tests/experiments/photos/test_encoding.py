@@ -1,4 +1,4 @@
-"""Failures between photos and scores end in a count or in one sentence; wrong features are not cached."""
+"""The cache changes nothing; failures between photos and scores end in a count or in one sentence."""
 
 import os
 import signal
@@ -10,22 +10,36 @@ import torch
 from accelerator import present
 
 from experiments.errors import RequestError, RunError
-from experiments.photos import encoding
-from experiments.photos.encoding import Runtime, encode_photos
-from experiments.photos.evaluation import evaluate
-from experiments.photos.labels import imagenet, own_classes
+from experiments.photos import encoding, options
+from experiments.photos.encoding import FeatureCache, encode_photos
+from experiments.photos.labels import LabelSpace, own_classes
+from experiments.photos.metrics import right
 from experiments.photos.model import LoadedModel
-from experiments.photos.models import load_model
+from experiments.photos.models import load
+from experiments.photos.options import Options
 from experiments.photos.photos import read_photos
-from experiments.photos.predictions import right
 from experiments.photos.scoring import NO_ANSWER, confusing_space, predict, score_photos, text_features
+from tests.experiments.conftest import here
+
+
+@pytest.fixture(scope="module")
+def clip(tiny_clip):
+    return load(f"open_clip:local-dir:{tiny_clip}")
+
+
+def encode(model, tree, cache, **more):
+    return encode_photos(tree, model, here(cache=cache, **more))
 
 
 def small(image):
     return torch.from_numpy(np.asarray(image.resize((8, 8)), dtype=np.float32).transpose(2, 0, 1) / 255)
 
 
-def answers(pixels, labels=1000, broken=lambda pixels: pixels.mean(dim=(1, 2, 3)) < 0.5):
+def dark(pixels):
+    return pixels.mean(dim=(1, 2, 3)) < 0.5
+
+
+def answers(pixels, labels=1000, broken=dark):
     """Predict class 9 for every photo; scores of broken ones are nan, or one is infinite."""
     logits = torch.zeros(len(pixels), labels)
     logits[:, 9] = 1
@@ -35,57 +49,52 @@ def answers(pixels, labels=1000, broken=lambda pixels: pixels.mean(dim=(1, 2, 3)
     return logits
 
 
+def scored(tree, logits, preprocess=small, module=None, **more):
+    model = LoadedModel("ImageNet", module or torch.nn.Identity(), logits, preprocess)
+    return score_photos(read_photos(tree), model, Options(**{"workers": 0, **more}))
+
+
 def test_photos_with_nan_scores_count_as_wrong(shared_tree):
-    found = evaluate(answers, small, None, shared_tree)
-    lost = found.predicted_index == NO_ANSWER
+    found = scored(shared_tree, answers)
+    table = predict(found, LabelSpace("1000"))
+    lost = table.predicted_index == NO_ANSWER
     assert 0 < lost.sum() < len(lost)
-    assert not right(found)[lost].any()
-    assert (found["rank"][lost] == 1000).all()
-    assert np.isnan(found.margin[lost]).all()
-    with pytest.raises(RunError, match="no finite score for any of 32 photos"):
-        evaluate(lambda pixels: answers(pixels, broken=lambda p: p.mean((1, 2, 3)) > -1), small, None, shared_tree)
-    tree, model = read_photos(shared_tree), LoadedModel("ImageNet", torch.nn.Identity(), answers, small)
-    scored = score_photos(tree, model, imagenet(), (), Runtime())
-    for space, last in ((own_classes([9, 10, 16, 30]), 4), (confusing_space(scored), 20)):
-        again = predict(scored, space)
+    assert not right(table)[lost].any()
+    assert (table["rank"][lost] == 1000).all()
+    assert np.isnan(table.margin[lost]).all()
+    for space, last in ((own_classes([9, 10, 16, 30]), 4), (confusing_space(found), 20)):
+        again = predict(found, space)
         assert (again.predicted_index[lost] == NO_ANSWER).all()
         assert (again["rank"][lost] >= last).all()
         assert (again.predicted_index[~lost] != NO_ANSWER).all()
         assert all(9 in labels for labels in space.allowed.values())
+    every = scored(shared_tree, lambda pixels: answers(pixels, broken=lambda p: p.mean((1, 2, 3)) > -1))
+    with pytest.raises(RunError, match="no finite score for any of 32 photos"):
+        predict(every, LabelSpace("1000"))
 
 
-def test_nan_features_are_not_cached(tiny_clip, shared_tree, tmp_path):
+def test_nan_features_are_not_cached(clip, shared_tree, tmp_path):
     """The key is the same the second time, so only unwritten features are computed again."""
-    clip = load_model(f"open_clip:local-dir:{tiny_clip}")
     tree = read_photos(shared_tree)
-    encode = clip.encode_image
 
     def first_is_nan(pixels):
-        return encode(pixels).index_fill(0, torch.tensor([0]), float("nan"))
+        return clip.encode_image(pixels).index_fill(0, torch.tensor([0]), float("nan"))
 
-    broken = replace(clip, encode_image=first_is_nan)
-    first = encode_photos(tree, broken, Runtime(cache=tmp_path))
+    first = encode(replace(clip, encode_image=first_is_nan), tree, tmp_path)
     assert np.isnan(first.features[0]).all()
     assert np.isfinite(first.features[1:]).all()
-    second = encode_photos(tree, clip, Runtime(cache=tmp_path))
+    second = encode(clip, tree, tmp_path)
     assert second.passes == 1
     assert np.isfinite(second.features).all()
 
 
 def test_a_name_without_a_finite_embedding_is_a_failure(tiny_clip, tmp_path):
-    clip = load_model(f"open_clip:local-dir:{tiny_clip}")
+    clip = load(f"open_clip:local-dir:{tiny_clip}")
     with torch.no_grad():
         clip.module.token_embedding.weight[:] = float("nan")
     with pytest.raises(RunError, match="no finite embedding for 2 of 2 labels, the first is 'ostrich'"):
-        text_features(clip, [["ostrich"], ["bulbul"]], Runtime(cache=tmp_path))
+        text_features(clip, [["ostrich"], ["bulbul"]], here(cache=tmp_path))
     assert not list(tmp_path.rglob("*.safetensors"))
-
-
-@pytest.mark.parametrize("labels", [10, 1001])
-def test_scores_of_another_number_are_refused(labels, shared_tree):
-    """Once, 1001 scores were read without a shift, and 10 scores were an IndexError."""
-    with pytest.raises(RequestError, match=rf"scores of shape \({labels},\) per photo.* 1000"):
-        evaluate(lambda pixels: torch.zeros(len(pixels), labels), small, None, shared_tree)
 
 
 class Moved:
@@ -115,10 +124,10 @@ def test_photos_and_prompts_are_encoded_on_another_device(shared_tree, monkeypat
     monkeypatch.setattr(encoding, "DataLoader", lambda *a, pin_memory, **k: loader(*a, **k))  # pinning needs a GPU
     with present(monkeypatch):
         for device in ("cpu", "cuda"):
-            module, runtime = Moved(), Runtime(device)
+            module, chosen = Moved(), here(device=device)
             model = LoadedModel("CLIP", module, module.encode_image, small, module.encode_text, lengths)
-            text, _ = text_features(model, [["ostrich", "bird"], ["bear"]], runtime)
-            found[device] = [encode_photos(tree, model, runtime).features, text]
+            text, _ = text_features(model, [["ostrich", "bird"], ["bear"]], chosen)
+            found[device] = [encode_photos(tree, model, chosen).features, text]
             assert module.image.device.type == device
     for near, far in zip(*found.values(), strict=True):
         np.testing.assert_allclose(near, far, rtol=1e-6)
@@ -130,17 +139,115 @@ def die(image):
     return small(image)
 
 
-def test_a_killed_decoding_process_is_one_sentence(shared_tree):
-    with pytest.raises(RunError, match=r"decoding process ended early.* fewer --workers than 1"):
-        evaluate(lambda pixels: answers(pixels), die, None, shared_tree, runtime=Runtime(workers=1))
-
-
 class Heavy(torch.nn.Module):
     def to(self, *_):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
 
-def test_memory_that_ends_before_the_first_batch_is_one_sentence(shared_tree, tmp_path):
-    model = LoadedModel("ImageNet", Heavy(), answers, small)
-    with pytest.raises(RunError, match="cpu ran out of memory at --batch-size 1; try --device cpu"):
-        encode_photos(read_photos(shared_tree), model, Runtime(batch_size=1, cache=tmp_path))
+@pytest.mark.parametrize(
+    ("words", "wrong"),
+    [  # once, 1001 scores were read without a shift, and 10 scores were an IndexError
+        (r"scores of shape \(10,\) per photo.* 1000", {"logits": lambda pixels: torch.zeros(len(pixels), 10)}),
+        (r"scores of shape \(1001,\) per photo", {"logits": lambda pixels: torch.zeros(len(pixels), 1001)}),
+        ("decoding process ended early.* fewer --workers than 1", {"preprocess": die, "workers": 1}),
+        ("cpu ran out of memory at --batch-size 1; try --device cpu", {"module": Heavy(), "batch_size": 1}),
+    ],
+)
+def test_a_failure_is_one_sentence(words, wrong, shared_tree):
+    with pytest.raises((RequestError, RunError), match=words):
+        scored(shared_tree, **{"logits": answers, **wrong})
+
+
+def test_what_a_feature_depends_on_is_in_its_key(clip, tree, tmp_path, tiny_clip):
+    photo_set = read_photos(tree)
+    first = score_photos(photo_set, clip, here(cache=tmp_path))
+    assert first.encoded.passes == len(photo_set.photos)
+
+    def never(*_):
+        raise AssertionError("a photo or a prompt went through the model")
+
+    again = score_photos(photo_set, replace(clip, encode_image=never, encode_text=never), here(cache=tmp_path))
+    assert again.encoded.passes == 0
+    assert (again.scores == first.scores).all()
+    (tree / "9 ostrich, Struthio camelus/common-ground/0.jpg").touch()  # another modification time
+    assert encode(clip, photo_set, tmp_path).passes == 1
+    other = load(f"open_clip:local-dir:{tiny_clip}", options=Options(quick_gelu="on"))
+    assert encode(other, photo_set, tmp_path).passes == len(photo_set.photos)
+    assert encode(clip, photo_set, tmp_path, precision="bf16").passes == len(photo_set.photos)
+
+
+def test_a_damaged_shard_is_computed_again(clip, shared_tree, tmp_path):
+    tree = read_photos(shared_tree)
+    first = encode(clip, tree, tmp_path)
+    shard = next(tmp_path.rglob("*.safetensors"))
+    shard.write_bytes(shard.read_bytes()[:100])
+    second = encode(clip, tree, tmp_path)
+    assert second.passes == len(tree.photos)
+    assert (second.features == first.features).all()
+
+
+def test_every_option_is_in_the_key_or_changes_rounding_alone(tmp_path, monkeypatch):
+    """The model's own key has its weights and activation; a prompt's key has its tokens."""
+    monkeypatch.setattr(options, "checked_device", lambda name: name)  # another device need not be here
+    (tmp_path / "own").write_text("a {}\nb {}\n")
+    changes = {"device": "meta", "precision": "bf16", "batch_size": 1, "workers": 1, "cache": tmp_path / "other"}
+    changes |= {"prompts": str(tmp_path / "own"), "classes": tmp_path / "own", "quick_gelu": "on", "trust_pickle": True}
+    assert set(changes) == set(Options.model_fields)
+    name = FeatureCache(here(), "key").folder.name
+    changed = {
+        one for one, value in changes.items() if FeatureCache(Options(**{one: value}), "key").folder.name != name
+    }
+    assert changed == {"device", "precision"}
+    assert FeatureCache(here(), "another").folder.name != name
+    assert FeatureCache(here(), None).folder is None
+
+
+def test_interrupted_at_any_shard_gives_the_same_bits(clip, shared_tree, tmp_path, monkeypatch):
+    """Stop before each shard in turn, resume, and compare with an uninterrupted run."""
+    monkeypatch.setattr(encoding, "SHARD_ROWS", 6)
+    tree = read_photos(shared_tree)
+    whole = encode(clip, tree, tmp_path / "whole", batch_size=4)
+    add = FeatureCache.add
+    for stop in range(1, 4):
+        calls = []
+
+        def failing(self, keys, features, calls=calls, stop=stop):
+            calls.append(1)
+            if len(calls) == stop:
+                raise RunError("disk full")
+            add(self, keys, features)
+
+        folder = tmp_path / f"stopped-{stop}"
+        with monkeypatch.context() as patch:
+            patch.setattr(FeatureCache, "add", failing)
+            with pytest.raises(RunError, match="disk full"):
+                encode(clip, tree, folder, batch_size=4)
+        resumed = encode(clip, tree, folder, batch_size=4)
+        assert 0 < resumed.passes <= len(tree.photos)
+        assert (resumed.passes < len(tree.photos)) == (stop > 1)
+        assert (resumed.features == whole.features).all()
+
+
+def test_workers_batches_and_company_change_nothing(clip, squeezenet, shared_tree, tmp_path):
+    # Python's own state is not compared: beartype draws from it to choose list items for its checks.
+    tree, state = read_photos(shared_tree), torch.random.get_rng_state()
+    alone = encode(clip, tree, tmp_path / "a")
+    assert (torch.random.get_rng_state() == state).all()
+    encode_photos(tree, load("torchvision:squeezenet1_1", squeezenet), Options(cache=tmp_path / "b", workers=2))
+    both = encode_photos(tree, clip, Options(cache=tmp_path / "b", workers=2))
+    assert (both.features == alone.features).all()
+    few = encode(clip, tree, tmp_path / "c", batch_size=5)
+    assert np.allclose(few.features, alone.features, atol=1e-5)  # other batches, other order of float32 sums
+
+
+def test_unreadable_photos_are_left_out(clip, tree):
+    broken = tree / "16 bulbul" / "counter-grass" / "0.jpg"
+    broken.write_bytes(broken.read_bytes()[:200])
+    photo_set = read_photos(tree)
+    found = score_photos(photo_set, clip, here())
+    assert [photo["path"] for photo in found.encoded.skipped] == ["16 bulbul/counter-grass/0.jpg"]
+    assert len(predict(found, LabelSpace("1000")).path) == len(photo_set.photos) - 1
+    for file in tree.glob("*/*/*"):
+        file.write_bytes(b"x")
+    with pytest.raises(RunError, match="none of the 32 photos"):
+        score_photos(photo_set, clip, here())

@@ -1,4 +1,4 @@
-"""Means, intervals, pairs, object effects and worst cells: identities, oracles, and the paper's own class figures."""
+"""Counts, pairs, object effects and worst cells of predictions, against those counted by hand."""
 
 import math
 from itertools import product
@@ -6,11 +6,9 @@ from itertools import product
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import assume, example, given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from scipy import stats
-from scipy.stats import binomtest, t
-from stattest import SHARE, assert_same_law
+from scipy.stats import binomtest
 
 from experiments.heads.intervals import (
     accuracy,
@@ -18,10 +16,8 @@ from experiments.heads.intervals import (
     counted,
     group_accuracies,
     intervals,
-    photo_bounds,
-    worst_cell,
 )
-from experiments.inference import holm, mcnemar, resampled_means, resamples, sign_test
+from experiments.inference import holm
 from experiments.photos.metrics import (
     TOP,
     accuracy_breakdown,
@@ -33,14 +29,7 @@ from experiments.photos.metrics import (
     summary,
 )
 from experiments.results import FEWEST
-
-
-@st.composite
-def counts(draw, low=0, size=None):
-    C = size or draw(st.integers(1, 8))
-    photos = np.array(draw(st.lists(st.tuples(*[st.integers(low, 30)] * 2), min_size=C, max_size=C)))
-    share = np.array(draw(st.lists(st.tuples(*[st.floats(0, 1)] * 2), min_size=C, max_size=C)))
-    return counted(np.arange(C) * 7, photos, np.floor(share * photos).astype(np.int64))
+from tests.experiments.heads.test_intervals import counts
 
 
 def answers(rows, grouped=True):
@@ -69,16 +58,6 @@ def test_counting_inverts_listing(table):
     assert (again == table[seen]).all(axis=None)
 
 
-@given(counts(low=1))
-def test_means_are_what_their_names_say(table):
-    macro, micro = (group_accuracies(table, mean) for mean in ("macro", "micro"))
-    for g, group in enumerate(("common", "counter")):
-        correct, photos = table.correct[group].tolist(), table.photos[group].tolist()
-        by_hand = math.fsum(k / n for k, n in zip(correct, photos, strict=True))
-        assert macro[g] == pytest.approx(by_hand / len(table), abs=1e-12)
-        assert micro[g] == pytest.approx(sum(correct) / sum(photos), abs=1e-12)
-
-
 @given(counts(), st.integers(1, 9))
 def test_an_empty_group_leaves_its_class_out_of_both_means(table, n):
     extra = counted(np.append(table.index, 500), np.vstack([table.photos, [n, 0]]), np.vstack([table.correct, [n, 0]]))
@@ -91,69 +70,6 @@ def test_an_empty_group_leaves_its_class_out_of_both_means(table, n):
     assert 500 in summary(extra)["counts"]["left_out_classes"]
 
 
-@given(counts(low=1))
-def test_weights_of_the_bootstrap_are_repetition_of_classes(table):
-    """The vectorised replicate against a table in which the drawn classes are written out."""
-    C = len(table.index)
-    drawn = np.arange(C)[::-1] // 2
-    again = table.iloc[drawn].set_axis(np.arange(C))
-    weights = np.bincount(drawn, minlength=C).astype(float)
-    for mean in ("macro", "micro"):
-        assert np.allclose(group_accuracies(table, mean, weights), group_accuracies(again, mean), atol=1e-12)
-
-
-@pytest.mark.deep
-def test_intervals_cover():
-    """Coverage of the drop's 95% interval at 12 classes drawn from a population, 600 data sets.
-
-    Exact coverage .95 has standard error .0089; the limit .92 is 3.4 errors below, a false alarm of 4e-4. Plain
-    percentile intervals cover .918 of the same data sets.
-    """
-    rng = np.random.default_rng(20240)
-    hits, sets, C = 0, 600, 12
-    for _ in range(sets):
-        centre = np.clip(rng.normal([0.7, 0.5], 0.12, size=(C, 2)), 0, 1)
-        photos = rng.integers(30, 80, size=(C, 2))
-        table = counted(np.arange(C), photos, rng.binomial(photos, centre))
-        low, high = intervals(table, "macro", seed=int(rng.integers(2**31)), replicates=1000)["drop"]
-        hits += low <= 0.2 <= high
-    assert hits / sets > 0.92
-
-
-def test_photo_bounds_are_clopper_and_pearsons_on_the_effective_sample():
-    """With one photo per class the exact interval; otherwise the textbook formula."""
-    right = np.array([[1, 0], [1, 1], [0, 0], [1, 0], [1, 0]])
-    single = counted(np.arange(5), np.ones((5, 2), dtype=np.int64), right)
-    for (low, high), k in zip(photo_bounds(single, "macro"), (4, 1), strict=True):
-        exact = binomtest(k, 5).proportion_ci(0.95, "exact")
-        assert (low, high) == pytest.approx((exact.low, exact.high))
-    for C in (3, FEWEST - 1, FEWEST):
-        sizes = np.resize([[10, 8], [40, 8], [5, 8]], (C, 2))
-        bounds = photo_bounds(counted(np.arange(C), sizes, sizes), "macro")
-        for (low, _), photos in zip(bounds, sizes.T, strict=True):
-            few = 1.0 if C < FEWEST else (t.isf(0.025, photos.sum() - 1) / t.isf(0.025, C - 1)) ** 2
-            assert low == pytest.approx(
-                0.025 ** (1 / (few * C**2 / (1 / photos).sum()))
-            )  # all right: the tail is low^n
-
-
-def test_few_classes_have_intervals_over_photos():
-    """One class: Clopper and Pearson's own. Nine: as of these photos alone, where the bootstrap's is far wider."""
-    table = counted(np.array([3]), np.array([[50, 40]]), np.array([[40, 12]]))
-    found = intervals(table, "macro")
-    for name, k, n in (("common", 40, 50), ("counter", 12, 40)):
-        exact = binomtest(k, n).proportion_ci(0.95, "exact")
-        assert found[name] == pytest.approx((exact.low, exact.high))
-    assert found["drop"][0] < 0.5 < found["drop"][1]
-    photos = np.full((FEWEST, 2), 400)
-    right = np.linspace([0.1, 0.2], [0.9, 1.0], FEWEST) * photos  # classes that differ far more than their photos
-    every = counted(np.arange(FEWEST), photos, right.astype(int))
-    over_classes, over_photos = (np.ptp(intervals(part, "macro")["common"]) for part in (every, every[1:]))
-    assert over_photos < 0.04 < 0.3 < over_classes
-    assert "9 classes are too few to resample" in summary(every[1:])["interval_method"]
-    assert "over classes" in summary(every)["interval_method"]
-
-
 def test_a_pair_of_few_classes_has_intervals_over_photos():
     """As if each model had photos of its own: squares of distances to the ends add."""
     photos = np.array([[50, 60], [70, 40]])
@@ -164,13 +80,6 @@ def test_a_pair_of_few_classes_has_intervals_over_photos():
         low, high = found[name]["interval"]
         assert low < of_b - of_a < high
         assert low == pytest.approx(of_b - of_a - math.hypot(of_b - second[name][0], first[name][1] - of_a))
-
-
-def test_sign_test_is_the_binomial_tail():
-    for up, down in ((0, 0), (3, 0), (5, 5), (36, 9), (1, 6)):
-        n = up + down
-        tail = sum(math.comb(n, k) for k in range(min(up, down) + 1)) / 2**n
-        assert sign_test(up, down) == pytest.approx(min(1, 2 * tail), abs=1e-12)
 
 
 @given(counts(low=1, size=5), counts(low=1, size=5), st.sampled_from(("macro", "micro")))
@@ -209,52 +118,6 @@ def composites(right, index=None):
         for k, g in product(range(len(right)), range(2))
         for answer in right[k][g]
     ]
-
-
-strata = st.lists(
-    st.sampled_from([(n, m) for n in range(4) for m in range(4) if n + m]).flatmap(
-        lambda n: st.tuples(st.integers(0, n[0]), st.integers(0, n[1]), st.just(n[0]), st.just(n[1]))
-    ),
-    min_size=1,
-    max_size=5,
-)
-
-
-def columns(rows):
-    table = np.array(rows)
-    return table[:, :2], table[:, 2:]
-
-
-@given(st.integers(0, 40), st.integers(0, 40), st.integers(0, 9))
-@example(0, 0, 3)
-@example(40, 0, 0)
-def test_one_answer_a_column_is_the_binomial_test(b, c, ties):
-    right = np.array([[1, 0]] * b + [[0, 1]] * c + [[1, 1]] * ties + [[0, 0]])
-    expected = stats.binomtest(b, b + c).pvalue if b + c else 1.0
-    assert mcnemar(right, np.ones_like(right)) == pytest.approx(expected, rel=1e-12)
-
-
-@given(strata)
-def test_the_sum_over_strata_is_enumerated(rows):
-    """All tables with the right answers of each stratum, weighted by their hypergeometric probability."""
-    right, asked = columns(rows)
-    laws = [stats.hypergeom(n + m, k + l, n) for (k, l), (n, m) in zip(right, asked, strict=True)]
-    chance: dict[int, float] = {}
-    for table in product(*(range(int(law.support()[0]), int(law.support()[1]) + 1) for law in laws)):
-        chance[sum(table)] = chance.get(sum(table), 0) + np.prod(
-            [law.pmf(k) for law, k in zip(laws, table, strict=True)]
-        )
-    seen = chance[int(right[:, 0].sum())]
-    expected = sum(p for p in chance.values() if p <= seen * (1 + 1e-7))
-    assert mcnemar(right, asked) == pytest.approx(min(1, expected), rel=1e-9)
-
-
-def test_equal_values_are_drawn_together():
-    values = np.repeat([0.0, 1.0, -0.5], [9, 4, 2])
-    slow = resamples(15, 8000, np.random.default_rng(0)) @ values / 15
-    fast = resampled_means(values, 8000, np.random.default_rng(1))
-    jitter = np.random.default_rng(2).random((2, 8000)) * 1e-6  # atoms that differ by rounding
-    assert_same_law(slow + jitter[0], fast + jitter[1], effect=0.1)
 
 
 def test_object_effect_of_three_objects():
@@ -350,19 +213,3 @@ def test_without_groups_cells_are_of_backgrounds(rows):
         assert found["top5"] is None
     else:
         np.testing.assert_allclose(found["top5"]["micro"]["accuracy"], np.mean(first))
-
-
-def test_the_interval_of_the_worst_covers_the_least_accuracy():
-    """Twelve cells of 20 photos with equal true accuracy, where selecting the worst misleads most.
-
-    A plain 95 % interval covers the truth in only two thirds of the 400 draws.
-    """
-    truth, draws, covered, plain = 0.7, 400, 0, 0
-    photos = np.full(12, 20)
-    for right in np.random.default_rng(0).binomial(photos, truth, size=(draws, 12)):
-        at, (low, high) = worst_cell(right, photos)
-        covered += low <= truth <= high
-        low, high = binomtest(int(right[at]), 20).proportion_ci(0.95, "exact")
-        plain += low <= truth <= high
-    assert binomtest(covered, draws, 0.95, alternative="less").pvalue > SHARE
-    assert plain < 0.9 * draws

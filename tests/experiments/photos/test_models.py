@@ -1,18 +1,107 @@
-"""Loading: activations follow the tag, errors are one sentence, code stored in a file does not run."""
+"""Models: their own libraries' scores, cache keys, refusals of one sentence; code stored in a file does not run."""
 
 import json
 import shutil
 import time
+from dataclasses import replace
+from itertools import product
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from experiments.errors import RequestError
-from experiments.photos.models import load_model
-from tests.experiments.photos.test_transformers_models import saved
+from experiments import provenance
+from experiments.errors import RequestError, SoberclipError
+from experiments.photos import model as model_module
+from experiments.photos.model import LoadedModel, feature_key, finished
+from experiments.photos.models import checked, load, score
+from experiments.photos.options import Options
+from experiments.photos.photos import read_photos
+from experiments.photos.scoring import text_features
+from tests.experiments.conftest import here
 
 TIMM = "timm:test_resnet.r160_in1k"
+SIZE = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+WORDS = ["[PAD]", "[UNK]", "[BOS]", "[EOS]", "a", "photo", "of", "the", ".", "cat", "dog", "house", "tree"]
+LABELS = ["cat", "dog", "the house", "tree of the house", "dog of a cat of a house of a tree of a dog"]
+TEXT = {**SIZE, "vocab_size": len(WORDS), "pad_token_id": 0, "bos_token_id": 2, "eos_token_id": 3}
+VISION = {**SIZE, "image_size": 32, "patch_size": 8}
+ROBERTA = {"project_dim": 16, "pooler_fn": "cls", "max_position_embeddings": 80, "type_vocab_size": 1}
+
+
+def tokenizer(masked):
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+    from transformers import PreTrainedTokenizerFast
+
+    words = Tokenizer(models.WordLevel({word: i for i, word in enumerate(WORDS)}, unk_token="[UNK]"))
+    words.normalizer = normalizers.Lowercase()
+    words.pre_tokenizer = pre_tokenizers.Whitespace()
+    ends = [("[BOS]", 2), ("[EOS]", 3)]
+    words.post_processor = processors.TemplateProcessing(single="[BOS] $A [EOS]", special_tokens=ends)
+    special = {f"{name.lower()}_token": f"[{name}]" for name in ("PAD", "UNK", "BOS", "EOS")}
+    names = ["input_ids", "attention_mask"] if masked else ["input_ids"]
+    return PreTrainedTokenizerFast(tokenizer_object=words, model_input_names=names, **special)
+
+
+def processor():
+    from transformers import CLIPImageProcessor
+
+    return CLIPImageProcessor(size={"height": 32, "width": 32}, do_center_crop=False)
+
+
+def saved(folder, family):
+    """A tiny saved model of a family of transformers, with tokenizer and image processor."""
+    import transformers as t
+
+    own = {
+        "siglip": {"max_position_embeddings": 64, "projection_size": 16},
+        "chinese_clip": {"type_vocab_size": 1},
+        "altclip": ROBERTA,
+    }
+    size = {} if family == "siglip" else {"projection_dim": 8}
+    text = {**TEXT, "max_position_embeddings": 77, **own.get(family, {})}
+    config = t.AutoConfig.for_model(family, text_config=text, vision_config=VISION, **size)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        module = t.AutoModelForZeroShotImageClassification.from_config(config).eval()
+        for name, value in module.named_parameters():  # initial weights are so small that all texts are nearly one
+            if value.ndim > 1 and "text" in name:
+                torch.nn.init.normal_(value, std=0.3)
+    module.save_pretrained(folder)
+    tokenizer(family != "siglip").save_pretrained(folder)
+    processor().save_pretrained(folder)
+    return module
+
+
+@pytest.mark.parametrize("family", ["clip", "metaclip_2", "clipseg", "siglip", "chinese_clip", "altclip"])
+def test_scores_are_those_of_transformers_pipeline(tmp_path, family):
+    from transformers import pipeline
+
+    module, rng = saved(tmp_path, family), np.random.default_rng(0)
+    photos = [Image.fromarray(rng.integers(0, 256, (40, 50, 3), dtype=np.uint8)) for _ in range(3)]
+    model = load(f"hf:{tmp_path}")
+    prompts = [f"A photo of {label}." for label in LABELS]
+    with torch.no_grad():
+        pixels = torch.stack([model.preprocess(photo) for photo in photos])
+        I = torch.nn.functional.normalize(model.encode_image(pixels), dim=-1)
+        T = torch.nn.functional.normalize(model.encode_text(model.tokenizer(prompts)), dim=-1)
+        each = torch.cat([model.encode_text(model.tokenizer([prompt])) for prompt in prompts])
+        torch.testing.assert_close(torch.nn.functional.normalize(each, dim=-1), T)  # padding changes nothing
+        logits = module.logit_scale.exp() * I @ T.T + getattr(module, "logit_bias", torch.zeros(()))
+    expected = logits.sigmoid() if family == "siglip" else logits.softmax(-1)
+    words, images = tokenizer(family != "siglip"), processor()
+    ask = pipeline("zero-shot-image-classification", module, tokenizer=words, image_processor=images)
+    for row, photo in zip(expected, photos, strict=True):
+        found = {one["label"]: one["score"] for one in ask(photo, LABELS, hypothesis_template="A photo of {}.")}
+        np.testing.assert_allclose([found[label] for label in LABELS], row, atol=1e-5)
+    assert float(torch.cdist(T, T).max()) > 0.1
+
+
+def test_half_precision_weights_are_read_in_single(tmp_path):
+    saved(tmp_path, "clip").half().save_pretrained(tmp_path)
+    assert {value.dtype for value in load(f"hf:{tmp_path}").module.parameters()} == {torch.float32}
 
 
 @pytest.fixture(scope="module")
@@ -26,17 +115,17 @@ def named_clip(tmp_path_factory, tiny_config):
     return "tiny-named"
 
 
-def spec_error(spec, **arguments):
+def spec_error(spec, file=None):
     with pytest.raises(RequestError) as caught:
-        load_model(spec, **arguments)
+        load(spec, file)
     text = str(caught.value)
     assert "\n" not in text
     return text
 
 
-@pytest.mark.parametrize(
-    ("spec", "said"),
-    [
+def test_all_models_are_checked_before_the_first_is_loaded(tiny_clip):
+    """`checked` loads none; an unknown name gets the nearest."""
+    for bad, words in (
         ("openclip:ViT", "open_clip:ViT"),
         ("open_clip:ViT-B32/openai", "'ViT-B-32'"),
         ("open_clip:ViT-B-32/laion400m", "laion400m_e3"),
@@ -47,17 +136,22 @@ def spec_error(spec, **arguments):
         ("timm:resnet50.a1_in2k", "a1_in1k"),
         ("timm:resnet18", "pass --weights FILE"),
         ("hf:nowhere", "config.json"),
-    ],
-)
-def test_unknown_names_get_the_nearest(spec, said):
-    assert said in spec_error(spec)
+        ("python:nowhere.py", "nowhere.py"),
+    ):
+        with pytest.raises(RequestError) as refused:
+            checked([f"open_clip:local-dir:{tiny_clip}", bad], None, Options())
+        assert words in str(refused.value)
+    with pytest.raises(RequestError, match="no model is given"):
+        checked([], None, Options())
+    specs = checked(["published:CLIP-LAION400M-ViT/B/32", "torchvision:resnet50"], None, Options())
+    assert specs == [("open_clip:ViT-B-32/laion400m_e31", None), ("torchvision:resnet50", None)]
 
 
 @pytest.mark.parametrize(
     ("spec", "way_out"),
     [
         ("open_clip:ViT-B-32/laion400m_e31", "--weights FILE"),
-        ("timm:test_resnet.r160_in1k", "--weights FILE"),
+        (TIMM, "--weights FILE"),
         ("torchvision:squeezenet1_1", "--weights FILE"),
         ("hf:nobody/has-this", "HF_HUB_OFFLINE=1"),
     ],
@@ -71,7 +165,7 @@ def test_an_unreachable_hub_is_one_sentence(spec, way_out, tmp_path, monkeypatch
     assert way_out in spec_error(spec)
 
 
-@pytest.mark.parametrize("spec", ["open_clip:ViT-B-32/laion400m_e31", "timm:test_resnet.r160_in1k", "hf:nobody/x"])
+@pytest.mark.parametrize("spec", ["open_clip:ViT-B-32/laion400m_e31", TIMM, "hf:nobody/x"])
 def test_a_hub_that_does_not_answer_is_not_waited_for(spec, monkeypatch):
     """Its client would retry for a minute; afterwards it may be asked again."""
     from huggingface_hub import constants
@@ -90,33 +184,34 @@ def test_the_tag_decides_the_activation(named_clip, tiny_clip, monkeypatch):
     import open_clip.pretrained as pretrained
 
     file = tiny_clip / "open_clip_model.safetensors"
-    assert load_model(f"open_clip:{named_clip}", file).settings["activation"] == "GELU"
+    plain = load(f"open_clip:{named_clip}", file)
+    assert plain.settings["activation"] == "GELU"
     monkeypatch.setitem(pretrained._PRETRAINED, named_clip, {"quick": {"quick_gelu": True, "mean": (0.1, 0.2, 0.3)}})
-    tagged = load_model(f"open_clip:{named_clip}/quick", file)
+    tagged = load(f"open_clip:{named_clip}/quick", file)
     assert tagged.settings["activation"] == "QuickGELU"
     assert "mean=[0.1, 0.2, 0.3]" in tagged.settings["preprocessing"].replace("(", "[").replace(")", "]")
-    assert load_model(f"open_clip:{named_clip}/quick", file, quick_gelu="off").settings["activation"] == "GELU"
-    assert load_model(f"open_clip:{named_clip}", file, quick_gelu="on").settings["activation"] == "QuickGELU"
+    for name, choice, activation in ((f"{named_clip}/quick", "off", "GELU"), (named_clip, "on", "QuickGELU")):
+        model = load(f"open_clip:{name}", file, Options(quick_gelu=choice))
+        assert model.settings["activation"] == activation
     assert not tagged.module.training
     pixels = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
-    plain = load_model(f"open_clip:{named_clip}", file)
     assert not torch.equal(tagged.encode_image(pixels), plain.encode_image(pixels))
 
 
 def test_weights_that_do_not_fit_name_the_keys(tiny_clip, squeezenet, timm_weights, tmp_path):
-    assert "features.0.weight" in spec_error("torchvision:squeezenet1_1", weights=timm_weights)
-    assert "do not fit" in spec_error("timm:test_resnet.r160_in1k", weights=squeezenet)
-    assert "--quick-gelu" in spec_error("torchvision:squeezenet1_1", weights=squeezenet, quick_gelu="on")
-    assert "x.pt" in spec_error("open_clip:ViT-B-32/openai", weights=tmp_path / "x.pt")
+    assert "features.0.weight" in spec_error("torchvision:squeezenet1_1", timm_weights)
+    assert "do not fit" in spec_error(TIMM, squeezenet)
+    assert "x.pt" in spec_error("open_clip:ViT-B-32/openai", tmp_path / "x.pt")
+    assert "--weights does not go with hf:" in spec_error("hf:a/b", squeezenet)
     state = load_file(tiny_clip / "open_clip_model.safetensors")
     state["visual.proj"] = torch.zeros(3, 3)
     save_file(state, tmp_path / "bad.safetensors")
-    assert "visual.proj" in spec_error(f"open_clip:local-dir:{tiny_clip}", weights=tmp_path / "bad.safetensors")
+    assert "visual.proj" in spec_error(f"open_clip:local-dir:{tiny_clip}", tmp_path / "bad.safetensors")
     folder = shutil.copytree(tiny_clip, tmp_path / "damaged")
     (folder / "open_clip_model.safetensors").write_bytes(b"noise")
     text = spec_error(f"open_clip:local-dir:{folder}")
     assert ("cannot be loaded" in text, "network" in text) == (True, False), "the folder is here"
-    assert folder.name in spec_error("torchvision:squeezenet1_1", weights=folder / "open_clip_model.safetensors")
+    assert folder.name in spec_error("torchvision:squeezenet1_1", folder / "open_clip_model.safetensors")
 
 
 class Evil:
@@ -124,17 +219,13 @@ class Evil:
         return (print, ("this must not run",))
 
 
-def test_code_in_weights_is_refused(tiny_clip, tmp_path, capsys):
-    torch.save({"x": Evil()}, tmp_path / "evil.pt")
-    for spec in ("torchvision:squeezenet1_1", "timm:test_resnet.r160_in1k", f"open_clip:local-dir:{tiny_clip}"):
-        assert "--trust-pickle" in spec_error(spec, weights=tmp_path / "evil.pt")
-    assert "must not run" not in capsys.readouterr().out
-
-
-def test_code_in_weights_runs_with_the_flag(timm_weights, tmp_path, capsys):
+def test_code_in_weights_runs_with_the_flag_alone(tiny_clip, timm_weights, tmp_path, capsys):
     torch.save({"state_dict": load_file(timm_weights), "note": Evil()}, tmp_path / "evil.pt")
-    trusted = load_model(TIMM, tmp_path / "evil.pt", trust_pickle=True)
-    assert trusted.settings["weights_hash"] == load_model(TIMM, timm_weights).settings["weights_hash"]
+    for spec in ("torchvision:squeezenet1_1", TIMM, f"open_clip:local-dir:{tiny_clip}"):
+        assert "--trust-pickle" in spec_error(spec, tmp_path / "evil.pt")
+    assert "must not run" not in capsys.readouterr().out
+    trusted = load(TIMM, tmp_path / "evil.pt", Options(trust_pickle=True))
+    assert trusted.settings["weights_hash"] == load(TIMM, timm_weights).settings["weights_hash"]
     assert "must not run" in capsys.readouterr().out
 
 
@@ -142,13 +233,12 @@ def test_a_folder_without_some_weights_is_refused(tmp_path):
     """transformers fills missing weights with random numbers, so two loads would disagree."""
     folder = tmp_path / "clip"
     saved(folder, "clip")
-    assert load_model(f"hf:{folder}").key == load_model(f"hf:{folder}").key is not None
+    assert load(f"hf:{folder}").key == load(f"hf:{folder}").key is not None
     state = load_file(folder / "model.safetensors")
     lost = {name: value for name, value in state.items() if name != "visual_projection.weight"}
-    save_file(lost, folder / "model.safetensors", metadata={"format": "pt"})
-    assert "first visual_projection.weight" in spec_error(f"hf:{folder}")
-    save_file({**lost, "visual_projection.weight": torch.zeros(3, 3)}, folder / "model.safetensors", {"format": "pt"})
-    assert "first visual_projection.weight" in spec_error(f"hf:{folder}")
+    for state in (lost, {**lost, "visual_projection.weight": torch.zeros(3, 3)}):
+        save_file(state, folder / "model.safetensors", {"format": "pt"})
+        assert "first visual_projection.weight" in spec_error(f"hf:{folder}")
     (folder / "model.safetensors").write_bytes(b"noise")
     assert spec_error(f"hf:{folder}").startswith(f"hf:{folder} cannot be loaded")
     config = json.loads((folder / "config.json").read_text())
@@ -167,4 +257,161 @@ def test_training_checkpoints(timm_weights, tmp_path, key):
     averaged = {name: value * 2 if value.is_floating_point() else value for name, value in state.items()}
     for more, factor in (({}, 1), ({f"{key}_ema": averaged}, 2)):
         torch.save({key: wrapped, "epoch": 3, **more}, tmp_path / "checkpoint.pth")
-        assert torch.equal(load_model(TIMM, tmp_path / "checkpoint.pth").module.state_dict()[name], factor * value)
+        assert torch.equal(load(TIMM, tmp_path / "checkpoint.pth").module.state_dict()[name], factor * value)
+
+
+def copied(tiny_clip, folder, change):
+    """A copy of the tiny CLIP with a changed configuration."""
+    shutil.copytree(tiny_clip, folder)
+    config = json.loads((folder / "open_clip_config.json").read_text())
+    change(config)
+    (folder / "open_clip_config.json").write_text(json.dumps(config))
+    return load(f"open_clip:local-dir:{folder}")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda config: config["model_cfg"]["vision_cfg"].update(head_width=8),
+        lambda config: config["model_cfg"]["text_cfg"].update(heads=4),
+        lambda config: config["preprocess_cfg"].update(mean=[0.4, 0.5, 0.6 + 1e-12]),
+        lambda config: config["preprocess_cfg"].update(interpolation="bilinear"),
+        lambda config: config["preprocess_cfg"].update(resize_mode="squash"),
+        lambda config: config["model_cfg"].update(quick_gelu=True),
+    ],
+)
+def test_a_configuration_with_the_same_weights_is_another_model(tiny_clip, tmp_path, change):
+    one, other = load(f"open_clip:local-dir:{tiny_clip}"), copied(tiny_clip, tmp_path / "other", change)
+    assert one.settings["weights_hash"] == other.settings["weights_hash"]
+    assert one.key != other.key
+    assert copied(tiny_clip, tmp_path / "same", lambda config: None).key == one.key is not None
+
+
+def test_every_library_weight_and_part_is_in_the_key(monkeypatch):
+    def key(value=0.0):
+        module = torch.nn.Linear(3, 2)
+        with torch.no_grad():
+            module.weight.fill_(1)
+            module.bias.fill_(value)
+        return finished(LoadedModel("ImageNet", module, module, str, configuration={})).key
+
+    parts = {"weights_hash": "a", "preprocessing": "b", "kind": "c", "name": "d"}
+    keys = [feature_key(parts), *(feature_key({**parts, name: "other"}) for name in parts)]
+    assert feature_key(dict(reversed(parts.items()))) == keys[0], "the order of the parts is no part of it"
+    assert key() == key() is not None
+    keys += [key(), key(1e-30)]
+    for library in ("torch", "torchvision", "numpy", "pillow", "open_clip_torch", "timm", "transformers", "tokenizers"):
+        with monkeypatch.context() as later:
+            later.setattr(provenance, "version", lambda name, new=library: "9.9" if name == new else "1.0")
+            keys.append(key())
+    monkeypatch.setattr(model_module, "FORMAT", 0)  # features of an older format are not read
+    keys.append(key())
+    assert len(set(keys)) == len(keys) == 5 + 2 + 8 + 1
+
+
+def test_another_tokenizer_gets_another_text(tiny_clip, tmp_path):
+    model = load(f"open_clip:local-dir:{tiny_clip}")
+    shouting = replace(model, tokenizer=lambda texts: model.tokenizer([f"{text} again" for text in texts]))
+    phrases = [["an ostrich"], ["a bulbul"]]
+    ours, theirs, again = (text_features(m, phrases, here(cache=tmp_path))[0] for m in (model, shouting, model))
+    assert not np.allclose(ours, theirs, atol=1e-3)
+    assert (again == ours).all()
+
+
+MODEL = """
+import numpy
+import torch
+
+class Own(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.scale = torch.nn.Parameter(torch.ones(()))
+
+    def preprocess(self, image):
+        return torch.tensor(numpy.asarray(image.resize((2, 2))), dtype=torch.float32).permute(2, 0, 1)
+
+    {method}
+
+def model():
+    return Own()
+"""
+LOGITS = "def logits(self, x): return torch.nn.functional.one_hot(x.mean((1, 2, 3)).long() % 3, 1000) * self.scale"
+TOWERS = """def encode_image(self, x): return x.mean((2, 3)) - 128
+    def encode_text(self, ids): return torch.nn.functional.one_hot(ids[:, 0] % 3, 3).float() * self.scale
+    def tokenizer(self, texts): return torch.tensor([[len(text)] for text in texts])"""
+SURE = """def logits(self, x):
+        s = x.mean((1, 2, 3)) - 128
+        return torch.stack([s, 0 * s], dim=1)"""
+
+
+@pytest.fixture
+def own(tmp_path):
+    """Function: the specification of a model of one's own from the text of its file."""
+
+    def of(text):
+        (tmp_path / "own.py").write_text(text)
+        return f"python:{tmp_path / 'own.py'}"
+
+    return of
+
+
+@pytest.mark.parametrize(("method", "family"), [(LOGITS, None), (TOWERS, "CLIP"), (TOWERS, "mine")])
+def test_a_model_of_ones_own_is_a_file(method, family, shared_tree, own):
+    """Its family is what it says, whatever its methods are; without a word it is "yours"."""
+    model = load(own(MODEL.format(method=method if family is None else f"family = {family!r}\n\n    {method}")))
+    assert model.family == (family or "yours")
+    for _ in range(2):
+        scored = score(read_photos(shared_tree), model, here())
+        assert scored.scores.shape == (32, 1000)
+        assert scored.encoded.passes == 32  # a user's code is not cached
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("resize((2, 2))", "resize((2, 3)) if image.width % 2 else image", "different shapes"),
+        ("image.resize((2, 2))", "image.size", "none of the 32 photos .*preprocess.. of .* failed with .*Error"),
+        ("x.mean((2, 3))", "x.mean((5, 3))", "encode_image.. of .* failed with IndexError"),
+        ("x.mean((2, 3)) - 128", "x.mean()", "shape .. for 32 photos"),
+        ("x.mean((2, 3)) - 128", "x.mean((2, 3))[:, :2]", "photos in 2 dimensions and texts in 3"),
+        ("ids[:, 0]", "ids[:, 9]", "encode_text.. of .* failed with IndexError"),
+        ("len(text)", "len(3)", "tokenizer.. of .* failed with TypeError"),
+        (MODEL, "x = 1", "KeyError: 'model'"),
+        ("return Own()", "return 3", "needs preprocess, encode_image, encode_text, tokenizer"),
+        ("return Own()", "raise ValueError('no disk')", "ValueError: no disk"),
+        ("def model():", "def model(:", "SyntaxError"),
+        ("def preprocess", "family = 3\n\n    def preprocess", "is 3; expected a word"),
+    ],
+)
+def test_an_error_in_a_users_model_is_one_sentence(old, new, words, shared_tree, own):
+    text = MODEL.format(method=TOWERS)
+    spec = own("x = 1" if old == MODEL else text.replace(old, new))
+    assert old == MODEL or old in text
+    with pytest.raises(SoberclipError, match=words) as caught:
+        score(read_photos(shared_tree), load(spec), here())
+    assert "\n" not in str(caught.value)
+
+
+def test_a_model_without_spread_is_scored_and_later_models_run(tmp_path, run):
+    """Logits of two labels are one number per photo, so there are no other heads and no curve."""
+    for index, (name, shade) in enumerate((("saw", 200), ("teacup", 50))):
+        for group, i in product(("common", "counter"), range(8)):
+            file = tmp_path / "photos" / name / f"{group}-{group}" / f"{i}.png"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            Image.new("RGB", (4, 4), (shade + i, shade, shade + index)).save(file)
+    (tmp_path / "classes.csv").write_text("class,name\nsaw,hand saw\nteacup,\n")
+    for name in ("one", "two"):
+        (tmp_path / f"{name}.py").write_text(MODEL.format(method=SURE))
+    own = (part for name in ("one", "two") for part in ("--model", f"python:{tmp_path / name}.py"))
+    words = ("evaluate", "--data", tmp_path / "photos", *own, "--classes", tmp_path / "classes.csv")
+    words += ("--cache", tmp_path / "cache", "--workers", 0, "--output", tmp_path / "out")
+    documents, _ = run(*words, "--json")
+    assert len(documents) == 2
+    for document in documents:
+        assert document["equivalent"] is None
+        assert "the scores of two labels are one number per photo" in document["equivalent_lacks"]
+        assert document["macro"] == {"common": 1.0, "counter": 1.0, "drop": 0.0}
+        assert document["intervals"]["macro"]["common"] == pytest.approx([0.025 ** (1 / 16), 1])  # 16 of 16
+    screen, _ = run(*words)
+    for words in ("one number per photo", "2 classes are too few to resample", "100.00 % of 8 photos"):
+        assert words in " ".join(screen.split())

@@ -12,7 +12,7 @@ from PIL import Image
 
 from experiments.errors import RequestError
 from experiments.photos.labels import imagenet, imagenet_index, own_vocabulary, templates
-from experiments.photos.photos import inspect, inspection_document, read_photos, unreadable
+from experiments.photos.photos import inspect, read_photos
 
 CELLS = [("9 ostrich", "common", "sand", 2), ("9 ostrich", "counter", "sea", 3), ("16 bulbul", "common", "2x", 1)]
 from tests.experiments.conftest import group_counts
@@ -70,10 +70,9 @@ def test_every_layout_holds_the_same(layout, tmp_path):
     assert contents(tree) == {number: (index[kind], group, place) for number, (kind, group, place) in spread()}
     assert group_counts(tree) == {9: (2, 3), 16: (1, 0)}
     assert list(tree.photos.path) == sorted(tree.photos.path)
-    assert not unreadable(tree)
-    assert inspect(tree.root)["n_common"] == 3
-    keys = [tree.key(path) for path in tree.photos.path]
-    assert len(set(keys)) == len(keys)
+    document = inspect(tree.root)
+    assert (document["n_common"], document["unreadable"]) == (3, [])
+    assert len(set(tree.keys())) == len(tree.photos)
     again = pickle.loads(pickle.dumps(tree))  # as in a decoding process
     assert again.image(tree.photos.path[0]).tobytes() == tree.image(tree.photos.path[0]).tobytes()
 
@@ -170,7 +169,6 @@ def test_classes_of_ones_own(tmp_path):
     lines.write_text("teapot\nteacup\nmug blue\n")
     tree = read_photos(tmp_path / "data", vocabulary=own_vocabulary(lines))
     assert tree.classes == {1: "teacup", 2: "mug blue"}
-    assert tree.own
     assert inspect(tmp_path / "data", vocabulary=own_vocabulary(lines))["missing_classes"] == []
     lines.write_text("teapot\nteacups\n")
     with pytest.raises(RequestError, match="mug blue"):
@@ -222,10 +220,10 @@ def test_broken_photos_are_listed(tree):
     (folder / "0.png").write_bytes(b"not an image")
     (folder / "void.jpeg").write_bytes(b"")
     (folder / "gone.jpg").symlink_to(folder / "nowhere.jpg")
-    bad = unreadable(read_photos(tree))
-    assert sorted(bad) == [f"16 bulbul/common-sky/{n}" for n in ("0.jpg", "0.png", "gone.jpg", "void.jpeg")]
+    document = inspect(tree)
+    bad = {photo["path"]: photo["reason"] for photo in document["unreadable"]}
+    assert list(bad) == [f"16 bulbul/common-sky/{n}" for n in ("0.jpg", "0.png", "gone.jpg", "void.jpeg")]
     assert all("0x" not in reason and str(tree) not in reason for reason in bad.values())
-    document = inspection_document(read_photos(tree), bad)
     assert (document["n_common"], document["n_counter"]) == (15, 15)
     assert document["empty_groups"] == [{"class_index": 30, "group": "counter"}]
     assert (document["published_n_common"], document["published_n_counter"]) == (7174, 5926)

@@ -9,8 +9,14 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from experiments.errors import RequestError
-from experiments.photos.predictions import COLUMNS, read_predictions, write_predictions
-from experiments.photos.summaries import result_folders, score_files, summarise
+from experiments.photos.summaries import (
+    COLUMNS,
+    read_predictions,
+    result_folders,
+    score_files,
+    summarise,
+    write_predictions,
+)
 from tests.experiments.photos.test_metrics import answers, composites
 
 HEADER = "class_index,group,predicted_index\n"

@@ -86,11 +86,11 @@ def test_the_chosen_weights_are_the_ones_that_are_tested(request_of, monkeypatch
 def test_zero_shot_uses_the_preprocessing_of_the_model(request_of):
     from PIL import Image
 
-    from experiments.photos.models import load_model
+    from experiments.photos.models import load
 
     request = request_of("zero-shot")
     kept = run(request)
-    loaded = load_model(request.model)
+    loaded = load(request.model)
     tried = groups.trial(request.world.replace(views=request.world.views.model_copy(update={"size": 32})))
     photos = [Image.fromarray(np.moveaxis(one.numpy(), 0, -1)) for one in tried.images()]
     with torch.no_grad():

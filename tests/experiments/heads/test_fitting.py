@@ -8,8 +8,8 @@ from planted_embeddings import planted
 from sklearn.linear_model import LogisticRegression
 
 from experiments.heads.bundle import checked
+from experiments.heads.fitting import fixed_heads, plain_heads, row_weights, traced_heads
 from experiments.heads.gaussian_law import fit as fit_law
-from experiments.heads.linear_heads import fixed_heads, plain_heads, row_weights, traced_heads
 
 
 @pytest.fixture(scope="module")

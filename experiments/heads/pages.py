@@ -1,0 +1,190 @@
+"""The page and table of `soberclip embeddings`, and what pages of models share: p' and r drawn, labels side by side."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from textwrap import fill
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
+
+from experiments.files import PAGE_FILES, write_text
+from experiments.heads.least_regret import middle
+from experiments.heads.tables import PLACE_WORDS, data_share, fixes_table, heads_table, in_order, spanned
+from experiments.results import FEWEST, GROUPS, QUANTITIES, too_few
+from experiments.style import SHEET, styled
+from experiments.svg import defined_once, figure_svg
+from experiments.table import CORRELATION, html, points
+from simulator.accuracy import PLACE
+
+LONGEST = 40  # letters in a line of a model's name
+NUMBERS = (*QUANTITIES, *PLACE)
+LETTERS = 9.0  # size of labels
+MARGIN = 4.0  # points around the heads; the curves go on beyond
+ALT = "Counter against common accuracy of heads and fixes, with the curve of the best heads; numbers as in the tables."
+
+
+def page(template: str, document: dict[str, Any], **more: Any) -> str:
+    """The text of an HTML page. It needs no network and no other file; all inserted text but drawings is escaped."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined  # start-up time
+
+    environment = Environment(
+        loader=PackageLoader("experiments", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals["sheet"] = SHEET.read_text(encoding="utf-8")
+    return defined_once(environment.get_template(template).render(**document, **more))
+
+
+def write_labels(
+    axes: Axes, points: Float[np.ndarray, "n 2"], words: Sequence[str], colours: Sequence[str], size: float
+) -> None:
+    """Write a label beside each point, as near as the other labels and points allow; far ones get a line.
+
+    A point whose word is empty has no label.
+    """
+    axes.figure.draw_without_rendering()  # the layout gives pixels
+    at = axes.transData.transform(points) * 72 / axes.figure.dpi  # points of 1/72 inch
+    frame = axes.bbox.get_points() * 72 / axes.figure.dpi
+    taken = np.stack([at - size / 3, at + size / 3], axis=1)  # boxes, (low, high)
+    reach, turn = np.meshgrid(size * np.arange(1, 8, 0.5), np.pi * (np.arange(16) / 8 + 0.25), indexing="ij")
+    ways = np.stack([reach * np.cos(turn), reach * np.sin(turn)], axis=-1).reshape(-1, 2)  # near ones first
+    for place, word, colour in (one for one in zip(at, words, colours, strict=True) if one[1]):
+        half = np.array([0.32 * size * len(word), 0.5 * size])
+        low, high = place + ways - half, place + ways + half
+        clash = ((low[:, None] < taken[:, 1]) & (taken[:, 0] < high[:, None])).all(axis=2).any(axis=1)
+        free = (low >= frame[0]).all(axis=1) & (high <= frame[1]).all(axis=1) & ~clash
+        away = ways[free.argmax()]  # the nearest place if none is free
+        taken = np.append(taken, [place + away + [-half, half]], axis=0)
+        line = (
+            {"arrowstyle": "-", "color": colour, "linewidth": 0.5, "shrinkB": 2}
+            if np.hypot(*away) > 1.8 * size
+            else None
+        )
+        axes.annotate(
+            word,
+            axes.transData.inverted().transform(place * axes.figure.dpi / 72),
+            away,
+            textcoords="offset points",
+            ha="center",
+            va="center",
+            color=colour,
+            fontsize=size,
+            arrowprops=line,
+            annotation_clip=False,
+            path_effects=[withStroke(linewidth=2.0, foreground="white")],
+        )
+
+
+@styled
+def ranking_figure(heads: dict[str, dict[str, Any]]) -> Figure:
+    """p' and r of heads with their intervals, one line per name, the least p' at the top."""
+    names = sorted(heads, key=lambda name: -middle(heads[name], PLACE[0]))
+    labels = [fill(name, LONGEST) for name in names]
+    figure = Figure(figsize=(11.0, 1.0 + 0.24 * sum(1 + label.count("\n") for label in labels)))
+    panels = figure.subplots(1, 2, sharey=True, width_ratios=(3, 2))
+    words = ("p′, reliance on the background", "r, points short on both groups")
+    for panel, key, shown, factor, title in zip(
+        panels, PLACE, (CORRELATION.shown, points), (1, 100), words, strict=True
+    ):
+        for line, name in enumerate(names):
+            value, span = heads[name][key], heads[name]["interval"][key]
+            panel.plot(factor * np.array(span), [line, line], color="C0", linewidth=2)
+            if value is not None:
+                panel.plot(factor * value, line, color="C0", marker="o", clip_on=False)
+            number = spanned(shown, value, span).replace("\n", " (") + ")"
+            panel.annotate(number, (1.03, line), xycoords=panel.get_yaxis_transform(), va="center", fontsize="small")
+        panel.set(xlabel=title, ylim=(-0.5, len(names) - 0.5))
+    panels[0].set(xlim=(0, 1), yticks=range(len(names)))
+    for label in panels[0].set_yticklabels(labels):
+        label.set_parse_math(False)
+    panels[1].set_xlim(0)
+    return figure
+
+
+def ranking(heads: dict[str, dict[str, Any]]) -> str:
+    """The ranking as SVG; "" without heads."""
+    return figure_svg(ranking_figure(heads), "p′ and r with 95 % intervals, numbers as in the tables.") if heads else ""
+
+
+def write_files(folder: Path, document: dict[str, Any]) -> None:
+    """Write embeddings.html and embeddings.csv."""
+    models = document["models"]
+    text = page(
+        "heads/reliance.html.jinja",
+        document,
+        caption=PLACE_WORDS,
+        drawings=[figure_svg(trade_figure(model), ALT) for model in models],
+        places=[ranking({name: entry for name, (_, entry) in entries(model).items()}) for model in models],
+        ranked=ranking({model["model"]: model["heads"][0] for model in models}),
+        groups=GROUPS,
+        order=in_order(document["ranking"][PLACE[0]], document),
+        few=[too_few(model["classes"]) if model["classes"] < FEWEST else None for model in models],
+        shares=[data_share(model) for model in models],
+        heads=[html(heads_table(model)) for model in models],
+        fixes=[html(fixes_table(model)) for model in models],
+        best=[max(model["fixes"], key=lambda fix: min(fix[g] for g in GROUPS), default=None) for model in models],
+    )
+    write_text(folder / PAGE_FILES[0], text)
+    rows = [_row(model["model"], *entry) for model in models for entry in entries(model).values()]
+    write_text(folder / PAGE_FILES[1], pd.DataFrame(rows).to_csv(index=False, lineterminator="\n"))
+
+
+def entries(model: dict[str, Any]) -> dict[str, tuple[str, dict[str, Any]]]:
+    """Number and name -> (head or fix, its entry), in order."""
+    listed = [("head", entry) for entry in model["heads"]] + [("fix", entry) for entry in model["fixes"]]
+    return {f"{number} {entry[kind]}": (kind, entry) for number, (kind, entry) in enumerate(listed, start=1)}
+
+
+def _row(model: str, kind: str, entry: dict[str, Any]) -> dict[str, Any]:
+    worst = entry["worst_group"]
+    row = {"model": model, "kind": kind, "name": entry[kind]}
+    for name in NUMBERS:
+        row |= _spread(name, entry[name], entry["interval"][name])
+    row |= _spread("worst_group", worst["accuracy"], worst["interval"])
+    row |= {"worst_group_class": worst["name"], "worst_group_group": worst["group"]}
+    for group in GROUPS if kind == "fix" else ():
+        row |= _spread(f"gain_{group}", entry["gain"][group], entry["gain_interval"][group])
+    return row
+
+
+def _spread(name: str, value: float | None, interval: list[float]) -> dict[str, float | None]:
+    return {name: value, f"{name}_low": interval[0], f"{name}_high": interval[1]}
+
+
+@styled
+def trade_figure(model: dict[str, Any]) -> Figure:
+    """Counter against common accuracy in percent: the curve, heads as dots, fixes as squares."""
+    figure = Figure(figsize=(10.0, 4.8))
+    axes = figure.subplots()
+    points = np.array([[point[name] for name in (*GROUPS, "low", "high")] for point in model["curve"]])
+    drop = np.subtract(*points[:, :2].T)
+    band = 100 * np.array([end + sign * drop / 2 for end in points[:, 2:].T for sign in (1, -1)])
+    outline = np.hstack([band[:2], band[2:, ::-1]])
+    axes.fill(*outline, color="C0", alpha=0.15, linewidth=0, zorder=0)
+    axes.plot(*100 * points[:, :2].T, color="C0", linewidth=1.6, label="best heads found", zorder=1)
+    listed = entries(model)
+    at = 100 * np.array([[entry[group] for group in GROUPS] for _, entry in listed.values()])
+    ends = 100 * np.array([[entry["interval"][group] for group in GROUPS] for _, entry in listed.values()])
+    for (name, (kind, _)), centre, span in zip(listed.items(), at, ends, strict=True):
+        arms = np.abs(span - centre[:, None])[:, :, None]
+        look = {"color": "C2", "marker": "o"} if kind == "head" else {"color": "C3", "marker": "s"}
+        bars = {"ecolor": (look["color"], 0.35), "elinewidth": 0.8}
+        axes.errorbar(*centre, xerr=arms[0], yerr=arms[1], markersize=5, mec="white", **look, **bars)
+        axes.plot([], [], linestyle="none", label=name, **look)
+    axes.plot([0, 100], [0, 100], color="#888888", linewidth=1, linestyle=":", label="no drop")
+    limits = [(ends[:, g].min() - MARGIN, min(ends[:, g].max() + MARGIN, 101)) for g in (0, 1)]
+    axes.set(xlim=limits[0], ylim=limits[1])
+    axes.set(xlabel="accuracy on common photos [%]", ylabel="accuracy on counter photos [%]")
+    figure.legend(loc="outside right upper", fontsize="small")
+    first, *others = listed
+    words = [first, *(name.split(" ")[0] for name in others)]
+    write_labels(axes, at, words, ["#222222"] * len(listed), LETTERS)
+    return figure

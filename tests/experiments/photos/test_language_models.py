@@ -1,0 +1,414 @@
+"""Vision language models: losses from a cached prefix are those of full passes; cache, templates, refusals, verbs."""
+
+import json
+import logging
+import shutil
+from dataclasses import replace
+from functools import cache
+from itertools import product
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import tiny_lvlm
+import torch
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from experiments.errors import RequestError, RunError
+from experiments.files import read_table
+from experiments.photos import language_models
+from experiments.photos.labels import LabelSpace, own_classes
+from experiments.photos.language_models import (
+    QUESTION,
+    Inputs,
+    Prompt,
+    answer_tokens,
+    label_losses,
+    plain_loss,
+    score_labels,
+    special_tokens,
+)
+from experiments.photos.models import load
+from experiments.photos.options import Options
+from experiments.photos.photos import read_photos
+from experiments.photos.scoring import predict
+from simulator.pixels.decoding import decode
+from tests.experiments.conftest import here
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """(family, image side in pixels) -> folder of its model."""
+
+    @cache
+    def of(family, side=32):
+        path = tmp_path_factory.mktemp("lvlm") / family
+        tiny_lvlm.save(path, family, side=side)
+        return path
+
+    return of
+
+
+@pytest.fixture(scope="module")
+def model(folder):
+    """(family, image side in pixels) -> loaded model, on the CPU in single precision."""
+    logging.getLogger("transformers").setLevel(logging.ERROR)
+
+    @cache
+    def of(family, side=32):
+        loaded = load(f"lvlm:{folder(family, side)}")
+        loaded.place(Options())
+        return loaded
+
+    return of
+
+
+@pytest.fixture(scope="module")
+def image():
+    """Size in pixels -> a photo of noise."""
+
+    def of(width, height, seed=0):
+        pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+        return Image.fromarray(pixels)
+
+    return of
+
+
+NAMES = ["cat", "ostrich", "black-and-tan coonhound", "sea lion", "bear", "x", "bear of the sea"]
+# Single precision sums products in another order: 7 digits, some hundred terms per logit.
+NEAR = {"rtol": 1e-5, "atol": 1e-5}
+
+
+def inputs_of(model, image):
+    return Inputs(model.processor, model.prompt.text)(image)
+
+
+def losses(model, image, names=NAMES, size=64):
+    answers, _ = answer_tokens(model.processor, model.prompt, names)
+    return label_losses(model.module, inputs_of(model, image), answers, size)
+
+
+def whole_loss(module, inputs, ids):
+    """The library's loss for the prompt with an answer's tokens; text tokens have mask 1 and type 0."""
+    tails = {"input_ids": torch.tensor([ids]), "attention_mask": torch.ones(1, len(ids), dtype=torch.long)}
+    shape, zeros = inputs["input_ids"].shape, torch.zeros(1, len(ids))
+    whole = {
+        name: torch.cat([value, tails.get(name, zeros).to(value.dtype)], 1) if value.shape == shape else value
+        for name, value in inputs.items()
+    }
+    labels = whole["input_ids"].clone()
+    labels[:, : -len(ids)] = -100
+    with torch.no_grad():
+        return float(module(**whole, labels=labels).loss)
+
+
+def library_losses(model, image, prompt, spoken):
+    """The library's loss for labelled tokens, from texts only, without our answer tokens."""
+
+    def inputs(text):
+        return model.processor(images=[image], text=[text], return_tensors="pt")
+
+    start, found = inputs(prompt)["input_ids"].shape[1], []
+    for answer in spoken:
+        whole = inputs(prompt + answer)
+        labels = torch.where(torch.arange(whole["input_ids"].shape[1]) < start, -100, whole["input_ids"])
+        with torch.no_grad():
+            found.append(float(model.module(**whole, labels=labels).loss))
+    return found
+
+
+@pytest.mark.parametrize("family", tiny_lvlm.FAMILIES)
+def test_scores_are_the_librarys_loss(model, image, family):
+    one, photo = model(family), image(50, 40)
+    space = " " if family == "llava" else ""
+    expected = library_losses(one, photo, one.prompt.text, [f"{space}A {name}" for name in NAMES])
+    assert np.ptp(expected) > 0.5  # labels differ by much more than the tolerance
+    for size in (1, 3, 64):
+        np.testing.assert_allclose(losses(one, photo, size=size), expected, **NEAR)
+
+
+@pytest.mark.parametrize("family", tiny_lvlm.FAMILIES)
+def test_photos_before_leave_no_trace(model, image, family):
+    one = model(family)
+    photos = [image(50, 40), image(200, 40, 1), image(40, 130, 2)]  # Qwen gives them other shapes
+    alone = [losses(one, photo) for photo in photos]
+    assert len({inputs_of(one, photo)["input_ids"].shape for photo in photos}) > (family != "llava")
+    for k in (2, 0, 1, 0):
+        np.testing.assert_array_equal(losses(one, photos[k]), alone[k])
+    assert all(np.ptp([a[i] for a in alone]) > 1e-3 for i in range(len(NAMES)))  # losses depend on the photo
+
+
+def test_answers_that_replace_the_prompts_last_token(model, image):
+    one, photo = model("llava"), image(50, 40)
+    prompt = Prompt("USER: <image>\nWhat? ASSISTANT: ", "")
+    answers, dropped = answer_tokens(one.processor, prompt, NAMES)
+    assert dropped == 1
+    found = label_losses(one.module, Inputs(one.processor, prompt.text, dropped)(photo), answers, 64)
+    expected = library_losses(one, photo, "USER: <image>\nWhat? ASSISTANT:", [f" A {name}" for name in NAMES])
+    np.testing.assert_allclose(found, expected, **NEAR)
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    st.lists(st.lists(st.sampled_from([40, 41, 300]), min_size=1, max_size=5), min_size=1, max_size=6),
+    st.integers(1, 4),
+    st.sampled_from(["llava", "qwen2_vl"]),
+)
+@example([[40]], 1, "llava")  # nothing beyond the first token
+@example([[40, 41], [40, 41], [40, 41]], 2, "llava")  # equal answers
+@example([[40], [40, 41], [40, 41, 300]], 1, "qwen2_vl")  # each a prefix of the next
+@example([[40, 41, 300, 300], [40, 41, 41]], 2, "qwen2_vl")  # a common beginning
+def test_any_answers(model, image, answers, size, family):
+    one = model(family)
+    inputs = inputs_of(one, image(50, 40))
+    expected = [whole_loss(one.module, inputs, ids) for ids in answers]
+    found = label_losses(one.module, inputs, [tuple(ids) for ids in answers], size)
+    np.testing.assert_allclose(found, expected, **NEAR)
+
+
+@pytest.mark.parametrize("family", tiny_lvlm.FAMILIES)
+def test_twenty_labels_cost_at_least_five_times_fewer_tokens(model, image, family):
+    """A photo has 256 patches, an eighth of its tokens in LLaVA-1.5."""
+    one, photo, seen = model(family, 128), image(128, 128), []
+    labels = [
+        " ".join(pair) for pair in product(("red", "blue", "grey", "tan"), ("bear", "fish", "bird", "cat", "dog"))
+    ]
+    inputs = one.module.get_input_embeddings()
+    hook = inputs.register_forward_hook(lambda _, arguments, __: seen.append(arguments[0].numel()))
+    losses(one, photo, labels)
+    shared = sum(seen)
+    for name, ids in zip(labels, answer_tokens(one.processor, one.prompt, labels)[0], strict=True):
+        plain_loss(one, photo, name, ids)
+    hook.remove()
+    assert sum(seen) - shared >= 5 * shared > 0
+
+
+THINGS = tuple(f"thing {i}" for i in range(31))  # class 30 of the tree is the last
+SETS = LabelSpace("20", {9: (9, 3, 4), 10: (10, 9, 16, 1, 2), 16: (16, 9), 30: (30, 10, 16)})
+
+
+@pytest.fixture
+def score_all(model, tree, tmp_path):
+    """Score the labels with the tiny LLaVA; (encoded, predictions, settings)."""
+
+    def run(space=SETS, names=THINGS, one=None):
+        (tmp_path / "names.csv").write_text("class,name\n" + "".join(f"{i},{name}\n" for i, name in enumerate(names)))
+        options = here(cache=tmp_path / "cache", classes=tmp_path / "names.csv")
+        scored = score_labels(read_photos(tree), one or model("llava"), options, space)
+        return scored.encoded, predict(scored, space), scored.settings
+
+    return run
+
+
+def test_predictions_are_those_of_the_plain_loop(model, tree, score_all):
+    one = model("llava")
+    encoded, predictions, settings = score_all()
+    assert (encoded.passes, settings) == (32, {"score": language_models.SCORE})
+    assert len(set(predictions.predicted_index)) > 2
+    for k in range(0, 32, 5):
+        labels = SETS.allowed[int(predictions.class_index[k])]
+        image = decode(tree / predictions.path[k])
+        ids, _ = answer_tokens(one.processor, one.prompt, [THINGS[label] for label in labels])
+        score = -np.array([plain_loss(one, image, THINGS[i], answer) for i, answer in zip(labels, ids, strict=True)])
+        assert predictions.predicted_index[k] == labels[int(score.argmax())]
+        true = score[labels.index(int(predictions.class_index[k]))]
+        assert predictions["rank"][k] == 1 + (score > true).sum()
+        others = max(s for s, label in zip(score, labels, strict=True) if label != predictions.class_index[k])
+        assert predictions.margin[k] == pytest.approx(true - others, abs=1e-5)
+
+
+def test_the_cache_depends_on_labels_photo_question_model_and_precision(model, score_all, tree, monkeypatch):
+    score_all()
+    assert score_all(LabelSpace("20", {**SETS.allowed, 16: (16, 10)}))[0].passes == 11  # only photos of class 16
+    renamed = list(THINGS)
+    renamed[4] = "another"  # competes for class 9
+    assert score_all(names=tuple(renamed))[0].passes == 9
+    first = next((tree / "9 ostrich, Struthio camelus" / "common-ground").iterdir())
+    first.touch()
+    assert score_all()[0].passes == 1
+    one = model("llava")
+    assert score_all(one=replace(one, prompt=replace(one.prompt, before="")))[0].passes == 32
+    assert score_all(one=replace(one, key="other"))[0].passes == 32
+    assert score_all()[0].passes == 0
+
+
+def test_labels_of_one_name_tie_exactly(score_all):
+    names = list(THINGS)
+    names[9] = names[4]
+    _, predictions, *_ = score_all(names=tuple(names))
+    ostriches = predictions.class_index == 9
+    assert 9 not in set(predictions.predicted_index[ostriches])  # a tie goes to the lower index
+    assert (predictions.margin[ostriches] <= 0).all()
+    assert (predictions.margin[ostriches] == 0).any()
+    _, own, *_ = score_all(own_classes([9, 10, 16, 30]))
+    assert set(own.predicted_index) <= {9, 10, 16, 30}
+    assert own["rank"].max() <= 4
+
+
+def test_unreadable_and_refused_photos_are_left_out(score_all, tree, model, photo):
+    folder = tree / "16 bulbul" / "counter-grass"
+    (folder / "broken.jpg").write_bytes(b"no photo")
+    photo(folder / "long.png", 0, (2100, 10))  # Qwen's processor refuses sides with ratio 200
+    encoded, predictions, *_ = score_all(one=model("qwen2_vl"))
+    assert [photo["path"].rpartition("/")[2] for photo in encoded.skipped] == ["broken.jpg", "long.png"]
+    assert len(predictions.path) == 32
+    for file in tree.glob("*/*/*"):
+        file.write_bytes(b"no photo")
+    with pytest.raises(RunError, match=r"none of the 34 photos .* the first is '10 "):
+        score_all()
+
+
+def test_answers_longer_than_the_model_reads_are_refused(score_all, model, image):
+    one = model("llava")
+    asks = len(one.processor(images=[image(50, 40)], text=[one.prompt.text])["input_ids"][0])
+    longest = asks + max(map(len, answer_tokens(one.processor, one.prompt, THINGS)[0]))
+    assert score_all(one=replace(one, longest=longest))[0].passes == 32
+    with pytest.raises(RunError, match=f"reads {longest - 1} tokens"):
+        score_all(one=replace(one, longest=longest - 1, key="shorter"))
+
+
+def test_a_model_that_cannot_continue_its_prefix_is_refused(score_all, monkeypatch):
+    monkeypatch.setattr(language_models, "label_losses", lambda *arguments: np.full(len(arguments[2]), 1.0))
+    with pytest.raises(RunError, match="'llava' cannot be scored"):
+        score_all()
+
+    def complain(*_):
+        raise KeyError("image_sizes")
+
+    monkeypatch.setattr(language_models, "label_losses", complain)
+    with pytest.raises(RunError, match="KeyError: 'image_sizes'"):
+        score_all()
+
+
+def test_labels_with_special_tokens_are_refused(score_all):
+    with pytest.raises(RequestError, match="'an <image>'"):
+        score_all(names=("an <image>", *THINGS[1:]), space=LabelSpace("1000"))
+
+
+@pytest.fixture
+def copy(folder, tmp_path):
+    """Family -> a copy of its folder that a test may damage."""
+
+    def of(family="llava"):
+        return shutil.copytree(folder(family), tmp_path / family)
+
+    return of
+
+
+def edit(path, change):
+    document = json.loads(path.read_text())
+    change(document)
+    path.write_text(json.dumps(document))
+
+
+@pytest.mark.parametrize("missing", ["processor_config.json", "tokenizer.json", "model.safetensors", "config.json"])
+def test_a_file_that_is_missing_is_noticed(copy, missing):
+    spoilt = copy()
+    (spoilt / missing).unlink()
+    with pytest.raises(RequestError, match="llava"):
+        load(f"lvlm:{spoilt}")
+
+
+def test_the_key_holds_everything_that_changes_an_answer(copy):
+    whole = copy()
+    key = load(f"lvlm:{whole}").key
+    assert load(f"lvlm:{shutil.copytree(whole, whole.parent / 'again')}").key == key
+    changes = {
+        "processor_config.json": lambda d: d["image_processor"].update(image_mean=[0.1, 0.2, 0.3]),
+        "tokenizer.json": lambda d: d["model"]["merges"].pop(),
+        "config.json": lambda d: d["text_config"].update(rms_norm_eps=1e-3),
+    }
+    keys = {key}
+    for n, (file, change) in enumerate(changes.items()):
+        other = shutil.copytree(whole, whole.parent / str(n))
+        edit(other / file, change)
+        keys.add(load(f"lvlm:{other}").key)
+    assert len(keys) == 1 + len(changes)
+
+
+def test_half_precision_holds_the_weights_and_not_the_positions(folder):
+    model = load(f"lvlm:{folder('qwen2_vl')}")
+    model.module.register_buffer("running_mean", torch.zeros(2))  # as in batch normalisation
+    model.place(Options(precision="bf16"))
+    assert model.module.running_mean.dtype == torch.bfloat16
+    assert {value.dtype for value in model.module.parameters()} == {torch.bfloat16}
+    frequencies = [value for name, value in model.module.named_buffers() if "inv_freq" in name]
+    assert frequencies
+    assert {value.dtype for value in frequencies} == {torch.float32}
+
+
+@pytest.mark.parametrize("family", tiny_lvlm.FAMILIES)
+def test_inputs_are_those_of_the_librarys_own_conversation(model, image, family):
+    one, photo = model(family), image(50, 40)
+    asked = [{"role": "user", "content": [{"type": "image", "image": photo}, {"type": "text", "text": QUESTION}]}]
+    library = one.processor.apply_chat_template(
+        asked, add_generation_prompt=True, tokenize=True, return_dict=True, return_tensors="pt"
+    )
+    ours = Inputs(one.processor, one.prompt.text)(photo)
+    assert set(ours) == set(library)
+    assert all((ours[name] == library[name]).all() for name in ours)
+    processor = SimpleNamespace(tokenizer=tiny_lvlm.tokenizer())
+    for text in ("a bear", "<s>a bear"):  # a text begins once
+        ids = processor.tokenizer(text, add_special_tokens=special_tokens(processor, text))["input_ids"]
+        assert ids.count(1) == 1
+
+
+def test_another_architecture_is_refused(copy, folder):
+    spoilt = copy()
+    shutil.copy(folder("qwen2_vl") / "model.safetensors", spoilt)
+    with pytest.raises(RequestError, match="missing or have a wrong shape"):
+        load(f"lvlm:{spoilt}")
+    for kind in ("clip", "bert", "florence2"):
+        (spoilt / "config.json").write_text(json.dumps({"model_type": kind, "is_encoder_decoder": kind == "florence2"}))
+        with pytest.raises(RequestError, match=repr(kind)):
+            load(f"lvlm:{spoilt}")
+
+
+@pytest.fixture
+def evaluate(soberclip, shared_tree, tmp_path):
+    """evaluate on the shared tree, with cache and results below the test's folder."""
+
+    def run(*arguments, data=shared_tree, output="out"):
+        where = ("--cache", tmp_path / "cache", "--output", tmp_path / output, "--workers", "0")
+        return soberclip("counteranimal", "evaluate", "--data", data, *arguments, *where)
+
+    return run
+
+
+def test_labels_scored_beside_a_clip(evaluate, folder, tiny_clip, tmp_path):
+    """1 vs 20 with a reference model that is not evaluated; both models get the same sets."""
+    models = ("--model", f"lvlm:{folder('llava')}", "--model", f"open_clip:local-dir:{tiny_clip}")
+    reference = ("--labels", "20", "--reference", f"open_clip:local-dir:{tiny_clip}")
+    first = evaluate(*models, *reference, "--json")
+    assert first.status == 0, first.err
+    language, clip = first.document
+    assert (language["family"], clip["family"]) == ("LVLM", "CLIP")
+    assert language["label_sets"] == clip["label_sets"]
+    assert language["image_passes"] == 32
+    sets = json.loads((tmp_path / "out" / "confusing.json").read_text())["labels"]
+    names = sorted(path.name for path in (tmp_path / "out").iterdir() if path.is_dir())
+    rows = read_table(tmp_path / "out" / names[0] / "predictions.csv", ("path", "predicted_index"), "predictions")
+    assert all(int(row["predicted_index"]) in sets[row["class_index"]] for row in rows)
+
+    again = evaluate(*models[:2], "--labels", "20", "--confusing", tmp_path / "out" / "confusing.json", output="again")
+    assert again.status == 0, again.err
+    assert "1 vs 20 is an oracle label space" in again.err
+    summary = json.loads((tmp_path / "again" / "summary.json").read_text())
+    assert summary["image_passes"] == 0  # the same labels: scores are cached
+    assert summary["macro"] == language["macro"]
+
+
+def test_a_language_model_selects_labels_and_backgrounds(evaluate, soberclip, folder, shared_tree, tmp_path):
+    spec = f"lvlm:{folder('llava')}"
+    (tmp_path / "classes.txt").write_text("".join(f"{path.name}\n" for path in shared_tree.iterdir() if path.is_dir()))
+    model = ("--model", spec, "--classes", tmp_path / "classes.txt")
+    found = evaluate(*model, "--labels", "20", "--reference", spec, "--json")
+    assert found.status == 0, found.err
+    sets = json.loads((tmp_path / "out" / "confusing.json").read_text())["labels"]
+    assert {tuple(sorted(labels)) for labels in sets.values()} == {(0, 1, 2, 3)}
+    where = ("--data", shared_tree, "--cache", tmp_path / "cache", "--output", tmp_path / "discovered")
+    found = soberclip("counteranimal", "discover", *model, "--min-photos", "2", *where, "--workers", "0", "--json")
+    assert found.status == 0, found.err
+    assert found.document["model"]["spec"] == spec

@@ -1,0 +1,103 @@
+"""Laws 1 and 3 for photos: a model is itself in any company, photos have no order, and files repeat the document."""
+
+import csv
+import json
+import re
+from itertools import product
+
+import numpy as np
+import pandas as pd
+import pytest
+from planted_embeddings import planted
+
+from experiments.heads.reliance import answer_files
+from experiments.photos.figures import write_comparison
+from experiments.photos.metrics import accuracy_breakdown, class_counts, object_effect, summary
+from experiments.photos.robustness import compare, gather
+from experiments.photos.summaries import score_files
+from experiments.results import GROUPS, QUANTITIES
+from simulator.accuracy import PLACE
+
+NAMES = ("first", "second", "third", "fourth")
+
+
+def drawn(seed, classes=11):
+    """Predictions of classes and groups of unequal size on three backgrounds, with objects; no two cells are equal."""
+    rng, rows = np.random.default_rng(seed), []
+    for index, (g, group) in product(range(classes), enumerate(GROUPS)):
+        for i in range(9 + 2 * index + 5 * g):
+            right = rng.random() < 0.85 - 0.3 * g - 0.02 * index - 0.03 * seed
+            rank = 1 if right else int(rng.integers(2, 9))
+            row = f"{index}/{group}/{i}", index, group, "abc"[i % 3], index if right else 99, rank, rng.normal()
+            rows.append((*row, f"object {i // 2}"))
+    names = ["path", "class_index", "group", "background", "predicted_index", "rank", "margin", "object"]
+    return pd.DataFrame(rows, columns=names)
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    """Results of four models; a line of a family joins three of them. Half have a place."""
+    root = tmp_path_factory.mktemp("results")
+    for seed, name in enumerate(NAMES):
+        drawn(seed).to_csv(root / f"{name}.csv", index=False)
+        (document,) = score_files([root / f"{name}.csv"], family="mine", output=root / name)
+        ends = {
+            "equivalent_correlation": [0.3 + seed / 9, 0.51 + seed / 9],
+            "shortfall": [0.0123 * seed, 0.04 + 0.01 * seed],
+        }
+        place = {"equivalent_correlation": 0.4 + seed / 9, "shortfall": 0.031 + 0.009 * seed, "interval": ends}
+        (root / name / "summary.json").write_text(json.dumps(document | {"equivalent": place if seed % 2 else None}))
+    return gather([str(root / name) for name in NAMES], "macro", "1000", "simple")
+
+
+def test_a_model_is_the_same_in_any_company(results):
+    """But for its number and the line of the others, which are about the company."""
+    whole = compare(results)
+    for own in (own for chosen in (results[::-1], results[1:3], results[3:]) for own in compare(chosen)["rows"]):
+        (same,) = [row for row in whole["rows"] if row["model"] == own["model"]]
+        company = {"number": None, "effective_robustness": None}
+        assert {**same, **company} == {**own, **company}
+    pairs = {(pair["first"], pair["second"]): pair for pair in whole["pairs"]}
+    (alone,) = compare(results[1:3])["pairs"]
+    assert alone == pairs["second", "third"]
+
+
+def test_a_file_of_embeddings_is_the_same_in_any_company(tmp_path):
+    files = [tmp_path / f"{name}.npz" for name in NAMES[:2]]
+    for seed, file in enumerate(files):
+        np.savez(file, **planted(np.random.default_rng(seed), 300 + 40 * seed))
+    both, alone = answer_files(files, 0)["models"], answer_files(files[1:], 0)["models"]
+    assert both[1:] == alone
+
+
+def test_photos_have_no_order_and_classes_no_neighbours():
+    table = drawn(0)
+    mixed = table.sample(frac=1, random_state=1, ignore_index=True)
+    for number in (lambda t: summary(class_counts(t)), accuracy_breakdown, object_effect):
+        assert number(mixed) == number(table)
+    few = table[table.class_index % 2 == 0]
+    counts, every = class_counts(few), class_counts(table)
+    assert (counts == every.loc[counts.index]).all(axis=None)
+    effects = {one["class_index"]: one for one in object_effect(table)["classes"]}
+    for one in object_effect(few)["classes"]:
+        assert {**one, "p_holm": None} == {**effects[one["class_index"]], "p_holm": None}
+
+
+def test_the_csv_and_the_page_of_a_comparison_repeat_the_document(results, tmp_path):
+    document = compare(results)
+    write_comparison(tmp_path, results, document)
+    page = re.sub("<svg.*?</svg>", "", (tmp_path / "comparison.html").read_text(), flags=re.DOTALL)
+    listed = list(csv.DictReader((tmp_path / "comparison.csv").read_text().splitlines()))
+    for row, cells in zip(document["rows"], listed, strict=True):
+        (line,) = re.findall(rf'<tr role="row"><th[^>]*>{row["number"]} {row["model"]}</th>.*?</tr>', page, re.DOTALL)
+        shown = [f"{100 * value:.1f}" for name in QUANTITIES for value in (row[name], *row[f"interval_{name}"])]
+        for name in QUANTITIES:
+            assert float(cells[name]) == row[name]
+        for axis, over in row["effective_robustness"].items():
+            keys = (f"{name}_{axis}" for name in ("effective_robustness", "low", "high"))
+            assert [float(cells[key]) for key in keys] == [over["value"], *over["interval"]]
+        for name in PLACE if row["equivalent"] else ():
+            ends = row["equivalent"][name], *row["equivalent"]["interval"][name]
+            assert [float(cells[f"{name}{end}"]) for end in ("", "_low", "_high")] == [*ends]
+            shown += [f"{value:.3f}" if name == PLACE[0] else f"{100 * value:.1f}" for value in ends]
+        assert re.search(".*?".join(map(re.escape, shown)), line, re.DOTALL), (shown, line)
