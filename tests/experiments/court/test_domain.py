@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
-from closed_form import truth
+from closed_form import claim, truth
 from hypothesis import given
 from scipy import stats
 from stattest import SHARE, assert_same_law, spend
@@ -24,18 +24,6 @@ from theory.claims.quantities import QUANTITIES, OfAccuracy
 from theory.claims.relations import single
 from theory.learners import Bayes, InfoNCE, LeastSquares, LinearCLIP, Logistic, MaxMargin
 from theory.population import latent_cross_covariance
-
-
-def claim(**fields) -> Claim:
-    words = {
-        "id": "c",
-        "source": "test",
-        "statement": "",
-        "quantity": "counter",
-        "relation": ">=",
-        "domain": {"p_spu": 0.9},
-    }
-    return Claim(**{**words, **fields})
 
 
 def test_a_monotone_relation_compares_two_points_inside_the_domain():
