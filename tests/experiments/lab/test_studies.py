@@ -211,20 +211,6 @@ def test_accuracies_end_where_fractions_do_and_reliances_do_not():
     assert found.seconds > 0
 
 
-def test_every_measured_cell_equals_simulate():
-    table = study(NARROW, {"p_spu": [0.6, 0.9]}, ["linear", "logistic"], ["mean"], ["exact", "drawn"], 200, 3, 5).run()
-    assert table.counter.dims == ("p_spu", "learner", "prompt", "route", "replicate")
-    for p, learner, route in ((0.6, "linear", "exact"), (0.9, "linear", "drawn"), (0.9, "logistic", "drawn")):
-        who = named(learner, prompt="mean" if learner == "linear" else None)
-        method = {"exact": "exact", "drawn": "direct"}[route]
-        alone = simulate(NARROW.model_copy(update={"p_spu": p}), who, 200, 3, method, 5)
-        cell = table.sel(p_spu=p, learner=learner, prompt="mean", route=route)
-        assert cell.counter.values.tolist() == [r["counter"] for r in alone["replicates"]]
-        assert [float(cell.counter_low), float(cell.counter_high)] == pytest.approx(alone["interval95"]["counter"])
-        assert float(cell.predicted_counter) == pytest.approx(alone["predicted"]["counter"], abs=1e-12)
-    assert np.isnan(table.counter.sel(learner="logistic", route="exact")).all()
-
-
 def test_the_hash_omits_fields_at_their_defaults():
     """So a new field of World leaves old stores valid."""
     sweep = study(World(mu_spu=2.0))
