@@ -16,7 +16,7 @@ from theory.proofs import checker, expression, intervals
 from theory.proofs.expression import Expression, NotExpressible, evaluate
 from theory.proofs.statements import Statement, statements
 
-EXAMPLES, BOXES, POINTS = 1, 30, 10  # points per box
+EXAMPLES, BOXES, POINTS = 2, 30, 10  # points per box
 DEPTHS = st.sampled_from([0, 1, 2, 3, 5, 8, 20, 50, None])  # halvings of an axis; None: a box of no width
 CHECKER = (checker.QUICK, checker.TIGHT)
 FIELDS = "bare detail_inv detail_spu mention_inv mention_spu mu_spu p_spu sigma_inv sigma_spu sigma_xi"
