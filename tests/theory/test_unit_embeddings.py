@@ -133,6 +133,16 @@ def test_a_mismatch_that_matters_not_without_limits_matters_at_a_finite_scale():
     assert abs(near) < abs(far) - 0.005
 
 
+def test_scores_on_images_are_those_of_the_accuracies():
+    learner = InfoNCE(scale=1.0)
+    (common, counter), right = learner.accuracy(WORLD), []
+    noise = np.random.default_rng(0).standard_normal((40_000, 2)) * np.sqrt(WORLD.image_variance)
+    for side in (1, -1):
+        scores = learner.scores(WORLD, noise + WORLD.mean * [1, side])
+        right.append(np.mean(scores[:, 0] > scores[:, 1]))
+    np.testing.assert_allclose(right, [common, counter], atol=4 * 0.5 / 200)  # four standard errors
+
+
 @pytest.mark.parametrize(
     ("world", "learner", "words"),
     [

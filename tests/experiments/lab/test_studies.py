@@ -197,13 +197,6 @@ def test_a_mitigation_that_depends_on_the_number_of_classes_has_a_law_for_each()
             assert [float(cell.common), float(cell.counter)] == pytest.approx([*learner.accuracy(world)][:2], abs=1e-12)
 
 
-def test_worlds_without_a_law_leave_the_others_theirs():
-    axes = {"mitigation": ["none", "balance"], "p_spu": [0.9, 1.0]}  # at p_spu = 1 no counter pair can be balanced
-    found = study(NARROW, axes, ["linear"]).run().squeeze()
-    assert np.isfinite(found.counter).values.tolist() == [[True, True], [True, False]]
-    assert (found.undefined != 0).values.tolist() == [[False, False], [False, True]]
-
-
 def test_accuracies_end_where_fractions_do_and_reliances_do_not():
     found = study(NARROW, {}, ["linear"], ["mean"], ["exact"], 4, 3, 5).run().squeeze()
     assert (float(found.counter_low), float(found.common_high)) == (0.0, 1.0)
