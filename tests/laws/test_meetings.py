@@ -126,12 +126,12 @@ def dear(learner, kind):
     ids=str,
 )
 def test_a_rule_is_one_by_direction_critic_scores_and_accuracy(learner, kind):
-    """Even images and both intervals err by .006 at most."""
+    """Even images and both intervals err by .008 at most."""
     world = world_of({**TOLD, "kind": kind})
     if learner.refuses(world):
         pytest.skip("no law")
     power = 9 if getattr(learner, "prompt", "") in ("captions", "scores") else 12
-    assert np.abs(np.array([*learner.accuracy(world)]) - decided(learner, world, power)).max() < 6e-3
+    assert np.abs(np.array([*learner.accuracy(world)]) - decided(learner, world, power)).max() < 8e-3
     if isinstance(critic := tried(learner.critic, world), Exception):
         return
     images = images_of(world)
