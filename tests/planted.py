@@ -167,6 +167,15 @@ def _default_start(strength: Callable) -> Callable:
     return lambda self, values: strength(replace(self, start=type(self).start), values)
 
 
+def _even_beside_a_plain_world(lines: Callable) -> Callable:
+    def wrong(preference, b, reach, spacing):
+        mean, steps = preference.mean[b][:, None], spacing * np.arange(int(2 * reach / spacing) + 2)
+        even = np.minimum(np.maximum(mean - reach, 0) + steps, mean + reach)
+        return even if preference.plain.any() else lines(preference, b, reach, spacing)
+
+    return wrong
+
+
 def _usual_level(of_shape: Callable) -> Callable:
     def wrong(accuracy, shape):
         found = of_shape(accuracy, shape)
@@ -383,6 +392,16 @@ FAULTS = {
         "experiments.page.plot.boundary:study_of",
         on_arguments(lambda dataset, own=(): (dataset,)),
         "experiments/test_own_learner.py::test_a_line_is_that_of_the_learner_of_the_study",
+    ),
+    "one's own quantity by its name": Fault(
+        "theory.proofs.identity:_Form._quantity",
+        instead(lambda self, quantity: quantity.name),
+        "laws/test_identity.py::test_a_claim_about_ones_own_quantity_is_all_that_the_quantity_computes",
+    ),
+    "even lines for all worlds of a grid if one is plain": Fault(
+        "theory.learners.contour:_lines",
+        _even_beside_a_plain_world,
+        "theory/learners/test_infonce.py::test_a_masked_world_beside_a_plain_one_keeps_its_narrow_lines",
     ),
     "caption noise of the first chunk": Fault(
         "simulator.gaussian.pairs:draw_block",

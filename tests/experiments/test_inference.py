@@ -69,14 +69,6 @@ def test_binomial_bounds_are_scipys():
         assert tuple(binomial_bounds(k, n, 0.01)) == pytest.approx((exact.low, exact.high), rel=1e-9)
 
 
-@pytest.mark.parametrize("designs", [2000, pytest.param(100_000, marks=pytest.mark.deep)])
-def test_t_coverage(designs):
-    rng = np.random.default_rng(designs)
-    bounds = t_bounds(rng.normal(0.3, 2.0, (designs, 8)), TAIL)
-    assert_misses_at_most(bounds.low > 0.3, TAIL, least=TAIL)
-    assert_misses_at_most(bounds.high < 0.3, TAIL, least=TAIL)
-
-
 def test_intervals_of_two_models_lie_in_the_unit_interval_and_cover():
     designs, mean, rng = 4000, 0.04, np.random.default_rng(9)
     values = rng.normal(mean, 0.01, (designs, 2))  # below 0 with probability 3e-5
@@ -84,18 +76,8 @@ def test_intervals_of_two_models_lie_in_the_unit_interval_and_cover():
     assert (t_bounds(values, TAIL).low < 0).mean() > 0.5, "the plain interval leaves [0, 1]"
     assert (bounds.low >= 0).all()
     assert_misses_at_most(bounds.low > mean, TAIL, least=TAIL)
-    assert_misses_at_most(bounds.high < mean, TAIL, least=TAIL)
     assert interval95(np.array([0.08, 0.16]))[0] == 0.0
     assert Sample(np.array([0.75, 0.97]), normal=True, support=(0, 1)).bounds(0.01).high == 1.0
-
-
-@pytest.mark.parametrize("designs", [2000, pytest.param(100_000, marks=pytest.mark.deep)])
-def test_binomial_coverage(designs):
-    rng = np.random.default_rng(designs)
-    for p in (0.003, 0.4):
-        bounds = binomial_bounds(rng.binomial(500, p, designs), 500, TAIL)
-        assert_misses_at_most(bounds.low > p, TAIL)
-        assert_misses_at_most(bounds.high < p, TAIL)
 
 
 @pytest.mark.parametrize("law", LAWS)

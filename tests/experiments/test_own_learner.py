@@ -61,7 +61,6 @@ def file(tmp_path):
 
 
 PICTURES = (  # of the study of a learner (its place is {}): which store, and the words after it
-    ("", "--what", "counter"),
     ("", "--what", "equivalent-correlation", "--at", "mu_spu=4"),
     ("", "--what", "shortfall", "--at", "learner={}"),
     ("", "--what", "{}:mean minus least-squares"),
@@ -112,7 +111,7 @@ def test_a_learner_of_ones_own_does_what_a_shipped_one_does(soberclip, file, tmp
     drawn = [json.loads(text) for text in printed(run).split(chr(0)) if text]
     shipped = [soberclip(*words).document for words in plots("linear")]
     assert list(map(renamed, drawn)) == list(map(renamed, shipped))
-    whole, point = (drawn[i]["panels"][0]["boundary"]["exact"] for i in (3, 4))
+    whole, point = (drawn[i]["panels"][0]["boundary"]["exact"] for i in (2, 3))
     assert len(whole[0]) > 10
     assert len(point) == 1
     for name in ("mine", "linear"):

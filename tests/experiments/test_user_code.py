@@ -132,19 +132,14 @@ def file(tmp_path):
     return path
 
 
-def test_a_class_of_a_file_is_predicted_and_swept_like_the_learner_it_copies(soberclip, file):
-    flags = ("--mu-spu", "1.5", "--json")
-    own = soberclip("predict", "--learner", f"{file}:Twice", *flags).document
-    same = soberclip("predict", "--learner", "least-squares", *flags).document
-    numbers = ("common", "counter", "reliance", "equivalent_correlation", "shortfall")
-    assert [own[name] for name in numbers] == [same[name] for name in numbers]
-    assert own["learner"] == "twice"
-    kinds = (f"{file}:Critical", "linear")
-    critical, linear = (soberclip("predict", "--learner", kind, *flags).document for kind in kinds)
-    assert critical["reliance"] == pytest.approx(linear["reliance"], rel=1e-12)
-    both = ("--learner", f"{file}:Twice", "--learner", "least-squares", "--axis", "mu_spu=1,2")
-    first, second = soberclip("sweep", *both, "--json").document["ranges"]
-    assert (first["learner"], first["counter"]) == ("twice", second["counter"])
+def test_a_class_with_a_critic_alone_is_predicted_like_the_learner_it_copies(soberclip, file):
+    """One with a direction: `test_own_learner.py`."""
+    critical, linear = (
+        soberclip("predict", "--learner", kind, "--mu-spu", 1.5, "--json").document
+        for kind in (f"{file}:Critical", "linear")
+    )
+    for name in ("common", "counter", "reliance", "equivalent_correlation", "shortfall"):
+        assert critical[name] == pytest.approx(linear[name], rel=1e-9)
 
 
 @pytest.mark.parametrize(

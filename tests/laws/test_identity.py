@@ -1,11 +1,15 @@
 """Law 5: what identifies a user's code changes with each part of it, and with nothing else."""
 
+import importlib
 import runpy
 import sys
 
 import pytest
+from closed_form import claim
 
 from experiments.provenance import source
+from theory.claims.quantities import QUANTITIES
+from theory.proofs.identity import digest_of
 
 FILES = {
     "own.py": "from decorators import logged\nimport helpers\nfrom bases import Base\nLIMIT = 1\n"
@@ -57,3 +61,45 @@ def test_a_users_class_is_all_files_that_it_is_made_of(identity, decorated):
             assert changed != files[name]
             seen.add(identity({**files, name: changed}))
     assert len(seen) == 1 + sum(map(len, CHANGES.values()))
+
+
+QUANTITY = {
+    "quantities.py": "from theory.claims.quantities import OfAccuracy\nfrom helpers import twice\n"
+    "def of(a):\n    return twice(a.common)\nclass Own(OfAccuracy):\n    def at(self, x):\n        return x\n"
+    "mine = Own(name='mine', of=of, support=(0.0, 2.0))\n",
+    "helpers.py": "def twice(x):\n    return 2 * x\n",
+}
+OTHERS = [
+    ("quantities.py", "twice(a.common)", "twice(a.counter)"),
+    ("quantities.py", "return x", "return -x"),
+    ("quantities.py", "(0.0, 2.0)", "(0.0, 3.0)"),
+    ("helpers.py", "2 * x", "3 * x"),
+]
+WORDS = [
+    ("quantities.py", "def of(a):", 'def of(a):\n    """Words."""'),
+    ("helpers.py", "    return", "    # words\n    return"),
+]
+
+
+def test_a_claim_about_ones_own_quantity_is_all_that_the_quantity_computes(tmp_path, monkeypatch):
+    """Its name alone was in the digest."""
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+
+    def digest(folder, *change):
+        place = tmp_path / folder
+        place.mkdir()
+        for name, text in QUANTITY.items():
+            (place / name).write_text(text.replace(*change[1:]) if change[:1] == (name,) else text)
+            sys.modules.pop(name.removesuffix(".py"), None)
+        with monkeypatch.context() as here:
+            here.syspath_prepend(place)
+            here.setitem(QUANTITIES, "mine", importlib.import_module("quantities").mine)
+            found = digest_of(claim(quantity="mine"))
+        assert found.source
+        return found.sha256
+
+    first = digest("first")
+    assert len({first, *(digest(str(i), *change) for i, change in enumerate(OTHERS))}) == 1 + len(OTHERS)
+    assert {digest(f"words {i}", *change) for i, change in enumerate(WORDS)} == {first}
+    for name in QUANTITY:
+        sys.modules.pop(name.removesuffix(".py"), None)

@@ -103,22 +103,9 @@ def lists(draw) -> list[World]:
     return [with_attributes(world, count) for world in drawn]
 
 
-PROPERTIES = (
-    "mean",
-    "scale",
-    "agreement",
-    "mention",
-    "detail",
-    "image_variance",
-    "correlation",
-    "nu_image",
-    "nu_text",
-)
-
-
 @given(lists(), quantity("sigma_xi", 0.0, 10.0))
 def test_a_stack_of_worlds_is_these_worlds(many, sigma):
-    """Round trip, properties world by world, slices, shapes and changes; several class counts in one grid."""
+    """Round trip, slices, shapes and changes; several class counts in one grid. Law 1 has the properties."""
     grid = World.stack(many)
     assert (grid.shape, grid.size, grid.ndim) == ((len(many),), len(many), 1)
     changed = grid.replace(sigma_xi=sigma)  # captions follow where their noise is unset
@@ -127,16 +114,11 @@ def test_a_stack_of_worlds_is_these_worlds(many, sigma):
         assert changed[i] == world.replace(sigma_xi=sigma)
         assert changed.nu_text[i] == world.replace(sigma_xi=sigma).nu_text
         assert hash(grid[i]) == hash(world)
-        for name in PROPERTIES:
-            assert np.array_equal(getattr(grid[i], name), getattr(world, name)), name
-            assert np.array_equal(getattr(grid, name)[i], getattr(world, name)), name
     assert grid[::-1][0] == grid[len(many) - 1]
     assert grid.reshape(1, -1)[0, 0] == grid[0]
     assert grid.reshape(1, -1).ravel().shape == grid.shape
     assert pickle.loads(pickle.dumps(grid)) == grid == grid.replace()
     assert (grid == grid[::-1]) == (many == many[::-1])
-    for prompt in ("name", "mean"):
-        assert grid.prompt(prompt).shape == (len(many), 2 + len(many[0].attribute))
 
 
 @pytest.mark.parametrize("sigma", [2.972910744232917, 1.9999999999999998, 0.1])

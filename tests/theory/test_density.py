@@ -1,5 +1,7 @@
 """Densities against the explicit mixture: one Gaussian per group and caption mask."""
 
+from itertools import product
+
 import numpy as np
 import pytest
 from hypothesis import example, given
@@ -62,8 +64,6 @@ def test_evidence_of_a_table_does_not_underflow():
 
 @pytest.mark.parametrize(("agreement", "K"), [([0.7], 3), ([0.9, 0.6, 0.2], 2), ([0.7, 0.5, 0.2], 4), ([1.0, 0.0], 3)])
 def test_patterns_count_every_assignment_once(agreement, K):
-    from itertools import product
-
     codes, weights = class_patterns(np.array(agreement), K)
     found = {tuple(c): w for c, w in zip(codes, weights, strict=True)}
     assert sum(weights) == pytest.approx(1, abs=1e-14)

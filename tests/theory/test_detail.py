@@ -12,7 +12,6 @@ from theory.learners.infonce import equal_classes
 HEADLINE = {"p_spu": 0.9, "mu_spu": 1.5, "sigma_xi": 6.0}
 VAGUE = {"detail_inv": 0.0, "detail_spu": 0.0}
 
-# g: (common, counter, p', r in points) of InfoNCE and linear CLIP by typical look, then by average caption.
 correlated = {"p_spu": st.floats(0.05, 0.999), "mu_spu": st.floats(0.1, 4), "sigma_inv": st.floats(0.1, 2)}
 noisy = {"sigma_spu": st.floats(0.1, 2), "sigma_xi": st.floats(0.5, 12), "sigma_xi_text": st.floats(0.5, 12)}
 masked = {"mention_inv": st.floats(0.1, 1), "mention_spu": st.floats(0, 1), "mismatch": st.floats(0, 0.9)}

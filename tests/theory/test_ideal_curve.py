@@ -175,20 +175,6 @@ def test_an_empty_grid_has_no_places(K):
     assert place.unseen is None
 
 
-@pytest.mark.deep
-def test_three_classes_share_an_interpolated_curve_over_the_correlation():
-    grid = World(p_spu=np.linspace(0.4, 0.95, 12).reshape(2, 6), mu_spu=3.0, classes=3, sigma_xi=6.0)
-    common, counter = learners.named("linear", prompt="mean").accuracy(grid)
-    draws = np.stack([common, counter])[None] + np.array([-0.01, 0.0, 0.01])[:, None, None, None]
-    draws = np.clip(draws * [[[[1.0]], [[0.9]]]], 0, 1)
-    place = equivalent_of_draws(grid, draws)
-    index = (1, 4)
-    single = equivalent_of_draws(grid[index], draws[:, :, *index])
-    assert (place.correlation[index], place.shortfall[index]) == pytest.approx(tuple(single), abs=1e-3)
-    for ends, alone in zip(place.interval, single.interval, strict=True):
-        assert (ends[0][index], ends[1][index]) == pytest.approx(alone, abs=2e-3)
-
-
 def ideal_of_three_classes(world: World, lam: float) -> list[float]:
     """(c*, k*) by a tensor grid: class 0 beats both others at the object, given the background's coordinates."""
     a, b = (world.mean / np.sqrt(world.scale**2 + world.nu_image))[:2]

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from reference import worlds_with
 from scipy.special import ndtr
@@ -22,6 +22,7 @@ def test_half_planes(angle, level, x, y):
     assert found[0] == pytest.approx(ndtr(a[0] * x + a[1] * y - level), abs=1e-7)
 
 
+@settings(max_examples=8)
 @given(offset, offset, st.floats(0.3, 4))
 def test_a_disc_is_an_island(x, y, radius):
     """Its mass is that of a noncentral chi-square of two degrees. Lines touch its edge."""

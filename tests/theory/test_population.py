@@ -2,21 +2,11 @@
 
 import numpy as np
 import pytest
-from hypothesis import strategies as st
 from reference import latent_cross_covariance, worlds_with
 
-from simulator.prompts import LINEAR
 from simulator.world import Attribute, World
 from theory.learners import LinearCLIP
 from theory.population import leading_direction, modal_weights, projected_weights
-
-PROMPTS = st.sampled_from(LINEAR)
-
-
-def size_of(world: World) -> float:
-    """Largest entry of any covariance of the world, the scale of rounding errors."""
-    b = world
-    return float((b.mean**2 + b.scale**2).max()) + 1e-300
 
 
 def differences(u: np.ndarray, world: World) -> np.ndarray:

@@ -389,7 +389,7 @@ class Claim(AnyClaim):
         usual = {name: span for name, span in self.domain.items() if name in DEFAULTS and span == DEFAULTS[name]}
         names = ("quantifier", "learners", "share", "n", "along", "grid", "prediction", "reference")
         parts = {name: getattr(self, name) for name in names}
-        parts |= {"quantity": self.quantity.name, "relation": self.relation.name, "tolerance": self.tolerance}
+        parts |= {"quantity": self.quantity, "relation": self.relation.name, "tolerance": self.tolerance}
         parts["domain"] = {name: span for name, span in self.domain.items() if name not in usual}
         if self.table:
             parts["table"] = tables.named(self.table)

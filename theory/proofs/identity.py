@@ -26,6 +26,7 @@ import numpy as np
 
 from simulator.world import World
 from theory.claims.claim import Axis, Claim
+from theory.claims.quantities import Quantity
 from theory.learners.base import Learner
 from theory.proofs.expression import constant, digest
 from theory.proofs.statements import UNRECORDED, Symbols, symbols
@@ -70,6 +71,8 @@ class _Form:
             return {"table": sorted(([self.of(k), self.of(v)] for k, v in value.items()), key=json.dumps)}
         if isinstance(value, World):
             return ["world", self.of(value.model_dump(exclude_defaults=True))]
+        if isinstance(value, Quantity):
+            return self._quantity(value)
         if is_dataclass(value) and not isinstance(value, type):
             own = value.name if isinstance(value, Learner) else type(value).__name__
             parts = {f.name: getattr(value, f.name) for f in fields(value) if getattr(value, f.name) != f.default}
@@ -77,6 +80,15 @@ class _Form:
         if callable(value):
             return self._recorded(value) or self._code(value)
         raise ValueError(f"a claim that uses {value!r} has no digest; use numbers, texts and functions")
+
+    def _quantity(self, quantity: Quantity) -> Any:
+        """One of ours by its name, a user's by its fields and its code."""
+        parts = {field.name: getattr(quantity, field.name) for field in fields(quantity)}
+        code = [type(quantity), *filter(callable, parts.values())]
+        if all(_ours(getattr(part, "__module__", None) or "") for part in code):
+            return quantity.name
+        numbers = {name: part for name, part in parts.items() if not callable(part)}
+        return [self.of(numbers), *map(self._code, code)]
 
     def _recorded(self, function: Callable) -> list | None:
         """The formula of a function of a world; None if it has none."""

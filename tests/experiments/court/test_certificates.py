@@ -5,28 +5,21 @@ import re
 from dataclasses import replace
 
 import pytest
+from closed_form import claim
 
 from experiments.court.certificates import apply_proof, file_name, mismatch, proof_of, verify_folder
 from experiments.court.decision import Ruling
 from experiments.court.trial import judge
 from experiments.errors import RequestError
 from theory import exp
-from theory.claims.claim import Axis, Claim
+from theory.claims.claim import Axis
 from theory.docket.catalogue import CLAIMS
 from theory.learners import LinearCLIP
 from theory.proofs.prover import prove
 
-BY_ID = {claim.id: claim for claim in CLAIMS}
+BY_ID = {one.id: one for one in CLAIMS}
 PROOF = {"outcome": "proved", "reason": "shown"}
-MINE = Claim(
-    id="mine",
-    source="test",
-    statement="",
-    quantity="counter",
-    relation=">=",
-    domain={"p_spu": Axis(0.8, 0.9), "sigma_xi": 0.0},
-    prediction=lambda w: 0.1,
-)
+MINE = claim(domain={"p_spu": Axis(0.8, 0.9), "sigma_xi": 0.0}, prediction=lambda w: 0.1)
 
 
 def quiet(line: str) -> None:

@@ -4,6 +4,7 @@ from itertools import product
 
 import numpy as np
 import pytest
+from closed_form import claim
 
 from experiments.court import worst_point
 from experiments.court.worst_point import (
@@ -18,7 +19,7 @@ from experiments.court.worst_point import (
     drawn,
     sobol,
 )
-from theory.claims.claim import Axis, Claim
+from theory.claims.claim import Axis
 from theory.learners import Bayes, LinearCLIP, Logistic
 
 
@@ -45,8 +46,7 @@ def test_rounds_of_measurements_close_in_on_the_worst_point(monkeypatch):
 
     monkeypatch.setattr(worst_point, "estimates", estimate)
     domain = {"p_spu": Axis(0.5, 1.0), "mu_spu": Axis(0.0, 2.0)}
-    claim = Claim(id="c", source="test", statement="", quantity="counter", relation=">=", domain=domain, n=50)
-    found = by_measurement(claim, seed=0)
+    found = by_measurement(claim(domain=domain, n=50), seed=0)
     assert found.point == pytest.approx({"p_spu": 0.8, "mu_spu": 1.3}, abs=0.05)
     assert found.evaluations == len(calls)
     undefined = [number for number, value in calls if np.isnan(value)]
@@ -64,8 +64,7 @@ def test_children_scatter_about_their_parents_by_the_spread_of_their_round(monke
         return -((points["p_spu"] - 0.75) ** 2)
 
     monkeypatch.setattr(worst_point, "estimates", estimate)
-    fields = {"id": "c", "source": "test", "statement": "", "quantity": "counter", "relation": ">="}
-    by_measurement(Claim(**fields, domain={"p_spu": Axis(0.5, 1.0)}, n=50), seed=0)
+    by_measurement(claim(domain={"p_spu": Axis(0.5, 1.0)}, n=50), seed=0)
     for spread, candidates in zip(SPREADS, rounds[1:], strict=True):
         parents, children = np.split(candidates, 2)
         moves = np.abs(children - parents) / spread
@@ -75,8 +74,7 @@ def test_children_scatter_about_their_parents_by_the_spread_of_their_round(monke
 
 @pytest.mark.parametrize(("against", "points"), [(LinearCLIP("mean"), QUADRATURE), (Bayes(), SAMPLED)])
 def test_a_search_of_many_classes_is_short_if_either_rule_is_sampled(against, points):
-    fields = {"id": "c", "source": "test", "statement": "", "quantity": "counter", "relation": ">="}
-    assert _effort(Claim(**fields, against=against, domain={"classes": 3, "p_spu": Axis(0.5, 1.0)})) == points
+    assert _effort(claim(against=against, domain={"classes": 3, "p_spu": Axis(0.5, 1.0)})) == points
 
 
 @pytest.mark.parametrize(("subject", "most"), [(LinearCLIP(), 4096), (LinearCLIP(embed_dim=2), 64), (Logistic(), 64)])
@@ -88,22 +86,20 @@ def test_fewer_values_are_drawn_where_each_takes_long(monkeypatch, subject, most
         return np.zeros(len(points["p_spu"]))
 
     monkeypatch.setattr(worst_point, "estimates", estimate)
-    fields = {"id": "c", "source": "test", "statement": "", "quantity": "counter", "relation": ">="}
-    by_measurement(Claim(**fields, subject=subject, domain={"p_spu": Axis(0.5, 1.0)}, n=50), seed=0)
+    by_measurement(claim(subject=subject, domain={"p_spu": Axis(0.5, 1.0)}, n=50), seed=0)
     assert max(seen) == most
 
 
 def test_the_search_stays_among_the_allowed_points():
     """Counter accuracy falls with the correlation."""
     domain = {"p_spu": Axis(0.5, 1.0), "sigma_xi": 0.0}
-    fields = {"id": "c", "source": "test", "statement": "", "quantity": "counter", "relation": ">="}
-    claim = Claim(**fields, domain=domain, prediction=lambda w: 1.0)
-    assert by_formula(claim, seed=0).point == {**domain, "p_spu": 1.0}
+    falls = claim(domain=domain, prediction=lambda w: 1.0)
+    assert by_formula(falls, seed=0).point == {**domain, "p_spu": 1.0}
 
     def allowed(claim, points):
         return np.where(points["p_spu"] <= 0.7, claim.true_violation(points), -np.inf)
 
-    found = by_formula(claim, 0, [allowed])
+    found = by_formula(falls, 0, [allowed])
     assert found.point["p_spu"] == pytest.approx(0.7, abs=1e-3)
 
 
@@ -114,9 +110,8 @@ def test_the_evolution_keeps_four_points_per_parameter_and_at_least_eight(monkey
 
     monkeypatch.setattr(worst_point, "_effort", lambda claim: PLACED)
     domain = dict.fromkeys(("p_spu", "sigma_inv", "sigma_spu")[:d], Axis(0.5, 1.0))
-    fields = {"id": "c", "source": "test", "statement": "", "quantity": "counter", "relation": ">="}
-    claim = Claim(**fields, domain=domain, tolerance=0)
-    found = by_formula(claim, 0, [scale])
+    mine = claim(domain=domain, tolerance=0)
+    found = by_formula(mine, 0, [scale])
     assert found.evaluations == 2**d + PLACED + points * (1 + 6) + 1, "starts, their best and six generations, an end"
     starts = np.concatenate([corners(d), drawn(d, PLACED, 0)])
-    assert found.violation > scale(claim, claim.place(starts)).max()
+    assert found.violation > scale(mine, mine.place(starts)).max()

@@ -241,12 +241,6 @@ def test_the_lines_of_the_readme_place_a_classifier_of_the_animal_alone(monkeypa
         exec(code, {"my_classifier": lambda images: (images @ (animal + background) < 0).long()})
 
 
-GROUPED = ("group", "accuracy", "count")
-
-
-FLAGS = ("--mu-spu", "1.5", "--sigma-xi", "6")
-
-
 def test_the_command_reads_an_export_and_refuses_wrong_requests(soberclip, data, tmp_path):
     path = write(tmp_path / "p.csv", answers(data))
     document = soberclip("place", path, "--data", data, "--json").document

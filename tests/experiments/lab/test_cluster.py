@@ -9,7 +9,7 @@ from importlib import import_module
 
 import pytest
 
-distributed = pytest.importorskip("distributed")
+dask, distributed = pytest.importorskip("dask"), pytest.importorskip("distributed")
 
 from experiments.errors import Interrupted, RequestError, RunError
 from experiments.lab import run as running
@@ -26,10 +26,10 @@ pytestmark = pytest.mark.usefixtures("small_blocks")
 
 @pytest.fixture(scope="module")
 def cluster():
-    """A dask cluster of two processes, as another program would start it."""
-    with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, dashboard_address=":0", silence_logs=90
-    ) as started:
+    """A dask cluster of two processes, as another program would start it; a block is tried again once."""
+    how = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": ":0", "silence_logs": 90}
+    once = dask.config.set({"distributed.scheduler.allowed-failures": 1})  # each further worker imports for seconds
+    with once, distributed.LocalCluster(**how) as started:
         yield started
 
 

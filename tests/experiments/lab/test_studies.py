@@ -197,32 +197,11 @@ def test_a_mitigation_that_depends_on_the_number_of_classes_has_a_law_for_each()
             assert [float(cell.common), float(cell.counter)] == pytest.approx([*learner.accuracy(world)][:2], abs=1e-12)
 
 
-def test_worlds_without_a_law_leave_the_others_theirs():
-    axes = {"mitigation": ["none", "balance"], "p_spu": [0.9, 1.0]}  # at p_spu = 1 no counter pair can be balanced
-    found = study(NARROW, axes, ["linear"]).run().squeeze()
-    assert np.isfinite(found.counter).values.tolist() == [[True, True], [True, False]]
-    assert (found.undefined != 0).values.tolist() == [[False, False], [False, True]]
-
-
 def test_accuracies_end_where_fractions_do_and_reliances_do_not():
     found = study(NARROW, {}, ["linear"], ["mean"], ["exact"], 4, 3, 5).run().squeeze()
     assert (float(found.counter_low), float(found.common_high)) == (0.0, 1.0)
     assert found.reliance_low < 0 < 1 < found.reliance_high
     assert found.seconds > 0
-
-
-def test_every_measured_cell_equals_simulate():
-    table = study(NARROW, {"p_spu": [0.6, 0.9]}, ["linear", "logistic"], ["mean"], ["exact", "drawn"], 200, 3, 5).run()
-    assert table.counter.dims == ("p_spu", "learner", "prompt", "route", "replicate")
-    for p, learner, route in ((0.6, "linear", "exact"), (0.9, "linear", "drawn"), (0.9, "logistic", "drawn")):
-        who = named(learner, prompt="mean" if learner == "linear" else None)
-        method = {"exact": "exact", "drawn": "direct"}[route]
-        alone = simulate(NARROW.model_copy(update={"p_spu": p}), who, 200, 3, method, 5)
-        cell = table.sel(p_spu=p, learner=learner, prompt="mean", route=route)
-        assert cell.counter.values.tolist() == [r["counter"] for r in alone["replicates"]]
-        assert [float(cell.counter_low), float(cell.counter_high)] == pytest.approx(alone["interval95"]["counter"])
-        assert float(cell.predicted_counter) == pytest.approx(alone["predicted"]["counter"], abs=1e-12)
-    assert np.isnan(table.counter.sel(learner="logistic", route="exact")).all()
 
 
 def test_the_hash_omits_fields_at_their_defaults():

@@ -114,10 +114,6 @@ def test_the_closed_form_minimises_the_printed_loss():
 # Supervised estimators
 
 
-def of(classes: int) -> World:
-    return World(classes=classes)
-
-
 def labelled(name: str, n: int, d: int, classes: int, distance: float) -> tuple[np.ndarray, np.ndarray]:
     rng = numpy_stream(0, f"test/fit/{name}")
     labels = rng.integers(classes, size=n)
@@ -128,7 +124,7 @@ def labelled(name: str, n: int, d: int, classes: int, distance: float) -> tuple[
 @pytest.mark.parametrize(("n", "d", "classes"), [(50, 1, 2), (200, 3, 2), (2000, 8, 2), (200, 3, 3), (1000, 8, 5)])
 def test_logistic_regression_has_no_gradient_left(n, d, classes):
     images, labels = labelled("logistic", n, d, classes, 0.3)
-    w = score_vectors("logistic", images, labels, of(classes))
+    w = score_vectors("logistic", images, labels, World(classes=classes))
     w = np.concatenate([w, -w]) / 2 if classes == 2 else w
     gradient = (softmax(images @ w.T, axis=1) - np.eye(classes)[labels]).T @ images / n
     # The loss is strongly convex here: 1e-6 of gradient is about 1e-6/0.05 of weight, far below sampling error.
@@ -182,7 +178,7 @@ def test_separable_and_inseparable_samples_name_the_learner_that_fits():
     assert np.isfinite(score_vectors("logistic", images, labels, World())).all()
     images, labels = labelled("separable/classes", 30, 4, 4, 10.0)
     with pytest.raises(SeparabilityError, match=r"30 drawn pairs are separable"):
-        score_vectors("logistic", images, labels, of(4))
+        score_vectors("logistic", images, labels, World(classes=4))
     with pytest.raises(SeparabilityError, match=r"none of the 30 drawn pairs is of class 4"):
         margin_vectors(images, labels, 5, True)
 
@@ -193,7 +189,7 @@ def test_least_squares_satisfies_the_normal_equations():
     y = 1 - 2 * labels
     assert images.T @ images @ w == pytest.approx(images.T @ y, abs=1e-9)
     images, labels = labelled("least squares", 100, 5, 4, 0.5)
-    w = score_vectors("least-squares", images, labels, of(4))
+    w = score_vectors("least-squares", images, labels, World(classes=4))
     assert images.T @ images @ w.T == pytest.approx(images.T @ (np.eye(4)[labels] - 0.25), abs=1e-9)
 
 
@@ -217,7 +213,7 @@ def test_an_intercept_is_fitted_for_a_table(estimator, table):
 def test_a_weight_counts_as_copies(learner, classes):
     images, labels = labelled("weights", 300, 3, classes, 0.3)
     copies = numpy_stream(0, "test/fit/copies").integers(4, size=300)
-    world = of(classes)
+    world = World(classes=classes)
     weighed = score_vectors(learner, images, labels, world, copies / copies.mean())
     repeated = score_vectors(learner, np.repeat(images, copies, axis=0), np.repeat(labels, copies), world)
     assert weighed == pytest.approx(repeated, abs=1e-4)  # the softmax minimiser's own tolerance, tighter for others

@@ -12,7 +12,6 @@ from reference import (
     critic_of,
     first_coordinates,
     latent_cross_covariance,
-    population_critic,
     sample_covariance,
     structural_pairs,
 )
@@ -237,44 +236,6 @@ def test_labelled_moments_are_those_of_drawn_images(name, n):
         return np.concatenate([second.reshape(SIZE, -1), first, weights], axis=1)
 
     assert_same_law(columns(*exact), columns(second, first), effect=EFFECT, what=f"labelled, {name}, {n}")
-
-
-@pytest.mark.parametrize("name", ["masks", "classes", "attribute"])
-def test_a_replicate_does_not_depend_on_their_number(name):
-    world = WORLDS[name]
-    routes = (  # blocks hold at most 1024 replicates, those of all of S one
-        (lambda R: (critic[:2] for critic in projected_critics(world, "mean", 20, R, 3)), 1100, 1025),
-        (lambda R: ((x,) for x in projected_scatter(world, 20, R, 3)), 1100, 1025),
-        (
-            lambda R: (
-                critic[:2] for critic in full_critics(world, "mean", 20, R, 3, strength=partial(first_modes, width=2))
-            ),
-            12,
-            5,
-        ),
-    )
-    for route, most, some in routes:
-        whole = [np.concatenate(x) for x in zip(*route(most), strict=True)]
-        for R in (1, 7, some):
-            part = [np.concatenate(x) for x in zip(*route(R), strict=True)]
-            assert all((p == w[:R]).all() for p, w in zip(part, whole, strict=True))
-            assert all(len(p) == R for p in part)
-
-
-@pytest.mark.parametrize("name", WORLDS)
-@pytest.mark.parametrize("prompt", ["name", "mean"])
-def test_a_trillion_pairs_equal_the_population(name, prompt):
-    world = WORLDS[name]
-    critic = joined(projected_critics(world, prompt, 10**12, 50, 0))
-    population = population_critic(world, prompt)
-    # Entries of S deviate by about |x_I| |x_T|/sqrt(n), below 30e-6 here; times the prompt, and seven of them.
-    assert np.abs(critic.inside - population.inside).max() < 7 * 30e-6 * max(1, np.abs(world.prompts(prompt)).sum())
-    # nu q'V q chi^2/n: at most 2, 100 and 20 here.
-    assert critic.outside.max() < 4e-9
-    if world.classes == 2:
-        exact = group_accuracy(critic, world.mixture(), world.nu_image)
-        expected = group_accuracy(population, world.mixture(), world.nu_image)
-        assert exact == pytest.approx(np.broadcast_to(expected, exact.shape), abs=2e-3)
 
 
 def test_statistics_of_a_trillion_pairs_draw_none():

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from closed_form import claim as any_claim
 from closed_form import truth
 from hypothesis import given
 from hypothesis import strategies as st
@@ -25,8 +26,7 @@ unit = st.floats(0, 1)
 
 
 def claim(**fields) -> Claim:
-    words = {"id": "test", "source": "test", "statement": "A statement.", "quantity": "counter", "relation": ">="}
-    return Claim(**{**words, "domain": {"p_spu": Axis(0.5, 1.0), "mu_spu": 2.0}, **fields})
+    return any_claim(**{"domain": {"p_spu": Axis(0.5, 1.0), "mu_spu": 2.0}, **fields})
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,6 @@ from simulator.world import World
 from theory.claims.claim import Claim
 from theory.docket import combinations, detail, remedies
 from theory.learners import InfoNCE
-from theory.population import block_covariance
 from theory.proofs.expression import NotExpressible
 from theory.proofs.identity import digest_of
 from theory.proofs.statements import statements
@@ -35,12 +34,6 @@ def violation(claim: Claim) -> float:
 @pytest.mark.parametrize("claim", UNLIMITED, ids=lambda claim: claim.id)
 def test_closed_forms_decide_as_the_record_says(claim):
     assert (violation(claim) > claim.tau) == (RECORD[claim.id] == "contradicted")
-
-
-def test_weights_halfway_are_those_of_the_mean_correlation():
-    """M = (M_0 + M_1)/2 for two classes: C is affine in p."""
-    none, some, halfway = (World(p_spu=p, mu_spu=2.0) for p in (0.5, 0.9, 0.7))
-    np.testing.assert_allclose(block_covariance(halfway), (block_covariance(none) + block_covariance(some)) / 2)
 
 
 def test_captions_that_name_a_random_background_have_the_law_that_the_claim_uses():

@@ -11,7 +11,7 @@ from simulator.accuracy import Accuracy
 from simulator.mixture import class_means
 from simulator.world import Attribute, World
 from theory import learners
-from theory.learners.base import Learner, block_weights, latent_critic
+from theory.learners.base import Learner, latent_critic
 
 
 @pytest.mark.parametrize("name", learners.names())
@@ -130,32 +130,6 @@ def test_a_critic_that_is_nan_has_no_accuracies(fields):
 def test_too_many_groups_are_not_sampled():
     with pytest.raises(ValueError, match="10,000 groups of images with 200 latents are too many"):
         BlindScores().accuracy(World(classes=100, dim_image=200, dim_text=200))
-
-
-@pytest.mark.parametrize("prompt", ["name", "mean", "background"])
-@pytest.mark.parametrize("classes", [2, 3])
-def test_the_fast_path_of_grids_is_the_rule_of_each_world(classes, prompt):
-    """`direction` and `critic` of a learner that has both score images alike, up to a factor and a common constant."""
-    rng = np.random.default_rng(46)
-    for _ in range(5):
-        U = rng.uniform
-        further = (Attribute(mu=U(0.5, 2), sigma=U(0.3, 1), p=U(0.4, 0.9), mention=U(0.3, 1)),) * rng.integers(2)
-        world = World(
-            classes=classes, p_spu=U(0.4, 0.99), mu_spu=U(-2, 2), sigma_inv=U(0.5, 1.5), sigma_xi=U(1, 6),
-            p_inv=U(0.5, 1), mention_inv=U(0.3, 1), mention_spu=U(0.3, 1), mismatch=U(0, 0.4), detail_inv=U(0, 1),
-            detail_spu=U(0, 1), bare=U(0, 0.5), attribute=further,
-        )  # fmt: skip
-        images = rng.standard_normal((20, world.latents))
-        rules = (learners.LinearCLIP(prompt), learners.GaussianPMI(prompt), learners.LeastSquares())
-        exact = (*rules, learners.Logistic(), learners.MaxMargin()) if classes == 2 and prompt == "name" else rules
-        for learner in exact:
-            fast, critic = learner.scores(world, images), learner.critic(world)
-            u, weights = learner.direction(world), block_weights(critic.inside.mean(axis=0))
-            np.testing.assert_allclose(weights / np.abs(weights).max(), u / np.abs(u).max(), atol=1e-9)
-            slow = images @ critic.inside[0].T + critic.intercept[0]
-            slow = np.concatenate([slow, -slow], axis=1) if classes == 2 else slow
-            fast, slow = (each - each.mean(axis=1, keepdims=True) for each in (fast, slow))
-            np.testing.assert_allclose(slow / np.abs(slow).max(), fast / np.abs(fast).max(), atol=1e-9)
 
 
 @pytest.mark.parametrize("fields", [{"p_spu": np.zeros((0, 3))}, {"classes": np.zeros(0, int)}])

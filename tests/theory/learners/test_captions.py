@@ -7,14 +7,14 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from reference import log_densities, worlds_with
-from scipy.special import ndtr, ndtri
+from scipy.special import ndtr
 from scipy.stats import binom
 from stattest import POWER, SHARE, spend
 
 from simulator.prompts import PROMPTS
 from simulator.world import Attribute, World
 from theory.accuracy import linear_accuracy
-from theory.learners import Bayes, InfoNCE, LinearCLIP
+from theory.learners import Bayes, InfoNCE
 from theory.learners.captions import (
     _splined_accuracy,
     drawn_accuracy,
@@ -209,36 +209,6 @@ def test_grids_and_drawn_captions_agree(prompt):
     drawn = drawn_accuracy(world, prompt)
     for a, b, (low, high) in zip(both(gridded_accuracy(world, prompt)), both(drawn), drawn.interval, strict=True):
         assert abs(a - b) < 7.3 / 2.13 * (high - low) / 2 < 0.02
-
-
-@pytest.mark.parametrize("prompt", POOLED)
-def test_a_background_of_low_correlation_is_one_of_high_correlation_renamed(prompt):
-    """Masked, noisy captions, whose boundary has any shape: common images become counter images."""
-    world = worlds_with(**{**MASKED[1], "mu_spu": 5.0, "p_spu": np.array([0.2, 0.8])})
-    low, high = (both(InfoNCE(prompt).accuracy(world[w])) for w in (0, 1))
-    assert low == pytest.approx(high[::-1], abs=1e-7)
-    assert abs(low[0] - low[1]) > 0.1
-
-
-@pytest.mark.parametrize("prompt", POOLED)
-@pytest.mark.parametrize(("fields", "n", "error"), [({"nu": 0.4, "p_spu": 0.8}, 100, 5e-3), (MASKED[0], 40, 0.01)])
-def test_scores_have_the_accuracy(fields, n, error, prompt):
-    """On n x n quantiles per group; the error is about one cell's mass along the boundary."""
-    world = worlds_with(**{"mu_spu": 1.5, **fields, "p_inv": 1.0})
-    t = ndtri((np.arange(n) + 0.5) / n)
-    noise = np.stack(np.meshgrid(t, t, indexing="ij"), -1).reshape(-1, 2) * np.sqrt(world.scale**2 + world.nu_image)
-    for sign, accuracy in zip((1, -1), both(InfoNCE(prompt).accuracy(world)), strict=True):
-        score = InfoNCE(prompt).scores(world, noise + world.mean * [1, sign])
-        assert (score[:, 0] > score[:, 1]).mean() == pytest.approx(accuracy, abs=error)
-
-
-def test_the_mean_of_linear_scores_is_the_mean_prompt():
-    grid = worlds_with(p_spu=[0.6, 0.9], mu_spu=[[1.0], [2.0]], nu=0.3, mention_spu=0.5)
-    for dim in (None, 1):
-        scores, mean = (LinearCLIP(prompt, dim).direction(grid) for prompt in ("scores", "mean"))
-        assert np.array_equal(scores, mean)
-    for one, other in zip(LinearCLIP("scores").accuracy(grid), LinearCLIP("mean").accuracy(grid), strict=True):
-        assert np.array_equal(one, other)
 
 
 def test_captions_without_information_tie():

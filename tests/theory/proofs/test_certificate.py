@@ -5,25 +5,20 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from closed_form import truth
+from closed_form import claim, truth
 
-from theory.claims.claim import Axis, Claim
+from theory.claims.claim import Axis
 from theory.docket.catalogue import CLAIMS
 from theory.proofs.certificate import HALVES, MARK, SECOND, Refused, encode, read
 from theory.proofs.checker import check
 from theory.proofs.prover import prove
 from theory.proofs.statements import statements
 
-CLAIM = Claim(
-    id="mine",
-    source="test",
-    statement="",
-    quantity="counter",
-    relation=">=",
+CLAIM = claim(
     domain={"sigma_xi": 0.0, "p_spu": Axis(0.6, 0.9), "mu_spu": Axis(0.5, 2.0), "sigma_spu": Axis(0.1, 1.0)},
     prediction=lambda w: 0.5785 - 0.2 * (w.mu_spu - 0.5),
 )
-BY_ID = {claim.id: claim for claim in CLAIMS}
+BY_ID = {one.id: one for one in CLAIMS}
 
 
 def test_true_by_half_of_tau_is_proved_and_false_by_half_of_tau_is_refuted():
@@ -110,12 +105,12 @@ def test_another_version_is_named(tree):
     ],
 )
 def test_invalid_counterexamples_are_caught(change):
-    claim = BY_ID["paper-condition-sufficient"]
-    data = prove(claim).certificate
+    own = BY_ID["paper-condition-sufficient"]
+    data = prove(own).certificate
     first, line, _ = data.split(b"\n", 2)
     header = json.loads(line)
     header["counterexample"].update(change)
     if change.get("coordinates") and "0" in change["coordinates"].get("mu_spu", ""):
         header["counterexample"]["coordinates"]["p_spu"] = str(2**64)  # p = 1, where the claim holds
     with pytest.raises(Refused, match="its counterexample does not violate"):
-        check(first + b"\n" + json.dumps(header).encode() + b"\n", claim)
+        check(first + b"\n" + json.dumps(header).encode() + b"\n", own)

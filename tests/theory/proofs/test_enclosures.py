@@ -19,19 +19,8 @@ from theory.proofs.statements import Statement, statements
 EXAMPLES, BOXES, POINTS = 2, 30, 10  # points per box
 DEPTHS = st.sampled_from([0, 1, 2, 3, 5, 8, 20, 50, None])  # halvings of an axis; None: a box of no width
 CHECKER = (checker.QUICK, checker.TIGHT)
-NAMES = (
-    "later",
-    "bare",
-    "detail_inv",
-    "detail_spu",
-    "mention_inv",
-    "mention_spu",
-    "mu_spu",
-    "p_spu",
-    "sigma_inv",
-    "sigma_spu",
-    "sigma_xi",
-)
+FIELDS = "bare detail_inv detail_spu mention_inv mention_spu mu_spu p_spu sigma_inv sigma_spu sigma_xi"
+NAMES = ("later", *FIELDS.split())
 
 
 @cache

@@ -32,7 +32,8 @@ FORMULAS = {
     "mean prompt": lambda p, mu, si, ss: theorems.reliance_mean(1.0, mu, si, ss, 2 * p - 1),
     "many classes": lambda p, mu, si, ss: theorems.many_class_reliance_name(1.0, mu, si, p, 7),
     "T4": lambda p, mu, si, ss: theorems.least_squares_margin(1.0, mu, si, ss, 1.0),
-    "powers": lambda p, mu, si, ss: mu**1.5 + si**-2 + ss**-0.5 + mu**p + 2.0**si + p**0.3 + mu**100,
+    "powers": lambda p, mu, si, ss: mu**1.5 + si**-2 + ss**-0.5 + mu**p + 2.0**si + p**0.3,
+    "a high power": lambda p, mu, si, ss: mu**100,
     "ufuncs": lambda p, mu, si, ss: np.exp(-p) + np.exp(mu) ** 3 - np.log(si) / ndtr(ss) + np.square(p) - (-mu),
 }
 

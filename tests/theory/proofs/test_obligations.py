@@ -4,8 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from closed_form import claim
 
-from theory.claims.claim import Axis, Claim
+from theory.claims.claim import Axis
 from theory.learners import LeastSquares, LinearCLIP
 from theory.proofs.expression import FLOATS, constant, evaluate, gradient, variable
 from theory.proofs.obligations import Inequality, Obligation, not_positive, root_terms
@@ -60,11 +61,7 @@ def test_opposite_signs_settle_a_choice():
     assert found.conditions[1].top is not constant(0)
 
 
-TWO_RULES = Claim(
-    id="two-rules",
-    source="test",
-    statement="",
-    quantity="counter",
+TWO_RULES = claim(
     relation="<=",
     domain={"sigma_xi": 0.0, "p_spu": Axis(0.5, 1.0), "mu_spu": Axis(0.5, 4.0), "sigma_spu": Axis(0.1, 3.0)},
     subject=LinearCLIP("mean"),

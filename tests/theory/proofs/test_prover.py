@@ -7,9 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from closed_form import claim
 
 from experiments.court.worst_point import corners, sobol
-from theory import Axis, Claim, Phi, exp, sqrt
+from theory import Axis, Phi, exp, sqrt
 from theory.docket.catalogue import CLAIMS
 from theory.proofs.boxes import cover
 from theory.proofs.checker import check
@@ -18,7 +19,7 @@ from theory.proofs.obligations import Inequality, Obligation
 from theory.proofs.prover import exact_route, prove
 from theory.proofs.statements import statements
 
-BY_ID = {claim.id: claim for claim in CLAIMS}
+BY_ID = {one.id: one for one in CLAIMS}
 RECORD = dict(line.split(",") for line in (Path(__file__).parents[2] / "verdicts.csv").read_text().splitlines())
 PROVED = [id for id in BY_ID if RECORD[id] == "proved"]
 BY_BOXES = [
@@ -32,7 +33,7 @@ BY_BOXES = [
     "xue-corollary/counter",
     "xue-corollary/balanced",
 ]
-# The first claim of each relation, number of learners and kind of proof; deep runs try all claims.
+# The first claim of each relation, number of learners and kind of proof; deep runs try the twins of all.
 FIRST = {(BY_ID[id].relation, len(BY_ID[id].learners), id in BY_BOXES): id for id in reversed(PROVED)}
 
 
@@ -49,13 +50,9 @@ REFUTED = [
 OPPOSITE = {"increasing": "decreasing", "decreasing": "increasing"}
 
 
-EACH = pytest.mark.parametrize(
-    "id", [pytest.param(id, marks=[pytest.mark.deep] * (id not in FIRST.values())) for id in PROVED]
-)
-
-
-@EACH
+@pytest.mark.parametrize("id", FIRST.values())
 def test_a_proof_is_complete_and_passes_the_checker(id):
+    """The report's proofs of all claims pass the checker, too (`tests/test_readme.py`)."""
     proof = prove(BY_ID[id])
     assert proof.outcome == "proved", proof.reason
     assert proof.exact == (id not in BY_BOXES)
@@ -79,7 +76,9 @@ def points(claim) -> dict[str, np.ndarray]:
     return claim.relation.points(claim, np.concatenate([corners(claim.dimension), sobol(claim.dimension, 1000, 0)]))
 
 
-@EACH
+@pytest.mark.parametrize(
+    "id", [pytest.param(id, marks=[pytest.mark.deep] * (id not in FIRST.values())) for id in PROVED]
+)
 def test_dense_search_finds_no_more_than_tau_and_the_false_twin_is_refuted(id):
     """The twin is violated by up to 2 tau. The twin of a monotone claim has the opposite direction."""
     claim = BY_ID[id]
@@ -124,18 +123,9 @@ def test_a_refutation_has_a_point_with_a_certain_violation(id):
         assert found == pytest.approx(proof.counterexample.least, abs=1e-6)
 
 
-NARROW = Claim(
-    id="narrow",
-    source="test",
-    statement="",
-    quantity="counter",
-    relation=">=",
-    domain={
-        "p_spu": Axis(0.55, 0.95),
-        "mu_spu": Axis(0.6, 2.5),
-        "sigma_inv": Axis(0.6, 1.8),
-        "sigma_spu": Axis(0.2, 1.5),
-    },
+SPREADS = {"sigma_inv": Axis(0.6, 1.8), "sigma_spu": Axis(0.2, 1.5)}
+NARROW = claim(
+    domain={"p_spu": Axis(0.55, 0.95), "mu_spu": Axis(0.6, 2.5), **SPREADS},
     prediction=lambda w: without_view_noise(w) - 0.005,
 )
 
