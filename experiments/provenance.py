@@ -60,8 +60,8 @@ def commit(root: Path = ROOT) -> str:
 
 
 @cache
-def source(kind: type) -> str | None:
-    """First 16 hexadecimal digits of the SHA-256 of a user's class, read once: of its file, and of what this imports.
+def source(kind: Any) -> str | None:
+    """First 16 hexadecimal digits of the SHA-256 of a user's class or function, read once: of its file and its imports.
 
     None for a class of the project or without a file. Installed packages do not count, nor does the project.
     """

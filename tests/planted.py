@@ -443,6 +443,11 @@ FAULTS = {
         instead(lambda captions, another, worlds, source: captions),
         "laws/test_meetings.py::test_every_field_changes_what_is_drawn",
     ),
+    "a mitigation of one's own is its name alone": Fault(
+        "experiments.lab.grid:identity",
+        instead(lambda name: None),
+        "experiments/lab/test_store.py::test_a_changed_mitigation_of_ones_own_is_refused",
+    ),
     "an interval of a sampled theory is lost": Fault(
         "experiments.lab.run:finished",
         on_arguments(lambda table, blocks: (table, [(at, {*own} - {"common_low"}, why) for at, own, why in blocks])),

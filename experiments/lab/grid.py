@@ -16,6 +16,7 @@ from pydantic.dataclasses import dataclass
 from experiments.lab.answers import MOST_REPLICATES
 from experiments.lab.axes import StudyAxis
 from experiments.lab.config import world_fields
+from experiments.lab.mitigations import identity
 from experiments.provenance import source
 from simulator.prompts import prompt_name
 from simulator.quantities import PairCount, Seed, one_number
@@ -111,6 +112,10 @@ class Grid:
         return sha256("\n".join([self.toml(), *own]).encode()).hexdigest()[:16]
 
     def sources(self) -> dict[str, str]:
-        """What identifies the files of a user's own learners, by its words in a refusal."""
+        """What identifies a user's own learners and mitigations, by its words in a refusal."""
         kinds: dict[str, type] = {own.name: type(own) for own in self.learners if not isinstance(own, str)}
-        return {f"the file of {name}": code for name, kind in kinds.items() if (code := source(kind))}
+        used = [str(name) for axis in self.axes if axis.name == "mitigation" for name in axis.values]
+        return {
+            **{f"the file of {name}": code for name, kind in kinds.items() if (code := source(kind))},
+            **{f"the mitigation {name}": code for name in used if (code := identity(name))},
+        }

@@ -21,6 +21,7 @@ from typing import Any, TypeVar
 from experiments.errors import RequestError, unknown
 from experiments.lab.config import checked_prompt, recipe_of, validated
 from experiments.lab.optima import optimum, sampled
+from experiments.provenance import source
 from simulator.accuracy import Numbers
 from simulator.naming import add_row
 from simulator.prompts import PROMPTS, prompt_row
@@ -102,6 +103,14 @@ def register(mitigation: Mitigation) -> Mitigation:
 
 def names() -> tuple[str, ...]:
     return tuple(MITIGATIONS)
+
+
+def identity(name: str) -> str | None:
+    """What identifies a mitigation of one's own: its values, and the files of its functions; None for a shipped one."""
+    if name in SHIPPED:
+        return None
+    values = vars(replace(MITIGATIONS[name], words="")).values()
+    return " ".join(source(value) or "" if callable(value) else repr(value) for value in values)
 
 
 def apply_to_learner(name: str, world: World, learner: Learner) -> tuple[World, Learner]:
@@ -338,3 +347,4 @@ for _row in (
     Mitigation("narrow", _NARROW, None, _narrowed, arrives=_by_inner_products),
 ):
     register(_row)
+SHIPPED = frozenset(MITIGATIONS)

@@ -15,11 +15,11 @@ from fsspec.implementations.local import LocalFileSystem
 
 from experiments import provenance
 from experiments.errors import Interrupted, RequestError
-from experiments.lab import store
+from experiments.lab import mitigations, store
 from experiments.lab.compute import compute
 from experiments.lab.plan import plan, region
 from experiments.lab.studies import study
-from experiments.user_code import learner_in
+from experiments.user_code import learner_in, run_file
 
 ROOT = Path(__file__).parents[3]
 SWEEP = study(axes={"p_spu": "0.5:1:5", "sigma_xi": [0.0, 1.0]}, learners=["infonce", "bayes"])
@@ -184,6 +184,28 @@ def test_a_changed_file_of_a_learner_is_refused(tmp_path, same):
     root = zarr.open_group(where, mode="r+", use_consolidated=False)
     root.attrs.update({name: value for name, value in root.attrs.items() if name != "sources"} | {"sources": "{}"})
     sweeps[1].run(where)  # a store of an earlier version does not say it
+
+
+MITIGATIONS = """
+from experiments.lab.mitigations import Mitigation
+row = Mitigation("mine", "other captions", world=lambda world: world.replace(mention_spu=0.5))
+"""
+
+
+def test_a_changed_mitigation_of_ones_own_is_refused(tmp_path, monkeypatch):
+    file = tmp_path / "own.py"
+
+    def run(text, names=("mine", "none")):
+        file.write_text(text)
+        monkeypatch.setitem(mitigations.MITIGATIONS, "mine", run_file(file, "file")["row"])
+        return study(axes={"p_spu": [0.6, 0.9], "mitigation": list(names)}).run(tmp_path / "-".join(names))
+
+    first = run(MITIGATIONS)
+    assert first.identical(run(MITIGATIONS))
+    for changed in (MITIGATIONS.replace("0.5", "0.2"), MITIGATIONS.replace('captions",', "captions\", prompt='mean',")):
+        assert run(changed, ["none"]).identical(run(MITIGATIONS, ["none"])), "a study without it"
+        with pytest.raises(RequestError, match=r"another study \(the mitigation mine is .* there and .* here\)"):
+            run(changed)
 
 
 def test_another_format_is_refused(tmp_path, monkeypatch):
