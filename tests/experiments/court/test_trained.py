@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 from importlib.resources import files
 from itertools import cycle
 
@@ -22,7 +23,9 @@ CLAIMS = {claim.id: claim for claim in TRAINED}
 ONE = next(iter(CLAIMS["trained/siglip-without-bias"].cases))
 
 
-SLOW = ("trained/ten-classes", "trained/unseen-pairs")  # their theory takes ten seconds
+PROMPTS = ("bare", "name", "mean")  # the columns of the lab's page
+# Their theory takes ten seconds or more.
+SLOW = {"trained/ten-classes", "trained/unseen-pairs", *(name for name in CLAIMS if "unit-embeddings" in name)}
 NAMES = [pytest.param(name, marks=pytest.mark.deep) if name in SLOW else name for name in CLAIMS]
 
 
@@ -293,12 +296,28 @@ class TestStored:
     def test_the_file_has_the_form_that_is_written(self):
         text = (files("experiments.court") / trained.STORED).read_text()
         assert stored_text(trained.stored_documents()) == text
-        assert len(text) < 60_000
+        assert len(text) < 70_000
         document = verdict_of(claim_of("reaches"), reported((0.5, np.linspace(0.4, 0.6, 8))), 0, 1.0).as_json()
         document |= {"cases": [{**case, "world": {}, "recipe": {}} for case in document["cases"]]}
         (kept,) = json.loads(stored_text([document]))["verdicts"]
         assert len(kept["date"]) == 10
         assert kept["cases"][0]["rows"][0][-1] == pytest.approx(np.linspace(0.4, 0.6, 8), abs=1e-8)  # the models
+
+    def test_the_labs_page_has_the_towers_of_unit_embeddings_and_their_optimum(self):
+        page = (files("experiments.lab") / "README.md").read_text()
+        found = re.findall(
+            r"^\| (every look|half are bare) \| ([\d.]+) \| (\d+) \|(.*)\|(.*)\|(.*)\|$", page, re.MULTILINE
+        )
+        shown = {(looks, float(s), int(D)): [re.findall(r"[\d.]+", x) for x in rest] for looks, s, D, *rest in found}
+        expected = {}
+        for document in trained.stored_documents():
+            for case in document["cases"] if document["claim"].startswith("trained/unit-embeddings") else ():
+                looks = "half are bare" if case["world"]["bare"] else "every look"
+                at = (looks, round(1 / case["recipe"]["temperature"], 6), case["recipe"]["embed_dim"])
+                rows = {row["prompt"]: row for row in case["rows"] if row["group"] == "counter"}
+                pairs = [(rows[p]["measured"], rows[p]["predicted"]) if p in rows else () for p in PROMPTS]
+                expected[at] = [[f"{100 * value:.1f}" for value in pair] for pair in pairs]
+        assert shown == expected
 
     @pytest.mark.deep
     def test_a_stored_verdict_is_that_of_its_recipe_and_hash(self):
