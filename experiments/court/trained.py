@@ -293,7 +293,7 @@ def _summary(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def stored_text(documents: list[dict[str, Any]]) -> str:
-    """The text of the stored file, from verdicts that `check trained --output DIR` wrote; one row per line, 8 digits.
+    """The text of the stored file, from verdicts that `check trained --output DIR` wrote; one row per line, 6 digits.
 
     World and recipe of a case are the claim's, and a hash of what differs from the defaults tells whether they still
     are. A row is a prompt, a group and its prediction, then the accuracies of the models in one list, or their mean and
@@ -307,7 +307,7 @@ def stored_text(documents: list[dict[str, Any]]) -> str:
         parts |= {"versions": versions.index(document["versions"]), "cases": [*map(_stored_case, document["cases"])]}
         verdicts.append({"date": f"{datetime.now(UTC):%Y-%m-%d}", **parts})
     whole = json.dumps({"defaults": Recipe().model_dump(), "versions": versions, "verdicts": verdicts})
-    rounded = json.loads(whole, parse_float=lambda text: float(f"{float(text):.8g}"))
+    rounded = json.loads(whole, parse_float=lambda text: float(f"{float(text):.6g}"))
     starts = r'(?=\{"(?:python|date|case)":|\[(?:"\w+"|null),")'  # of versions, verdicts, cases and rows
     return re.sub(starts, "\n", json.dumps(rounded, separators=(",", ":"))) + "\n"
 

@@ -296,7 +296,7 @@ class TestStored:
     def test_the_file_has_the_form_that_is_written(self):
         text = (files("experiments.court") / trained.STORED).read_text()
         assert stored_text(trained.stored_documents()) == text
-        assert len(text) < 70_000
+        assert len(text) < 60_000
         document = verdict_of(claim_of("reaches"), reported((0.5, np.linspace(0.4, 0.6, 8))), 0, 1.0).as_json()
         document |= {"cases": [{**case, "world": {}, "recipe": {}} for case in document["cases"]]}
         (kept,) = json.loads(stored_text([document]))["verdicts"]

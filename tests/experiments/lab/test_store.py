@@ -202,7 +202,8 @@ def test_a_changed_mitigation_of_ones_own_is_refused(tmp_path, monkeypatch):
 
     first = run(MITIGATIONS)
     assert first.identical(run(MITIGATIONS))
-    for changed in (MITIGATIONS.replace("0.5", "0.2"), MITIGATIONS.replace('captions",', "captions\", prompt='mean',")):
+    prompted = MITIGATIONS.replace("world=", "prompt='mean', world=")
+    for changed in (MITIGATIONS.replace("0.5", "0.2"), prompted):
         assert run(changed, ["none"]).identical(run(MITIGATIONS, ["none"])), "a study without it"
         with pytest.raises(RequestError, match=r"another study \(the mitigation mine is .* there and .* here\)"):
             run(changed)
