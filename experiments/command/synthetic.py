@@ -280,7 +280,7 @@ def _place(document: dict[str, Any], ends: dict[str, list[float] | None]) -> Ite
             f"{percent(world.common_share())} %)"
         )
     )
-    yield f"acts like the ideal classifier of {like}, {points(shortfall)} points short"
+    yield f"acts like the ideal classifier of {like}, {points(shortfall)} points short of it"
     low, high = ends.get("equivalent_correlation", (correlation, correlation))
     if "shortfall" in ends:
         lacking = " to ".join(map(points, ends["shortfall"]))
