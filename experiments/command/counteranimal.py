@@ -166,8 +166,8 @@ def score(
 
 
 @app.command
-def published(*, output: Folder = None, verbose: Verbose = False, json: Json = False) -> None:
-    """The paper's tables: verdicts on claims, and inconsistencies. JSON also has every figure.
+def published(*, output: Folder = None, json: Json = False) -> None:
+    """The paper's tables: verdicts on claims. Files and JSON have the inconsistencies and every figure, too.
 
     Example: soberclip counteranimal published
     """
@@ -176,7 +176,7 @@ def published(*, output: Folder = None, verbose: Verbose = False, json: Json = F
     document = published_document()
     if output is not None:
         write_published(output, document)
-    emit(document, json, partial(published_screen, verbose=verbose))
+    emit(document, json, published_screen)
 
 
 @app.command
@@ -404,44 +404,18 @@ def _object_effect(effect: Document, verbose: bool) -> list[Any]:
     ]
 
 
-def _cell(finding: Document) -> str:
-    """Where in the paper a printed number stands."""
-    return ", ".join(str(part) for part in (finding["table"], finding["row"], finding["cell"]) if part)
-
-
-def published_screen(document: Document, verbose: bool) -> Group:
-    """Verdicts on the claims; with `verbose` their statistics and the audit. The files have the rest."""
+def published_screen(document: Document) -> Group:
+    """Verdicts on the claims; `check` prints their statistics, and the files have the inconsistencies."""
     verdicts = Counter(c["verdict"] for c in document["claims"])
     counts = ", ".join(f"{count} {verdict}" for verdict, count in verdicts.items())
     answer = (
         f"Of {verdicts.total()} claims of the paper, judged from its tables: {counts}. Its {len(document['table'])} "
         f"printed figures have {len(document['audit'])} inconsistencies."
     )
-    if not verbose:
-        lines = (f"{c['verdict']}: {c['statement']}" for c in document["claims"])
-        return Group(
-            answer, *lines, "--verbose prints the statistics and the inconsistencies, --output writes all of them"
-        )
-    claims: list[Any] = []
-    for c in document["claims"]:
-        head = Text.assemble((c["claim"], "bold"), ": ", (c["verdict"], VERDICT_STYLES[c["verdict"]]))
-        claims.append({"words": head.append(f"\n{c['statement']}\n[{c['statistic']}]")})
-        claims += [
-            {**v, "words": f"  {v['name']}", "ends": "{:.4f} to {:.4f}".format(*v["interval"])} for v in c["variants"]
-        ]
-        claims.append(None)
-    columns = (
-        Column("claim, statistic, variants", "words"),
-        Column("measured", "measured", Unit("{:.4f}".format)),
-        Column(f"{1 - document['claims'][0]['alpha']:.0%} interval", "ends", NUMBER),
-        Column("n", "n", NUMBER),
+    lines = (
+        Text.assemble((c["verdict"], VERDICT_STYLES[c["verdict"]]), f": {c['statement']}") for c in document["claims"]
     )
-    checks = [Column("table, row, cell", _cell), *(Column(name, name) for name in ("check", "printed", "recomputed"))]
-    return Group(
-        answer,
-        Table("Claims, judged from the tables", columns, claims),
-        Table("Inconsistencies", [*checks, Column("why", "reason")], document["audit"]),
-    )
+    return Group(answer, *lines, "--output writes statistics, inconsistencies and all figures")
 
 
 MOST_LINES = 6  # models on the short screen of a comparison
