@@ -14,7 +14,7 @@ from rich.console import Group
 from rich.text import Text
 
 from experiments.command.options import Json, Seed, Verbose, Whole, flag, flags_of, own_folder
-from experiments.command.output import VERDICT_STYLES, dim, emit, table, warning
+from experiments.command.output import VERDICT_STYLES, dim, emit, warning
 from experiments.errors import RequestError
 from experiments.files import check_writable
 from experiments.heads.tables import PLACE_COLUMNS, accuracies, answer
@@ -166,8 +166,8 @@ def score(
 
 
 @app.command
-def published(*, output: Folder = None, verbose: Verbose = False, json: Json = False) -> None:
-    """The paper's tables: verdicts on claims, and inconsistencies. JSON also has every figure.
+def published(*, output: Folder = None, json: Json = False) -> None:
+    """The paper's tables: verdicts on claims. Files and JSON have the inconsistencies and every figure, too.
 
     Example: soberclip counteranimal published
     """
@@ -176,7 +176,7 @@ def published(*, output: Folder = None, verbose: Verbose = False, json: Json = F
     document = published_document()
     if output is not None:
         write_published(output, document)
-    emit(document, json, partial(published_screen, verbose=verbose))
+    emit(document, json, published_screen)
 
 
 @app.command
@@ -265,7 +265,8 @@ ACCURACIES = tuple(Column(name, name, PERCENT) for name in QUANTITIES)
 
 def _counted(counts: Document) -> str:
     photos = "{common} common and {counter} counter photos" if "common" in counts else "{photos} photos without groups"
-    return f"{counts['classes']} classes, {photos.format(**counts)}"
+    classes = "1 class" if counts["classes"] == 1 else f"{counts['classes']} classes"
+    return f"{classes}, {photos.format(**counts)}"
 
 
 def _folder(entry: Document) -> str:
@@ -276,25 +277,28 @@ def _folder(entry: Document) -> str:
 def inspection_table(document: Document) -> Group:
     """Counts, for CounterAnimal's classes beside the published ones, then unreadable photos and strays."""
     has_published = any(c["published_common"] is not None for c in document["classes"])
-    groups = GROUPS if document["grouped"] else ("",)
-    heads = [
-        head for g in groups for head in (f">{g or 'photos'}{' (published)' if has_published else ''}", "backgrounds")
-    ]
-    rows = []
-    for c in document["classes"]:
-        row: list[Any] = [_folder(c)]
-        for group in groups:
-            number, printed = (c[f"n_{group}"], c[f"published_{group}"]) if group else (c["n"], None)
-            words = f"{number}" if printed is None else f"{number} ({printed})"
-            backgrounds = (f"{name or 'unnamed'} {n}" for name, n in c["backgrounds"][group].items())
-            row += [words if printed in (None, number) else warning(words), ", ".join(backgrounds)]
-        rows.append(row)
+
+    def photos(group: str, c: Document) -> Any:
+        number, printed = (c[f"n_{group}"], c[f"published_{group}"]) if group else (c["n"], None)
+        words = f"{number}" if printed is None else f"{number} ({printed})"
+        return words if printed in (None, number) else warning(words)
+
+    def backgrounds(group: str, c: Document) -> str:
+        return ", ".join(f"{name or 'unnamed'} {n}" for name, n in c["backgrounds"][group].items())
+
+    columns = [Column("class", _folder)]
+    for group in GROUPS if document["grouped"] else ("",):
+        words = f"{group or 'photos'}{' (published)' if has_published else ''}"
+        columns += [
+            Column(words, partial(photos, group), NUMBER),
+            Column("backgrounds", partial(backgrounds, group)),
+        ]
     counts = {"classes": document["n_classes"], "photos": document["n"]}
     if document["grouped"]:
         counts |= {group: document[f"n_{group}"] for group in GROUPS}
     published = " (published: 45, {published_n_common}, {published_n_counter})" if has_published else ""
     return Group(
-        table(document["root"], ("class", *heads), rows),
+        Table(document["root"], columns, document["classes"]),
         _counted(counts) + published.format(**document),
         *(warning(f"unreadable photo: {bad['path']} ({bad['reason']})") for bad in document["unreadable"]),
         *(warning(f"empty group: {e['group']} of class {e['class_index']}") for e in document["empty_groups"]),
@@ -326,16 +330,17 @@ def _summary(document: Document, verbose: bool) -> list[Any]:
         folder = document.get("folders", {}).get(str(index))
         return str(index) if folder is None else _folder({"folder": folder, "class_index": index})
 
-    rows: list[list[str]] = []
+    rows: list[Document] = []
     for mean, words in (("macro", "classes (macro)"), ("micro", "photos (micro)")):
-        ends = document["intervals"][mean]
-        rows.append([words, *(f"{percent(value)} ({interval(ends[name])})" for name, value in document[mean].items())])
+        ends, values = document["intervals"][mean], document[mean].items()
+        rows.append({"mean": words} | {name: f"{percent(value)} ({interval(ends[name])})" for name, value in values})
     if document["top5"]:
-        rows.append(["classes (top 5)", *map(percent, document["top5"]["macro"].values())])
-    heads = ("mean over", *(f">{name} % ({document['level']:.0%})" for name in macro))
+        rows.append({"mean": "classes (top 5)", **document["top5"]["macro"]})
+    level = f" % ({document['level']:.0%})"
+    columns = (Column("mean over", "mean"), *(Column(f"{name}{level}", name, Unit(percent)) for name in macro))
     left_out = (class_words(index) for index in counts.get("left_out_classes", ()))
     short = f"{accuracies(macro, document['intervals']['macro'])}; means over classes"
-    parts: list[Any] = [lead, table(document["model"], heads, rows) if verbose else short, _counted(counts)]
+    parts: list[Any] = [lead, Table(document["model"], columns, rows) if verbose else short, _counted(counts)]
     if counts["classes"] < FEWEST:
         parts.append(f"intervals over photos: {too_few(counts['classes'])}")
     if "question" in document:
@@ -399,39 +404,18 @@ def _object_effect(effect: Document, verbose: bool) -> list[Any]:
     ]
 
 
-def _cell(finding: Document) -> str:
-    """Where in the paper a printed number stands."""
-    return ", ".join(str(part) for part in (finding["table"], finding["row"], finding["cell"]) if part)
-
-
-def published_screen(document: Document, verbose: bool) -> Group:
-    """Verdicts on the claims; with `verbose` their statistics and the audit. The files have the rest."""
+def published_screen(document: Document) -> Group:
+    """Verdicts on the claims; `check` prints their statistics, and the files have the inconsistencies."""
     verdicts = Counter(c["verdict"] for c in document["claims"])
     counts = ", ".join(f"{count} {verdict}" for verdict, count in verdicts.items())
     answer = (
         f"Of {verdicts.total()} claims of the paper, judged from its tables: {counts}. Its {len(document['table'])} "
         f"printed figures have {len(document['audit'])} inconsistencies."
     )
-    if not verbose:
-        lines = (f"{c['verdict']}: {c['statement']}" for c in document["claims"])
-        return Group(
-            answer, *lines, "--verbose prints the statistics and the inconsistencies, --output writes all of them"
-        )
-    claims: list[Any] = []
-    for c in document["claims"]:
-        head = Text.assemble((c["claim"], "bold"), ": ", (c["verdict"], VERDICT_STYLES[c["verdict"]]))
-        claims.append([head.append(f"\n{c['statement']}\n[{c['statistic']}]")])
-        for v in c["variants"]:
-            low, high = v["interval"]
-            claims.append([f"  {v['name']}", f"{v['measured']:.4f}", f"{low:.4f} to {high:.4f}", v["n"]])
-        claims.append(None)
-    heads = ("claim, statistic, variants", ">measured", f">{1 - document['claims'][0]['alpha']:.0%} interval", ">n")
-    checks = [Column("table, row, cell", _cell), *(Column(name, name) for name in ("check", "printed", "recomputed"))]
-    return Group(
-        answer,
-        table("Claims, judged from the tables", heads, claims),
-        Table("Inconsistencies", [*checks, Column("why", "reason")], document["audit"]),
+    lines = (
+        Text.assemble((c["verdict"], VERDICT_STYLES[c["verdict"]]), f": {c['statement']}") for c in document["claims"]
     )
+    return Group(answer, *lines, "--output writes statistics, inconsistencies and all figures")
 
 
 MOST_LINES = 6  # models on the short screen of a comparison
@@ -479,12 +463,16 @@ def comparison_screen(document: Document, verbose: bool) -> Group:
 
 
 def composition_table(document: Document) -> Group:
-    rows = [
-        (_folder(c), c["objects"], *(", ".join(f"{name} {n}" for name, n in c[group].items()) for group in GROUPS))
-        for c in document["classes"]
-    ]
+    def backgrounds(group: str, c: Document) -> str:
+        return ", ".join(f"{name} {n}" for name, n in c[group].items())
+
+    columns = (
+        Column("class", _folder),
+        Column("cut-outs", "objects"),
+        *(Column(f"{group} (photos)", partial(backgrounds, group)) for group in GROUPS),
+    )
     return Group(
-        table(document["output"], ("class", "cut-outs", "common (photos)", "counter (photos)"), rows),
+        Table(document["output"], columns, document["classes"]),
         "{composites} composites of {settings[size]} pixels".format(**document),
         *(dim(f"stray: {path}") for path in document["strays"]),
     )

@@ -158,7 +158,7 @@ def _remarks(document: dict[str, Any]) -> Iterator[str]:
 def _shortfall(r: float, ends: list[float] | None) -> str:
     """r in words; a negative one contradicts the world, by chance or not."""
     if r > -ROUNDED:
-        return f"{points(r)} points short, {_ends(ends, 100, 1)}"
+        return f"{points(r)} points short of the ideal classifier, {_ends(ends, 100, 1)}"
     above = f"Each accuracy lies {points(-r)} points above the best that this world allows at this drop"
     if ends is None or ends[1] >= 0:
         return f"{above}, which can be chance with so few images"

@@ -5,7 +5,7 @@ A screen is a group of lines and tables. Tables show accuracies in percent. Noth
 
 import json
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,6 @@ from rich.text import Text
 
 from experiments.files import as_json as to_json
 from experiments.files import output_folder, write_json, write_text
-from experiments.table import NUMBER, WORDS, Column, Table
 from simulator.progress import line
 from simulator.world import World
 
@@ -54,19 +53,6 @@ def emit(
     else:
         plain = dict.fromkeys(("markup", "emoji", "highlight"), False)  # words in brackets are words
         Console(width=None if sys.stdout.isatty() else PIPE_WIDTH, **plain).print(view(document))
-
-
-def table(title: str | None, heads: Iterable[str], rows: Iterable[Sequence[Any] | None]) -> Table:
-    """A table whose records are rows of cells, the last of which may be left out; the row None draws a line.
-
-    A head ">NAME" aligns its column to the right.
-    """
-
-    def column(i: int, head: str) -> Column:
-        unit = NUMBER if head.startswith(">") else WORDS
-        return Column(head.removeprefix(">"), lambda row: row[i] if i < len(row) else None, unit)
-
-    return Table(title, [column(i, head) for i, head in enumerate(heads)], rows)
 
 
 def warning(sentence: str) -> Text:

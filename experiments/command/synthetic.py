@@ -234,7 +234,7 @@ def train_screen(document: dict[str, Any]) -> Group:
     return Group(simulate_screen(document), *_of_towers(document))
 
 
-def _interval_column(ends: dict[str, list[float]]) -> Column:
+def _interval_column(ends: dict[str, list[float] | None]) -> Column:
     return Column("95% interval", ends.get, SPAN)
 
 
@@ -254,7 +254,7 @@ def _accuracies(document: dict[str, Any], columns: list[Column], *words: str) ->
     return Table(", ".join([*title, *words]), [Column("group", str), *columns], groups)
 
 
-def _place(document: dict[str, Any], ends: dict[str, list[float]]) -> Iterator[str]:
+def _place(document: dict[str, Any], ends: dict[str, list[float] | None]) -> Iterator[str]:
     """The world, and the ideal classifier that this one acts like."""
     from experiments.lab.answers import no_ideal_curve
 
@@ -280,7 +280,7 @@ def _place(document: dict[str, Any], ends: dict[str, list[float]]) -> Iterator[s
             f"{percent(world.common_share())} %)"
         )
     )
-    yield f"acts like the ideal classifier of {like}, {points(shortfall)} points short"
+    yield f"acts like the ideal classifier of {like}, {points(shortfall)} points short of it"
     low, high = ends.get("equivalent_correlation", (correlation, correlation))
     if "shortfall" in ends:
         lacking = " to ".join(map(points, ends["shortfall"]))

@@ -161,7 +161,7 @@ def _scale(t):
     base = design("scale").study().world
     place = placed(t, base, "equivalent-correlation")["equivalent-correlation"]
     at = lambda prompt, scale: percent(place.sel(learner="infonce", prompt=prompt, scale=scale).item())  # noqa: E731
-    yield f"of a {at('name', 1.0)} world at scale 1, and of a {at('name', 2.0)} world at scale 2"
+    yield f"data in which {at('name', 1.0)} show it at scale 1, and {at('name', 2.0)} at scale 2"
     whole = equivalent(base, named("infonce").accuracy(base)).correlation
     yield f"without limits it is {percent(whole)}"
     yield f"Prompted with the bare name it is {at('bare', 1.0)} and {at('bare', 2.0)}"
@@ -174,11 +174,11 @@ def _equivalent(t):
         place.sel(learner=learner, prompt=prompt, detail_inv=g, detail_spu=g)
     )
     for g in (0.0, 1.0):
-        yield f"bare name acts like the ideal classifier of a {at('infonce', 'bare', g)} world"
-    yield f"that of a {at('infonce')} world if captions describe every appearance"
-    yield f"of a {at('infonce', g=0.0)} world if they describe none"
-    yield f"that of a {at('infonce', 'mean')} to {at('infonce', 'mean', 0.0)} world"
-    yield f"Logistic regression gives {at('logistic')}, least squares {at('least-squares')}"
+        yield f"Take data in which {at('infonce', 'bare', g)} of the images show the usual background."
+    yield f"in which {at('infonce')} show the usual background if captions describe every appearance"
+    yield f"and {at('infonce', g=0.0)} if they describe none"
+    yield f"Prompted with the average caption, it is {at('infonce', 'mean')} to {at('infonce', 'mean', 0.0)}"
+    yield f"For logistic regression it is {at('logistic')}, for least squares {at('least-squares')}"
     assert 0 < float(numbers["shortfall"].max()) < 0.01
 
 
