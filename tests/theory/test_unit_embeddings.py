@@ -1,6 +1,8 @@
 """Unit embeddings of finite scale: losses, minima, the certificate, prompts, and the learners' numbers."""
 
 import csv
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize, minimize_scalar
 from scipy.special import log_expit
 
+from experiments.lab.answers import WITHIN
 from simulator.world import World
 from tests.theory.unit_table import FILE, rows
 from theory import equivalent, theorems
@@ -196,6 +199,19 @@ def test_the_table_is_recomputed(scale, bare):
         (same,) = [each for each in stored if each[:5] == tuple(map(str, row[:5]))]
         assert same[-1] == row[-1]
         np.testing.assert_allclose([float(x) for x in same[5:9]], [float(x) for x in row[5:9]], atol=1e-3)
+
+
+def test_the_page_of_the_lab_has_the_budgets_of_the_table():
+    """The least scale of the table from which on accuracies are within .2 points of those without limits."""
+    with FILE.open(newline="") as file:
+        stored = [row for row in csv.DictReader(file) if row["detail"] == "1.0" and not row["embed_dim"]]
+    budgets = []
+    for prompt in ("name", "bare", "mean", "scores"):
+        mine = [(float(row["scale"]), float(row["off"])) for row in stored if row["prompt"] == prompt]
+        budgets.append(min(scale for scale, _ in mine if all(off <= WITHIN for at, off in mine if at >= scale)))
+    page = (Path(__file__).parents[2] / "experiments" / "lab" / "README.md").read_text(encoding="utf-8")
+    (sentence,) = re.findall(r"In this world all scales .*? scores\.", page)
+    assert [float(x) for x in re.findall(r"from (\d+) on", sentence)] == budgets
 
 
 @pytest.mark.deep
