@@ -239,12 +239,10 @@ def test_scores_on_images_are_those_of_the_accuracies():
 
 
 def test_siglip_with_a_learned_bias_decides_nearly_as_infonce():
-    """At scale 1 within .002 of p' with infinitely many negatives; two images per batch are few enough to matter."""
-    of = {batch: correlation(WORLD, SigLIP(scale=1.0, batch_size=batch))[0] for batch in (None, 256, 2)}
-    infonce = correlation(WORLD, InfoNCE(scale=1.0))[0]
-    assert of[None] == pytest.approx(infonce, abs=0.003)
-    assert of[256] == pytest.approx(of[None], abs=0.001)
-    assert of[2] > of[None] + 0.05
+    """At infinitely many negatives; two images per batch are few enough to matter. The numbers are the page's."""
+    of = {batch: correlation(WORLD, SigLIP(scale=0.5, batch_size=batch))[0] for batch in (None, 2)}
+    assert [round(of[None], 3), round(of[2], 3)] == [0.859, 0.907]
+    assert of[None] == pytest.approx(correlation(WORLD, InfoNCE(scale=0.5))[0], abs=0.002)
     np.testing.assert_array_equal([*SigLIP().accuracy(WORLD)], [*InfoNCE().accuracy(WORLD)])
 
 
