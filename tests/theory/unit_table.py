@@ -1,6 +1,6 @@
 """p' of InfoNCE's optimum for unit embeddings in the world of the first page, by scale, prompt and detail of captions.
 
-`python -m tests.theory.unit_table` writes unit_table.csv beside this file, in SOME CPU minutes on one thread. `error`
+`python -m tests.theory.unit_table` writes unit_table.csv beside this file, in nine CPU minutes on one thread. `error`
 is half of the interval of p', and `off` how far the accuracies without limits lie outside the intervals of these. A
 row's mark says how far it can be trusted:
     certified     no tower of any width has a loss lower by more than 1e-6 nats, and the error is at most .003
