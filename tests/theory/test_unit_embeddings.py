@@ -248,11 +248,11 @@ def test_siglip_with_a_learned_bias_decides_nearly_as_infonce():
 
 @pytest.mark.deep
 def test_a_fixed_bias_is_a_dial_below_the_budget():
-    """-10 at 256 images per batch, as computed elsewhere: .822, .945 and, of a world with bare captions, .921."""
-    fixed = {"scale": 5.0, "bias": -10.0, "batch_size": 256}
-    for prompt, bare, place in (("typical", 0.0, 0.822), ("average", 0.0, 0.945), ("bare", 0.5, 0.921)):
-        value, error = correlation(WORLD.replace(bare=bare), SigLIP(prompt, **fixed))
-        assert value == pytest.approx(place, abs=0.003)
+    """-10 at 256 images per batch, as computed elsewhere."""
+    world, fixed = WORLD.replace(bare=0.5), {"scale": 5.0, "bias": -10.0, "batch_size": 256}
+    for prompt, place in (("typical", 0.822), ("average", 0.945), ("bare", 0.921)):
+        value, error = correlation(world, SigLIP(prompt, **fixed))
+        assert value == pytest.approx(place, abs=0.002)
         assert error < 0.003
 
 
