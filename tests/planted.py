@@ -489,9 +489,24 @@ FAULTS = {
         "experiments/court/test_measured.py::test_equal_sets_of_even_images_do_not_show_their_mean_exactly",
     ),
     "a caption without weight has a unit row in wide towers": Fault(
-        "theory.unit_embeddings:rows_without_weight",
+        "theory.unit_prompts:rows_without_weight",
         on_arguments(lambda *given: (*given[:-1], False)),
         "theory/test_unit_embeddings.py::test_a_caption_without_weight_has_the_row_that_it_has_as_a_node",
+    ),
+    "a minimum at the last step taken for settled": Fault(
+        "theory.unit_embeddings:trained",
+        on_result(lambda ends: ends[-1:]),
+        "theory/test_unit_embeddings.py::test_a_minimum_that_has_not_settled_comes_with_the_rows_before",
+    ),
+    "the law without limits at every scale": Fault(
+        "theory.unit_prompts:reaches",
+        instead(lambda *_: True),
+        "theory/test_unit_embeddings.py::test_where_all_scores_are_within_reach_the_law_holds_as_it_is",
+    ),
+    "an image's own caption among SigLIP's negatives": Fault(
+        "theory.unit_losses:siglip",
+        on_arguments(lambda bias=None, batch=None: (bias, batch and batch + 1)),
+        "theory/test_unit_embeddings.py::test_siglip_is_a_sum_of_log_sigmoids_at_a_fixed_bias_and_at_the_best_one",
     ),
     "an object always shown beside a table": Fault(
         "experiments.court.arms:rarest",

@@ -47,13 +47,17 @@ NUMBERS = ("balanced", "drop")  # below the groups
 MANY = "ideal classifiers of many correlations have this drop"
 NOTABLE = 0.005  # smallest share that gets a line
 UNCOVERED = 0.01  # smallest share of images, which a million pairs do not teach, that gets a line
+OPTIONS = ("prompt", "embed_dim", "scale", "bias", "batch_size", "time", "start")  # of learners
 MOST_LISTED = 12  # classes whose cells get a line
 WORTH_COMPILING = 500  # steps; compilation takes 5 to 30 CPU seconds, and saves 3 ms per small model and step
 ASKED = f"class prompt: {', '.join(CHOICES)}; 'a photo of a bear' is bare [default: typical]"
 PromptFlag = flag(Prompt | None, ASKED, show_choices=False)
 Time = flag(float | None, "length of linear CLIP's gradient flow from small weights [default: inf, the optimum]")
 Start = flag(float | None, f"strength of linear CLIP's modes at time 0, in units of 1/rho [default: {START:g}]")
-Scale = flag(float | None, "logit scale of InfoNCE's unit embeddings, .01 to 100 [default: scores without limits]")
+SCALE_WORDS = "logit scale of unit embeddings of infonce or siglip, .01 to 100 [default: scores without limits]"
+Scale = flag(float | None, SCALE_WORDS)
+Bias = flag(float | None, "bias of SigLIP's scores beside --scale and --batch-size, -200 to 200 [default: learned]")
+BatchSize = flag(Whole | None, "images per batch of SigLIP beside --scale, at least 2 [default: infinitely many]")
 Mitigate = named(mitigations.names(), f"mitigation of the background: {', '.join(mitigations.names())}")
 
 
@@ -65,6 +69,8 @@ class Question:
     prompt: PromptFlag = None
     embed_dim: flag(Whole | None, "embedding width of the towers [default: wide enough for all latents]") = None
     scale: Scale = None
+    bias: Bias = None
+    batch_size: BatchSize = None
     time: Time = None
     start: Start = None
     mitigate: Mitigate = "none"
@@ -77,7 +83,7 @@ class Question:
 
         world = world_from(self.world.file, self.world.fields)
         kind = learner_in(text) if IN_FILE in text else text
-        options = {name: getattr(self, name) for name in ("prompt", "embed_dim", "scale", "time", "start")}
+        options = {name: getattr(self, name) for name in OPTIONS}
         try:
             learner = learners.named(kind, **options)
         except ValueError as error:  # it begins with the option's name
@@ -245,6 +251,10 @@ def _accuracies(document: dict[str, Any], columns: list[Column], *words: str) ->
         title.append(f"prompted with {asked(document['prompt'])}")
     if scale := document.get("scale"):
         title.append(f"unit embeddings at scale {scale:g}")
+    if (bias := document.get("bias")) is not None:
+        title.append(f"a bias of {bias:g}")
+    if batch_size := document.get("batch_size"):
+        title.append(f"{batch_size} images per batch")
     if time := document.get("time"):
         title.append(f"after a time of {time:g}")
     if mitigation := document.get("mitigation"):

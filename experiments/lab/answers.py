@@ -1,7 +1,6 @@
 """The documents of `soberclip predict` and `simulate`; accuracies are fractions."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -18,7 +17,7 @@ from simulator.streams import numpy_stream
 from simulator.world import World
 from theory.accuracy import reliance
 from theory.ideal_curve import MOST_CLASSES, Equivalent, equivalent, equivalent_of_draws
-from theory.learners import trainable
+from theory.learners import named, trainable
 from theory.learners.base import UNDEFINED, Learner
 
 WITHIN = 0.002  # of the accuracies without limits: a scale meets the budget
@@ -55,8 +54,7 @@ def _beside_unlimited(world: World, learner: Learner, accuracy: Accuracy) -> dic
     """With a finite scale: the accuracies of scores without limits, and whether the scale meets the budget for them."""
     if getattr(learner, "scale", None) is None:
         return {}
-    whole: dict[str, Any] = {"scale": None, "embed_dim": None}
-    law = population(world, replace(learner, **whole))
+    law = population(world, named("infonce", prompt=learner.prompt))
     assert accuracy.interval is not None
     far = [max(low - x, x - high) > WITHIN for x, (low, high) in zip(law, accuracy.interval, strict=True)]
     return {"unlimited": in_groups(law), "meets_budget": not any(far)}
@@ -118,13 +116,14 @@ def predicted(law: Callable[[], tuple[World, Learner] | None]) -> dict[str, floa
 
 def _who(world: World, learner: Learner, name: str, mitigate: str) -> dict[str, Any]:
     """The name of the learner as requested; world, prompt, width and time of training after the mitigation."""
-    time, scale = getattr(learner, "time", np.inf), getattr(learner, "scale", None)
+    time = getattr(learner, "time", np.inf)
+    limits = {name: getattr(learner, name, None) for name in ("scale", "bias", "batch_size")}
     return {
         "world": world,
         "learner": name,
         "prompt": getattr(learner, "prompt", None),
         "embed_dim": getattr(learner, "embed_dim", None),
-        **({} if scale is None else {"scale": scale}),
+        **{name: value for name, value in limits.items() if value is not None},
         **({"time": time, "start": learner.start} if time < np.inf else {}),
         **({} if mitigate == NONE else {"mitigation": mitigate}),
     }

@@ -27,8 +27,9 @@ def optimum(world: World, recipe: "Recipe", prompt: str | None) -> tuple[World, 
         return None  # it is unknown what a narrow embedding keeps for the new head
     scale = None if recipe.temperature is None else 1 / recipe.temperature
     embed_dim = recipe.embed_dim if scale is not None or (narrow and objective.limited_by_width) else None
+    batch_size = recipe.batch_size if scale is not None and objective.bias else None  # InfoNCE's has little effect
     try:
-        learner = named(name, prompt=prompt, scale=scale, embed_dim=embed_dim)
+        learner = named(name, prompt=prompt, scale=scale, embed_dim=embed_dim, batch_size=batch_size)
     except ValueError:  # a temperature or a width without a law
         return None
     return sampled(SAMPLERS[recipe.sampler], objective.law(recipe, world), learner)

@@ -45,7 +45,7 @@ KEYS = (*LISTS, "n", "replicates", "seed", *TABLES)  # of a study file
 ELSEWHERE = {"loss": "; name it among the learners", "n": "; n is given beside the recipe"}  # fields of a recipe
 MOST_CELLS = 10**17  # numpy counts up to 9e18 bytes, more than any disk holds
 _FLOW = "linear has it, in theory and on pairs"
-MEANT = {"time": _FLOW, "start": _FLOW, "scale": "infonce has it, in theory"}  # by learners' own options
+MEANT = {"time": _FLOW, "start": _FLOW, "scale": "infonce and siglip have it, in theory"}  # by learners' own options
 CELL_BYTES = 24  # at least: two accuracies and a reliance
 
 

@@ -203,7 +203,8 @@ class SigLIP(Objective):
     splits = True
     scale = SIGLIP_SCALE
     bias = True
-    population_learner: ClassVar = {"mlp": "infonce"}
+    population_learner: ClassVar = {"mlp": "siglip"}
+    known_at_scale = True
     weighted = True
 
     def loss(self, batch: Embedded) -> Loss:

@@ -111,7 +111,10 @@ def accepted(kind: type, options: Iterable[dict[str, Any]]) -> Iterator[dict[str
 
 # Values of options whose type does not tell them, and what an option needs beside it.
 OPTIONS = {"prompts": [((1.0, 0.0), (0.3, 1.0), (1.0, 1.0))], "time": [0.7], "start": [1e-2], "scale": [3.0]}
-BESIDE = {"start": {"time": 3.0}, "embed_dim": {"scale": 3.0}}
+BESIDE = {
+    "start": {"time": 3.0}, "embed_dim": {"scale": 3.0},
+    "bias": {"scale": 3.0, "batch_size": 8}, "batch_size": {"scale": 3.0},
+}  # fmt: skip
 OF_TYPES = {bool: [True], int: [1, 2], float: [0.4]}
 
 

@@ -5,6 +5,7 @@ from importlib.resources import files
 from typing import NamedTuple
 
 from theory.docket import (
+    any_data,
     clip_vs_supervised,
     combinations,
     detail,
@@ -35,6 +36,7 @@ CLAIMS = [
         prompts,
         equivalent,
         detail,
+        any_data,
         unit_embeddings,
         remedies,
         combinations,

@@ -7,8 +7,9 @@ claims on typical appearance and bare name are ours. So are their converses, whi
 from functools import partial
 
 from theory.claims.claim import Claim
-from theory.docket.common import FIRST_PAGE
-from theory.learners import InfoNCE
+from theory.docket.common import COUNTER, FIRST_PAGE, equivalent_of
+from theory.docket.sentences import reading
+from theory.learners import InfoNCE, SigLIP
 
 HALF_BARE = {**FIRST_PAGE, "bare": 0.5}
 LIMIT = "soberclip, unit embeddings"
@@ -58,6 +59,69 @@ CLAIMS = [
         for word, words, domain, meaning in (
             ("no-bare", "no caption is bare", FIRST_PAGE, "A small scale does harm by average caption."),
             ("half-bare", "half of the captions are bare", HALF_BARE, "Bare captions turn this round."),
+        )
+    ),
+    unit(
+        id="unit-embeddings/half-at-least",
+        statement="With little view noise (nu = .1), at a logit scale of 2, InfoNCE prompted with the typical "
+        "appearance acts like the ideal classifier of a world with a correlation of at least a half.",
+        meaning="Without a limit of scores it always does; below the budget a typical appearance is unreliable.",
+        quantity="equivalent-correlation",
+        relation=">=",
+        domain={**FIRST_PAGE, "sigma_xi": 2.5},
+        subject=InfoNCE("name", 2.0),
+        prediction=lambda x: 0.5,
+    ),
+    unit(
+        id="unit-embeddings/siglip-is-infonce",
+        statement="At a logit scale of .5, SigLIP with a learned bias and large batches, prompted with the typical "
+        "appearance, acts like the ideal classifier that InfoNCE acts like.",
+        meaning="The sigmoid is no dial of how much background is used, if its bias is learned.",
+        formula=r"p'_{\mathrm{SigLIP}}=p'_{\mathrm{InfoNCE}}",
+        quantity="equivalent-correlation",
+        relation="=",
+        domain=FIRST_PAGE,
+        subject=SigLIP("name", 0.5),
+        prediction=lambda x: equivalent_of(x, InfoNCE("name", 0.5)).correlation,
+    ),
+    *(
+        unit(
+            id=f"unit-embeddings/batch-size-is-no-dial/{batch}",
+            statement=f"At a logit scale of .5, SigLIP with a learned bias and {batch} images per batch, prompted with "
+            "the typical appearance, is as accurate on the counter group as with infinitely many, to a point.",
+            meaning=meaning,
+            formula=rf"{COUNTER}_{{B={batch}}}={COUNTER}_{{B=\infty}}",
+            quantity="counter",
+            relation="=",
+            tolerance=0.01,
+            domain=FIRST_PAGE,
+            subject=SigLIP("name", 0.5, batch_size=batch),
+            against=SigLIP("name", 0.5),
+        )
+        for batch, meaning in (
+            (64, "The size of a batch does not change how much background SigLIP uses."),
+            (2, "One negative per image is too few, where the scale is too small."),
+        )
+    ),
+    *(
+        unit(
+            id=f"unit-embeddings/wider-is-better/{word}",
+            **reading(
+                "wang-larger-models-help", "unit embeddings of width 2 for a small model, and the world are ours"
+            ),
+            statement=f"At a logit scale of 2, InfoNCE prompted with the {words} is at least as accurate on the "
+            "counter group with embeddings of any width as with two coordinates.",
+            meaning=meaning,
+            formula=rf"{COUNTER}_{{D=\infty}}\geq{COUNTER}_{{D=2}}",
+            quantity="counter",
+            relation=">=",
+            domain=FIRST_PAGE,
+            subject=InfoNCE(prompt, 2.0),
+            against=InfoNCE(prompt, 2.0, 2),
+        )
+        for word, prompt, words, meaning in (
+            ("typical-look", "name", "typical appearance", "Width does harm by typical appearance,"),
+            ("average-caption", "mean", "average caption", "and helps by average caption: a larger model can do both."),
         )
     ),
 ]

@@ -20,6 +20,7 @@ from theory.learners.linear import LinearCLIP
 from theory.learners.logistic import Logistic
 from theory.learners.max_margin import MaxMargin
 from theory.learners.printed import Printed
+from theory.learners.siglip import SigLIP
 
 __all__ = [
     "Bayes",
@@ -31,6 +32,7 @@ __all__ = [
     "Logistic",
     "MaxMargin",
     "Printed",
+    "SigLIP",
     "attempt",
     "latent_critic",
     "named",
@@ -40,7 +42,7 @@ __all__ = [
 
 _LEARNERS = {
     learner.name: learner
-    for learner in (LinearCLIP, InfoNCE, GaussianPMI, Logistic, LeastSquares, Bayes, MaxMargin, Printed)
+    for learner in (LinearCLIP, InfoNCE, SigLIP, GaussianPMI, Logistic, LeastSquares, Bayes, MaxMargin, Printed)
 }
 
 

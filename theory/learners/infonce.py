@@ -30,7 +30,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 from scipy.special import ndtr
 
-from simulator.accuracy import Accuracy, objects_averaged, won
+from simulator.accuracy import LEVEL, Accuracy, objects_averaged, won
 from simulator.gaussian.critic import gaussian_points
 from simulator.mixture import COUNTER, class_means
 from simulator.naming import outside
@@ -53,8 +53,9 @@ from theory.learners.gaussian import GaussianPMI
 from theory.learners.pmi import prompt_preference
 from theory.learners.several_attributes import several_attributes
 from theory.quadrature import RANGE, REPLICATES, estimate
-from theory.unit_embeddings import check as check_unit
-from theory.unit_embeddings import gap_function, unit_accuracy
+from theory.unit_losses import INFONCE, Objective
+from theory.unit_nodes import check as check_unit
+from theory.unit_prompts import gap_function, reaches, unit_accuracy
 
 # Distance of the contour's grid lines, in standard deviations. One boundary in a thousand cannot be followed on one
 # grid; a finer one is tried then. Of 9,000 extreme worlds one had a boundary that none of these follows.
@@ -357,6 +358,11 @@ class InfoNCE(Learner):
         if self.embed_dim is not None and self.scale is None:
             raise ValueError(f"embed_dim = {self.embed_dim} is the width of unit embeddings, which need a scale")
 
+    @property
+    def objective(self) -> Objective:
+        """The loss of unit embeddings."""
+        return INFONCE
+
     def accuracy(self, worlds: World) -> Accuracy:
         """By quadrature for two classes and one attribute, else sampled; see `infonce_accuracy`, `unit_accuracy`."""
         if self.scale is not None:
@@ -366,8 +372,15 @@ class InfoNCE(Learner):
         return world_by_world(lambda world: table_accuracy(world, self.prompt), worlds)
 
     def _of_unit_embeddings(self, world: World, scale: float) -> Accuracy:
+        if not self._without_limits(world, scale):
+            return unit_accuracy(world, self.prompt, scale, self.embed_dim, self.objective)
+        law = infonce_accuracy(world, self.prompt)
+        return Accuracy.of([*law], LEVEL, law.interval or [(x, x) for x in law])
+
+    def _without_limits(self, world: World, scale: float) -> bool:
+        """Whether unit embeddings reach all scores of the optimum over unrestricted towers."""
         self._check_unit(world)
-        return unit_accuracy(world, self.prompt, scale, self.embed_dim)
+        return self.embed_dim is None and reaches(world, self.prompt, scale, self.objective.constant)
 
     def _check_unit(self, world: World) -> None:
         check_unit(world)
@@ -379,11 +392,9 @@ class InfoNCE(Learner):
 
     def scores(self, world: World, images: Float[np.ndarray, "N l"]) -> Float[np.ndarray, "N K"]:
         """Scores in the order of the PMI, log p(x_I, p_y) in nats without what prompts share; or pooled scores."""
-        if self.scale is not None:
-            self._check_unit(world)
-            gap = gap_function(world, self.prompt, self.scale, self.embed_dim)(
-                *(images / np.sqrt(world.image_variance)).T
-            )
+        if self.scale is not None and not self._without_limits(world, self.scale):
+            gaps = gap_function(world, self.prompt, self.scale, self.embed_dim, self.objective)
+            gap = gaps(*(images / np.sqrt(world.image_variance)).T)
             return np.stack([gap, -gap], axis=1)
         if self.prompt == "bare" or _pools_bare(world, self.prompt):
             _refuse_bare(world)

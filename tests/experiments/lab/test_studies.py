@@ -43,7 +43,7 @@ NARROW = World(mu_spu=2.0, dim_image=2, dim_text=2)
         ({"axes": {"width": [8]}}, ["width", "'trained'"]),
         ({"learners": ["infonse"]}, ["'infonse'", "nearest is infonce"]),
         ({"learners": ["infonce", "infonse"]}, ["'infonse'", "nearest is infonce"]),  # the first is no fault
-        ({"learners": ["siglip"]}, ["'siglip'", "'trained'"]),
+        ({"learners": ["siglip-unbiased"]}, ["'siglip-unbiased'", "'trained'"]),
         ({"routes": ["trained"], "recipe": {"width": 0}}, ["'linear'", "width = 0", "nearest valid value is 1"]),
         ({"routes": ["exact"], "n": 1}, ["n = 1", "[2, 1000000000000]", "nearest valid value is 2"]),
         ({"routes": ["exact"], "n": 100, "learners": ["bayes"]}, ["'exact'", "bayes"]),
@@ -260,6 +260,8 @@ OTHERS = {
     "prompt": "mean",
     "embed_dim": 2,
     "scale": 2.0,
+    "bias": -1.0,
+    "batch_size": 8,
     "time": 2.0,
 }
 
@@ -301,10 +303,13 @@ def test_every_field_of_a_request_is_in_its_hash():
     assert {name for given in (*pictures, *photos, *more) for name in given} == set(Pixels.model_fields)
     asked += [replace(one, world=world) for world in (*worlds, *(World(views=each) for each in views))]
     asked += [replace(one, recipe=((f, another(f, field.default)),)) for f, field in Recipe.model_fields.items()]
-    learners = [*map(named, names()), named("infonce", scale=3.0)]
+    limited = named("infonce", scale=3.0), named("siglip", scale=3.0, batch_size=4)
+    learners = [*map(named, names()), *limited]
     options = [(s, f.name) for s in learners for f in fields(s)]
-    options.remove((named("infonce"), "embed_dim"))  # a width needs a scale,
-    options.remove((named("infonce", scale=3.0), "scale"))  # and another one is that of the first
+    for own, needs in ((named("infonce"), ["embed_dim"]), (named("siglip"), ["embed_dim", "bias", "batch_size"])):
+        for name in needs:  # a scale,
+            options.remove((own, name))
+    options.remove((limited[0], "scale"))  # and another one is that of the first
     learners += [replace(s, **{name: another(name, getattr(s, name))}) for s, name in options]
     asked += [replace(one, learners=(learner,)) for learner in learners]
     assert len(asked) > 70

@@ -233,7 +233,9 @@ def test_predictions_fit_the_loss_and_the_towers():
     assert widths == [1, None], "a width counts where it is below that of the latents"
     world, hot = WORLD.replace(sigma_xi=2.0), {"temperature": 5.0, "embed_dim": 4}  # 1/temperature bounds the scores
     assert optimum(world, Recipe(**hot), "name") == (world, named("infonce", scale=0.2, embed_dim=4))
-    assert optimum(world, Recipe(**hot, loss="siglip"), "name") is None, "no law is known"
+    sigmoid = named("siglip", scale=0.2, embed_dim=4, batch_size=256)
+    assert optimum(world, Recipe(**hot, loss="siglip"), "name") == (world, sigmoid)
+    assert optimum(world, Recipe(**hot, loss="siglip-unbiased"), "name") is None, "no law is known"
     assert optimum(world, Recipe(**{**hot, "temperature": 1e-3}), "name") is None, "CLIP has no scale of 1,000"
     assert prediction(Recipe(), WORLD.model_copy(update={"sigma_xi": 0.0}), "name") is None  # no PMI without noise
 

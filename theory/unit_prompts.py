@@ -1,0 +1,161 @@
+"""Zero-shot answers of towers of unit embeddings in one world: prompts, and accuracies with an error.
+
+A prompt need not be a node: as a caption of weight 0 it changes no other row, and its own row minimises what it would
+add to the loss. So do the rows of images in the tails.
+"""
+
+from collections.abc import Callable
+from functools import lru_cache
+
+import numpy as np
+from jaxtyping import Float
+
+from simulator.accuracy import LEVEL, Accuracy, objects_averaged
+from simulator.gaussian.critic import standardise
+from simulator.prompts import Prompt, prompt_row
+from simulator.world import World
+from theory.density import class_log_density, log_density
+from theory.integrator import gap_accuracy
+from theory.unit_embeddings import LAW, NARROW, Towers, factors, trained, unit
+from theory.unit_losses import Objective, Slopes
+from theory.unit_nodes import COARSE, FINE, Nodes, check, nodes
+
+WIDTH = 16  # of towers whose width is not given
+FAR = 3.0  # scale from which the start at the law tells something; below it is slow
+SEEDS = 5  # random starts of narrow towers on each grid
+CLOSE = 1e-4  # nats above the least loss: such an end is an answer, too
+COLLAPSED = 1e-2  # largest distance of embeddings along a coordinate
+STEPS, SETTLED = 1000, 1e-7  # of the rows without weight
+
+
+def rows_without_weight(
+    given: Float[np.ndarray, "n m"], others: Float[np.ndarray, "m D"], slopes: Slopes, scale: float, wide: bool
+) -> Float[np.ndarray, "n D"]:
+    """The best rows of images of weight 0, or of captions, by accelerated gradient steps.
+
+    `given` is P(other | own), and `slopes` are the loss's derivatives in the scores of such rows. In wide towers a row
+    may have a coordinate of its own, on which no score depends: the others lie in the ball.
+    """
+    before = u = at = unit(given @ others)
+    for step in range(STEPS):
+        before, u = u, at - slopes(np.exp(scale * at @ others.T), given) @ others / scale
+        length = np.linalg.norm(u, axis=1, keepdims=True)
+        u = u / (np.maximum(length, 1) if wide else length)
+        at = u + step / (step + 3) * (u - before)
+        if np.abs(u - before).max(initial=0.0) < SETTLED:
+            break
+    return u
+
+
+def score_gaps(
+    world: World, prompt: Prompt, place: Nodes, towers: Towers, scale: float, wide: bool, objective: Objective
+) -> Float[np.ndarray, "n m"]:
+    """Scores of the prompt of class 0 less those of class 1, on the whole grid of images."""
+    U, V, law = towers.images, towers.captions, place.law
+    scores, images = scale * U @ V.T, np.empty((len(place.images), U.shape[1]))
+    of_images, of_captions = objective.loss(scores, law)[2], objective.loss(scores.T, law.T)[2]
+    images[place.kept], images[~place.kept] = U, rows_without_weight(place.tails, V, of_images, scale, wide)
+    if (pool := prompt_row(prompt).pool) is not None:
+        of_class = np.exp(class_log_density(None, place.captions, world)).T
+        of_class = (1 - world.bare) * of_class / of_class.sum(axis=1, keepdims=True)
+        if world.bare:
+            of_class = np.concatenate([of_class, world.bare * np.eye(2)], axis=1)
+        if pool == "mean":
+            gap = images @ V.T @ (of_class[0] - of_class[1])
+        else:
+            plus, minus = of_class @ np.exp(scale * images @ V.T).T
+            gap = np.log(plus / minus)
+    else:
+        prompts = V[-2:]
+        if prompt != "bare":
+            near = np.exp(log_density(place.images[place.kept], world.prompts(prompt)[:, None], world))
+            near = (1 - world.mismatch) * near / near.sum(axis=1, keepdims=True) + world.mismatch * law.sum(axis=1)
+            prompts = rows_without_weight(near, U, of_captions, scale, wide)
+        gap = images @ (prompts[0] - prompts[1])
+    return gap.reshape(tuple(map(len, place.axes)))
+
+
+def gap_function(
+    world: World, prompt: Prompt, scale: float, width: int | None, objective: Objective
+) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+    """The spline of the answer's score gaps, at coordinates in standard deviations of an image within its group."""
+    *_, (place, towers) = ends(world, scale, width, objective)
+    return _spline(world, place, score_gaps(world, prompt, place, towers, scale, width is None, objective))
+
+
+def _spline(
+    world: World, place: Nodes, gaps: Float[np.ndarray, "n m"]
+) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+    from scipy.interpolate import RectBivariateSpline  # start-up time
+
+    sd = np.sqrt(world.image_variance)
+    return RectBivariateSpline(place.axes[0] / sd[0], place.axes[1] / sd[1], gaps).ev
+
+
+@lru_cache(maxsize=8)
+def ends(world: World, scale: float, width: int | None, objective: Objective) -> list[tuple[Nodes, Towers]]:
+    """Towers from two grids and two starts, which all prompts share; the last ones are the answer.
+
+    Of narrow towers those of the least loss on each grid, those close to it, and the second best at least.
+    """
+    narrow, answers = width is not None and width < NARROW, list[tuple[Nodes, Towers]]()
+    far = LAW if scale >= FAR else 1
+    starts = {*range(SEEDS if narrow else 1), far}
+    for spacing, own in ((COARSE, starts), (FINE, starts if narrow else {far})):
+        place = nodes(world, spacing)
+        tables = [
+            trained(place.law, scale, WIDTH if width is None else width, start, objective) for start in sorted(own)
+        ]
+        if np.ptp(tables[0][-1].images, axis=0).max() < COLLAPSED:
+            raise ArithmeticError(
+                f"at scale {scale:g} the loss is least where all embeddings are equal, so that no prompt decides; "
+                "a larger scale or a learned bias tells images apart"
+            )
+        tables.sort(key=lambda each: -each[-1].loss)
+        first = max(0, min(len(tables) - 2, sum(each[-1].loss > tables[-1][-1].loss + CLOSE for each in tables)))
+        answers += [(place, towers) for each in tables[first:] for towers in each]
+    return answers
+
+
+def unit_accuracy(world: World, prompt: Prompt, scale: float, width: int | None, objective: Objective) -> Accuracy:
+    """Group accuracies of one world on the finer grid.
+
+    The interval is symmetric, and holds what all ends of `ends` give. It is no statement of confidence: it has the
+    usual level because p' and r need one.
+    """
+    check(world)
+    rows = [
+        _accuracy(world, place, score_gaps(world, prompt, place, towers, scale, width is None, objective))
+        for place, towers in ends(world, scale, width, objective)
+    ]
+    *others, value = np.array(rows)
+    error = np.abs(others - value).max(axis=0)
+    return Accuracy.of([*value], LEVEL, zip(np.maximum(value - error, 0), np.minimum(value + error, 1), strict=True))
+
+
+def _accuracy(world: World, place: Nodes, gaps: Float[np.ndarray, "n m"]) -> Float[np.ndarray, " 2"]:
+    mean = standardise(world.mean, np.sqrt(world.image_variance))
+    return objects_averaged(gap_accuracy(_spline(world, place, gaps), mean), world.p_inv)
+
+
+@lru_cache(maxsize=64)
+def reaches(world: World, prompt: Prompt, scale: float, constant: float | None) -> bool:
+    """Whether unit embeddings of any width have all scores of the optimum without limits, on the finer grid.
+
+    The law then holds as it is. Prompts and images in the tails belong to these scores.
+    """
+    place = nodes(world, FINE)
+    captions, single = place.captions, prompt != "bare" and prompt_row(prompt).pool is None
+    if single:
+        captions = np.concatenate([captions, world.prompts(prompt)])
+    alone = log_density(place.images, None, world)[:, None]
+    scores = log_density(place.images[:, None], captions, world) - alone - log_density(None, captions, world)
+    if world.bare:
+        scores = np.concatenate([scores, class_log_density(place.images, None, world) - alone], axis=1)
+    if world.mismatch:
+        scores = np.log((1 - world.mismatch) * np.exp(scores) + world.mismatch)
+    constant = -(scores.max() + scores.min()) / 2 if constant is None else constant
+    if np.abs(scores + constant).max() > scale:
+        return False
+    U, _ = factors(scores + constant)
+    return bool((U**2).sum(axis=1).max() <= scale)
