@@ -301,7 +301,7 @@ class TestStored:
         document |= {"cases": [{**case, "world": {}, "recipe": {}} for case in document["cases"]]}
         (kept,) = json.loads(stored_text([document]))["verdicts"]
         assert len(kept["date"]) == 10
-        assert kept["cases"][0]["rows"][0][-1] == pytest.approx(np.linspace(0.4, 0.6, 8), abs=1e-8)  # the models
+        assert kept["cases"][0]["rows"][0][-1] == pytest.approx(np.linspace(0.4, 0.6, 8), abs=1e-6)  # the models
 
     def test_the_labs_page_has_the_towers_of_unit_embeddings_and_their_optimum(self):
         page = (files("experiments.lab") / "README.md").read_text()
