@@ -17,7 +17,7 @@ from experiments.verdict import Verdict
 from simulator.progress import track
 from simulator.signals import block_signals
 from theory.claims.words import AnyClaim
-from theory.docket import trained
+from theory.docket.catalogue import TRAINED
 
 MOST = 4  # processes; the trainings of more would not fit in memory
 
@@ -71,13 +71,16 @@ def _leave_no_semaphore() -> None:
 
 
 def _longest_first(ids: Sequence[str]) -> list[list[str]]:
-    """Jobs, the longest first by their stored verdicts. Claims about the same towers share a training and a job."""
+    """Jobs, the longest first by their stored verdicts, then the largest.
+
+    Claims about the same towers share a training and a job. Claims of a family share the optima of their worlds.
+    """
     seconds = {stored["claim"]: stored["seconds"] for stored in stored_documents()}
-    towers = {claim.id: claim.towers for claim in trained.CLAIMS}
+    towers = {claim.id: claim.towers for claim in TRAINED}
     jobs: dict[str, list[str]] = {}
     for id in ids:
-        jobs.setdefault(towers.get(id, id), []).append(id)
-    return sorted(jobs.values(), key=lambda job: -max(seconds.get(id, inf) for id in job))
+        jobs.setdefault(towers.get(id, id.partition("/")[0]), []).append(id)
+    return sorted(jobs.values(), key=lambda job: (-max(seconds.get(id, inf) for id in job), -len(job)))
 
 
 def _run_job(ids: Sequence[str], options: dict[str, Any]) -> list[Verdict]:

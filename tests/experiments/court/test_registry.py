@@ -153,9 +153,13 @@ def test_claims_about_the_same_towers_are_one_job():
     jobs = parallel._longest_first(["published/first", *ids])
     assert sorted(id for job in jobs for id in job) == sorted([*ids, "published/first"])
     shared = [job for job in jobs if len(job) > 1]
-    assert [job[0] for job in shared] == ["trained/noise-levels", "trained/ten-classes"]
-    assert [job[1] for job in shared] == ["trained/name-below-data", "trained/ten-classes-covariances"]
+    assert shared == [
+        ["trained/noise-levels", "trained/name-below-data"],
+        ["trained/ten-classes", "trained/ten-classes-covariances"],
+        [f"pictures/infonce-as-perfect-captions/{prompt}" for prompt in ("name", "mean")],
+    ]
     assert jobs[0] == ["published/first"]  # its running time is unknown
+    assert parallel._longest_first(["one", "family/a", "two", "family/b"])[0] == ["family/a", "family/b"]
 
 
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="processes are looked up in /proc")
