@@ -87,7 +87,8 @@ class Question:
         try:
             learner = learners.named(kind, **options)
         except ValueError as error:  # it begins with the option's name
-            raise RequestError(f"--{error}") from None
+            option, _, words = str(error).partition(" ")
+            raise RequestError(f"--{option.replace('_', '-')} {words}") from None
         if self.start is not None and getattr(learner, "time", np.inf) == np.inf:
             raise RequestError(f"--start = {self.start:g} has no meaning at the optimum, which --time = inf reaches")
         return world, learner

@@ -35,6 +35,7 @@ from simulator.progress import track
 from simulator.streams import numpy_stream
 from simulator.world import World
 from theory.binned_captions import BINS, NONE, BinnedCaptions
+from theory.unit_embeddings import needed_scale
 
 RECORD = "export.json"
 SHARD = 10_000  # pairs
@@ -43,6 +44,7 @@ MEMBER = 1024  # bytes of a file of up to 512 bytes in a tar archive
 RECORD_SIZE = 10_240  # a tar archive is a multiple of it
 BATCH, BATCHES = 256, 16  # for the loss at the optimum
 EPOCHS = 5  # of the command in README.txt, together as long as the training set
+VALUES, ERROR = 1000, 0.05  # of a further attribute of captions, as an example
 WARMUP = 100  # steps, and of short trainings a tenth
 MOST_PAIRS = 10**8
 Row = tuple[str, np.ndarray, dict[str, Any]]  # key, picture, facts
@@ -313,4 +315,7 @@ def _readme(world: World, document: dict[str, Any], prompts: dict[str, list[str]
         warmup=min(WARMUP, EPOCHS * -(-samples // BATCH) // 10),
         shards=f"train-{{00000..{last:05d}}}.tar" if last else "train-00000.tar",
         number=lambda x: "    none" if x is None else f"{x:z8.4f}",
+        values=VALUES,
+        error=ERROR,
+        needed=f"{needed_scale(VALUES, ERROR):.1f}",
     )

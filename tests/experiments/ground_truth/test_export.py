@@ -4,6 +4,7 @@ import csv
 import gc
 import io
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -125,6 +126,7 @@ def test_files_are_as_the_manifest_says(folder):
     assert "train-{00000..00002}.tar" in readme
     assert "--train-num-samples 50 " in readme
     assert "--warmup 0 " in readme  # of five steps in all
+    assert re.search(r"1000 equally likely values,\s+with an error of 0.05, need up to 9.8 more", readme)
     assert prompts["bare"] == ["a photo of a bear", "a photo of a fox"]
     assert prompts["object"] == ["a photo of a large animal", "a photo of a small animal"]
     longest = json.loads((folder / "model/open_clip_config.json").read_text())["model_cfg"]["text_cfg"]
