@@ -188,11 +188,11 @@ def _lost_as_in_the_last(rows: list, prompt: str, name: str) -> tuple:
     return [{**row, "loss": rows[-1]["loss"]} for row in rows], prompt, name
 
 
-def _groups_exchanged(place: Callable) -> Callable:
-    def wrong(document, world):
+def _groups_exchanged(limits: Callable) -> Callable:
+    def wrong(document):
         shares = document.get("uncovered_share")
         exchanged = shares and {"common": shares["counter"], "counter": shares["common"]}
-        return place({**document, "uncovered_share": exchanged}, world)
+        return limits({**document, "uncovered_share": exchanged})
 
     return wrong
 
@@ -514,7 +514,7 @@ FAULTS = {
         "laws/test_meetings.py::test_the_rarest_kind_is_seen_whatever_it_is",
     ),
     "groups exchanged in a sentence": Fault(
-        "experiments.command.synthetic:_place",
+        "experiments.command.synthetic:_limits",
         _groups_exchanged,
         "laws/test_screens.py::test_each_number_stands_beside_its_words",
     ),

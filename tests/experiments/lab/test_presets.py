@@ -263,7 +263,7 @@ def _combinations(t):
 def _domains(t):
     """With four backgrounds per class."""
     yield (
-        r"typical appearance rise .*and (\d+) % on pairs",
+        r"typical appearance: .*and (\d+) % on pairs",
         t.unseen.sel(learner="infonce", prompt="name").mean("replicate"),
     )
     yield r"caption they rise .*and (\d+) %, and", t.unseen.sel(learner="infonce", prompt="mean").mean("replicate")
