@@ -26,7 +26,7 @@ REFUSALS = [  # command line, a part of the sentence, status
     ("predict --learner infonce --classes 51 --dim-image 200 --dim-text 200", "50", 2),
     ("predict --learner bayes --prompt name", "--prompt = name", 2),
     ("predict --embed-dim 1 --classes 4", "3", 2),
-    ("predict --embed-dim 0", "embed_dim = 0 is below 1; the nearest valid value is 1", 2),
+    ("predict --embed-dim 0", "--embed-dim = 0 is below 1; the nearest valid value is 1", 2),
     ("predict --start .1", "--start = 0.1 has no meaning at the optimum, which --time = inf reaches", 2),
     ("predict --mitigate group-dro", "mitigation 'group-dro': no law is known for learner 'linear'", 2),
     ("predict --mitigate prompt-mean --learner bayes", "'prompt-mean': learner 'bayes' reads no captions", 2),
