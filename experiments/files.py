@@ -56,14 +56,14 @@ def write_text(path: Path, text: str) -> None:
     write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
 
 
-def as_json(thing: Any) -> Any:
+def to_json(thing: Any) -> Any:
     """The document of an object inside another document, for `default` of json.dumps."""
     return thing.as_json() if hasattr(thing, "as_json") else thing.model_dump()
 
 
 def write_json(path: Path, document: Any) -> None:
     """Write one JSON document, atomically; NaN and infinity raise ValueError, since JSON has neither."""
-    text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False, default=as_json)
+    text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False, default=to_json)
     write_text(path, text + "\n")
 
 

@@ -13,8 +13,7 @@ from rich.console import Console, RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
-from experiments.files import as_json as to_json
-from experiments.files import output_folder, write_json, write_text
+from experiments.files import output_folder, to_json, write_json, write_text
 from simulator.progress import line
 from simulator.world import World
 

@@ -10,7 +10,7 @@ from scipy.stats import binom
 from stattest import POWER, SHARE, spend
 
 from experiments.errors import RequestError
-from experiments.files import as_json
+from experiments.files import to_json
 from experiments.finite_samples import image_accuracy
 from experiments.inference import interval95
 from experiments.lab.answers import predict, simulate, trainings
@@ -49,7 +49,7 @@ def test_a_table_has_an_unseen_group_in_every_document(learner):
     full = simulate(world.replace(table=[[0.5, 0.0], [0.0, 0.5]], dim_image=2, dim_text=2), learner, 100, 2, None, 0)
     assert full["counter"] is full["drop"] is full["interval95"]["counter"] is None
     assert full["unseen"] > 0
-    assert "null" in json.dumps(full, allow_nan=False, default=as_json)
+    assert "null" in json.dumps(full, allow_nan=False, default=to_json)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from experiments.files import as_json
+from experiments.files import to_json
 from experiments.lab.evaluate import LARGEST, bridge
 from experiments.lab.training import train
 from simulator.towers.ensemble import Ensemble
@@ -73,7 +73,7 @@ def test_documents_of_towers_have_the_groups_of_a_table(table, views, groups):
     kind = {} if views else {"loss": "linear", "towers": "linear"}
     recipe = Recipe(width=4, depth=1, embed_dim=4, batch_size=16, steps=4, warmup=0, **kind)
     document = train(recipe, World(table=table, views=views, **sizes), models=2, compile=False)
-    json.dumps(document, allow_nan=False, default=as_json)
+    json.dumps(document, allow_nan=False, default=to_json)
     assert set(document["replicates"][0]) == set(document["history"][-1]["prompts"]["name"]) == groups
     assert {name for name, value in document.items() if name in groups and value is not None} == groups
     assert all(document["prompts"]["mean"][group] is not None for group in groups)

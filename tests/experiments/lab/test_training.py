@@ -16,7 +16,7 @@ from scipy.stats import t
 
 from experiments.command.main import main
 from experiments.errors import Interrupted, RequestError, RunError
-from experiments.files import as_json
+from experiments.files import to_json
 from experiments.lab import runfolder, training
 from experiments.lab.evaluate import _measured, predicted
 from experiments.lab.optima import optimum
@@ -49,7 +49,7 @@ def test_the_document_has_the_keys_of_simulate(tmp_path):
     assert [row["step"] for row in document["history"]] == list(range(2, 21, 2))
     assert document["compiled"] is False
     assert len(lines) == 10
-    assert json.loads((tmp_path / "result.json").read_text()) == json.loads(json.dumps(document, default=as_json))
+    assert json.loads((tmp_path / "result.json").read_text()) == json.loads(json.dumps(document, default=to_json))
     assert json.loads((tmp_path / "run.json").read_text())["hash"] == document["hash"]
     assert load_file(tmp_path / "weights.safetensors")["image.0.weight"].shape == (2, 4, 6)
     assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o644}, "others may read them"
