@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize, minimize_scalar
 from scipy.special import log_expit
 
-from experiments.lab.answers import WITHIN
+from experiments.lab.answers import WITHIN, predict
 from simulator.world import World
 from tests.theory.unit_table import FILE, rows
 from theory import equivalent, theorems
 from theory import unit_embeddings as E
 from theory.learners import Bayes, InfoNCE, SigLIP
 from theory.unit_losses import INFONCE, Objective, infonce, siglip
-from theory.unit_prompts import reaches, rows_without_weight
+from theory.unit_prompts import ends, reaches, rows_without_weight
 
 WORLD = World(p_spu=0.9, mu_spu=1.5, sigma_xi=6.0)  # nu = .5625
 OBJECTIVES = (INFONCE, siglip(), siglip(None, 4), siglip(-1.0, 4))
@@ -294,3 +294,15 @@ def test_limits_have_a_domain(fields):
     if not fields.keys() & {"bias", "batch_size"}:
         with pytest.raises(ValueError, match=r"^(scale|embed_dim) "):
             InfoNCE(**fields)
+
+
+def test_the_answer_of_narrow_towers_is_the_least_minimum_on_its_grid():
+    every = ends(WORLD.replace(sigma_xi=12.0), 2.0, 2, INFONCE)
+    losses = [towers.loss for place, towers in every if place is every[-1][0]]
+    assert len(losses) > 1
+    assert losses[-1] == min(losses) < max(losses)
+
+
+def test_a_document_has_every_limit_of_its_learner():
+    document = predict(WORLD.replace(sigma_xi=12.0), SigLIP(scale=0.5, bias=-0.5, batch_size=2))
+    assert [document[name] for name in ("scale", "bias", "batch_size")] == [0.5, -0.5, 2]

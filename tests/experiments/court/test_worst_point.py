@@ -115,3 +115,16 @@ def test_the_evolution_keeps_four_points_per_parameter_and_at_least_eight(monkey
     assert found.evaluations == 2**d + PLACED + points * (1 + 6) + 1, "starts, their best and six generations, an end"
     starts = np.concatenate([corners(d), drawn(d, PLACED, 0)])
     assert found.violation > scale(mine, mine.place(starts)).max()
+
+
+def test_a_polish_goes_downhill_and_stays_in_the_cube():
+    """By the function itself: an evolution alone comes close enough that no verdict shows a wrong slope."""
+    least, calls = np.array([0.3, 1.2]), []
+
+    def loss(x):
+        calls.append(x.T)
+        return ((x.T - least) ** 2).sum(axis=-1)
+
+    end = worst_point._polished(loss, np.array([0.35, 0.97]))
+    np.testing.assert_allclose(end, [0.3, 1.0], atol=1e-6)
+    assert np.all((np.concatenate(calls) >= 0) & (np.concatenate(calls) <= 1))
