@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from planted_embeddings import planted
 
+from experiments.heads.pages import write_files
 from experiments.heads.reliance import answer_files
 from experiments.photos.figures import write_comparison
 from experiments.photos.metrics import accuracy_breakdown, class_counts, object_effect, summary
@@ -68,6 +69,30 @@ def test_a_file_of_embeddings_is_the_same_in_any_company(tmp_path):
         np.savez(file, **planted(np.random.default_rng(seed), 300 + 40 * seed))
     both, alone = answer_files(files, 0)["models"], answer_files(files[1:], 0)["models"]
     assert both[1:] == alone
+
+
+def test_the_csv_of_embeddings_repeats_the_document(tmp_path):
+    for seed, name in enumerate(NAMES[:2]):
+        np.savez(tmp_path / f"{name}.npz", **planted(np.random.default_rng(seed), 300 + 40 * seed))
+    document = answer_files([tmp_path / f"{name}.npz" for name in NAMES[:2]], 0)
+    write_files(tmp_path, document)
+    listed = csv.DictReader((tmp_path / "embeddings.csv").read_text().splitlines())
+    cells = {(row["model"], row["kind"], row["name"]): row for row in listed}
+    entries = {
+        (model["model"], kind, entry[kind]): entry
+        for model in document["models"]
+        for kind, some in (("head", model["heads"]), ("fix", model["fixes"]))
+        for entry in some
+    }
+    assert cells.keys() == entries.keys()
+    for key, entry in entries.items():
+        worst, gains = entry["worst_group"], GROUPS if key[1] == "fix" else ()
+        numbers = {name: (entry[name], *entry["interval"][name]) for name in (*QUANTITIES, *PLACE)}
+        numbers |= {f"gain_{group}": (entry["gain"][group], *entry["gain_interval"][group]) for group in gains}
+        for name, expected in (numbers | {"worst_group": (worst["accuracy"], *worst["interval"])}).items():
+            shown = [cells[key][f"{name}{end}"] for end in ("", "_low", "_high")]
+            assert [float(cell) if cell else None for cell in shown] == [*expected], (key, name)
+        assert [cells[key][f"worst_group_{part}"] for part in ("class", "group")] == [worst["name"], worst["group"]]
 
 
 def test_photos_have_no_order_and_classes_no_neighbours():

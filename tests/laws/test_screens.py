@@ -2,11 +2,12 @@
 
 import importlib
 import pkgutil
+import re
 from html.parser import HTMLParser
 
 import numpy as np
 import pytest
-from laws.screens import misplaced
+from laws.screens import lines, misplaced
 from markupsafe import Markup
 
 import experiments.command
@@ -98,3 +99,24 @@ def test_every_text_of_a_table_is_escaped():
     assert isinstance(page, Markup)
     assert "b" not in reader.tags
     assert sum(HOSTILE in words for words in reader.words) >= 1 + 2 + 2 * 2 + 2  # title, heads, cells, and below them
+
+
+def test_a_table_has_the_same_cells_in_every_print():
+    """Each number in its row and column, on a terminal, in HTML and in LaTeX."""
+    units = (table.COUNT, table.PERCENT, table.GAIN, table.CORRELATION, table.INTERVAL)
+    columns = [
+        table.Column("name", "name"),
+        *(table.Column(f"column {i}", str(i), unit) for i, unit in enumerate(units)),
+    ]
+    values = np.arange(1, 13).reshape(3, 4) / 14
+    records = [
+        {"name": f"row {i}", "0": 7 * i + 1, "1": a, "2": b, "3": c, "4": (d / 2, d)}
+        for i, (a, b, c, d) in enumerate(values)
+    ]
+    whole = table.Table("numbers", columns, records)
+    _, *rows = whole.rows
+    assert len({cell for row in rows for cell in row}) == 3 * 6
+    grid = [[cell.strip() for cell in re.split("[│┃]", line)[1:-1]] for line in lines(lambda same: same, whole)]
+    page = [re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", part) for part in str(table.html(whole)).split("<tbody")[1:]]
+    paper = [line.removesuffix(r" \\").split(" & ") for line in table.latex(whole).splitlines() if line[:3] == "row"]
+    assert [line for line in grid if line and line[0].startswith("row")] == page == paper == rows
