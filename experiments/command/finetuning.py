@@ -1,7 +1,4 @@
-"""`soberclip finetune`: a pretrained CLIP on objects on coloured backgrounds, as a document and a screen.
-
-Functions import what they need when they run, for start-up time.
-"""
+"""`soberclip finetune`: a pretrained CLIP on objects on coloured backgrounds, as a document and a screen."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -98,7 +95,7 @@ def finetuning_view(document: dict[str, Any]) -> Screen:
             [learner, *(Column(backbone, backbone, NUMBER) for backbone in backbones)],
             printed.values(),
         ),
-        *([warning(f"{counted(lost, 'training')} diverged and were not chosen")] if lost else []),
+        *([warning(f"diverged, so not chosen: {counted(lost, 'training')}")] if lost else []),
         document["design"]["look"],
         f"Known so far: {document['design']['answer']}",
         dim(f"full result: {output}" if output else "nothing was kept: -o FOLDER keeps it"),

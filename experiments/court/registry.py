@@ -24,7 +24,7 @@ QUESTIONS = {  # in the order of the report
     "theorem": "Does the published theorem hold, and where does it fail?",
     "supervised": "Is contrastive or supervised learning more robust?",
     "ideal": "Which ideal classifier does a learner act like?",
-    "detail": "What must captions tell, and how should one ask?",
+    "detail": "What must captions describe, and how should one prompt?",
     "background": "What makes a contrastive learner rely on the background?",
     "prompts": "Do richer captions and other prompts help?",
     "mitigations": "Do other data help?",

@@ -20,7 +20,6 @@ from experiments.court.registry import QUESTIONS, by_question
 from experiments.lab.presets import Design
 from experiments.page import counts, evidence, front, text
 from experiments.page.plot import draw
-from experiments.page.plot.axes import FORMULA
 from experiments.page.plot.frame import caption
 from experiments.page.plot.layout import arrange
 from experiments.style import SHEET
@@ -53,10 +52,12 @@ def section_of(design: Design, table: xr.Dataset) -> Section:
 
 
 def _with_formulas(words: str) -> Markup:
-    """A caption with its formulas drawn."""
-    return Markup(FORMULA.sub(lambda match: formula_svg(match[0][1:-1]), str(escape(words))))
+    """A caption with its formulas drawn; no line ends between a formula and its value or its colon."""
+    drawn = lambda match: f'<span class="together">{formula_svg(match[1])}{match[2]}</span>'  # noqa: E731
+    return Markup(FORMULA_AND_VALUE.sub(drawn, str(escape(words))))
 
 
+FORMULA_AND_VALUE = re.compile(r"\$([^$]*)\$(\S*(?: = \S+)?)")
 NUMBER_AND_UNIT = re.compile(r"(?<=\d) (?=%)")
 SCRIPTS = ("claims.js", "theory.js", "explorer.js")
 PROMPTS = ("name", "bare", "mean", "background")  # prompts of all captions would need nested integrals

@@ -15,9 +15,30 @@ import pytest
 import experiments
 from experiments.command.main import main
 from experiments.command.output import PIPE_WIDTH
+from experiments.lab.finetuning.spec import preset
+from experiments.published.tables import coloured_objects
+from tests.experiments.page.test_counts import recorded
 
 EXAMPLE = Path(experiments.__file__).parent / "counteranimal" / "example.npz"
 FILE = Path(__file__).with_name("screens.txt")
+FINETUNED = {  # two trainings of one learner, one of which diverged
+    "specification": {"learners": ["zero-shot", "obj"]},
+    "accuracies": [
+        {"learner": "zero-shot", "group": "rev", "mean": 0.6, "interval": None},
+        *({"learner": "obj", "group": group, "mean": 0.7, "interval": [0.61, 0.79]} for group in ("trained", "rev")),
+    ],
+    "printed": coloured_objects(),
+    "trainings": [{"validation": 0.9}, {"validation": None}],
+    "objects": {"test": [11, 20]},
+    "names": ["car", "zebra"],
+    "model": "open_clip:RN50/openai",
+    "design": preset().words,
+    "output": None,
+}
+LONG = {  # the functions that take minutes, and what they return here
+    "experiments.page.reproduce.reproduce": recorded(),
+    "experiments.lab.finetuning.selection.run": FINETUNED,
+}
 EXACT = ("predict", "claims", "place", "show", "sweep", "plot", "designs", "counteranimal")  # nothing in them is drawn
 SCREENS = dict(re.findall(r"^\$ soberclip (.*)\n((?:(?!\$ ).*\n)*)", FILE.read_text(encoding="utf-8"), re.MULTILINE))
 
@@ -27,8 +48,8 @@ def screen(command: str, folder: Path) -> str:
     words = shlex.split(command)
     for name, table in (("table", ".3,.1,0\n.2,.2,.2\n"), ("diagonal", ".5,0\n0,.5\n")):
         (folder / f"{name}.csv").write_text(table)
-    for name, counter in (("groups", 0.4), ("better-than-possible", 0.94)):
-        (folder / f"{name}.csv").write_text(f"group,accuracy,count\ncommon,.95,1000\ncounter,{counter},1000\n")
+    for name, common, counter in (("groups", 0.95, 0.4), ("better-than-possible", 0.95, 0.94), ("certain", 1, 0)):
+        (folder / f"{name}.csv").write_text(f"group,accuracy,count\ncommon,{common},1000\ncounter,{counter},1000\n")
     rights = {"common": [9, 9, 9], "counter": [9, 9, 0]}
     answers = [f"9,{group},{index}" for group, given in rights.items() for index in given]
     (folder / "answers.csv").write_text("\n".join(["class_index,group,predicted_index", *answers, ""]))
@@ -36,6 +57,8 @@ def screen(command: str, folder: Path) -> str:
     text = StringIO()
     with chdir(folder), redirect_stdout(text), pytest.MonkeyPatch.context() as patch:
         patch.setenv("COLUMNS", "80")
+        for name, result in LONG.items():
+            patch.setattr(name, lambda *_, result=result: result)
         assert main(words) == 0
     lines = "\n".join(line.rstrip() for line in text.getvalue().splitlines()) + "\n"
     return lines if words[0] in EXACT else re.sub(r"[-+]?\d[\d,.e-]*", "#", re.sub("[ ─━]+", " ", lines))

@@ -39,11 +39,11 @@ def rows_of(html: str) -> dict[str, str]:
 
 
 def test_formulas_can_be_drawn():
-    """All can be set, and a quarter is drawn; the report draws all."""
+    """All can be set, and some are drawn; the report draws all."""
     formulas, parser = sorted({claim.formula for claim in CLAIMS}), MathTextParser("path")
     for formula in formulas:
         parser.parse(f"${formula}$")
-    for formula in formulas[::4]:
+    for formula in formulas[::16]:
         width, height = re.search(r'width="([\d.]+)pt" height="([\d.]+)pt"', formula_svg(formula)).groups()
         assert float(width) > 20, formula
         assert float(height) > 8, formula
@@ -73,7 +73,7 @@ def test_page_is_self_contained_and_complete(page, verdict, section):
     text, design = unescape(re.sub("</?code>", "`", html)), section.design
     for words in (verdict.claim, verdict.statement, verdict.meaning, verdict.route, design.takeaway, design.look):
         assert words in text
-    assert "90\N{NO-BREAK SPACE}% of the images show the usual background of their class (p = 0.9)" in html
+    assert "90\N{NO-BREAK SPACE}% of the images show the usual background of their class (p&nbsp;=&nbsp;0.9)" in html
     (caption,) = section.captions
     assert r'aria-label="\mu_{\mathrm{spu}}"' in caption
     anchors = set(re.findall(r'\bid="([^"]+)"', html))
