@@ -1,7 +1,4 @@
-"""`soberclip export` and `place`: a world for other people's training code, and the place of what came out.
-
-Functions import what they need when they run, for start-up time.
-"""
+"""`soberclip export` and `place`: a world for other people's training code, and the place of what came out."""
 
 from collections.abc import Iterator
 from functools import partial

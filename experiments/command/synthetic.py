@@ -1,7 +1,4 @@
-"""`soberclip predict`, `simulate`, `train` and `show`: one world in, one document or picture out.
-
-Functions import what they need when they run, for start-up time.
-"""
+"""`soberclip predict`, `simulate`, `train` and `show`: one world in, one document or picture out."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -48,6 +45,12 @@ MANY = "ideal classifiers of many correlations have this drop"
 NOTABLE = 0.005  # smallest share that gets a line
 UNCOVERED = 0.01  # smallest share of images, which a million pairs do not teach, that gets a line
 OPTIONS = ("prompt", "embed_dim", "scale", "bias", "batch_size", "time", "start")  # of learners
+LIMITS = {  # of the training, in the title of a screen
+    "scale": "unit embeddings at scale {:g}",
+    "bias": "a bias of {:g}",
+    "batch_size": "{} images per batch",
+    "time": "after a time of {:g}",
+}
 MOST_LISTED = 12  # classes whose cells get a line
 WORTH_COMPILING = 500  # steps; compilation takes 5 to 30 CPU seconds, and saves 3 ms per small model and step
 ASKED = f"class prompt: {', '.join(CHOICES)}; 'a photo of a bear' is bare [default: typical]"
@@ -250,14 +253,7 @@ def _accuracies(document: dict[str, Any], columns: list[Column], *words: str) ->
     title = [document["learner"]]
     if document["prompt"]:
         title.append(f"prompted with {asked(document['prompt'])}")
-    if scale := document.get("scale"):
-        title.append(f"unit embeddings at scale {scale:g}")
-    if (bias := document.get("bias")) is not None:
-        title.append(f"a bias of {bias:g}")
-    if batch_size := document.get("batch_size"):
-        title.append(f"{batch_size} images per batch")
-    if time := document.get("time"):
-        title.append(f"after a time of {time:g}")
+    title += [form.format(document[name]) for name, form in LIMITS.items() if document.get(name) is not None]
     if mitigation := document.get("mitigation"):
         title.append(f"{mitigation} ({mitigations.MITIGATIONS[mitigation].words})")
     names = dict.fromkeys((*GROUPS, *(name for name in document["interval95"] or () if name not in PLACE), *NUMBERS))

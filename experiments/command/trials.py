@@ -1,7 +1,4 @@
-"""`soberclip claims`, `check` and `reproduce`: claims on trial.
-
-Functions import what they need when they run, for start-up time.
-"""
+"""`soberclip claims`, `check` and `reproduce`: claims on trial."""
 
 import sys
 from collections import Counter

@@ -26,23 +26,13 @@ OUTCOMES = {  # outcome: one statement, several statements
 
 
 class Entry(NamedTuple):
-    """A published statement with the verdicts on its readings, or one statement of our own, which has no quote.
-
-    Attributes
-    ----------
-    outcome
-        A key of OUTCOMES. A reading that holds and another that fails outweigh undecided ones.
-    part
-        ", by K of N claims", if not all claims about the sentence were tried; else "".
-    shown_from
-        Whether this run tried it, at least in one reading.
-    """
+    """A published statement with the verdicts on its readings, or one statement of our own, which has no quote."""
 
     quote: str
     verdicts: list[Verdict]
-    outcome: str
-    part: str
-    shown_from: str
+    outcome: str  # of OUTCOMES; a reading that holds and another that fails outweigh undecided ones
+    part: str  # ", by K of N claims", if not all claims about the sentence were tried; else ""
+    shown_from: str  # whether this run tried it, at least in one reading
 
 
 def entries(verdicts: Sequence[Verdict]) -> list[Entry]:

@@ -39,9 +39,7 @@ DESIGNS = (
 def reproduce(output: Path, seed: int, full: bool = False) -> list[Verdict]:
     """Write the report's folder and return the verdicts. The folder is replaced as a whole, or not at all.
 
-    With `full` the trials are those of `check`: more points per claim, and claims about trained towers are trained
-    again. Designs keep their quick size. Links are followed. Raises RequestError if `output` is neither an earlier
-    report nor an empty folder, and Interrupted after Ctrl-C, which keeps nothing.
+    With `full` the trials are those of `check`, with trainings; designs keep their quick size.
     """
     began = perf_counter()
     folder, output = output, output.resolve()

@@ -118,10 +118,8 @@ def sheet(pictures: list[Example]) -> Figure:
 def latents(world: World, seed: int) -> tuple[Figure, dict[str, Any]]:
     """Images of training pairs in latent space, with the boundaries of the rules that have an answer.
 
-    Arrows lead from some images to what their captions tell, where that differs: where captions do not tell every
-    look, leave a block out, or belong to other pairs. Bare captions have no arrow.
-
-    With more than two classes, only pairs of the first two are kept. A latent is then the difference of their
+    Arrows lead from some images to what their captions describe, where that differs; bare captions have none.
+    Of more than two classes only pairs of the first two are kept. A latent is then the difference of their
     coordinates in a block, with mean mu, -mu, or 0 if the block shows another class. Further attributes are dropped.
     """
     if world.table is not None:
@@ -178,10 +176,7 @@ def _direction(rule: Learner, world: World) -> np.ndarray:
 
 
 def _curves(rule: Learner, world: World, reach: np.ndarray) -> list[np.ndarray]:
-    """Where the first two classes have equal scores, as lines of points; none if the rule has no answer.
-
-    Further attributes of the images are 0, and so are the coordinates of further classes.
-    """
+    """Where the first two classes have equal scores, as lines of points; further attributes and classes are 0."""
     across = [np.linspace(-end, end, ACROSS) for end in reach]
     image = np.zeros((ACROSS, ACROSS, len(world.mean), 1 if world.classes == 2 else world.classes))
     image[..., 0, 0], image[..., 1, 0] = np.meshgrid(*across)

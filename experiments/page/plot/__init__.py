@@ -1,11 +1,5 @@
-"""Draw a study: lines over one axis, a phase diagram over two, panels for further axes and learners.
-
-    from experiments import plot
-    plot(dataset, what="infonce:name minus bayes")
-
-`series` selects the numbers, `layout` arranges them as data, `boundary` finds where two learners are equally accurate,
-`lines` and `maps` draw inside a `frame`, and `save` writes the file.
-"""
+"""Draw a study: `series` selects the numbers, `layout` arranges them as data, `boundary` finds where two learners are
+equally accurate, and `lines` and `maps` draw inside a `frame`."""
 
 from typing import TYPE_CHECKING
 

@@ -1,10 +1,8 @@
-"""Where two learners are equally accurate: exact lines, if theory knows both learners.
+"""Where two learners are equally accurate: exact lines, if theory knows both learners and samples neither.
 
-A grid at least as fine as the study's gives the signs of A - B; where the study's own is fine enough, its values do.
-Where the ends of an edge have opposite signs, Chandrupatla's method finds a root of theory's A - B (all edges at once).
-Marching squares joins the roots.
-Where A - B vanishes over whole cells, there is a plateau and no line. Accuracies that theory samples scatter, so they
-have no line. A single axis gets a second axis without influence; a point is a line's first end.
+A grid at least as fine as the study's gives the signs of A - B. Where the ends of an edge have opposite signs,
+Chandrupatla's method finds a root of theory's A - B; marching squares joins the roots.
+Where A - B vanishes over whole cells, there is a plateau and no line.
 """
 
 import json
@@ -41,10 +39,7 @@ Line = Float[np.ndarray, "_ _"]  # points by axes
 
 
 def boundary_of(study: Study | None, series: Series, at: dict[str, Any], axes: list[PlotAxis]) -> tuple[Line, ...]:
-    """Lines on which a panel's difference vanishes, in values of the axes; with one axis a line is one point.
-
-    None without the study, which has the learners.
-    """
+    """Lines on which a panel's difference vanishes, in values of the axes; with one axis a line is one point."""
     gap = gap_of(study, series.who, series.against, at, axes) if study is not None and axes else None
     if gap is None:
         return ()
@@ -57,9 +52,8 @@ def boundary_of(study: Study | None, series: Series, at: dict[str, Any], axes: l
 def gap_of(study: Study, first: Who, second: Who, at: dict[str, Any], axes: list[PlotAxis]) -> Callable | None:
     """A - B at n = infinity as a function of the axes, nan where either learner has no answer.
 
-    None if theory does not know both learners exactly, and for towers, whose optimum depends on their recipe. Every
-    axis must be a field of the world with real values: theory does not depend on n, and whole numbers have no root
-    between them.
+    None if theory does not know both learners exactly, for towers, whose optimum depends on their recipe, and for an
+    axis that is no field of the world (theory does not depend on n) or has whole numbers, between which lies no root.
     """
     if study.trained or not {first.learner, second.learner} <= set(study.labels):
         return None
@@ -115,10 +109,7 @@ def crossings(gap: Callable, axis: PlotAxis) -> tuple[Line, ...]:
 def lines(
     gap: Callable, first: PlotAxis, second: PlotAxis, steps: int = FINE, values: np.ndarray | None = None
 ) -> tuple[Line, ...]:
-    """Lines on which A = B, from A - B on the axes, if it is known there.
-
-    `steps` is the least number of grid steps along the second axis.
-    """
+    """Lines on which A = B, from A - B on the axes, if it is known there; `steps` at least along the second axis."""
     grids = _finer(first, FINE), _finer(second, steps)
     shape = len(grids[0]), len(grids[1])
     value = values if np.shape(values) == shape else np.broadcast_to(gap(grids[0][:, None], grids[1][None, :]), shape)
@@ -133,10 +124,9 @@ def lines(
 
 
 def _roots(gap: Callable, corners: Line, grids: tuple, axes: tuple[PlotAxis, PlotAxis], level: np.ndarray) -> Line:
-    """The roots on the edges whose middles are `corners` (grid indices); nan where the search failed, inf to skip.
+    """The roots on the edges whose middles are `corners` (grid indices); nan where the search failed.
 
-    All edges are searched at once, since a call of theory costs more than its worlds. If A - B may be rounding error on
-    a whole edge, a root could lie anywhere, so the line skips this edge.
+    If A - B may be rounding error on a whole edge, a root could lie anywhere, and inf says to skip the edge.
     """
     sides = np.floor(corners).astype(int).T, np.ceil(corners).astype(int).T
     ends = [grid[k] for side in sides for grid, k in zip(grids, side, strict=True)]
@@ -165,10 +155,7 @@ def _pieces(line: Line) -> list[Line]:
 
 
 def _signs(value: np.ndarray) -> np.ndarray:
-    """+-1 per corner. Where A - B may be rounding error, the corner takes the sign of most of its neighbours.
-
-    Otherwise a line could follow an edge of the map where A = B without a change of sign.
-    """
+    """+-1 per corner; where A - B may be rounding error, the sign of most neighbours: no line follows an edge."""
     sign = np.where(value >= 0, 1.0, -1.0)
     level = ~(np.abs(value) > LEVEL)
     around = convolve(np.where(level, 0.0, sign), generate_binary_structure(2, 1), mode="constant")

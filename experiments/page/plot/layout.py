@@ -129,10 +129,7 @@ def arrange(
     at: Mapping[str, str | float] | None = None,
     own: Collection[Learner] = (),
 ) -> Picture:
-    """The picture of a study; `own` are its learners that do not ship with the package.
-
-    Raises RequestError for a request that the study cannot meet, and for too many panels, naming an axis to fix.
-    """
+    """The picture of a study; `own` are its learners that do not ship with the package."""
     if what == GROUPS:
         return _layout_groups(dataset, at, own)
     study, world = study_of(dataset, own), world_of(dataset)

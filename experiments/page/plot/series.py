@@ -60,15 +60,11 @@ class Who(NamedTuple):
 
 
 class Series(NamedTuple):
-    """Numbers of one learner, or of a difference, over the axes.
-
-    `data` holds `value`, `undefined` (the index of a reason in the legend) and `pending` (not computed yet), and where
-    they exist `low`, `high`, `predicted` and `predicted_undefined`.
-    """
+    """Numbers of one learner, or of a difference, over the axes."""
 
     who: Who
     against: Who | None
-    data: xr.Dataset
+    data: xr.Dataset  # value, undefined (index in the legend), pending; perhaps low, high, predicted, and its undefined
     level: float | None  # of the interval
     replicates: int  # 0 if nothing was measured
 
@@ -78,10 +74,7 @@ class Series(NamedTuple):
 
 
 def select(dataset: xr.Dataset, at: Mapping[str, str | float]) -> xr.Dataset:
-    """The part of a study at these values of axes, learners, prompts or routes.
-
-    Raises RequestError, with the nearest choice, for a name or value that the study does not have.
-    """
+    """The part of a study at these values of axes, learners, prompts or routes."""
     for name, value in at.items():
         name = name.replace("-", "_")
         names = [str(d) for d in dataset.dims if d not in ("replicate", "legend")]
@@ -127,10 +120,7 @@ def load(dataset: xr.Dataset) -> xr.Dataset:
 
 
 def series_of(dataset: xr.Dataset, what: str) -> list[Series]:
-    """Every learner's numbers of a quantity, or the difference "A minus B".
-
-    Raises RequestError, with the nearest choice, for an unknown quantity or learner.
-    """
+    """Every learner's numbers of a quantity, or the difference "A minus B"."""
     optional = [name for name in ("reliance", "unseen", *PIXEL_GROUPS) if name in dataset]
     everybody, quantities = everyone(dataset), (*WHAT, *optional)
     if what in quantities:
