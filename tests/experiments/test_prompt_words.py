@@ -64,7 +64,6 @@ def test_studies_and_plots_accept_both_words(word, name):
 def test_the_command_line_accepts_both_words_and_writes_the_names(word, name, soberclip, tmp_path):
     for request in (
         ["predict", "--learner", "infonce"],
-        ["simulate", "--n", "50", "--replicates", "2", "--seed", "1"],
         ["train", "--steps", "2", "--batch-size", "16", "--towers", "linear", "--no-compile"],
     ):
         documents = [json.loads(soberclip(*request, "--prompt", each, "--json").out) for each in (word, name)]

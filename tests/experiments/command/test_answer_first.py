@@ -1,13 +1,12 @@
-"""Screens of place, embeddings, evaluate and compare begin with the answer, and the rest is behind --verbose."""
+"""Screens of evaluate and compare begin with the answer; test_golden_screens.py has those of place and embeddings."""
 
 import io
 import json
 
 import numpy as np
-import pytest
-from rich.console import Console
+from rich.console import Console, Group
 
-from experiments.command.counteranimal import comparison_screen
+from experiments.command.counteranimal import comparison_screen, summary_table
 from experiments.command.output import PIPE_WIDTH
 from experiments.heads.reliance import embeddings
 from experiments.heads.tables import answer
@@ -21,9 +20,10 @@ def said(text: str) -> str:
     return " ".join(text.split())
 
 
-def percents(p: float, ends: list[float]) -> str:
-    low, high = ends
-    return f"{100 * p:.0f} % ({100 * low:.0f} to {100 * high:.0f} %)"
+def shown(screen: Group) -> str:
+    stream = io.StringIO()
+    Console(width=PIPE_WIDTH, file=stream).print(screen)
+    return stream.getvalue()
 
 
 def lines_below(screen: str, sentence: str) -> int:
@@ -32,28 +32,6 @@ def lines_below(screen: str, sentence: str) -> int:
     lines = screen.splitlines()
     covered = next(i for i in range(len(lines)) if len(said(" ".join(lines[: i + 1]))) >= len(sentence))
     return len(lines) - covered - 1
-
-
-@pytest.fixture
-def counts(tmp_path):
-    def write(common, counter, images=1000):
-        path = tmp_path / "g.csv"
-        path.write_text(f"group,accuracy,count\ncommon,{common},{images}\ncounter,{counter},{images}\n")
-        return path
-
-    return write
-
-
-@pytest.mark.parametrize(
-    ("accuracies", "mu_spu", "sentence"),
-    [
-        ((0.9, 0.8), 0, "p′ is not determined: any p from "),
-        ((1, 0), 1.5, "the drop is larger than that of every ideal classifier, and p′ = 1 stands for all of these"),
-    ],
-)
-def test_place_begins_with_why_p_has_no_number_of_its_own(soberclip, counts, accuracies, mu_spu, sentence):
-    screen = soberclip("place", counts(*accuracies, 100), "--mu-spu", mu_spu, "--sigma-xi", 6).out
-    assert lines_below(screen, sentence) <= LINES
 
 
 def planted(n: int, reliance: float, seed: int) -> dict[str, np.ndarray]:
@@ -68,31 +46,18 @@ def planted(n: int, reliance: float, seed: int) -> dict[str, np.ndarray]:
     return {"image": image, "label": label, "group": (label != background).astype(int), "text": text}
 
 
-def test_embeddings_begin_with_the_answer(soberclip, tmp_path):
-    np.savez(tmp_path / "mine.npz", **planted(800, 1.0, 0))
-    screen = soberclip("embeddings", tmp_path / "mine.npz")
-    head = soberclip("embeddings", tmp_path / "mine.npz", "--json").document["models"][0]["heads"][0]
-    p, ends = head["equivalent_correlation"], head["interval"]["equivalent_correlation"]
-    sentence = "zero-shot of mine relies on the background as much as the best classifier of data in which "
-    sentence += f"{percents(p, ends)} of the photos are common"
-    assert lines_below(screen.out, sentence) <= LINES
-    assert f"drop {100 * head['drop']:.1f} points" in screen.out
-    assert "squares" not in screen.out
-    full = soberclip("embeddings", tmp_path / "mine.npz", "--verbose").out
-    assert said(full).startswith(sentence)
-    assert "squares" in full
-    assert "test embeddings do not identify them" in said(full)
-
-
-def test_an_unresolved_place_is_a_sentence_without_a_number():
+def test_an_answer_has_its_percentages_or_says_why_it_has_none():
+    head = embeddings(**planted(800, 1.0, 0))["heads"][0]
+    p, low, high = head["equivalent_correlation"], *head["interval"]["equivalent_correlation"]
+    sentence = "mine relies on the background as much as the best classifier of data in which "
+    sentence += f"{100 * p:.0f} % ({100 * low:.0f} to {100 * high:.0f} %) of the photos are common"
+    assert answer("mine", head) == sentence
     head = embeddings(**planted(64, 0.4, 0))["heads"][0]
     assert head["equivalent_correlation"] is None
     low, high = (f"{100 * end:.0f}" for end in head["interval"]["equivalent_correlation"])
-    text = f"The photos do not resolve how much mine relies on the background: p′ lies within {low} to {high} %; "
-    assert (
-        answer("mine", head)
-        == f"{text}about {head['photos_needed']:.1f} times as many photos of each group would resolve it"
-    )
+    sentence = f"The photos do not resolve how much mine relies on the background: p′ lies within {low} to {high} %; "
+    sentence += f"about {head['photos_needed']:.1f} times as many photos of each group would resolve it"
+    assert answer("mine", head) == sentence
 
 
 OWN = """
@@ -109,53 +74,42 @@ def model():
 """
 
 
-@pytest.fixture(scope="module")
-def evaluated(tmp_path_factory):
-    """Words of an evaluation of 2 classes, with 12 photos per class and group."""
-    root = tmp_path_factory.mktemp("evaluated")
+def test_an_evaluation_and_a_comparison_begin_with_the_answer(run, tmp_path):
+    """Of two classes, with 12 photos per class and group."""
     for k, name in enumerate(("cat", "dog")):
         for group in ("common-grass", "counter-sky"):
             for i in range(12):
-                draw_photo(root / "photos" / name / group / f"{i}.png", 100 * k + 2 * i + (group == "counter-sky"))
-    (root / "classes.txt").write_text("cat\ndog\n")
-    (root / "own.py").write_text(OWN)
-    words = ["--data", root / "photos", "--classes", root / "classes.txt", "--workers", 0]
-    return [*words, "--model", f"python:{root / 'own.py'}", "--cache", root / "cache", "--output", root / "out"]
-
-
-def test_an_evaluation_begins_with_the_answer(run, evaluated):
-    (document,), _ = run("evaluate", *evaluated, "--json")
+                draw_photo(tmp_path / "photos" / name / group / f"{i}.png", 100 * k + 2 * i + (group == "counter-sky"))
+    (tmp_path / "classes.txt").write_text("cat\ndog\n")
+    (tmp_path / "own.py").write_text(OWN)
+    words = ["--data", tmp_path / "photos", "--classes", tmp_path / "classes.txt", "--workers", 0]
+    words += ["--model", f"python:{tmp_path / 'own.py'}", "--cache", tmp_path / "cache", "--output", tmp_path / "out"]
+    (document,), _ = run("evaluate", *words, "--json")
     sentence = answer(document["model"], document["equivalent"])
-    screen, _ = run("evaluate", *evaluated)
+    screen, full = (shown(summary_table([document], verbose)) for verbose in (False, True))
     assert lines_below(screen, sentence) <= LINES
     assert "mean over" not in screen
-    full, _ = run("evaluate", *evaluated, "--verbose")
     assert said(full).startswith(sentence)
     assert "photos (micro)" in full
 
-
-def test_a_comparison_begins_with_the_order(run, evaluated, tmp_path):
-    run("evaluate", *evaluated, "--json")
     for name, p in (("one", 0.8), ("two", 0.3)):
         folder = tmp_path / name
         folder.mkdir()
-        (folder / "predictions.csv").write_text((evaluated[-1] / "predictions.csv").read_text())
-        summary = json.loads((evaluated[-1] / "summary.json").read_text())
-        summary["equivalent"] |= {"equivalent_correlation": p, "replicates": []}
-        summary["equivalent"]["interval"]["equivalent_correlation"] = [p - 0.1, p + 0.1]
-        (folder / "summary.json").write_text(json.dumps(summary | {"model": name}))
-    screen, _ = run("compare", tmp_path / "one", tmp_path / "two", "--output", tmp_path / "cmp")
-    assert lines_below(screen, "In order of p′, the least reliance on the background first: two, one") <= LINES
-    full, _ = run("compare", tmp_path / "one", tmp_path / "two", "--output", tmp_path / "cmp", "--verbose")
-    assert said(full).startswith("In order of p′, the least reliance on the background first: two, one")
+        (folder / "predictions.csv").write_text((tmp_path / "out" / "predictions.csv").read_text())
+        head = document["equivalent"] | {"equivalent_correlation": p, "replicates": []}
+        head |= {"interval": {**head["interval"], "equivalent_correlation": [p - 0.1, p + 0.1]}}
+        (folder / "summary.json").write_text(json.dumps(document | {"model": name, "equivalent": head}))
+    compared, _ = run("compare", tmp_path / "one", tmp_path / "two", "--output", tmp_path / "cmp", "--json")
+    sentence = "In order of p′, the least reliance on the background first: two, one"
+    screen, full = (shown(comparison_screen(compared, verbose)) for verbose in (False, True))
+    assert lines_below(screen, sentence) <= LINES
+    assert said(full).startswith(sentence)
     assert "second - first" in full
 
 
 def test_a_comparison_of_many_published_rows_is_short():
     document = compare(gather(["published"], "macro", "1000", "simple"))
-    console = Console(width=PIPE_WIDTH, file=io.StringIO(), record=True)
-    console.print(comparison_screen(document, verbose=False))
-    screen = console.export_text()
+    screen = shown(comparison_screen(document, verbose=False))
     assert lines_below(screen, f"p′ is unknown: {document['equivalent_lacks']}") <= LINES
     best = max(document["rows"], key=lambda row: row["counter"])
     assert f"{best['model']}: counter {100 * best['counter']:.1f} %" in screen

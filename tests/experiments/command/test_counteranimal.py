@@ -81,13 +81,6 @@ def test_from_photos_to_plot(run, tree, tiny_clip, squeezenet, tmp_path):
     assert len(rows(tmp_path / "cmp" / "comparison.csv")) == 3
 
 
-def test_published_is_complete(run, tmp_path):
-    document, _ = run("published", "--json", "--output", tmp_path)
-    assert len(document["table"]) == len(rows(tmp_path / "table.csv")) > 1500
-    assert json.loads((tmp_path / "published.json").read_text()) == document
-    assert [row["reason"] for row in rows(tmp_path / "audit.csv")] == [row["reason"] for row in document["audit"]]
-
-
 def test_discover(run, photo, tmp_path, squeezenet):
     for background, seed in (("grass", 0), ("snow", 50), ("rare", 90)):
         for i in range(2 if background == "rare" else 6):
