@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments.command.counteranimal import discovery_table
+from experiments.command.counteranimal import discovery_table, summary_table
 from experiments.errors import RequestError
 from experiments.photos.models import load
 from tests.experiments.photos.test_compose import draw_cutout
@@ -89,7 +89,7 @@ def test_discover(run, photo, tmp_path, squeezenet):
     common += ("--model", "torchvision:squeezenet1_1", "--weights", squeezenet)
     arguments = ("discover", *common, "--min-photos", 4, "--cache", tmp_path / "c", "--output", tmp_path / "o")
     document, _ = run(*arguments, "--json")
-    assert "permutations allow p = 0.0001 at best" in " ".join(run(*arguments)[0].split())
+    assert "permutations allow p = 0.0001 at best" in discovery_table(document).renderables[3]
     assert document["classes"][0]["backgrounds"] == 2
     heads, cells = discovery_table(document).renderables[0].rows
     assert heads[-3:] == ["p", "p (Holm)", "p (BH)"]
@@ -120,9 +120,9 @@ def test_compose_then_evaluate(run, photo, tiny_clip, tmp_path):
     effect = summary["paired"]
     assert effect["difference"] == pytest.approx(summary["micro"]["common"] - summary["micro"]["counter"])
     assert [c["class_index"] for c in effect["classes"]] == [9, 16]
-    text, _ = run(*words)
-    for said in ("the background's effect at a fixed object", "no interval", "no p′"):
-        assert said in text
+    said = [part for part in summary_table([summary], verbose=False).renderables if isinstance(part, str)]
+    assert any("the background's effect at a fixed object" in part and "no interval" in part for part in said)
+    assert "no p′" in said[0]
     (scored,), _ = run("score", tmp_path / "o" / "predictions.csv", "--labels", 45, "--json")
     assert scored["paired"] == effect
 
