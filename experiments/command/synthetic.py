@@ -82,9 +82,7 @@ class Question:
 
     def parts(self, text: str) -> tuple[World, Learner]:
         """The world, and the learner of a name or of FILE.py:CLASS with the options that the flags give it."""
-        from experiments.lab.config import world_from
-
-        world = world_from(self.world.file, self.world.fields)
+        world = self.world.read()
         kind = learner_in(text) if IN_FILE in text else text
         options = {name: getattr(self, name) for name in OPTIONS}
         try:
@@ -159,10 +157,10 @@ def train(
     output: own_folder("train", RUN_FILES, "folder for checkpoint, weights, history and result") = None,
     json: Json = False,
 ) -> None:
-    from experiments.lab.config import recipe_from, world_from
+    from experiments.lab.config import recipe_from
     from experiments.lab.training import train as run
 
-    settings, fields = world_from(world.file, world.fields), {**(training or {})}
+    settings, fields = world.read(), {**(training or {})}
     if own := IN_FILE in fields.get("loss", ""):
         fields["loss"] = loss_in(fields["loss"])
     recipe = recipe_from(fields)
@@ -202,9 +200,8 @@ def show(
     json: Json = False,
 ) -> None:
     from experiments.figure_files import check_target, save_figure
-    from experiments.lab.config import world_from
 
-    settings = world_from(world.file, world.fields)
+    settings = world.read()
     default = Path("world.png") if world.file is None else world.file.with_suffix(".png")
     path = check_target(default if output is None else output, "show")
     from experiments.page.show import picture_of  # it imports torch, which a wrong request need not wait for

@@ -25,41 +25,6 @@ class Twice(Learner):
         return 2 * named("least-squares").direction(worlds)
 
 
-class Undefined(Twice):
-    name = "undefined"
-
-    def direction(self, worlds):
-        return np.nan * super().direction(worlds)
-
-
-class Certain(Twice):
-    name = "certain"
-
-    def accuracy(self, worlds):
-        return Accuracy(1.5, 0.5)
-
-
-class Failing(Twice):
-    name = "failing"
-
-    def direction(self, worlds):
-        return worlds.undefined / 0
-
-
-class FailingOnGrids(Twice):
-    name = "failing-on-grids"
-
-    def direction(self, worlds):
-        return super().direction(worlds) if np.ndim(worlds.mu_spu) == 0 else undefined
-
-
-class Wide(Twice):
-    name = "wide"
-
-    def direction(self, worlds):
-        return np.ones(3)
-
-
 @dataclass(frozen=True)
 class Incomplete(Twice):
     name: ClassVar[str] = "incomplete"
@@ -74,55 +39,25 @@ class NotALearner:
     pass
 
 
+def broken(worlds):
+    return worlds.undefined
+
+
 class Critical(Learner):
     name = "critical"
 
     def critic(self, world):
         return named("linear").critic(world)
-
-
-def broken(worlds):
-    return worlds.undefined
-
-
-class FailingBelow(Twice):
-    name = "failing-below"
-
-    def direction(self, worlds):
-        return broken(worlds)
-
-
-class Ruleless(Learner):
-    name = "ruleless"
-
-
-class Plain(Critical):
-    name = "plain"
-
-    def critic(self, world):
-        return np.ones((1, 1, 2))
-
-
-class Broad(Critical):
-    name = "broad"
-
-    def critic(self, world):
-        return latent_critic(np.ones((2, 3)))
-
-
-class Single(Learner):
-    name = "single"
-
-    def scores(self, world, images):
-        return images[:, 0]
-
-
-class Pair(Twice):
-    name = "pair"
-
-    def accuracy(self, worlds):
-        return 0.9, 0.5
 """
+DIRECTION = "def direction(self, worlds): return "
+
+
+def with_wrong(base: str, body: str) -> str:
+    """The file with a further class."""
+    return f'{FILE}\n\nclass Wrong({base}):\n    name = "wrong"\n\n    {body}\n'
+
+
+LAST = with_wrong("", "").count("\n")  # the line of the body
 
 
 @pytest.fixture
@@ -150,30 +85,55 @@ def test_a_class_with_a_critic_alone_is_predicted_like_the_learner_it_copies(sob
         ("Learner", "defines no learner class 'Learner'"),
         ("Nameless", "has name = 'linear'; give it a name of its own"),
         ("Incomplete", "missing 1 required positional argument: 'penalty'"),
-        ("Wide", "the direction of learner 'wide' has shape (3,); expected (2,)"),
-        ("Undefined", "the direction of learner 'undefined' is nan"),
-        ("Certain", "accuracies [1.5, 0.5] are no fractions"),
         ("Twice --prompt mean", "--prompt = mean has no meaning for learner 'twice'"),
-        ("Ruleless", "learner 'ruleless' has no rule"),
-        ("Plain", "the critic of learner 'plain' is of type ndarray; `latent_critic` makes a critic"),
-        ("Broad", "the critic of learner 'broad' has score vectors of shape (1, 3); expected (1, 2)"),
-        ("Single", "the scores of learner 'single' have shape "),
-        ("Pair", "the accuracy is of type tuple"),
-        ("Failing", "mine.py, line 37: AttributeError: "),
-        ("FailingBelow", "mine.py, line 76: AttributeError: "),
     ],
 )
-def test_a_wrong_class_is_refused_in_one_sentence(soberclip, file, name, words):
+def test_a_wrong_name_or_flag_is_refused_in_one_sentence(soberclip, file, name, words):
     run = soberclip("predict", "--learner", *f"{file}:{name}".split(" "))
     assert (run.status, run.out, run.err.count("\n")) == (2, "", 1)
     assert words in run.err
 
 
+@pytest.mark.parametrize(
+    ("base", "body", "words"),
+    [
+        ("Twice", f"{DIRECTION}np.ones(3)", "the direction of learner 'wrong' has shape (3,); expected (2,)"),
+        ("Twice", f"{DIRECTION}np.full(2, np.nan)", "the direction of learner 'wrong' is nan"),
+        ("Twice", f"{DIRECTION}worlds.undefined / 0", f"mine.py, line {LAST}: AttributeError: "),
+        ("Twice", f"{DIRECTION}broken(worlds)", "mine.py, line 34: AttributeError: "),
+        ("Twice", "def accuracy(self, worlds): return Accuracy(1.5, 0.5)", "accuracies [1.5, 0.5] are no fractions"),
+        ("Twice", "def accuracy(self, worlds): return 0.9, 0.5", "the accuracy is of type tuple"),
+        ("Learner", "pass", "learner 'wrong' has no rule"),
+        (
+            "Learner",
+            "def critic(self, world): return np.ones((1, 1, 2))",
+            "the critic of learner 'wrong' is of type ndarray; `latent_critic` makes a critic",
+        ),
+        (
+            "Learner",
+            "def critic(self, world): return latent_critic(np.ones((2, 3)))",
+            "the critic of learner 'wrong' has score vectors of shape (1, 3); expected (1, 2)",
+        ),
+        (
+            "Learner",
+            "def scores(self, world, images): return images[:, 0]",
+            "the scores of learner 'wrong' have shape ",
+        ),
+    ],
+)
+def test_a_wrong_class_is_refused_in_one_sentence(soberclip, file, base, body, words):
+    file.write_text(with_wrong(base, body))
+    run = soberclip("predict", "--learner", f"{file}:Wrong")
+    assert (run.status, run.out, run.err.count("\n")) == (2, "", 1)
+    assert words in run.err
+
+
 def test_only_errors_that_pass_through_the_file_are_the_users(soberclip, file, monkeypatch):
-    learner = learner_in(f"{file}:FailingOnGrids")()
+    file.write_text(with_wrong("Twice", f"{DIRECTION}np.ones(2) if np.ndim(worlds.mu_spu) == 0 else undefined"))
+    learner = learner_in(f"{file}:Wrong")()
     with pytest.raises(NameError) as failed:
         learner.accuracy(World(mu_spu=[1.0, 2.0]))
-    assert f"{file}, line 44: NameError: name 'undefined' is not defined" == blamed(failed.value)
+    assert f"{file}, line {LAST}: NameError: name 'undefined' is not defined" == blamed(failed.value)
     with pytest.raises(AttributeError) as failed:  # ours, although it has the user's learner
         learner.name.undefined()
     assert blamed(failed.value) is None
@@ -197,28 +157,6 @@ class Pulled(Objective):
 @register
 class Registered(Pulled):
     name = "registered"
-
-
-class Grey(Pulled):
-    name = "grey"
-
-    def loss(self, batch):
-        return batch.images.sum()
-
-
-class Broken(Pulled):
-    name = "broken"
-
-    def loss(self, batch):
-        return batch.colours
-
-
-class Headless(Pulled):
-    name, captions = "headless", False
-
-
-class Taken(Pulled):
-    name = "infonce"
 """
 SMALL = "train --steps 2 --warmup 0 --batch-size 4 --width 2 --depth 1 --dim-image 2 --dim-text 2 --no-compile --json"
 
@@ -269,16 +207,19 @@ def test_only_a_shipped_loss_is_shared_out_to_processes(train, soberclip, monkey
 
 
 @pytest.mark.parametrize(
-    ("name", "words"),
+    ("body", "words"),
     [
-        ("Puled", "defines no loss class 'Puled'; the nearest is Pulled"),
-        ("Taken", "has name = 'infonce'; give it a name of its own"),
-        ("Headless", "reads no captions, so it needs heads"),
-        ("Grey", "loss 'grey' has shape (); expected (1,), one number per model"),
-        ("Broken", "mine.py, line 28: AttributeError"),
+        ("pass", "defines no loss class 'Wrong'; the nearest is Strong"),
+        ('name = "infonce"', "has name = 'infonce'; give it a name of its own"),
+        ('name, captions = "headless", False', "reads no captions, so it needs heads"),
+        ("def loss(self, batch): return batch.images.sum()", "loss 'pulled' has shape (); expected (1,), one number"),
+        ("def loss(self, batch): return batch.colours", "mine.py, line 17: AttributeError"),
     ],
 )
-def test_a_wrong_loss_is_refused_in_one_sentence(train, name, words):
-    run = train(name)
+def test_a_wrong_loss_is_refused_in_one_sentence(train, tmp_path, body, words):
+    (tmp_path / "mine.py").write_text(
+        f"{LOSSES}\nclass {'Strong' if body == 'pass' else 'Wrong'}(Pulled):\n    {body}\n"
+    )
+    run = train("Wrong")
     assert (run.status, run.out) == (2, "")
     assert words in run.err.splitlines()[-1]
