@@ -100,6 +100,8 @@ def test_an_evaluation_and_a_comparison_begin_with_the_answer(run, tmp_path):
         head |= {"interval": {**head["interval"], "equivalent_correlation": [p - 0.1, p + 0.1]}}
         (folder / "summary.json").write_text(json.dumps(document | {"model": name, "equivalent": head}))
     compared, _ = run("compare", tmp_path / "one", tmp_path / "two", "--output", tmp_path / "cmp", "--json")
+    assert (tmp_path / "cmp" / "comparison.svg").read_text().startswith("<?xml")
+    assert len((tmp_path / "cmp" / "comparison.csv").read_text().splitlines()) == 3
     sentence = "In order of p′, the least reliance on the background first: two, one"
     screen, full = (shown(comparison_screen(compared, verbose)) for verbose in (False, True))
     assert lines_below(screen, sentence) <= LINES
