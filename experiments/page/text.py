@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from experiments.lab.answers import predict
 from experiments.page.front import Towers, trained_towers
-from experiments.table import NUMBER, Column, Table, Unit
+from experiments.table import NUMBER, Column, Table
 from simulator.prompts import asked
 from simulator.world import World
 from theory.learners import InfoNCE, Learner, LeastSquares, LinearCLIP, Logistic
@@ -29,19 +29,15 @@ ASKED = {  # by what follows --learner
 TRIALS = ("trained/three-ways-of-asking", "trained/detail", "trained/headline")
 TRAINED = "infonce"  # the learner of these trials
 CERTAIN = 0.99999
-PLACE = Unit("{:.2f}".format)
 
 
 class Answer(NamedTuple):
-    """One row of the answer: p' to two digits."""
+    """One row of the answer: p' to two digits, and in brackets that of trained towers, if a trial is stored."""
 
     learner: str
     prompt: str  # in words; "" for supervised learners
     every: str  # captions describe every appearance
     none: str  # captions describe no appearance
-    towers: tuple[
-        str, str
-    ]  # p' of trained ones, where captions describe every appearance and none; "" without a stored trial
     flags: str  # behind --learner
 
 
@@ -61,16 +57,12 @@ def answers() -> tuple[Answer, ...]:
 def _row(flags: str, words: str, learner: Learner) -> Answer:
     prompt = getattr(learner, "prompt", None)
     world = WORLD.replace(bare=BARE) if prompt == "bare" else WORLD
-    worlds = (world, world.replace(detail_inv=0.0, detail_spu=0.0))
-    places = (PLACE.shown(predict(one, learner)["equivalent_correlation"]) for one in worlds)
-    towers = [trained().get((prompt, one.detail_inv)) if learner.name == TRAINED else None for one in worlds]
-    every, none = (PLACE.shown(one.correlation) if one else "" for one in towers)
-    return Answer(words, asked(prompt), *places, (every, none), flags)
-
-
-def beside(theory: str, towers: str) -> str:
-    """p' in theory, and of trained towers in brackets."""
-    return f"{theory} ({towers})" if towers else theory
+    cells = []
+    for detail in (1.0, 0.0):
+        place = predict(world.replace(detail_inv=detail, detail_spu=detail), learner)["equivalent_correlation"]
+        towers = trained().get((prompt, detail)) if learner.name == TRAINED else None
+        cells.append(f"{place:.2f}" + (f" ({towers.correlation:.2f})" if towers else ""))
+    return Answer(words, asked(prompt), *cells, flags)
 
 
 def table(flags: Callable[[Answer], str]) -> Table:
@@ -78,8 +70,8 @@ def table(flags: Callable[[Answer], str]) -> Table:
     columns = (
         Column("Learner", attrgetter("learner")),
         Column("Prompt", attrgetter("prompt")),
-        Column("p′, every appearance (towers)", lambda row: beside(row.every, row.towers[0]), NUMBER),
-        Column("p′, no appearance (towers)", lambda row: beside(row.none, row.towers[1]), NUMBER),
+        Column("p′, every appearance (towers)", attrgetter("every"), NUMBER),
+        Column("p′, no appearance (towers)", attrgetter("none"), NUMBER),
         Column("--learner", flags),
     )
     return Table("p′ by learner and prompt", columns, answers())

@@ -12,6 +12,7 @@ import pytest
 from experiments.command.counteranimal import discovery_table, summary_table
 from experiments.errors import RequestError
 from experiments.photos.models import load
+from experiments.photos.robustness import compare, gather
 from tests.experiments.photos.test_compose import draw_cutout
 from tests.experiments.photos.test_models import saved
 
@@ -72,6 +73,9 @@ def test_from_photos_to_scores(run, tree, tiny_clip, squeezenet, tmp_path):
 
     scored, _ = run("score", folders[0] / "predictions.csv", "--labels", 45, "--name", "mine", "--json")
     assert (scored[0]["macro"], scored[0]["intervals"]) == (first["macro"], first["intervals"])
+    compared = compare(gather([str(tmp_path / "both"), "published:CLIP-OpenAI-ViT/B/32"], "macro", "1000", "simple"))
+    assert len(compared["rows"]) == 3
+    assert compared["pairs"][0]["classes"] == 3
 
 
 def test_discover(run, photo, tmp_path, squeezenet):
