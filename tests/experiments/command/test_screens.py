@@ -52,15 +52,12 @@ def words(text: str) -> str:
     return " ".join(text.split())
 
 
-@pytest.mark.parametrize("width", [40, 80])
-def test_a_verdict_is_complete_at_any_width(width):
-    text = shown(verdict_table([VERDICT]), width)
-    assert "…" not in text
-    assert max(map(len, text.splitlines())) <= width
-    for listed in (text, shown(claims_table([{**VERDICT.as_json(), "untried": None, **DIGEST}]), width)):
-        assert LONG in listed.replace("\n", "")
-    for part in (VERDICT.statement, VERDICT.meaning, "≥ 0.5", "0.4301, 95% interval 0.42 to 0.44", "mu_spu = 3"):
-        assert part in words(text)
+def test_a_verdict_is_complete_in_a_narrow_window():
+    for table in (verdict_table([VERDICT]), claims_table([{**VERDICT.as_json(), "untried": None, **DIGEST}])):
+        text = shown(table, 40)
+        assert "…" not in text
+        assert max(map(len, text.splitlines())) <= 40
+        assert LONG in text.replace("\n", "")
 
 
 @pytest.mark.parametrize("width", [44, 200])
@@ -110,13 +107,10 @@ def test_kinds_of_claims_are_counted_separately_and_show_where_they_were_tried()
     every = (VERDICT, STORED, TABLES, AUDITED, supported, replace(supported, largest_violation_found=0.001))
     text = words(shown(verdict_table([replace(one, claim=f"mine-{i}") for i, one in enumerate(every)]), 80))
     for part in (
-        "(4 tried in this run, 1 ",
-        "99% interval 0.42 to 0.44",
-        "ViT/B/16",
-        "p_spu = 0.9, sigma_xi = 0, ν = 0",
+        *(VERDICT.statement, VERDICT.meaning, "≥ 0.5", "0.4301, 95% interval 0.42 to 0.44", "mu_spu = 3"),
+        *("(4 tried in this run, 1 ", "99% interval 0.42 to 0.44", "ViT/B/16", "p_spu = 0.9, sigma_xi = 0, ν = 0"),
+        *("p_spu = 0.6, sigma_xi = 1, ν = 0.01562, where it holds by 0.0027", "where it is off by 0.001"),
     ):
-        assert part in text
-    for part in ("p_spu = 0.6, sigma_xi = 1, ν = 0.01562, where it holds by 0.0027", "where it is off by 0.001"):
         assert part in text
 
 

@@ -18,18 +18,6 @@ from theory.ideal_curve import IdealCurve, equivalent
 
 SCRIPT = (files("experiments.page") / "html" / "theory.js").read_text(encoding="utf-8")
 CALL = "({worlds, jobs}) => jobs.map(({learner, prompt}) => worlds.map((w) => LEARNERS[learner](w, prompt)))"
-FLAT = {
-    "p_spu": 0.9,
-    "mu_inv": 1.0,
-    "sigma_inv": 1.0,
-    "sigma_spu": 1.0,
-    "sigma_xi": 4.0,
-    "mention_inv": 1.0,
-    "mention_spu": 1.0,
-    "detail_inv": 1.0,
-    "detail_spu": 1.0,
-    "bare": 0.0,
-}
 QUERIES = [(name, prompt) for name in LEARNERS for prompt in (PROMPTS if name in ("linear", "infonce") else (None,))]
 
 
@@ -128,7 +116,8 @@ def test_equivalent_correlation_and_shortfall_equal_theory_at_random_worlds():
 
 def test_a_curve_that_is_flat_at_an_end_determines_nothing_there():
     """Accuracies of the ideal rule itself, at both ends and inside; backgrounds from almost invisible to plain."""
-    fields = {name: np.full(12, value) for name, value in FLAT.items()}
+    plain_world = World(sigma_spu=1.0, sigma_xi=4.0)
+    fields = {knob.field: np.full(12, float(getattr(plain_world, knob.field))) for knob in KNOBS}
     fields["mu_spu"] = np.repeat([0.01, 0.1, 0.5, 2.0], 3)
     grid, at = World(**fields), np.tile([0.0, 0.5, 1.0], 4)
     accuracy = IdealCurve(grid).at(at)
