@@ -34,11 +34,7 @@ def percent(value: float | None) -> str:
 
 
 def counted(number: int, word: str) -> str:
-    """A count with its noun.
-
-    >>> counted(1, "cell"), counted(1836, "cell")
-    ('1 cell', '1,836 cells')
-    """
+    """A count with its noun, such as "1,836 cells"."""
     return f"{number:,} {word}{'s' * (number != 1)}"
 
 
@@ -104,10 +100,7 @@ class Table(NamedTuple):
         return [heads, *([each.cell(record) for each in self.columns if record is not None] for record in self.records)]
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Text | Grid]:
-        """The table below its title, for a terminal: cells wrap between words, and numbers do not.
-
-        Columns beyond the terminal's width follow in a further table, beside the keys.
-        """
+        """The table below its title: cells wrap between words, and columns beyond the width follow beside the keys."""
         if self.title is not None:
             yield Text(self.title)  # rich would wrap a title of its own
         heads, *rows = [[Text.assemble(cell) for cell in row] for row in self.rows]

@@ -91,7 +91,7 @@ def export_screen(document: dict[str, Any]) -> Group:
 NO_THEORY = "The theory is missing, since the folder was exported with --no-theory; export without it adds the theory."
 
 
-def _asked(prompt: str | None) -> str:
+def _prompt_words(prompt: str | None) -> str:
     from experiments.ground_truth.truth import OBJECT_ONLY  # start-up time
 
     return "typical appearance, no background" if prompt == OBJECT_ONLY else asked(prompt)
@@ -110,7 +110,7 @@ MEASURED = (
 )
 THEORY = (
     Column("learner", "learner"),
-    Column("prompt", lambda row: _asked(row["prompt"])),
+    Column("prompt", lambda row: _prompt_words(row["prompt"])),
     *(Column(group, group, PERCENT) for group in GROUPS),
     Column("p′", _place_cell, NUMBER),
     Column("short", "shortfall", POINTS),

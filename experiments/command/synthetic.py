@@ -53,8 +53,8 @@ LIMITS = {  # of the training, in the title of a screen
 }
 MOST_LISTED = 12  # classes whose cells get a line
 WORTH_COMPILING = 500  # steps; compilation takes 5 to 30 CPU seconds, and saves 3 ms per small model and step
-ASKED = f"class prompt: {', '.join(CHOICES)}; 'a photo of a bear' is bare [default: typical]"
-PromptFlag = flag(Prompt | None, ASKED, show_choices=False)
+PROMPT_HELP = f"class prompt: {', '.join(CHOICES)}; 'a photo of a bear' is bare [default: typical]"
+PromptFlag = flag(Prompt | None, PROMPT_HELP, show_choices=False)
 Time = flag(float | None, "length of linear CLIP's gradient flow from small weights [default: inf, the optimum]")
 Start = flag(float | None, f"strength of linear CLIP's modes at time 0, in units of 1/rho [default: {START:g}]")
 SCALE_WORDS = "logit scale of unit embeddings of infonce or siglip, .01 to 100 [default: scores without limits]"
@@ -67,7 +67,7 @@ Mitigate = named(mitigations.names(), f"mitigation of the background: {', '.join
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
 class Question:
-    """How the learner is asked, and in which world; options of predict and simulate."""
+    """How the learner is prompted, and in which world; options of predict and simulate."""
 
     prompt: PromptFlag = None
     embed_dim: flag(Whole | None, "embedding width of the towers [default: wide enough for all latents]") = None

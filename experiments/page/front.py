@@ -1,8 +1,6 @@
 """The first picture of README and report: how much of the background CLIP learns, as p' against p, by three prompts.
 
-It shows the design `equivalent`. The bands of CLIP's own loss reach from captions that describe every appearance
-(detail g = 1, a full line) to captions that describe none (g = 0). Points are towers of a stored trial, at g = 1. The
-dashed line is logistic regression on labels.
+It shows the design `equivalent`, whose words explain it, with towers of a stored trial.
 """
 
 from typing import NamedTuple

@@ -53,7 +53,10 @@ def section_of(design: Design, table: xr.Dataset) -> Section:
 
 def _with_formulas(words: str) -> Markup:
     """A caption with its formulas drawn; no line ends between a formula and its value or its colon."""
-    drawn = lambda match: f'<span class="together">{formula_svg(match[1])}{match[2]}</span>'  # noqa: E731
+
+    def drawn(match: re.Match) -> str:
+        return f'<span class="together">{formula_svg(match[1])}{match[2]}</span>'
+
     return Markup(FORMULA_AND_VALUE.sub(drawn, str(escape(words))))
 
 

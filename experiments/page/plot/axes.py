@@ -1,10 +1,8 @@
-"""Axes of a study on paper: places, ticks, edges of cells, and labels with symbol and unit.
+"""Axes of a study on paper: places, ticks, and labels with symbol and unit.
 
-A picture is drawn in places, equally spaced on paper, and its ticks show values. A scale maps values x to places t:
-    linear      t = x
-    log         t = log10 x
-    one-minus   t = -log10(1 - x): .9, .99, .999 are equally far apart; ticks show 1 - x
-Listed values take the scale that spaces them most evenly. Words, such as losses, have the places 0, 1, 2 ...
+A picture is drawn in places, equally spaced on paper, and its ticks show values. On the scale one-minus .9, .99, .999
+are equally far apart, and ticks show 1 - x. Listed values take the scale that spaces them most evenly. Words, such as
+losses, have the places 0, 1, 2 ...
 """
 
 import re
@@ -126,11 +124,7 @@ def literal(text: str) -> str:
 
 
 def readable(value: float | np.integer) -> str:
-    """A number for a tick or a title; below 0.001 or from 10,000 with a power of ten.
-
-    >>> readable(0.25), readable(1e6)
-    ('0.25', '$10^{6}$')
-    """
+    """A number for a tick or a title; below 0.001 or from 10,000 with a power of ten."""
     value = float(f"{value:.4g}")
     if value == 0 or 1e-3 <= abs(value) < 1e4:
         return f"{value:.4g}".replace("-", "−")

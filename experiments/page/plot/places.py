@@ -20,10 +20,7 @@ MANY = f"the ideal curve is computed for at most {MOST_CLASSES} classes"
 
 
 def placed(dataset: xr.Dataset, base: World | None, what: str) -> xr.Dataset:
-    """The Dataset with `what`, one of PLACES, in each cell, and the reasons why cells have none; `base`: its world.
-
-    A cell with replicates has the place of their mean accuracies. Raises RequestError if the ideal curves are unknown.
-    """
+    """The Dataset with `what`, one of PLACES, in each cell (of replicates that of their mean), or why it has none."""
     if base is None:
         raise RequestError(f"--what = {what!r} needs the study's worlds, and its request is missing")
     if base.views is not None:
