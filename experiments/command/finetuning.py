@@ -1,4 +1,7 @@
-"""`soberclip finetune`: a pretrained CLIP on objects on coloured backgrounds, as a document and a screen."""
+"""`soberclip finetune`: a pretrained CLIP on objects on coloured backgrounds, as a document and a screen.
+
+Functions import what they need when they run, for start-up time.
+"""
 
 from pathlib import Path
 from typing import Annotated, Any

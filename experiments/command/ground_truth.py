@@ -1,4 +1,7 @@
-"""`soberclip export` and `place`: a world for other people's training code, and the place of what came out."""
+"""`soberclip export` and `place`: a world for other people's training code, and the place of what came out.
+
+Functions import what they need when they run, for start-up time.
+"""
 
 from collections.abc import Iterator
 from functools import partial
@@ -46,8 +49,9 @@ def export(
     json: Json = False,
 ) -> None:
     from experiments.ground_truth.export import check_request, export, size_of
+    from experiments.lab.config import world_from
 
-    settings = world.read()
+    settings = world_from(world.file, world.fields)
     check_request(settings, n, seed, test_images)
     say(f"{n:,} pairs and their test images take {size_of(settings, n, test_images) / 1e9:.2g} GB")
     document = export(settings, output, n, seed, test_images, theory=not no_theory)
@@ -65,13 +69,14 @@ def place(
 ) -> None:
     from experiments.ground_truth.place import exported, place, placed_document
     from experiments.ground_truth.truth import theory_rows
+    from experiments.lab.config import world_from
 
     own = world != DEFAULT_WORLD
     if data is not None and own:
         raise RequestError("--data has a world of its own; leave out --world and the world's flags")
     if data is None and not own:
         raise RequestError("name the folder of an export with --data, or a world with --world or its flags")
-    position = place(predictions, data, world.read() if data is None else None)
+    position = place(predictions, data, None if data is not None else world_from(world.file, world.fields))
     theory: list[dict[str, Any]] | None = []
     if data is not None:
         theory = exported(data)["theory"]

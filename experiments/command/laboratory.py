@@ -1,4 +1,7 @@
-"""`soberclip sweep`, `designs` and `plot`: a grid of worlds and learners as one study, as data and as a picture."""
+"""`soberclip sweep`, `designs` and `plot`: a grid of worlds and learners as one study, as data and as a picture.
+
+Functions import what they need when they run, for start-up time.
+"""
 
 import shlex
 from collections import Counter

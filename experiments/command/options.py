@@ -139,11 +139,6 @@ class WorldOptions:
     file: flag(Path | None, "TOML file with a world's fields; flags override it", name="--world", group=_WORLD) = None
     fields: Annotated[flags_of(World, _WORLD, _FROM_FILES), Parameter(name="*")] = field(default_factory=dict)
 
-    def read(self) -> World:
-        from experiments.lab.config import world_from  # start-up time
-
-        return world_from(self.file, self.fields)
-
 
 DEFAULT_WORLD = WorldOptions()
 

@@ -1,4 +1,7 @@
-"""`soberclip predict`, `simulate`, `train` and `show`: one world in, one document or picture out."""
+"""`soberclip predict`, `simulate`, `train` and `show`: one world in, one document or picture out.
+
+Functions import what they need when they run, for start-up time.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -82,7 +85,9 @@ class Question:
 
     def parts(self, text: str) -> tuple[World, Learner]:
         """The world, and the learner of a name or of FILE.py:CLASS with the options that the flags give it."""
-        world = self.world.read()
+        from experiments.lab.config import world_from
+
+        world = world_from(self.world.file, self.world.fields)
         kind = learner_in(text) if IN_FILE in text else text
         options = {name: getattr(self, name) for name in OPTIONS}
         try:
@@ -157,10 +162,10 @@ def train(
     output: own_folder("train", RUN_FILES, "folder for checkpoint, weights, history and result") = None,
     json: Json = False,
 ) -> None:
-    from experiments.lab.config import recipe_from
+    from experiments.lab.config import recipe_from, world_from
     from experiments.lab.training import train as run
 
-    settings, fields = world.read(), {**(training or {})}
+    settings, fields = world_from(world.file, world.fields), {**(training or {})}
     if own := IN_FILE in fields.get("loss", ""):
         fields["loss"] = loss_in(fields["loss"])
     recipe = recipe_from(fields)
@@ -200,8 +205,9 @@ def show(
     json: Json = False,
 ) -> None:
     from experiments.figure_files import check_target, save_figure
+    from experiments.lab.config import world_from
 
-    settings = world.read()
+    settings = world_from(world.file, world.fields)
     default = Path("world.png") if world.file is None else world.file.with_suffix(".png")
     path = check_target(default if output is None else output, "show")
     from experiments.page.show import picture_of  # it imports torch, which a wrong request need not wait for

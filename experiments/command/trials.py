@@ -1,4 +1,7 @@
-"""`soberclip claims`, `check` and `reproduce`: claims on trial."""
+"""`soberclip claims`, `check` and `reproduce`: claims on trial.
+
+Functions import what they need when they run, for start-up time.
+"""
 
 import sys
 from collections import Counter
