@@ -19,7 +19,7 @@ Results, stores and hashes call the typical appearance `name` and the average ca
 """
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar, get_args
+from typing import Any, Literal, NamedTuple, TypeVar, get_args
 
 import numpy as np
 from jaxtyping import Float
@@ -27,9 +27,6 @@ from jaxtyping import Float
 from simulator.accuracy import Numbers
 from simulator.mixture import class_means
 from simulator.naming import unlisted
-
-if TYPE_CHECKING:
-    from simulator.world import World
 
 Choice = Literal["typical", "average", "background", "bare", "captions", "scores"]
 Prompt = Literal[Choice, "name", "mean"]
@@ -112,7 +109,7 @@ def caption(prompt: Prompt) -> PromptRow:
     return row
 
 
-def latent_prompts(world: "World", prompt: Prompt) -> Float[np.ndarray, "K l"]:
+def latent_prompts(world, prompt: Prompt) -> Float[np.ndarray, "K l"]:
     """Latent prompts q_y of one world; see `World.prompts`.
 
     A table's usual background is the mean of its common ones.

@@ -7,11 +7,12 @@ None means the Gaussian views of the papers (`simulator.gaussian.shown`). Any ot
         name = "symbols"
         length: int = 8
 
-It has the methods of `simulator.gaussian.shown.GaussianViews`, and two for test images (`simulator.pixels.shown`). Its
+Its methods are the functions of `simulator.gaussian.shown`, and two for test images (`simulator.pixels.shown`). Its
 name is then a value of `kind` in a world's table [views], where no kind means pixels.
 """
 
 from collections.abc import Callable, Mapping
+from importlib import import_module
 from typing import Annotated, Any, ClassVar
 
 from pydantic import BeforeValidator, SerializeAsAny, model_serializer
@@ -20,6 +21,7 @@ from simulator.base_model import Checked
 from simulator.naming import add_row, unlisted
 
 USUAL = "pixels"  # the kind of a table [views] that names none
+GAUSSIAN = "simulator.gaussian.shown"  # home of worlds without a kind
 
 
 class Views(Checked):
@@ -29,9 +31,12 @@ class Views(Checked):
     ----------
     name
         The value of `kind` in the table [views], and in messages.
+    home
+        The module whose functions draw pairs, prompts and test images; "" if they are methods of the class.
     """
 
     name: ClassVar[str]
+    home: ClassVar[str] = ""
 
     @model_serializer(mode="wrap")
     def _with_kind(self, whole: Callable[["Views"], dict[str, Any]]) -> dict[str, Any]:
@@ -56,10 +61,6 @@ class Views(Checked):
         backgrounds
             A of a table, or None.
         """
-
-    def shown(self) -> Any:
-        """The object that draws pairs, prompts and test images: this one, or one whose module loads torch."""
-        return self
 
 
 KINDS: dict[str, type[Views]] = {}
@@ -96,9 +97,6 @@ AnyViews = Annotated[SerializeAsAny[Views], BeforeValidator(declared)]
 
 
 def shown(world: Any) -> Any:
-    """What draws the pairs, prompts and test images of a world, by its kind of views."""
-    if world.views is not None:
-        return world.views.shown()
-    from simulator.gaussian.shown import GaussianViews  # start-up time: loads torch
-
-    return GaussianViews()
+    """What draws the pairs, prompts and test images of a world, by its kind of views; it loads torch."""
+    home = GAUSSIAN if world.views is None else world.views.home
+    return import_module(home) if home else world.views

@@ -23,7 +23,7 @@ the background, further attributes) have fields of one stem: mu_inv, mu_spu and 
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, get_type_hints
+from typing import Annotated, Any, NamedTuple, get_type_hints
 
 import numpy as np
 from jaxtyping import Float
@@ -47,10 +47,6 @@ from simulator.naming import suggestion
 from simulator.prompts import Prompt, caption, check_told, latent_prompts
 from simulator.quantities import LATENT, Number, Whole, blockwise, joint_table, number, quantity_of, read_only
 from simulator.views import KINDS, AnyViews, Views, shown
-
-if TYPE_CHECKING:
-    from simulator.gaussian.pairs import DrawnPairs
-
 
 MOST_ATTRIBUTES = 4  # besides the background
 _BOUNDS = {"ge": "at least", "gt": "above", "le": "at most"}
@@ -486,7 +482,7 @@ class World(Checked):
         check_told(prompt, self.bare)
         return latent_prompts(self.one(), prompt)
 
-    def draw(self, n: int, seed: int = 0, **options) -> "DrawnPairs | Any":
+    def draw(self, n: int, seed: int = 0, **options) -> Any:
         """Training pairs, with the dictionaries of Gaussian views or the scenes of pixels.
 
         Parameters

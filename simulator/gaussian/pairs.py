@@ -8,7 +8,7 @@ moved, and so equal to rounding. With `points="sobol"` they are scrambled Sobol 
 import reprlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -17,9 +17,7 @@ from jaxtyping import Float, Int, Shaped
 from simulator.mixture import class_means
 from simulator.quantities import check_count
 from simulator.streams import Points, Source, independent, numpy_stream
-
-if TYPE_CHECKING:
-    from simulator.world import World
+from simulator.world import World
 
 # Numbers in one view of a block (32 MB in float64): large enough to amortise a kernel launch, small enough for
 # any device. The block size depends on the world alone, not on the caller's chunk.
@@ -58,7 +56,7 @@ def orthonormal_dictionary(dimension: int, latents: int, rng: np.random.Generato
     return Q * np.sign(np.diag(R))  # without the signs the frame would be biased by QR's convention
 
 
-def dictionaries(world: "World", seed: int) -> Frames:
+def dictionaries(world: World, seed: int) -> Frames:
     """(D_I, D_T) of a root seed, float64; the row of a caption's mark is 0 in D_T."""
     text = orthonormal_dictionary(world.dim_text, world.latents, numpy_stream(seed, "dictionary/text"))
     return (
@@ -67,12 +65,12 @@ def dictionaries(world: "World", seed: int) -> Frames:
     )
 
 
-def block_size(world: "World") -> int:
+def block_size(world: World) -> int:
     """Pairs in one block of a world's streams."""
     return max(1, min(LARGEST_BLOCK, BLOCK_NUMBERS // max(world.dim_image, world.text_width)))
 
 
-def check_same(worlds: Sequence["World"], *fields: str) -> None:
+def check_same(worlds: Sequence[World], *fields: str) -> None:
     """Raise ValueError if worlds of an ensemble differ in one of the fields."""
     for field in fields:
         first, *others = dict.fromkeys(getattr(world, field) for world in worlds)
@@ -81,7 +79,7 @@ def check_same(worlds: Sequence["World"], *fields: str) -> None:
             raise ValueError(f"{field} = {one} in one world and {other} in another; an ensemble needs one value")
 
 
-def draw_codes(worlds: Sequence["World"], size: int, source: Source, *, device: str) -> Codes:
+def draw_codes(worlds: Sequence[World], size: int, source: Source, *, device: str) -> Codes:
     """Codes of one block of every world's pairs, for Gaussian views and for pixels."""
     E, K, J, table = len(worlds), worlds[0].classes, len(worlds[0].attribute) + 1, worlds[0].table
     # Probabilities are compared with uniform numbers in float64: float32 would round p = 1 - 1e-9 to 1.
@@ -122,7 +120,7 @@ def draw_codes(worlds: Sequence["World"], size: int, source: Source, *, device: 
 def mismatched(
     captions: Shaped[torch.Tensor, "E n *c"],
     another: Callable[[Source], Shaped[torch.Tensor, "E n *c"]],
-    worlds: Sequence["World"],
+    worlds: Sequence[World],
     source: Source,
 ) -> Shaped[torch.Tensor, "E n *c"]:
     """The captions, each with probability `mismatch` that of another pair, which `another` draws from a source."""
@@ -137,7 +135,7 @@ def mismatched(
 
 
 def draw_latents(
-    worlds: Sequence["World"], size: int, source: Source, *, device: str, dtype: torch.dtype
+    worlds: Sequence[World], size: int, source: Source, *, device: str, dtype: torch.dtype
 ) -> tuple[torch.Tensor, torch.Tensor, Float[torch.Tensor, "E n l"], Float[torch.Tensor, "E n told"]]:
     """(labels, backgrounds, latents of images, latents of texts) of one block of every world.
 
@@ -152,7 +150,7 @@ def draw_latents(
     return *rest, mismatched(captions, another, worlds, source)
 
 
-def _matched_latents(worlds: Sequence["World"], size: int, source: Source, *, device: str, dtype: torch.dtype):
+def _matched_latents(worlds: Sequence[World], size: int, source: Source, *, device: str, dtype: torch.dtype):
     """As `draw_latents`, every caption being its image's own."""
     K, A, B = worlds[0].classes, worlds[0].background_count, 2 + len(worlds[0].attribute)
     y, o, a, multiples = draw_codes(worlds, size, source, device=device)
@@ -203,7 +201,7 @@ def _write_captions(view: torch.Tensor, z: torch.Tensor, D: torch.Tensor, nu: li
 
 
 def draw_block(
-    worlds: Sequence["World"],
+    worlds: Sequence[World],
     frames: Frames,
     seed: int,
     index: int | Sequence[int],
@@ -249,9 +247,7 @@ def draw_block(
     return Pairs(*(field.to(device) for field in (images, texts, labels, backgrounds)))
 
 
-def draw_pairs(
-    world: "World", frames: Frames, n: int, seed: int, *, stream: str = "pairs", **options
-) -> Iterator[Pairs]:
+def draw_pairs(world: World, frames: Frames, n: int, seed: int, *, stream: str = "pairs", **options) -> Iterator[Pairs]:
     """The first n pairs of a stream, a few blocks at a time."""
     check_count("n", n, 1)
     size = block_size(world)
@@ -267,7 +263,7 @@ def draw_pairs(
 
 
 def contradicted(
-    pairs: Pairs, world: "World", frame: Float[np.ndarray, "dT l"], seed: int, index: int, *, streams: Sequence[str]
+    pairs: Pairs, world: World, frame: Float[np.ndarray, "dT l"], seed: int, index: int, *, streams: Sequence[str]
 ) -> Pairs:
     """The pairs of a block; each caption names a background drawn uniformly from all, not its image's.
 
@@ -318,7 +314,7 @@ class DrawnPairs:
         Backgrounds (n, J), from 0: the world's own first, then those of further attributes.
     """
 
-    world: "World"
+    world: World
     frames: Frames
     images: Float[torch.Tensor, "n dI"]
     texts: Float[torch.Tensor, "n dT"]
@@ -332,7 +328,7 @@ class DrawnPairs:
         return f"DrawnPairs({len(self)} of {self.world!r})"
 
 
-def draw(world: "World", n: int, seed: int = 0, *, frames: Frames | None = None, **options) -> DrawnPairs:
+def draw(world: World, n: int, seed: int = 0, *, frames: Frames | None = None, **options) -> DrawnPairs:
     """The first n pairs of a stream in one piece; `World.draw` calls it."""
     most = LARGEST_DRAW // (world.dim_image + world.text_width)
     if n > most:

@@ -9,51 +9,48 @@ backgrounds captions that show one background alone, (E, K or A, d_T)
 identity    data besides its fields that a world must share with a checkpoint
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 
-from simulator.gaussian import pairs
+from simulator.gaussian.pairs import Frames, Pairs, block_size, dictionaries, draw, draw_block  # noqa: F401 (functions)
 from simulator.mixture import class_means
 from simulator.prompts import Prompt
-
-if TYPE_CHECKING:
-    from simulator.towers.ensemble import Ensemble
-    from simulator.towers.layers import Shape
-    from simulator.world import World
+from simulator.towers.ensemble import Ensemble
+from simulator.towers.layers import Shape
+from simulator.world import World
 
 
-class GaussianViews:
-    """Vectors of images and captions."""
+def inputs(world: World) -> dict[str, Shape]:
+    return {"image": (world.dim_image,), "text": (world.text_width,)}
 
-    draw = staticmethod(pairs.draw)
-    block_size = staticmethod(pairs.block_size)
 
-    def inputs(self, world: "World") -> "dict[str, Shape]":
-        return {"image": (world.dim_image,), "text": (world.text_width,)}
+def block(ensemble: Ensemble, stream: str, index: int, over: Pairs | None = None) -> Pairs:
+    where: dict[str, Any] = {"device": ensemble.device, "draw_on": ensemble.draw_on, "dtype": ensemble.dtype}
+    streams, points = [f"{stream}/{k}" for k in ensemble.models], ensemble.recipe.points
+    how: dict[str, Any] = {"streams": streams, "points": points, "over": over, **where}
+    return draw_block(ensemble.worlds, _frames(ensemble), ensemble.seed, index, **how)
 
-    def block(self, ensemble: "Ensemble", stream: str, index: int, over: pairs.Pairs | None = None) -> pairs.Pairs:
-        frames, streams = self._frames(ensemble), [f"{stream}/{k}" for k in ensemble.models]
-        where: dict[str, Any] = {"device": ensemble.device, "draw_on": ensemble.draw_on, "dtype": ensemble.dtype}
-        how: dict[str, Any] = {"streams": streams, "points": ensemble.recipe.points, "over": over, **where}
-        return pairs.draw_block(ensemble.worlds, frames, ensemble.seed, index, **how)
 
-    def prompts(self, ensemble: "Ensemble", worlds: "tuple[World, ...]", prompt: Prompt) -> torch.Tensor:
-        _, D = self._frames(ensemble)
-        texts = np.stack([world.prompts(prompt) @ D.T for world in worlds])
-        if prompt == "bare":
-            texts[..., worlds[0].dim_text :] = 1.0  # the mark, where captions may be bare
-        return torch.as_tensor(texts).to(device=ensemble.device, dtype=ensemble.dtype)
+def prompts(ensemble: Ensemble, worlds: tuple[World, ...], prompt: Prompt) -> torch.Tensor:
+    _, D = _frames(ensemble)
+    texts = np.stack([world.prompts(prompt) @ D.T for world in worlds])
+    if prompt == "bare":
+        texts[..., worlds[0].dim_text :] = 1.0  # the mark, where captions may be bare
+    return torch.as_tensor(texts).to(device=ensemble.device, dtype=ensemble.dtype)
 
-    def backgrounds(self, ensemble: "Ensemble") -> torch.Tensor:
-        _, D = self._frames(ensemble)
-        worlds, patterns = ensemble.worlds, class_means(ensemble.worlds[0].background_count)
-        texts = np.stack([world.mu_spu * patterns @ D[:, world.block_latents[1]].T for world in worlds])
-        return torch.as_tensor(texts).to(device=ensemble.device, dtype=ensemble.dtype)
 
-    def identity(self, world: "World") -> dict[str, Any]:
-        return {}
+def backgrounds(ensemble: Ensemble) -> torch.Tensor:
+    _, D = _frames(ensemble)
+    worlds, patterns = ensemble.worlds, class_means(ensemble.worlds[0].background_count)
+    texts = np.stack([world.mu_spu * patterns @ D[:, world.block_latents[1]].T for world in worlds])
+    return torch.as_tensor(texts).to(device=ensemble.device, dtype=ensemble.dtype)
 
-    def _frames(self, ensemble: "Ensemble") -> pairs.Frames:
-        return pairs.dictionaries(ensemble.worlds[0], ensemble.seed)
+
+def identity(world: World) -> dict[str, Any]:
+    return {}
+
+
+def _frames(ensemble: Ensemble) -> Frames:
+    return dictionaries(ensemble.worlds[0], ensemble.seed)

@@ -17,7 +17,6 @@ of a pair's negatives its class, which moves the optimum of a contrastive loss. 
 from collections.abc import Sequence
 from functools import lru_cache
 from threading import Lock
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -26,9 +25,7 @@ from scipy.special import ndtri
 from scipy.stats import qmc
 
 from simulator.streams import Law, Source, independent, numpy_stream
-
-if TYPE_CHECKING:
-    from simulator.world import World
+from simulator.world import World
 
 BITS = 32  # scipy cannot fast-forward sequences with more; lower bits are independent and uniform
 LONGEST = 2**BITS  # points
@@ -38,7 +35,7 @@ KEPT = 4096  # sequences whose position is cached; to find a position after 2^22
 _position = Lock()
 
 
-def coordinates(world: "World") -> dict[str, slice]:
+def coordinates(world: World) -> dict[str, slice]:
     """Coordinates of a point for every field of a pair, the most important ones first."""
     J = len(world.attribute) + 1
     group = {"label": 1, "agreement": J} if world.table is None else {"cell": 1}
@@ -58,11 +55,11 @@ def coordinates(world: "World") -> dict[str, slice]:
     return {name: slice(end - count, end) for (name, count), end in zip(numbers.items(), ends, strict=True)}
 
 
-def _dimension(world: "World") -> int:
+def _dimension(world: World) -> int:
     return max(place.stop for place in coordinates(world).values())
 
 
-def check_sobol(world: "World", n: int) -> None:
+def check_sobol(world: World, n: int) -> None:
     """Raise ValueError if pairs have too many coordinates, or are too many, for a sequence."""
     if (dimension := _dimension(world)) > LARGEST_DIMENSION:
         raise ValueError(
@@ -76,7 +73,7 @@ def check_sobol(world: "World", n: int) -> None:
         )
 
 
-def points(world: "World", size: int, seed: int, stream: str, index: int) -> Float[np.ndarray, "size D"]:
+def points(world: World, size: int, seed: int, stream: str, index: int) -> Float[np.ndarray, "size D"]:
     """Points [index size, (index + 1) size) of a stream's sequence, strictly inside the cube, in random order."""
     first, dimension = index * size, _dimension(world)
     alone = int(first == 0)  # the first point by itself: scipy warns if the first run is not a power of two
@@ -98,7 +95,7 @@ def _sequence(dimension: int, seed: int, stream: str) -> qmc.Sobol:
 
 
 def even(
-    worlds: Sequence["World"],
+    worlds: Sequence[World],
     frames: tuple[torch.Tensor, torch.Tensor],
     size: int,
     seed: int,

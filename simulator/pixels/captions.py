@@ -4,17 +4,13 @@ A caption mentions an object or none, and an attribute or none. So all captions 
 (A + 1) entries; the last row and column mean "not mentioned". A prompt is a set of entries with weights.
 """
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 import torch
 from jaxtyping import Float
 
 from simulator.pixels.scenery import Scenery
 from simulator.prompts import Prompt
-
-if TYPE_CHECKING:
-    from simulator.world import World
+from simulator.world import World
 
 PREPOSITIONS = {"object-colour": "in", "background-colour": "on", "photos": "on"}
 
@@ -36,7 +32,7 @@ def table(classes: int, attributes: int, device: torch.device | str = "cpu") -> 
     return torch.cat(both, dim=-1)
 
 
-def law_of_captions(world: "World") -> Float[np.ndarray, "K O A"]:
+def law_of_captions(world: World) -> Float[np.ndarray, "K O A"]:
     """Probability of each caption given the label under the training law, indexed like `table`."""
     K, own = world.classes, np.eye(world.classes)
     p_object = np.where(own, world.p_inv, (1 - world.p_inv) / (K - 1))
@@ -48,7 +44,7 @@ def law_of_captions(world: "World") -> Float[np.ndarray, "K O A"]:
     return of_object[:, :, None] * of_background[:, None, :]
 
 
-def prompts(world: "World", prompt: Prompt) -> Float[np.ndarray, "K O A"]:
+def prompts(world: World, prompt: Prompt) -> Float[np.ndarray, "K O A"]:
     """Weights of the captions of `table` in each class's prompt: one caption, or the class's training captions."""
     if prompt not in ("name", "background"):
         return law_of_captions(world)

@@ -24,7 +24,6 @@ and p_inv = p_spu = .9, which is impossible.
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -34,9 +33,7 @@ from simulator.accuracy import GROUPS
 from simulator.mixture import cell_groups, cell_shares
 from simulator.pixels.scenery import Scenery, scenery
 from simulator.streams import numpy_stream
-
-if TYPE_CHECKING:
-    from simulator.world import World
+from simulator.world import World
 
 # Images of a trial; further objects are left out, equally many per class. Ten classes keep 200 objects each. A group of
 # two tied classes has 400, and so a standard error of up to 2.5 points.
@@ -58,7 +55,7 @@ class Trial:
         return self.scenery.render(self.scans[rows], self.attributes[rows], self.photos[rows])
 
 
-def trial(world: "World", part: str = "test", seed: int = 0, device: str = "cpu") -> Trial:
+def trial(world: World, part: str = "test", seed: int = 0, device: str = "cpu") -> Trial:
     """Every object of a part with every attribute, up to LARGEST_TRIAL images."""
     scene, A = scenery(world, device), world.background_count
     counts, rows = scene.objects.counts(part).tolist(), scene.objects.rows(part)
@@ -72,7 +69,7 @@ def trial(world: "World", part: str = "test", seed: int = 0, device: str = "cpu"
     return Trial(scene, scans, scene.objects.labels[scans], attributes, photos)
 
 
-def weights(world: "World", trial: Trial) -> dict[str, Float[np.ndarray, "K N"]]:
+def weights(world: World, trial: Trial) -> dict[str, Float[np.ndarray, "K N"]]:
     """Joint probability of label and image in each group of the world."""
     K, own = world.classes, np.eye(world.classes)
     objects, attributes = trial.objects.cpu().numpy(), trial.attributes.cpu().numpy()
@@ -80,7 +77,7 @@ def weights(world: "World", trial: Trial) -> dict[str, Float[np.ndarray, "K N"]]
     return {group: (law[:, attributes] * p_object[:, objects]) for group, law in _laws(world).items()}
 
 
-def _laws(world: "World") -> dict[str, Float[np.ndarray, "K A"]]:
+def _laws(world: World) -> dict[str, Float[np.ndarray, "K A"]]:
     """Joint probability of label and attribute in each group."""
     K, A = world.classes, world.background_count
     if world.table is not None:
@@ -107,5 +104,5 @@ def _laws(world: "World") -> dict[str, Float[np.ndarray, "K A"]]:
     }
 
 
-def accuracies(world: "World", trial: Trial, shares: Float[np.ndarray, "E N K"]) -> dict[str, Float[np.ndarray, " E"]]:
+def accuracies(world: World, trial: Trial, shares: Float[np.ndarray, "E N K"]) -> dict[str, Float[np.ndarray, " E"]]:
     return {group: np.einsum("enk,kn->e", shares, w) for group, w in weights(world, trial).items()}

@@ -6,7 +6,7 @@ them pair by pair. Scans and photos have streams of their own.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Int, UInt8
@@ -16,9 +16,7 @@ from simulator.pixels.captions import table
 from simulator.pixels.scenery import Scenery, scenery
 from simulator.quantities import check_count
 from simulator.streams import Source, independent
-
-if TYPE_CHECKING:
-    from simulator.world import World
+from simulator.world import World
 
 BLOCK_BYTES = 2**22  # of a block's images; the block size depends on the world alone
 LARGEST_DRAW = 2**31  # bytes of images that `draw` holds at once
@@ -35,12 +33,12 @@ class Scenes(NamedTuple):
     photos: Int[torch.Tensor, "*E n"]  # zeros in worlds without photos
 
 
-def block_size(world: "World") -> int:
+def block_size(world: World) -> int:
     return max(1, min(LARGEST_BLOCK, BLOCK_BYTES // (3 * world.views.side**2)))
 
 
 def draw_scenes(
-    worlds: Sequence["World"], size: int, seed: int, index: int, *, streams: Sequence[str], device: str = "cpu"
+    worlds: Sequence[World], size: int, seed: int, index: int, *, streams: Sequence[str], device: str = "cpu"
 ) -> Scenes:
     """Scenes of one block of every world's training pairs."""
     check_same(worlds, "table")
@@ -56,7 +54,7 @@ def draw_scenes(
     return Scenes(y, o, a, captions, scans, photos)
 
 
-def _contents(worlds: Sequence["World"], size: int, source: Source, device: str) -> tuple[torch.Tensor, ...]:
+def _contents(worlds: Sequence[World], size: int, source: Source, device: str) -> tuple[torch.Tensor, ...]:
     """(labels, objects, attributes, captions) of one block, every caption being its image's own."""
     views, none = worlds[0].views, torch.tensor([worlds[0].classes, worlds[0].background_count], device=device)
     y, o, a, multiples = draw_codes(worlds, size, source, device=device)
@@ -68,7 +66,7 @@ def _contents(worlds: Sequence["World"], size: int, source: Source, device: str)
     return y, o, a, torch.where(multiples != 0, contents, none)
 
 
-def first_scenes(world: "World", n: int, seed: int, stream: str, device: str = "cpu") -> Scenes:
+def first_scenes(world: World, n: int, seed: int, stream: str, device: str = "cpu") -> Scenes:
     """Scenes of the first n pairs of a stream; scenes need far less memory than images."""
     size = block_size(world)
     indices = range(-(-n // size))
@@ -86,9 +84,7 @@ def rendered(scene: Scenery, scenes: Scenes) -> Pairs:
     )
 
 
-def draw_block(
-    worlds: Sequence["World"], seed: int, index: int, *, streams: Sequence[str], device: str = "cpu"
-) -> Pairs:
+def draw_block(worlds: Sequence[World], seed: int, index: int, *, streams: Sequence[str], device: str = "cpu") -> Pairs:
     """Block `index` of E pixel worlds' training pairs: images (E, n, 3, S, S) of bytes, captions (E, n, L)."""
     scenes = draw_scenes(worlds, block_size(worlds[0]), seed, index, streams=streams, device=device)
     return rendered(scenery(worlds[0], device), scenes)
@@ -98,7 +94,7 @@ def draw_block(
 class DrawnPixels:
     """n pairs of one pixel world with their scenes; `World.draw` returns it."""
 
-    world: "World"
+    world: World
     scenery: Scenery
     scenes: Scenes
     images: UInt8[torch.Tensor, "n 3 S S"]
@@ -114,7 +110,7 @@ class DrawnPixels:
         return f"DrawnPixels({len(self)} of {self.world!r})"
 
 
-def draw(world: "World", n: int, seed: int = 0, *, stream: str = "pairs", device: str = "cpu") -> DrawnPixels:
+def draw(world: World, n: int, seed: int = 0, *, stream: str = "pairs", device: str = "cpu") -> DrawnPixels:
     """The first n pairs of a stream in one piece; `World.draw` calls it."""
     check_count("n", n, 1, LARGEST_DRAW // (3 * world.views.side**2))
     scene, scenes = scenery(world, device), first_scenes(world, n, seed, stream, device)

@@ -29,13 +29,12 @@ from simulator.pixels.coco import instances
 from simulator.pixels.composition import cut, drawn_place, frame
 from simulator.pixels.decoding import decode
 from simulator.pixels.palette import COLOURS, DIGIT_NAMES
+from simulator.pixels.views import Pixels
 from simulator.streams import numpy_stream
+from simulator.world import World
 
 if TYPE_CHECKING:
     from PIL.Image import Image
-
-    from simulator.pixels.views import Pixels
-    from simulator.world import World
 
 PARTS = ("train", "validation", "test")
 TURN = (0, 0, 0, 1, 2)  # part of every first, second, ... picture of a class
@@ -82,7 +81,7 @@ class Pictures:
 
 @dataclass(frozen=True, eq=False)
 class Scenery:
-    views: "Pixels"
+    views: Pixels
     objects: Pictures
     photos: Pictures | None
     colours: UInt8[torch.Tensor, "A 3"] | None
@@ -129,13 +128,13 @@ class Scenery:
         return (self.colours[attributes] if own else self.bare.expand(len(attributes), 3)).float()[..., None, None]
 
 
-def scenery(world: "World", device: str = "cpu") -> Scenery:
+def scenery(world: World, device: str = "cpu") -> Scenery:
     """The assets of a world, cached per process."""
     return assets(world.views, world.classes, world.background_count, device)
 
 
 @lru_cache(maxsize=8)  # all digits of MNIST take 50 MB
-def assets(views: "Pixels", classes: int, backgrounds: int, device: str) -> Scenery:
+def assets(views: Pixels, classes: int, backgrounds: int, device: str) -> Scenery:
     if device != "cpu":
         return _moved(assets(views, classes, backgrounds, "cpu"), device)
     photos = _photos(views, backgrounds) if views.attribute == "photos" else None
@@ -157,13 +156,13 @@ def _moved(assets: Any, device: str) -> Any:
     return replace(assets, **{n: x.to(device) if isinstance(x, torch.Tensor) else x for n, x in assets_there.items()})
 
 
-def _digits(views: "Pixels", classes: int) -> Pictures:
+def _digits(views: Pixels, classes: int) -> Pictures:
     scans = installed("sklearn.datasets", "scikit-learn", "pixels", "objects = 'digits'").load_digits()
     coverage = np.rint(scans.images * (255 / 16)).astype(np.uint8)
     return _divided(_resized(coverage, views.side), scans.target.astype(np.int64), DIGIT_NAMES[:classes], "the digits")
 
 
-def _mnist(views: "Pixels", classes: int) -> Pictures:
+def _mnist(views: Pixels, classes: int) -> Pictures:
     sets, raw = [], Path(views.root).expanduser() / "MNIST" / "raw"
     for part, file, turn in (("train", "train", TURN_BESIDE_A_TEST), ("test", "t10k", (PARTS.index("test"),))):
         scans, labels = _idx(raw / f"{file}-images-idx3-ubyte", 3), _idx(raw / f"{file}-labels-idx1-ubyte", 1)
@@ -201,14 +200,14 @@ def _idx(path: Path, dimensions: int) -> UInt8[np.ndarray, "N ..."]:
     return numbers
 
 
-def _cutouts(views: "Pixels", classes: int) -> Pictures:
+def _cutouts(views: Pixels, classes: int) -> Pictures:
     def read(path: Path) -> np.ndarray:
         return placed(decode(path, "RGBA", still=True), f"{path.parent.name}/{path.name}", views.side)
 
     return _divided(*_read_classes(views.root, classes, (".png",), 4, views.side, read), f"the folder {views.root!r}")
 
 
-def _coco(views: "Pixels", classes: int) -> Pictures:
+def _coco(views: Pixels, classes: int) -> Pictures:
     names, objects_of_classes = instances(views.root, classes, views.categories)
     by_name = {one.name: one for one in objects_of_classes}
     pixels = _read_all(views.root, by_name, 4, views.side, lambda one: placed(one.cutout(), one.name, views.side))
@@ -226,7 +225,7 @@ def placed(image: "Image", name: str, side: int) -> UInt8[np.ndarray, "4 S S"]:
     return np.moveaxis(np.asarray(whole), -1, 0)
 
 
-def _photos(views: "Pixels", backgrounds: int) -> Pictures:
+def _photos(views: Pixels, backgrounds: int) -> Pictures:
     def read(path: Path) -> np.ndarray:
         return np.moveaxis(np.asarray(frame(decode(path, still=True), views.side)), -1, 0)
 

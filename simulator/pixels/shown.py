@@ -6,49 +6,47 @@ trial       test images for one world, with a length and `images(rows)`
 accuracies  accuracy by group from the share (E, N, K) of each class in the decision on each image of a trial
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 
 from simulator.gaussian.pairs import Pairs
-from simulator.pixels import captions, groups, pairs
+from simulator.pixels import captions
+from simulator.pixels.groups import accuracies, trial  # noqa: F401 (functions of this kind of views)
+from simulator.pixels.pairs import block_size, draw, draw_block  # noqa: F401
 from simulator.pixels.scenery import scenery
 from simulator.prompts import Prompt
-
-if TYPE_CHECKING:
-    from simulator.towers.ensemble import Ensemble
-    from simulator.towers.layers import Shape
-    from simulator.world import World
+from simulator.towers.ensemble import Ensemble
+from simulator.towers.layers import Shape
+from simulator.world import World
 
 
-class PixelViews:
-    draw = staticmethod(pairs.draw)
-    block_size = staticmethod(pairs.block_size)
-    trial = staticmethod(groups.trial)
-    accuracies = staticmethod(groups.accuracies)
+def inputs(world: World) -> dict[str, Shape]:
+    scenery(world)
+    side = world.views.side
+    return {"image": (3, side, side), "text": (world.classes + world.background_count,)}
 
-    def inputs(self, world: "World") -> "dict[str, Shape]":
-        scenery(world)
-        text = world.classes + world.background_count
-        return {"image": (3, world.views.side, world.views.side), "text": (text,)}
 
-    def block(self, ensemble: "Ensemble", stream: str, index: int, over: Pairs | None = None) -> Pairs:
-        streams = [f"{stream}/{k}" for k in ensemble.models]
-        block = pairs.draw_block(ensemble.worlds, ensemble.seed, index, streams=streams, device=ensemble.source)
-        block = Pairs(*(field.to(ensemble.device) for field in block))
-        return block._replace(texts=block.texts.to(ensemble.dtype))
+def block(ensemble: Ensemble, stream: str, index: int, over: Pairs | None = None) -> Pairs:
+    streams = [f"{stream}/{k}" for k in ensemble.models]
+    drawn = draw_block(ensemble.worlds, ensemble.seed, index, streams=streams, device=ensemble.source)
+    drawn = Pairs(*(field.to(ensemble.device) for field in drawn))
+    return drawn._replace(texts=drawn.texts.to(ensemble.dtype))
 
-    def prompts(self, ensemble: "Ensemble", worlds: "tuple[World, ...]", prompt: Prompt) -> torch.Tensor:
-        K, A = worlds[0].classes, worlds[0].background_count
-        weights = np.stack([captions.prompts(own, prompt).reshape(K, -1) for own in worlds])
-        texts = torch.as_tensor(weights) @ captions.table(K, A).double().flatten(0, 1)
-        return texts.to(device=ensemble.device, dtype=ensemble.dtype)
 
-    def backgrounds(self, ensemble: "Ensemble") -> torch.Tensor:
-        K, A = ensemble.worlds[0].classes, ensemble.worlds[0].background_count
-        texts = captions.table(K, A)[K, :A].to(device=ensemble.device, dtype=ensemble.dtype)
-        return texts.expand(len(ensemble.models), -1, -1)
+def prompts(ensemble: Ensemble, worlds: tuple[World, ...], prompt: Prompt) -> torch.Tensor:
+    K, A = worlds[0].classes, worlds[0].background_count
+    weights = np.stack([captions.prompts(own, prompt).reshape(K, -1) for own in worlds])
+    texts = torch.as_tensor(weights) @ captions.table(K, A).double().flatten(0, 1)
+    return texts.to(device=ensemble.device, dtype=ensemble.dtype)
 
-    def identity(self, world: "World") -> dict[str, Any]:
-        return {"pictures": scenery(world).digest}
+
+def backgrounds(ensemble: Ensemble) -> torch.Tensor:
+    K, A = ensemble.worlds[0].classes, ensemble.worlds[0].background_count
+    texts = captions.table(K, A)[K, :A].to(device=ensemble.device, dtype=ensemble.dtype)
+    return texts.expand(len(ensemble.models), -1, -1)
+
+
+def identity(world: World) -> dict[str, Any]:
+    return {"pictures": scenery(world).digest}

@@ -6,7 +6,7 @@ attributes (our reading of MultiColoredMNIST, Wang et al., arXiv 2403.11497, app
 """
 
 from collections.abc import Iterator
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field, StrictInt, model_validator
 
@@ -46,6 +46,7 @@ class Pixels(Views):
     """
 
     name: ClassVar[str] = "pixels"
+    home: ClassVar[str] = "simulator.pixels.shown"
 
     objects: Source = Field(
         default="digits",
@@ -103,12 +104,6 @@ class Pixels(Views):
         """A description for readers."""
         tied = "" if self.tied is None else f" of classes {', '.join(map(str, self.tied))}"
         return f"{self.objects} of {self.side} x {self.side} pixels, the attribute{tied} is {self.attribute}"
-
-    def shown(self) -> Any:
-        """The pictures and captions of pixel worlds."""
-        from simulator.pixels.shown import PixelViews  # start-up time: loads torch
-
-        return PixelViews()
 
     def tied_of(self, classes: int) -> tuple[int, ...]:
         """The classes with an attribute of their own, among `classes` classes."""

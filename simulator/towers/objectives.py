@@ -14,7 +14,7 @@ The formulas are in `simulator.towers.losses`, and without the B x B matrix in `
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from jaxtyping import Float, Int
@@ -26,9 +26,6 @@ from simulator.towers import losses
 from simulator.towers.chunked_losses import tiled_infonce, tiled_siglip
 from simulator.towers.distributed import ALONE, Group, gather
 from simulator.world import World
-
-if TYPE_CHECKING:
-    from simulator.towers.recipe import Recipe
 
 CLIP_SCALE = 1 / 0.07  # Radford et al. 2021, section 2.5: temperature 0.07 at the start
 SIGLIP_SCALE = 10.0  # Zhai et al. 2023, section 3.2: t' = log 10
@@ -108,7 +105,7 @@ class Objective:
         """The towers by name."""
         return ("image", "text") if self.captions else ("image",)
 
-    def learner(self, recipe: "Recipe") -> str | None:
+    def learner(self, recipe: Any) -> str | None:
         """Name of the learner that a recipe's towers become, in the world of `law`; None if no law is known.
 
         With a fixed temperature cosines cannot reach the optimum's scores, and have an optimum of their own.
@@ -120,7 +117,7 @@ class Objective:
         unknown = self.sampler is None or (recipe.temperature is not None and not self.known_at_scale)
         return None if unknown else self.population_learner.get(recipe.towers)
 
-    def law(self, recipe: "Recipe", worlds: World) -> World:
+    def law(self, recipe: Any, worlds: World) -> World:
         """The worlds whose population optimum a recipe's towers reach on unsampled pairs.
 
         Parameters
