@@ -166,11 +166,8 @@ def finite(x: Any) -> float | None:
 
 
 def decision(score: Float[np.ndarray, "*s K"]) -> Float[np.ndarray, "*s K"]:
-    """The share of each class in the decision: 1/k for the k classes that have the largest score, else 0.
-
-    Scores are equal if they differ by rounding errors. Their scale is the largest finite score of the same image.
-    """
-    scale = np.where(np.isfinite(score), np.abs(score), 0).max(axis=-1, keepdims=True)
+    """The share of each class in the decision: 1/k for the k classes with the largest score to rounding, else 0."""
+    scale = np.where(np.isfinite(score), np.abs(score), 0).max(axis=-1, keepdims=True)  # of an image's rounding errors
     top = score.max(axis=-1, keepdims=True)
     with np.errstate(invalid="ignore"):  # an infinite score less itself
         best = (score == top) | (rounded(top - score, scale) == 0)
@@ -193,8 +190,8 @@ PIXEL_GROUPS = ("rand", "rev", "rest")  # further groups of pixel worlds (`simul
 def objects_averaged(accuracy: Float[np.ndarray, "groups=2 *w"], p_inv: Numbers) -> Float[np.ndarray, "groups=2 *w"]:
     """(common, counter) of all images, from those of images that show the label's object, of an odd preference.
 
-    Take an image that shows the other class's object before the label's background. Its mirror image shows the label's
-    object before the other class's background. The preference is odd, so exactly one of the two is decided rightly.
+    An image of the other class's object before the label's background is the mirror image of the label's object before
+    the other background. The preference is odd, so exactly one of the two is decided rightly.
     """
     return np.clip(p_inv * accuracy + (1 - p_inv) * (1 - accuracy[::-1]), 0, 1)  # weights sum to 1 to rounding
 

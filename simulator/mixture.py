@@ -1,6 +1,6 @@
 """The groups of a world written out: a finite mixture of Gaussians with one shared diagonal covariance of the latents.
 
-Exact laws and slow oracles need it; the closed forms use the world's symmetry and never list groups.
+Exact laws need it; closed forms use the world's symmetry and never list groups.
 """
 
 from dataclasses import dataclass, replace
@@ -29,11 +29,7 @@ class CaptionKind(NamedTuple):
 
 @dataclass(frozen=True)
 class CaptionKinds:
-    """The kinds of caption of a world. The chances of a block add up to 1.
-
-    The first kind shows the block as it is, the last is silence. All worlds list the same kinds, also those that never
-    occur.
-    """
+    """The kinds of caption of all worlds, also those that never occur: first the block as it is, last silence."""
 
     every: tuple[CaptionKind, ...]
 
@@ -117,16 +113,7 @@ class Mixture:
     def seen(self) -> "Mixture":
         """The groups that training shows, those of positive weight: at p = 1 K groups of K^2."""
         positive = self.weights > 0
-        by_group = (
-            "labels",
-            "objects",
-            "backgrounds",
-            "weights",
-            "test_groups",
-            "test_weights",
-            "means",
-            "label_means",
-        )
+        by_group = "labels", "objects", "backgrounds", "weights", "test_groups", "test_weights", "means", "label_means"
         return replace(self, **{name: getattr(self, name)[positive] for name in by_group})
 
     @cached_property
@@ -162,22 +149,17 @@ class Mixture:
 
         Such an image and caption are independent. Only what both show matters, not their labels.
         """
-        masks, probability = self.masks()
+        masks, chances = self.masks()
         kinds = [
-            Told((1 - self.bare) * chance, b * self.means, b, 1.0) for b, chance in zip(masks, probability, strict=True)
+            ((1 - self.bare) * chance, mask * self.means, mask, 1.0)
+            for mask, chance in zip(masks, chances, strict=True)
         ]
         if self.bare:
-            kinds = [each for each in kinds if each.share] + [Told(self.bare, self.label_means, 0 * masks[0], 0.0)]
-        detail = self.detail[self.block]
+            kinds = [kind for kind in kinds if kind[0]] + [(self.bare, self.label_means, 0 * masks[0], 0.0)]
+        detail, matched = self.detail[self.block], (1 - self.mismatch) * self.weights
         every = [
-            PairedGroups(
-                (1 - self.mismatch) * self.weights * each.share,
-                np.concatenate([self.means, each.means], axis=1),
-                each.mask,
-                detail,
-                each.noise,
-            )
-            for each in kinds
+            PairedGroups(matched * chance, np.concatenate([self.means, means], axis=1), mask, detail, noise)
+            for chance, means, mask, noise in kinds
         ]
         if not self.mismatch:
             return every
@@ -188,39 +170,22 @@ class Mixture:
                 f"mismatch = {self.mismatch:g} with {len(weight):,} different groups makes {len(weight) ** 2:,} pairs "
                 "of them, too many for an exact law; draw the pairs"
             )
-        for each in kinds:
-            text, share = image * each.mask, weight
-            if not each.noise:
-                text, which = np.unique(each.means, axis=0, return_inverse=True)
+        for chance, means, mask, noise in kinds:
+            text, share = image * mask, weight
+            if not noise:
+                text, which = np.unique(means, axis=0, return_inverse=True)
                 share = np.bincount(which.ravel(), self.weights)
-            means = [np.repeat(image, len(text), axis=0), np.tile(text, (len(image), 1))]
-            every.append(
-                PairedGroups(
-                    self.mismatch * each.share * np.outer(weight, share).ravel(),
-                    np.concatenate(means, axis=1),
-                    each.mask,
-                    0 * detail,
-                    each.noise,
-                )
-            )
+            both = np.hstack([np.repeat(image, len(text), axis=0), np.tile(text, (len(image), 1))])
+            weights = self.mismatch * chance * np.outer(weight, share).ravel()
+            every.append(PairedGroups(weights, both, mask, 0 * detail, noise))
         return every
-
-
-class Told(NamedTuple):
-    """Captions of one mask: their share, what they show of each group, the mask, and 0 if they have no view noise."""
-
-    share: float
-    means: Float[np.ndarray, "G l"]
-    mask: Float[np.ndarray, " l"]
-    noise: float
 
 
 class PairedGroups(NamedTuple):
     """Groups of pairs whose captions show the multiples `mask` of the latents.
 
-    A caption's latents have the variances mask^2 sigma^2, and the covariances mask g sigma^2 with the image's. `detail`
-    is g, the correlation of both within a group: the world's, 0 where they belong to other pairs.
-    `noise` is 0 if the captions have no view noise.
+    A caption's latents have the variances mask^2 sigma^2, and the covariances mask g sigma^2 with the image's, g their
+    `detail`: 0 if they belong to other pairs. `noise` is 0 if the captions have no view noise, else 1.
     """
 
     weights: Float[np.ndarray, " G"]

@@ -1,8 +1,7 @@
-"""Progress on stderr: one line on a terminal, nothing elsewhere.
+"""Progress on stderr: one line on a terminal, nothing elsewhere and nothing in the first PATIENCE seconds.
 
-Nothing appears in the first PATIENCE seconds. Only the first process of a run reports. The line shows the innermost
-work. It has a forecast of the outermost counted work, only after a quarter of it, since items differ in length. The
-forecast only falls. While it would rise, the line says instead that work is slower than forecast.
+The line shows the innermost work, and after a quarter of the outermost counted work a forecast of it. The forecast only
+falls: while it would rise, the line says that work is slower than forecast.
 """
 
 import os

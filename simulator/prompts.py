@@ -18,7 +18,6 @@ up to a factor only, so they have no log-mean-exp.
 Results, stores and hashes call the typical appearance `name` and the average caption `mean`, and so may a request.
 """
 
-from collections.abc import Callable
 from typing import Any, Literal, NamedTuple, TypeVar, get_args
 
 import numpy as np
@@ -44,35 +43,33 @@ PROMPTS: tuple[Prompt, ...] = tuple(map(prompt_name, CHOICES))
 DEFAULT_PROMPTS: tuple[Prompt, ...] = ("name", "mean")  # evaluated for trained towers unless others are given
 
 
-def _mean(mean: Numbers, correlation: Numbers, mention: Numbers, bare: Numbers, is_object: bool) -> Numbers:
-    return mention * mean * correlation
-
-
-def _object(mean: Numbers, correlation: Numbers, mention: Numbers, bare: Numbers, is_object: bool) -> Numbers:
-    return mean if is_object else 0.0
-
-
-def _mean_of_all(mean: Numbers, correlation: Numbers, mention: Numbers, bare: Numbers, is_object: bool) -> Numbers:
-    return (1 - bare) * mention * mean * correlation + bare * (mean if is_object else 0.0)
-
-
 class PromptRow(NamedTuple):
-    """A row of the table: `coefficient` gives each block's multiple of the class's pattern in the prompt's caption."""
+    """A row of the table."""
 
     words: str
-    coefficient: Callable[[Numbers, Numbers, Numbers, Numbers, bool], Numbers] = _mean
     average: bool = False
     names_background: bool = True
     pool: Literal["log-mean-exp", "mean"] | None = None
 
+    def coefficient(
+        self, mean: Numbers, correlation: Numbers, mention: Numbers, bare: Numbers, is_object: bool
+    ) -> Numbers:
+        """A block's multiple of the class's pattern in the prompt's caption."""
+        typical = mean if is_object else 0.0  # also of a bare caption
+        if not self.average:
+            return mean if self.names_background else typical
+        if self.pool is None:
+            return mention * mean * correlation
+        return (1 - bare) * mention * mean * correlation + bare * typical
+
 
 _TABLE: dict[Prompt, PromptRow] = {
-    "name": PromptRow("typical appearance", _object, names_background=False),
+    "name": PromptRow("typical appearance", names_background=False),
     "mean": PromptRow("average caption", average=True),
-    "background": PromptRow("typical appearance on the usual background", lambda mean, *_: mean),
-    "bare": PromptRow("bare name", _object, names_background=False),
+    "background": PromptRow("typical appearance on the usual background"),
+    "bare": PromptRow("bare name", names_background=False),
     "captions": PromptRow("log-mean-exp of the scores of all captions", pool="log-mean-exp"),
-    "scores": PromptRow("mean of the scores of all captions", _mean_of_all, average=True, pool="mean"),
+    "scores": PromptRow("mean of the scores of all captions", average=True, pool="mean"),
 }
 LINEAR: tuple[Prompt, ...] = tuple(name for name, row in _TABLE.items() if row.pool != "log-mean-exp")
 

@@ -1,14 +1,14 @@
 """How a quantity is declared: its symbol, meaning, unit and finite domain. `simulator.world` declares its fields so.
 
-Validation (pydantic), command line flags with their help, JSON schema, Hypothesis strategies and axis labels derive
-from these annotated types. Bounds are finite on purpose: an infinite parameter cannot be drawn, plotted or searched.
+Validation, flags with their help, JSON schema, Hypothesis strategies and axis labels derive from these annotated types.
+Bounds are finite on purpose: an infinite parameter cannot be drawn, plotted or searched.
 """
 
 import reprlib
 from dataclasses import dataclass
 from functools import partial
 from numbers import Integral, Real
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypeAlias, get_args
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, get_args
 
 import numpy as np
 from pydantic import BeforeValidator, Field, PlainValidator
@@ -86,17 +86,19 @@ def one_number(symbol: str, meaning: str, unit: str, low: float, high: float) ->
     return Field(strict=True, description=meaning), check, Notation(symbol, meaning, unit, (low, high))
 
 
-class Blockwise(NamedTuple):
-    """What the types of one number per block of the latents say: for the object, and for a background."""
+# The blocks of the latents, in the words of a meaning.
+BLOCKS = {
+    "inv": {"latent": "invariant", "part": "object", "match": "object shown is the label's"},
+    "spu": {"latent": "spurious", "part": "background", "match": "background matches the label"},
+}
 
-    inv: tuple[Any, ...]
-    spu: tuple[Any, ...]
 
-
-def blockwise(symbol: str, inv: str, spu: str, unit: str, low: float, high: float) -> Blockwise:
-    """A number per block, by its letter, its meaning for the object and for a background, its unit and its domain."""
-    each = {"inv": inv, "spu": spu}
-    return Blockwise(*(number(rf"{symbol}_{{\mathrm{{{b}}}}}", words, unit, low, high) for b, words in each.items()))
+def blockwise(symbol: str, meaning: str, unit: str, low: float, high: float) -> dict[str, tuple[Any, ...]]:
+    """What the types of one number per block say (see `number`), by block; the meaning has gaps for its words."""
+    return {
+        b: number(rf"{symbol}_{{\mathrm{{{b}}}}}", meaning.format(**words), unit, low, high)
+        for b, words in BLOCKS.items()
+    }
 
 
 LATENT = "latent units"

@@ -37,7 +37,7 @@ class EmptyGroup(ValueError):
 
 @dataclass(frozen=True)
 class Sampler:
-    """One row of the table.
+    """A row of the table.
 
     rows(groups, rng) chooses rows of a fixed set: once, or every epoch if `anew`. weights(shares) gives each group
     a weight. `swaps` marks contradicted captions. `law` holds for `prompts`; None means all.

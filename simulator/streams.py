@@ -36,10 +36,7 @@ def numpy_stream(seed: int, name: str, index: int = 0) -> np.random.Generator:
 
 
 def independent(seed: int, index: int | Sequence[int], streams: Sequence[str]) -> Source:
-    """Independent numbers for a block of several worlds, or for one block of each.
-
-    Each world reads the same streams as it would alone.
-    """
+    """Independent numbers for blocks of several worlds, each from the streams that it reads alone."""
     return lambda rows, field, law, high=0: fill_rows(
         rows, seed, [f"{stream}/{field}" for stream in streams], index, law=law, high=high
     )
@@ -48,10 +45,9 @@ def independent(seed: int, index: int | Sequence[int], streams: Sequence[str]) -
 def fill_rows(
     rows: "torch.Tensor", seed: int, names: Sequence[str], index: int | Sequence[int], *, law: Law, high: int = 0
 ) -> "torch.Tensor":
-    """Fill each row in place from its own stream, on its own device, and return the rows; they may share an index.
+    """Fill each row in place from its own stream; equal in law, not in bits, across devices and precisions.
 
-    Equal in law, not in bits, across devices and precisions. On a CPU torch's threads turn the random words of all rows
-    into float32 normals at once. (Python threads would wait for the interpreter lock.)
+    On a CPU torch's threads turn the words of all rows into float32 normals at once: Python's would wait for a lock.
     """
     import torch  # here for start-up time: most readers of streams need no torch
 

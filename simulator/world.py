@@ -53,30 +53,13 @@ _BOUNDS = {"ge": "at least", "gt": "above", "le": "at most"}
 CHANCE, CORRELATION, COORDINATES = "probability", "correlation", "coordinates"
 
 
-_OPPOSITE = "the opposite mean gives the same accuracies"
-MEAN = blockwise(
-    r"\mu", f"mean of the invariant latent; {_OPPOSITE}", f"mean of the spurious latent; {_OPPOSITE}", LATENT, -1e3, 1e3
-)
-SCALE = blockwise(
-    r"\sigma",
-    "standard deviation of the invariant latent",
-    "standard deviation of the spurious latent",
-    LATENT,
-    0.0,
-    1e3,
-)
-AGREEMENT = blockwise(
-    "p", "probability that the object shown is the label's", "probability that the background matches the label",
-    CHANCE, 0.0, 1.0,
-)  # fmt: skip
-MENTION = blockwise(
-    r"\pi", "probability that a caption mentions the object", "probability that a caption mentions the background",
-    CHANCE, 0.0, 1.0,
-)  # fmt: skip
+MEAN = blockwise(r"\mu", "mean of the {latent} latent; the opposite mean gives the same accuracies", LATENT, -1e3, 1e3)
+SCALE = blockwise(r"\sigma", "standard deviation of the {latent} latent", LATENT, 0.0, 1e3)
+AGREEMENT = blockwise("p", "probability that the {match}", CHANCE, 0.0, 1.0)
+MENTION = blockwise(r"\pi", "probability that a caption mentions the {part}", CHANCE, 0.0, 1.0)
 DETAIL = blockwise(
-    "g", "correlation of image and caption in how the object varies within its class",
-    "correlation of image and caption in how the background varies within its class", CORRELATION, 0.0, 1.0,
-)  # fmt: skip
+    "g", "correlation of image and caption in how the {part} varies within its class", CORRELATION, 0.0, 1.0
+)
 
 
 @documented
@@ -89,11 +72,11 @@ class Attribute(Checked):
 
     """
 
-    mu: Annotated[Number, *MEAN.spu] = 1.0
-    sigma: Annotated[Number, *SCALE.spu] = 0.5
-    p: Annotated[Number, *AGREEMENT.spu] = 0.5
-    mention: Annotated[Number, *MENTION.spu] = 1.0
-    detail: Annotated[Number, *DETAIL.spu] = 1.0
+    mu: Annotated[Number, *MEAN["spu"]] = 1.0
+    sigma: Annotated[Number, *SCALE["spu"]] = 0.5
+    p: Annotated[Number, *AGREEMENT["spu"]] = 0.5
+    mention: Annotated[Number, *MENTION["spu"]] = 1.0
+    detail: Annotated[Number, *DETAIL["spu"]] = 1.0
 
 
 def _no_number(name: str, views: Views) -> ValueError:
@@ -164,11 +147,11 @@ class World(Checked):
     ((3, 2), (2,), World())
     """
 
-    p_spu: Annotated[Number, *AGREEMENT.spu] | None = 0.9
-    mu_inv: Annotated[Number, *MEAN.inv] = 1.0
-    mu_spu: Annotated[Number, *MEAN.spu] = 1.0
-    sigma_inv: Annotated[Number, *SCALE.inv] = 1.0
-    sigma_spu: Annotated[Number, *SCALE.spu] = 0.5
+    p_spu: Annotated[Number, *AGREEMENT["spu"]] | None = 0.9
+    mu_inv: Annotated[Number, *MEAN["inv"]] = 1.0
+    mu_spu: Annotated[Number, *MEAN["spu"]] = 1.0
+    sigma_inv: Annotated[Number, *SCALE["inv"]] = 1.0
+    sigma_spu: Annotated[Number, *SCALE["spu"]] = 0.5
     sigma_xi: Annotated[
         Number,
         *number(r"\sigma_{\xi}", "norm of the view noise; each coordinate has variance sigma_xi^2/d", LATENT, 0.0, 1e3),
@@ -184,15 +167,15 @@ class World(Checked):
     classes: Annotated[
         Whole, *number(r"K", "number of classes; 2 is the paper's scalar world", "classes", 2, 10_000)
     ] = 2
-    mention_inv: Annotated[Number, *MENTION.inv] = 1.0
-    mention_spu: Annotated[Number, *MENTION.spu] = 1.0
-    p_inv: Annotated[Number, *AGREEMENT.inv] = 1.0
+    mention_inv: Annotated[Number, *MENTION["inv"]] = 1.0
+    mention_spu: Annotated[Number, *MENTION["spu"]] = 1.0
+    p_inv: Annotated[Number, *AGREEMENT["inv"]] = 1.0
     mismatch: Annotated[  # at 1 no caption belongs to its image, and there is nothing to learn
         Number,
         *number(r"\epsilon", "probability that a caption belongs to another pair, drawn at random", CHANCE, 0.0, 0.999),
     ] = 0.0
-    detail_inv: Annotated[Number, *DETAIL.inv] = 1.0
-    detail_spu: Annotated[Number, *DETAIL.spu] = 1.0
+    detail_inv: Annotated[Number, *DETAIL["inv"]] = 1.0
+    detail_spu: Annotated[Number, *DETAIL["spu"]] = 1.0
     bare: Annotated[
         Number,
         *number("b", "probability that a caption is bare: it tells the label alone, and shows that", CHANCE, 0.0, 1.0),

@@ -45,10 +45,7 @@ def first_modes(values: Float[np.ndarray, "*r h"], width: int | None) -> Float[n
 
 
 def removed_captions(world: World, projected: Projected) -> Float[np.ndarray, "l m"]:
-    """Latents of the captions whose directions embeddings lose: backgrounds alone, or a multiple of every block.
-
-    Raises ValueError for coefficients that are not one per block of a world without a table.
-    """
+    """Latents of the captions whose directions embeddings lose: backgrounds alone, or a multiple of every block."""
     if isinstance(projected, bool):
         return np.eye(world.latents)[:, world.block_latents[1]]
     blocks = 2 + len(world.attribute)
@@ -81,10 +78,7 @@ def without_captions(
 
 
 def standardise(gap: Numbers, deviation: Numbers, scale: Numbers = 0.0) -> np.ndarray:
-    """gap/deviation, broadcast, with 0/0 = 0: a score that is always zero has accuracy one half.
-
-    `scale` is the size of the numbers whose difference the gap is. What rounding leaves of them counts as 0.
-    """
+    """gap/deviation, broadcast, with 0/0 = 0; the gap is a difference of numbers of size `scale`, to rounding."""
     gap, deviation = np.broadcast_arrays(gap, deviation)
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where((rounded(gap, scale) == 0) & (rounded(deviation, scale) == 0), 0.0, gap / deviation)
@@ -103,10 +97,9 @@ def two_class_scores(critic: LinearCritic, mixture: Mixture, nu: Numbers) -> Flo
 
 
 def gaussian_nets(dimension: int, power: int, seed: Seed) -> Iterator[Float[np.ndarray, "N dimension"]]:
-    """Consecutive runs of 2^power points of one scrambled Sobol sequence, transformed to standard normals.
+    """Runs of 2^power points of one scrambled Sobol sequence, as standard normals; 2^k runs together are a finer net.
 
-    Each run is a net, and 2^k runs together are a finer net. Each seed gives one randomisation. (scipy's
-    MultivariateNormalQMC makes the same points, up to 2e-6, in 1.4 to 2.8 times the time.)
+    (scipy's MultivariateNormalQMC makes the same points, up to 2e-6, in 1.4 to 2.8 times the time.)
     """
     from scipy.stats import qmc  # start-up time
 
@@ -172,10 +165,9 @@ def group_accuracy(
 ) -> Float[np.ndarray, "R groups"]:
     """(common, counter), and unseen if there is one, of every critic, averaged over a group under the test law.
 
-    Under the test law every attribute is independent of the label, and the object shown keeps its law. Exact for two
-    classes. For more, each critic has Sobol points of its own, drawn from `seed`, so errors of critics are independent.
-    For K = 3 to 50 the error's standard deviation is at most 1.5e-4 for critics close to the population's (30 K pairs
-    or more). It is at most 1.2e-3 for critics fitted to few more pairs than classes, whose scores have no symmetry.
+    Exact for two classes. For K = 3 to 50 the error is independent between critics. Its standard deviation is at most
+    1.5e-4 for critics close to the population's (30 K pairs or more), and 1.2e-3 for critics fitted to few more pairs
+    than classes, whose scores have no symmetry.
     """
     if mixture.classes == 2:
         accuracy = ndtr(two_class_scores(critic, mixture, nu))
@@ -185,10 +177,9 @@ def group_accuracy(
 
 
 def reliance(critic: LinearCritic, world: World) -> Float[np.ndarray, " R"]:
-    """t = u_spu/u_inv: infinite without weight on the object, nan without any weight.
+    """t = u_spu/u_inv: infinite without weight on the object, nan without any weight, and for tables of K or A > 2.
 
-    For K classes it is the ratio of means over every class's own coordinates, less the mean over classes. Classes of a
-    table have no background of their own: nan, unless both are two.
+    For K classes it is the ratio of means over every class's own coordinates, less the mean over classes.
     """
     u, classes = critic.inside, world.classes
     if world.table is not None and not classes == world.background_count == 2:

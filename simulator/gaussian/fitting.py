@@ -244,8 +244,8 @@ def margin_vectors(
 ) -> Float[np.ndarray, "P columns"]:
     """Score vectors of least norm such that each image's class leads every other class by 1 or more; exact.
 
-    `constant`: each score has a free constant, in the last column. Two classes: one vector, of class 0 less class 1.
-    Few of the n (K - 1) conditions decide, so they are added as they are found to fail.
+    With `constant` each score has a free constant, the last column. Few of the n (K - 1) conditions decide, so they are
+    added as they are found to fail.
     """
     (n, d), own = images.shape, labels[:, None] == np.arange(classes)
     if constant and not own.any(axis=0).all():

@@ -137,10 +137,7 @@ def mismatched(
 def draw_latents(
     worlds: Sequence[World], size: int, source: Source, *, device: str, dtype: torch.dtype
 ) -> tuple[torch.Tensor, torch.Tensor, Float[torch.Tensor, "E n l"], Float[torch.Tensor, "E n told"]]:
-    """(labels, backgrounds, latents of images, latents of texts) of one block of every world.
-
-    Where captions may be bare, the latents of texts have one more number: the mark, 1 for bare captions.
-    """
+    """(labels, backgrounds, latents of images, latents of texts with the mark of bare ones) of every world's block."""
     check_same(worlds, "dim_image", "text_width", "classes", "latents", "table")
 
     def another(source: Source) -> torch.Tensor:
@@ -214,9 +211,7 @@ def draw_block(
     over: Pairs | None = None,
     captions: bool = True,
 ) -> Pairs:
-    """A block of E worlds' pairs, x_M = D_M mu_M(z) + xi_M; the memory of the block `over` may be overwritten.
-
-    `index` is the block's number in every stream, or one number per world.
+    """Block `index`, one number or one per world, of E worlds' pairs; the block `over` may be overwritten.
 
     Without captions the texts have no coordinates, and their noise is not drawn, which changes no other stream.
     """

@@ -2,9 +2,8 @@
 
 The linearised contrastive loss L = -<M, S> + rho/2 ||M||_F^2 has the minimiser M* = S/rho with S the unbiased
 sample cross-covariance of the views. Accuracies need only D_I' S D_T q and the norm of S D_T q. Their joint law follows
-from Gaussian means and Wishart scatters of the projected views (`projected_critics`, O(l^3) per replicate, any n >= 2,
-any d). `cross_covariance` draws all of S (O(d^3) per replicate), for narrow embeddings, which truncate it. Neither
-draws a pair.
+from Gaussian means and Wishart scatters of the projected views (`projected_critics`, O(l^3) per replicate). Narrow
+embeddings truncate S, so `cross_covariance` draws all of it (O(d^3)). Neither draws a pair.
 
 Letters: G groups, K classes, l latents, P prompts, R replicates; V the scatter of (D_I' x_I, D_T' x_T).
 """
@@ -33,10 +32,7 @@ LARGEST_N = 10**12  # multinomial counts and their float64 square roots are exac
 def projected_critics(
     world: World, prompt: Prompt, n: int, replicates: int, seed: int, stream: str = "projected"
 ) -> Iterator[LinearCritic]:
-    """Score vectors S D_T q of linear CLIP trained on n pairs, in blocks of replicates.
-
-    Replicate r does not depend on the number of replicates. Scores are scaled by rho, which changes no decision.
-    """
+    """Score vectors S D_T q of linear CLIP trained on n pairs, in blocks; more replicates do not change the first."""
     mixture, q = world.mixture().seen, decision_prompts(world, prompt)
     for rng, size, used in replicate_blocks(mixture, n, replicates, seed, stream):
         rows = _scatter_rows(mixture, n, size, world.nu_image, world.nu_text, rng)
@@ -95,16 +91,14 @@ def full_critics(
     strength: Strength | None = None,
     projected: Projected = False,
 ) -> Iterator[LinearCritic]:
-    """Critics of `projected_critics` that need all of S: each replicate costs O(d^3).
+    """Critics of `projected_critics` that need all of S, in `first_coordinates`: no law depends on dictionaries.
 
-    `strength` is that of `covariance_critic`. If `projected`, embeddings of balanced towers lose the directions of
-    `removed_captions`. The dictionaries are the first l coordinates: the noise is isotropic,
-    so the law of the accuracies does not depend on them.
+    If `projected`, embeddings of balanced towers lose the directions of `removed_captions`.
     """
     _check_request(n, replicates)
-    mixture, q, frames = world.mixture().seen, decision_prompts(world, prompt), first_coordinates(world)
+    q, frames = decision_prompts(world, prompt), first_coordinates(world)
     for r in range(replicates):
-        (S,) = cross_covariance(world, n, 1, numpy_stream(seed, stream, r), mixture=mixture)
+        (S,) = cross_covariance(world, n, 1, numpy_stream(seed, stream, r))
         yield covariance_critic(S, without_captions(S, q, frames[1], world, projected), frames, strength)
 
 
@@ -135,16 +129,14 @@ def covariance_critic(
     return LinearCritic.of_vectors(np.where(silent[..., None], 0.0, w), frames[0])
 
 
-def cross_covariance(
-    world: World, n: int, replicates: int, rng: np.random.Generator, *, mixture: Mixture | None = None
-) -> Float[np.ndarray, "R dI dT"]:
+def cross_covariance(world: World, n: int, replicates: int, rng: np.random.Generator) -> Float[np.ndarray, "R dI dT"]:
     """Draws of S, the unbiased sample cross-covariance of n pairs, in the dictionaries of `first_coordinates`.
 
     The latents' scatter occupies r = min(2l, n - 1) of the n - 1 centred rows. There the rotated views are R D' +
     noise. The other m rows are pure noise and enter through Xi_I' Xi_T = A G, with A lower triangular, A A' ~
     Wishart_{d_I}(m) (Bartlett) and G a normal matrix. (A' G has the same singular values and the wrong rows.)
     """
-    mixture = mixture or world.mixture().seen
+    mixture = world.mixture().seen
     if mixture.bare:
         raise ValueError(
             f"bare = {mixture.bare:g}: narrow or projected embeddings of n pairs have no exact law beside bare "
@@ -176,10 +168,7 @@ def _check_request(n: int, replicates: int) -> None:
 
 
 def replicate_blocks(mixture: Mixture, n: int, replicates: int, seed: int, stream: str):
-    """Yield (generator, block size, replicates used); the sizes depend on the numbers drawn per replicate alone.
-
-    The first block is small, for few replicates; each later one doubles what there is, up to LARGEST_BLOCK.
-    """
+    """Yield (generator, block size, replicates used); blocks double, and depend on the numbers per replicate alone."""
     _check_request(n, replicates)
     numbers = sum(part.means.size for part in mixture.pairs)
     largest = max(1, min(LARGEST_BLOCK, 2**18 // numbers))
@@ -254,11 +243,7 @@ def _correlate(x: Float[np.ndarray, "*s two_l"], a11, a21, a22) -> Float[np.ndar
 def _wishart_rows(
     freedom: Int[np.ndarray, " R"], dimension: int, rng: np.random.Generator
 ) -> Float[np.ndarray, "R dimension dimension"]:
-    """Rows T with T'T ~ Wishart_dimension(freedom, I), each replicate with its own freedom >= 0.
-
-    Bartlett: T' lower triangular, chi_{freedom - j} on the diagonal and N(0, 1) below. With freedom < dimension:
-    `freedom` rows of normals.
-    """
+    """Rows T with T'T ~ Wishart_dimension(freedom, I): Bartlett's triangles, or fewer rows of normals."""
     R = len(freedom)
     degrees = freedom[:, None] - np.arange(dimension)
     T = np.triu(rng.standard_normal((R, dimension, dimension)), k=1)
@@ -287,8 +272,8 @@ def _wishart_like(
 def _triangles(rows: Float[np.ndarray, "R N c"]) -> Float[np.ndarray, "R c c"]:
     """R with R'R = rows'rows per replicate, the same on every machine.
 
-    A coordinate that all captions mention is in both latents, so its second column adds no rank. QR would give that
-    column a row of rounding errors, which rotates the rows after it. Here it gets none.
+    A coordinate that all captions mention is in both latents. Its second column adds no rank, and gets no row: QR's
+    would be rounding errors, which rotate the rows after it.
     """
     size = np.abs(np.diagonal(np.linalg.qr(rows, mode="r"), axis1=1, axis2=2))
     large = size > 1e-10 * size.max(axis=1, keepdims=True)

@@ -1,7 +1,6 @@
 """Test images of pixel worlds: every object of a part with every attribute, weighted group by group.
 
-A group is a law of label, object and attribute. Its accuracy is a weighted mean over the same images, so one pass gives
-all groups and no label is drawn:
+A group is a law of label, object and attribute, so its accuracy is a weighted mean over the same images:
 
     common    the label's own attribute (tied classes)
     counter   another class's attribute, uniformly (tied classes)
@@ -35,9 +34,7 @@ from simulator.pixels.scenery import Scenery, scenery
 from simulator.streams import numpy_stream
 from simulator.world import World
 
-# Images of a trial; further objects are left out, equally many per class. Ten classes keep 200 objects each. A group of
-# two tied classes has 400, and so a standard error of up to 2.5 points.
-LARGEST_TRIAL = 20_000
+LARGEST_TRIAL = 20_000  # images, equally many per class: two tied classes have a standard error of up to 2.5 points
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,8 +1,7 @@
 """Assets of a pixel world: its objects, the colours or photos of its attribute, and their names; read once.
 
-Training, validation and test never share a picture. Within each class, in the source's order, the fourth of every five
-pictures is for validation and the fifth for the test. A source with its own test set keeps it, and every sixth of its
-other pictures is for validation.
+Of every five pictures of a class, in the source's order, the fourth is for validation and the fifth for the test. A
+source with its own test set keeps it, and every sixth of its other pictures is for validation.
 
 digits   scikit-learn's 1,797 scans of 8 x 8 pixels (UCI, Alpaydin and Kaynak 1998), unscaled unless a size is given:
          at 28 they contain no more, and a convolution takes twelve times as long
@@ -28,8 +27,7 @@ from simulator.extras import installed
 from simulator.pixels.coco import instances
 from simulator.pixels.composition import cut, drawn_place, frame
 from simulator.pixels.decoding import decode
-from simulator.pixels.palette import COLOURS, DIGIT_NAMES
-from simulator.pixels.views import Pixels
+from simulator.pixels.views import COLOURS, DIGIT_NAMES, Pixels
 from simulator.streams import numpy_stream
 from simulator.world import World
 

@@ -12,11 +12,26 @@ from pydantic import Field, StrictInt, model_validator
 
 from simulator import quantities as q
 from simulator.base_model import documented
-from simulator.pixels.palette import COLOURS, DIGIT_NAMES
 from simulator.views import Views, register
 
 Source = Literal["digits", "mnist", "cutouts", "coco"]
 Shown = Literal["object-colour", "background-colour", "photos"]
+
+DIGIT_NAMES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+
+# CIELAB distances are at least 36 between two colours, and 44 from white and black.
+COLOURS = {
+    "red": (230, 25, 45),
+    "green": (40, 160, 50),
+    "blue": (40, 80, 230),
+    "yellow": (255, 220, 40),
+    "purple": (150, 30, 180),
+    "cyan": (60, 210, 230),
+    "orange": (245, 130, 40),
+    "pink": (250, 140, 200),
+    "brown": (130, 80, 40),
+    "lime": (170, 240, 60),
+}
 
 # Default side of the images: the scans' own, or large enough to recognise animals.
 SIDES: dict[Source, int] = {"digits": 8, "mnist": 28, "cutouts": 64, "coco": 64}

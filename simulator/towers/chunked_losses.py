@@ -99,36 +99,30 @@ def _diagonal(tile: torch.Tensor, a: slice, b: slice, first: int) -> tuple[torch
 
 
 def _logits(i, t, a: slice, b: slice, matched: torch.Tensor, first: int) -> torch.Tensor:
-    """One tile of s cos from scaled embeddings i; matched pairs keep full precision.
-
-    If a matched cosine of 1 were rounded here and exact elsewhere, a loss of 1e-9 would become 1e-3 at s = 100.
-    """
+    """One tile of s cos from scaled embeddings i; matched pairs keep full precision."""
     tile = torch.mm(i[a], t[b].T).to(matched.dtype)
     diagonal, rows = _diagonal(tile, a, b, first)
+    # Rounded here alone, a cosine of 1 would turn a loss of 1e-9 into 1e-3 at s = 100.
     diagonal.copy_(matched[rows])
     return tile
 
 
 def _add_products(dI, dT, G, i, t, a: slice, b: slice, first: int) -> None:
-    """Add the contribution of a tile G of d loss/d l, without its matched entries, to both gradients.
-
-    In trained towers matched entries are differences of nearly equal numbers. So they stay out of rounded products, and
-    `_add_diagonal` adds them.
-    """
+    """Add a tile G of d loss/d l to both gradients, without matched entries: products would round small differences."""
     _diagonal(G, a, b, first)[0].zero_()
     dI[a] += torch.mm(G, t[b])
     dT[b] += torch.mm(G.T, i[a])
 
 
 def _add_diagonal(dI, dT, own: torch.Tensor, I: torch.Tensor, T: torch.Tensor, first: int) -> None:
-    """Add the contribution of the matched entries `own` (b,) to both gradients."""
+    """Add the matched entries `own` (b,) of d loss/d l to both gradients."""
     matched = slice(first, first + len(I))
     dI.addcmul_(own[:, None], T[matched])
     dT[matched].addcmul_(own[:, None], I)
 
 
 def _check_first_derivative() -> None:
-    """Raise NotImplementedError if the gradient is to be differentiated; torch would do it wrongly, in silence."""
+    """Raise if the gradient is to be differentiated: torch, and its once_differentiable, would be wrong in silence."""
     if torch.is_grad_enabled():
         raise NotImplementedError("tiled losses have no second derivative; those of simulator.towers.losses have")
 

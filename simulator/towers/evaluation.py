@@ -1,9 +1,8 @@
 """Zero-shot accuracy of a trained ensemble, by group and prompt.
 
 A class is scored by the inner product of the image embedding with one vector: an embedded prompt, the mean of embedded
-captions, or a row of the supervised head. Linear towers are therefore linear critics, whose accuracy is exact. Other
-towers, and log-mean-exp prompts, are evaluated on scrambled Sobol points, one replicate per scrambling. Pixel worlds
-have a finite set of test images.
+captions, or a row of the head. Linear towers are therefore linear critics, whose accuracy is exact. Other towers, and
+log-mean-exp prompts, are evaluated on scrambled Sobol points. Pixel worlds have a finite set of test images.
 """
 
 from collections.abc import Iterable, Sequence

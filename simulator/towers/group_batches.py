@@ -75,10 +75,7 @@ def fixed_set(ensemble: Ensemble) -> Pairs:
 
 
 def _order(ensemble: Ensemble, k: int, groups: Int[np.ndarray, " n"], first: int) -> Iterator[Int[np.ndarray, " size"]]:
-    """Rows of the fixed set of model k at step `first`, `first` + 1, ..., drawn on the CPU.
-
-    Raises EmptyGroup if a group has no pair, or a reduced set has fewer pairs than a batch.
-    """
+    """Rows of the fixed set of model k at step `first`, `first` + 1, ...; EmptyGroup if it or a group is too small."""
     sampler, world, size = ensemble.sampler, ensemble.worlds[k], ensemble.recipe.batch_size
     seed, model, epoch = ensemble.seed, ensemble.models[k], -1
     rows = order = np.arange(len(groups))

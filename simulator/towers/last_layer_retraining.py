@@ -1,8 +1,7 @@
 """Last-layer retraining, DFR (Kirichenko et al. 2023, arXiv 2204.02937): a new head on balanced groups.
 
-The head regresses labels on embeddings of fresh pairs of the balanced law, p = 1/K, by least squares. Linear towers
-wide enough for the latents become the least-squares rule at p = 1/K, which has no weight on the background, if they
-keep all latents: trained towers did, even the background that no caption mentions. For other towers no law is known.
+The head regresses labels on embeddings of fresh pairs of the balanced law by least squares. Linear towers that keep all
+latents, as trained ones did, become the least-squares rule at p = 1/K. For other towers no law is known.
 """
 
 import torch

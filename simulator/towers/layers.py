@@ -7,7 +7,7 @@ conv    `depth` layers of `width` channels, 3 x 3 with stride 2, then an affine 
         weight is a matrix, one row per number of a patch and one column per channel, so that SOAP rotates it too.
 
 Every parameter has a leading model axis E. Initial weights come from one named stream per parameter and model, drawn on
-the CPU in float64. Model k is therefore the same in any ensemble and on any device.
+the CPU in float64: model k is the same in any ensemble and on any device.
 """
 
 import math

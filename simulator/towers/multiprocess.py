@@ -1,12 +1,8 @@
 """Training of an ensemble in this process, or in several processes that each train some of the models.
 
 In a small ensemble's hundred short products per step two threads gain a factor of 1.2 to 1.5, two processes nearly
-two. On two cores that others load, too, eight models of width 32 (batch 256, 1,600 steps) took 16 CPU seconds on one
-thread, 30 on two threads, 24 to 30 in two processes, whose start is 4 of them, and 29 to 30 with joblib. There nothing
-gains. joblib would have to train in pieces of many steps, and could neither stop at a step nor compile once.
-
-Processes are spawned: a script starts under `if __name__ == "__main__":`, and registers its own samplers and
-objectives outside of it.
+two. joblib took as long and could neither stop at a step nor compile once. Processes are spawned: a script registers
+its own samplers and objectives outside of `if __name__ == "__main__":`.
 
 States equal those of one process bit by bit, except after compilation: steps of fewer models may round differently.
 """
@@ -30,7 +26,7 @@ from simulator.towers.training import Refused, State, Stop, run
 
 POLL_SECONDS = 0.2  # between two calls of `stop`
 WORTH_SHARING = 2**35  # multiply-adds from which a run is faster in several processes: ten seconds
-# Multiply-adds from which a step is faster on two threads. In shorter steps they mostly wait for each other (8 models,
+# Multiply-adds from which a step is faster on two threads, which mostly wait for each other in shorter ones (8 models,
 # width 32, batch 128, beside a busy process: 12 s on one thread, over 100 s on two).
 SHARED_WORK = 2**27
 FARTHEST, LAST = 0, 1  # indices of the shared array: the latest step of any process, and the step at which all stop
@@ -108,10 +104,7 @@ def _gathered(
     stop: Stop,
     refused: Refused | None,
 ) -> Iterator[State]:
-    """Yield states of the whole ensemble, joined from its parts. All processes end before this generator does.
-
-    Ctrl-C and SIGTERM may reach all processes. The others block them, and this process stops the others.
-    """
+    """Yield states joined from all parts. The processes block Ctrl-C and SIGTERM, and end before the generator."""
     context, steps, stopping = get_context("spawn"), parts[0][0].recipe.steps, False
     shared = context.Array("q", [int(state.step), steps])
     pipes, theirs = zip(*(context.Pipe() for _ in parts), strict=True)
@@ -155,7 +148,7 @@ def _gathered(
 def _train_part(pipe: Connection, shared) -> None:
     """Train a part in a started process and send (state, why compilation failed, exception) again and again.
 
-    Plain pickle: multiprocessing's pickler would put tensors into shared memory.
+    Plain pickle: multiprocessing's would put tensors into shared memory.
     """
     Thread(target=_end_with_parent, daemon=True).start()
     ensemble, begun, threads, checkpoints, may_fail_to_compile = pickle.loads(pipe.recv_bytes())

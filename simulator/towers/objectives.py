@@ -36,10 +36,7 @@ Parameters = dict[str, torch.Tensor]
 
 
 class Embedded(NamedTuple):
-    """This process's rows of a batch, embedded; every field has a leading model axis E.
-
-    split: whether processes share the batch, or it is too large for B x B logits.
-    """
+    """This process's rows of a batch, embedded; every field has a leading model axis E."""
 
     images: Float[torch.Tensor, "E b h"]
     texts: Float[torch.Tensor, "E b h"]
@@ -51,7 +48,7 @@ class Embedded(NamedTuple):
     background_count: int
     group: Group = ALONE
     weights: Float[torch.Tensor, "E b"] | None = None
-    split: bool = False
+    split: bool = False  # whether processes share the batch, or it is too large for B x B logits
 
 
 class Objective:
@@ -239,10 +236,7 @@ class Supervised(Objective):
 
 @register
 class PerfectCaptions(Supervised):
-    """[W] Eq. 10: the caption names the class and the attribute; each has a head on the shared encoder.
-
-    An encoder that is wide enough serves each head as well as a separate encoder would.
-    """
+    """[W] Eq. 10: the caption names the class and the attribute; each has a head on the shared encoder."""
 
     name = "perfect-captions"
     heads = ("head", "attribute")

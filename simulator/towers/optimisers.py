@@ -1,8 +1,7 @@
-"""SGD, AdamW and SOAP as pure functions of an ensemble, so that a whole step compiles into one function.
+"""SGD, AdamW and SOAP as pure functions of an ensemble: torch.optim can neither freeze a diverged model nor compile.
 
-torch.optim has one step count and one state for all models, so it cannot freeze a diverged model. SOAP (Vyas et al.
-2024, arXiv 2409.11321, Algorithm 3) is Adam in slowly rotating coordinates. These are the eigenvectors of running means
-of G G' and G' G, per gradient matrix G.
+SOAP (Vyas et al. 2024, arXiv 2409.11321, Algorithm 3) is Adam in slowly rotating coordinates, the eigenvectors of
+running means of G G' and G' G, per gradient matrix G.
 """
 
 import torch

@@ -21,11 +21,7 @@ PAIRS = 4096  # for `separation`
 
 
 def score_reliance(ensemble: Ensemble, parameters: Parameters, prompt: Prompt | None) -> Float[np.ndarray, " E"]:
-    """Reliance t, the scores' weight on the spurious latent over that on the invariant one.
-
-    Exact for linear critics. Otherwise of the best linear function of the latents under the test law, where both are
-    independent.
-    """
+    """Reliance t of linear critics, exact; else that of the best linear function of the latents under the test law."""
     K = ensemble.worlds[0].classes
     if linear_scores(ensemble.recipe, prompt):
         u = linear_critics(ensemble, parameters, prompt).inside
@@ -53,8 +49,8 @@ def images_of_the_test_law(ensemble: Ensemble) -> tuple[Float[torch.Tensor, "E n
 def separation(ensemble: Ensemble, parameters: Parameters) -> Float[np.ndarray, "E 2"]:
     """mu/sigma of objects and of attributes in the Gaussian world with equally separated class means.
 
-    Means of embeddings by object and by attribute are fitted to pairs of the training streams. Distances are
-    Mahalanobis, in the residual scatter. Each ignores the other, although the two are not orthogonal in general.
+    Means of embeddings by object and by attribute are fitted to training pairs. Distances are Mahalanobis, in the
+    residual scatter. Each ignores the other, although the two are not orthogonal in general.
     """
     world, streams = ensemble.worlds[0], [f"train/{k}" for k in ensemble.models]
     K, size = world.classes, pixels.block_size(world)

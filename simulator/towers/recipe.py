@@ -1,8 +1,7 @@
 """How two towers are trained: one frozen declaration, whose fields are the flags of `soberclip train`.
 
 The defaults were chosen by their gap to the population optimum of InfoNCE after a given time. SOAP with averaged
-weights closes it in half of AdamW's time; a constant rate lets `--until` detect convergence. The linear skip reduces
-the gap by average caption from .007 to .002: scores of Gaussian views are nearly bilinear.
+weights closes it in half of AdamW's time. The linear skip reduces the gap by average caption from .007 to .002.
 """
 
 from collections.abc import Iterator, Mapping

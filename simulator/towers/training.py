@@ -89,11 +89,8 @@ def _frozen(going: torch.Tensor, new: Parameters, old: Parameters) -> Parameters
 
 
 def _gradients(parameters: Parameters, ensemble: Ensemble, batch: Pairs) -> tuple[Parameters, torch.Tensor]:
-    """(gradient of every model's loss, the losses): models share no parameter, so one sum has every gradient.
-
-    torch.compile can trace torch.func only; tiles have a gradient under plain autograd only.
-    """
-
+    """(gradient of every model's loss, the losses): models share no parameter, so one sum has every gradient."""
+    # torch.compile can trace torch.func only; tiles have a gradient under plain autograd only.
     if torch.compiler.is_compiling():
         gradients, (_, losses) = torch.func.grad_and_value(_summed, has_aux=True)(parameters, ensemble, batch)
         return gradients, losses
@@ -196,10 +193,7 @@ def compiles(ensemble: Ensemble) -> bool:
 
 
 def compiled(function: Callable, refused: Refused | None = None) -> Callable:
-    """A pure `function`, compiled as one graph; a graph break is an error.
-
-    Without a compiler `refused` gets the reason, and the function runs uncompiled; without `refused` that is an error.
-    """
+    """A pure `function`, compiled as one graph; without a compiler `refused` gets the reason and it runs uncompiled."""
     # Imported here for start-up time: these take a second.
     from torch._dynamo.exc import BackendCompilerFailed
     from torch._inductor.exc import GPUTooOldForTriton, TritonMissing

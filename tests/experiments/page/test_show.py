@@ -8,8 +8,7 @@ import pytest
 
 from experiments.page import show
 from experiments.page.show import EACH, JOINED, examples, picture_of, sheet
-from simulator.pixels.palette import COLOURS
-from simulator.pixels.views import Pixels
+from simulator.pixels.views import COLOURS, Pixels
 from simulator.world import World
 from theory.learners import InfoNCE, Learner
 
