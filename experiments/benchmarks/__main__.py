@@ -2,7 +2,7 @@
 
 from experiments.command.main import prepare_process
 
-prepare_process(memory=False)  # before torch is imported; the rows of the losses measure memory
+prepare_process()  # before torch is imported
 
 import torch
 

@@ -64,13 +64,9 @@ def whole(name: str, grid: Study, limit: float | None = None, note: str = "") ->
     """A whole study, whose time includes writing the store."""
     with TemporaryDirectory() as folder:
         ours = once(lambda: grid.run(Path(folder) / "study.zarr"))
-    few = np.linspace(0, prod(grid.shape) - 1, PLACES, dtype=int)
-    cells = [
-        (tuple(map(int, np.unravel_index(i, grid.shape))), k, prompt)
-        for i in few
-        for k in range(len(grid.learners))
-        for _, prompt in grid.slots(k)
-    ]
+    few = np.transpose(np.unravel_index(np.linspace(0, prod(grid.shape) - 1, PLACES, dtype=int), grid.shape)).tolist()
+    slots = [(k, prompt) for k in range(len(grid.learners)) for _, prompt in grid.slots(k)]
+    cells = [(tuple(index), *slot) for index in few for slot in slots]
     accuracy(grid, *cells[0])  # imports
     loop = once(lambda: [accuracy(grid, *cell) for cell in cells]) / len(cells) * grid.cells
     return Timing(name, "study", ours, loop, limit, f"a loop over functions{note}")

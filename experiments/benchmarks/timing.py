@@ -1,11 +1,9 @@
-"""A row of the table, times, and peak memory."""
+"""A row of the table, and times."""
 
 from collections.abc import Callable
-from pathlib import Path
 from time import perf_counter
 from typing import NamedTuple
 
-import torch
 from torch.utils.benchmark import Timer
 from torch.utils.benchmark.utils.common import select_unit
 
@@ -37,24 +35,3 @@ def once(work: Callable[[], object]) -> float:
     began = perf_counter()
     work()
     return perf_counter() - began
-
-
-def extra_bytes(work: Callable[[], object], device: str) -> int | None:
-    """Peak bytes that one call adds to the allocated memory; None if the system does not report them."""
-    if device != "cpu":
-        torch.cuda.reset_peak_memory_stats(device)
-        before = torch.cuda.memory_allocated(device)
-        work()
-        return torch.cuda.max_memory_allocated(device) - before
-    try:
-        Path("/proc/self/clear_refs").write_text("5")  # resets the peak on Linux
-    except OSError:
-        return None
-    before = _status("VmRSS")
-    work()
-    return _status("VmHWM") - before
-
-
-def _status(field: str) -> int:
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(1024 * int(line.split()[1]) for line in lines if line.startswith(field))

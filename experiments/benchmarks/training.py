@@ -1,7 +1,7 @@
 """Losses and training steps.
 
 InfoNCE    forward and backward of one large batch. The peer is open_clip's ClipLoss, which stores the B x B logits. The
-           limit is four B x B products (one forward, three backward). The note compares peak memory.
+           limit is four B x B products (one forward, three backward).
 Ensemble   one step of E small models. The peer is a loop over single models (torch.nn, fused AdamW). The limit is the
            step's random numbers, products, hyperbolic tangents (for GELU) and exponentials.
 """
@@ -14,7 +14,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from experiments.benchmarks.timing import Timing, extra_bytes, seconds
+from experiments.benchmarks.timing import Timing, seconds
 from simulator.gaussian.pairs import dictionaries
 from simulator.towers.chunked_losses import tiled_infonce
 from simulator.towers.ensemble import Ensemble
@@ -56,10 +56,8 @@ def infonce_row(B: int, h: int, product: torch.dtype, device: str = "cpu") -> Ti
                 torch.mm(rows, b.T, out=out[: len(rows)])
 
     times = [seconds(work, 2, threads) for work in (ours, peer, products)]
-    extra, theirs = extra_bytes(ours, device), extra_bytes(peer, device)
-    share = f" ({theirs / extra:.3g} times the memory)" if extra and theirs else ""
     name = f"InfoNCE, B = {B}, width {h}, {str(product).removeprefix('torch.')}"
-    return Timing(name, "batch", *times, f"open_clip's ClipLoss{share}; four products")
+    return Timing(name, "batch", *times, "open_clip's ClipLoss; four products")
 
 
 def ensemble_row(E: int, B: int, d: int, width: int, device: str = "cpu", steps: int = 192) -> Timing:
@@ -67,23 +65,17 @@ def ensemble_row(E: int, B: int, d: int, width: int, device: str = "cpu", steps:
     world = World(mu_spu=2.0, dim_image=d, dim_text=d)
     same = {"optimizer": "adamw", "activation": "gelu", "averaging": 0.0, "skip": "none"}  # like the loop below
     recipe = Recipe(width=width, depth=1, embed_dim=8, batch_size=B, steps=3 * steps, warmup=0, **same)
-    threads = torch.get_num_threads()
-    ours = ensemble_seconds(recipe, world, E, steps, device)
+    threads, times = torch.get_num_threads(), []
+    ensemble = Ensemble(recipe, (world,) * E, tuple(range(E)), 0, device, compile=True)
+    for _ in run(ensemble, start(ensemble), [steps, 2 * steps]):  # the first steps compile
+        if device != "cpu":
+            torch.cuda.synchronize(device)
+        times.append(perf_counter())
+    ours = min(later - earlier for earlier, later in pairwise(times)) / steps / E
     loop = seconds(single_step(recipe, world, device), 2, threads)
     limit = seconds(least(recipe, d, E, device), 1, threads)
     name, note = f"{E} models, B = {B}, d = {d}, width {width}", "a loop over models; random numbers and products"
     return Timing(name, "model step", ours, loop, limit / E, note)
-
-
-def ensemble_seconds(recipe: Recipe, world: World, E: int, steps: int, device: str) -> float:
-    """Seconds per model and step, after `steps` steps for compilation."""
-    ensemble = Ensemble(recipe, (world,) * E, tuple(range(E)), 0, device, compile=True)
-    times = []
-    for _ in run(ensemble, start(ensemble), [steps, 2 * steps]):
-        if device != "cpu":
-            torch.cuda.synchronize(device)
-        times.append(perf_counter())
-    return min(later - earlier for earlier, later in pairwise(times)) / steps / E
 
 
 def least(recipe: Recipe, d: int, E: int, device: str) -> Callable[[], None]:

@@ -183,8 +183,8 @@ def _misread(error: CycloptsError) -> str:
     return " ".join(str(error).split()).rstrip("., ")
 
 
-def prepare_process(memory: bool = True) -> None:
-    """Settings of a process of our own: streams, threads and, if asked, memory. A user's own settings stay.
+def prepare_process() -> None:
+    """Settings of a process of our own: streams, threads and memory. A user's own settings stay.
 
     Call this before torch is imported. Child processes inherit what it sets.
     """
@@ -199,7 +199,7 @@ def prepare_process(memory: bool = True) -> None:
     # glibc reuses the memory of freed arrays instead of returning it to the system. A training step allocates dozens of
     # arrays of megabytes. New pages for them took a tenth of its time (8 models, 512 pairs, width 128).
     own = any(name in os.environ for name in ALLOCATOR) or "glibc.malloc." in os.environ.get("GLIBC_TUNABLES", "")
-    if memory and not own:
+    if not own:
         os.environ.update({name: str(value) for name, (_, value) in ALLOCATOR.items()})
         set_parameter = getattr(ctypes.CDLL(None), "mallopt", None) if os.name == "posix" else None
         for number, value in ALLOCATOR.values() if set_parameter else ():  # musl and macOS do not have it
