@@ -182,7 +182,7 @@ def won(
     return np.take_along_axis(share, np.broadcast_to(label, share.shape[:-1])[..., None], axis=-1)[..., 0]
 
 
-# Words for the properties of an Accuracy, with hyphens as on the command line.
+# Properties of an Accuracy, with hyphens as on the command line.
 WORDS = ("common", "counter", "error-counter", "balanced", "drop", "worst")
 PIXEL_GROUPS = ("rand", "rev", "rest")  # further groups of pixel worlds (`simulator.pixels.groups`)
 
@@ -194,8 +194,3 @@ def objects_averaged(accuracy: Float[np.ndarray, "groups=2 *w"], p_inv: Numbers)
     the other background. The preference is odd, so exactly one of the two is decided rightly.
     """
     return np.clip(p_inv * accuracy + (1 - p_inv) * (1 - accuracy[::-1]), 0, 1)  # weights sum to 1 to rounding
-
-
-def in_words(word: str, accuracy: Accuracy) -> Numbers:
-    """The property of `accuracy` that `word`, one of WORDS, names."""
-    return getattr(accuracy, word.replace("-", "_"))

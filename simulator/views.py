@@ -48,7 +48,7 @@ class Views(Checked):
         return f"views are {self.name}"
 
     def tied_of(self, classes: int) -> tuple[int, ...]:
-        """The classes with a background of their own, among `classes` classes; others show any, uniformly."""
+        """The classes with a background of their own, among `classes` classes; the others show any, uniformly."""
         return tuple(range(classes))
 
     def check_classes(self, classes: int, backgrounds: int | None = None) -> None:

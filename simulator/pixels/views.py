@@ -121,24 +121,9 @@ class Pixels(Views):
         return f"{self.objects} of {self.side} x {self.side} pixels, the attribute{tied} is {self.attribute}"
 
     def tied_of(self, classes: int) -> tuple[int, ...]:
-        """The classes with an attribute of their own, among `classes` classes."""
         return super().tied_of(classes) if self.tied is None else self.tied
 
     def check_classes(self, classes: int, backgrounds: int | None = None) -> None:
-        """Check that there are enough objects and colours, and that every tied class exists.
-
-        Parameters
-        ----------
-        classes
-            K.
-        backgrounds
-            A of a table, or None.
-
-        Raises
-        ------
-        ValueError
-            If not, or if classes are tied beside a table.
-        """
         limits = []
         if self.objects in ("digits", "mnist"):
             limits.append(("classes", classes, len(DIGIT_NAMES), "digits"))

@@ -172,7 +172,9 @@ def run(
     begin = int(state.step)
     ensemble = weighed(ensemble)
     batches = draw_batches(ensemble, begin)
-    for step, rate in enumerate(_rates(ensemble, begin), start=begin + 1):
+    for step in range(begin + 1, recipe.steps + 1):
+        # Filled, not copied: a copy would wait for all that a GPU has yet to do.
+        rate = torch.full((), learning_rate(recipe, step - 1), dtype=ensemble.dtype, device=ensemble.device)
         state = advance(ensemble, state, next(batches), rate)
         if step % REFRESH_EVERY == 0:
             state = state._replace(moments=refresh_eigenbasis(state.moments))
@@ -228,14 +230,6 @@ def learning_rate(recipe: Recipe, step: int) -> float:
     if recipe.schedule == "constant":
         return recipe.lr
     return recipe.lr * (1 + math.cos(math.pi * (step - warmup) / (recipe.steps - warmup))) / 2
-
-
-def _rates(ensemble: Ensemble, first: int) -> Iterator[Float[torch.Tensor, ""]]:
-    """Learning rate of every step from `first` on, moved to the device in runs of 4096."""
-    recipe = ensemble.recipe
-    for begin in range(first, recipe.steps, 4096):
-        rates = [learning_rate(recipe, step) for step in range(begin, min(begin + 4096, recipe.steps))]
-        yield from torch.tensor(rates, dtype=ensemble.dtype, device=ensemble.device)
 
 
 def check_ensemble(ensemble: Ensemble) -> None:

@@ -17,7 +17,7 @@ from experiments.errors import RequestError, RunError, unknown
 from experiments.inference import FRACTION, REALS
 from experiments.page.plot.axes import literal
 from experiments.page.plot.places import PLACES
-from simulator.accuracy import LEVEL, PIXEL_GROUPS, WORDS, Accuracy, in_words, mean_interval
+from simulator.accuracy import LEVEL, PIXEL_GROUPS, WORDS, Accuracy, mean_interval
 from simulator.naming import suggestion
 from simulator.prompts import prompt_name, prompt_row
 from theory.learners import named, names
@@ -190,7 +190,7 @@ def _values(part: xr.Dataset, name: str, prefix: str = "", ends: tuple[str, str]
     if name in ("reliance", "unseen", *PLACES, *PIXEL_GROUPS):
         return part[prefix + name + ends[0]]
     common, counter = (part[f"{prefix}{group}{end}"] for group, end in zip(("common", "counter"), ends, strict=True))
-    return xr.apply_ufunc(lambda a, b: in_words(name, Accuracy(a, b)), common, counter)
+    return xr.apply_ufunc(lambda a, b: getattr(Accuracy(a, b), name.replace("-", "_")), common, counter)
 
 
 def _mean(value: xr.DataArray) -> xr.DataArray:

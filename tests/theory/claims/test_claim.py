@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from reference import worlds_with
 from shapecheck import unchecked
 
-from simulator.accuracy import in_words
 from simulator.tables import compositional
 from simulator.world import World
 from theory.claims.claim import Axis, Claim
@@ -79,7 +78,6 @@ def test_truth_of_each_quantity():
         ("drop", accuracy.common - accuracy.counter),
     ):
         assert truth(claim(quantity=quantity), point) == pytest.approx(expected, abs=1e-15)
-        assert in_words(quantity, accuracy) == pytest.approx(expected, abs=1e-15)
     both = truth(claim(quantity="reliance", subject=LinearCLIP("mean"), against=LinearCLIP("name")), point)
     m0, beta = 2 * point.p_spu - 1, point.mu_spu
     expected = reliance_mean(1.0, beta, 1.0, 0.5, m0) - reliance_name(1.0, beta, 1.0, m0)
