@@ -1,7 +1,4 @@
-"""Save a picture as SVG, PNG or PDF.
-
-The metadata of a picture names the verb that drew it, so that a verb overwrites only its own pictures.
-"""
+"""Save a picture as SVG, PNG or PDF; its metadata names the verb that drew it, which overwrites only its own."""
 
 from pathlib import Path
 
@@ -22,10 +19,7 @@ def mark(verb: str) -> str:
 
 
 def check_target(path: Path, verb: str) -> Path:
-    """The path of a picture.
-
-    Raises RequestError for another suffix, a folder that cannot be written, or a file that this verb did not write.
-    """
+    """The path of a picture. Raises RequestError for another suffix, and for what this verb may not write."""
     if path.is_dir():
         example = str(path / f"{verb}.svg")
         raise RequestError(f"--output {str(path)!r} is a folder; name a file such as {example!r}")

@@ -33,10 +33,7 @@ MARKED_BYTES = 65_536  # searched for a mark at each end of a file
 
 
 def write_atomically(path: Path, write: Callable[[Path], Any]) -> None:
-    """Call write(temporary path), then rename it to `path`; after a failure the old file remains.
-
-    Raises RunError with the reason if the file system fails.
-    """
+    """Call write(temporary path), then rename it to `path`. After a failure, a RunError, the old file remains."""
     temporary = path.with_name(f".{path.name}.{token_hex(6)}")
     try:
         handle = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
@@ -76,10 +73,7 @@ def write_table(path: Path, columns: Iterable[str], rows: Iterable[Iterable[Any]
 
 
 def read_table(path: Path, required: tuple[str, ...], what: str) -> list[dict[str, str]]:
-    """The rows of a CSV file with a header.
-
-    Raises RequestError if the file cannot be read, has no rows, lacks a column, or has a line that is too short.
-    """
+    """The rows of a CSV file with a header, at least one, each with the required columns; else RequestError."""
     try:
         with path.open(newline="", encoding="utf-8-sig") as handle:
             reader = csv.DictReader(handle)
@@ -111,10 +105,9 @@ def output_folder(path: Path) -> Path:
 
 
 def check_writable(folder: Path, verb: str = "", names: Iterable[str] = (), mark: bytes | None = None) -> None:
-    """Raise RequestError unless `verb` may write files of these names into a folder.
+    """Raise RequestError unless `verb` may write files of these names into a folder, perhaps a new one.
 
-    The folder must be writable, or it must be possible to create it. Existing files must be the verb's own: each
-    carries `mark`, or, without a mark, the folder's record is the verb's. No probe file remains.
+    Existing files must be the verb's own: each carries `mark`, or, without a mark, the folder's record is the verb's.
     """
     if folder.exists() and not folder.is_dir():
         raise RequestError(f"output {str(folder)!r} is a file, but a folder is needed")
@@ -199,10 +192,7 @@ def staging_folder(output: Path) -> Path:
 
 
 def replace_folder(staging: Path, output: Path) -> None:
-    """Mark the finished folder and move it to `output`; after a failure the earlier report is moved back.
-
-    Raises RequestError if a file of another program has appeared there, RunError if the file system fails.
-    """
+    """Mark the finished folder and move it to `output`; after a failure, a RunError, the earlier report is back."""
     write_json(staging / MARK, {"made by": "soberclip reproduce", "files": sorted({MARK, *_paths(staging)})})
     check_report(output)
     old = None

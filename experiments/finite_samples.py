@@ -17,11 +17,7 @@ from scipy.special import ndtri
 
 from simulator.accuracy import Accuracy, won
 from simulator.gaussian.critic import LinearCritic, without_captions
-from simulator.gaussian.statistics import (
-    covariance_critic,
-    decision_prompts,
-    first_coordinates,
-)
+from simulator.gaussian.statistics import covariance_critic, decision_prompts, first_coordinates
 from simulator.naming import unlisted
 from simulator.samplers import SAMPLERS, Sampler, chosen, group_numbers
 from simulator.streams import numpy_stream
@@ -42,10 +38,7 @@ class Unmeasurable(ArithmeticError):
 def fitted_critics(
     world, learner: Learner, n, replicates, seed, stream, sampler: str = "drawn"
 ) -> Iterator[LinearCritic]:
-    """Critics of a linear learner fitted to n drawn pairs, in blocks of replicates.
-
-    Raises ValueError for an estimator of a user's learner that is unknown, or reads captions where it has no prompt.
-    """
+    """Critics of a linear learner fitted to n drawn pairs, in blocks; ValueError for a bad estimator of a user's."""
     from simulator.gaussian.fitting import ESTIMATORS
 
     if learner.estimator is None:
@@ -74,10 +67,7 @@ class TrainingSet(NamedTuple):
 def _samples(
     world: World, n: int, replicates: int, seed: int, stream: str, captions: bool = True
 ) -> Iterator[TrainingSet]:
-    """Replicates of n drawn pairs in blocks; the dictionaries are the first l coordinates.
-
-    All pairs come from one stream, in order. A block has as many replicates as fit into one block of the stream.
-    """
+    """Replicates of n drawn pairs, in order; a block has as many as fit into one block of the stream."""
     from simulator.gaussian.pairs import block_size, draw_pairs
 
     most, blocks, held = max(1, block_size(world) // n), [], 0
@@ -188,8 +178,8 @@ def even_accuracies(
 ) -> Float[np.ndarray, "R 2"]:
     """(common, counter) of a rule on EVEN^2 images per group of a mixture with two latents, one row per replicate.
 
-    Each cell of a grid of quantiles has one uniform point. Only cells on the decision boundary add to the scatter, and
-    they are independent, so that a mean over replicates is nearly normal.
+    Each cell of a grid of quantiles has one uniform point. Those on the decision boundary alone add to the scatter.
+    They are independent, so a mean over replicates is nearly normal.
     """
     mixture, cells = world.mixture(), np.stack(np.indices((EVEN, EVEN)), axis=-1)
     uniform = np.stack([numpy_stream(seed, stream, r).random(cells.shape) for r in replicates])

@@ -41,11 +41,7 @@ class Bounds(NamedTuple):
 def t_bounds(
     values: Float[np.ndarray, "*d R"], tail: float, support: tuple[float, float] = REALS, least: float = 0.0
 ) -> Bounds:
-    """Student t bounds of a mean, over the last axis. Exact for independent normal values.
-
-    The part outside the `support` of the values is cut off. The mean never lies there, so the error rate stays. A
-    standard deviation below `least` counts as `least`.
-    """
+    """Student t bounds of a mean of normal values, over the last axis; a deviation below `least` counts as that."""
     R = np.shape(values)[-1]
     if R < 2:
         raise ValueError(f"an interval needs at least 2 replicates, got {R}")
@@ -107,10 +103,7 @@ def _betting_low(x: np.ndarray, counts: np.ndarray, tail: float) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Sample:
-    """Independent values of one law, with the known properties of that law.
-
-    A law that is neither normal nor bounded has no bounds: `bounds` is then None.
-    """
+    """Independent values of one law, with the known properties of that law."""
 
     values: Float[np.ndarray, " R"]
     normal: bool = False
@@ -127,7 +120,7 @@ class Sample:
         return float(np.average(self.values, weights=self.counts))
 
     def bounds(self, tail: float) -> Bounds | None:
-        """One-sided bounds of the law's mean, by the sharpest method that the law allows."""
+        """One-sided bounds of the law's mean, by the sharpest method that the law allows; None if it allows none."""
         if self.normal:
             return Bounds(*map(float, t_bounds(self.values, tail, self.support or REALS, self.least)))
         if self.support is None:
@@ -146,10 +139,7 @@ def interval95(values: Float[np.ndarray, " R"], support: tuple[float, float] = F
 
 
 def holm(p: Float[np.ndarray, " C"]) -> Float[np.ndarray, " C"]:
-    """Holm's adjusted p-values. Rejecting those below alpha makes any error with probability at most alpha.
-
-    The tests may depend on each other.
-    """
+    """Holm's adjusted p-values of any tests: rejecting those below alpha errs with probability at most alpha."""
     p = np.asarray(p, float)
     order = np.argsort(p, kind="stable")
     steps = np.maximum.accumulate((len(p) - np.arange(len(p))) * p[order])
@@ -168,9 +158,9 @@ def sign_test(up: int, down: int) -> float:
 def mcnemar(right: Int[np.ndarray, "S 2"], count: Int[np.ndarray, "S 2"]) -> float:
     """Exact two-sided p-value of the hypothesis that both columns are equally accurate in each stratum.
 
-    `right` and `asked` count right answers and all answers. Given the right answers of a stratum, the number in the
-    first column is hypergeometric. The p-value is the probability of all sums over strata that are at most as likely as
-    the observed one. With one answer per column this is McNemar's test, else that of Cochran, Mantel and Haenszel.
+    Given the `right` answers of a stratum, the number in the first column is hypergeometric. The p-value is the
+    probability of all sums over strata that are at most as likely as the observed one. With one answer per column this
+    is McNemar's test, else that of Cochran, Mantel and Haenszel.
     """
     rows, times = np.unique(np.column_stack([count, right.sum(axis=1)]), axis=0, return_counts=True)
     law, least = np.ones(1), 0
@@ -234,8 +224,8 @@ def bootstrap_interval(
 def combined(value: float, *intervals: tuple[float, float]) -> tuple[float, float]:
     """Interval of a value that errs by a sum of independent parts, each with an interval around the value.
 
-    The distances to their ends add up like standard deviations (Zou and Donner, Statistics in Medicine 27, 2008:
-    "variance estimates recovery"; for a difference of two proportions Newcombe's method 10).
+    Distances to ends add up like standard deviations (Zou and Donner, Statistics in Medicine 27, 2008: "variance
+    estimates recovery"; for a difference of two proportions Newcombe's method 10).
     """
     ends = np.array(intervals)
     down, up = np.maximum(value - ends[:, 0], 0), np.maximum(ends[:, 1] - value, 0)

@@ -41,10 +41,7 @@ def rounding() -> dict[str, str]:
 
 
 def commit(root: Path = ROOT) -> str:
-    """The commit of a checkout, with + if the sources have uncommitted changes.
-
-    "unknown" for an installed copy, or one unpacked inside another repository.
-    """
+    """The commit of a checkout, with + if the sources have changed since; "unknown" for any other copy."""
     if not (root / ".git").exists():
         return "unknown"
     # A git hook sets variables such as GIT_DIR, which name the hook's repository.
@@ -61,10 +58,7 @@ def commit(root: Path = ROOT) -> str:
 
 @cache
 def source(kind: Any) -> str | None:
-    """First 16 hexadecimal digits of the SHA-256 of a user's class or function, read once: of its file and its imports.
-
-    None for a class of the project or without a file. Installed packages do not count, nor does the project.
-    """
+    """Digits of the SHA-256 of a user's class or function, read once: of its file and the user's files it imports."""
     if kind.__module__.partition(".")[0] in SOURCES:
         return None
     files, pending = set[Path](), [*_parts(kind)]

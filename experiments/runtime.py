@@ -47,11 +47,7 @@ def free_bytes(device: str) -> int | None:
 
 @contextmanager
 def one_thread_each() -> Iterator[None]:
-    """Processes that start inside this block compute on one thread each.
-
-    BLAS and torch read the setting once, when they are imported. On two cores the exact laws of many classes took
-    three times as long with two processes of two threads each.
-    """
+    """Processes that start inside this block compute on one thread: two of two threads took three times as long."""
     before = {name: os.environ[name] for name in THREAD_COUNTS if name in os.environ}
     os.environ.update(dict.fromkeys(THREAD_COUNTS, "1"))
     try:

@@ -25,10 +25,7 @@ T = TypeVar("T")
 
 
 def run_file(path: Path, what: str) -> dict[str, Any]:
-    """The names that a Python file defines. It is executed as `python FILE` would, and prints on stderr.
-
-    Modules beside it can be imported. Raises RequestError if it does not exist or raises an error; `what` names it.
-    """
+    """The names that a Python file defines; RequestError if it raises an error. It may import modules beside it."""
     if not path.is_file():
         raise RequestError(f"{what} {str(path)!r} does not exist; give a Python file")
     sys.path.insert(0, str(path.resolve().parent))

@@ -155,9 +155,8 @@ def words_of(claim: AnyClaim) -> dict[str, Any]:
 def family(verdicts: Sequence[Verdict], alpha: float = FAMILY_ALPHA) -> dict[str, Any]:
     """The contradictions of one run together, with Holm's correction over every tested claim.
 
-    standing names the contradictions that stand at the family-wise error rate `alpha`: with probability 1 - alpha no
-    true claim is among them. Verdicts without a p-value (stored trainings, published tables) are counted as untested
-    and not corrected. Supported claims carry no error rate.
+    With probability 1 - alpha no true claim is among those that are `standing`. Stored trainings and published tables
+    have no p-value: they are counted as untested and not corrected.
     """
     tested = [v for v in verdicts if v.kind == "searched"]
     p = np.array([1.0 if v.p_value is None else v.p_value for v in tested])
