@@ -1,7 +1,6 @@
 """Counts: their law against the distribution function, their values against stored ones, for every numpy."""
 
 import numpy as np
-import pytest
 from scipy.special import bdtr, ndtr
 from stattest import assert_mean
 
@@ -24,9 +23,9 @@ def test_large_counts_have_the_binomial_law():
     assert_mean(below, chances, effect=0.02, what="counts below nine points")
 
 
-@pytest.mark.parametrize("n", [40, 5000])
-def test_counts_of_groups_have_the_multinomial_moments(n):
-    """Weights with any sum; groups of weight zero, also in the last place."""
+def test_counts_of_groups_have_the_multinomial_moments():
+    """Weights with any sum; groups of weight zero, also in the last place; counts on both sides of INVERTED."""
+    n = 500
     weights = np.array([3.0, 0.0, 12.0, 4.0, 1.0, 0.0])
     w = weights / weights.sum()
     counts = multinomial(n, weights, SIZE, numpy_stream(3, "groups", n))

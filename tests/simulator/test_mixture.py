@@ -29,14 +29,6 @@ def test_weights_are_the_training_law_of_objects_too(world):
             assert mixture.weights[part].sum() == pytest.approx(expected, abs=1e-12)
 
 
-@given(ANY | table_worlds())
-def test_the_latents_of_blocks_are_those_of_the_groups_written_out(world):
-    block = np.concatenate([np.full(place.stop - place.start, b) for b, place in enumerate(world.block_latents)])
-    assert [place.start for place in world.block_latents] == [np.argmax(block == b) for b in range(block.max() + 1)]
-    assert block.tolist() == world.mixture().block.tolist()
-    assert len(block) == world.latents
-
-
 @given(ANY)
 def test_test_weights_are_the_training_weights_of_the_test_law(world):
     objects = world.p_inv < 1

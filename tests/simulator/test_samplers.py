@@ -2,13 +2,13 @@
 
 import numpy as np
 import pytest
-import torch
 from stattest import assert_mean
 
 from simulator.pixels.views import Pixels
 from simulator.samplers import SAMPLERS, EmptyGroup, chosen, group_counts, group_numbers, group_shares
 from simulator.world import Attribute, World
 
+WORLD = World(p_spu=0.85, dim_image=2, dim_text=2)
 THREE = World(p_spu=0.8, classes=3, dim_image=9, dim_text=9, attribute=(Attribute(p=0.9),))
 TABLE = World(table=[[0.3, 0.0, 0.2, 0.1], [0.1, 0.1, 0.0, 0.2]], dim_image=9, dim_text=9)
 TIED = World(classes=3, views=Pixels(tied=(0, 1)))  # the third class has no background of its own
@@ -20,12 +20,7 @@ def drawn_groups(world: World, n: int, seed: int = 0) -> np.ndarray:
     return group_numbers(pairs.labels, pairs.backgrounds, world.background_count).numpy()
 
 
-def test_a_group_is_a_label_with_the_class_of_the_first_background():
-    labels, backgrounds = torch.tensor([0, 2, 1]), torch.tensor([[0, 2], [1, 0], [2, 2]])
-    assert group_numbers(labels, backgrounds, 3).tolist() == [0, 7, 5]
-
-
-@pytest.mark.parametrize("world", [World(p_spu=0.9), THREE, TABLE], ids=["K = 2", "K = 3", "table"])
+@pytest.mark.parametrize("world", [WORLD, THREE, TABLE], ids=["K = 2", "K = 3", "table"])
 def test_shares_are_those_of_drawn_pairs(world):
     """Six standard deviations are exceeded once in 5e8."""
     shares = group_shares(world)
@@ -35,7 +30,6 @@ def test_shares_are_those_of_drawn_pairs(world):
     assert np.all(np.abs(found - shares) <= 6 * np.sqrt(shares * (1 - shares) / n))
 
 
-WORLD = World(p_spu=0.85, dim_image=2, dim_text=2)
 N = 3000
 
 
@@ -55,24 +49,12 @@ class TestASetOfPairs:
         assert (np.diff(rows) > 0).all(), "no pair twice, in order"
         assert set(rows) != set(self.made(groups, "subsampled", seed=1)[0]), "random pairs, not the first ones"
 
-    def test_weights_give_every_group_as_much_and_have_mean_one(self, groups):
-        rows, weights = self.made(groups, "reweighted")
-        assert (rows == np.arange(N)).all()
-        assert weights.mean() == pytest.approx(1, abs=1e-12)
-        assert np.bincount(groups, weights) == pytest.approx([N / 4] * 4, rel=1e-12)
-
     def test_balanced_rows_are_in_expectation_weights(self, groups):
         """Row i is drawn w_i times in expectation: 400 sets of 3000, six deviations for each of 3000 means."""
         _, weights = self.made(groups, "reweighted")
         visits = sum(np.bincount(self.made(groups, "balanced", seed)[0], minlength=N) for seed in range(400)) / 400
         assert (np.abs(visits - weights) < 6 * np.sqrt(weights / 400)).all()
         assert visits.sum() == pytest.approx(N)
-
-    def test_others_leave_pairs_as_they_are(self, groups):
-        for name in set(SAMPLERS) - set(BALANCING):
-            rows, weights = self.made(groups, name)
-            assert weights is None
-            assert (rows == np.arange(N)).all()
 
     @pytest.mark.parametrize(
         ("world", "groups", "missing", "rare", "share"),
@@ -103,8 +85,8 @@ class TestLaw:
         ("name", "passes"), [("reweighted", 1), ("subsampled", 1), ("balanced", 1), ("balanced", 2)]
     )
     def test_effective_pairs_are_those_of_a_mean(self, name, passes):
-        """n times the variance of the mean of a number that varies within groups only; 1000 sets of 4000 pairs."""
-        world, sampler, n = World(p_spu=0.9), SAMPLERS[name], 4000
+        """n times the variance of the mean of a number that varies within groups only; 1000 sets of 1000 pairs."""
+        world, sampler, n = World(p_spu=0.9), SAMPLERS[name], 1000
         rng = np.random.default_rng(5)
         squares = np.empty(1000)
         for k in range(len(squares)):
@@ -114,7 +96,7 @@ class TestLaw:
                 rows, weights = chosen(sampler, groups, world, rng)
                 total += np.average(value[rows], weights=weights) / passes
             squares[k] = n * total**2
-        # Random group sizes change the variance by half a percent, an omitted pass (1 in 2.8) by .25.
+        # Random group sizes change the variance by two percent, an omitted pass (1 in 2.8) by .25.
         assert_mean(squares, 1 / sampler.effective(world, passes), effect=0.24, what=f"{name}, {passes}")
 
 

@@ -14,7 +14,7 @@ def test_a_row_shows_ratios():
 
 
 def test_seconds_are_per_call():
-    assert timing.seconds(lambda: sum(range(20_000)), least=0.01) < timing.once(lambda: sum(range(20_000_000)))
+    assert timing.seconds(lambda: sum(range(20_000)), least=0.01) < timing.once(lambda: sum(range(2_000_000)))
 
 
 def test_the_laws_and_a_loss_are_measured(monkeypatch):

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-import torch
 from reference import contrastive_loss
 from scipy.optimize import nnls
 from scipy.special import expit, softmax
@@ -16,7 +15,7 @@ from simulator.gaussian.fitting import (
     sample_covariance,
     score_vectors,
 )
-from simulator.gaussian.pairs import DrawnPairs, Pairs, block_size, dictionaries, draw, draw_pairs
+from simulator.gaussian.pairs import draw
 from simulator.gaussian.statistics import projected_critics
 from simulator.streams import numpy_stream
 from simulator.world import World
@@ -25,17 +24,6 @@ from theory import learners
 WORLD = World(p_spu=0.9, mu_spu=2.0, dim_image=8, dim_text=6, sigma_xi=2.0)
 TABLE = World(table=[[0.4, 0.2, 0.0], [0.0, 0.3, 0.1]], mu_spu=1.5, sigma_xi=4.0, dim_image=5, dim_text=5)
 CLASSES = World(classes=3, p_spu=0.8, p_inv=0.9, mu_spu=1.5, dim_image=9, dim_text=8, sigma_xi_text=0.3)
-
-
-def test_drawn_pairs_are_the_stream_in_one_piece():
-    n = block_size(WORLD) + 7
-    drawn = WORLD.draw(n, seed=3)
-    assert isinstance(drawn, DrawnPairs)
-    assert drawn.world is WORLD
-    assert len(drawn) == n
-    assert all((a == b).all() for a, b in zip(drawn.frames, dictionaries(WORLD, 3), strict=True))
-    for name, *blocks in zip(Pairs._fields, *draw_pairs(WORLD, drawn.frames, n, 3), strict=True):
-        assert torch.equal(getattr(drawn, name), torch.cat(blocks)), name
 
 
 @pytest.mark.deep
@@ -121,15 +109,23 @@ def labelled(name: str, n: int, d: int, classes: int, distance: float) -> tuple[
     return distance * centres[labels] + rng.standard_normal((n, d)) * np.linspace(0.5, 2, d), labels
 
 
+@pytest.mark.parametrize("constant", [False, True])
+@pytest.mark.parametrize("estimator", ["logistic", "least-squares"])
 @pytest.mark.parametrize(("n", "d", "classes"), [(50, 1, 2), (200, 3, 2), (2000, 8, 2), (200, 3, 3), (1000, 8, 5)])
-def test_logistic_regression_has_no_gradient_left(n, d, classes):
+def test_no_slope_of_a_supervised_loss_is_left(n, d, classes, estimator, constant):
+    """Residuals are orthogonal to images, and of worlds with a table to the constant. A loss is strongly convex here:
+    1e-6 of slope is about 1e-6/0.05 of weight, far below sampling error."""
     images, labels = labelled("logistic", n, d, classes, 0.3)
-    w = score_vectors("logistic", images, labels, World(classes=classes))
-    w = np.concatenate([w, -w]) / 2 if classes == 2 else w
-    gradient = (softmax(images @ w.T, axis=1) - np.eye(classes)[labels]).T @ images / n
-    # The loss is strongly convex here: 1e-6 of gradient is about 1e-6/0.05 of weight, far below sampling error.
-    assert np.abs(gradient).max() < 1e-6
-    assert w.sum(axis=0) == pytest.approx(0, abs=1e-9)
+    world = World(table=np.eye(classes) / classes) if constant else World(classes=classes)
+    w = score_vectors(estimator, images, labels, world)
+    x, truth = np.column_stack([images, np.ones(n)]) if constant else images, np.eye(classes)[labels]
+    scores = x @ w.T
+    if classes == 2:
+        residual = expit(scores) - truth[:, :1] if estimator == "logistic" else scores - (1 - 2 * labels)[:, None]
+    else:
+        residual = softmax(scores, axis=1) - truth if estimator == "logistic" else scores + 1 / classes - truth
+        assert w.sum(axis=0) == pytest.approx(0, abs=1e-8)
+    assert np.abs(x.T @ residual / n).max() < 1e-6
 
 
 @pytest.mark.parametrize("constant", [False, True])
@@ -181,32 +177,6 @@ def test_separable_and_inseparable_samples_name_the_learner_that_fits():
         score_vectors("logistic", images, labels, World(classes=4))
     with pytest.raises(SeparabilityError, match=r"none of the 30 drawn pairs is of class 4"):
         margin_vectors(images, labels, 5, True)
-
-
-def test_least_squares_satisfies_the_normal_equations():
-    images, labels = labelled("least squares", 100, 3, 2, 0.3)
-    (w,) = score_vectors("least-squares", images, labels, World())
-    y = 1 - 2 * labels
-    assert images.T @ images @ w == pytest.approx(images.T @ y, abs=1e-9)
-    images, labels = labelled("least squares", 100, 5, 4, 0.5)
-    w = score_vectors("least-squares", images, labels, World(classes=4))
-    assert images.T @ images @ w.T == pytest.approx(images.T @ (np.eye(4)[labels] - 0.25), abs=1e-9)
-
-
-@pytest.mark.parametrize("table", [TABLE.table, np.transpose(TABLE.table)])
-@pytest.mark.parametrize("estimator", ["logistic", "least-squares"])
-def test_an_intercept_is_fitted_for_a_table(estimator, table):
-    """The gradient by the intercept is zero: residuals have mean 0 per class."""
-    world = TABLE.replace(table=table, classes=len(table))
-    drawn = world.draw(3000, seed=0)
-    found, images, labels = fit(estimator, drawn), drawn.images.numpy(), drawn.labels.numpy()
-    w, b = found.weights[:, :-1], found.weights[:, -1]
-    scores, truth = images @ w.T + b, np.eye(world.classes)[labels]
-    if world.classes == 2:
-        residual = expit(scores[:, 0]) - truth[:, 0] if estimator == "logistic" else scores[:, 0] - (1 - 2 * labels)
-    else:
-        residual = (softmax(scores, axis=1) if estimator == "logistic" else scores + 1 / 3) - truth
-    assert residual.mean(axis=0) == pytest.approx(0, abs=1e-6)
 
 
 @pytest.mark.parametrize(("learner", "classes"), [("logistic", 2), ("logistic", 3), ("least-squares", 3)])

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from gaussian_worlds import WORLDS
 from reference import structural_pairs
 from stattest import assert_mean, assert_same_law, law_size, mean_size
 
@@ -18,32 +19,7 @@ from simulator.gaussian.pairs import (
 )
 from simulator.gaussian.sobol import even
 from simulator.streams import independent, numpy_stream
-from simulator.world import Attribute, World
-
-FURTHER = Attribute(mu=2.0, p=0.9, mention=0.5)
-HOLES = [[0.3, 0.25, 0.0], [0.0, 0.4, 0.05]]
-WORLDS = {
-    "paper": World(p_spu=0.8, mu_spu=1.5, dim_image=5, dim_text=3),
-    "masks": World(p_spu=0.3, mu_spu=-2.0, mention_inv=0.7, mention_spu=0.4, dim_image=2, dim_text=6),
-    "no view noise": World(sigma_xi=0.0, dim_image=2, dim_text=2),
-    "classes": World(p_spu=0.7, classes=3, mention_spu=0.5, dim_image=6, dim_text=9),
-    "attribute": World(p_spu=0.6, attribute=(FURTHER,), sigma_xi=2.0, dim_image=4, dim_text=3),
-    "object": World(p_inv=0.7, p_spu=0.8, sigma_xi=2.0, sigma_xi_text=0.3, mention_inv=0.6, dim_image=4, dim_text=3),
-    "objects": World(classes=3, p_inv=0.6, p_spu=0.8, mu_spu=1.5, sigma_xi_text=0.0, dim_image=7, dim_text=6),
-    "mismatch": World(p_spu=0.9, mismatch=0.4, mention_spu=0.6, mu_spu=2.0, dim_image=4, dim_text=3),
-    "table": World(table=HOLES, mention_spu=0.6, sigma_xi=2.0, dim_image=5, dim_text=6),
-    "table of classes": World(
-        table=np.transpose(HOLES), p_inv=0.7, mismatch=0.3, mention_inv=0.6, dim_image=4, dim_text=5
-    ),
-    "detail": World(p_spu=0.8, mu_spu=1.5, detail_inv=0.6, detail_spu=0.0, mention_spu=0.6, dim_image=5, dim_text=3),
-    "bare": World(classes=3, p_inv=0.8, detail_inv=0.5, bare=0.4, mismatch=0.2, dim_image=7, dim_text=8),
-    "classes and attribute": World(classes=3, attribute=(Attribute(p=0.2, sigma=1.5),), dim_image=9, dim_text=11),
-}
-
-
-def gathered(world: World, n: int, seed: int = 0, **options) -> Pairs:
-    blocks = list(draw_pairs(world, dictionaries(world, seed), n, seed, **options))
-    return Pairs(*(torch.cat(fields) for fields in zip(*blocks, strict=True)))
+from simulator.world import World
 
 
 @pytest.mark.parametrize(("dimension", "latents"), [(2, 2), (5, 2), (64, 9), (3, 1)])
@@ -61,31 +37,31 @@ def test_dictionaries_are_uniform_over_frames():
     assert_mean(frames**2, 1 / 3, effect=0.15, what="squares of the entries")
 
 
-@pytest.mark.parametrize("world", [WORLDS["paper"], WORLDS["classes and attribute"]])
+@pytest.mark.parametrize("world", [WORLDS["paper"], WORLDS["bare"]])
 def test_a_prefix_does_not_depend_on_the_number_of_pairs(world):
     size = block_size(world)
-    whole = gathered(world, 2 * size + 5)
+    whole = world.draw(2 * size + 5)
     for n in (1, 7, size, size + 1):
-        part = gathered(world, n)
+        part = world.draw(n)
         for name in Pairs._fields:
             assert torch.equal(getattr(part, name), getattr(whole, name)[:n]), name
 
 
 def test_streams_seeds_and_dtypes():
     world = WORLDS["paper"]
-    base = gathered(world, 20)
+    base = world.draw(20)
     assert base.images.dtype == torch.float64
-    assert gathered(world, 20, dtype=torch.float32).images.dtype == torch.float32
-    assert not torch.equal(base.images, gathered(world, 20, stream="test").images)
-    assert torch.equal(base.images, gathered(world, 20, draw_on="cpu").images)
+    assert world.draw(20, dtype=torch.float32).images.dtype == torch.float32
+    assert not torch.equal(base.images, world.draw(20, stream="test").images)
+    assert torch.equal(base.images, world.draw(20, draw_on="cpu").images)
     assert not np.allclose(*dictionaries(World(dim_image=5, dim_text=5), 1)), "one dictionary for both views"
 
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_pairs_drawn_on_the_cpu_are_the_same_on_a_gpu():
-    moved = gathered(WORLDS["masks"], 5000, device="cuda", draw_on="cpu")
-    assert torch.equal(moved.images.cpu(), gathered(WORLDS["masks"], 5000).images)
+    moved = WORLDS["masks"].draw(5000, device="cuda", draw_on="cpu")
+    assert torch.equal(moved.images.cpu(), WORLDS["masks"].draw(5000).images)
 
 
 @pytest.mark.parametrize("name", WORLDS)
@@ -93,7 +69,7 @@ def test_pairs_follow_the_structural_equations(name):
     """The law equals that of the plain numpy sampler: both views, their products, the group, and both given it."""
     world = WORLDS[name]
     size, D = law_size(0.1, false_alarm=1e-8), dictionaries(world, 0)
-    ours = gathered(world, size)
+    ours = world.draw(size)
     theirs = structural_pairs(world, (size,), numpy_stream(0, "test/structural"), D)
 
     def features(images, texts, labels, backgrounds):
@@ -167,7 +143,7 @@ def swapped(world: World, n: int, seed: int = 0):
 
 
 @pytest.mark.parametrize(
-    ("K", "law"), [(2, {"p_spu": 0.95}), (3, {"classes": 3, "p_spu": 0.95}), (3, {"table": HOLES})]
+    ("K", "law"), [(2, {"p_spu": 0.95}), (3, {"classes": 3, "p_spu": 0.95}), (3, {"table": WORLDS["table"].table})]
 )
 def test_the_background_alone_is_exchanged_for_one_by_chance(K, law):
     world = World(**law, mu_spu=3.0, sigma_spu=0.0, sigma_xi_text=0.0, dim_image=9, dim_text=9)

@@ -8,6 +8,7 @@ from functools import partial
 
 import numpy as np
 import pytest
+from gaussian_worlds import WORLDS
 from reference import (
     critic_of,
     first_coordinates,
@@ -28,36 +29,9 @@ from simulator.gaussian.statistics import (
     projected_scatter,
 )
 from simulator.streams import numpy_stream
-from simulator.world import Attribute, World
+from simulator.world import World
 from theory.population import projected_weights
 
-WORLDS = {
-    "paper": World(p_spu=0.8, mu_spu=1.5, dim_image=6, dim_text=9, sigma_xi=2.0),
-    "masks": World(p_spu=0.7, mu_spu=2.0, mention_inv=0.8, mention_spu=0.4, dim_image=5, dim_text=3),
-    "fitting": World(p_spu=1.0, sigma_inv=0.5, sigma_spu=1.5, dim_image=2, dim_text=2),
-    "no view noise": World(p_spu=0.2, mu_spu=2.0, sigma_xi=0.0, mention_spu=0.5, dim_image=4, dim_text=3),
-    "classes": World(classes=3, p_spu=0.8, mu_spu=2.0, mention_spu=0.6, dim_image=8, dim_text=7),
-    "attribute": World(
-        p_spu=0.7, attribute=(Attribute(mu=2.0, p=0.9, mention=0.7),), dim_image=5, dim_text=4, sigma_xi=3.0
-    ),
-    "object": World(
-        p_inv=0.8, p_spu=0.7, mu_spu=1.5, mention_inv=0.8, sigma_xi=2.0, sigma_xi_text=0.4, dim_image=4, dim_text=3
-    ),
-    "objects": World(classes=3, p_inv=0.7, p_spu=0.8, mention_spu=0.6, sigma_xi_text=0.0, dim_image=7, dim_text=7),
-    "mismatch": World(p_spu=0.9, mu_spu=2.0, mismatch=0.4, mention_spu=0.6, sigma_xi=2.0, dim_image=5, dim_text=4),
-    "mismatched objects": World(classes=3, mismatch=0.7, p_inv=0.7, p_spu=0.8, dim_image=7, dim_text=7),
-    "table": World(table=[[0.3, 0.25, 0.0], [0.0, 0.4, 0.05]], mention_spu=0.6, sigma_xi=2.0, dim_image=5, dim_text=6),
-    "table of classes": World(
-        table=[[0.3, 0.0], [0.25, 0.4], [0.0, 0.05]], p_inv=0.7, mismatch=0.3, mention_inv=0.6, dim_image=5, dim_text=5
-    ),
-    "detail": World(
-        p_spu=0.8, mu_spu=1.5, detail_inv=0.6, detail_spu=0.0, mention_spu=0.6, sigma_xi=0.0, dim_image=4, dim_text=3
-    ),
-    "bare": World(
-        classes=3, p_inv=0.8, detail_inv=0.5, bare=0.4, mismatch=0.2, mention_spu=0.6, dim_image=8, dim_text=7
-    ),
-    "noise": World(sigma_xi=4.0, sigma_inv=0.1, sigma_spu=0.1, mu_inv=0.1, mu_spu=0.1, dim_image=6, dim_text=6),
-}
 EFFECT = 0.13  # Kolmogorov distance
 SIZE = law_size(EFFECT, false_alarm=5e-8)  # up to eighty columns share one use of the budget
 # Each draw of S is slow under the type checker, so many more columns are compared more coarsely.
@@ -93,22 +67,11 @@ def features(critic: LinearCritic, world: World) -> np.ndarray:
     return np.concatenate(columns, axis=1)
 
 
-PROJECTED = {
-    "paper": (2, 5, 20, 400),
-    "masks": (2, 3, 100),
-    "fitting": (3,),
-    "no view noise": (5,),
-    "classes": (3, 20),
-    "attribute": (20,),
-    "object": (3, 60),
-    "objects": (12,),
-    "mismatch": (3, 40),
-    "mismatched objects": (12,),
-    "table": (3, 40),
-    "table of classes": (12,),
-    "detail": (3, 20),
+PROJECTED = {  # fewer pairs than coordinates, and more
+    "paper": (2, 20), "masks": (2, 100), "fitting": (3,), "no view noise": (5,), "classes": (3, 20), "attribute": (20,),
+    "object": (3,), "objects": (12,), "mismatch": (40,), "table": (3,), "table of classes": (12,), "detail": (20,),
     "bare": (12,),
-}
+}  # fmt: skip
 
 
 @pytest.mark.parametrize(("name", "n"), [(name, n) for name, sizes in PROJECTED.items() for n in sizes])
@@ -132,9 +95,9 @@ def matrix_features(S: np.ndarray, world: World) -> np.ndarray:
     return np.concatenate([signal, S[:, -1, -1:], rows, columns, singular, share], axis=1)
 
 
-# r = 2l rows hold the latents; m = n - 1 - 2l more hold noise: m < 0, m = 0, m < dI, m >= dI in turn.
 FULL = {"table": 14, "masks": 20, "no view noise": 20, "classes": 30, "object": 20, "mismatch": 20, "noise": 14}
-FULL["detail"] = 20
+FULL = [*({"detail": 20} | FULL).items(), *(("paper", n) for n in (3, 5, 8, 100))]
+# r = 2l rows hold the latents; m = n - 1 - 2l more hold noise: of "paper" m < 0, m = 0, m < dI, m >= dI in turn.
 
 
 @pytest.mark.parametrize("projected", [True, (0.3, 1.0)])
@@ -145,16 +108,12 @@ def test_projecting_off_a_caption_tends_to_its_population(name, projected):
     u = projected_weights(world, "name", projected)
     for critic in full_critics(world, "name", 10**10, 3, 0, projected=projected):
         found = critic.inside[0]
-        if world.classes == 2:
-            assert found[0, 1] / found[0, 0] == pytest.approx(u[1] / u[0], abs=1e-3)
-        else:
-            first = (found - found.mean(axis=0)).reshape(3, 2, 3)[0]
-            assert np.diff(first[:, :2]).ravel()[1] / np.diff(first[:, :2]).ravel()[0] == pytest.approx(
-                u[1] / u[0], abs=1e-3
-            )
+        if world.classes == 3:  # in each block, the difference of two classes' coordinates
+            found = np.diff((found - found.mean(axis=0)).reshape(3, 2, 3)[0, :, :2]).T
+        assert found[0, 1] / found[0, 0] == pytest.approx(u[1] / u[0], abs=1e-3)
 
 
-@pytest.mark.parametrize(("name", "n"), [*(("paper", n) for n in (3, 5, 8, 100)), *FULL.items()])
+@pytest.mark.parametrize(("name", "n"), FULL)
 def test_full_law_is_that_of_drawn_pairs(name, n):
     world = WORLDS[name]
     drawn = drawn_covariances(world, n, FULL_SIZE, first_coordinates(world), f"full/{name}/{n}")

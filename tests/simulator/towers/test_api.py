@@ -72,11 +72,7 @@ BRIGHT = World(table=np.array([[1, 2], [3, 0], [1, 1]]) / 8, mu_spu=2.0, sigma_x
 
 @pytest.mark.parametrize(
     ("world", "loss", "learner", "prompt"),
-    [
-        (HOLES, "supervised", "logistic", None),
-        (BRIGHT, "supervised", "logistic", None),
-        (BRIGHT, "linear", "linear", "mean"),
-    ],
+    [(HOLES, "supervised", "logistic", None), (BRIGHT, "linear", "linear", "mean")],
 )
 def test_linear_towers_of_a_world_with_a_hole_become_the_rule_that_is_fitted(world, loss, learner, prompt):
     """Labels are learned with an intercept; groups of every kind agree to a point."""

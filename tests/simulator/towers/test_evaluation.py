@@ -9,7 +9,6 @@ from simulator.gaussian.pairs import dictionaries, draw_pairs
 from simulator.pixels.views import Pixels
 from simulator.prompts import PROMPTS
 from simulator.towers import evaluation
-from simulator.towers.api import train
 from simulator.towers.ensemble import Ensemble
 from simulator.towers.evaluation import (
     class_captions,
@@ -20,9 +19,8 @@ from simulator.towers.evaluation import (
     scores,
     standard_points,
 )
-from simulator.towers.group_batches import pair_block
 from simulator.towers.layers import embed, logit_scale, scored
-from simulator.towers.probes import images_of_the_test_law, score_reliance
+from simulator.towers.probes import score_reliance
 from simulator.towers.recipe import Recipe
 from simulator.towers.training import run, start
 from simulator.world import Attribute, World
@@ -52,7 +50,7 @@ def test_only_the_bare_name_has_the_mark_of_bare_captions():
     assert torch.equal(texts["bare"][..., :-1], texts["name"][..., :-1])
 
 
-@pytest.mark.parametrize("loss", ["linear", "infonce", "siglip", "supervised"])
+@pytest.mark.parametrize("loss", ["linear", "infonce", "supervised"])
 @pytest.mark.parametrize("classes", [2, 3])
 def test_points_agree_with_the_exact_accuracy_of_linear_towers(loss, classes):
     world = World(p_spu=0.8, mu_spu=2.0, dim_image=8, dim_text=7, classes=classes)
@@ -66,26 +64,35 @@ def test_points_agree_with_the_exact_accuracy_of_linear_towers(loss, classes):
         assert np.abs(points.mean(0) - exact[0]).max() < 2e-3
 
 
+NO_BACKGROUND = {"projected": True}
+BARE = World(p_spu=0.9, mu_spu=1.5, sigma_xi=1.06, dim_image=2, dim_text=2, bare=0.9)
+
+
 @pytest.mark.parametrize(
-    "world",
+    ("world", "options"),
     [
-        WORLD.replace(mention_spu=0.5),
-        World(classes=3, p_spu=0.8, mu_spu=2.0, mention_inv=0.7, dim_image=7, dim_text=8),
-        WORLD.replace(attribute=(Attribute(p=0.8, mention=0.4),)),
+        (WORLD.replace(mention_spu=0.5), NO_BACKGROUND),
+        (World(classes=3, p_spu=0.8, mu_spu=2.0, mention_inv=0.7, dim_image=7, dim_text=8), NO_BACKGROUND),
+        (WORLD.replace(attribute=(Attribute(p=0.8, mention=0.4),)), NO_BACKGROUND),
+        (BARE, {}),
     ],
 )
-def test_balanced_towers_without_the_background_have_their_law(world):
-    """The minimiser's balanced factors as weights; 3 classes are sampled, with an error of 1e-3."""
-    ensemble, parameters = trained(world, loss="linear", towers="linear", embed_dim=world.latents)
-    ensemble = ensemble._replace(worlds=(world,) * 2, projected=True)
+def test_balanced_towers_have_their_law(world, options):
+    """The minimiser's balanced factors as weights; 3 classes are sampled, with an error of 1e-3.
+
+    The law of pools without the bare captions has .3126 on the counter group of BARE; 512 captions err by .0005.
+    """
+    ensemble, parameters = trained(world, loss="linear", towers="linear", embed_dim=world.latents, steps=1)
+    ensemble = ensemble._replace(worlds=(world,) * 2, **options)
     D_I, D_T = dictionaries(world, ensemble.seed)
     left, values, right = np.linalg.svd(latent_cross_covariance(world))
     for side, weight in (("image", D_I @ left * np.sqrt(values)), ("text", D_T @ right.T * np.sqrt(values))):
         like = parameters[f"{side}.0.weight"]
         parameters[f"{side}.0.weight"] = torch.as_tensor(weight).expand(like.shape).to(like)
-    for prompt in ("name", "mean"):
+    for prompt in ("name", "mean") if options else ("scores",):
         found = ensemble_accuracy(ensemble, parameters, prompt)[0, 0]
-        assert found == pytest.approx(list(LinearCLIP(prompt, projected=True).accuracy(world)), abs=2e-3)
+        expected = [*LinearCLIP(prompt, **options).accuracy(world)]
+        assert found == pytest.approx(expected, abs=2e-3)
 
 
 @pytest.mark.parametrize("world", [WORLD, World(classes=3, views=Pixels())])
@@ -157,15 +164,6 @@ def test_pooled_scores_are_those_of_the_definition(loss, monkeypatch):
             assert torch.allclose(got[..., y], slow, rtol=0, atol=1e-12)
 
 
-def test_linear_towers_pool_bare_captions_as_the_law_does():
-    """The law of pools without the bare captions has .3126 on the counter group; models scatter by .002."""
-    world = World(p_spu=0.9, mu_spu=1.5, sigma_xi=1.06, dim_image=2, dim_text=2, bare=0.9)
-    towers = train(world, Recipe(towers="linear", loss="linear", steps=800, batch_size=512, embed_dim=3), models=4)
-    found, law = towers.accuracy("scores"), LinearCLIP("scores").accuracy(world)
-    assert [found.common, found.counter] == pytest.approx([law.common, law.counter], abs=0.01)
-    assert law.counter == pytest.approx(0.3407, abs=1e-4)
-
-
 def test_prompts_of_linear_towers(monkeypatch):
     """The mean of inner products is the product with the mean caption; a log-mean-exp needs a scale."""
     ensemble, parameters = trained(CAPTIONED, loss="linear", towers="linear")
@@ -177,21 +175,6 @@ def test_prompts_of_linear_towers(monkeypatch):
     cosine, parameters = trained(CAPTIONED, loss="infonce", towers="linear")
     assert ensemble_accuracy(cosine, parameters, "scores").shape[0] == 1  # exact
     assert ensemble_accuracy(cosine, parameters, "captions").shape[0] == 8
-
-
-def test_evaluation_images_are_no_training_images():
-    """View noise comes from a stream of the evaluation, for any law of the latents."""
-    ensemble, _ = trained(steps=2)
-    images, latents = images_of_the_test_law(ensemble)
-    training = pair_block(ensemble, 0)
-    frame = torch.as_tensor(dictionaries(WORLD, 2)[0])
-    noise = images - latents @ frame.T
-    training_noise = training.images - training.images @ frame @ frame.T  # what lies outside of the latents' span
-    noise = noise - noise @ frame @ frame.T
-    assert noise.abs().max() > 0.1
-    assert not torch.isclose(noise[0], training_noise[0]).all(-1).any()
-    signs = (latents[0, :, 0] > 0, training.images[0] @ frame[:, 0] > 0)
-    assert not torch.equal(*signs)
 
 
 def test_reliance_of_a_tower_without_hidden_layers_is_its_weight_ratio():

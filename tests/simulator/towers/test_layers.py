@@ -58,7 +58,7 @@ def vectors(**fields):
 
 def test_activations_keep_their_size_through_depth():
     """He initialisation: two hidden layers leave the second moment near that of the input, not 4 times off."""
-    recipe, parameters = vectors(activation="relu", width=2000, depth=2, skip="none")
+    recipe, parameters = vectors(activation="relu", width=500, depth=2, skip="none")
     x = torch.randn(2, 200, 30, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     out = embed(recipe, parameters, "image", x)
     assert 0.5 < float(out.square().mean()) < 2.0

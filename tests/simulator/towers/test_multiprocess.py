@@ -40,7 +40,7 @@ def equal(a, b) -> bool:
     return structure == other and all(map(torch.equal, ours, theirs))
 
 
-def test_states_are_those_of_one_process():
+def test_states_are_those_of_one_process(from_a_server):
     begun = start(FIVE)
     begun.diverged[:2] = 0  # all models of one process; it continues
     shared, alone = (list(way(FIVE, begun, [20, 50])) for way in (lambda *a: run_in(2, *a), run))

@@ -23,12 +23,9 @@ SMALL = {"width": 6, "depth": 2, "embed_dim": 4, "batch_size": 16, "steps": 7, "
 
 RECIPES = [
     Recipe(**SMALL),
-    Recipe(**SMALL, loss="siglip"),
     Recipe(**SMALL, loss="supervised", clip=0.5, weight_decay=0.1),
     Recipe(**SMALL, temperature=0.1, activation="relu", n=40),
     Recipe(**SMALL, loss="linear", towers="linear", optimizer="sgd", n=16),
-    Recipe(**SMALL, towers="linear", schedule="constant"),
-    Recipe(**SMALL, loss="group-dro", clip=0.5),
     Recipe(**SMALL, sampler="subsampled", n=500),  # every model's set is cut to a length of its own
     Recipe(**SMALL, loss="linear", towers="linear", sampler="balanced", n=500),
     Recipe(**SMALL, loss="siglip", sampler="reweighted", n=500),
@@ -202,7 +199,7 @@ def test_fresh_batches_are_the_stream_cut_at_batch_boundaries(size):
 
 def test_a_batch_of_the_whole_set_is_still_balanced():
     """The common groups have 95 % of the set. 200 pairs of a balanced batch: six deviations are .21."""
-    recipe = RECIPES[8].model_copy(update={"n": 200, "batch_size": 200})
+    recipe = RECIPES[5].model_copy(update={"n": 200, "batch_size": 200})
     one = ensemble(recipe, worlds=(WORLD.replace(p_spu=0.95),), models=(0,))
     first, second = itertools.islice(training.draw_batches(one, 0), 2)
     for batch in (first, second):
@@ -211,7 +208,7 @@ def test_a_batch_of_the_whole_set_is_still_balanced():
 
 
 def test_an_epoch_uses_every_pair_at_most_once():
-    recipe = RECIPES[3]  # n = 40, batches of 16: two per epoch
+    recipe = RECIPES[2]  # n = 40, batches of 16: two per epoch
     batches = list(itertools.islice(training.draw_batches(ensemble(recipe), 0), 4))
     for epoch in (batches[:2], batches[2:]):
         images = torch.cat([b.images for b in epoch], dim=1)
