@@ -1,7 +1,6 @@
 """A kind of views of one's own: one class, tried by adding it and taking it away again."""
 
-from types import SimpleNamespace
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 import pytest
@@ -30,45 +29,42 @@ class Letters(Views):
     def block_size(self, world):
         return 64
 
-    def _written(self, world, objects, backgrounds):
+    def written(self, world, objects, backgrounds):
         codes = torch.eye(world.classes)[objects], self.loud * torch.eye(world.background_count)[backgrounds]
         return torch.cat(codes, dim=-1)
 
-    def _block(self, worlds, seed, index, streams):
-        y, o, a, _ = draw_codes(worlds, 64, independent(seed, index, streams), device="cpu")
-        shown = self._written(worlds[0], o, a[..., 0])
-        return Pairs(shown, shown, y, a)
-
     def block(self, ensemble, stream, index, over=None):
-        return self._block(ensemble.worlds, ensemble.seed, index, [f"{stream}/{k}" for k in ensemble.models])
+        source = independent(ensemble.seed, index, [f"{stream}/{k}" for k in ensemble.models])
+        y, o, a, _ = draw_codes(ensemble.worlds, 64, source, device="cpu")
+        codes = self.written(ensemble.worlds[0], o, a[..., 0])
+        return Pairs(codes, codes, y, a)
 
     def draw(self, world, n, seed=0):
-        first = self._block((world,), seed, 0, ("pairs",))
-        return SimpleNamespace(world=world, images=first.images[0, :n], labels=first.labels[0, :n])
-
-    def identity(self, world):
-        return {}
+        return self.written(world, *torch.zeros(2, n, dtype=torch.int64))
 
     def trial(self, world, seed, device):
-        pairs = torch.cartesian_prod(torch.arange(world.classes), torch.arange(world.background_count))
-        return Letters.Trial(pairs, self._written(world, *pairs.T))
-
-    class Trial(torch.nn.Module):
-        """All pairs."""
-
-        def __init__(self, pairs, written):
-            super().__init__()
-            self.pairs, self.written = pairs.numpy(), written
-
-        def __len__(self):
-            return len(self.written)
-
-        def images(self, rows):
-            return self.written[rows]
+        return Trial(
+            torch.cartesian_prod(torch.arange(world.classes), torch.arange(world.background_count)), self, world
+        )
 
     def accuracies(self, world, trial, shares):
-        right, common = shares[:, np.arange(len(trial)), trial.pairs[:, 0]], trial.pairs[:, 0] == trial.pairs[:, 1]
+        objects, backgrounds = trial.pairs.numpy().T
+        right, common = shares[:, np.arange(len(trial)), objects], objects == backgrounds
         return {"common": right[:, common].mean(1), "counter": right[:, ~common].mean(1)}
+
+
+class Trial(NamedTuple):
+    """All pairs of an object and a background."""
+
+    pairs: torch.Tensor
+    views: Letters
+    world: World
+
+    def __len__(self):
+        return len(self.pairs)
+
+    def images(self, rows):
+        return self.views.written(self.world, *self.pairs[rows].T)
 
 
 @pytest.fixture
@@ -82,7 +78,7 @@ def test_a_kind_of_views_is_one_class(letters):
     assert world.views == Letters(loud=0.5)
     assert world.model_dump()["views"] == {"kind": "letters", "loud": 0.5}
     assert World(**world.model_dump(mode="json")) == world
-    assert len(world.draw(10).images) == 10
+    assert len(world.draw(10)) == 10
     recipe = Recipe(loss="supervised", towers="linear", embed_dim=4, steps=200, batch_size=64, lr=0.05)
     found = train(world, recipe, models=2).accuracy()
     assert (float(found.common), float(found.counter)) == (1.0, 1.0)  # objects decide without noise

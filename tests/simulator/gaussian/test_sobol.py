@@ -59,12 +59,6 @@ def test_a_small_batch_is_not_a_net():
     assert_mean((counts - 8.0) ** 2, 4 * (1 - 15 / 4095), effect=0.5, what="variance of the number of a class")
 
 
-def test_every_field_has_coordinates_of_its_own():
-    places = coordinates(RICH)
-    taken = [i for place in places.values() for i in range(place.start, place.stop)]
-    assert taken == list(range(1 + 2 + 9 + 9 + 9 + 2 + 3 + 1 + 1))  # RICH has 9 latents, 2 backgrounds and 3 masks
-
-
 def test_a_single_pair_obeys_its_world():
     """A pair of many sequences against the structural equations, number by number."""
     world, effect = RICH.replace(sigma_xi=0.0, mismatch=0.3, detail_inv=0.4, bare=0.3), 0.2

@@ -14,8 +14,8 @@ VIEWS = {"image": (3, 9, 8), "text": (6,)}
 SMALL = {"width": 8, "depth": 2, "embed_dim": 5, "activation": "relu"}
 
 
-def begin(towers: str, models=(0, 1)):
-    recipe = Recipe(towers=towers, **SMALL)
+def begin(towers: str, models=(0, 1), **fields):
+    recipe = Recipe(**{"towers": towers, **SMALL, **fields})
     return recipe, initialise(recipe, VIEWS, World(classes=3), 7, models, device="cpu", dtype=torch.float64)
 
 
@@ -50,25 +50,19 @@ def test_bytes_are_pixels_from_0_to_1():
     assert torch.equal(embed(recipe, parameters, "image", x), embed(recipe, parameters, "image", x.double() / 255))
 
 
-def vectors(**fields):
-    views = {"image": (30,), "text": (20,)}
-    recipe = Recipe(**{"width": 200, "depth": 3, "embed_dim": 16, **fields})
-    return recipe, initialise(recipe, views, World(classes=4), 7, (0, 1), device="cpu", dtype=torch.float64)
-
-
 def test_activations_keep_their_size_through_depth():
     """He initialisation: two hidden layers leave the second moment near that of the input, not 4 times off."""
-    recipe, parameters = vectors(activation="relu", width=500, depth=2, skip="none")
-    x = torch.randn(2, 200, 30, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    out = embed(recipe, parameters, "image", x)
+    recipe, parameters = begin("mlp", width=500, skip="none")
+    x = torch.randn(2, 200, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    out = embed(recipe, parameters, "text", x)
     assert 0.5 < float(out.square().mean()) < 2.0
 
 
 def test_conventions_of_scale_and_bias():
-    recipe, clip = vectors()
+    recipe, clip = begin("mlp")
     assert torch.allclose(logit_scale(recipe, clip), torch.full((2,), 1 / 0.07, dtype=torch.float64))
-    recipe, siglip = vectors(loss="siglip", batch_size=33)
+    recipe, siglip = begin("mlp", loss="siglip", batch_size=33)
     assert torch.allclose(siglip["bias"], torch.full((2,), -math.log(32), dtype=torch.float64))
-    recipe, fixed = vectors(temperature=0.1)
+    recipe, fixed = begin("mlp", temperature=0.1)
     assert "log_scale" not in fixed
     assert torch.allclose(logit_scale(recipe, fixed), torch.full((2,), 10.0, dtype=torch.float64))

@@ -107,34 +107,24 @@ def own_objective():
 
 
 @pytest.mark.usefixtures("own_objective")
-class TestOneOfOnesOwn:
-    def test_it_trains_and_is_evaluated(self):
-        one = ensemble("agreeing", steps=30)
-        first, last = (s.loss for s in run(one, start(one), [1, 29]) if int(s.step) in (1, 30))
-        assert (last < first).all()
-        end = [*run(one, start(one), [])][-1]
-        assert prompts_of(one.recipe) == LINEAR
-        assert ensemble_accuracy(one, end.parameters, "name").shape == (8, 2, 2)
-
-    def test_backgrounds_reach_it(self):
-        one = ensemble("agreeing")
-        state, batch = start(one), next(draw_batches(one, 0))
-        never = Pairs(batch.images, batch.texts, batch.labels, 1 - batch.labels[..., None])
-        assert batch_losses(one, state.parameters, never).tolist() == [0.0, 0.0]
-        assert (batch_losses(one, state.parameters, batch) > 0).all()
-
-    def test_it_runs_in_one_process_under_a_name_of_its_own(self):
-        one = ensemble("agreeing")._replace(group=Group(0, 2))
-        with pytest.raises(ValueError, match=r"loss = 'agreeing' .* 2"):
-            next(run(one, start(one), []))
-        with pytest.raises(ValueError, match="'agreeing'"):
-            register(Agreeing)
-
-    def test_it_says_what_it_lacks(self):
-        with pytest.raises(ValueError, match="sampler = 'balanced'"):
-            Recipe(loss="agreeing", sampler="reweighted")
-        with pytest.raises(ValueError, match=r"'silent' .* heads"):
-            register(type("Silent", (Objective,), {"name": "silent", "captions": False}))
+def test_an_objective_of_ones_own_trains_in_one_process_and_says_what_it_lacks():
+    one = ensemble("agreeing", steps=30)
+    first, last = (s for s in run(one, start(one), [1, 29]) if int(s.step) in (1, 30))
+    assert (last.loss < first.loss).all()
+    assert prompts_of(one.recipe) == LINEAR
+    assert ensemble_accuracy(one, last.parameters, "name").shape == (8, 2, 2)
+    state, batch = start(one), next(draw_batches(one, 0))
+    never = batch._replace(backgrounds=1 - batch.labels[..., None])  # backgrounds reach the loss
+    assert batch_losses(one, state.parameters, never).tolist() == [0.0, 0.0]
+    assert (batch_losses(one, state.parameters, batch) > 0).all()
+    with pytest.raises(ValueError, match=r"loss = 'agreeing' .* 2"):
+        next(run(one._replace(group=Group(0, 2)), state, []))
+    with pytest.raises(ValueError, match="'agreeing'"):
+        register(Agreeing)
+    with pytest.raises(ValueError, match="sampler = 'balanced'"):
+        Recipe(loss="agreeing", sampler="reweighted")
+    with pytest.raises(ValueError, match=r"'silent' .* heads"):
+        register(type("Silent", (Objective,), {"name": "silent", "captions": False}))
 
 
 # GroupDRO: group weights, the law of balanced groups, and the direction of contrastive losses.
