@@ -208,21 +208,17 @@ def draw_block(
     draw_on: str | None = None,
     dtype: torch.dtype = torch.float64,
     points: Points = "random",
-    over: Pairs | None = None,
     captions: bool = True,
 ) -> Pairs:
-    """Block `index`, one number or one per world, of E worlds' pairs; the block `over` may be overwritten.
+    """Block `index`, one number or one per world, of E worlds' pairs.
 
     Without captions the texts have no coordinates, and their noise is not drawn, which changes no other stream.
     """
     place, size = "cpu" if points == "sobol" else draw_on or device, block_size(worlds[0])
     E, J = len(worlds), len(worlds[0].attribute) + 1
     D_I, D_T = (torch.as_tensor(frame, dtype=dtype, device=place) for frame in frames)
-    if over is not None and over.images.device == D_I.device:
-        images, texts = over.images, over.texts
-    else:
-        widths = len(D_I), len(D_T) if captions else 0
-        images, texts = (torch.empty(E, size, width, dtype=dtype, device=place) for width in widths)
+    widths = len(D_I), len(D_T) if captions else 0
+    images, texts = (torch.empty(E, size, width, dtype=dtype, device=place) for width in widths)
     labels = torch.empty(E, size, dtype=torch.int64, device=place)
     backgrounds = torch.empty(E, size, J, dtype=torch.int64, device=place)
     together = max(1, CHUNK_NUMBERS // (size * max(map(len, frames)))) if place == "cpu" else E

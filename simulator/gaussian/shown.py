@@ -3,7 +3,7 @@
 inputs      shapes that the towers "image" and "text" read; ValueError for pictures that cannot be read
 draw        the first n pairs of a stream
 block_size  pairs in one block of a stream
-block       block `index` of every model's own stream; `over` is a block that may be overwritten
+block       block `index` of every model's own stream
 prompts     one caption per class, (E, K, d_T), if captions have the law of `worlds`
 backgrounds captions that show one background alone, (E, K or A, d_T)
 identity    data besides its fields that a world must share with a checkpoint
@@ -26,10 +26,9 @@ def inputs(world: World) -> dict[str, Shape]:
     return {"image": (world.dim_image,), "text": (world.text_width,)}
 
 
-def block(ensemble: Ensemble, stream: str, index: int, over: Pairs | None = None) -> Pairs:
+def block(ensemble: Ensemble, stream: str, index: int) -> Pairs:
     where: dict[str, Any] = {"device": ensemble.device, "draw_on": ensemble.draw_on, "dtype": ensemble.dtype}
-    streams, points = [f"{stream}/{k}" for k in ensemble.models], ensemble.recipe.points
-    how: dict[str, Any] = {"streams": streams, "points": points, "over": over, **where}
+    how = {"streams": [f"{stream}/{k}" for k in ensemble.models], "points": ensemble.recipe.points, **where}
     return draw_block(ensemble.worlds, _frames(ensemble), ensemble.seed, index, **how)
 
 

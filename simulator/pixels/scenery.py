@@ -102,22 +102,16 @@ class Scenery:
         objects, own = self.objects.pixels, self.objects.pixels.shape[1] == 4  # own: objects have their own colours
         images = objects.new_empty(len(scans), 3, *objects.shape[2:])
         size = max(1, TOGETHER // images[:1].numel()) if scans.device.type == "cpu" else len(scans)
-        # Buffers for all rounds: new memory would cost a CPU twice as much time as the arithmetic.
-        picked, behind = (objects.new_empty(size, channels, *objects.shape[2:]) for channels in (objects.shape[1], 3))
-        coverage, *layers, canvas = (
-            objects.new_empty(size, channels, *objects.shape[2:], dtype=torch.float32) for channels in (1, 3, 3, 3)
-        )
         for k in range(0, len(scans), size):
-            part, m = slice(k, k + size), min(size, len(scans) - k)
-            pictures = torch.index_select(objects, 0, scans[part], out=picked[:m])
-            torch.mul(pictures[:, -1:], 1 / 255, out=coverage[:m])
-            front = layers[0][:m].copy_(pictures[:, :3]) if own else self._plain(attributes[part], "object-colour")
+            part = slice(k, k + size)
+            pictures = objects[scans[part]]
+            front = pictures[:, :3].float() if own else self._plain(attributes[part], "object-colour")
             if self.photos is None:
                 ground = self._plain(attributes[part], "background-colour")
             else:
-                ground = layers[1][:m].copy_(torch.index_select(self.photos.pixels, 0, photos[part], out=behind[:m]))
+                ground = self.photos.pixels[photos[part]].float()
             # Adding .5 before truncation to integers rounds; no sum is below 0 or above 255.5.
-            images[part] = torch.lerp(ground, front, coverage[:m], out=canvas[:m]).add_(0.5)
+            images[part] = torch.lerp(ground, front, pictures[:, -1:] * (1 / 255)).add_(0.5)
         return images
 
     def _plain(self, attributes: Int[torch.Tensor, " n"], coloured: str) -> Float[torch.Tensor, "n 3 1 1"]:

@@ -28,7 +28,7 @@ def inputs(world: World) -> dict[str, Shape]:
     return {"image": (3, side, side), "text": (world.classes + world.background_count,)}
 
 
-def block(ensemble: Ensemble, stream: str, index: int, over: Pairs | None = None) -> Pairs:
+def block(ensemble: Ensemble, stream: str, index: int) -> Pairs:
     streams = [f"{stream}/{k}" for k in ensemble.models]
     drawn = draw_block(ensemble.worlds, ensemble.seed, index, streams=streams, device=ensemble.source)
     drawn = Pairs(*(field.to(ensemble.device) for field in drawn))

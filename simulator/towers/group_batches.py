@@ -16,7 +16,7 @@ from simulator.world import World
 
 
 def draw_batches(ensemble: Ensemble, first: int) -> Iterator[Pairs]:
-    """This process's rows of the batches of step `first`, `first` + 1, ...; the next batch may overwrite this one.
+    """This process's rows of the batches of step `first`, `first` + 1, ...
 
     Fresh pairs: step t takes pairs [t B, (t + 1) B) of each model's stream. A fixed set: the stream's first n pairs in
     a new order every epoch; the remainder of an epoch is left out.
@@ -24,12 +24,12 @@ def draw_batches(ensemble: Ensemble, first: int) -> Iterator[Pairs]:
     return (_fresh_batches if ensemble.recipe.n is None else _fixed_batches)(ensemble, first)
 
 
-def pair_block(ensemble: Ensemble, index: int, over: Pairs | None = None) -> Pairs:
+def pair_block(ensemble: Ensemble, index: int) -> Pairs:
     """Block `index` of every model's training stream."""
     worlds, sampler = ensemble.worlds, ensemble.sampler
     if ensemble.recipe.n is None and sampler.rows is not None:  # fresh pairs come from the balanced law itself
         worlds = tuple(sampler.law(world) for world in worlds)
-    block = ensemble.views.block(ensemble._replace(worlds=worlds), "train", index, over)
+    block = ensemble.views.block(ensemble._replace(worlds=worlds), "train", index)
     if not sampler.swaps:
         return block
     _, D = dictionaries(worlds[0], ensemble.seed)
@@ -46,8 +46,7 @@ def _fresh_batches(ensemble: Ensemble, first: int) -> Iterator[Pairs]:
         while position < end:
             index, offset = divmod(position, block)
             if index != held_index:
-                over = None if pieces else held  # this batch still needs the rows that it began with
-                held, held_index = pair_block(ensemble, index, over), index
+                held, held_index = pair_block(ensemble, index), index
             take = min(end - position, block - offset)
             pieces.append([field[:, offset : offset + take] for field in held])
             position += take

@@ -33,7 +33,7 @@ class Letters(Views):
         codes = torch.eye(world.classes)[objects], self.loud * torch.eye(world.background_count)[backgrounds]
         return torch.cat(codes, dim=-1)
 
-    def block(self, ensemble, stream, index, over=None):
+    def block(self, ensemble, stream, index):
         source = independent(ensemble.seed, index, [f"{stream}/{k}" for k in ensemble.models])
         y, o, a, _ = draw_codes(ensemble.worlds, 64, source, device="cpu")
         codes = self.written(ensemble.worlds[0], o, a[..., 0])

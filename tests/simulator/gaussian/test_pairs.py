@@ -12,7 +12,6 @@ from simulator.gaussian.pairs import (
     block_size,
     contradicted,
     dictionaries,
-    draw_block,
     draw_codes,
     draw_pairs,
     orthonormal_dictionary,
@@ -112,22 +111,6 @@ def test_images_do_not_depend_on_whether_captions_are_drawn():
     assert torch.equal(full.images, images.images)
     assert torch.equal(full.labels, images.labels)
     assert images.texts.shape == (9, 0)
-
-
-def variants(world: World) -> list[World]:
-    changes = {"p_spu": 0.6, "mu_spu": 3.0, "sigma_inv": 0.2, "mention_spu": 0.3, "p_inv": 0.8, "mismatch": 0.5}
-    return [world, world.model_copy(update=changes), world.model_copy(update={"sigma_xi": 0.0})]
-
-
-def test_a_block_written_over_another_is_the_block_drawn_alone():
-    """Also if the first block had noise and the new world has none."""
-    worlds, frames = variants(WORLDS["paper"]), dictionaries(WORLDS["paper"], 3)
-    draw = lambda index, over: draw_block(worlds, frames, 3, index, streams=["a", "b", "c"], over=over)  # noqa: E731
-    alone, first = draw(1, None), draw(0, None)
-    over = draw(1, first._replace(images=first.images.flip(0).contiguous()))
-    for field, values in alone._asdict().items():
-        assert torch.equal(getattr(over, field), values), field
-    assert over.texts.data_ptr() == first.texts.data_ptr()
 
 
 # Contradicted captions name a uniform background and keep their object.
