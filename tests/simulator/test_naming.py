@@ -17,20 +17,15 @@ LOSSES = ["linear", "infonce", "siglip", "supervised"]
         ("lin", LOSSES, "linear"),
         ("lstsq", ["least-squares", "logistic"], "least-squares"),
         ("--p-spuu", ["--p-spu", "--mu-spu", "--p"], "--p-spu"),
+        ("clip", LOSSES, None),
+        ("--quick", ["--output", "--seed"], None),
+        ("x", [], None),
+        ("nothing", ["no-extra-robustness/long-name"], None),
     ],
 )
-def test_slips_and_abbreviations_are_understood(written, choices, meant):
+def test_slips_and_abbreviations_are_understood_and_nothing_else_is_offered(written, choices, meant):
     assert nearest(written, choices) == meant
-    assert suggestion(written, choices) == f"; the nearest is {meant}"
-
-
-@pytest.mark.parametrize(
-    ("written", "choices"),
-    [("clip", LOSSES), ("--quick", ["--output", "--seed"]), ("x", []), ("nothing", ["no-extra-robustness/long-name"])],
-)
-def test_nothing_is_offered_where_nothing_is_near(written, choices):
-    assert nearest(written, choices) is None
-    assert suggestion(written, choices, quoted=True) == ""
+    assert suggestion(written, choices) == ("" if meant is None else f"; the nearest is {meant}")
 
 
 def test_a_table_has_one_row_per_name():
