@@ -38,7 +38,7 @@ class Unmeasurable(ArithmeticError):
 def fitted_critics(
     world, learner: Learner, n, replicates, seed, stream, sampler: str = "drawn"
 ) -> Iterator[LinearCritic]:
-    """Critics of a linear learner fitted to n drawn pairs, in blocks; ValueError for a bad estimator of a user's."""
+    """Critics of a linear learner fitted to n drawn pairs, in blocks; ValueError for an unknown estimator."""
     from simulator.gaussian.fitting import ESTIMATORS
 
     if learner.estimator is None:

@@ -49,10 +49,6 @@ class Row:
     def drop(self) -> float:
         return self.common - self.counter
 
-    @property
-    def balanced(self) -> float:
-        return (self.common + self.counter) / 2
-
     def record(self) -> dict[str, Any]:
         """The row as one JSON object with the derived numbers."""
-        return {**asdict(self), "balanced": self.balanced, "drop": self.drop}
+        return {**asdict(self), "balanced": (self.common + self.counter) / 2, "drop": self.drop}

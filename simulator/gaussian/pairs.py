@@ -210,7 +210,7 @@ def draw_block(
     points: Points = "random",
     captions: bool = True,
 ) -> Pairs:
-    """Block `index`, one number or one per world, of E worlds' pairs.
+    """Block `index`, one number or one per world, of E worlds' pairs, x_M = D_M mu_M(z) + xi_M.
 
     Without captions the texts have no coordinates, and their noise is not drawn, which changes no other stream.
     """

@@ -1,4 +1,4 @@
-"""SGD, AdamW and SOAP as pure functions of an ensemble: torch.optim can neither freeze a diverged model nor compile.
+"""SGD, AdamW and SOAP as pure functions, so that a whole step compiles; torch.optim cannot freeze one of many models.
 
 SOAP (Vyas et al. 2024, arXiv 2409.11321, Algorithm 3) is Adam in slowly rotating coordinates, the eigenvectors of
 running means of G G' and G' G, per gradient matrix G.
