@@ -131,6 +131,10 @@ class LabelSpace:
     added: tuple[int, ...] = ()
     settings: dict[str, Any] = field(default_factory=dict)
 
+    def of(self, index: int, labels: int) -> Sequence[int]:
+        """The labels that compete for photos of a class."""
+        return range(labels) if self.allowed is None else self.allowed[index]
+
     def mask(self, truth: Int[np.ndarray, " N"], labels: int = CLASS_COUNT) -> Bool[np.ndarray, "N L"] | None:
         """True if the label competes for the photo; None if all labels do."""
         if self.allowed is None:
@@ -204,24 +208,24 @@ def class_indices(names: Iterable[str], vocabulary: Vocabulary | None = None) ->
 
 def imagenet_index(name: str) -> int:
     """The ImageNet-1k index of a class by its leading number, its WordNet id (n01518878) or its name."""
-    known = _known_names()
+    classes = _classes_by_name()
     if number := re.match(r"(-?\d{1,9})(?:\s+(.*)|$)", name):
-        index, named = int(number[1]), number[2] or ""
+        index, words = int(number[1]), number[2] or ""
         if not 0 <= index < CLASS_COUNT:
             raise RequestError(f"class index {index} of {name!r} lies outside 0..{CLASS_COUNT - 1}")
-        others = {i for part in (named, *named.split(",")) for i in known.get(_words(part), ())}
+        others = {i for part in (words, *words.split(",")) for i in classes.get(_words(part), ())}
         if others and index not in others:
             raise RequestError(
                 f"the class {name!r} is ambiguous: ImageNet's class {index} is {imagenet().names[index]!r}, "
-                f"and {named!r} is class {min(others)}; correct the number or the name"
+                f"and {words!r} is class {min(others)}; correct the number or the name"
             )
         return index
     words = _words(name)
-    indices = sorted(known.get(words, ()))
+    indices = sorted(classes.get(words, ()))
     if not indices:
         raise RequestError(
             f"the class {name!r} has no leading index, and no class of ImageNet has this name or WordNet id"
-            f"{suggestion(words, known, quoted=True)}; classes of your own need --classes FILE"
+            f"{suggestion(words, classes, quoted=True)}; classes of your own need --classes FILE"
         )
     if len(indices) > 1:
         spelled = imagenet().names  # they tell the classes apart
@@ -234,7 +238,7 @@ def imagenet_index(name: str) -> int:
 
 
 @cache
-def _known_names() -> dict[str, set[int]]:
+def _classes_by_name() -> dict[str, set[int]]:
     """Each open_clip name, WordNet id and synonym -> indices of its classes."""
     info = library("timm.data").ImageNetInfo()
     by_name: dict[str, set[int]] = {}

@@ -15,6 +15,7 @@ import copy
 import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
@@ -44,19 +45,8 @@ SCORE = "minus the mean loss of the tokens of 'A <label>'"
 IGNORED = -100  # cross_entropy ignores this target
 
 
-@dataclass(frozen=True)
-class Prompt:
-    """A question about a photo, as text with the photo's placeholder in it."""
-
-    text: str
-    before: str  # text between prompt and answer: a space in LLaVA's template
-
-    def answered(self, name: str) -> str:
-        return f"{self.text}{self.before}{ANSWER.format(name)}"
-
-
-def prompt_of(spec: str, processor: Any) -> Prompt:
-    """The question in a processor's chat template. Raises RequestError if no template takes a photo."""
+def prompt_of(spec: str, processor: Any) -> str:
+    """What stands before the answer in a chat template. Raises RequestError if the template takes no photo."""
     question = [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": QUESTION}]}]
     answer = {"role": "assistant", "content": [{"type": "text", "text": MARK}]}
     try:
@@ -67,8 +57,7 @@ def prompt_of(spec: str, processor: Any) -> Prompt:
             f"{spec} has no chat template that takes a photo and a question ({one_line(error)})"
         ) from error
     # If the generation prompt does not begin an answered turn, the answer follows it directly.
-    before = whole[len(text) :].partition(MARK)[0] if whole.startswith(text) and MARK in whole else ""
-    return Prompt(text, before)
+    return whole.partition(MARK)[0] if whole.startswith(text) and MARK in whole else text
 
 
 def special_tokens(processor: Any, text: str) -> bool:
@@ -77,11 +66,11 @@ def special_tokens(processor: Any, text: str) -> bool:
     return not (first and text.startswith(first))
 
 
-def answer_tokens(processor: Any, prompt: Prompt, names: Sequence[str]) -> tuple[list[tuple[int, ...]], int]:
+def answer_tokens(processor: Any, prompt: str, names: Sequence[str]) -> tuple[list[tuple[int, ...]], int]:
     """(tokens of "A <label>" for each name, from prompt and answer tokenised as one text; number of merged tokens)."""
     bare, *whole = (
         processor.tokenizer(text, add_special_tokens=special_tokens(processor, text))["input_ids"]
-        for text in (prompt.text, *map(prompt.answered, names))
+        for text in (prompt, *(prompt + ANSWER.format(name) for name in names))
     )
     same = sum(1 for _ in takewhile(lambda ids: len(set(ids)) == 1, zip(bare, *whole, strict=False)))
     return [tuple(ids[same:]) for ids in whole], len(bare) - same
@@ -94,7 +83,7 @@ class LanguageModel:
     spec: str
     module: Any  # a transformers model that generates text, in evaluation mode
     processor: Any
-    prompt: Prompt
+    prompt: str  # with the photo's placeholder; the answer follows
     key: str  # digest of everything that changes an answer
     longest: int | None = None  # context length in tokens, photo included; None if unknown
     settings: dict[str, Any] = field(default_factory=dict)  # weights, prompt, versions: part of every result
@@ -126,7 +115,7 @@ def load_language_model(name: str, file: Path | None, options: Options) -> Langu
             raise RequestError(f"{spec} has no {part.replace('_', ' ')}; put the model's own files beside its weights")
     prompt, weights = prompt_of(spec, processor), weights_hash(module)
     settings = {"weights": name, "weights_hash": weights, "question": QUESTION, "answer": ANSWER}
-    settings |= {"prompt": prompt.text, "versions": versions(DISTRIBUTIONS)}
+    settings |= {"prompt": prompt, "versions": versions(DISTRIBUTIONS)}
     backend = getattr(processor.tokenizer, "backend_tokenizer", None)  # None for tokenizers written in Python
     parts = {
         "weights": weights,
@@ -139,59 +128,42 @@ def load_language_model(name: str, file: Path | None, options: Options) -> Langu
     return LanguageModel(spec, module.eval(), processor, prompt, feature_key(parts), longest, settings)
 
 
-@dataclass(frozen=True)
-class Inputs:
-    """A photo -> the inputs of one forward pass: token ids (including the photo's), pixels, and so on."""
+def photo_inputs(processor: Any, text: str, dropped: int, image: Any) -> Any:
+    """Inputs of one forward pass, such as token ids (including the photo's) and pixels, without the last tokens.
 
-    processor: Any
-    text: str
-    dropped: int = 0  # last tokens that are left out
-
-    def __call__(self, image: Any) -> dict[str, Any]:
-        """Raises ValueError with the reason if the processor refuses the photo: Qwen's refuses very long ones."""
-        special = special_tokens(self.processor, self.text)
-        try:
-            found = self.processor(images=[image], text=[self.text], add_special_tokens=special, return_tensors="pt")
-        except Exception as error:  # processors raise different types
-            raise ValueError(f"{type(error).__name__}: {one_line(error)}") from error
-        shape = found["input_ids"].shape  # the shape of every input with one entry per token
-        return {
-            name: value[:, : shape[1] - self.dropped] if getattr(value, "shape", None) == shape else value
-            for name, value in found.items()
-        }
-
-
-def on_device(inputs: dict[str, Any], like: Any) -> dict[str, Any]:
-    """Tensors on the device of the parameter `like`, floating-point ones in its precision; other values unchanged."""
-    from transformers import BatchFeature  # optional extra
-
-    return BatchFeature(inputs).to(like.device, like.dtype).data
+    Raises ValueError with the reason if the processor refuses the photo: Qwen's refuses very long ones.
+    """
+    special = special_tokens(processor, text)
+    try:
+        inputs = processor(images=[image], text=[text], add_special_tokens=special, return_tensors="pt")
+    except Exception as error:  # processors raise different types
+        raise ValueError(f"{type(error).__name__}: {one_line(error)}") from error
+    shape = inputs["input_ids"].shape  # of every input with one entry per token
+    for name, value in inputs.items():
+        if getattr(value, "shape", None) == shape:
+            inputs[name] = value[:, : shape[1] - dropped]
+    return inputs
 
 
 def score_labels(
     photo_set: PhotoSet, model: LanguageModel, options: Options, space: LabelSpace | None = None
 ) -> Scored:
     """Scores of all labels, 0 for those that do not compete. Raises RunError as `encode` does."""
-    names, allowed = options.vocabulary.called, (space or options.vocabulary.every_label).allowed
-    every = tuple(range(len(names)))
-    labels = {index: every if allowed is None else allowed[index] for index in photo_set.classes}
-    distinct = {index: tuple(dict.fromkeys(names[k] for k in row)) for index, row in labels.items()}
-    digests = {index: digest(row) for index, row in distinct.items()}
-    every_name = list(dict.fromkeys(name for row in distinct.values() for name in row))
-    for name in every_name:  # the model would read <image> in a name as a photo
+    names, space = options.vocabulary.called, space or options.vocabulary.every_label
+    competing = {index: space.of(index, len(names)) for index in photo_set.classes}
+    every = list(dict.fromkeys(names[k] for labels in competing.values() for k in labels))
+    for name in every:  # the model would read <image> in a name as a photo
         token = next((token for token in model.processor.tokenizer.all_special_tokens if token in name), None)
         if token is not None:
             raise RequestError(f"the label {name!r} holds {token}, a special token of {model.spec}; rename it")
-    ids, dropped = answer_tokens(model.processor, model.prompt, every_name)
-    known = dict(zip(every_name, ids, strict=True))
-    width = max(map(len, distinct.values()))
+    tokens, dropped = answer_tokens(model.processor, model.prompt, every)
+    ids = dict(zip(every, tokens, strict=True))
     compared = False  # with a full pass, once per run: some architectures cannot continue from a cache
 
-    def losses(i: int, inputs: dict[str, Any]) -> Float[torch.Tensor, "1 T"]:
-        """The loss of each name, then zeros up to the largest number of names."""
+    def scores(i: int, inputs: Any) -> Float[torch.Tensor, "1 L"]:
         nonlocal compared
-        path = photo_set.photos.path[i]
-        answers = {name: known[name] for name in distinct[photo_set.photos.class_index[i]]}
+        path, labels = photo_set.photos.path[i], competing[photo_set.photos.class_index[i]]
+        answers = {names[k]: ids[names[k]] for k in labels}  # labels of one name share an answer, so they tie
         length = inputs["input_ids"].shape[1] + max(map(len, answers.values()))
         if model.longest is not None and length > model.longest:
             raise RunError(
@@ -200,11 +172,11 @@ def score_labels(
             )
         try:
             model.place(options)
-            loss = label_losses(model.module, inputs, list(answers.values()), options.batch_size)
-            if not compared and np.isfinite(loss).all():
+            losses = label_losses(model.module, inputs, list(answers.values()), options.batch_size)
+            loss = dict(zip(answers, losses.tolist(), strict=True))
+            if not compared and np.isfinite(losses).all():
                 compared = True
-                cached = dict(zip(answers, loss.tolist(), strict=True))
-                _check_prefix(model, photo_set.image(path), answers, cached, options)
+                _check_prefix(model, photo_set.image(path), answers, loss, options)
         except (SoberclipError, torch.OutOfMemoryError, MemoryError):
             raise
         except Exception as error:  # architectures without a cached prefix raise different types
@@ -212,48 +184,44 @@ def score_labels(
                 f"{model.spec}, a model of type {model.module.config.model_type!r}, fails on the photo {path!r} "
                 f"({type(error).__name__}: {one_line(error)}); finished photos are kept"
             ) from error
-        return torch.from_numpy(np.pad(loss, (0, width - len(loss))).astype(np.float32))[None]
+        row = torch.zeros(1, len(names))
+        row[0, list(labels)] = -torch.tensor([loss[names[k]] for k in labels])
+        return row
 
+    rows = {index: digest([f"{len(names)}", *(f"{k} {names[k]}" for k in own)]) for index, own in competing.items()}
     keys = [
-        (f"{digests[index]} {path}", size, time)
+        (f"{rows[index]} {path}", size, time)
         for index, (path, size, time) in zip(photo_set.photos.class_index, photo_set.keys(), strict=True)
     ]
     encoded = encode(
         photo_set,
         keys,
-        FeatureCache(options, f"{model.key} {model.prompt.answered('{}')}"),
+        FeatureCache(options, f"{model.key} {model.prompt}{ANSWER}"),
         options,
-        Inputs(model.processor, model.prompt.text, dropped),
-        lambda indices, inputs: losses(indices[0], inputs[0]),
+        partial(photo_inputs, model.processor, model.prompt, dropped),
+        lambda indices, inputs: scores(indices[0], inputs[0]),
         batch_size=1,
     )
-    scores = np.zeros((len(encoded.photos), len(names)), dtype=np.float32)
-    for i, (index, row) in enumerate(zip(encoded.photos.class_index, encoded.features, strict=True)):
-        loss = dict(zip(distinct[index], row, strict=False))
-        for label in labels[index]:
-            scores[i, label] = -loss[names[label]]
-    return Scored(encoded, scores, {"score": SCORE})
+    return Scored(encoded, encoded.features, {"score": SCORE})
 
 
 def _check_prefix(
-    model: LanguageModel, image: Any, answers: dict[str, tuple[int, ...]], cached: dict[str, float], options: Options
+    model: LanguageModel, image: Any, answers: dict[str, tuple[int, ...]], losses: dict[str, float], options: Options
 ) -> None:
     """Compare the loss of the longest label with that of a full pass."""
     name = max(answers, key=lambda name: len(answers[name]))
     plain = plain_loss(model, image, name, answers[name])
-    if not abs(plain - cached[name]) <= TOLERANCE[options.precision] * max(1.0, abs(plain)):
+    if not abs(plain - losses[name]) <= TOLERANCE[options.precision] * max(1.0, abs(plain)):
         raise RunError(
-            f"{model.spec} gives {name!r} a loss of {cached[name]:.5g} from a cached prefix, but {plain:.5g} from a "
+            f"{model.spec} gives {name!r} a loss of {losses[name]:.5g} from a cached prefix, but {plain:.5g} from a "
             f"full pass; models of type {model.module.config.model_type!r} cannot be scored this way"
         )
 
 
 @torch.inference_mode()
-def label_losses(
-    module: Any, inputs: dict[str, Any], answers: Sequence[tuple[int, ...]], size: int
-) -> Float[np.ndarray, " L"]:
+def label_losses(module: Any, inputs: Any, answers: Sequence[tuple[int, ...]], size: int) -> Float[np.ndarray, " L"]:
     """The mean loss of each answer after one photo and question."""
-    logits, cached = _continued(module, on_device(inputs, next(module.parameters())), 1)
+    logits, cached = _continued(module, _moved(inputs, module), 1)
     first = torch.tensor([ids[:1] for ids in answers], device=logits.device)
     total = _losses(logits.expand(len(answers), -1, -1), first)
     order = sorted(range(len(answers)), key=lambda i: len(answers[i]))  # similar lengths need little padding
@@ -273,19 +241,25 @@ def label_losses(
 
 def plain_loss(model: LanguageModel, image: Any, name: str, answer: tuple[int, ...]) -> float:
     """The library's loss on one label, from one full pass over photo, question and answer; slow."""
-    text = model.prompt.answered(name)
-    inputs = Inputs(model.processor, text)(image)
+    inputs = photo_inputs(model.processor, model.prompt + ANSWER.format(name), 0, image)
     labels = inputs["input_ids"].clone()
     labels[:, : -len(answer)] = IGNORED
+    inputs["labels"] = labels
     with torch.inference_mode():
-        return float(model.module(**on_device({**inputs, "labels": labels}, next(model.module.parameters()))).loss)
+        return float(model.module(**_moved(inputs, model.module)).loss)
 
 
-def _continued(module: Any, inputs: dict[str, Any], last: int, cached: Any = None) -> tuple[torch.Tensor, Any]:
+def _moved(inputs: Any, module: Any) -> Any:
+    """Tensors on the module's device, floating-point ones in its precision."""
+    like = next(module.parameters())
+    return inputs.to(like.device, like.dtype)
+
+
+def _continued(module: Any, inputs: Any, last: int, cached: Any = None) -> tuple[torch.Tensor, Any]:
     """(logits after the last tokens, cached keys and values of everything so far), continued from a cache."""
-    known = inspect.signature(module.forward).parameters
-    cache = "cache" if "cache" in known else "past_key_values"  # its name before transformers 5.2x
-    keep = {"logits_to_keep": last} if "logits_to_keep" in known else {}
+    names = inspect.signature(module.forward).parameters
+    cache = "cache" if "cache" in names else "past_key_values"  # its name before transformers 5.2x
+    keep = {"logits_to_keep": last} if "logits_to_keep" in names else {}
     out = module(**inputs, **keep, **({} if cached is None else {cache: cached}), use_cache=True)
     return out.logits[:, -last:], getattr(out, cache)
 

@@ -17,15 +17,13 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from experiments.errors import RequestError, RunError
-from experiments.files import read_table
 from experiments.photos import language_models
 from experiments.photos.labels import LabelSpace, own_classes
 from experiments.photos.language_models import (
     QUESTION,
-    Inputs,
-    Prompt,
     answer_tokens,
     label_losses,
+    photo_inputs,
     plain_loss,
     score_labels,
     special_tokens,
@@ -81,13 +79,13 @@ NAMES = ["cat", "ostrich", "black-and-tan coonhound", "sea lion", "bear", "x", "
 NEAR = {"rtol": 1e-5, "atol": 1e-5}
 
 
-def inputs_of(model, image):
-    return Inputs(model.processor, model.prompt.text)(image)
+def inputs_of(model, image, dropped=0):
+    return photo_inputs(model.processor, model.prompt, dropped, image)
 
 
 def losses(model, image, names=NAMES, size=64):
-    answers, _ = answer_tokens(model.processor, model.prompt, names)
-    return label_losses(model.module, inputs_of(model, image), answers, size)
+    answers, dropped = answer_tokens(model.processor, model.prompt, names)
+    return label_losses(model.module, inputs_of(model, image, dropped), answers, size)
 
 
 def whole_loss(module, inputs, ids):
@@ -122,8 +120,8 @@ def library_losses(model, image, prompt, spoken):
 @pytest.mark.parametrize("family", tiny_lvlm.FAMILIES)
 def test_scores_are_the_librarys_loss(model, image, family):
     one, photo = model(family), image(50, 40)
-    space = " " if family == "llava" else ""
-    expected = library_losses(one, photo, one.prompt.text, [f"{space}A {name}" for name in NAMES])
+    space = " " if family == "llava" else ""  # it becomes a part of the answer's first token
+    expected = library_losses(one, photo, one.prompt.rstrip(" "), [f"{space}A {name}" for name in NAMES])
     assert np.ptp(expected) > 0.5  # labels differ by much more than the tolerance
     for size in (1, 3, 64):
         np.testing.assert_allclose(losses(one, photo, size=size), expected, **NEAR)
@@ -138,16 +136,6 @@ def test_photos_before_leave_no_trace(model, image, family):
     for k in (2, 0, 1, 0):
         np.testing.assert_array_equal(losses(one, photos[k]), alone[k])
     assert all(np.ptp([a[i] for a in alone]) > 1e-3 for i in range(len(NAMES)))  # losses depend on the photo
-
-
-def test_answers_that_replace_the_prompts_last_token(model, image):
-    one, photo = model("llava"), image(50, 40)
-    prompt = Prompt("USER: <image>\nWhat? ASSISTANT: ", "")
-    answers, dropped = answer_tokens(one.processor, prompt, NAMES)
-    assert dropped == 1
-    found = label_losses(one.module, Inputs(one.processor, prompt.text, dropped)(photo), answers, 64)
-    expected = library_losses(one, photo, "USER: <image>\nWhat? ASSISTANT:", [f" A {name}" for name in NAMES])
-    np.testing.assert_allclose(found, expected, **NEAR)
 
 
 @settings(max_examples=30, deadline=None)
@@ -229,7 +217,7 @@ def test_the_cache_depends_on_labels_photo_question_model_and_precision(model, s
     first.touch()
     assert score_all()[0].passes == 1
     one = model("llava")
-    assert score_all(one=replace(one, prompt=replace(one.prompt, before="")))[0].passes == 32
+    assert score_all(one=replace(one, prompt=one.prompt.rstrip()))[0].passes == 32
     assert score_all(one=replace(one, key="other"))[0].passes == 32
     assert score_all()[0].passes == 0
 
@@ -262,8 +250,8 @@ def test_unreadable_and_refused_photos_are_left_out(score_all, tree, model, phot
 
 def test_answers_longer_than_the_model_reads_are_refused(score_all, model, image):
     one = model("llava")
-    asks = len(one.processor(images=[image(50, 40)], text=[one.prompt.text])["input_ids"][0])
-    longest = asks + max(map(len, answer_tokens(one.processor, one.prompt, THINGS)[0]))
+    answers, dropped = answer_tokens(one.processor, one.prompt, THINGS)
+    longest = inputs_of(one, image(50, 40), dropped)["input_ids"].shape[1] + max(map(len, answers))
     assert score_all(one=replace(one, longest=longest))[0].passes == 32
     with pytest.raises(RunError, match=f"reads {longest - 1} tokens"):
         score_all(one=replace(one, longest=longest - 1, key="shorter"))
@@ -346,7 +334,7 @@ def test_inputs_are_those_of_the_librarys_own_conversation(model, image, family)
     library = one.processor.apply_chat_template(
         asked, add_generation_prompt=True, tokenize=True, return_dict=True, return_tensors="pt"
     )
-    ours = Inputs(one.processor, one.prompt.text)(photo)
+    ours = photo_inputs(one.processor, one.prompt.rstrip(" "), 0, photo)
     assert set(ours) == set(library)
     assert all((ours[name] == library[name]).all() for name in ours)
     processor = SimpleNamespace(tokenizer=tiny_lvlm.tokenizer())
@@ -366,49 +354,26 @@ def test_another_architecture_is_refused(copy, folder):
             load(f"lvlm:{spoilt}")
 
 
-@pytest.fixture
-def evaluate(soberclip, shared_tree, tmp_path):
-    """evaluate on the shared tree, with cache and results below the test's folder."""
-
-    def run(*arguments, data=shared_tree, output="out"):
-        where = ("--cache", tmp_path / "cache", "--output", tmp_path / output, "--workers", "0")
-        return soberclip("counteranimal", "evaluate", "--data", data, *arguments, *where)
-
-    return run
-
-
-def test_labels_scored_beside_a_clip(evaluate, folder, tiny_clip, tmp_path):
-    """1 vs 20 with a reference model that is not evaluated; both models get the same sets."""
-    models = ("--model", f"lvlm:{folder('llava')}", "--model", f"open_clip:local-dir:{tiny_clip}")
-    reference = ("--labels", "20", "--reference", f"open_clip:local-dir:{tiny_clip}")
-    first = evaluate(*models, *reference, "--json")
-    assert first.status == 0, first.err
-    language, clip = first.document
-    assert (language["family"], clip["family"]) == ("LVLM", "CLIP")
-    assert language["label_sets"] == clip["label_sets"]
-    assert language["image_passes"] == 32
-    sets = json.loads((tmp_path / "out" / "confusing.json").read_text())["labels"]
-    names = sorted(path.name for path in (tmp_path / "out").iterdir() if path.is_dir())
-    rows = read_table(tmp_path / "out" / names[0] / "predictions.csv", ("path", "predicted_index"), "predictions")
-    assert all(int(row["predicted_index"]) in sets[row["class_index"]] for row in rows)
-
-    again = evaluate(*models[:2], "--labels", "20", "--confusing", tmp_path / "out" / "confusing.json", output="again")
-    assert again.status == 0, again.err
-    assert "1 vs 20 is an oracle label space" in again.err
-    summary = json.loads((tmp_path / "again" / "summary.json").read_text())
-    assert summary["image_passes"] == 0  # the same labels: scores are cached
-    assert summary["macro"] == language["macro"]
-
-
-def test_a_language_model_selects_labels_and_backgrounds(evaluate, soberclip, folder, shared_tree, tmp_path):
+def test_the_verbs_score_a_language_model_beside_a_clip(soberclip, folder, shared_tree, tiny_clip, tmp_path):
+    """Of four classes it selects the labels that compete, for both models; then it selects backgrounds."""
     spec = f"lvlm:{folder('llava')}"
     (tmp_path / "classes.txt").write_text("".join(f"{path.name}\n" for path in shared_tree.iterdir() if path.is_dir()))
-    model = ("--model", spec, "--classes", tmp_path / "classes.txt")
-    found = evaluate(*model, "--labels", "20", "--reference", spec, "--json")
-    assert found.status == 0, found.err
+    common = ("--data", shared_tree, "--classes", tmp_path / "classes.txt", "--cache", tmp_path / "cache")
+    common = (*common, "--workers", 0, "--model", spec)
+
+    def run(verb, output, *words):
+        made = soberclip("counteranimal", verb, *common, "--output", tmp_path / output, *words, "--json")
+        assert made.status == 0, made.err
+        return made
+
+    clip = ("--model", f"open_clip:local-dir:{tiny_clip}")
+    first, second = run("evaluate", "out", *clip, "--labels", 20, "--reference", spec).document
+    assert (first["family"], second["family"]) == ("LVLM", "CLIP")
+    assert first["label_sets"] == second["label_sets"]
     sets = json.loads((tmp_path / "out" / "confusing.json").read_text())["labels"]
     assert {tuple(sorted(labels)) for labels in sets.values()} == {(0, 1, 2, 3)}
-    where = ("--data", shared_tree, "--cache", tmp_path / "cache", "--output", tmp_path / "discovered")
-    found = soberclip("counteranimal", "discover", *model, "--min-photos", "2", *where, "--workers", "0", "--json")
-    assert found.status == 0, found.err
-    assert found.document["model"]["spec"] == spec
+    again = run("evaluate", "again", "--labels", 20, "--confusing", tmp_path / "out" / "confusing.json")
+    assert "1 vs 20 is an oracle label space" in again.err
+    assert again.document[0]["macro"] == first["macro"]
+    assert again.document[0]["image_passes"] == 0  # the same labels: scores are cached
+    assert run("discover", "discovered", "--min-photos", 2).document["model"]["spec"] == spec
