@@ -28,7 +28,6 @@ from simulator.progress import track
 PREFIX, EACH = "prefix", "each"
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 MANIFEST, REQUEST = "composites.csv", "compose.json"  # of compose: the object of each composite, and what was requested
-SAVED = ("state.json", "dataset_dict.json")  # files of a data set that Hugging Face's datasets saved
 COLUMNS = ["path", "class_name", "place", "group", "object"]
 Key = tuple[str, int, int]  # path, bytes, modification time in nanoseconds
 # bytes of file names that are not UTF-8 fit no column of strings, so columns are of objects
@@ -74,19 +73,19 @@ def read_photos(root: Path, groups: str = PREFIX, vocabulary: Vocabulary | None 
     """All photos at `root`. Raises RequestError for another layout, an unknown class or group, and no photo."""
     member, (listed, folder, strays) = _grouping(groups), list_photos(root)
     listed = listed.sort_values("path", kind="stable", ignore_index=True)
-    known = [member(photo) for photo in listed.itertuples()]
-    chosen = pd.Series([one is not None for one in known], dtype=bool)
+    places = [member(photo) for photo in listed.itertuples()]  # group and background
+    chosen = pd.Series([place is not None for place in places], dtype=bool)
     if not chosen.any():
         raise RequestError(_without_groups(root, listed, groups))
-    kept, others = listed[chosen].reset_index(drop=True), listed[~chosen]
+    members, others = listed[chosen].reset_index(drop=True), listed[~chosen]
     own = vocabulary if vocabulary is not None and not vocabulary.imagenet else None
-    index = class_indices(sorted(set(kept.class_name)), own)
-    group, background = zip(*filter(None, known), strict=True)
-    table = {"path": kept.path.map(checked_path), "class_index": kept.class_name.map(index)}
-    photos = pd.DataFrame(table | {"group": group, "background": background, "object": kept.object})
-    places = set(zip(kept.class_name, kept.place, strict=True))
+    index = class_indices(sorted(set(members.class_name)), own)
+    group, background = zip(*filter(None, places), strict=True)
+    table = {"path": members.path.map(checked_path), "class_index": members.class_name.map(index)}
+    photos = pd.DataFrame(table | {"group": group, "background": background, "object": members.object})
+    used = set(zip(members.class_name, members.place, strict=True))
     for photo in others.itertuples():
-        whole = photo.place and (photo.class_name, photo.place) not in places  # a background without a group
+        whole = photo.place and (photo.class_name, photo.place) not in used  # a background without a group
         strays.append(f"{photo.class_name}/{photo.place}" if whole else photo.path)
     classes = {number: name for name, number in index.items()}
     return PhotoSet(root, photos, classes, tuple(sorted({*map(printable, strays)})), folder)
@@ -100,20 +99,10 @@ def list_photos(root: Path) -> Listing:
     """
     if root.suffix == ".csv" and root.is_file():
         return _table(root)
-    if not root.is_file():
-        check_folder(root)
-        listing = _folders(root)
-        if len(listing[0]):
-            return listing
-    for file in [root] if root.is_file() else sorted(root.iterdir()):
-        if file.suffix == ".tar" or file.name in SAVED:  # which earlier versions read
-            raise RequestError(
-                f"{str(file)!r} is a tar file or a saved data set, which are not read; write the photos into folders "
-                "class/group-background, or list their files in a CSV file with columns path, class, group, background"
-            )
     if root.is_file():
         raise RequestError(f"{str(root)!r} is neither a folder nor a CSV file (.csv)")
-    return listing
+    check_folder(root)
+    return _folders(root)
 
 
 def _folders(root: Path) -> Listing:
@@ -229,32 +218,33 @@ def inspect(
     paths = list(photo_set.photos.path)
     reasons = dict(zip(paths, in_threads(reason, paths, "decoding"), strict=True))
     bad = {path: why for path, why in reasons.items() if why is not None}
-    published = {c.index: c.photos for c in published_classes()}
-    known = photo_set.grouped and vocabulary is None and set(photo_set.classes) <= set(published)
+    published = {c.index: dict(zip(GROUPS, c.photos, strict=True)) for c in published_classes()}
+    counteranimal = photo_set.grouped and vocabulary is None and set(photo_set.classes) <= set(published)
     names = GROUPS if photo_set.grouped else ("",)
-    found = photo_set.photos[~photo_set.photos.path.isin(bad)].value_counts(["class_index", "group", "background"])
-    counts = found.sort_index().astype(int)
+    readable = photo_set.photos[~photo_set.photos.path.isin(bad)]
     classes: list[dict[str, Any]] = []
     for index, folder in sorted(photo_set.classes.items()):
-        mine = [(group, background, n) for (y, group, background), n in counts.items() if y == index]
-        backgrounds = {group: {b: n for g, b, n in mine if g == group} for group in names}
-        record = {"class_index": index, "folder": folder, "n": sum(n for *_, n in mine)}
-        record |= {f"n_{group}": sum(backgrounds.get(group, {}).values()) for group in GROUPS}
-        record |= {f"published_{group}": published[index][g] if known else None for g, group in enumerate(GROUPS)}
+        own = readable[readable.class_index == index]
+        record = {"class_index": index, "folder": folder, "n": len(own)}
+        record |= {f"n_{group}": int((own.group == group).sum()) for group in GROUPS}
+        record |= {f"published_{group}": published[index][group] if counteranimal else None for group in GROUPS}
+        backgrounds = {g: own.background[own.group == g].value_counts().sort_index().to_dict() for g in names}
         classes.append({**record, "backgrounds": backgrounds})
-    common, counter = (sum(photos) for photos in zip(*published.values(), strict=True))
-    empty = [(c["class_index"], group) for c in classes for group in names if group and not c[f"n_{group}"]]
     document = {
         "root": str(photo_set.root),
         "grouped": photo_set.grouped,
         "classes": classes,
         "n_classes": len(classes),
         **{name: sum(c[name] for c in classes) for name in ("n", "n_common", "n_counter")},
-        "counteranimal": known,
-        "published_n_common": common,
-        "published_n_counter": counter,
-        "missing_classes": [index for index in published if known and index not in photo_set.classes],
-        "empty_groups": [{"class_index": index, "group": group} for index, group in empty],
+        "counteranimal": counteranimal,
+        **{f"published_n_{group}": sum(photos[group] for photos in published.values()) for group in GROUPS},
+        "missing_classes": [index for index in published if counteranimal and index not in photo_set.classes],
+        "empty_groups": [
+            {"class_index": c["class_index"], "group": group}
+            for c in classes
+            for group in names
+            if group and not c[f"n_{group}"]
+        ],
         "unreadable": [{"path": path, "reason": why} for path, why in sorted(bad.items())],
         "strays": list(photo_set.strays),
     }
@@ -270,8 +260,8 @@ def printable(path: str) -> str:
 
 def check_folder(root: Path) -> None:
     if not root.is_dir():
-        known = [path.name for path in root.parent.iterdir()] if root.parent.is_dir() else []
-        raise RequestError(f"there is no folder {str(root)!r}{suggestion(root.name, known, quoted=True)}")
+        names = [path.name for path in root.parent.iterdir()] if root.parent.is_dir() else []
+        raise RequestError(f"there is no folder {str(root)!r}{suggestion(root.name, names, quoted=True)}")
 
 
 def checked_path(path: str) -> str:

@@ -129,10 +129,6 @@ def listed(*rows, header="path,class,group"):
         (listed("a.png,ostrich", header="path,class"), "p.csv", "prefix", "'group'"),
         (listed("a.png,ostrich,odd"), "p.csv", "prefix", "'odd' in 'a.png'"),
         (listed("./a.png,ostrich,common", "a.png,bulbul,common"), "p.csv", "prefix", "line 3"),
-        ({"one.tar": PNG}, "one.tar", "prefix", "'.*one.tar' is a tar file"),
-        ({"a/000.tar": PNG, "a/notes.txt": "x"}, "a", "prefix", "000.tar' is a tar file"),
-        ({"a/state.json": "{}", "a/data.arrow": PNG}, "a", "prefix", "state.json' is .* a saved data set"),
-        ({"a/dataset_dict.json": "{}", "a/test/state.json": "{}"}, "a", "prefix", "a saved data set"),
     ],
 )
 def test_what_is_not_a_photo_set(files, data, groups, named, tmp_path, monkeypatch):
