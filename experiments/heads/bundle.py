@@ -128,11 +128,11 @@ def _checked(arrays: dict[str, Any]) -> Bundle:
     for name in REQUIRED:
         if arrays.get(name) is None:
             raise RequestError(f"the array {name!r} is missing; it needs {', '.join(REQUIRED)} and group or background")
-    given = {name: _array(name, array) for name, array in arrays.items() if array is not None}
-    image, label = given["image"], given["label"]
+    arrays = {name: _array(name, array) for name, array in arrays.items() if array is not None}
+    image, label = arrays["image"], arrays["label"]
     N, D = image.shape if image.ndim == 2 else (0, 0)
-    text, captions = given.get("text", np.zeros((2, D))), given.get("text_background", np.zeros((2, D)))
-    caption = given.get("caption", np.zeros((N, 2)))
+    text, captions = arrays.get("text", np.zeros((2, D))), arrays.get("text_background", np.zeros((2, D)))
+    caption = arrays.get("caption", np.zeros((N, 2)))
     most = f"at most {MOST_ROWS:,} rows of 2 to {MOST_DIMENSIONS:,} coordinates"
     as_image = f"with D = {D}, as image has"
     for name, good, expected in (
@@ -140,32 +140,36 @@ def _checked(arrays: dict[str, Any]) -> Bundle:
         ("text", text.ndim in (2, 3) and text.shape[-1] == D and text.size, f"K x D or K x T x D {as_image}"),
         ("text_background", captions.shape[1:] == (D,) and len(captions) > 1, f"A x D {as_image}, and 2 rows or more"),
         ("caption", caption.ndim == 2 and len(caption) == N and caption.shape[1] > 1, f"N x D, {N} rows as image has"),
-        *((name, given[name].shape == (N,), f"{N} entries, one per row of image") for name in PER_ROW if name in given),
+        *(
+            (name, arrays[name].shape == (N,), f"{N} entries, one per row of image")
+            for name in PER_ROW
+            if name in arrays
+        ),
     ):
         if not good:
-            raise RequestError(f"{name} has shape {tuple(given[name].shape)}; expected {expected}")
-    numbers = {name: given[name] for name in KINDS if name in given}
+            raise RequestError(f"{name} has shape {tuple(arrays[name].shape)}; expected {expected}")
+    numbers = {name: arrays[name] for name in KINDS if name in arrays}
     for name, array in numbers.items():
         if not isinstance(array, torch.Tensor) and array.dtype.kind not in KINDS[name]:
             raise RequestError(f"{name} holds {array.dtype}; expected floating-point numbers")
     if label.dtype.kind not in "iu" or label.min() < 0:
         wrong = label.min() if label.dtype.kind in "iu" else label.dtype
         raise RequestError(f"label holds {wrong}; expected integers from 0")
-    K = len(text) if "text" in given else int(label.max()) + 1
+    K = len(text) if "text" in arrays else int(label.max()) + 1
     if not 2 <= K <= MOST_CLASSES:
-        raise RequestError(f"{'text' if 'text' in given else 'label'} has {K} classes; expected 2 to {MOST_CLASSES:,}")
+        raise RequestError(f"{'text' if 'text' in arrays else 'label'} has {K} classes; expected 2 to {MOST_CLASSES:,}")
     if label.max() >= K:
         raise RequestError(f"label goes up to {label.max()}, so text needs {label.max() + 1} classes and has {K}")
     label, notes = label.astype(np.int64), _check_numbers(numbers)
-    train = None if "split" not in given else _coded(given["split"], SPLITS, "split") == 0
-    names = tuple(map(str, given.get("names", range(K))))
+    train = None if "split" not in arrays else _coded(arrays["split"], SPLITS, "split") == 0
+    names = tuple(map(str, arrays.get("names", range(K))))
     if len(names) != K:
         raise RequestError(f"names has {len(names)} entries; expected {K}, one per class")
-    prompts = _prompts(text.astype(float).reshape(K, -1, D)) if "text" in given else None
-    alone = _unit(captions.astype(float)) if "text_background" in given else None
-    common, background, unseen, more = _groups(given, label, train)
-    notes += more
-    bundle = Bundle(image, label, common, background, unseen, prompts, alone, given.get("caption"), train, names, notes)
+    prompts = _prompts(text.astype(float).reshape(K, -1, D)) if "text" in arrays else None
+    alone = _unit(captions.astype(float)) if "text_background" in arrays else None
+    common, background, unseen, more = _groups(arrays, label, train)
+    own = arrays.get("caption")
+    bundle = Bundle(image, label, common, background, unseen, prompts, alone, own, train, names, notes + more)
     _check_counts(bundle)
     return bundle
 
@@ -205,23 +209,22 @@ def _check_numbers(numbers: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _groups(
-    given: dict[str, Any], label: Int[np.ndarray, " N"], train: Bool[np.ndarray, " N"] | None
+    arrays: dict[str, Any], label: Int[np.ndarray, " N"], train: Bool[np.ndarray, " N"] | None
 ) -> tuple[Bool[np.ndarray, " N"], Int[np.ndarray, " N"], Bool[np.ndarray, " N"], tuple[str, ...]]:
     """(common, background, unseen) of each row, and notes."""
-    if "group" not in given and "background" not in given:
+    if "group" not in arrays and "background" not in arrays:
         raise RequestError("neither group nor background is given; one of them must say which rows are common")
+    common = _coded(arrays["group"], GROUPS, "group") == 0 if "group" in arrays else None
     unseen, notes = np.zeros(len(label), bool), ()
-    if "background" not in given:
-        common = _coded(given["group"], GROUPS, "group") == 0
+    if "background" not in arrays:
         return common, 2 * label + ~common, unseen, notes
-    if given["background"].dtype.kind not in "USiub":
-        raise RequestError(f"background holds {given['background'].dtype}; expected integers or names")
-    called, background = np.unique(given["background"], return_inverse=True)
+    if arrays["background"].dtype.kind not in "USiub":
+        raise RequestError(f"background holds {arrays['background'].dtype}; expected integers or names")
+    called, background = np.unique(arrays["background"], return_inverse=True)
     cells, cell = np.unique(np.column_stack([label, background]), axis=0, return_inverse=True)
     fitted = np.bincount(cell, weights=train)  # rows of each cell that heads may be fitted to
     new = fitted[cell] == 0
-    if "group" in given:
-        common = _coded(given["group"], GROUPS, "group") == 0
+    if common is not None:
         n, k = np.bincount(cell), np.bincount(cell, weights=common).astype(int)
         if (mixed := (k > 0) & (k < n)).any():
             at = int(mixed.argmax())
@@ -269,8 +272,8 @@ def _coded(values: np.ndarray, words: tuple[str, str], name: str) -> Int[np.ndar
     text = np.char.strip(values.astype(str)) if values.dtype.kind in "Uiu" else np.array([f"{values.dtype} numbers"])
     code = np.select([np.isin(text, (words[i], str(i))) for i in (0, 1)], [0, 1], default=-1)
     if (strange := code < 0).any():
-        found = str(text[strange.argmax()])
-        raise RequestError(f"{name} holds {found!r}; expected {words[0]} or {words[1]}, or the integers 0 and 1")
+        word = str(text[strange.argmax()])
+        raise RequestError(f"{name} holds {word!r}; expected {words[0]} or {words[1]}, or the integers 0 and 1")
     return code
 
 

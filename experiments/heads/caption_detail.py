@@ -83,5 +83,5 @@ def _whitener(rows: Float[np.ndarray, "n D"]) -> Float[np.ndarray, "D q"]:
 
     values, vectors = eigh(rows.T @ rows / len(rows))
     share = ledoit_wolf_shrinkage(rows, assume_centered=True)
-    kept = values > NOTHING * values.max()
-    return vectors[:, kept] / np.sqrt((1 - share) * values[kept] + share * values.mean())
+    large = values > NOTHING * values.max()
+    return vectors[:, large] / np.sqrt((1 - share) * values[large] + share * values.mean())

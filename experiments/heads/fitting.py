@@ -79,11 +79,13 @@ def fixed_heads(
         return {}
     base, fitted, effects = plain["zero-shot"], plain["logistic regression"], _effects(law)
     fixes = {}
+    plain_projection = np.eye(len(base.weights)), np.zeros(len(base.weights))
     if bundle.text_background is not None:
         captions = bundle.text_background
-        fixes["project out the captions of backgrounds"] = _projected(base, captions - captions.mean(axis=0))
-    fixes["project out the groups' means"] = _projected(base, effects)
-    fixes["LEACE"] = _leace(base, effects, law, photos.values.mean(axis=0))
+        centred = captions - captions.mean(axis=0)
+        fixes["project out the captions of backgrounds"] = _erased(base, centred, *plain_projection)
+    fixes["project out the groups' means"] = _erased(base, effects, *plain_projection)
+    fixes["LEACE"] = _erased(base, effects, law.covariance, photos.values.mean(axis=0))
     if bundle.text.shape[1] > 1:
         fixes["best single prompt"] = _best_prompt(bundle.text, photos)
     fixes["retrain the last layer on balanced groups"] = traced["logistic regression at weight 0.5"]
@@ -146,20 +148,16 @@ def _effects(law: Law) -> Float[np.ndarray, "B D"]:
     return np.array([inside[background == b].mean(axis=0) for b in np.unique(background)])
 
 
-def _basis(rows: Float[np.ndarray, "B D"]) -> Float[np.ndarray, "D q"]:
-    """An orthonormal basis of the span of rows."""
-    _, values, vectors = np.linalg.svd(rows, full_matrices=False)
-    return vectors[values > 1e-6 * values.max(initial=1e-12)].T
-
-
-def _projected(head: Head, directions: Float[np.ndarray, "B D"]) -> Head:
-    basis = _basis(directions)
-    return Head(head.weights - basis @ (basis.T @ head.weights), head.bias)
-
-
-def _leace(head: Head, effects: Float[np.ndarray, "B D"], law: Law, mean: Float[np.ndarray, " D"]) -> Head:
-    A = _basis(effects)
-    solved = np.linalg.solve(law.covariance, A)
+def _erased(
+    head: Head,
+    directions: Float[np.ndarray, "B D"],
+    covariance: Float[np.ndarray, "D D"],
+    mean: Float[np.ndarray, " D"],
+) -> Head:
+    """The head after LEACE of the directions' span A; where Sigma is the identity and the mean 0, after projection."""
+    _, values, vectors = np.linalg.svd(directions, full_matrices=False)
+    A = vectors[values > 1e-6 * values.max(initial=1e-12)].T
+    solved = np.linalg.solve(covariance, A)
     change = solved @ np.linalg.solve(A.T @ solved, A.T @ head.weights)
     return Head(head.weights - change, head.bias + mean @ change)
 

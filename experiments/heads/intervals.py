@@ -15,13 +15,7 @@ import pandas as pd
 from jaxtyping import Bool, Float, Int, Real, Shaped
 from scipy.special import ndtri, stdtrit
 
-from experiments.inference import (
-    binomial_bounds,
-    bootstrap_interval,
-    combined,
-    hull,
-    resamples,
-)
+from experiments.inference import binomial_bounds, bootstrap_interval, combined, hull, resamples
 from experiments.results import FEWEST, GROUPS, QUANTITIES, too_few
 from simulator.accuracy import LEVEL
 from simulator.streams import numpy_stream
@@ -121,10 +115,10 @@ def intervals(
     classes, floors = len(complete(counts)), over_photos(counts, mean)
     if classes < FEWEST:
         return dict(zip(QUANTITIES, floors, strict=True))
-    drawn = with_drop(drawn_accuracies(counts, mean, seed, replicates)).T
+    samples = with_drop(drawn_accuracies(counts, mean, seed, replicates)).T
     return {
         name: hull(bootstrap_interval(sample, classes), floor)
-        for name, sample, floor in zip(QUANTITIES, drawn, floors, strict=True)
+        for name, sample, floor in zip(QUANTITIES, samples, floors, strict=True)
     }
 
 

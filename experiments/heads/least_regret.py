@@ -72,8 +72,8 @@ def best_answers(
             out = part == fold
             left = n - np.bincount(group[out], minlength=len(n))
             grown = (n / np.maximum(left, 1))[group[~out]][:, None]
-            kept = (value[~out] * grown).T.astype(np.float32) @ answers[~out]
-            other[out] += answers[out][:, kept.argmax(axis=1)] / ROUNDS
+            others = (value[~out] * grown).T.astype(np.float32) @ answers[~out]
+            other[out] += answers[out][:, others.argmax(axis=1)] / ROUNDS
     return same.astype(float), other
 
 
@@ -142,10 +142,10 @@ def ranked(heads: dict[str, dict[str, Any]]) -> dict[str, list[str]]:
 
     A model is `not_distinguished` from the one before it if the interval of the difference of p' holds 0.
     """
-    known = {name: head for name, head in heads.items() if head[PLACE[0]] is not None}
-    order = sorted(known, key=lambda name: known[name][PLACE[0]])
-    alike = [above for below, above in pairwise(order) if not _apart(known[below], known[above])]
-    return {"ranking": order, "unresolved": [name for name in heads if name not in known], "not_distinguished": alike}
+    placed = {name: head for name, head in heads.items() if head[PLACE[0]] is not None}
+    order = sorted(placed, key=lambda name: placed[name][PLACE[0]])
+    alike = [above for below, above in pairwise(order) if not _apart(placed[below], placed[above])]
+    return {"ranking": order, "unresolved": [name for name in heads if name not in placed], "not_distinguished": alike}
 
 
 def _apart(below: dict[str, Any], above: dict[str, Any]) -> bool:
@@ -167,17 +167,17 @@ class Trade(NamedTuple):
 
 
 def trade(
-    found: Float[np.ndarray, "2 M"],
-    drawn: Float[np.ndarray, "R 2 M"],
+    accuracies: Float[np.ndarray, "2 M"],
+    replicates: Float[np.ndarray, "R 2 M"],
     worth: Float[np.ndarray, " 2"],
     rng: np.random.Generator,
 ) -> Trade:
-    """Places of the listed heads from the group accuracies that were found and those of a bootstrap.
+    """Places of the listed heads from their group accuracies and those in a bootstrap.
 
     The M columns are the listed heads, the best heads at WEIGHTS on the same photos, and those on others. `worth` is
     the number of photos of each group that would give one accuracy as certain as the mean over classes.
     """
-    every = np.concatenate([found[None], drawn])
+    every = np.concatenate([accuracies[None], replicates])
     heads, *both = np.split(every, [-2 * len(WEIGHTS), -len(WEIGHTS)], axis=-1)
     # A head that never differs from the best, or is never wrong, has one more wrong answer: 1 of `worth` photos.
     heads[1:] += rng.standard_normal(heads[1:].shape) / worth[:, None]

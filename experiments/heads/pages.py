@@ -91,7 +91,7 @@ def ranking_figure(heads: dict[str, dict[str, Any]]) -> Figure:
     figure = Figure(figsize=(11.0, 1.0 + 0.24 * sum(1 + label.count("\n") for label in labels)))
     panels = figure.subplots(1, 2, sharey=True, width_ratios=(3, 2))
     words = ("p′, reliance on the background", "r, points short on both groups")
-    for panel, key, shown, factor, title in zip(
+    for panel, key, number, factor, title in zip(
         panels, PLACE, (CORRELATION.shown, points), (1, 100), words, strict=True
     ):
         for line, name in enumerate(names):
@@ -99,8 +99,8 @@ def ranking_figure(heads: dict[str, dict[str, Any]]) -> Figure:
             panel.plot(factor * np.array(span), [line, line], color="C0", linewidth=2)
             if value is not None:
                 panel.plot(factor * value, line, color="C0", marker="o", clip_on=False)
-            number = spanned(shown, value, span).replace("\n", " (") + ")"
-            panel.annotate(number, (1.03, line), xycoords=panel.get_yaxis_transform(), va="center", fontsize="small")
+            written = spanned(number, value, span).replace("\n", " (") + ")"
+            panel.annotate(written, (1.03, line), xycoords=panel.get_yaxis_transform(), va="center", fontsize="small")
         panel.set(xlabel=title, ylim=(-0.5, len(names) - 0.5))
     panels[0].set(xlim=(0, 1), yticks=range(len(names)))
     for label in panels[0].set_yticklabels(labels):
@@ -147,15 +147,16 @@ def _row(model: str, kind: str, entry: dict[str, Any]) -> dict[str, Any]:
     worst = entry["worst_group"]
     row = {"model": model, "kind": kind, "name": entry[kind]}
     for name in NUMBERS:
-        row |= _spread(name, entry[name], entry["interval"][name])
-    row |= _spread("worst_group", worst["accuracy"], worst["interval"])
+        row |= spread(name, entry[name], entry["interval"][name])
+    row |= spread("worst_group", worst["accuracy"], worst["interval"])
     row |= {"worst_group_class": worst["name"], "worst_group_group": worst["group"]}
     for group in GROUPS if kind == "fix" else ():
-        row |= _spread(f"gain_{group}", entry["gain"][group], entry["gain_interval"][group])
+        row |= spread(f"gain_{group}", entry["gain"][group], entry["gain_interval"][group])
     return row
 
 
-def _spread(name: str, value: float | None, interval: list[float]) -> dict[str, float | None]:
+def spread(name: str, value: float | None, interval: Sequence[float]) -> dict[str, float | None]:
+    """A number and its interval as three columns of a CSV file."""
     return {name: value, f"{name}_low": interval[0], f"{name}_high": interval[1]}
 
 

@@ -31,7 +31,7 @@ from experiments.heads.intervals import (
     worst_cell,
     worth,
 )
-from experiments.heads.least_regret import DRAWN, Trade, best_answers, ranked, trade
+from experiments.heads.least_regret import DRAWN, best_answers, ranked, trade
 from experiments.inference import binomial_bounds
 from experiments.provenance import provenance
 from experiments.results import FEWEST, GROUPS, QUANTITIES
@@ -166,12 +166,11 @@ def answer(bundle: Bundle, seed: int) -> dict[str, Any]:
     best = best_answers(right.to_numpy(), label, common, numpy_stream(seed, "embeddings parts"))
     every = np.hstack([right[listed].to_numpy(), *best])
     photos, correct = by_class(every, label, common)
-    drawn = drawn_over_photos(every, label, common, numpy_stream(seed, "embeddings replicates"))
-    stream = numpy_stream(seed, "embeddings places")
-    means = correct / photos[..., None]
-    found = trade(means.mean(axis=0), drawn, worth(photos), stream)
-    described = _described(bundle, listed, photos, correct, found, seed)
-    described[listed[0]]["replicates"] = found.draws[:COMPARED, 0].round(4).tolist()
+    replicates = drawn_over_photos(every, label, common, numpy_stream(seed, "embeddings replicates"))
+    means = (correct / photos[..., None]).mean(axis=0)
+    curve, band, places, draws = trade(means, replicates, worth(photos), numpy_stream(seed, "embeddings places"))
+    described = _described(bundle, listed, photos, correct, places, seed)
+    described[listed[0]]["replicates"] = draws[:COMPARED, 0].round(4).tolist()
     for name in listed:
         described[name]["unseen"] = _unseen(bundle.label[unseen.index], unseen[name].to_numpy())
     fitted = (len(right) + len(unseen)) // 2 if bundle.train is None else int(bundle.train.sum())
@@ -186,7 +185,10 @@ def answer(bundle: Bundle, seed: int) -> dict[str, Any]:
         "correlation_of_train_rows": bundle.train_correlation,
         "level": LEVEL,
         "heads": [{"head": name, **described[name]} for name in folds[0].plain],
-        "curve": _curve(found),
+        "curve": [
+            {"weight": weight, **_by_group(at), "low": low, "high": high}
+            for weight, at, low, high in zip(DRAWN.tolist(), curve.points(DRAWN).T, *band.tolist(), strict=True)
+        ],
         "fixes": [
             {"fix": name, **described[name], **_gain(right[name] - right[listed[0]], label, common)}
             for name in folds[0].fixes
@@ -196,12 +198,6 @@ def answer(bundle: Bundle, seed: int) -> dict[str, Any]:
         "notes": notes,
         "seed": seed,
     }
-
-
-def _curve(found: Trade) -> list[dict[str, float]]:
-    """The smooth curve of the best heads; `low` and `high` bound the mean of common and counter at the same drop."""
-    points = zip(DRAWN.tolist(), found.curve.points(DRAWN).T, *found.band.tolist(), strict=True)
-    return [{"weight": weight, **_by_group(at), "low": low, "high": high} for weight, at, low, high in points]
 
 
 def _unseen(label: Int[np.ndarray, " n"], right: Float[np.ndarray, " n"]) -> dict[str, Any] | None:
@@ -228,17 +224,17 @@ def _described(
     listed: list[str],
     photos: Int[np.ndarray, "C 2"],
     correct: Float[np.ndarray, "C 2 M"],
-    found: Trade,
+    places: list[dict[str, Any]],
     seed: int,
 ) -> dict[str, dict[str, Any]]:
     """Accuracies, p' and r of each listed head, with intervals over photos and classes."""
     means, over = correct / photos[..., None], None
     if bundle.classes >= FEWEST:
-        drawn = drawn_over_classes(means, numpy_stream(seed, "embeddings classes"))
+        replicates = drawn_over_classes(means, numpy_stream(seed, "embeddings classes"))
         stream = numpy_stream(seed, "embeddings class places")
-        over = trade(means.mean(axis=0), drawn, worth(photos), stream).places
+        over = trade(means.mean(axis=0), replicates, worth(photos), stream).places
     entries = {}
-    for i, (name, place) in enumerate(zip(listed, found.places, strict=True)):
+    for i, (name, place) in enumerate(zip(listed, places, strict=True)):
         right = correct[:, :, i]
         counts = counted(np.arange(bundle.classes), photos, right)
         common, counter = means[:, :, i].mean(axis=0).tolist()

@@ -24,8 +24,8 @@ def _column(words: str, key: str, show: Shown = points) -> Column:
 
     def cell(head: Record) -> str:
         over = head.get("interval_over_classes")
-        known = spanned(show, head[key], head["interval"][key])
-        return known if over is None else f"{known}\nclasses:\n{show(over[key][0])} to {show(over[key][1])}"
+        over_photos = spanned(show, head[key], head["interval"][key])
+        return over_photos if over is None else f"{over_photos}\nclasses:\n{show(over[key][0])} to {show(over[key][1])}"
 
     return Column(words, cell, NUMBER)
 
@@ -59,11 +59,11 @@ def heads_table(model: Record) -> Table:
 def fixes_table(model: Record) -> Table:
     """What each fix of zero-shot gains."""
 
-    def found(group: str) -> Callable[[Record], str]:
+    def gained(group: str) -> Callable[[Record], str]:
         return lambda fix: spanned(gain, fix["gain"][group], fix["gain_interval"][group])
 
     columns = [Column("fix", lambda fix: f"{fix['number']} {fix['fix']}")]
-    columns += [Column(f"gain on {group}", found(group), NUMBER) for group in GROUPS]
+    columns += [Column(f"gain on {group}", gained(group), NUMBER) for group in GROUPS]
     fixes = [{**fix, "number": number} for number, fix in enumerate(model["fixes"], start=len(model["heads"]) + 1)]
     return Table(None, [*columns, *PLACE_COLUMNS], fixes)
 
@@ -90,12 +90,12 @@ def data_share(model: Record) -> str:
     if p is None:
         here = f"of the photos measured here {100 * n['common'] / (n['common'] + n['counter']):.0f} % are common"
         return f"p, the share of common photos in training, is unknown, since this file marks no training rows; {here}"
-    known = f"p, the share of common photos in the training rows of this file, is {CORRELATION.shown(p)}"
+    share = f"p, the share of common photos in the training rows of this file, is {CORRELATION.shown(p)}"
     own = head["equivalent_correlation"]
-    return known if own is None else f"{known}; p′ − p of {head['head']} is {own - p:+z.3f}"
+    return share if own is None else f"{share}; p′ − p of {head['head']} is {own - p:+z.3f}"
 
 
-def relies(name: str, p: float | None, ends: Sequence[float] | None, shown: str = "photos") -> str:
+def relies(name: str, p: float | None, ends: Sequence[float] | None, images: str = "photos") -> str:
     """How much a classifier relies on the background: p' and its interval in one sentence.
 
     >>> relies("zero-shot", None, (0.812, 0.939))
@@ -103,18 +103,18 @@ def relies(name: str, p: float | None, ends: Sequence[float] | None, shown: str 
     """
     span = "" if ends is None else f"{100 * ends[0]:.0f} to {100 * ends[1]:.0f} %"
     if p is None:
-        return f"The {shown} do not resolve how much {name} relies on the background: p′ lies within {span}"
+        return f"The {images} do not resolve how much {name} relies on the background: p′ lies within {span}"
     share = f"{100 * p:.0f} %" + f" ({span})" * bool(span)
-    like = f"as much as the best classifier of data in which {share} of the {shown} are common"
+    like = f"as much as the best classifier of data in which {share} of the {images} are common"
     return f"{name} relies on the background {like}"
 
 
 def answer(name: str, head: Record) -> str:
     """The sentence of a measured head; where p' is not resolved, with how many more photos would resolve it."""
-    found = relies(name, head["equivalent_correlation"], head["interval"]["equivalent_correlation"])
+    reliance = relies(name, head["equivalent_correlation"], head["interval"]["equivalent_correlation"])
     if (times := head.get("photos_needed")) is None:
-        return found
-    return f"{found}; about {times:.1f} times as many photos of each group would resolve it"
+        return reliance
+    return f"{reliance}; about {times:.1f} times as many photos of each group would resolve it"
 
 
 def accuracies(record: Record, ends: Record) -> str:
@@ -123,10 +123,10 @@ def accuracies(record: Record, ends: Record) -> str:
     return ", ".join(f"{name} {points(value)} {units[name]} ({interval(ends[name])})" for name, value in record.items())
 
 
-def detail(known: Record | None) -> str | None:
+def detail(measured: Record | None) -> str | None:
     """The detail of the captions in one sentence."""
-    if known is None:
+    if measured is None:
         return None
-    each = ("{:.2f} ({:.2f} to {:.2f})".format(one["value"], *one["interval"]) for one in known["correlations"])
-    found = f"detail of the captions, a lower bound: {', '.join(each)}"
-    return f"{found} (correlation with the image within class and background)"
+    each = ("{:.2f} ({:.2f} to {:.2f})".format(one["value"], *one["interval"]) for one in measured["correlations"])
+    words = f"detail of the captions, a lower bound: {', '.join(each)}"
+    return f"{words} (correlation with the image within class and background)"

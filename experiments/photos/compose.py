@@ -47,13 +47,7 @@ class Source(NamedTuple):
     kind: str  # class folder or background
 
 
-class Composite(NamedTuple):
-    """A cut-out on a photo, and its file below the output folder."""
-
-    file: str
-    cutout: Source
-    scene: Source
-    group: str
+Composite = tuple[str, Source, Source, str]  # file below the output folder, cut-out, photo, group
 
 
 def run(
@@ -126,10 +120,11 @@ def run(
     staging = staging_folder(output)
 
     def save(job: Composite) -> None:
-        composite(images[job.cutout], images[job.scene]).save(staging / job.file, **PNG)
+        file, cutout, scene, _ = job
+        composite(images[cutout], images[scene]).save(staging / file, **PNG)
 
     try:
-        for folder in dict.fromkeys((staging / job.file).parent for job in composites):
+        for folder in dict.fromkeys((staging / file).parent for file, *_ in composites):
             output_folder(folder)
         in_threads(save, composites, "composing")
         write_table(staging / MANIFEST, COLUMNS, rows)
@@ -152,11 +147,11 @@ def _composites(
         index = classes[cutout.kind]
         folder = cutout.kind if cutout.kind.split(" ")[0] == str(index) else f"{index} {cutout.kind}"
         file = f"{folder}/{group}-{scene.kind}/{Path(cutout.name).stem} on {Path(scene.name).stem}.png"
-        twin = composites.setdefault(file.casefold(), Composite(file, cutout, scene, group))
-        if (twin.cutout, twin.scene) != (cutout, scene):
+        _, first, below, _ = composites.setdefault(file.casefold(), (file, cutout, scene, group))
+        if (first, below) != (cutout, scene):
             raise RequestError(
-                f"{twin.cutout.name!r} on {twin.scene.name!r} and {cutout.name!r} on {scene.name!r} would both be "
-                f"{file!r}; rename one of these files"
+                f"{first.name!r} on {below.name!r} and {cutout.name!r} on {scene.name!r} would both be {file!r}; "
+                "rename one of these files"
             )
     return list(composites.values())
 

@@ -16,10 +16,10 @@ from matplotlib.lines import Line2D
 from experiments.effective_robustness import AXES, Axis, band, fit_line, stretch
 from experiments.figure_files import METADATA, save_figure
 from experiments.files import output_folder, write_json, write_table, write_text
-from experiments.heads.pages import page, ranking, write_labels
+from experiments.heads.pages import page, ranking, spread, write_labels
 from experiments.heads.tables import PLACE_WORDS
 from experiments.photos.deciding import FILE, embedded
-from experiments.photos.robustness import REPLICATES, Result, lines_of, numbers
+from experiments.photos.robustness import REPLICATES, Result, lines_of
 from experiments.photos.tables import MARKS, comparison_table, has_sign_test, lead, marks, over_photos, pairs_table
 from experiments.results import GROUPS, QUANTITIES
 from experiments.style import styled
@@ -70,13 +70,14 @@ def write_comparison(folder: Path, results: Sequence[Result], document: dict[str
     write_text(folder / "comparison.html", text)
     rows = []
     for row in document["rows"]:
-        rows.append([*(row[name] for name in COLUMNS), int(row["at_edge"])])
-        for over in (row["effective_robustness"] or {}).values():
-            rows[-1] += [over["value"], *over["interval"], int(over["extrapolated"])]
-        rows[-1] += [""] * (len(HEADER) - len(SPANS) - len(rows[-1]))
-        place = row["equivalent"]
-        rows[-1] += [value for name in PLACE for value in (place[name], *place["interval"][name])] if place else []
-        rows[-1] += [""] * (len(HEADER) - len(rows[-1]))
+        cells = {name: row[name] for name in COLUMNS} | {"at_edge": int(row["at_edge"])}
+        for axis, over in (row["effective_robustness"] or {}).items():
+            numbers_over = over["value"], *over["interval"], int(over["extrapolated"])
+            cells |= dict(zip((f"{name}_{axis}" for name in OVER), numbers_over, strict=True))
+        if place := row["equivalent"]:
+            for name in PLACE:
+                cells |= spread(name, place[name], place["interval"][name])
+        rows.append([cells.get(name, "") for name in HEADER])
     write_table(folder / "comparison.csv", HEADER, rows)
     write_json(folder / "comparison.json", document)
     return path
@@ -85,39 +86,37 @@ def write_comparison(folder: Path, results: Sequence[Result], document: dict[str
 @styled
 def comparison_figure(results: Sequence[Result], seed: int = 0) -> Figure:
     """Counter against common accuracy with a key below; with lines and bands also on stretched axes."""
-    known = AXES if lines_of(results) else AXES[:1]
-    families = list(dict.fromkeys(result.row.family for result in results))
-    colours = {family: f"C{i % 7}" for i, family in enumerate(families)}
-    called = sorted(zip(numbers(results), results, strict=True), key=lambda pair: pair[0])
-    entries = [fill(f"{n}  {r.row.model}", KEY) for n, r in called]
-    width = WIDTH if len(known) > 1 else HEIGHT * 1.5
-    lines = "\n".join(entries).split("\n")
-    columns = max(1, int(width * 72 / (0.62 * LETTERS * (max(map(len, lines)) + 7))))
-    figure = Figure(figsize=(width, HEIGHT + 1.5 * LETTERS / 72 * -(-len(lines) // columns)))
-    for panel, axis in zip(figure.subplots(1, len(known), squeeze=False)[0], known, strict=True):
+    lines, ordered = lines_of(results), sorted(results, key=lambda result: -result.row.counter)  # as `numbers`
+    axes = AXES if lines else AXES[:1]
+    colours = {family: f"C{i % 7}" for i, family in enumerate(dict.fromkeys(result.row.family for result in results))}
+    shades = [colours[result.row.family] for result in ordered]
+    entries = [fill(f"{number}  {result.row.model}", KEY) for number, result in enumerate(ordered, start=1)]
+    width = WIDTH if lines else HEIGHT * 1.5
+    printed = "\n".join(entries).split("\n")
+    columns = max(1, int(width * 72 / (0.62 * LETTERS * (max(map(len, printed)) + 7))))
+    figure = Figure(figsize=(width, HEIGHT + 1.5 * LETTERS / 72 * -(-len(printed) // columns)))
+    for panel, axis in zip(figure.subplots(1, len(axes), squeeze=False)[0], axes, strict=True):
         limits = _scaled(panel, results, axis)
-        for family, accuracies in lines_of(results).items():
+        for family, accuracies in lines.items():
             _line(panel, *accuracies, axis, limits[0], colours[family], numpy_stream(seed, f"band {family} {axis}"))
-        for _, result in called:
-            _point(panel, result, axis, limits, colours[result.row.family])
+        for result, colour in zip(ordered, shades, strict=True):
+            _point(panel, result, axis, limits, colour)
     first = figure.axes[0]
     first.set_ylabel("accuracy on the counter group [%]")
-    handles = [_mark(colours[family], label=family) for family in families]
-    first.legend(
-        handles=[*first.get_legend_handles_labels()[0], *handles], loc="upper left" if len(known) > 1 else "best"
-    )
-    if len(known) > 1:
+    handles = [_mark(colour, label=family) for family, colour in colours.items()]
+    first.legend(handles=[*first.get_legend_handles_labels()[0], *handles], loc="upper left" if lines else "best")
+    if lines:
         edge = AT_EDGE if any(result.at_edge for result in results) else ""
         figure.suptitle(CAPTION + edge, fontsize=8, x=0.01, ha="left")
-    marks = [_mark(colours[result.row.family], markersize=4) for _, result in called]
+    marks = [_mark(colour, markersize=4) for colour in shades]
     key = figure.legend(marks, entries, loc="outside lower left", ncols=columns, fontsize=LETTERS, handlelength=0.5)
     for text in key.get_texts():
         text.set_parse_math(False)
-    shades = [colours[result.row.family] for _, result in called]
-    for panel, axis in zip(figure.axes, known, strict=True):
-        at = stretch(np.array([[getattr(result.row, name) for name in GROUPS] for _, result in called]), axis)
+    words = [f"{number}" for number in range(1, len(ordered) + 1)]
+    for panel, axis in zip(figure.axes, axes, strict=True):
+        at = stretch(np.array([[getattr(result.row, name) for name in GROUPS] for result in ordered]), axis)
         ends = np.array([panel.get_xlim(), panel.get_ylim()]).T
-        write_labels(panel, np.clip(at, *ends), [str(number) for number, _ in called], shades, LETTERS)
+        write_labels(panel, np.clip(at, *ends), words, shades, LETTERS)
     return figure
 
 
@@ -134,10 +133,9 @@ def _scaled(panel: Axes, results: Sequence[Result], axis: Axis) -> np.ndarray:
         room = 0.09 * max(float(np.ptp(at)), 0.3 if axis == "plain" else 1.0)
         limits.append((at.min() - room, at.max() + room))
     limits = np.clip(limits, -0.04, 1.04) if axis == "plain" else np.array(limits)
-    ticks = np.array(TICKS[axis])
     for side, (low, high) in zip((panel.xaxis, panel.yaxis), limits, strict=True):
-        shown = ticks[(stretch(ticks, axis) >= low) & (stretch(ticks, axis) <= high)]
-        side.set_ticks(stretch(shown, axis), [f"{100 * tick:g}" for tick in shown])
+        ticks = [tick for tick in TICKS[axis] if low <= stretch(tick, axis) <= high]
+        side.set_ticks(stretch(ticks, axis), [f"{100 * tick:g}" for tick in ticks])
     panel.set(xlim=limits[0], ylim=limits[1], title=f"{axis} axes", xlabel="accuracy on the common group [%]")
     low, high = limits[:, 0].max(), limits[:, 1].min()
     if low < high:

@@ -112,8 +112,8 @@ def load_torchvision(spec: str, file: Path | None, options: Options) -> LoadedMo
         extra = {"transform_input": True, "init_weights": False} if name in ("googlenet", "inception_v3") else {}
         module = models.get_model(name, weights=None, num_classes=options.labels, **extra)
         _load_state(module, file, options)
-    known = {"settings": {"weights": f"tag {weights.name}"}, "configuration": {"name": name}}
-    return LoadedModel("ImageNet", module, module, weights.transforms(), **known)
+    about = {"settings": {"weights": f"tag {weights.name}"}, "configuration": {"name": name}}
+    return LoadedModel("ImageNet", module, module, weights.transforms(), **about)
 
 
 def check_timm(spec: str, file: Path | None) -> None:
@@ -137,8 +137,8 @@ def load_timm(spec: str, file: Path | None, options: Options) -> LoadedModel:
         _load_state(module, file, options)
     data = timm.data.resolve_model_data_config(module)
     preprocess = timm.data.create_transform(**data, is_training=False)
-    known = {"settings": {"weights": f"tag {spec.partition('.')[2]}"}, "configuration": {"name": spec, "data": data}}
-    return LoadedModel("ImageNet", module, module, preprocess, **known)
+    about = {"settings": {"weights": f"tag {spec.partition('.')[2]}"}, "configuration": {"name": spec, "data": data}}
+    return LoadedModel("ImageNet", module, module, preprocess, **about)
 
 
 def _load_state(module: Any, file: Path, options: Options) -> None:

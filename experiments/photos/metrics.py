@@ -58,8 +58,8 @@ def class_counts(predictions: pd.DataFrame, within: int = 1) -> pd.DataFrame:
 
 def object_counts(predictions: pd.DataFrame) -> pd.DataFrame:
     """Count composites and correct answers by object; photos without an object are left out."""
-    known = predictions[predictions.object != ""]
-    return _counts(known, ["class_index", "object"], right(known))
+    composites = predictions[predictions.object != ""]
+    return _counts(composites, ["class_index", "object"], right(composites))
 
 
 def _counts(predictions: pd.DataFrame, by: list[str], correct: Bool[np.ndarray, " N"]) -> pd.DataFrame:
@@ -117,8 +117,8 @@ def paired(first: pd.DataFrame, second: pd.DataFrame, seed: int = 0, mean: Mean 
         spans: list[Any] = list(map(drop_interval, *numbers, over_photos(b, mean), over_photos(a, mean)))
     else:
         weights = resamples(len(shared), REPLICATES, numpy_stream(seed, "paired bootstrap"))
-        drawn = with_drop(group_accuracies(b, mean, weights) - group_accuracies(a, mean, weights)).T
-        spans = [bootstrap_interval(sample, len(shared)) for sample in drawn]
+        replicates = with_drop(group_accuracies(b, mean, weights) - group_accuracies(a, mean, weights)).T
+        spans = [bootstrap_interval(sample, len(shared)) for sample in replicates]
     for name, each, total, span in zip(QUANTITIES, differences, value.tolist(), spans, strict=True):
         up, down = int((each > 0).sum()), int((each < 0).sum())
         sign = {"classes_up": up, "classes_down": down, "sign_test_p": sign_test(up, down)}

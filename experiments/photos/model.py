@@ -47,16 +47,16 @@ class LoadedModel:
 def finished(model: LoadedModel) -> LoadedModel:
     """The model in evaluation mode (open_clip returns training mode), with its settings and its key."""
     model.module.eval()
-    known = {"weights_hash": weights_hash(model.module), "preprocessing": described(model.preprocess)}
-    key = None if model.configuration is None else feature_key({**known, **model.configuration})
-    settings = {"activation": activations(model.module), "versions": versions(DISTRIBUTIONS), **known, **model.settings}
+    parts = {"weights_hash": weights_hash(model.module), "preprocessing": described(model.preprocess)}
+    key = None if model.configuration is None else feature_key({**parts, **model.configuration})
+    settings = {"activation": activations(model.module), "versions": versions(DISTRIBUTIONS), **parts, **model.settings}
     return replace(model, settings=settings, key=key)
 
 
 def feature_key(parts: dict[str, Any]) -> str:
     """SHA-256 of `parts` as JSON, together with FORMAT and the library versions."""
-    known = {"format": FORMAT, "versions": versions(DISTRIBUTIONS), **parts}
-    return sha256(json.dumps(known, sort_keys=True, default=str).encode()).hexdigest()
+    every = {"format": FORMAT, "versions": versions(DISTRIBUTIONS), **parts}
+    return sha256(json.dumps(every, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def weights_hash(module: Any) -> str:

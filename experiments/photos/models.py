@@ -100,12 +100,12 @@ def score(photo_set: PhotoSet, model: Model, options: Options, space: LabelSpace
 def settings(model: Model, options: Options) -> dict[str, Any]:
     """The settings of a model's run that a result stores."""
     prompted = isinstance(model, LoadedModel) and model.embeds_text
-    named = prompted or isinstance(model, LanguageModel) or options.classes is not None
+    names = prompted or isinstance(model, LanguageModel) or options.classes is not None
     return {
         "prompts": options.prompts if prompted else None,
         "classes": None if options.classes is None else str(options.classes),
-        "class_names": options.vocabulary.source if named else None,
-        "class_names_digest": digest(options.vocabulary.names) if named else None,
+        "class_names": options.vocabulary.source if names else None,
+        "class_names_digest": digest(options.vocabulary.names) if names else None,
         "device": options.device,
         "precision": options.precision,
         "batch_size": options.batch_size,
@@ -130,23 +130,23 @@ def _python(name: str, file: Path | None, options: Options) -> LoadedModel:
     the line of a family such as CLIP or ImageNet.
     """
     try:
-        made = runpy.run_path(name)["model"]()
+        model = runpy.run_path(name)["model"]()
     except Exception as error:  # the user's code may raise anything
         raise RequestError(f"model() of {name!r} failed with {type(error).__name__}: {error}") from error
-    parts = next((parts for parts in PARTS if all(callable(getattr(made, part, None)) for part in parts)), None)
+    parts = next((parts for parts in PARTS if all(callable(getattr(model, part, None)) for part in parts)), None)
     if parts is None:
         needed = ", or ".join(map(", ".join, PARTS))
         raise RequestError(
-            f"model() of {name!r} returned a {type(made).__name__}, which lacks methods; it needs {needed}"
+            f"model() of {name!r} returned a {type(model).__name__}, which lacks methods; it needs {needed}"
         )
-    family = getattr(made, "family", OWN)
+    family = getattr(model, "family", OWN)
     if not (isinstance(family, str) and family.strip()):
         raise RequestError(f"the family of model() in {name!r} is {family!r}; expected a word, such as 'CLIP'")
 
     def guarded(part: str) -> Callable:
         def call(*arguments):
             try:
-                return getattr(made, part)(*arguments)
+                return getattr(model, part)(*arguments)
             except (torch.OutOfMemoryError, MemoryError):
                 raise
             except Exception as error:  # the user's code may raise anything
@@ -156,7 +156,7 @@ def _python(name: str, file: Path | None, options: Options) -> LoadedModel:
 
         return call
 
-    module = made if isinstance(made, torch.nn.Module) else torch.nn.Module()
+    module = model if isinstance(model, torch.nn.Module) else torch.nn.Module()
     calls = {FIELDS.get(part, part): guarded(part) for part in parts}
     return LoadedModel(family, module, **calls, settings={"weights": f"file {Path(name).name}"})
 

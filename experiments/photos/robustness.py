@@ -220,13 +220,13 @@ def numbers(results: Sequence[Result]) -> list[int]:
 def lines_of(results: Sequence[Result]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """(common, counter) of the models of each family that has a line, on every axis."""
     finite = [result.row for result in results if not result.at_edge]
-    known = {}
+    lines = {}
     for family in dict.fromkeys(row.family for row in finite if row.family != OWN):
         members = [row for row in finite if row.family == family]
         common, counter = (np.array([getattr(row, group) for row in members]) for group in GROUPS)
         if len(common) >= SMALLEST_FAMILY and np.ptp(common) > 0:
-            known[family] = (common, counter)
-    return known
+            lines[family] = (common, counter)
+    return lines
 
 
 def _robustness(result: Result, results: Sequence[Result], family: str | None, seed: int) -> dict[str, Any] | None:
@@ -235,14 +235,14 @@ def _robustness(result: Result, results: Sequence[Result], family: str | None, s
     others = lines_of([other for other in results if other is not result])
     if family not in others or not 0 < row.common < 1:
         return None
-    (x, y), found, tail = others[family], {}, (1 - LEVEL) / 2
+    (x, y), over, tail = others[family], {}, (1 - LEVEL) / 2
     for axis in AXES:
         line = fit_line(x, y, axis)
         draws = fit_line(x, y, axis, resampled(x, REPLICATES, numpy_stream(seed, f"robustness {axis}")))
         value = row.counter - float(line.at(common)[0])
         of_line = tuple(np.quantile(row.counter - draws.at(common)[:, 0], [tail, 1 - tail]).tolist())
         of_model = _model_interval(result, line, value, seed)
-        found[axis] = {
+        over[axis] = {
             "value": value,
             "interval": list(of_line if of_model is None else combined(value, of_line, of_model)),
             "interval_of": "line" if of_model is None else "line and model",
@@ -252,7 +252,7 @@ def _robustness(result: Result, results: Sequence[Result], family: str | None, s
             "extrapolated": not x.min() <= row.common <= x.max(),
             "left_out": row.family == family and not result.at_edge,
         }
-    return found
+    return over
 
 
 def _model_interval(result: Result, line: Line, value: float, seed: int) -> Span | None:
@@ -269,8 +269,8 @@ def _model_interval(result: Result, line: Line, value: float, seed: int) -> Span
     ends = (float(above.min()), float(above.max())), (counter[0] - at_line, counter[1] - at_line)
     over_photos, over_classes = combined(value, *ends), None
     if len(complete(classes)) >= FEWEST:
-        drawn = drawn_accuracies(classes, mean, seed, REPLICATES)
-        over_classes = bootstrap_interval(drawn[:, 1] - expected(drawn[:, 0]), len(complete(classes)))
+        replicates = drawn_accuracies(classes, mean, seed, REPLICATES)
+        over_classes = bootstrap_interval(replicates[:, 1] - expected(replicates[:, 0]), len(complete(classes)))
     return hull(over_classes, over_photos)
 
 

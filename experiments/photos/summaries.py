@@ -65,16 +65,16 @@ def read_predictions(path: Path, labels: int = CLASS_COUNT) -> pd.DataFrame:
     if has_groups(table):
         for line, group in enumerate(table.group, start=2):
             check_group(group, f"line {line} of {str(path)!r}")
-    known = bool((table["rank"] != "").all())
+    ranks = bool((table["rank"] != "").all())
     try:
-        margin = [float(word or "nan") if known else np.nan for word in table.margin]
+        margin = [float(word or "nan") if ranks else np.nan for word in table.margin]
     except ValueError as error:
         raise RequestError(f"a margin in {str(path)!r} is not a number ({error})") from error
     return table.assign(
         path=table.path.where(table.path != "", table.index.astype(str)),
         class_index=_integers(path, table, "class_index", 0, labels - 1),
         predicted_index=_integers(path, table, "predicted_index"),
-        rank=_integers(path, table, "rank") if known else np.nan,
+        rank=_integers(path, table, "rank") if ranks else np.nan,
         margin=margin,
     )
 

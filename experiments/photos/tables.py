@@ -17,8 +17,8 @@ MARKS = {
 def marks(row: Record) -> str:
     """The marks of a row of a comparison, which MARKS explains."""
     over = (row["effective_robustness"] or {}).get("logit")
-    shown = "" if over is None else "*" * (over["interval_of"] == "line") + "†" * over["extrapolated"]
-    return shown + "‡" * row["at_edge"]
+    of_line = "" if over is None else "*" * (over["interval_of"] == "line") + "†" * over["extrapolated"]
+    return of_line + "‡" * row["at_edge"]
 
 
 def comparison_table(document: Record) -> Table:
@@ -66,8 +66,8 @@ def pairs_table(document: Record, *names: str) -> Table:
             Column("p", lambda pair: f"{pair[name]['sign_test_p']:.3g}", NUMBER),
         ]
 
-    named = Column("second - first", lambda pair: f"{pair['second']} - {pair['first']}\n{pair['classes']} classes")
-    return Table(None, [named, *(column for name in names for column in difference(name))], document["pairs"])
+    models = Column("second - first", lambda pair: f"{pair['second']} - {pair['first']}\n{pair['classes']} classes")
+    return Table(None, [models, *(column for name in names for column in difference(name))], document["pairs"])
 
 
 def over_photos(document: Record) -> str | None:
