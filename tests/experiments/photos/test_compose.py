@@ -10,11 +10,11 @@ from experiments.errors import RequestError, RunError
 from experiments.photos.compose import run as compose
 from experiments.photos.photos import read_photos
 from simulator.pixels.decoding import decode
+from tests.experiments.conftest import group_counts
 
 OBJECTS = {"9 ostrich": {"a": "red", "b": "blue"}, "bulbul": {"a": "lime"}}
 BACKGROUNDS = {"sand/one.jpg": (200, 180, 120), "sand/two.png": (190, 170, 100), "snow.png": (240, 240, 250)}
 COMMON = ("ostrich=sand", "16=snow")
-from tests.experiments.conftest import group_counts
 
 
 def draw_cutout(path, colour):
