@@ -17,7 +17,7 @@ from experiments.command.options import Json, Seed, Verbose, Whole, flag, flags_
 from experiments.command.output import VERDICT_STYLES, dim, emit, warning
 from experiments.errors import RequestError
 from experiments.files import check_writable
-from experiments.heads.tables import PLACE_COLUMNS, accuracies, answer
+from experiments.heads.tables import accuracies, answer
 from experiments.photos.options import Options
 from experiments.photos.tables import MARKS, comparison_table, has_sign_test, lead, marks, over_photos, pairs_table
 from experiments.results import FEWEST, GROUPS, QUANTITIES, too_few
@@ -364,17 +364,16 @@ def _summary(document: Document, verbose: bool) -> list[Any]:
         part = (cell[name] for name in ("group", "background") if name in cell)
         where = ", ".join([f"class {class_words(cell['class_index'])}", *part])
         accuracy = f"{percent(cell['accuracy'])} % of {cell['photos']} photos"
-        least = f"the lowest true accuracy lies in {interval(cell['interval'])}"
+        least = f"the lowest true accuracy lies in {interval(cell['interval'])} %"
         parts.append(f"worst {kind} of {cell['of']}: {where}, {accuracy}; {least}")
     return parts
 
 
 def _equivalent(head: Document, drop: float | None) -> str:
-    """p' and r of a model's own head, and its drop where the photos' own classes give another."""
-    p, r = (column.value(head).replace("\n", " (") + ")" for column in PLACE_COLUMNS)
-    place = f"p′ {p}, r {r} points short of the best heads on its embeddings"
+    """r of a model's own head, whose p' is the answer, and its drop where the photos' own classes give another."""
+    short = f"r {points(head['shortfall'])} ({interval(head['interval']['shortfall'])}) points short of the best heads"
     own = f"; among the photos' own classes, where the drop is {points(head['drop'])}"
-    return place + own * (drop is None or points(drop) != points(head["drop"]))
+    return f"{short} on its embeddings" + own * (drop is None or points(drop) != points(head["drop"]))
 
 
 def _object_effect(effect: Document, verbose: bool) -> list[Any]:

@@ -61,6 +61,7 @@ def write_comparison(folder: Path, results: Sequence[Result], document: dict[str
         marks={mark: meaning for mark, meaning in MARKS.items() if any(mark in marks(row) for row in document["rows"])},
         drawing=figure_svg(figure, words),
         lead=lead(document),
+        steady=min(document["rows"], key=lambda row: abs(row["drop"])),
         caption=PLACE_WORDS,
         sign_test=has_sign_test(document),
         few=over_photos(document),

@@ -13,9 +13,9 @@ from PIL import Image
 from experiments.errors import RequestError
 from experiments.photos.labels import imagenet, imagenet_index, own_vocabulary, templates
 from experiments.photos.photos import inspect, read_photos
+from tests.experiments.conftest import group_counts
 
 CELLS = [("9 ostrich", "common", "sand", 2), ("9 ostrich", "counter", "sea", 3), ("16 bulbul", "common", "2x", 1)]
-from tests.experiments.conftest import group_counts
 
 
 def picture(number):
@@ -52,9 +52,6 @@ def as_table(root, photos):
     return root / "photos.csv"
 
 
-LAYOUTS = [as_tree, as_table]
-
-
 def contents(tree):
     """Number painted into each photo -> its class, group and background."""
     return {
@@ -63,7 +60,7 @@ def contents(tree):
     }
 
 
-@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("layout", [as_tree, as_table])
 def test_every_layout_holds_the_same(layout, tmp_path):
     tree = read_photos(layout(tmp_path / "data", spread()))
     index = {"9 ostrich": 9, "16 bulbul": 16}
