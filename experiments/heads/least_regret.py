@@ -111,21 +111,21 @@ LINEAR = np.column_stack([np.ones(len(WEIGHTS)), WEIGHTS])
 ACROSS = np.eye(len(WEIGHTS)) - LINEAR @ np.linalg.pinv(LINEAR)
 
 
-def smooth(best: Float[np.ndarray, " L"], width: float = WIDTHS[0]) -> tuple[Curve, Float[np.ndarray, "L L"]]:
-    """The convex function nearest to B at WEIGHTS, and the matrix that takes B's errors to those of the residuals."""
+def smooth(best: Float[np.ndarray, " L"], width: float = WIDTHS[0]) -> tuple[Curve, Float[np.ndarray, "L T"]]:
+    """The convex function nearest to B at WEIGHTS, and the functions there of which it is a sum."""
     slopes, integrals, at = _sigmoids(width)
     amount, _ = nnls(ACROSS @ at, ACROSS @ best)
     level, slope = np.linalg.lstsq(LINEAR, best - at @ amount, rcond=None)[0]
-    used = np.hstack([LINEAR, at[:, amount > 0]])
     curve = Curve(level + slope * FINE + integrals @ amount, slope + slopes @ amount)
-    return curve, np.eye(len(best)) - used @ np.linalg.pinv(used, rcond=1e-9)
+    return curve, np.hstack([LINEAR, at[:, amount > 0]])
 
 
 def width_within(best: Float[np.ndarray, " L"], errors: Float[np.ndarray, "L L"]) -> float:
     """The largest width at which no residual exceeds its error (of covariance `errors`); else the smallest."""
     for width in WIDTHS:
-        curve, residual = smooth(best, width)
+        curve, parts = smooth(best, width)
         off = np.abs(best - np.interp(WEIGHTS, FINE, curve.best))
+        residual = np.eye(len(best)) - parts @ np.linalg.pinv(parts, rcond=1e-9)  # of the errors of B
         reach = REACH * np.sqrt(np.maximum(np.diag(residual @ errors @ residual.T), 0))
         if (off <= np.maximum(reach, SMALL)).all():
             break

@@ -1,7 +1,5 @@
 """CounterAnimal (Wang et al., arXiv 2403.11497): real models on real photos.
 
-Photos: `photos`, `labels`. Models: `models`, `libraries`, `language_models`, `model`, `options`.
-Predictions: `encoding`, `scoring`, `evaluation`. Numbers from predictions: `metrics`, `summaries`, `robustness`, with
-`tables` and `figures`. Other commands: `compose` and `discovery`. p' and r of a model's embeddings come from
-`experiments.heads`, the paper's tables from `experiments.published`.
+`models` answer `photos` (`encoding`, `scoring`), and all numbers are functions of the table of predictions. p' and r of
+a model's embeddings come from `experiments.heads`, the paper's tables from `experiments.published`.
 """

@@ -79,7 +79,8 @@ def discover(
         raise RequestError(
             f"no class has two backgrounds of {smallest} photos or more; lower --min-photos (at least 2)"
         )
-    permutations = permutations_for(len(usable))
+    # So many that Holm's correction over these classes can reject at ALPHA.
+    permutations = max(PERMUTATIONS, round(2 * len(usable) / ALPHA) - 1)
     classes = [_class_record(index, part, folders[index], seed, permutations) for index, part in usable]
     p = np.array([c["p_value"] for c in classes])
     for record, p_holm, p_bh in zip(classes, holm(p).tolist(), false_discovery_control(p).tolist(), strict=True):
@@ -96,15 +97,6 @@ def discover(
         "least_p_holm": len(usable) / (permutations + 1),
         "background_effects": sum(c["p_holm"] < ALPHA for c in classes),
     }
-
-
-def permutations_for(classes: int) -> int:
-    """The number of permutations per class with which Holm's correction over `classes` can reject at ALPHA.
-
-    >>> permutations_for(45), permutations_for(501)
-    (9999, 20039)
-    """
-    return max(PERMUTATIONS, round(2 * classes / ALPHA) - 1)
 
 
 def _class_record(index: int, table: pd.DataFrame, folder: str, seed: int, permutations: int) -> dict[str, Any]:
@@ -151,14 +143,14 @@ def permutation_p(n: Numbers, k: Numbers, rng: np.random.Generator, permutations
         return ((k - n * rate) ** 2 / (n * rate * (1 - rate))).sum(axis=-1)
 
     # Under permuted backgrounds the correct answers per background are multivariate hypergeometric.
-    drawn = rng.multivariate_hypergeometric(n, total, size=permutations, method="marginals")
+    permuted = rng.multivariate_hypergeometric(n, total, size=permutations, method="marginals")
     # Equal statistics must tie; they differ by rounding of order 1e-13 at most.
-    extreme = (statistic(drawn) >= statistic(k) - 1e-9).sum()
+    extreme = (statistic(permuted) >= statistic(k) - 1e-9).sum()
     return float((1 + extreme) / (1 + permutations))
 
 
 def _overall(drops: list[float], seed: int) -> dict[str, Any]:
     values = np.array(drops)
-    drawn = resamples(len(values), REPLICATES, numpy_stream(seed, "class bootstrap")) @ values / len(values)
-    interval = bootstrap_interval(drawn, len(values))
+    replicates = resamples(len(values), REPLICATES, numpy_stream(seed, "class bootstrap")) @ values / len(values)
+    interval = bootstrap_interval(replicates, len(values))
     return {"drop": float(values.mean()), "interval": interval and list(interval), "level": LEVEL}

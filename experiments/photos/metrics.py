@@ -179,11 +179,13 @@ def accuracy_breakdown(predictions: pd.DataFrame) -> dict[str, Any]:
     """Accuracy per background, of the worst class and worst group (without groups: background), and top-5 accuracy."""
     backgrounds = cells(predictions, "group", "background")
     ends = backgrounds[["low", "high"]].to_numpy().tolist()
+    # Unknown if ranks are, or are never above 5.
+    top = class_counts(predictions, within=TOP) if (predictions["rank"] > TOP).any() else None
     return {
         "backgrounds": backgrounds.drop(columns=["low", "high"]).assign(interval=ends).to_dict("records"),
         "worst_class": _worst(predictions, "class_index"),
         "worst_group": _worst(predictions, "class_index", "group" if has_groups(predictions) else "background"),
-        "top5": _top(predictions),
+        "top5": None if top is None or not len(complete(top)) else _means(top, has_groups(predictions)),
     }
 
 
@@ -191,11 +193,3 @@ def _worst(predictions: pd.DataFrame, *by: str) -> dict[str, Any]:
     table = cells(predictions, *by).drop(columns=["low", "high"])
     at, interval = worst_cell(table.correct.to_numpy(), table.photos.to_numpy())
     return {**table.loc[[at]].to_dict("records")[0], "interval": interval, "of": len(table)}
-
-
-def _top(predictions: pd.DataFrame) -> dict[str, Any] | None:
-    """Top-5 accuracy; None if ranks are unknown or never above 5."""
-    counts = class_counts(predictions, within=TOP)
-    if not (predictions["rank"] > TOP).any() or not len(complete(counts)):
-        return None
-    return _means(counts, has_groups(predictions))

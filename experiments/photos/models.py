@@ -1,15 +1,7 @@
-"""Models by specification: which there are, loaded and run.
+"""Models by specification, KIND:NAME (the README lists the kinds): checked, loaded and run.
 
-    open_clip:NAME[/TAG]            NAME may also be local-dir:FOLDER, a folder with open_clip_config.json, or
-                                    hf-hub:ORG/NAME, the same on the hub
-    torchvision:NAME[/WEIGHTS]      WEIGHTS defaults to IMAGENET1K_V1, which [W] uses
-    timm:NAME[.TAG]                 without a tag a weights file is required
-    hf:FOLDER or hf:ORG/NAME        a CLIP, SigLIP or similar model of the transformers library
-    python:FILE.py                  a user's own model, see `_python`
-    lvlm:FOLDER or lvlm:ORG/NAME    a vision language model of transformers, which has no image features
-
-Weights come from a tag (downloaded, or found in the library's cache) or from a file. Code that is stored in a file
-runs only if the user says so.
+Weights come from a tag (downloaded, or from the library's cache) or from a file. Code that is stored in a file runs
+only if the user says so.
 """
 
 import runpy

@@ -1,10 +1,7 @@
-"""Photos with classes, groups and backgrounds from either layout, and the inspection of a data set.
+"""Photos with classes, groups and backgrounds from folders or a CSV file, and the inspection of a data set.
 
-Folders:    class/group-background/photo, class/background/photo or class/photo
-            LAION-final/9 ostrich, Struthio camelus/common-ground/1.jpg
-CSV file:   columns path, class, and group, background or both
-
-Groups come from folder names or a column (`prefix`) or from a CSV file; with `each` there are none.
+The README shows the layouts. Groups come from folder names or a column (`prefix`) or from a CSV file; with `each` there
+are none.
 """
 
 import os
