@@ -189,4 +189,4 @@ def _warn(model: Model, settings: dict[str, Any], note: Callable[[str], None]) -
     if settings.get("phrases_cut"):
         note(f"{settings['phrases_cut']} prompts exceed {model.spec}'s context length and were truncated")
     if model.key is None:
-        note(f"{model.spec} contains code of unknown version; its features are not cached")
+        note(f"features of {model.spec} are not cached, since its code may change")
