@@ -84,8 +84,10 @@ def write_labels(
 
 
 @styled
-def ranking_figure(heads: dict[str, dict[str, Any]]) -> Figure:
-    """p' and r of heads with their intervals, one line per name, the least p' at the top."""
+def ranking(heads: dict[str, dict[str, Any]]) -> str:
+    """SVG of p' and r of heads with their intervals, one line per name, the least p' at the top; "" without heads."""
+    if not heads:
+        return ""
     names = sorted(heads, key=lambda name: -middle(heads[name], PLACE[0]))
     labels = [fill(name, LONGEST) for name in names]
     figure = Figure(figsize=(11.0, 1.0 + 0.24 * sum(1 + label.count("\n") for label in labels)))
@@ -106,12 +108,7 @@ def ranking_figure(heads: dict[str, dict[str, Any]]) -> Figure:
     for label in panels[0].set_yticklabels(labels):
         label.set_parse_math(False)
     panels[1].set_xlim(0)
-    return figure
-
-
-def ranking(heads: dict[str, dict[str, Any]]) -> str:
-    """The ranking as SVG; "" without heads."""
-    return figure_svg(ranking_figure(heads), "p′ and r with 95 % intervals, numbers as in the tables.") if heads else ""
+    return figure_svg(figure, "p′ and r with 95 % intervals, numbers as in the tables.")
 
 
 def write_files(folder: Path, document: dict[str, Any]) -> None:

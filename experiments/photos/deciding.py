@@ -30,7 +30,7 @@ def chosen(predictions: pd.DataFrame) -> dict[tuple[str, str], pd.DataFrame]:
 
 
 @styled
-def write_deciding(folder: Path, photo_set: PhotoSet, predictions: pd.DataFrame, names: tuple[str, ...]) -> Path:
+def deciding_figure(photo_set: PhotoSet, predictions: pd.DataFrame, names: tuple[str, ...]) -> Figure:
     """A row per group and answer. Below each photo its class and, where it differs, the label that the model gave."""
     parts = chosen(predictions)
     figure = Figure(figsize=(8.0, 1.9 * len(parts)))
@@ -49,6 +49,11 @@ def write_deciding(folder: Path, photo_set: PhotoSet, predictions: pd.DataFrame,
             below = "\n".join(shorten(line, LONGEST, placeholder="…") for line in words)
             text = cell.text(0, -0.04, below, transform=cell.transAxes, va="top", fontsize="small", parse_math=False)
             text.set_in_layout(False)  # long words would take the room of the photos
+    return figure
+
+
+def write_deciding(folder: Path, photo_set: PhotoSet, predictions: pd.DataFrame, names: tuple[str, ...]) -> Path:
+    figure = deciding_figure(photo_set, predictions, names)
     write_atomically(folder / FILE, lambda path: figure.savefig(path, format="jpeg"))
     return folder / FILE
 

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from experiments.errors import RequestError, unknown
 from experiments.photos.labels import CLASS_COUNT, library
 from experiments.photos.model import LoadedModel, loading, one_line
@@ -202,6 +204,13 @@ def load_hf(name: str, file: Path | None, options: Options) -> LoadedModel:
     siglip = config.model_type == "siglip"
     longest = min(SIGLIP_TEXT if siglip else LONGEST, config.text_config.max_position_embeddings)
 
+    def tokenize(texts: list[str]):
+        """Ids and mask (T, 2, L), padded to the longest text, or to `longest` as SigLIP needs."""
+        padding = "max_length" if siglip else True
+        encoded = tokenizer(texts, padding=padding, truncation=True, max_length=longest, return_tensors="pt")
+        ids = encoded["input_ids"]
+        return torch.stack([ids, encoded.get("attention_mask", torch.ones_like(ids))], dim=1)
+
     def encode_text(tokens):
         ids, mask = tokens.unbind(1)
         return _pooled(module.get_text_features(ids) if siglip else module.get_text_features(ids, attention_mask=mask))
@@ -212,7 +221,7 @@ def load_hf(name: str, file: Path | None, options: Options) -> LoadedModel:
         lambda pixels: _pooled(module.get_image_features(pixel_values=pixels)),
         ProcessorTransform(processor),
         encode_text,
-        _Tokens(tokenizer, longest, siglip),
+        tokenize,
         {"weights": name},
         {"config": config.to_dict() | {"_name_or_path": None}, "processor": processor.to_dict()},
     )
@@ -221,23 +230,6 @@ def load_hf(name: str, file: Path | None, options: Options) -> LoadedModel:
 def _pooled(out: Any) -> Any:
     """Projected features: transformers 5 wraps them in an output object, transformers 4 does not."""
     return getattr(out, "pooler_output", out)
-
-
-@dataclass(frozen=True)
-class _Tokens:
-    """Texts -> ids and mask (T, 2, L), padded to the longest text, or to `length` if the tower needs that."""
-
-    tokenizer: Any
-    length: int
-    full: bool
-
-    def __call__(self, texts: list[str]):
-        import torch  # start-up time
-
-        padding = "max_length" if self.full else True
-        encoded = self.tokenizer(texts, padding=padding, truncation=True, max_length=self.length, return_tensors="pt")
-        ids = encoded["input_ids"]
-        return torch.stack([ids, encoded.get("attention_mask", torch.ones_like(ids))], dim=1)
 
 
 @dataclass(frozen=True)
