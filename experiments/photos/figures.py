@@ -4,6 +4,7 @@ A model with an accuracy of 0 or 1 is at infinity on the stretched axes. It is d
 """
 
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 from textwrap import fill
 from typing import Any
@@ -97,7 +98,7 @@ def comparison_figure(results: Sequence[Result], seed: int = 0) -> Figure:
     columns = max(1, int(width * 72 / (0.62 * LETTERS * (max(map(len, printed)) + 7))))
     figure = Figure(figsize=(width, HEIGHT + 1.5 * LETTERS / 72 * -(-len(printed) // columns)))
     for panel, axis in zip(figure.subplots(1, len(axes), squeeze=False)[0], axes, strict=True):
-        limits = _scaled(panel, results, axis)
+        limits = _scaled(panel, results, axis, bool(lines))
         for family, accuracies in lines.items():
             _line(panel, *accuracies, axis, limits[0], colours[family], numpy_stream(seed, f"band {family} {axis}"))
         for result, colour in zip(ordered, shades, strict=True):
@@ -125,13 +126,21 @@ def _mark(colour: str, **more: Any) -> Line2D:
     return Line2D([], [], color=colour, marker="o", linestyle="none", **more)
 
 
-def _scaled(panel: Axes, results: Sequence[Result], axis: Axis) -> np.ndarray:
-    """Draw y = x; returns the limits in positions on the axis, (common, counter) x (low, high)."""
+def _scaled(panel: Axes, results: Sequence[Result], axis: Axis, lines: bool) -> np.ndarray:
+    """Draw y = x; returns the limits in positions on the axis, (common, counter) x (low, high).
+
+    Without lines there are few models, whose whole intervals are visible.
+    """
     limits = []
     for name in GROUPS:
-        at = stretch(np.array([getattr(result.row, name) for result in results]), axis)
+        values = [getattr(result.row, name) for result in results]
+        ends = [] if lines else [getattr(result.row, f"interval_{name}") or () for result in results]
+        at = stretch(np.array([*values, *chain(*ends)]), axis)
         at = at[np.isfinite(at)] if np.isfinite(at).any() else stretch(np.array([0.1, 0.9]), axis)
-        room = 0.09 * max(float(np.ptp(at)), 0.3 if axis == "plain" else 1.0)
+        extent = float(np.ptp(at))
+        room = (
+            max(0.09 * max(extent, 0.3), 0.12 - extent / 2) if axis == "plain" else 0.09 * max(extent, 1.0)
+        )  # 2 ticks
         limits.append((at.min() - room, at.max() + room))
     limits = np.clip(limits, -0.04, 1.04) if axis == "plain" else np.array(limits)
     for side, (low, high) in zip((panel.xaxis, panel.yaxis), limits, strict=True):

@@ -97,9 +97,9 @@ def test_few_classes_have_intervals_over_photos():
 def test_the_interval_of_the_worst_covers_the_least_accuracy():
     """Twelve cells of 20 photos with equal true accuracy, where selecting the worst misleads most.
 
-    A plain 95 % interval covers the truth in only two thirds of the 400 draws.
+    A plain 95 % interval covers the truth in only two thirds of the 200 draws.
     """
-    truth, draws, covered, plain = 0.7, 400, 0, 0
+    truth, draws, covered, plain = 0.7, 200, 0, 0
     photos = np.full(12, 20)
     for right in np.random.default_rng(0).binomial(photos, truth, size=(draws, 12)):
         at, (low, high) = worst_cell(right, photos)

@@ -83,19 +83,6 @@ def test_a_head_that_ignores_the_background_has_the_place_of_an_even_one():
     assert zero["equivalent_correlation"] == pytest.approx(1 / K, abs=0.05)
 
 
-def test_fixes_remove_the_background():
-    """T12: projection leaves p' = 1/2 and r = 0, up to what 4,000 rows show."""
-    result = embeddings(**planted(np.random.default_rng(1), 4000, 4, reliance=1.5))
-    fixes = {fix["fix"]: fix for fix in result["fixes"]}
-    for name in ("project out the captions of backgrounds", "project out the groups' means", "LEACE"):
-        assert abs(fixes[name]["drop"]) < 0.03
-        assert fixes[name]["shortfall"] < 0.01
-        assert fixes[name]["gain"]["counter"] > 0.3
-    shares = [f"interpolate, {share:.0%} logistic regression" for share in (0.25, 0.5, 0.75)]
-    drops = [result["heads"][0]["drop"], *(fixes[name]["drop"] for name in shares)]
-    assert drops == sorted(drops, reverse=True)
-
-
 def test_an_unresolved_place_has_no_number():
     """With 30 counter photos the interval is wide; it says how many more photos would do."""
     arrays = planted(np.random.default_rng(0), 1200, reliance=0.2)
@@ -106,17 +93,6 @@ def test_an_unresolved_place_has_no_number():
     assert zero["photos_needed"] > 1
     low, high = zero["interval"]["equivalent_correlation"]
     assert low < float(equivalent(WORLD, zero_shot_accuracy(0.2)).correlation) < high
-
-
-def test_perfect_heads_have_no_place():
-    """Where nothing is ever wrong, nothing tells how common pays for counter."""
-    arrays = planted(np.random.default_rng(0), 400, reliance=0.2)
-    arrays["image"] = unit(np.column_stack([arrays["image"], 90.0 * arrays["label"] - 45]))
-    arrays["text"] = np.outer([-1.0, 1.0], np.eye(12)[-1])
-    del arrays["text_background"]
-    for head in embeddings(**arrays)["heads"]:
-        assert (head["common"], head["counter"], head["equivalent_correlation"]) == (1, 1, None)
-        assert 0 <= head["shortfall"] <= head["interval"]["shortfall"][1] < 0.02
 
 
 def test_without_prompts_supervised_heads_are_measured_alone():
@@ -320,6 +296,7 @@ def test_embeddings_without_spread_are_refused_in_a_sentence():
     arrays["image"][:100] += np.random.default_rng(1).normal(size=(100, 2))
     for head in embeddings(**arrays)["heads"]:
         assert (head["common"], head["counter"], head["equivalent_correlation"]) == (1, 1, None)
+        assert 0 <= head["shortfall"] <= head["interval"]["shortfall"][1]
 
 
 def test_other_models_go_on_beside_one_without_spread(tmp_path, soberclip):

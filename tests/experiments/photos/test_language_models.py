@@ -11,8 +11,6 @@ import numpy as np
 import pytest
 import tiny_lvlm
 import torch
-from hypothesis import example, given, settings
-from hypothesis import strategies as st
 from PIL import Image
 
 from experiments.errors import RequestError, RunError
@@ -73,7 +71,7 @@ def image():
     return of
 
 
-NAMES = ["cat", "ostrich", "black-and-tan coonhound", "sea lion", "bear", "x", "bear of the sea"]
+NAMES = ["cat", "ostrich", "black-and-tan coonhound", "sea lion", "bear", "x", "bear of the sea", "bear of the ice"]
 # Single precision sums products in another order: 7 digits, some hundred terms per logit.
 NEAR = {"rtol": 1e-5, "atol": 1e-5}
 
@@ -85,20 +83,6 @@ def inputs_of(model, image, dropped=0):
 def losses(model, image, names=NAMES, size=64):
     answers, dropped = answer_tokens(model.processor, model.prompt, names)
     return label_losses(model.module, inputs_of(model, image, dropped), answers, size)
-
-
-def whole_loss(module, inputs, ids):
-    """The library's loss for the prompt with an answer's tokens; text tokens have mask 1 and type 0."""
-    tails = {"input_ids": torch.tensor([ids]), "attention_mask": torch.ones(1, len(ids), dtype=torch.long)}
-    shape, zeros = inputs["input_ids"].shape, torch.zeros(1, len(ids))
-    whole = {
-        name: torch.cat([value, tails.get(name, zeros).to(value.dtype)], 1) if value.shape == shape else value
-        for name, value in inputs.items()
-    }
-    labels = whole["input_ids"].clone()
-    labels[:, : -len(ids)] = -100
-    with torch.no_grad():
-        return float(module(**whole, labels=labels).loss)
 
 
 def library_losses(model, image, prompt, spoken):
@@ -124,24 +108,6 @@ def test_scores_are_the_librarys_loss(model, image, family):
     assert np.ptp(expected) > 0.5  # labels differ by much more than the tolerance
     for size in (1, 3, 64):
         np.testing.assert_allclose(losses(one, photo, size=size), expected, **NEAR)
-
-
-@settings(max_examples=30, deadline=None)
-@given(
-    st.lists(st.lists(st.sampled_from([40, 41, 300]), min_size=1, max_size=5), min_size=1, max_size=6),
-    st.integers(1, 4),
-    st.sampled_from(["llava", "qwen2_vl"]),
-)
-@example([[40]], 1, "llava")  # nothing beyond the first token
-@example([[40, 41], [40, 41], [40, 41]], 2, "llava")  # equal answers
-@example([[40], [40, 41], [40, 41, 300]], 1, "qwen2_vl")  # each a prefix of the next
-@example([[40, 41, 300, 300], [40, 41, 41]], 2, "qwen2_vl")  # a common beginning
-def test_any_answers(model, image, answers, size, family):
-    one = model(family)
-    inputs = inputs_of(one, image(50, 40))
-    expected = [whole_loss(one.module, inputs, ids) for ids in answers]
-    found = label_losses(one.module, inputs, [tuple(ids) for ids in answers], size)
-    np.testing.assert_allclose(found, expected, **NEAR)
 
 
 def test_twenty_labels_cost_at_least_five_times_fewer_tokens(model, image):

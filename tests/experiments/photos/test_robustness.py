@@ -259,6 +259,15 @@ def test_named_published_models_are_paired_and_repeated_rows_kept_once():
     assert sum(r.classes is not None for r in found) == 1
 
 
+def test_a_single_model_has_a_scale_and_its_whole_interval():
+    for result in (EXTREMES[2], PUBLISHED[0]):
+        (panel,) = comparison_figure([result]).axes
+        sides = (panel.get_xlim(), panel.get_xticks()), (panel.get_ylim(), panel.get_yticks())
+        for (limits, ticks), ends in zip(sides, (result.row.interval_common, result.row.interval_counter), strict=True):
+            assert len(ticks) > 1
+            assert ends is None or limits[0] <= ends[0] < ends[1] <= limits[1]
+
+
 def test_every_model_is_drawn_with_its_number_also_at_0_and_1():
     results = PUBLISHED[::3] + EXTREMES
     assert results[numbers(results).index(1)].row.counter == 1  # the highest is first

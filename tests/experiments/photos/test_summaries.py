@@ -23,7 +23,7 @@ HEADER = "class_index,group,predicted_index\n"
 ROWS = HEADER + "9,common,9\n9,counter,1\n10,common,10\n10,counter,10\n"
 
 
-@settings(max_examples=30)
+@settings(max_examples=10)
 @given(st.lists(st.text(max_size=6), min_size=2, max_size=4))
 @example(["m", "m", "m-1", "m-2"])
 @example(["/home/" + "ä" * 200 + "/model"] * 2)
