@@ -415,7 +415,7 @@ def test_the_verb_and_its_files(tmp_path, soberclip, monkeypatch):
     files = [tmp_path / f"{name}.npz" for name in ("few", "one", "<b>two")]
     np.savez(files[0], **balanced(np.random.default_rng(0), 20))
     for k, file in enumerate(files[1:]):
-        np.savez(file, **planted(np.random.default_rng(k), 600, 4, reliance=0.3 + k))
+        np.savez(file, **planted(np.random.default_rng(k), 800, reliance=0.3 + k))
     out = tmp_path / "out"
     document = soberclip("embeddings", *files, "--json", "--output", out).document
     assert document == json.loads((out / "result.json").read_text())
