@@ -550,6 +550,18 @@ def view_noise(nu: Numbers, dimension: int = World.model_fields["dim_image"].def
     return np.sqrt(np.asarray(nu) * dimension)
 
 
+def narrowest(world: World) -> World:
+    """A world whose views are as narrow as its latents, with the same noise on every coordinate.
+
+    Population rules and their accuracies use no other coordinate, so it replaces `world` at n = infinity.
+    """
+    l = world.latents
+    if world.dim_image == world.dim_text == l:
+        return world
+    noise = {"sigma_xi": view_noise(world.nu_image, l), "sigma_xi_text": view_noise(world.nu_text, l)}
+    return world.replace(dim_image=l, dim_text=l, **noise)
+
+
 def refusal(failure: ValidationError, called: str = "") -> str:
     """What is wrong with a world, a recipe or views, in one sentence; `called` replaces the name of the field."""
     error = failure.errors()[0]

@@ -30,7 +30,7 @@ from simulator.accuracy import Accuracy, Numbers
 from simulator.gaussian.critic import LinearCritic, group_accuracy
 from simulator.gaussian.statistics import projected_scatter
 from simulator.streams import numpy_stream
-from simulator.world import World, view_noise
+from simulator.world import World, narrowest
 from theory.claims.claim import INFINITE, Claim
 from theory.claims.relations import Point
 from theory.learners.base import Learner
@@ -224,18 +224,6 @@ def _check_matrices(d: int) -> None:
             f"covariances of {d} x {d} numbers would have to be drawn and decomposed {fewest} times there; "
             f"the largest within the budget have {most} x {most}"
         )
-
-
-def narrowest(world: World) -> World:
-    """A world whose views are as narrow as its latents, with the same noise on every coordinate.
-
-    Population rules and their accuracies use no other coordinate, so it replaces `world` at n = infinity.
-    """
-    l = world.latents
-    if world.dim_image == world.dim_text == l:
-        return world
-    noise = {"sigma_xi": view_noise(world.nu_image, l), "sigma_xi_text": view_noise(world.nu_text, l)}
-    return world.replace(dim_image=l, dim_text=l, **noise)
 
 
 def rarest(worlds: World) -> Numbers:

@@ -11,6 +11,7 @@ as many, up to the budget. Every look but the last has a thousandth of the tail,
 
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, final
 
 import numpy as np
@@ -63,7 +64,7 @@ class Measured:
         images = self.size * (EVEN**2 if "even images" in self.route else 1)
         return max((arm.n for arm in self.arms.every if arm.route not in OF_RULES), default=images)
 
-    @property
+    @cached_property  # a prediction may take a second, and a p-value has forty bounds
     def _limit(self) -> tuple[float, int]:
         claim = self.arms.claim
         if claim.share is not None:

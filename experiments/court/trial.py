@@ -146,7 +146,7 @@ def _alone(claim: Claim, worst: Worst, refuting: dict[str, float] | None) -> Wor
         violation = float(claim.true_violation(refuting)[0])
         if violation > worst.violation:  # in a thin region that the search has missed
             worst = worst._replace(point=refuting, violation=violation)
-    if not claim.finite:
+    if claim.axes and not claim.finite:  # a domain of one point was tried alone
         alone = float(claim.true_violation(worst.point)[0])
         if not abs(alone - worst.violation) <= claim.tau:
             why = f"its violation at one point is {worst.violation:.4g} beside other points and {alone:.4g} alone"

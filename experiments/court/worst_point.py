@@ -220,6 +220,8 @@ def roundest(claim: Claim, worst: Worst, needed: float, violation: Callable[[Poi
 
     All coordinates are rounded to 1, 2, 3 ... significant digits. If none suffices, the worst point itself.
     """
+    if not claim.axes:  # the domain is one point, and evaluating it may take seconds
+        return worst.point
     for digits in range(1, 7):
         point = {name: float(f"{value:.{digits}g}") for name, value in worst.point.items()}
         if bool(claim.relation.inside(claim, point)) and violation(point) >= needed:

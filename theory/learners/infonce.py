@@ -36,7 +36,7 @@ from simulator.mixture import COUNTER, class_means
 from simulator.naming import outside
 from simulator.prompts import LINEAR, PROMPTS, Prompt, check_told, prompt_row
 from simulator.quantities import Scale, domain_of
-from simulator.world import World
+from simulator.world import World, narrowest
 from theory.density import (
     attribute_log_density,
     block_log_density,
@@ -372,6 +372,7 @@ class InfoNCE(Learner):
         return world_by_world(lambda world: table_accuracy(world, self.prompt), worlds)
 
     def _of_unit_embeddings(self, world: World, scale: float) -> Accuracy:
+        world = narrowest(world)  # its optimum is in the cache if it answers images, too
         if not self._without_limits(world, scale):
             return unit_accuracy(world, self.prompt, scale, self.embed_dim, self.objective)
         law = infonce_accuracy(world, self.prompt)
@@ -392,8 +393,8 @@ class InfoNCE(Learner):
 
     def scores(self, world: World, images: Float[np.ndarray, "N l"]) -> Float[np.ndarray, "N K"]:
         """Scores in the order of the PMI, log p(x_I, p_y) in nats without what prompts share; or pooled scores."""
-        if self.scale is not None and not self._without_limits(world, self.scale):
-            gaps = gap_function(world, self.prompt, self.scale, self.embed_dim, self.objective)
+        if self.scale is not None and not self._without_limits(narrow := narrowest(world), self.scale):
+            gaps = gap_function(narrow, self.prompt, self.scale, self.embed_dim, self.objective)
             gap = gaps(*(images / np.sqrt(world.image_variance)).T)
             return np.stack([gap, -gap], axis=1)
         if self.prompt == "bare" or _pools_bare(world, self.prompt):

@@ -10,7 +10,7 @@ from scipy import stats
 from stattest import SHARE, assert_same_law, spend
 
 from experiments.court import arms, budget
-from experiments.court.arms import arms_at, drawable, narrowest
+from experiments.court.arms import arms_at, drawable
 from experiments.court.budget import MOST_DRAWN
 from experiments.court.measured import draw, gather, measured
 from experiments.court.trial import judge
@@ -18,7 +18,7 @@ from experiments.court.worst_point import CLOSED, by_formula, probit_violation
 from experiments.errors import RequestError
 from experiments.inference import Sample
 from simulator.strategies import worlds
-from simulator.world import World
+from simulator.world import World, narrowest
 from theory.claims.claim import SHARE_TOLERANCE, Axis, Claim
 from theory.claims.quantities import QUANTITIES, OfAccuracy
 from theory.claims.relations import single
