@@ -8,7 +8,7 @@ from simulator.prompts import prompt_row
 from simulator.world import view_noise
 from theory import theorems as T
 from theory.claims.claim import Axis, Claim
-from theory.docket.common import BARE, BAYES, INFONCE_BOTH, LEAST_SQUARES, LINEAR_BOTH, LINEAR_NAME, LOGISTIC
+from theory.docket.common import BARE, BAYES, INFONCE_BOTH, LEAST_SQUARES, LINEAR_BOTH, LINEAR_NAME, LOGISTIC, box
 from theory.docket.sentences import reading
 from theory.published import WANG
 
@@ -18,30 +18,15 @@ NEAR_ONE = Axis(0.5, 1 - 1e-5, "one-minus")
 MAP_DOMAIN = {**BARE, "mu_spu": Axis(0.5, 3.0), "sigma_spu": Axis(0.2, 2.5), "p_spu": NEAR_ONE, "sigma_inv": 1.0}
 MAP_VIEW_NOISE = 0.1
 # [W]'s regime on the maps: mu_spu >= 1 + sigma_inv^2/2, sigma_spu < sigma_inv, p near 1.
-MAP_REGIME = {
-    **MAP_DOMAIN,
-    "mu_spu": Axis(1.5, 3.0),
-    "sigma_spu": Axis(0.2, 1.0),
-    "p_spu": Axis(0.99, 1 - 1e-5, "one-minus"),
-}
+MAP_REGIME = MAP_DOMAIN | box(mu_spu=(1.5, 3.0), sigma_spu=(0.2, 1.0), p_spu=Axis(0.99, 1 - 1e-5, "one-minus"))
 # For logistic regression on drawn pairs: at p_spu = .995, 1e5 pairs contain 500 counterexamples.
 FITTED_REGIME = {**MAP_REGIME, "p_spu": Axis(0.99, 0.995)}
-AT_ONE = {
-    **BARE,
-    "sigma_inv": Axis(0.3, 3.0),
-    "mu_spu": Axis(0.5, 4.0),
-    "p_spu": 1.0,
-    "sigma_spu": Axis(0.05, lambda x: x.sigma_inv),
-}
+AT_ONE = BARE | box(sigma_inv=(0.3, 3.0), mu_spu=(0.5, 4.0), p_spu=1.0, sigma_spu=(0.05, lambda x: x.sigma_inv))
 # The classes must overlap in 1e5 drawn pairs, or logistic regression has no minimiser: at most 3.4 deviations apart.
 # At sigma_spu = sigma_inv both sides are equal, and a verdict would need a thousand fits: the domain ends before it.
-OVERLAPPING = {
-    **BARE,
-    "sigma_inv": Axis(0.7, 3.0),
-    "mu_spu": Axis(0.5, 1.5),
-    "p_spu": 1.0,
-    "sigma_spu": Axis(0.5, lambda x: 0.9 * x.sigma_inv),
-}
+OVERLAPPING = BARE | box(
+    sigma_inv=(0.7, 3.0), mu_spu=(0.5, 1.5), p_spu=1.0, sigma_spu=(0.5, lambda x: 0.9 * x.sigma_inv)
+)
 # T4: the margin is negative for the typical appearance where sigma_spu^2 > sigma_inv^2 (1 + sigma_inv^2).
 NOISY = {
     "name": lambda x, margin: margin * x.sigma_inv * np.sqrt(1 + x.sigma_inv**2),

@@ -3,7 +3,7 @@
 Where a paper does not say otherwise: mu_inv = 1, no view noise, typical appearance, and n = 1e10 for n -> infinity.
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from simulator.accuracy import Numbers
 from theory.claims.claim import Axis
@@ -21,6 +21,12 @@ LOGISTIC, LEAST_SQUARES, BAYES = Logistic(), LeastSquares(), Bayes()
 
 COUNTER = r"\mathrm{Acc}(a\neq y)"  # accuracy on the counter group, in formulas
 
+
+def box(**fields: Any) -> dict[str, Any]:
+    """A domain, or the part of one, from ranges (low, high), axes, and single values."""
+    return {name: Axis(*given) if type(given) is tuple else given for name, given in fields.items()}
+
+
 FIRST_PAGE = {"mu_spu": 1.5, "sigma_xi": 6.0}  # the world of README's first command; nu = .5625
 # Views of two coordinates with the same nu, where drawn pairs are few numbers and least squares has an exact law.
 NARROW_VIEWS = {"sigma_xi": 0.75 * 2**0.5, "dim_image": 2, "dim_text": 2}
@@ -28,29 +34,16 @@ NARROW_VIEWS = {"sigma_xi": 0.75 * 2**0.5, "dim_image": 2, "dim_text": 2}
 BARE = {"sigma_xi": 0.0, "dim_image": 2, "dim_text": 2}
 
 # [W] Theorem 6.2's regime made finite: sigma_inv = Theta(1) > sigma_spu, p_spu = 1 - o(1).
-REGIME = {
-    **BARE,
-    "sigma_inv": Axis(0.5, 3.0),
-    "sigma_spu": Axis(0.0, lambda x: x.sigma_inv),
-    "mu_spu": Axis(lambda x: smallest_mu_spu(x.sigma_inv), 10.0),
-    "p_spu": Axis(0.99, 1.0),
-}
+REGIME = BARE | box(
+    sigma_inv=(0.5, 3.0),
+    sigma_spu=(0.0, lambda x: x.sigma_inv),
+    mu_spu=(lambda x: smallest_mu_spu(x.sigma_inv), 10.0),
+    p_spu=(0.99, 1.0),
+)
 ANY_CORRELATION = Axis(0.5, 1.0)
-PAPER_WORLD = {
-    **BARE,
-    "p_spu": ANY_CORRELATION,
-    "sigma_inv": Axis(0.3, 3.0),
-    "sigma_spu": Axis(0.0, 2.0),
-    "mu_spu": Axis(0.5, 4.0),
-}
+PAPER_WORLD = BARE | box(p_spu=ANY_CORRELATION, sigma_inv=(0.3, 3.0), sigma_spu=(0.0, 2.0), mu_spu=(0.5, 4.0))
 # From no correlation to a strong one, with backgrounds half to three times as strong as the object.
-MODERATE = {
-    **BARE,
-    "p_spu": Axis(0.5, 0.95),
-    "mu_spu": Axis(0.5, 3.0),
-    "sigma_inv": Axis(0.5, 2.0),
-    "sigma_spu": Axis(0.1, 2.0),
-}
+MODERATE = BARE | box(p_spu=(0.5, 0.95), mu_spu=(0.5, 3.0), sigma_inv=(0.5, 2.0), sigma_spu=(0.1, 2.0))
 
 
 def equivalent_of(worlds, learner: Learner) -> "Equivalent":

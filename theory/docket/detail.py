@@ -34,6 +34,7 @@ from theory.docket.common import (
     LINEAR_NAME,
     LOGISTIC,
     NARROW_VIEWS,
+    box,
     m0,
 )
 from theory.docket.equivalent import IN_REGIME, NOISY_VIEWS, OWN_TEXT_NOISE
@@ -45,35 +46,22 @@ ANY_DETAIL = {"detail_inv": Axis(0.0, 1.0), "detail_spu": Axis(0.0, 1.0)}
 NO_DETAIL = {"detail_inv": 0.0, "detail_spu": 0.0}
 DETAILED = {**OWN_TEXT_NOISE, **ANY_DETAIL}
 # nu_I is at most .02, and sigma_spu^2 nu_T/(sigma_spu^2 + nu_T) at least .07.
-NOISY_CAPTIONS = {
-    **BARE,
-    "p_spu": Axis(0.8, 0.95),
-    "mu_spu": Axis(0.5, 1.5),
-    "sigma_inv": Axis(0.5, 1.5),
-    "sigma_spu": Axis(1.0, 1.5),
-    "sigma_xi": Axis(0.1, 0.2),
-    "sigma_xi_text": Axis(0.4, 1.0),
-}
-# Around the world of the first page (p = .9, mu_spu = 1.5, sigma_spu = .5), where the order of learners turns.
-TURNING = {
-    "p_spu": Axis(0.8, 0.9),
-    "mu_spu": Axis(1.5, 1.6),
-    "sigma_inv": 1.0,
-    "sigma_spu": Axis(0.5, 0.6),
-    "sigma_xi": 6.0,  # nu = .5625
-}
+NOISY_CAPTIONS = BARE | box(
+    p_spu=(0.8, 0.95),
+    mu_spu=(0.5, 1.5),
+    sigma_inv=(0.5, 1.5),
+    sigma_spu=(1.0, 1.5),
+    sigma_xi=(0.1, 0.2),
+    sigma_xi_text=(0.4, 1.0),
+)
+# Around the world of the first page (p = .9, mu_spu = 1.5, sigma_spu = .5, nu = .5625): the order of learners turns.
+TURNING = box(p_spu=(0.8, 0.9), mu_spu=(1.5, 1.6), sigma_inv=1.0, sigma_spu=(0.5, 0.6), sigma_xi=6.0)
 # The same law in few dimensions: logistic regression is fitted to drawn pairs.
 SMALL_VIEWS = TURNING | NARROW_VIEWS
 STRONG = {**SMALL_VIEWS, "p_spu": Axis(0.95, 0.99)}
-ANY_WORLD = {
-    **BARE,
-    **ANY_DETAIL,
-    "p_spu": Axis(0.5, 1.0),
-    "mu_spu": Axis(0.5, 3.0),
-    "sigma_inv": Axis(0.3, 3.0),
-    "sigma_spu": Axis(0.2, 2.5),
-    "sigma_xi": Axis(0.0, 1.5),
-}
+ANY_WORLD = {**BARE, **ANY_DETAIL} | box(
+    p_spu=(0.5, 1.0), mu_spu=(0.5, 3.0), sigma_inv=(0.3, 3.0), sigma_spu=(0.2, 2.5), sigma_xi=(0.0, 1.5)
+)
 
 detail = partial(Claim, question="detail", source="soberclip T14")
 correlation = partial(detail, quantity="equivalent-correlation", subject=INFONCE_NAME)

@@ -28,6 +28,7 @@ from theory.docket.common import (
     LINEAR_NAME,
     LOGISTIC,
     REGIME,
+    box,
     equivalent_of,
 )
 from theory.docket.related_work import LITTLE, LITTLE_ELSE, READ_AS
@@ -35,35 +36,23 @@ from theory.docket.sentences import reading
 from theory.learners import InfoNCE
 
 # Backgrounds as strong as the object or stronger, and noise nu of .125 to 1.1 in both views.
-NOISY_VIEWS = {
-    **BARE,
-    "p_spu": Axis(0.7, 0.95),
-    "mu_spu": Axis(1.0, 2.5),
-    "sigma_inv": Axis(0.5, 2.0),
-    "sigma_spu": Axis(0.3, 1.0),
-    "sigma_xi": Axis(0.5, 1.5),
-}
+NOISY_VIEWS = BARE | box(
+    p_spu=(0.7, 0.95), mu_spu=(1.0, 2.5), sigma_inv=(0.5, 2.0), sigma_spu=(0.3, 1.0), sigma_xi=(0.5, 1.5)
+)
 OWN_TEXT_NOISE = {**NOISY_VIEWS, "sigma_xi_text": Axis(0.5, 1.5)}
 # Clean captions of noisy images with a clear object: where InfoNCE prompted with typical appearance falls furthest
 # short.
-CLEAN_CAPTIONS = {
-    **BARE,
-    "p_spu": Axis(0.9, 1 - 1e-4, "one-minus"),
-    "mu_spu": Axis(2.0, 4.0),
-    "sigma_inv": Axis(0.3, 0.7),
-    "sigma_spu": Axis(0.5, 1.5),
-    "sigma_xi": Axis(1.0, 3.0),
-    "sigma_xi_text": Axis(0.3, 1.0),
-}
+CLEAN_CAPTIONS = BARE | box(
+    p_spu=Axis(0.9, 1 - 1e-4, "one-minus"),
+    mu_spu=(2.0, 4.0),
+    sigma_inv=(0.3, 0.7),
+    sigma_spu=(0.5, 1.5),
+    sigma_xi=(1.0, 3.0),
+    sigma_xi_text=(0.3, 1.0),
+)
 # Noise of .07 per coordinate in 14 further dimensions: after 200 pairs it costs more than a point.
 WIDE_VIEWS = {**NOISY_VIEWS, "sigma_xi": 1.0, "dim_image": 16, "dim_text": 16}
-ANY_BACKGROUND = {
-    **BARE,
-    "p_spu": ANY_CORRELATION,
-    "mu_spu": Axis(0.3, 4.0),
-    "sigma_inv": Axis(0.3, 3.0),
-    "sigma_spu": Axis(0.1, 2.0),
-}
+ANY_BACKGROUND = BARE | box(p_spu=ANY_CORRELATION, mu_spu=(0.3, 4.0), sigma_inv=(0.3, 3.0), sigma_spu=(0.1, 2.0))
 HALF_A_POINT, ONE_POINT = 0.005, 0.01
 LARGEST_LINEAR = 0.00785  # r of linear rules with less reliance than LDA; a numerical maximum, rounded up
 

@@ -18,6 +18,7 @@ from theory.docket.common import (
     LINEAR_NAME,
     MODERATE,
     PAPER_WORLD,
+    box,
     m0,
 )
 from theory.learners import LinearCLIP
@@ -26,20 +27,13 @@ from theory.published import WANG, corrected_kappas, papers
 
 MASKED = {**MODERATE, "p_spu": Axis(0.6, 1.0), "mention_inv": Axis(0.5, 1.0), "mention_spu": Axis(0.1, 0.95)}
 # A = 1 + sigma_inv^2 <= 2.44 < mu_spu^2: the most harmful correlation is below 1.
-PEAK = {
-    **BARE,
-    "mu_spu": Axis(1.8, 3.0),
-    "sigma_inv": Axis(0.5, 1.2),
-    "sigma_spu": Axis(0.1, 2.0),
-    "p_spu": lambda w: (1 + np.sqrt(1 + w.sigma_inv**2) / w.mu_spu) / 2,
-}
-INFONCE_WORLD = {
-    **BARE,
-    "p_spu": Axis(0.5, 0.95),
-    "mu_spu": Axis(0.5, 2.5),
-    "sigma_inv": Axis(0.5, 2.0),
-    "sigma_spu": Axis(0.3, 1.5),
-}
+PEAK = BARE | box(
+    mu_spu=(1.8, 3.0),
+    sigma_inv=(0.5, 1.2),
+    sigma_spu=(0.1, 2.0),
+    p_spu=lambda w: (1 + np.sqrt(1 + w.sigma_inv**2) / w.mu_spu) / 2,
+)
+INFONCE_WORLD = BARE | box(p_spu=(0.5, 0.95), mu_spu=(0.5, 2.5), sigma_inv=(0.5, 2.0), sigma_spu=(0.3, 1.5))
 LATENTS = {"mu_spu": Axis(0.5, 2.0), "sigma_inv": Axis(1.5, 3.0), "sigma_spu": Axis(0.3, 2.0)}
 FEW_CLASSES = {
     "sigma_xi": 0.0,

@@ -22,6 +22,7 @@ from theory.docket.common import (
     LINEAR_MEAN,
     LINEAR_NAME,
     MODERATE,
+    box,
 )
 from theory.docket.sentences import reading
 from theory.learners import Learner
@@ -31,23 +32,11 @@ LITTLE_ELSE = "fang-other-factors-little"
 LITTLE = 0.02  # difference of accuracies: our reading of "little"
 
 CAPTIONS = {**MODERATE, "p_spu": Axis(0.6, 0.95), "mention_spu": Axis(0.3, 1.0)}
-NOISY_CAPTIONS = {
-    **BARE,
-    "p_spu": Axis(0.6, 0.95),
-    "mu_spu": Axis(0.5, 2.5),
-    "sigma_inv": 1.0,
-    "sigma_spu": 0.5,
-    "sigma_xi": 1.0,
-    "sigma_xi_text": Axis(0.0, 2.0),
-}
+NOISY_CAPTIONS = BARE | box(
+    p_spu=(0.6, 0.95), mu_spu=(0.5, 2.5), sigma_inv=1.0, sigma_spu=0.5, sigma_xi=1.0, sigma_xi_text=(0.0, 2.0)
+)
 # Here least squares is wrong on most of the counter group at n = infinity.
-FOOLED = {
-    **BARE,
-    "p_spu": Axis(0.9, 0.97),
-    "mu_spu": Axis(2.0, 3.0),
-    "sigma_inv": Axis(1.0, 1.5),
-    "sigma_spu": Axis(0.1, 0.5),
-}
+FOOLED = BARE | box(p_spu=(0.9, 0.97), mu_spu=(2.0, 3.0), sigma_inv=(1.0, 1.5), sigma_spu=(0.1, 0.5))
 
 
 def best_source(x, learner: Learner) -> Numbers:

@@ -27,6 +27,7 @@ from theory.docket.common import (
     LOGISTIC,
     MODERATE,
     PAPER_WORLD,
+    box,
 )
 from theory.docket.sentences import printed, reading
 from theory.docket.xue import CONDITIONS
@@ -36,20 +37,10 @@ PROJECTED, NARROW = LinearCLIP("name", projected=True), LinearCLIP("name", embed
 NEARLY, FAR_OFF = (LinearCLIP("name", projected=(e, 1.0)) for e in (0.1, 0.5))
 SECOND = {prompt: LinearCLIP(prompt, projected=(0.0, 0.0, 1.0)) for prompt in ("name", "mean")}
 # Two equally strong shortcuts, each less noisy than the object. A single world, because logistic regression is slow.
-TWO_SHORTCUTS = {
-    "sigma_xi": 0.0,
-    "p_spu": 0.98,
-    "attribute.p": 0.98,
-}
+TWO_SHORTCUTS = {"sigma_xi": 0.0, "p_spu": 0.98, "attribute.p": 0.98}
 CONCEPTS = {
-    "sigma_xi": 0.0,
-    "p_spu": Axis(0.6, 0.95),
-    "mu_spu": Axis(0.5, 3.0),
-    "sigma_inv": Axis(0.5, 2.0),
-    "sigma_spu": Axis(0.1, 2.0),
-    "attribute.p": Axis(0.6, 0.95),
-    "attribute.mu": Axis(0.5, 3.0),
-    "attribute.sigma": Axis(0.1, 2.0),
+    **box(sigma_xi=0.0, p_spu=(0.6, 0.95), mu_spu=(0.5, 3.0), sigma_inv=(0.5, 2.0), sigma_spu=(0.1, 2.0)),
+    **{"attribute.p": Axis(0.6, 0.95), "attribute.mu": Axis(0.5, 3.0), "attribute.sigma": Axis(0.1, 2.0)},
 }
 AMPLIFIED = 0.1  # of the reliance: our reading of "amplifies"
 MATCHED_30 = 0.8163  # balanced accuracy on 30 matched pairs: the exact law's mean over 40,000 trainings, to .0003

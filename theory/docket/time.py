@@ -9,19 +9,13 @@ from functools import partial
 from simulator.prompts import prompt_row
 from theory.accuracy import Phi, reliance
 from theory.claims.claim import Axis, Claim
-from theory.docket.common import BARE, COUNTER, LINEAR_BOTH, LINEAR_MEAN, LINEAR_NAME, m0
+from theory.docket.common import BARE, COUNTER, LINEAR_BOTH, LINEAR_MEAN, LINEAR_NAME, box, m0
 from theory.docket.remedies import NARROW, SPURIOUS
 from theory.docket.sentences import reading
 from theory.learners import LinearCLIP
 
 EARLY = {prompt: LinearCLIP(prompt, time=2.0) for prompt in ("name", "mean")}
-TIMED = {
-    **BARE,
-    "p_spu": Axis(0.8, 0.95),
-    "mu_spu": Axis(1.5, 2.5),
-    "sigma_inv": Axis(0.5, 1.0),
-    "sigma_spu": Axis(0.1, 0.5),
-}
+TIMED = BARE | box(p_spu=(0.8, 0.95), mu_spu=(1.5, 2.5), sigma_inv=(0.5, 1.0), sigma_spu=(0.1, 0.5))
 WHERE = "a strong background, and time 2 of gradient flow from weights of .01"
 # The background alone is right in less than four fifths of the images, the object in nine tenths (Phi(1/.75) = .909).
 MORE_PREDICTIVE = {**BARE, "p_spu": Axis(0.6, 0.8), "sigma_inv": Axis(0.3, 0.75), "sigma_spu": Axis(0.05, 0.3)}

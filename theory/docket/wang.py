@@ -10,7 +10,7 @@ from functools import partial
 import numpy as np
 
 from theory.claims.claim import Axis, Claim
-from theory.docket.common import ANY_CORRELATION, LINEAR_MEAN, PAPER_WORLD, REGIME, m0
+from theory.docket.common import ANY_CORRELATION, LINEAR_MEAN, PAPER_WORLD, REGIME, box, m0
 from theory.docket.sentences import printed, reading
 from theory.published import WANG, lemma_d3_limit, papers, smallest_mu_spu, theorem_62_bounds, turning_points
 
@@ -18,12 +18,7 @@ BEYOND = f"soberclip, beyond what {WANG} states"
 THEOREM_62 = "wang-zero-shot-bounds"
 ANY_P = {**REGIME, "p_spu": ANY_CORRELATION}
 # sigma_inv up to 2 keeps the smallest mu_spu at 3, below 4.
-HALF = {
-    **REGIME,
-    "p_spu": 0.5,
-    "sigma_inv": Axis(0.5, 2.0),
-    "mu_spu": Axis(lambda x: smallest_mu_spu(x.sigma_inv), 4.0),
-}
+HALF = REGIME | box(p_spu=0.5, sigma_inv=(0.5, 2.0), mu_spu=(lambda x: smallest_mu_spu(x.sigma_inv), 4.0))
 MAJORITY = {**PAPER_WORLD, "mu_spu": Axis(lambda x: smallest_mu_spu(x.sigma_inv), 10.0)}
 CONDITION = r"\mu_{\mathrm{spu}}\geq 1+\sigma_{\mathrm{inv}}^2/2"
 ABOVE_HALF = r"\mathrm{Err}(a\neq y)\geq \frac{1}{2}"

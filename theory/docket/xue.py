@@ -6,27 +6,20 @@ spurious one that hardly does (sigma_spu small); the correlation strong.
 
 from simulator.prompts import prompt_row
 from theory.claims.claim import Axis, Claim
-from theory.docket.common import BARE, LINEAR_BOTH, LINEAR_MEAN, LOGISTIC, PAPER_WORLD
+from theory.docket.common import BARE, LINEAR_BOTH, LINEAR_MEAN, LOGISTIC, PAPER_WORLD, box
 from theory.docket.sentences import printed, reading
 from theory.published import data_model_1_accuracies
 
 # At p_spu = .995 the 1e5 pairs for logistic regression still contain 500 counterexamples.
-CONDITIONS = {
-    **BARE,
-    "mu_spu": 1.0,
-    "sigma_inv": Axis(1.0, 2.0),
-    "sigma_spu": Axis(0.1, 0.3),
-    "p_spu": Axis(0.99, 0.995),
-}
-CAPTIONS = {
-    **BARE,
-    "p_spu": Axis(0.6, 0.95),
-    "mu_spu": Axis(0.5, 2.0),
-    "sigma_inv": Axis(0.5, 2.0),
-    "sigma_spu": Axis(0.1, 1.0),
-    "mention_inv": Axis(0.3, 1.0),
-    "mention_spu": Axis(0.3, 1.0),
-}
+CONDITIONS = BARE | box(mu_spu=1.0, sigma_inv=(1.0, 2.0), sigma_spu=(0.1, 0.3), p_spu=(0.99, 0.995))
+CAPTIONS = BARE | box(
+    p_spu=(0.6, 0.95),
+    mu_spu=(0.5, 2.0),
+    sigma_inv=(0.5, 2.0),
+    sigma_spu=(0.1, 1.0),
+    mention_inv=(0.3, 1.0),
+    mention_spu=(0.3, 1.0),
+)
 
 CLAIMS = [
     *(
