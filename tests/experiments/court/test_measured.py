@@ -124,7 +124,7 @@ def test_equal_sets_of_even_images_do_not_show_their_mean_exactly():
 )
 def test_bounds_of_even_images_hold_at_the_tails_that_decide(learner, fields):
     """That of a contradiction, divided between two groups; samples of 32 sets are drawn from 2000 sets."""
-    world, samples, tail = HEADLINE.model_copy(update=fields), 20_000, ALPHA / 2 / 2
+    world, samples, tail = HEADLINE.model_copy(update=fields), 10_000, ALPHA / 2 / 2
     pool = np.concatenate([even_accuracies(learner, world, 0, "c", range(i, i + 250)) for i in range(0, 2000, 250)])
     rng, due = np.random.default_rng(0), pool.mean(axis=0)
     sets = (pool[rng.integers(len(pool), size=32)].T for _ in range(samples))

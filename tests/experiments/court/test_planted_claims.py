@@ -184,10 +184,9 @@ def of_many_classes():
         yield "supported", claim(f"whole numbers from {low} to {high}", relation=">=", domain=domain)
     quiet = {**BOX, "sigma_xi": 0.0, "classes": 3}
     yield "contradicted", claim("three classes, false", relation=">=", domain=quiet, prediction=lambda w: 1.0)
-    three = {"p_spu": Axis(0.5, 0.9), "classes": 3}
-    one = {**three, "p_spu": 0.8}  # a minute over an axis
-    for rule, domain in ((Bayes(), three), (InfoNCE("name"), one), (LeastSquares(), one), (Logistic(), one)):
-        yield "supported", claim(f"{rule.name} of three classes", relation=">=", subject=rule, domain=domain)
+    one = {"p_spu": 0.8, "classes": 3}  # a minute over an axis
+    for rule in (Bayes(), InfoNCE("name"), LeastSquares(), Logistic()):
+        yield "supported", claim(f"{rule.name} of three classes", relation=">=", subject=rule, domain=one)
 
 
 def _covariance(w: World) -> np.ndarray:

@@ -162,7 +162,7 @@ def test_a_thin_region_of_violations_is_found_where_bounds_stay_above_tau():
 
 
 def test_an_open_proof_says_how_much_is_left():
-    few, more = (prove(NARROW, budget=budget) for budget in (100, 20_000))
+    few, more = (prove(NARROW, budget=budget) for budget in (100, 5000))
     assert (few.outcome, more.outcome) == ("open", "open")
     left, less = (float(re.search(r"undecided on (\S+) % of the domain", proof.reason)[1]) for proof in (few, more))
     assert 0 < less < left <= 100
