@@ -23,7 +23,7 @@ CONTRADICTED = {id for id in CATALOGUE if RECORD[id] == "contradicted"}
 
 
 # Slow: a quadrature, a place on a curve, a fit to drawn pairs, a share of trainings, many classes or whole numbers.
-SLOW = {"infonce", "bayes", "logistic"}
+SLOW = {"infonce", "siglip", "bayes", "logistic"}
 
 
 def tried_in_the_suite() -> set[str]:
