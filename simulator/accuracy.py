@@ -167,8 +167,9 @@ def finite(x: Any) -> float | None:
 
 def decision(score: Float[np.ndarray, "*s K"]) -> Float[np.ndarray, "*s K"]:
     """The share of each class in the decision: 1/k for the k classes with the largest score to rounding, else 0."""
-    scale = np.where(np.isfinite(score), np.abs(score), 0).max(axis=-1, keepdims=True)  # of an image's rounding errors
-    top = score.max(axis=-1, keepdims=True)
+    # Class by class: numpy's max along a short axis takes twenty times as long. `scale` is of an image's rounding errors.
+    classes = np.moveaxis(score, -1, 0)[..., None]
+    top, scale = reduce(np.maximum, classes), reduce(np.maximum, np.where(np.isfinite(classes), np.abs(classes), 0))
     with np.errstate(invalid="ignore"):  # an infinite score less itself
         best = (score == top) | (rounded(top - score, scale) == 0)
     return best / best.sum(axis=-1, keepdims=True)

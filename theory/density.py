@@ -243,8 +243,9 @@ def prompt_scores(
     """
     blocks = list(enumerate(world.block_latents))
     differ = [bool((texts[:, place] != texts[0, place]).any()) for _, place in blocks]
-    parts = [prompt_parts(image[..., None, place], texts[:, place], world, b, differ[b]) for b, place in blocks]
-    distinct = np.logaddexp.reduce(reduce(combine, parts).distinct, axis=-1)
+    first = texts.reshape(len(texts), *[1] * (image.ndim - 1), -1)  # along the images arithmetic is faster
+    parts = [prompt_parts(image[..., place], first[..., place], world, b, differ[b]) for b, place in blocks]
+    distinct = np.moveaxis(reduce(np.logaddexp, np.moveaxis(reduce(combine, parts).distinct, -1, 0)), 0, -1)
     if world.table is None:
         return distinct - np.log(world.class_count)
     prior = log_density(None, texts, world)
@@ -257,7 +258,7 @@ def prompt_scores(
             log_c = log_c + given_label(block_log_density(image[..., place], None, world, b), world, b)
             lead = lead + _log_silence(texts[:, place], world, b)
         else:
-            log_c = log_c + parts[b].shared[..., 0, :]
+            log_c = log_c + parts[b].shared[0]
     if lead.max() == -np.inf:
         return distinct
     behind = np.where(lead > lead.max() - SAME, 0.0, np.expm1(lead - lead.max()))
