@@ -89,7 +89,7 @@ class Measured:
         """One-sided bounds of q, from bounds of every mean at its share of the tail, or of tails; None without any."""
         if not self.arms.on_curves:
             return self.samples[0].bounds(tail)
-        tails = np.ravel(tail) / self._parts
+        tails = np.ravel(tail) / (SPARED * len(self.samples))
         ends = np.array([[sample.bounds(float(t)) for t in tails] for sample in self.samples])
         return Bounds(*(np.reshape(end, np.shape(tail))[()] for end in self._rectangle(ends[..., 0], ends[..., 1])))
 
@@ -121,11 +121,6 @@ class Measured:
             "replicates": self.size,
             "point": self.arms.point or None,
         }
-
-    @property
-    def _parts(self) -> int:
-        """Number of equal parts of a tail; every mean accuracy uses one."""
-        return SPARED * len(self.samples)
 
     @property
     def _terms(self) -> list[tuple[int, World]]:

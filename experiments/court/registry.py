@@ -45,9 +45,6 @@ WAYS: dict[type, str] = {
 }
 
 
-_QUESTION_OF = {claim.id: claim.question for claim in ALL_CLAIMS}
-
-
 def digest_of(claim: AnyClaim) -> "Digest":
     """The digest of a claim of any kind. Raises RequestError for a function whose source is in no file."""
     from theory.proofs import identity  # recording formulas is not needed to judge
@@ -106,16 +103,11 @@ def select(ids: Sequence[str], available: Sequence[AnyClaim]) -> list[AnyClaim]:
     return [claim for claim in available if not ids or names_of[claim.id] & set(ids)]
 
 
-def question_of(claim_id: str) -> str:
-    """The key in QUESTIONS of the question that a claim answers. Raises KeyError for a claim without one."""
-    return _QUESTION_OF[claim_id]
-
-
 def by_question(claims: Iterable[tuple[str, Item]]) -> list[tuple[str, list[Item]]]:
     """Items of (claim id, item) pairs, grouped by question in the order of QUESTIONS; empty questions are left out."""
-    groups: dict[str, list[Item]] = {}
+    question_of, groups = {claim.id: claim.question for claim in ALL_CLAIMS}, dict[str, list[Item]]()
     for claim_id, item in claims:
-        groups.setdefault(question_of(claim_id), []).append(item)
+        groups.setdefault(question_of[claim_id], []).append(item)
     return [(question, groups[question]) for question in QUESTIONS if question in groups]
 
 

@@ -12,12 +12,11 @@ They try only claims without a stored verdict: linear towers, which train in sec
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from hashlib import sha256
 from importlib.resources import files
-from itertools import chain
 from time import perf_counter
 from typing import Any, NamedTuple
 
@@ -54,7 +53,8 @@ def models_for(claim: TrainedClaim) -> int:
 
 def rows_of(claim: TrainedClaim) -> int:
     """Number of accuracies, or differences of two, in the claim."""
-    return SAYS[claim.says].number(claim)
+    prompts = sum(len(case.row_prompts) for case in claim.cases)
+    return int(prompts * SAYS[claim.says].per_prompt(len(claim.groups)))
 
 
 def judge(
@@ -191,16 +191,14 @@ def verdict_of(claim: TrainedClaim, cases: list[dict[str, Any]], seed: int, seco
     )
 
 
-def _numbers(case: dict[str, Any]) -> Iterator[tuple[dict[str, Any], set[int]]]:
-    """The rows of a case, each with the models that have no finite loss."""
-    lost = {one["model"] for one in case["diverged"]}
-    return ((row, lost) for row in case["rows"])
+def _numbers(*cases: dict[str, Any]) -> list[tuple[dict[str, Any], set[int]]]:
+    """The rows of cases, each with the models that have no finite loss."""
+    return [(row, {one["model"] for one in case["diverged"]}) for case in cases for row in case["rows"]]
 
 
 def _predicted(claim: TrainedClaim, cases: list[dict[str, Any]]) -> list[Comparison]:
     """Accuracies beside their predictions."""
-    every = chain.from_iterable(map(_numbers, cases))
-    return [Comparison(row["group"], row["predicted"], _accuracies(row, lost)) for row, lost in every]
+    return [Comparison(row["group"], row["predicted"], _accuracies(row, lost)) for row, lost in _numbers(*cases)]
 
 
 def _counter(claim: TrainedClaim, cases: list[dict[str, Any]]) -> list[Comparison]:
@@ -212,7 +210,7 @@ def _paired(claim: TrainedClaim, cases: list[dict[str, Any]]) -> list[Comparison
     """Differences between the first row and the second, the third and the fourth, by group, models paired by seed."""
     rows = []
     for group in claim.groups:
-        of = [each for each in chain.from_iterable(map(_numbers, cases)) if each[0]["group"] == group]
+        of = [each for each in _numbers(*cases) if each[0]["group"] == group]
         for (one, lost), (twin, also) in zip(of[::2], of[1::2], strict=True):
             rows.append(_lead(claim, group, one["models"], twin["models"], lost | also))
     return rows
@@ -220,11 +218,10 @@ def _paired(claim: TrainedClaim, cases: list[dict[str, Any]]) -> list[Comparison
 
 def _bridged(claim: TrainedClaim, cases: list[dict[str, Any]]) -> list[Comparison]:
     """Differences between each row and the prediction from its models' own embeddings, by group."""
-    every = [*chain.from_iterable(map(_numbers, cases))]
     return [
         _lead(claim, group, row["models"], row["bridge"], lost)
         for group in claim.groups
-        for row, lost in every
+        for row, lost in _numbers(*cases)
         if row["group"] == group
     ]
 
@@ -258,31 +255,23 @@ def _with_lost(values, lost: set[int], instead: float) -> np.ndarray:
     return np.array([instead if k in lost else value for k, value in enumerate(values)])
 
 
-def _per_prompt(claim: TrainedClaim) -> int:
-    return 2 * sum(len(case.row_prompts) for case in claim.cases)
-
-
-def _per_group(claim: TrainedClaim) -> int:
-    return len(claim.groups) * sum(len(case.row_prompts) for case in claim.cases)
-
-
 class Assertion(NamedTuple):
     """What a claim says about its rows. `denied` statements hold where a row violates the opposite."""
 
     relation: str
     side: int  # of `theory.claims.relations`
     rows: Callable[[TrainedClaim, list[dict[str, Any]]], list[Comparison]]
-    number: Callable[[TrainedClaim], int]  # of rows, before the training
+    per_prompt: Callable[[int], float]  # rows, by the number of the claim's groups
     denied: bool = False
 
 
 SAYS = {
-    "reaches": Assertion("=", 0, _predicted, _per_prompt),
-    "misses": Assertion("differs from", 0, _counter, lambda claim: 1, denied=True),
-    "ahead": Assertion(">=", -1, _paired, lambda claim: _per_group(claim) // 2),
-    "alike": Assertion("=", 0, _paired, lambda claim: _per_group(claim) // 2),
-    "placed": Assertion(">=", -1, _placed, _per_prompt),
-    "bridged": Assertion("=", 0, _bridged, _per_group),
+    "reaches": Assertion("=", 0, _predicted, lambda groups: 2),
+    "misses": Assertion("differs from", 0, _counter, lambda groups: 1, denied=True),
+    "ahead": Assertion(">=", -1, _paired, lambda groups: groups / 2),
+    "alike": Assertion("=", 0, _paired, lambda groups: groups / 2),
+    "placed": Assertion(">=", -1, _placed, lambda groups: 2),
+    "bridged": Assertion("=", 0, _bridged, lambda groups: groups),
 }
 
 
