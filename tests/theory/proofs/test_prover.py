@@ -76,9 +76,7 @@ def points(claim) -> dict[str, np.ndarray]:
     return claim.relation.points(claim, np.concatenate([corners(claim.dimension), sobol(claim.dimension, 1000, 0)]))
 
 
-@pytest.mark.parametrize(
-    "id", [pytest.param(id, marks=[pytest.mark.deep] * (id not in SOME)) for id in PROVED]
-)
+@pytest.mark.parametrize("id", [pytest.param(id, marks=[pytest.mark.deep] * (id not in SOME)) for id in PROVED])
 def test_dense_search_finds_no_more_than_tau_and_the_false_twin_is_refuted(id):
     """The twin is violated by up to 2 tau. The twin of a monotone claim has the opposite direction."""
     claim = BY_ID[id]
