@@ -19,10 +19,11 @@ from experiments.errors import RequestError
 from experiments.inference import Sample
 from simulator.strategies import worlds
 from simulator.world import World, narrowest
+from theory import unit_prompts
 from theory.claims.claim import SHARE_TOLERANCE, Axis, Claim
 from theory.claims.quantities import QUANTITIES, OfAccuracy
 from theory.claims.relations import single
-from theory.learners import Bayes, LinearCLIP, Logistic, MaxMargin
+from theory.learners import Bayes, InfoNCE, LinearCLIP, Logistic, MaxMargin
 from theory.population import latent_cross_covariance
 
 
@@ -90,6 +91,18 @@ def test_a_quantity_that_leaves_its_support_is_not_clipped(monkeypatch, of, boun
     verdict = judge(claim(quantity="mine", subject="linear", prediction=lambda w: bound, relation=relation), quick=True)
     assert verdict.verdict == "undecided"
     assert "outside its support (0.0, 1.0)" in str(verdict)
+
+
+@pytest.mark.deep
+def test_unit_embeddings_are_minimised_once_for_a_world_and_its_narrowest_views(monkeypatch):
+    """The closed form is that of the claim's world, and images have the narrowest views."""
+    calls, minimise = [], unit_prompts.trained
+    monkeypatch.setattr(unit_prompts, "trained", lambda *given: calls.append(given) or minimise(*given))
+    learner, wide = InfoNCE("name", 1.0), World(mu_spu=1.0, sigma_xi=16.0)
+    learner.accuracy(wide)
+    once = len(calls)
+    learner.scores(narrowest(wide), np.zeros((1, 2)))
+    assert len(calls) == once > 0
 
 
 def test_wide_views_cost_more_at_finite_n():

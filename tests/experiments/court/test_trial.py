@@ -90,6 +90,16 @@ def test_evidence_is_complete_and_repeats():
     assert set(first.as_json()) >= {"claim", "source", "statement", "verdict", "predicted", "measured", "seconds"}
 
 
+@pytest.mark.parametrize(("level", "verdict"), [(0.0, "supported"), (1.0, "contradicted")])
+def test_one_world_is_evaluated_once_and_its_prediction_a_few_times(monkeypatch, level, verdict):
+    """Either may take seconds. A p-value has forty bounds, which once had a prediction each."""
+    again, calls, evaluate = [], [], Claim.true_violation
+    monkeypatch.setattr(Claim, "true_violation", lambda *given: again.append(given) or evaluate(*given))
+    found = judge(claim(prediction=lambda w: calls.append(w) or level), quick=True)
+    assert (found.verdict, again) == (verdict, [])
+    assert len(calls) < 8
+
+
 def test_full_trial_audits_32_points_and_the_worst():
     verdict = judge(CATALOGUE["corrected-law/name-counter"])
     assert (verdict.verdict, verdict.audits) == ("supported", 33)
