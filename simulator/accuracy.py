@@ -167,7 +167,7 @@ def finite(x: Any) -> float | None:
 
 def decision(score: Float[np.ndarray, "*s K"]) -> Float[np.ndarray, "*s K"]:
     """The share of each class in the decision: 1/k for the k classes with the largest score to rounding, else 0."""
-    # Class by class: numpy's max along a short axis takes twenty times as long. `scale` is of an image's rounding errors.
+    # Class by class: numpy's max along a short axis takes 20 times as long. `scale` is of an image's rounding errors.
     classes = np.moveaxis(score, -1, 0)[..., None]
     top, scale = reduce(np.maximum, classes), reduce(np.maximum, np.where(np.isfinite(classes), np.abs(classes), 0))
     with np.errstate(invalid="ignore"):  # an infinite score less itself
