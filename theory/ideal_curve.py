@@ -54,8 +54,9 @@ class Equivalent:
         world: no classifier has these accuracies.
     interval : Interval or None
         Of both. It holds the errors of the accuracies and of a sampled ideal curve, and all correlations that fit
-        equally well where p' is nan. None if both numbers are exact, for one replicate, and for a table of one or three
-        groups. A shortfall below 0 throughout contradicts the world.
+        equally well where p' is nan. Where r is 0 or more, it has only what the world allows; a negative r is beyond
+        that, and its interval is not cut, so that it holds both numbers. A shortfall below 0 throughout contradicts the
+        world. None if both numbers are exact, for one replicate, and for a table of one or three groups.
     unseen : like `correlation`, or None
         With three groups: the weight of unseen images in the table whose ideal classifier has the same gaps between
         groups. `correlation` is then the weight of common images, and counter images have the rest.
@@ -94,7 +95,8 @@ def equivalent(world: World, accuracy: Accuracy) -> Equivalent:
         One world, or a grid of any shape, with Gaussian views. The correlation p_spu has no influence.
     accuracy
         Accuracies on the groups; their shape and the grid's broadcast. Its interval, if any, gives the result's
-        interval at the same level: every pair of accuracies within it has its p' and r within the result's.
+        interval at the same level: every pair of accuracies within it has its p' and r within the result's, if a
+        classifier has them, or where r is negative.
 
     Returns
     -------
@@ -138,12 +140,12 @@ def equivalent(world: World, accuracy: Accuracy) -> Equivalent:
     if accuracy.interval is None and curve.exact:
         if not np.isnan(correlation).any():
             return Equivalent(correlation, shortfall)
-        return Equivalent(correlation, shortfall, _interval(fits, shortfall, shortfall, LEVEL))
+        return Equivalent(correlation, shortfall, _interval(fits, shortfall, (shortfall, shortfall), LEVEL))
     level, sides = LEVEL, [(x, x) for x in values]
     if accuracy.interval is not None:
         level, sides = accuracy.interval.level, [accuracy.interval.ends[GROUPS[g]] for g in groups]
     ends = (np.clip(x, 0, 1) for side in sides for x in side)
-    return Equivalent(correlation, shortfall, _with(fits, curve.over_rectangle(*ends, level=level)))
+    return Equivalent(correlation, shortfall, _with(fits, curve.over_rectangle(*ends, shortfall, level)))
 
 
 def equivalent_of_draws(
@@ -201,7 +203,7 @@ def equivalent_of_draws(
     for lam in (ends[0] + step * (ends[1] - ends[0]) for step in _STEPS):
         regret, half = curve.regret(lam, common, counter), margin(lam, lam, 1 - lam)
         low, high = np.minimum(low, regret - half), np.minimum(high, regret + half)
-    return Equivalent(correlation, shortfall, _with(fits, _interval(ends, low, high, LEVEL)))
+    return Equivalent(correlation, shortfall, _with(fits, _interval(ends, shortfall, (low, high), LEVEL)))
 
 
 def _of_shape(accuracy: Accuracy, shape: tuple[int, ...]) -> Accuracy:
@@ -271,10 +273,11 @@ def _with(fits: Ends, interval: Interval) -> Interval:
     return Interval({**interval.ends, "correlation": ends}, interval.level)
 
 
-def _interval(correlation: Ends, low: Numbers, high: Numbers, level: float) -> Interval:
-    """An interval of both numbers; that of the shortfall without its negative part, unless no other part is left."""
+def _interval(correlation: Ends, shortfall: Numbers, ends: Ends, level: float) -> Interval:
+    """An interval of both numbers; that of a shortfall of 0 or more without its negative part."""
+    low, high = ends
     return Interval(
-        {"correlation": correlation, "shortfall": (np.where(high < 0, low, np.maximum(low, 0.0))[()], high)}, level
+        {"correlation": correlation, "shortfall": (np.where(shortfall < 0, low, np.maximum(low, 0.0))[()], high)}, level
     )
 
 
@@ -379,16 +382,17 @@ class IdealCurve:
         error = (a * c + b * k).std(axis=0, ddof=1) / np.sqrt(REPLICATES)
         return stdtrit(REPLICATES - 1, (1 + level) / 2) * error
 
-    def over_rectangle(self, c_L, c_U, k_L, k_U, level: float) -> Interval:
+    def over_rectangle(self, c_L, c_U, k_L, k_U, shortfall: Numbers, level: float) -> Interval:
         """Smallest and largest p' and r over a rectangle of accuracies, and over the error of a sampled curve.
 
-        p' rises with the drop, and r falls with each accuracy. Moreover c = c*(p') - r <= c*(p') and k <= k*(p').
+        p' rises with the drop, and r falls with each accuracy. Where a classifier has these accuracies (shortfall >= 0),
+        c = c*(p') - r <= c*(p') and k <= k*(p').
         """
         lam = self.where(1, -1, (c_L + c_U - k_L - k_U) / 2)
         drop, c, k, ideal = (self.margin(lam, *w, level) for w in ((1, -1), (1, 0), (0, 1), (lam, 1 - lam)))
         low, high = self.where(1, -1, c_L - k_U - drop), self.where(1, -1, c_U - k_L + drop)
         after, before = self.where(1, 0, c_L - c), self.where(0, -1, k - k_L)
-        possible = np.maximum(low, after) <= np.minimum(high, before)  # else no classifier has these accuracies
+        possible = np.greater_equal(shortfall, 0)
         low, high = np.where(possible, np.maximum(low, after), low), np.where(possible, np.minimum(high, before), high)
         least, most = (self.regret(self.where(1, -1, c - k), c, k) for c, k in ((c_U, k_U), (c_L, k_L)))
-        return _interval((low[()], high[()]), least - ideal, most + ideal, level)
+        return _interval((low[()], high[()]), shortfall, (least - ideal, most + ideal), level)

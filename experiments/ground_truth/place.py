@@ -35,7 +35,8 @@ class Place:
         Fractions of correct predictions. All groups lie within their intervals together with probability .95: the
         intervals hold the error of finitely many test images, not that of training, nor the scatter between seeds.
     equivalent
-        p' and r with intervals; every accuracy within the intervals above has its p' and r within these.
+        p' and r with intervals; every accuracy within the intervals above that a classifier can have has its p' and r
+        within these. If r is below 0 (no classifier has this accuracy), so has every other one.
     own
         p, the share of common images in training.
     beyond
