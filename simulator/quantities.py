@@ -119,6 +119,7 @@ LARGEST_SCALE = 100.0  # Radford et al. 2021: logits are never scaled by more th
 Scale = Annotated[
     float, *one_number(r"s", "logit scale of unit embeddings; unset: scores without limits", "", 0.01, LARGEST_SCALE)
 ]
+Bias = Annotated[float, *one_number(r"b", "bias of SigLIP's scores; unset: learned", "", -200.0, 200.0)]
 LARGEST_SEED = 2**63 - 1
 Seed = Annotated[int, *one_number(r"\mathrm{seed}", "root of every random stream", "", 0, LARGEST_SEED)]
 

@@ -385,7 +385,7 @@ class IdealCurve:
     def over_rectangle(self, c_L, c_U, k_L, k_U, shortfall: Numbers, level: float) -> Interval:
         """Smallest and largest p' and r over a rectangle of accuracies, and over the error of a sampled curve.
 
-        p' rises with the drop, and r falls with each accuracy. Where a classifier has these accuracies (shortfall >= 0),
+        p' rises with the drop, and r falls with each accuracy. Where a classifier has them (shortfall >= 0),
         c = c*(p') - r <= c*(p') and k <= k*(p').
         """
         lam = self.where(1, -1, (c_L + c_U - k_L - k_U) / 2)

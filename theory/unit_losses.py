@@ -13,8 +13,6 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-LARGEST_BIAS = 200.0  # of SigLIP, learned or fixed
-
 Slopes = Callable[[np.ndarray, np.ndarray], np.ndarray]  # of e^score and the law, in rows of images, maybe further ones
 Loss = Callable[[np.ndarray, np.ndarray], tuple[float, np.ndarray, Slopes]]
 

@@ -1,5 +1,5 @@
-"""Axes of a study: a field of World or Recipe, `n`, `seed`, `mitigation`, or a learner's `time`, `start` or
-`scale`; its values.
+"""Axes of a study: a field of World or Recipe, `n`, `seed`, `mitigation`, or a learner's `time`, `start`,
+`scale` or `bias`; its values.
 
     NAME=LOW:HIGH:COUNT             linear
     NAME=LOW:HIGH:COUNT:log         logarithmic
@@ -33,12 +33,13 @@ LONGEST = 1_000_000  # values of one axis
 SCALES = ("linear", "log", "one-minus")
 _WORLD = {name: q.declared(get_type_hints(World, include_extras=True)[name]) for name in SCALARS}
 _WORLD |= {"n": q.PairCount, "seed": q.Seed}
-OF_LEARNERS = {"time": q.Time, "start": q.Start, "scale": q.Scale}  # learners' own options
+OF_LEARNERS = {"time": q.Time, "start": q.Start, "scale": q.Scale, "bias": q.Bias}  # learners' own options
 _WORLD |= OF_LEARNERS
 _RECIPE = {n: hint for n, hint in get_type_hints(Recipe, include_extras=True).items() if n in Recipe.model_fields}
 _WORDS = {"mitigation": "mitigation of the background", "table": "joint probabilities of classes and backgrounds"}
 _FIELDS = {n: h for n, h in _RECIPE.items() if n != "loss"} | _WORLD | dict.fromkeys(_WORDS, str)
 OF_RECIPE = _RECIPE.keys() - _WORLD.keys()
+OF_BOTH = {"embed_dim", "batch_size"}  # fields of a recipe, and options of learners in theory
 
 
 def _kind(annotation: Any) -> Any:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from experiments.lab.axes import OF_LEARNERS, OF_RECIPE
+from experiments.lab.axes import OF_BOTH, OF_LEARNERS, OF_RECIPE
 from experiments.lab.config import recipe_of, validated
 from experiments.lab.grid import Grid
 from experiments.lab.mitigations import NONE, apply_to_learner, apply_to_towers, law_of_learner, law_of_towers
@@ -22,7 +22,7 @@ from simulator.world import SCALARS, World
 from theory.learners import Learner, named
 
 NUMBERS = {*SCALARS} - {"classes"}  # of the world: one call takes many values, as a mitigation takes one number K
-OF_TRAINING = (OF_RECIPE - {"embed_dim"}) | {"n", "seed"}  # axes that the law of a learner does not read
+OF_TRAINING = (OF_RECIPE - OF_BOTH) | {"n", "seed"}  # axes that the law of a learner does not read
 
 Index = tuple[int | slice, ...]  # of some cells in an array of a study
 
@@ -51,9 +51,9 @@ class Setting:
     def learner(self) -> Learner:
         """The learner with its prompt and those of its options that an axis or the recipe has."""
         learner, fields = named(self.study.learners[self.k]), {**dict(self.study.recipe), **self.values}
-        if self.study.trained:  # the recipe's width is that of the towers, whose optimum `law` knows
+        if self.study.trained:  # the recipe's fields are those of the towers, whose optimum `law` knows
             fields = {}
-        options = {"prompt": self.prompt, **{name: fields.get(name) for name in ("embed_dim", *OF_LEARNERS)}}
+        options = {"prompt": self.prompt, **{name: fields.get(name) for name in (*OF_BOTH, *OF_LEARNERS)}}
         own = {name: value for name, value in options.items() if value is not None and hasattr(learner, name)}
         return validated(lambda: replace(learner, **own))
 

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, get_args
 from rich.filesize import decimal
 
 from experiments.errors import RequestError, unknown
-from experiments.lab.axes import OF_LEARNERS, OF_RECIPE, StudyAxis, axis
+from experiments.lab.axes import OF_BOTH, OF_LEARNERS, OF_RECIPE, StudyAxis, axis
 from experiments.lab.config import read_toml, validated, world_from
 from experiments.lab.grid import Grid
 from experiments.lab.plan import plan
@@ -45,7 +45,12 @@ KEYS = (*LISTS, "n", "replicates", "seed", *TABLES)  # of a study file
 ELSEWHERE = {"loss": "; name it among the learners", "n": "; n is given beside the recipe"}  # fields of a recipe
 MOST_CELLS = 10**17  # numpy counts up to 9e18 bytes, more than any disk holds
 _FLOW = "linear has it, in theory and on pairs"
-MEANT = {"time": _FLOW, "start": _FLOW, "scale": "infonce and siglip have it, in theory"}  # by learners' own options
+MEANT = {  # by learners' own options
+    "time": _FLOW,
+    "start": _FLOW,
+    "scale": "infonce and siglip have it, in theory",
+    "bias": "siglip has it, in theory",
+}
 CELL_BYTES = 24  # at least: two accuracies and a reliance
 
 
@@ -188,9 +193,9 @@ def _faults(request: Study) -> Iterator[str]:
             yield f"{name} has no meaning for the theory alone; leave it out or name a route"
     indices = [k for k, learner in enumerate(request.learners) if not isinstance(learner, str) or learner in names()]
     learners = [_first(request, k).learner for k in indices]
-    has_width = any(hasattr(learner, "embed_dim") for learner in learners)
     for name in (*filter(OF_RECIPE.__contains__, request.dims), *dict(request.recipe)):
-        if not request.trained and not (name == "embed_dim" and has_width):
+        in_theory = name in OF_BOTH and any(hasattr(learner, name) for learner in learners)
+        if not request.trained and not in_theory:
             yield f"{name} has no meaning without the route 'trained' for these learners; leave it out"
     for name in filter(OF_LEARNERS.__contains__, request.dims):
         if request.trained or not any(hasattr(learner, name) for learner in learners):

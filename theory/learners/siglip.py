@@ -9,8 +9,11 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from simulator.naming import outside
+from simulator.quantities import Bias, domain_of
 from theory.learners.infonce import InfoNCE
-from theory.unit_losses import LARGEST_BIAS, Objective, siglip
+from theory.unit_losses import Objective, siglip
+
+BIASES = domain_of(Bias)
 
 
 @dataclass(frozen=True)
@@ -45,8 +48,8 @@ class SigLIP(InfoNCE):
 
     def __post_init__(self):
         super().__post_init__()
-        if self.bias is not None and not -LARGEST_BIAS <= self.bias <= LARGEST_BIAS:
-            raise ValueError(f"bias = {outside(self.bias, -LARGEST_BIAS, LARGEST_BIAS)}")
+        if self.bias is not None and not BIASES[0] <= self.bias <= BIASES[1]:
+            raise ValueError(f"bias = {outside(self.bias, *BIASES)}")
         if self.batch_size is not None and self.batch_size < 2:
             raise ValueError(f"batch_size = {outside(self.batch_size, 2)}, since a pair alone has no negatives")
         for option in ("bias", "batch_size"):

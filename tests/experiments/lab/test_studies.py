@@ -12,7 +12,7 @@ from experiments.lab.answers import simulate
 from experiments.lab.axes import axis
 from experiments.lab.mitigations import mitigated
 from experiments.lab.schema import Legend
-from experiments.lab.setting import cell
+from experiments.lab.setting import NUMBERS, OF_TRAINING, cell, settings
 from experiments.lab.studies import read, study
 from experiments.lab.tables import summary
 from experiments.page.plot.layout import arrange
@@ -147,18 +147,24 @@ def test_a_cell_without_theory_gets_a_reason(loss, temperature, lost):
     assert arrange(table).undefined == (("theory", reasons[0]),)
 
 
-def test_scale_and_width_are_axes_of_unit_embeddings():
-    world = World(mu_spu=1.5, sigma_xi=6.0)
-    table = study(world, {"scale": [0.5], "embed_dim": [3, 8]}, ["infonce", "linear"], prompts="mean").run().squeeze()
-    of = named("infonce", prompt="mean", scale=0.5, embed_dim=3).accuracy(world)
-    cell = table.sel(embed_dim=3, learner="infonce")
-    assert [float(cell.common), float(cell.counter)] == [float(x) for x in of]
-    assert float(cell.counter_low) < float(cell.counter) < float(cell.counter_high)
-    assert np.ptp(table.sel(learner="linear").counter.values) == 0  # two latents need a width of 2
-    with pytest.raises(RequestError, match=r"embed_dim = 3 .* need a scale"):
-        study(world, {"embed_dim": [3, 12]}, "infonce")
-    with pytest.raises(RequestError, match=r"scale has no meaning .* infonce"):
-        study(world, {"scale": [3, 12]}, "linear")
+def test_options_of_unit_embeddings_are_axes():
+    """Each in its cells, and in the law's groups of cells; not of a learner that lacks the option."""
+    axes = {"scale": [0.5, 2.0], "embed_dim": [3, 8], "bias": [-1.0, 1.0], "batch_size": [2, 8], "mu_spu": [1.0, 2.0]}
+    sweep = study(World(sigma_xi=6.0), axes, ["siglip", "infonce", "linear"], prompts="mean")
+    whole = {"scale": 2.0, "embed_dim": 3, "bias": 1.0, "batch_size": 8}
+    expected = [whole, {name: whole[name] for name in ("scale", "embed_dim")}, {"embed_dim": 3}]
+    for k, options in enumerate(expected):
+        assert cell(sweep, (1, 0, 1, 1, 0), k, "mean").learner == named(sweep.learners[k], prompt="mean", **options)
+    groups = settings(sweep, {*sweep.dims} - NUMBERS - OF_TRAINING)
+    assert len({one.learner for _, one in groups}) == 16 + 4 + 2
+    for refused, learner, words in (
+        ({"embed_dim": [3, 12]}, "infonce", r"embed_dim = 3 .* need a scale"),
+        ({"scale": [3, 12]}, "linear", r"scale has no meaning .* infonce"),
+        ({"scale": [3], "bias": [-1.0]}, "infonce", r"bias has no meaning .* siglip"),
+        ({"scale": [3], "batch_size": [2]}, "infonce", "batch_size has no meaning"),
+    ):
+        with pytest.raises(RequestError, match=words):
+            study(World(sigma_xi=6.0), refused, learner)
 
 
 def test_reasons_that_differ_in_their_numbers_are_one():
