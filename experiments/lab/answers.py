@@ -160,8 +160,7 @@ def simulate(
             f"--n = {n} with {replicates} replicates would draw {numbers:.1e} numbers, more than {LARGEST_DRAW:.0e}; "
             f"use {exact}fewer pairs or replicates"
         )
-    parts = _accuracies(pairs, fitted, n, replicates, method == "exact", seed, MITIGATIONS[mitigate].sampler)
-    accuracy = np.concatenate(list(track(parts, replicates, "replicates")))
+    accuracy = _accuracies(pairs, fitted, n, replicates, method == "exact", seed, MITIGATIONS[mitigate].sampler)
     numbers, intervals = placed(equivalent_of_draws, world, accuracy)
     return {
         **_who(pairs, fitted, learner.name, mitigate),
@@ -216,9 +215,9 @@ def trainings(
 def _accuracies(world, learner, n, count, exact, seed, sampler):
     from simulator.gaussian.fitting import SeparabilityError  # start-up time
 
+    parts = trainings(world, learner, n, count, exact, seed, sampler)
     try:
-        for accuracy, _ in trainings(world, learner, n, count, exact, seed, sampler):
-            yield accuracy
+        return np.concatenate([accuracy for accuracy, _ in track(parts, count, "replicates")])
     except SeparabilityError as error:
         raise RunError(str(error)) from None
     except ValueError as error:

@@ -18,17 +18,18 @@ from dataclasses import dataclass, replace
 from math import inf
 from typing import Any, TypeVar
 
+import numpy as np
+
 from experiments.errors import RequestError, unknown
 from experiments.lab.config import checked_prompt, recipe_of, validated
-from experiments.lab.optima import optimum, sampled
 from experiments.provenance import source
 from simulator.accuracy import Numbers
 from simulator.naming import add_row
 from simulator.prompts import PROMPTS, prompt_row
-from simulator.samplers import SAMPLERS, check_mismatch
+from simulator.samplers import SAMPLERS, Sampler, check_mismatch
 from simulator.towers.recipe import Recipe
 from simulator.world import World
-from theory.learners import Bayes, Learner, LeastSquares, LinearCLIP, Logistic
+from theory.learners import Bayes, Learner, LeastSquares, LinearCLIP, Logistic, named
 from theory.learners.filtered import Filtered
 
 NONE = "none"  # name of the mitigation that changes nothing
@@ -121,8 +122,7 @@ def apply_to_learner(name: str, world: World, learner: Learner) -> tuple[World, 
 
     def change(own: Mitigation) -> tuple[World, Learner]:
         pairs, fitted = _changed(own, world, learner)
-        prompt: dict[str, Any] = {"prompt": own.prompt}
-        return pairs, fitted if own.prompt is None else replace(fitted, **prompt)
+        return pairs, fitted if own.prompt is None else _prompted(fitted, own.prompt)
 
     return _applied(name, change)
 
@@ -147,12 +147,57 @@ def law_of_learner(name: str, world: World, learner: Learner) -> tuple[World, Le
     None where no closed form is known. ValueError if a group that is to be balanced is empty.
     """
     own = MITIGATIONS[name]
-    return sampled(SAMPLERS[own.sampler], SAMPLERS[own.head].law(world), learner)
+    return _sampled(SAMPLERS[own.sampler], SAMPLERS[own.head].law(world), learner)
 
 
 def law_of_towers(name: str, world: World, recipe: Recipe, prompt: str | None) -> tuple[World, Learner] | None:
-    """What towers become by a prompt; world, recipe and prompt are those after the mitigation."""
-    return optimum(world, recipe, prompt) if MITIGATIONS[name].arrives(recipe) else None
+    """The same for towers and one of their prompts."""
+    objective = recipe.objective
+    label, narrow = objective.learner(recipe), recipe.embed_dim < world.latents
+    unknown_head = narrow and recipe.last_layer == "refitted"  # nobody knows what a narrow embedding keeps for it
+    if label is None or unknown_head or not MITIGATIONS[name].arrives(recipe):
+        return None
+    scale = None if recipe.temperature is None else 1 / recipe.temperature
+    embed_dim = recipe.embed_dim if scale is not None or (narrow and objective.limited_by_width) else None
+    batch_size = recipe.batch_size if scale is not None and objective.bias else None  # InfoNCE's has little effect
+    try:
+        learner = named(label, prompt=prompt, scale=scale, embed_dim=embed_dim, batch_size=batch_size)
+    except ValueError:  # a temperature or a width without a law
+        return None
+    return _sampled(SAMPLERS[recipe.sampler], objective.law(recipe, world), learner)
+
+
+def _sampled(sampler: Sampler, worlds: World, learner: Learner) -> tuple[World, Learner] | None:
+    """What a learner becomes on the sampled pairs of one world, or of each world of a grid; None where it is unknown.
+
+    Captions with random backgrounds carry no information on the background. A critic that is linear in captions learns
+    from them what it learns from captions without background. For other critics they leave decisions by the typical
+    look unchanged, and by the average caption where that is the typical appearance.
+    """
+    prompt = getattr(learner, "prompt", None)
+    # To captions of other pairs, which are not sampled with theirs.
+    blind = learner.by_likelihood or isinstance(learner, LinearCLIP)
+    if prompt is not None and sampler.balances and np.any(np.asarray(worlds.mismatch)) and not blind:
+        return None
+    if sampler.swaps and getattr(learner, "scale", None) is not None:
+        return None
+    if sampler.swaps and isinstance(learner, LinearCLIP):
+        return worlds.replace(mention_spu=0.0), learner
+    if sampler.swaps and prompt == "mean" and _is_name(sampler.captioned(worlds)):
+        return worlds, _prompted(learner, "name")
+    return (sampler.law(worlds), learner) if sampler.answers(prompt) else None
+
+
+def _prompted(learner: Learner, prompt: str) -> Learner:
+    options: dict[str, Any] = {"prompt": prompt}
+    return replace(learner, **options)
+
+
+def _is_name(grid: World) -> bool:
+    """Whether the average caption of a class is its typical appearance; with 3 or more classes it mentions them all."""
+    if grid.table is not None:
+        return False
+    return bool(np.all(np.equal(grid.classes, 2)) and np.array_equal(grid.prompt("mean"), grid.prompt("name")))
 
 
 def mitigated(name: str, world: World, learner: Learner) -> tuple[World, Learner]:

@@ -13,7 +13,7 @@ import numpy as np
 from experiments.lab.config import validated
 from experiments.lab.grid import Grid, Place, Region
 from experiments.lab.schema import ENDS, Variable, variables
-from experiments.lab.setting import cell, settings
+from experiments.lab.setting import first, settings
 from simulator.world import World
 
 BYTES = 2**25  # of one variable in a block, 32 MiB; a dozen of them and their copies stay under 1 GB
@@ -87,7 +87,7 @@ def _cell_seconds(study: Grid) -> float:
     if study.trained:
         from simulator.towers.ensemble import Ensemble, step_products  # start-up time: loads torch
 
-        recipe, models = cell(study, (0,) * len(study.shape), 0, None).recipe, (0,) * study.replicates
+        recipe, models = first(study, 0).recipe, (0,) * study.replicates
         products = step_products(Ensemble(recipe, (world,) * len(models), models, study.seed))
         costs.append(3 * MULTIPLY_ADD * recipe.steps * products)
     return max(costs)
@@ -96,11 +96,9 @@ def _cell_seconds(study: Grid) -> float:
 def _may_be_sampled(study: Grid) -> bool:
     """Whether a theory may be sampled: in worlds with a table, with several classes or attributes for most learners."""
     classes = [most for axis in study.axes if axis.name == "classes" for most in axis.values] or [study.world.classes]
-    if study.world.table is not None or "table" in study.dims:
-        return True
     several = max(classes) > 2 or bool(study.world.attribute)
-    first = (cell(study, (0,) * len(study.shape), k, None).learner for k in range(len(study.learners)))
-    return any(learner.may_be_sampled(several, False) for learner in first)
+    table = study.world.table is not None or "table" in study.dims
+    return any(first(study, k).learner.may_be_sampled(several, table) for k in range(len(study.learners)))
 
 
 def _read_pictures(study: Grid) -> None:

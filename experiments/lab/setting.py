@@ -103,6 +103,11 @@ def cell(study: Grid, place: tuple[int, ...], k: int, prompt: str | None) -> Set
     return setting(study, k, prompt, values)
 
 
+def first(study: Grid, k: int) -> Setting:
+    """The first cell of a learner."""
+    return cell(study, (0,) * len(study.shape), k, None)
+
+
 def _worlds(study: Grid, values: Mapping[str, Any]) -> World:
     own = {name: value for name, value in values.items() if name in SCALARS}
     if "table" in values:

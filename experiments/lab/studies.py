@@ -28,7 +28,7 @@ from experiments.lab.config import read_toml, validated, world_from
 from experiments.lab.grid import Grid
 from experiments.lab.plan import plan
 from experiments.lab.run import mapping, run
-from experiments.lab.setting import Setting, cell, settings
+from experiments.lab.setting import first, settings
 from simulator.naming import suggestion
 from simulator.prompts import Prompt
 from simulator.summary import html_table, one_line
@@ -143,11 +143,6 @@ def study(
     return request
 
 
-def _first(study: Study, k: int) -> Setting:
-    """The first cell of a learner."""
-    return cell(study, (0,) * len(study.shape), k, None)
-
-
 def _tuple(values: Any) -> tuple:
     return (values,) if isinstance(values, str | Learner) else tuple(values)
 
@@ -192,7 +187,7 @@ def _faults(request: Study) -> Iterator[str]:
         if used[name] and not request.measured:
             yield f"{name} has no meaning for the theory alone; leave it out or name a route"
     indices = [k for k, learner in enumerate(request.learners) if not isinstance(learner, str) or learner in names()]
-    learners = [_first(request, k).learner for k in indices]
+    learners = [first(request, k).learner for k in indices]
     for name in (*filter(OF_RECIPE.__contains__, request.dims), *dict(request.recipe)):
         in_theory = name in OF_BOTH and any(hasattr(learner, name) for learner in learners)
         if not request.trained and not in_theory:
@@ -209,7 +204,7 @@ def _faults(request: Study) -> Iterator[str]:
             yield f"route {route!r} cannot measure {', '.join(request.labels)}"
     if request.trained:
         for k in range(len(request.learners)):
-            _first(request, k).recipe  # noqa: B018 (a refusal of its fields)
+            first(request, k).recipe  # noqa: B018 (a refusal of its fields)
     if request.cells > MOST_CELLS:
         least = decimal(CELL_BYTES * request.cells)
         yield f"this study has {request.cells:.2g} cells, whose numbers take {least} at least"

@@ -4,7 +4,7 @@ import warnings
 from collections import defaultdict
 from dataclasses import replace
 from time import perf_counter
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -27,12 +27,7 @@ from simulator.world import World
 MODELS = 64  # per ensemble; larger ones are hardly faster, and need more memory
 MOST_BYTES = 2**30  # that an ensemble needs at least; fixed sets of images are large
 
-
-class _Models(NamedTuple):
-    """Models to train at one place, and what is asked of them for each cell."""
-
-    world: World
-    requests: dict[Index, tuple[str | None, bool]]  # prompt, and whether embeddings are projected
+Requests = dict[Index, tuple[str | None, bool]]  # by cell: the prompt, and whether embeddings are projected
 
 
 def train_towers(study: Grid, cells: Cells, tail: tuple[int, ...], legend: Legend) -> None:
@@ -40,7 +35,7 @@ def train_towers(study: Grid, cells: Cells, tail: tuple[int, ...], legend: Legen
 
     Model r has the same streams and initial weights in all cells of a seed, so differences are paired.
     """
-    groups: dict[Any, dict[Any, _Models]] = defaultdict(dict)
+    groups: dict[Any, dict[World, Requests]] = defaultdict(lambda: defaultdict(dict))
     for (*place, k, slot), one in settings(study, study.dims):
         at = (*place, k, slot, *tail)
         try:
@@ -50,21 +45,19 @@ def train_towers(study: Grid, cells: Cells, tail: tuple[int, ...], legend: Legen
             cells["undefined"][at] = legend.code(str(error))
             continue
         shape = (world.classes, world.table, *shown(world).inputs(world).values())
-        job = groups[k, recipe, one.seed, shape].setdefault(
-            tuple(place), _Models(world, {})
-        )  # prompts share its models
-        job.requests[at] = prompt, MITIGATIONS[one.mitigation].projected
-    for (_, recipe, seed, _), places in groups.items():
-        jobs = [*places.values()]
-        one = least_bytes(Ensemble(recipe, (jobs[0].world,) * study.replicates, tuple(range(study.replicates)), seed))
+        groups[k, recipe, one.seed, shape][world][at] = prompt, MITIGATIONS[one.mitigation].projected
+    for (_, recipe, seed, _), own in groups.items():
+        jobs = [*own.items()]
+        one = least_bytes(Ensemble(recipe, (jobs[0][0],) * study.replicates, tuple(range(study.replicates)), seed))
         size = max(1, min(MODELS // study.replicates, MOST_BYTES // one))
         for start in range(0, len(jobs), size):
             _train(recipe, study.replicates, seed, jobs[start : start + size], cells, legend)
 
 
-def _train(recipe: Recipe, models: int, seed: int, jobs: list[_Models], cells: Cells, legend: Legend) -> None:
-    began = perf_counter()
-    worlds = list(dict.fromkeys(job.world for job in jobs))  # cells that differ in their prompt share models
+def _train(
+    recipe: Recipe, models: int, seed: int, jobs: list[tuple[World, Requests]], cells: Cells, legend: Legend
+) -> None:
+    began, worlds = perf_counter(), [world for world, _ in jobs]
     refusal = f"every model diverged; try an lr below {recipe.lr:g} first"
     prompts, towers = prompts_of(recipe), None
     try:
@@ -79,11 +72,10 @@ def _train(recipe: Recipe, models: int, seed: int, jobs: list[_Models], cells: C
                 _train(recipe, models, seed, [job], cells, legend)
             return
         refusal = str(error)
-    wanted = dict.fromkeys(one for job in jobs for one in job.requests.values())
+    wanted = dict.fromkeys(one for _, requests in jobs for one in requests.values())
     values = {} if towers is None else {one: _measured(towers, *one) for one in wanted if one[0] in prompts}
-    seconds = (perf_counter() - began) / sum(len(job.requests) for job in jobs)
-    for world, requests in jobs:
-        w = worlds.index(world)
+    seconds = (perf_counter() - began) / sum(len(requests) for _, requests in jobs)
+    for w, (_, requests) in enumerate(jobs):
         for at, one in requests.items():
             if one[0] not in prompts:
                 others = ", ".join(map(str, prompts))

@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ from experiments.errors import Interrupted, RequestError, RunError
 from experiments.files import to_json
 from experiments.lab import runfolder, training
 from experiments.lab.evaluate import _measured, predicted
-from experiments.lab.optima import optimum
+from experiments.lab.mitigations import NONE, law_of_towers
 from experiments.lab.runfolder import FORMAT, specification_hash
 from experiments.lab.training import train
 from simulator.towers import evaluation
@@ -66,6 +67,13 @@ def test_a_requested_prompt_is_added_to_the_usual_ones(monkeypatch):
     assert document["prompts"]["mean"]["covariances"]["common"] == pytest.approx(float(known.common))
     assert document["prompts"]["captions"]["covariances"] is None
     assert all(list(row["prompts"]) == ["name", "mean"] for row in document["history"])
+    # 20 steps of 16 pairs leave some images without a pair like them. Labels teach every score; another law is unknown.
+    assert document["prompts"]["mean"]["unseen"] == InfoNCE("mean").unseen(WORLD, 320)._asdict()
+    assert document["prompts"]["mean"]["unseen"]["counter"] > 0.1
+    labels = quick(RECIPE.model_copy(update={"loss": "supervised"}))
+    balanced = quick(mitigate="balance")
+    assert labels["prompts"].keys() == {"none"}
+    assert labels["prompts"]["none"]["unseen"] is balanced["prompts"]["mean"]["unseen"] is None
     linear = RECIPE.model_copy(update={"loss": "linear", "towers": "linear"})
     with pytest.raises(RequestError, match=r"prompt = captions .*name, mean, backgr"):
         quick(linear, prompt="captions")
@@ -222,22 +230,24 @@ def test_a_run_that_cannot_fit_is_refused_before_it_starts():
 
 
 def test_predictions_fit_the_loss_and_the_towers():
+    law = partial(law_of_towers, NONE)
+
     def prediction(recipe, world, prompt):
-        return predicted(lambda: optimum(world, recipe, prompt))
+        return predicted(lambda: law(world, recipe, prompt))
 
     assert prediction(Recipe(), WORLD, "name") == prediction(Recipe(loss="siglip"), WORLD, "name")
     linear = prediction(Recipe(loss="linear", towers="linear"), WORLD, "mean")
     assert linear["common"] != prediction(Recipe(), WORLD, "mean")["common"]
     narrow = Recipe(loss="linear", towers="linear", embed_dim=1)
     assert prediction(narrow, WORLD, "mean") not in (linear, None)
-    widths = [optimum(WORLD, one, "mean")[1].embed_dim for one in (narrow, narrow.model_copy(update={"embed_dim": 9}))]
+    widths = [law(WORLD, one, "mean")[1].embed_dim for one in (narrow, narrow.model_copy(update={"embed_dim": 9}))]
     assert widths == [1, None], "a width counts where it is below that of the latents"
     world, hot = WORLD.replace(sigma_xi=2.0), {"temperature": 5.0, "embed_dim": 4}  # 1/temperature bounds the scores
-    assert optimum(world, Recipe(**hot), "name") == (world, named("infonce", scale=0.2, embed_dim=4))
+    assert law(world, Recipe(**hot), "name") == (world, named("infonce", scale=0.2, embed_dim=4))
     sigmoid = named("siglip", scale=0.2, embed_dim=4, batch_size=256)
-    assert optimum(world, Recipe(**hot, loss="siglip"), "name") == (world, sigmoid)
-    assert optimum(world, Recipe(**hot, loss="siglip-unbiased"), "name") is None, "no law is known"
-    assert optimum(world, Recipe(**{**hot, "temperature": 1e-3}), "name") is None, "CLIP has no scale of 1,000"
+    assert law(world, Recipe(**hot, loss="siglip"), "name") == (world, sigmoid)
+    assert law(world, Recipe(**hot, loss="siglip-unbiased"), "name") is None, "no law is known"
+    assert law(world, Recipe(**{**hot, "temperature": 1e-3}), "name") is None, "CLIP has no scale of 1,000"
     assert prediction(Recipe(), WORLD.model_copy(update={"sigma_xi": 0.0}), "name") is None  # no PMI without noise
 
 
