@@ -14,8 +14,9 @@ from experiments.files import to_json
 from experiments.finite_samples import image_accuracy
 from experiments.inference import interval95
 from experiments.lab.answers import predict, simulate, trainings
+from simulator.accuracy import LEVEL, Accuracy
 from simulator.world import World
-from theory.learners import Bayes, Learner, LeastSquares, LinearCLIP, Logistic, named
+from theory.learners import Bayes, InfoNCE, Learner, LeastSquares, LinearCLIP, Logistic, named
 
 NARROW = World(mu_spu=2.0, dim_image=2, dim_text=2)
 
@@ -53,13 +54,6 @@ def test_a_table_has_an_unseen_group_in_every_document(learner):
 
 
 @dataclass(frozen=True)
-class Copy(LinearCLIP):
-    """A learner of one's own with another name."""
-
-    name: ClassVar[str] = "copy"
-
-
-@dataclass(frozen=True)
 class Weighted(Learner):
     """A rule of one's own with an estimator, and nothing else."""
 
@@ -80,33 +74,40 @@ class Lawful(Learner):
         return LinearCLIP().exact_law(world, n, replicates, seed, stream)
 
 
-def test_an_exact_law_alone_is_simulated():
-    own, linear = (simulate(NARROW, learner, 400, 3, None, 0) for learner in (Lawful(), LinearCLIP()))
-    assert (own["method"], own["replicates"]) == ("exact", linear["replicates"])
+def test_an_exact_law_alone_draws_no_pairs():
     with pytest.raises(RequestError, match="--method exact"):
         simulate(NARROW, Lawful(), 400, 3, "direct", 0)
 
 
 def test_a_learner_says_itself_how_it_is_measured():
-    """A subclass of a learner is measured as that is; no table has to know its name."""
-    own, base = (simulate(NARROW, learner, 400, 2, None, 0) for learner in (Copy(), LinearCLIP()))
-    assert {**own, "learner": "linear"} == base
-    direct, logistic = (simulate(NARROW, learner, 400, 2, None, 0) for learner in (Weighted(), Logistic()))
-    assert direct["method"] == "direct"
-    assert direct["replicates"] == logistic["replicates"]
+    """No table has to know its name."""
     assert (Bayes().routes(), Weighted().routes()) == ({"images"}, {"drawn", "images"})
+    for own, base, method in ((Lawful(), LinearCLIP(), "exact"), (Weighted(), Logistic(), "direct")):
+        found, expected = (simulate(NARROW, learner, 400, 2, None, 0) for learner in (own, base))
+        assert (found["method"], found["replicates"]) == (method, expected["replicates"])
 
 
-def test_predict_says_whether_a_scale_meets_its_budget():
-    """By typical appearance scale 1 does not, by bare name scale 2 does; both beside the numbers without limits."""
-    world = World(mu_spu=1.5, sigma_xi=6.0, bare=0.5)
-    for prompt, scale, met in (("typical", 1.0, False), ("bare", 2.0, True)):
-        found = predict(world, named("infonce", prompt=prompt, scale=scale))
-        law = predict(world, named("infonce", prompt=prompt))
-        assert (found["scale"], found["meets_budget"]) == (scale, met)
-        assert found["unlimited"]["counter"] == law["counter"]
-        assert (abs(found["counter"] - law["counter"]) < 0.003) == met
-        assert "unlimited" not in law
+@dataclass(frozen=True)
+class Limited(InfoNCE):
+    """Unit embeddings whose accuracies lie at this distance from those without limits, with an error."""
+
+    scale: float | None = 2.0
+    off: float = 0.0
+    error: float = 0.0
+
+    def accuracy(self, worlds):
+        found = [float(x) + self.off for x in InfoNCE(self.prompt).accuracy(worlds)]
+        return Accuracy.of(found, LEVEL, [(x - self.error, x + self.error) for x in found])
+
+
+@pytest.mark.parametrize(("off", "error", "met"), [(0.0019, 0.0, True), (-0.0021, 0.0, False), (-0.003, 0.0011, True)])
+def test_predict_says_whether_a_scale_meets_its_budget(off, error, met):
+    """Within .002 of the accuracies without limits, or not further off than its error."""
+    world = World(mu_spu=1.5, sigma_xi=6.0)
+    found, law = predict(world, Limited(off=off, error=error)), predict(world, named("infonce"))
+    assert (found["scale"], found["meets_budget"]) == (2.0, met)
+    assert found["unlimited"]["counter"] == law["counter"]
+    assert "unlimited" not in law
 
 
 def test_predict_reports_the_learner_and_the_interval():

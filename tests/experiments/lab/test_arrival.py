@@ -61,17 +61,17 @@ def test_a_single_model_has_no_interval_and_never_arrives():
 
 
 def test_an_arrived_run_ends_and_a_resumed_one_trains_no_further(tmp_path):
-    recipe = Recipe(**{**SMALL, "steps": 800})
-    how = {"models": 3, "compile": False, "until": 0.2}
+    recipe = Recipe(**{**SMALL, "steps": 400})
+    how = {"models": 3, "compile": False, "until": 0.3}
     found = train(recipe, WORLD, output=tmp_path / "run", **how)
     assert found["arrived"]
-    assert found["history"][-1]["step"] < 800
+    assert found["history"][-1]["step"] < 400
     assert found["n"] == found["history"][-1]["step"] * 32
     again = train(recipe, WORLD, resume=tmp_path / "run", **how)
     assert again["prompts"] == found["prompts"]
 
 
-@pytest.mark.parametrize("steps", [2, 3, 37, 41, 50])
+@pytest.mark.parametrize("steps", [3, 50])
 def test_any_number_of_steps_has_a_checkpoint_half_way(steps):
     found = train(Recipe(**{**SMALL, "steps": steps}), WORLD, models=2, compile=False)
     assert found["moved"] is not None

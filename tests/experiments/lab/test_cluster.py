@@ -13,8 +13,7 @@ dask, distributed = pytest.importorskip("dask"), pytest.importorskip("distribute
 
 from experiments.errors import Interrupted, RequestError, RunError
 from experiments.lab import run as running
-from experiments.lab.plan import plan
-from experiments.lab.run import mapping, run
+from experiments.lab.run import mapping
 from experiments.lab.studies import study
 from experiments.provenance import rounding
 
@@ -51,7 +50,6 @@ def elsewhere(request):
 
 
 def test_other_processes_give_the_bits_of_this_one(elsewhere, tmp_path, exact, undisturbed, same, resumed):
-    same(run(plan(exact), mapped=elsewhere), undisturbed)
     same(resumed(exact, tmp_path / "a.zarr", mapped=elsewhere), undisturbed)
 
 
@@ -75,12 +73,11 @@ def interrupting(mapped, task, parts):
         raise KeyboardInterrupt
 
 
-def test_an_interrupted_run_resumes_with_or_without_workers(elsewhere, tmp_path, exact, undisturbed, same, resumed):
-    for name, first, second in (("a", elsewhere, map), ("b", map, elsewhere)):
-        where = tmp_path / f"{name}.zarr"
-        with pytest.raises(Interrupted, match=rf"interrupted; 1 of 12 blocks are in {where}"):
-            resumed(exact, where, mapped=partial(interrupting, first))
-        same(resumed(exact, where, mapped=second), undisturbed)
+def test_an_interrupted_run_resumes_without_workers(elsewhere, tmp_path, exact, undisturbed, same, resumed):
+    where = tmp_path / "a.zarr"
+    with pytest.raises(Interrupted, match=rf"interrupted; 1 of 12 blocks are in {where}"):
+        resumed(exact, where, mapped=partial(interrupting, elsewhere))
+    same(resumed(exact, where), undisturbed)
 
 
 def pressed():
@@ -98,6 +95,7 @@ def test_ctrl_c_while_workers_start_says_nothing_of_theirs(on_two, capfd):
     assert capfd.readouterr().err == ""
 
 
+@pytest.mark.deep
 def test_a_block_outlives_its_worker_on_dask(cluster, on_dask, tmp_path, exact, undisturbed, same, resumed):
     """A process is killed while it holds a block."""
     victim = next(iter(cluster.workers.values()))

@@ -5,6 +5,7 @@ import pytest
 from safetensors.torch import load_file
 
 from experiments.errors import Interrupted, RequestError
+from experiments.lab.config import world_from, world_toml
 from experiments.lab.plan import plan
 from experiments.lab.setting import cell
 from experiments.lab.studies import read, study
@@ -17,6 +18,11 @@ WORLD = World(classes=3, p_inv=0.9, p_spu=0.75, views=Pixels(tied=(0, 1)))
 SMALL = {"towers": "conv", "width": 4, "embed_dim": 4, "batch_size": 16, "steps": 20, "optimizer": "adamw"}
 RECIPE = Recipe(n=64, **SMALL)
 GROUPS = ["common", "counter", "rand", "rev", "rest", "trained"]
+
+
+def test_a_world_is_written_as_a_file_that_is_read(tmp_path):
+    (tmp_path / "world.toml").write_text(world_toml(WORLD))
+    assert world_from(tmp_path / "world.toml", {"p_spu": 0.5}) == WORLD.replace(p_spu=0.5)
 
 
 def test_an_interrupted_run_resumes_to_the_uninterrupted_result(tmp_path, ctrl_c):

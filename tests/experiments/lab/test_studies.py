@@ -322,11 +322,3 @@ def test_every_field_of_a_request_is_in_its_hash():
     hashes = [each.hash for each in asked]
     twice = [str(asked[k].document()) for k, found in enumerate(hashes) if hashes.count(found) > 1]
     assert not twice, twice
-
-
-def test_a_width_is_an_axis_of_the_theory():
-    world = World(mu_spu=1.5)
-    table = study(world, {"embed_dim": [1, 2]}, ["linear"], prompts=["mean"]).run()
-    alone = [float(named("linear", prompt="mean", embed_dim=D).accuracy(world).counter) for D in (1, 2)]
-    assert alone[0] < alone[1]
-    np.testing.assert_allclose(table.counter.values.ravel(), alone, rtol=1e-12)

@@ -54,6 +54,6 @@ def request_words(photos, small_clip, tmp_path):
     )
     return (
         "finetune", "--root", photos, "--model", f"open_clip:local-dir:{small_clip}", "--world", world,
-        "--n", "64", "--batch-size", "16", "--steps", "6", "--warmup", "2", "--weight-decay", "0.1",
-        "--axis", "lr=1e-4,1e-3", "--replicates", "2",
+        "--n", "64", "--batch-size", "16", "--steps", "3", "--warmup", "1", "--weight-decay", "0.1",
+        "--axis", "lr=1e-3", "--replicates", "2",
     )  # fmt: skip

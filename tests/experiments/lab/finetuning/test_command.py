@@ -16,7 +16,7 @@ def test_a_run_prints_and_writes_results(soberclip, request_words, tmp_path):
     folder = tmp_path / "out"
     run = soberclip(*request_words, "-o", folder, "--json")
     assert run.status == 0, run.err
-    assert "12 trainings of 6 steps of 16 pairs" in run.err
+    assert "6 trainings of 3 steps of 16 pairs" in run.err
     said = run.document
     assert said == json.loads((folder / "result.json").read_text())
     assert sorted(path.name for path in folder.iterdir()) == ["finetuning.json", "result.json"]
@@ -31,7 +31,7 @@ def test_a_run_prints_and_writes_results(soberclip, request_words, tmp_path):
     assert "97.89, 21.00" in stream.getvalue()
     (folder / "result.json").write_text(json.dumps(said | {"verb": "sweep"}))  # as `sweep colored-coco` marked it
     again = soberclip(*request_words, "-o", folder)
-    assert "12 of 12 trainings are in" in again.err
+    assert "6 of 6 trainings are in" in again.err
     assert json.loads((folder / "result.json").read_text()) == said
 
 
