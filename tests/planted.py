@@ -293,11 +293,6 @@ FAULTS = {
         on_result(_shortfall_from_zero),
         "laws/test_intervals.py::test_a_place_of_few_or_extreme_counts_lies_in_its_interval",
     ),
-    "what a world allows, whatever it has seen": Fault(
-        "theory.ideal_curve:IdealCurve.over_rectangle",
-        on_arguments(lambda self, *given: (self, *given[:4], abs(given[4]), given[5])),
-        "laws/test_intervals.py::test_a_place_of_few_or_extreme_counts_lies_in_its_interval",
-    ),
     "one of the correlations that fit equally well": Fault(
         "theory.ideal_curve:_with",
         instead(lambda fits, interval: interval),

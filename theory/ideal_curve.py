@@ -54,9 +54,9 @@ class Equivalent:
         world: no classifier has these accuracies.
     interval : Interval or None
         Of both. It holds the errors of the accuracies and of a sampled ideal curve, and all correlations that fit
-        equally well where p' is nan. Where r is 0 or more, it has only what the world allows; a negative r is beyond
-        that, and its interval is not cut, so that it holds both numbers. A shortfall below 0 throughout contradicts the
-        world. None if both numbers are exact, for one replicate, and for a table of one or three groups.
+        equally well where p' is nan. It leaves out what no classifier of the world has, unless the number itself is
+        such: a negative r has an interval that begins below it. A shortfall below 0 throughout contradicts the world.
+        None if both numbers are exact, for one replicate, and for a table of one or three groups.
     unseen : like `correlation`, or None
         With three groups: the weight of unseen images in the table whose ideal classifier has the same gaps between
         groups. `correlation` is then the weight of common images, and counter images have the rest.
@@ -95,8 +95,8 @@ def equivalent(world: World, accuracy: Accuracy) -> Equivalent:
         One world, or a grid of any shape, with Gaussian views. The correlation p_spu has no influence.
     accuracy
         Accuracies on the groups; their shape and the grid's broadcast. Its interval, if any, gives the result's
-        interval at the same level: every pair of accuracies within it has its p' and r within the result's, if a
-        classifier has them, or where r is negative.
+        interval at the same level: every pair of accuracies within it that a classifier can have has its p' and r
+        within the result's.
 
     Returns
     -------
@@ -267,7 +267,7 @@ def _of_groups(worlds: World, values: Iterable[Numbers]) -> Equivalent:
 
 
 def _with(fits: Ends, interval: Interval) -> Interval:
-    """The interval, and in that of p' all correlations that fit equally well."""
+    """The interval, and in that of p' itself and all correlations that fit equally well."""
     (low, high), (first, last) = interval.ends["correlation"], fits
     ends = np.minimum(low, first)[()], np.maximum(high, last)[()]
     return Interval({**interval.ends, "correlation": ends}, interval.level)
@@ -385,14 +385,13 @@ class IdealCurve:
     def over_rectangle(self, c_L, c_U, k_L, k_U, shortfall: Numbers, level: float) -> Interval:
         """Smallest and largest p' and r over a rectangle of accuracies, and over the error of a sampled curve.
 
-        p' rises with the drop, and r falls with each accuracy. Where a classifier has them (shortfall >= 0),
-        c = c*(p') - r <= c*(p') and k <= k*(p').
+        p' rises with the drop, and r falls with each accuracy. Moreover c = c*(p') - r <= c*(p') and k <= k*(p').
         """
         lam = self.where(1, -1, (c_L + c_U - k_L - k_U) / 2)
         drop, c, k, ideal = (self.margin(lam, *w, level) for w in ((1, -1), (1, 0), (0, 1), (lam, 1 - lam)))
         low, high = self.where(1, -1, c_L - k_U - drop), self.where(1, -1, c_U - k_L + drop)
         after, before = self.where(1, 0, c_L - c), self.where(0, -1, k - k_L)
-        possible = np.greater_equal(shortfall, 0)
+        possible = np.maximum(low, after) <= np.minimum(high, before)  # else no classifier has these accuracies
         low, high = np.where(possible, np.maximum(low, after), low), np.where(possible, np.minimum(high, before), high)
         least, most = (self.regret(self.where(1, -1, c - k), c, k) for c, k in ((c_U, k_U), (c_L, k_L)))
         return _interval((low[()], high[()]), shortfall, (least - ideal, most + ideal), level)

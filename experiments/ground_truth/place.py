@@ -36,7 +36,7 @@ class Place:
         intervals hold the error of finitely many test images, not that of training, nor the scatter between seeds.
     equivalent
         p' and r with intervals; every accuracy within the intervals above that a classifier can have has its p' and r
-        within these. If r is below 0 (no classifier has this accuracy), so has every other one.
+        within these.
     own
         p, the share of common images in training.
     beyond
