@@ -42,7 +42,7 @@ def compute(part: tuple[int, Grid]) -> tuple[int, Cells, list[str]]:
 
             train_towers(study, cells, tail, legend)
         else:
-            _fit(study, {"exact": True, "drawn": False}[route], cells, tail, legend)
+            _fit(study, route == "exact", cells, tail, legend)
     ends = [name for name in cells if name.endswith(ENDS)]
     if not study.measured and all(np.isnan(cells[name]).all() for name in ends):  # no number is sampled
         cells = {name: values for name, values in cells.items() if name not in ends}

@@ -12,6 +12,7 @@ import numpy as np
 from experiments.errors import RequestError
 from experiments.files import write_atomically
 from experiments.lab.answers import no_ideal_curve
+from experiments.lab.compute import NO_LAW
 from experiments.lab.runfolder import HISTORY_CSV, HISTORY_ZARR, RESULT
 from experiments.lab.studies import study
 from simulator.accuracy import GROUPS, PLACE, Accuracy
@@ -21,8 +22,6 @@ from theory.learners.base import UNDEFINED
 
 if TYPE_CHECKING:
     import xarray as xr
-
-NO_LAW = "no closed form is known for this training"
 
 
 def with_places(world: World, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
