@@ -117,128 +117,135 @@ def known_law(name, world, learner):
     return law_of_learner(name, *apply_to_learner(name, world, learner))
 
 
-class TestWhatIsKnown:
-    def test_contradicting_captions(self):
-        """For InfoNCE the mean prompt decides like the name prompt; for linear CLIP captions omit the background."""
-        world = World(p_spu=0.9, mu_spu=2.0, sigma_xi=2.0)
-        for prompt in ("name", "mean"):
-            assert mitigated("contradict", world, named("infonce", prompt=prompt)) == (world, named("infonce"))
-            linear = named("linear", prompt=prompt, embed_dim=1)
-            silent = world.model_copy(update={"mention_spu": 0.0})
-            assert mitigated("contradict", world, linear) == (silent, linear)
-        with pytest.raises(RequestError, match="'contradict' has no known law for learner 'infonce'; to measure it"):
-            mitigated("contradict", world, named("infonce", prompt="background"))
-        for other in ({"classes": 3}, {"p_inv": 0.9}, {"mention_inv": 0.5}):
-            assert known_law("contradict", world.model_copy(update=other), named("infonce", prompt="mean")) is None
-        for name in ("early-stopping", "narrow"):
-            assert law_of_towers(name, *apply_to_towers(name, WORLD, Recipe(), "name")) is None
-        decaying = Recipe(steps=320, schedule="cosine")
-        _, stopped, _ = apply_to_towers("early-stopping", WORLD, decaying, None)
-        assert stopped == decaying.model_copy(update={"steps": 80, "schedule": "constant"}), "stopped, not cooled down"
+def test_contradicting_captions():
+    """For InfoNCE the mean prompt decides like the name prompt; for linear CLIP captions omit the background."""
+    world = World(p_spu=0.9, mu_spu=2.0, sigma_xi=2.0)
+    for prompt in ("name", "mean"):
+        assert mitigated("contradict", world, named("infonce", prompt=prompt)) == (world, named("infonce"))
+        linear = named("linear", prompt=prompt, embed_dim=1)
+        silent = world.model_copy(update={"mention_spu": 0.0})
+        assert mitigated("contradict", world, linear) == (silent, linear)
+    with pytest.raises(RequestError, match="'contradict' has no known law for learner 'infonce'; to measure it"):
+        mitigated("contradict", world, named("infonce", prompt="background"))
+    for other in ({"classes": 3}, {"p_inv": 0.9}, {"mention_inv": 0.5}):
+        assert known_law("contradict", world.model_copy(update=other), named("infonce", prompt="mean")) is None
+    for name in ("early-stopping", "narrow"):
+        assert law_of_towers(name, *apply_to_towers(name, WORLD, Recipe(), "name")) is None
+    decaying = Recipe(steps=320, schedule="cosine")
+    _, stopped, _ = apply_to_towers("early-stopping", WORLD, decaying, None)
+    assert stopped == decaying.model_copy(update={"steps": 80, "schedule": "constant"}), "stopped, not cooled down"
 
-    def test_reweighting_has_a_law_except_for_log_mean_exp(self):
-        unknown = [p for p in PROMPTS if known_law("reweight", WORLD, named("infonce", prompt=p)) is None]
-        assert unknown == ["captions"]
-        assert known_law("balance", WORLD, named("infonce", prompt="captions")) is not None
-        assert apply_to_learner("prompt-mean", WORLD, LINEAR) == (WORLD, named("linear", prompt="mean"))
 
-    def test_captions_of_other_pairs_are_not_balanced(self):
-        """They keep the law before sampling, which only the mean and the log-mean-exp of scores can see."""
-        strays = WORLD.replace(mismatch=0.3)
-        for name in ("balance", "subsample", "reweight"):
-            unknown = [p for p in PROMPTS if known_law(name, strays, named("infonce", prompt=p)) is None]
-            assert unknown == ["captions", "scores"]
-            assert known_law(name, strays, LINEAR) is not None
-        with pytest.raises(RequestError, match=r"'contradict': captions of three or more classes .* mismatch = 0"):
-            apply_to_learner("contradict", World(classes=3, mismatch=0.3), LINEAR)
+def test_reweighting_has_a_law_except_for_log_mean_exp():
+    unknown = [p for p in PROMPTS if known_law("reweight", WORLD, named("infonce", prompt=p)) is None]
+    assert unknown == ["captions"]
+    assert known_law("balance", WORLD, named("infonce", prompt="captions")) is not None
+    assert apply_to_learner("prompt-mean", WORLD, LINEAR) == (WORLD, named("linear", prompt="mean"))
 
-    def test_projecting_the_background(self):
-        """Known for linear CLIP; trained towers are measured, since they need not be balanced."""
-        world, learner = mitigated("project-background", WORLD, LINEAR)
-        assert learner.accuracy(world).drop == pytest.approx(0, abs=1e-12)
-        with pytest.raises(RequestError, match="no law is known for learner 'infonce'; linear has one"):
-            apply_to_learner("project-background", WORLD, named("infonce"))
-        towers = apply_to_towers("project-background", WORLD, Recipe(loss="linear", towers="linear"), "name")
-        assert MITIGATIONS["project-background"].projected
-        assert law_of_towers("project-background", *towers) is None
-        with pytest.raises(RequestError, match="loss = 'supervised' reads no captions; those that do are linear"):
-            apply_to_towers("project-background", WORLD, Recipe(loss="supervised"), None)
 
-    @pytest.mark.parametrize("name", ["omit-background", "mention", "contradict", "prompt-mean"])
-    def test_captions_are_changed_only_for_what_reads_them(self, name):
-        with pytest.raises(RequestError, match=rf"^mitigation '{name}': learner 'bayes' reads no captions"):
-            apply_to_learner(name, WORLD, named("bayes"))
-        with pytest.raises(RequestError, match=rf"^mitigation '{name}': loss = 'supervised' reads no captions"):
-            apply_to_towers(name, WORLD, Recipe(loss="supervised"), None)
+def test_captions_of_other_pairs_are_not_balanced():
+    """They keep the law before sampling, which only the mean and the log-mean-exp of scores can see."""
+    strays = WORLD.replace(mismatch=0.3)
+    for name in ("balance", "subsample", "reweight"):
+        unknown = [p for p in PROMPTS if known_law(name, strays, named("infonce", prompt=p)) is None]
+        assert unknown == ["captions", "scores"]
+        assert known_law(name, strays, LINEAR) is not None
+    with pytest.raises(RequestError, match=r"'contradict': captions of three or more classes .* mismatch = 0"):
+        apply_to_learner("contradict", World(classes=3, mismatch=0.3), LINEAR)
 
-    def test_a_filter_has_the_law_of_plain_linear_clip_alone(self):
-        """`theory.learners.filtered` has the law, which its test compares with drawn pairs."""
-        for prompt in ("name", "mean"):
-            filtered = Filtered(prompt, kept=0.5)
-            assert mitigated("filter", WORLD, named("linear", prompt=prompt)) == (WORLD, filtered)
-            assert inflation("filter", WORLD, filtered) == 2
-        for learner in (named("infonce"), named("linear", embed_dim=1), replace(LINEAR, projected=True)):
-            with pytest.raises(RequestError, match=r"no law is known for learner .*; linear has one, at full width"):
-                apply_to_learner("filter", WORLD, learner)
-        with pytest.raises(RequestError, match="no law is known for loss = 'linear'"):
-            apply_to_towers("filter", WORLD, Recipe(loss="linear", towers="linear"), "name")
-        with pytest.raises(RequestError, match="'filter' cannot be simulated"):
-            simulate(WORLD, LINEAR, 100, 1, None, 0, "filter")
-        with pytest.raises(RequestError, match="two classes and one background"):
-            predict(WORLD.replace(classes=3, dim_image=6, dim_text=6), LINEAR, "filter")
-        table = study(WORLD, {"mitigation": [NONE, "filter"], "mismatch": [0.0, 0.5]}).run()
-        assert (table.counter.sel(mitigation="filter") < table.counter.sel(mitigation=NONE)).all()
 
-    @pytest.mark.parametrize(
-        ("name", "learner", "options"),
-        [
-            ("group-dro", "infonce", "--loss infonce"),
-            ("group-dro", "linear", None),  # towers refuse it, too
-            ("dfr", "bayes", "--loss supervised"),
-            ("narrow", "logistic", "--loss supervised --towers linear"),
-            ("early-stopping", "least-squares", None),
-        ],
-    )
-    def test_a_refusal_names_the_training_that_measures_it(self, name, learner, options):
-        with pytest.raises(RequestError) as refusal:
-            mitigated(name, WORLD, named(learner))
-        _, found, command = str(refusal.value).partition("; to measure it: soberclip train ")
-        assert (command if found else None) == (options and f"{options} --mitigate {name}")
+def test_projecting_the_background():
+    """Known for linear CLIP; trained towers are measured, since they need not be balanced."""
+    world, learner = mitigated("project-background", WORLD, LINEAR)
+    assert learner.accuracy(world).drop == pytest.approx(0, abs=1e-12)
+    with pytest.raises(RequestError, match="no law is known for learner 'infonce'; linear has one"):
+        apply_to_learner("project-background", WORLD, named("infonce"))
+    towers = apply_to_towers("project-background", WORLD, Recipe(loss="linear", towers="linear"), "name")
+    assert MITIGATIONS["project-background"].projected
+    assert law_of_towers("project-background", *towers) is None
+    with pytest.raises(RequestError, match="loss = 'supervised' reads no captions; those that do are linear"):
+        apply_to_towers("project-background", WORLD, Recipe(loss="supervised"), None)
 
-    def test_laws_of_towers_and_of_learners_agree(self):
-        for name in MITIGATIONS:
-            for loss in ("linear", "supervised"):
-                recipe = Recipe(**{**QUICK, "embed_dim": 32}, loss=loss)
-                prompt = "name" if recipe.prompted else None
-                learner = named(recipe.objective.learner(recipe), prompt=prompt)
-                answers = []
-                for towers in (True, False):
-                    try:
-                        if towers:
-                            known = law_of_towers(name, *apply_to_towers(name, WORLD, recipe, prompt))
-                        else:
-                            known = known_law(name, WORLD, learner)
-                        answers.append(None if known is None else float(known[1].accuracy(known[0]).counter))
-                    except (RequestError, ValueError):
-                        answers.append(None)
-                if None not in answers:
-                    assert answers[0] == pytest.approx(answers[1], abs=1e-9), (name, loss)
 
-    def test_pairs_needed(self):
-        p = WORLD.p_spu
-        weighted, cut = 1 / (4 * p * (1 - p)), 1 / (2 * (1 - p))
-        expected = {"reweight": weighted, "balance": weighted + 1, "subsample": cut, NONE: 1.0, "contradict": 1.0}
-        for name, pairs in expected.items():
-            assert inflation(name, *apply_to_learner(name, WORLD, LINEAR)) == pytest.approx(pairs)
-        for recipe, pairs in ((Recipe(steps=100, batch_size=10, n=500), weighted + 0.5), (Recipe(), cut)):
-            world, balanced, _ = apply_to_towers("balance", WORLD, recipe, "name")
-            assert inflation("balance", world, balanced) == pytest.approx(pairs)
-        _, refitted, prompt = apply_to_towers("dfr", WORLD, Recipe(loss="linear", towers="linear"), "name")
-        assert prompt is None
-        for what in (apply_to_learner("dfr", WORLD, LINEAR)[1], refitted):
-            assert inflation("dfr", WORLD, what) == 1, "the pairs of its head are extra"
-        _, robust, _ = apply_to_towers("group-dro", WORLD, Recipe(loss="supervised"), None)
-        assert inflation("group-dro", WORLD, robust) == pytest.approx(weighted)
+@pytest.mark.parametrize("name", ["omit-background", "mention", "contradict", "prompt-mean"])
+def test_captions_are_changed_only_for_what_reads_them(name):
+    with pytest.raises(RequestError, match=rf"^mitigation '{name}': learner 'bayes' reads no captions"):
+        apply_to_learner(name, WORLD, named("bayes"))
+    with pytest.raises(RequestError, match=rf"^mitigation '{name}': loss = 'supervised' reads no captions"):
+        apply_to_towers(name, WORLD, Recipe(loss="supervised"), None)
+
+
+def test_a_filter_has_the_law_of_plain_linear_clip_alone():
+    """`theory.learners.filtered` has the law, which its test compares with drawn pairs."""
+    for prompt in ("name", "mean"):
+        filtered = Filtered(prompt, kept=0.5)
+        assert mitigated("filter", WORLD, named("linear", prompt=prompt)) == (WORLD, filtered)
+        assert inflation("filter", WORLD, filtered) == 2
+    for learner in (named("infonce"), named("linear", embed_dim=1), replace(LINEAR, projected=True)):
+        with pytest.raises(RequestError, match=r"no law is known for learner .*; linear has one, at full width"):
+            apply_to_learner("filter", WORLD, learner)
+    with pytest.raises(RequestError, match="no law is known for loss = 'linear'"):
+        apply_to_towers("filter", WORLD, Recipe(loss="linear", towers="linear"), "name")
+    with pytest.raises(RequestError, match="'filter' cannot be simulated"):
+        simulate(WORLD, LINEAR, 100, 1, None, 0, "filter")
+    with pytest.raises(RequestError, match="two classes and one background"):
+        predict(WORLD.replace(classes=3, dim_image=6, dim_text=6), LINEAR, "filter")
+    table = study(WORLD, {"mitigation": [NONE, "filter"], "mismatch": [0.0, 0.5]}).run()
+    assert (table.counter.sel(mitigation="filter") < table.counter.sel(mitigation=NONE)).all()
+
+
+@pytest.mark.parametrize(
+    ("name", "learner", "options"),
+    [
+        ("group-dro", "infonce", "--loss infonce"),
+        ("group-dro", "linear", None),  # towers refuse it, too
+        ("dfr", "bayes", "--loss supervised"),
+        ("narrow", "logistic", "--loss supervised --towers linear"),
+        ("early-stopping", "least-squares", None),
+    ],
+)
+def test_a_refusal_names_the_training_that_measures_it(name, learner, options):
+    with pytest.raises(RequestError) as refusal:
+        mitigated(name, WORLD, named(learner))
+    _, found, command = str(refusal.value).partition("; to measure it: soberclip train ")
+    assert (command if found else None) == (options and f"{options} --mitigate {name}")
+
+
+def test_laws_of_towers_and_of_learners_agree():
+    for name in MITIGATIONS:
+        for loss in ("linear", "supervised"):
+            recipe = Recipe(**{**QUICK, "embed_dim": 32}, loss=loss)
+            prompt = "name" if recipe.prompted else None
+            learner = named(recipe.objective.learner(recipe), prompt=prompt)
+            answers = []
+            for towers in (True, False):
+                try:
+                    if towers:
+                        known = law_of_towers(name, *apply_to_towers(name, WORLD, recipe, prompt))
+                    else:
+                        known = known_law(name, WORLD, learner)
+                    answers.append(None if known is None else float(known[1].accuracy(known[0]).counter))
+                except (RequestError, ValueError):
+                    answers.append(None)
+            if None not in answers:
+                assert answers[0] == pytest.approx(answers[1], abs=1e-9), (name, loss)
+
+
+def test_pairs_needed():
+    p = WORLD.p_spu
+    weighted, cut = 1 / (4 * p * (1 - p)), 1 / (2 * (1 - p))
+    expected = {"reweight": weighted, "balance": weighted + 1, "subsample": cut, NONE: 1.0, "contradict": 1.0}
+    for name, pairs in expected.items():
+        assert inflation(name, *apply_to_learner(name, WORLD, LINEAR)) == pytest.approx(pairs)
+    for recipe, pairs in ((Recipe(steps=100, batch_size=10, n=500), weighted + 0.5), (Recipe(), cut)):
+        world, balanced, _ = apply_to_towers("balance", WORLD, recipe, "name")
+        assert inflation("balance", world, balanced) == pytest.approx(pairs)
+    _, refitted, prompt = apply_to_towers("dfr", WORLD, Recipe(loss="linear", towers="linear"), "name")
+    assert prompt is None
+    for what in (apply_to_learner("dfr", WORLD, LINEAR)[1], refitted):
+        assert inflation("dfr", WORLD, what) == 1, "the pairs of its head are extra"
+    _, robust, _ = apply_to_towers("group-dro", WORLD, Recipe(loss="supervised"), None)
+    assert inflation("group-dro", WORLD, robust) == pytest.approx(weighted)
 
 
 def test_a_prediction_reports_prompt_width_and_captions_after_the_mitigation():
@@ -266,10 +273,6 @@ def test_narrow_is_the_smallest_width_that_separates_classes():
     assert apply_to_learner("narrow", three, LINEAR)[1] == named("linear", embed_dim=2)
 
 
-def reason(table, **at) -> str:
-    return str(table.legend.values[table.undefined.sel(at).item()])
-
-
 def test_a_set_without_a_group_is_refused_before_a_folder_is_created(tmp_path):
     rare = WORLD.model_copy(update={"p_spu": 0.999})
     recipe = Recipe(**{**QUICK, "batch_size": 16}, loss="linear", n=40)
@@ -282,19 +285,19 @@ def test_a_set_without_a_group_is_refused_before_a_folder_is_created(tmp_path):
         run(large, WORLD, mitigate="subsample", compile=False, output=tmp_path / "run")
 
 
-class TestStudy:
-    def test_theory_over_mitigations(self):
-        axes = {"mitigation": [NONE, "balance", "group-dro"], "p_spu": [0.8, 1.0]}
-        table = study(WORLD, axes, ["linear", "logistic"]).run()
-        value = lambda **at: float(table.counter.sel(prompt="name", **at))  # noqa: E731
-        plain = WORLD.model_copy(update={"p_spu": 0.8})
-        assert value(mitigation=NONE, p_spu=0.8, learner="linear") == LINEAR.accuracy(plain).counter
-        balanced = LINEAR.accuracy(plain.model_copy(update={"p_spu": 0.5})).counter
-        assert value(mitigation="balance", p_spu=0.8, learner="linear") == balanced
-        assert "p_spu = 1" in reason(table, mitigation="balance", p_spu=1.0, learner="linear")
-        assert "'linear'" in reason(table, mitigation="group-dro", p_spu=0.8, learner="linear")
-        robust = value(mitigation="group-dro", p_spu=0.8, learner="logistic")
-        assert robust == pytest.approx(named("logistic").accuracy(plain.model_copy(update={"p_spu": 0.5})).counter)
+def test_theory_over_mitigations():
+    axes = {"mitigation": [NONE, "balance", "group-dro"], "p_spu": [0.8, 1.0]}
+    table = study(WORLD, axes, ["linear", "logistic"]).run()
+    value = lambda **at: float(table.counter.sel(prompt="name", **at))  # noqa: E731
+    reason = lambda **at: str(table.legend.values[table.undefined.sel(at).item()])  # noqa: E731
+    plain = WORLD.model_copy(update={"p_spu": 0.8})
+    assert value(mitigation=NONE, p_spu=0.8, learner="linear") == LINEAR.accuracy(plain).counter
+    balanced = LINEAR.accuracy(plain.model_copy(update={"p_spu": 0.5})).counter
+    assert value(mitigation="balance", p_spu=0.8, learner="linear") == balanced
+    assert "p_spu = 1" in reason(mitigation="balance", p_spu=1.0, learner="linear")
+    assert "'linear'" in reason(mitigation="group-dro", p_spu=0.8, learner="linear")
+    robust = value(mitigation="group-dro", p_spu=0.8, learner="logistic")
+    assert robust == pytest.approx(named("logistic").accuracy(plain.model_copy(update={"p_spu": 0.5})).counter)
 
 
 def test_a_custom_mitigation_is_one_function():

@@ -36,18 +36,9 @@ def stopped_after(count):
     return mapped
 
 
-def exit_statuses(sweep, folder, what):
-    """Exit statuses per store, from tests/experiments/lab/killed.py."""
-    (folder / "study.toml").write_text(sweep.toml())
-    command = [sys.executable, "tests/experiments/lab/killed.py", str(folder), json.dumps(what)]
-    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
-    assert run.returncode == 0, run.stderr
-    return json.loads(run.stdout.splitlines()[-1])
-
-
 @pytest.fixture(scope="module")
 def aftermath(tmp_path_factory, exact):
-    """(folder of stores, exit statuses) of all disturbed runs."""
+    """(folder of stores, exit statuses per store) of all disturbed runs, by killed.py."""
     folder = tmp_path_factory.mktemp("stores")
     what = [
         ("killed", "kill", {"count": 4, "seed": 0, "longest": 0.12}),
@@ -55,7 +46,11 @@ def aftermath(tmp_path_factory, exact):
         ("SIGINT", "end", {"by": "SIGINT"}),
         ("SIGTERM", "end", {"by": "SIGTERM"}),
     ]
-    return folder, exit_statuses(exact, folder, what)
+    (folder / "study.toml").write_text(exact.toml())
+    command = [sys.executable, "tests/experiments/lab/killed.py", str(folder), json.dumps(what)]
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert run.returncode == 0, run.stderr
+    return folder, json.loads(run.stdout.splitlines()[-1])
 
 
 def test_a_store_equals_the_table_in_memory_and_is_not_recomputed(tmp_path, same, resumed):
