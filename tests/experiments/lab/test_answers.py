@@ -26,6 +26,8 @@ def test_the_exact_law_is_used_if_it_is_known():
         document = simulate(world, LeastSquares(), 200, 3, None, 0)
         assert document["method"] == method
         assert abs(document["counter"] - document["predicted"]["counter"]) < 0.2
+    with pytest.raises(RequestError, match=r"would draw 6\.0e\+11 numbers, .*; use fewer pairs"):
+        simulate(World(dim_image=3, dim_text=3), LeastSquares(), 10**9, 100, None, 0)
 
 
 @pytest.mark.deep
