@@ -25,8 +25,8 @@ pytestmark = pytest.mark.usefixtures("small_blocks")
 
 @pytest.fixture(scope="module")
 def cluster():
-    """A dask cluster of two processes, as another program would start it; a block is tried again once."""
-    how = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": ":0", "silence_logs": 90}
+    """A dask cluster of one process, as another program would start it; a block is tried again once."""
+    how = {"n_workers": 1, "threads_per_worker": 1, "dashboard_address": ":0", "silence_logs": 90}
     once = dask.config.set({"distributed.scheduler.allowed-failures": 1})  # each further worker imports for seconds
     with once, distributed.LocalCluster(**how) as started:
         yield started

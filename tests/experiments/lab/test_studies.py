@@ -34,7 +34,7 @@ NARROW = World(mu_spu=2.0, dim_image=2, dim_text=2)
         ({"axes": {"p_spu": "0:1.5:3"}}, ["p_spu", "1.5", "nearest valid value is 1"]),
         ({"axes": {"p_spu": "0:1:many"}}, ["'0:1:many'", "2 to 1,000,000"]),
         ({"axes": {"p_spu": [0.5, "0.7"]}}, ["p_spu", "'0.7'", "not a number"]),
-        ({"axes": dict.fromkeys(["p_spu", "mu_spu", "mu_inv"], "0:1:1000000")}, ["1e+18 cells", "24.0 EB"]),
+        ({"axes": dict.fromkeys(["p_spu", "mu_spu", "mu_inv", "p_inv"], "0:1:40000")}, ["2.6e+18 cells", "61.4 EB"]),
         ({"axes": {"dim_image": "2:5:3"}}, ["dim_image", "3.5"]),
         ({"axes": {"p_spu": "0.5:1:3:one-minus"}}, ["both ends of a one-minus axis lie below 1"]),
         ({"axes": {"mu_spu": "0:1:3:log"}}, ["both ends of a log axis lie above 0"]),
