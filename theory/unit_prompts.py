@@ -13,6 +13,7 @@ from jaxtyping import Float
 from simulator.accuracy import LEVEL, Accuracy, objects_averaged
 from simulator.gaussian.critic import standardise
 from simulator.prompts import Prompt, prompt_row
+from simulator.quantities import Scale, domain_of
 from simulator.world import World
 from theory.density import class_log_density, log_density
 from theory.integrator import gap_accuracy
@@ -26,6 +27,8 @@ SEEDS = 5  # random starts of narrow towers on each grid
 CLOSE = 1e-4  # nats above the least loss: such an end is an answer, too
 COLLAPSED = 1e-2  # largest distance of embeddings along a coordinate
 STEPS, SETTLED = 1000, 1e-7  # of the rows without weight
+LARGEST_SCALE = domain_of(Scale)[1]
+HIGHER = 2**0.5  # the next scale that a search for the budget tries
 
 
 def rows_without_weight(
@@ -136,6 +139,22 @@ def unit_accuracy(world: World, prompt: Prompt, scale: float, width: int | None,
 def _accuracy(world: World, place: Nodes, gaps: Float[np.ndarray, "n m"]) -> Float[np.ndarray, " 2"]:
     mean = standardise(world.mean, np.sqrt(world.image_variance))
     return objects_averaged(gap_accuracy(_spline(world, place, gaps), mean), world.p_inv)
+
+
+def least_scale(
+    world: World, prompt: Prompt, scale: float, objective: Objective, law: Float[np.ndarray, " 2"], within: float
+) -> float | None:
+    """The least of the scales 1.41, 2, 2.83 ... times this one at which accuracies are so close to those of a law.
+
+    None if none up to 100 is. On the coarser grid, from one start. A larger scale may be off again.
+    """
+    place = nodes(world, COARSE)
+    while (scale := scale * HIGHER) <= LARGEST_SCALE:
+        *_, towers = trained(place.law, scale, WIDTH, LAW if scale >= FAR else 1, objective)
+        gaps = score_gaps(world, prompt, place, towers, scale, True, objective)
+        if np.abs(_accuracy(world, place, gaps) - law).max() <= within:
+            return scale
+    return None
 
 
 @lru_cache(maxsize=64)

@@ -323,7 +323,8 @@ def _limits(document: dict[str, Any]) -> Iterator[str]:
         least = (
             "to .2 points, so this scale meets the budget" if document["meets_budget"] else "so this scale is too low"
         )
-        yield f"without a limit of scores: common/counter {law} %, {least} for this prompt"
+        enough = f"; about {document['enough_scale']:.2g} is enough" if document.get("enough_scale") else ""
+        yield f"without a limit of scores: common/counter {law} %, {least} for this prompt{enough}"
         yield "the intervals hold two grids and two starts of the minimisation, and state no confidence"
     shares = document["uncovered_share"]
     if shares is not None and max(shares.values()) > UNCOVERED:

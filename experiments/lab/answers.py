@@ -17,8 +17,9 @@ from simulator.streams import numpy_stream
 from simulator.world import World
 from theory.accuracy import reliance
 from theory.ideal_curve import MOST_CLASSES, Equivalent, equivalent, equivalent_of_draws
-from theory.learners import named, trainable
+from theory.learners import InfoNCE, named, trainable
 from theory.learners.base import UNDEFINED, Learner
+from theory.unit_prompts import least_scale
 
 WITHIN = 0.002  # of the accuracies without limits: a scale meets the budget
 NUMBERS = ("balanced", "drop")  # that follow from the groups
@@ -51,13 +52,20 @@ def predict(world: World, learner: Learner, mitigate: str = NONE) -> dict[str, A
 
 
 def _beside_unlimited(world: World, learner: Learner, accuracy: Accuracy) -> dict[str, Any]:
-    """With a finite scale: the accuracies of scores without limits, and whether the scale meets the budget for them."""
-    if getattr(learner, "scale", None) is None:
+    """With a finite scale: the accuracies of scores without limits, and whether the scale meets the budget for them.
+
+    Where it does not, and the width is not given, a larger scale that does.
+    """
+    if not isinstance(learner, InfoNCE) or learner.scale is None:
         return {}
     law = population(world, named("infonce", prompt=learner.prompt))
     assert accuracy.interval is not None
     far = [max(low - x, x - high) > WITHIN for x, (low, high) in zip(law, accuracy.interval, strict=True)]
-    return {"unlimited": in_groups(law), "meets_budget": not any(far)}
+    beside = {"unlimited": in_groups(law), "meets_budget": not any(far)}
+    if beside["meets_budget"] or learner.embed_dim is not None:
+        return beside
+    enough = least_scale(world, learner.prompt, learner.scale, learner.objective, np.array([*law]), WITHIN)
+    return {**beside, "enough_scale": enough}
 
 
 def no_ideal_curve(world: World) -> str | None:

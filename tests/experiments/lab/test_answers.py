@@ -106,10 +106,25 @@ class Limited(InfoNCE):
 def test_predict_says_whether_a_scale_meets_its_budget(off, error, met):
     """Within .002 of the accuracies without limits, or not further off than its error."""
     world = World(mu_spu=1.5, sigma_xi=6.0)
-    found, law = predict(world, Limited(off=off, error=error)), predict(world, named("infonce"))
+    found, law = predict(world, Limited(off=off, error=error, embed_dim=16)), predict(world, named("infonce"))
     assert (found["scale"], found["meets_budget"]) == (2.0, met)
     assert found["unlimited"]["counter"] == law["counter"]
     assert "unlimited" not in law
+
+
+@pytest.mark.deep
+def test_a_scale_that_is_too_low_comes_with_one_that_is_enough():
+    """By typical appearance scale 1 is too low, by bare name scale 2 is enough; both beside the numbers without limits.
+
+    It takes 14 s of a processor.
+    """
+    world = World(mu_spu=1.5, sigma_xi=6.0, bare=0.5)
+    for prompt, scale, met in (("typical", 1.0, False), ("bare", 2.0, True)):
+        found = predict(world, named("infonce", prompt=prompt, scale=scale))
+        law = predict(world, named("infonce", prompt=prompt))
+        assert (found["scale"], found["meets_budget"]) == (scale, met)
+        assert (abs(found["counter"] - law["counter"]) < 0.003) == met
+        assert found.get("enough_scale") == pytest.approx(None if met else 4.0)
 
 
 def test_predict_reports_the_learner_and_the_interval():
