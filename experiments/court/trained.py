@@ -290,10 +290,12 @@ def stored_text(documents: list[dict[str, Any]]) -> str:
     """
     versions, verdicts = [], []
     for document in documents:
-        if document["versions"] not in versions:
-            versions.append(document["versions"])
+        own = dict(document["versions"] or {})
+        commit = own.pop("commit", None)  # verdicts of one machine differ in it alone
+        if own not in versions:
+            versions.append(own)
         parts = {name: value for name, value in document.items() if name not in UNSTORED}
-        parts |= {"versions": versions.index(document["versions"]), "cases": [*map(_stored_case, document["cases"])]}
+        parts |= {"versions": versions.index(own), "commit": commit, "cases": [*map(_stored_case, document["cases"])]}
         verdicts.append({"date": f"{datetime.now(UTC):%Y-%m-%d}", **parts})
     whole = json.dumps({"defaults": Recipe().model_dump(), "versions": versions, "verdicts": verdicts})
     rounded = json.loads(whole, parse_float=lambda text: float(f"{float(text):.6g}"))
@@ -331,7 +333,8 @@ def stored_documents() -> list[dict[str, Any]]:
     stored = json.loads((files("experiments.court") / STORED).read_text(encoding="utf-8"))
     claims = {claim.id: claim for claim in TRAINED}
     for document in stored["verdicts"]:
-        document["versions"] = stored["versions"][document["versions"]]
+        own = stored["versions"][document["versions"]]
+        document["versions"] = {**own, "commit": document.pop("commit")}
         document["cases"] = [
             {
                 "world": own.world.model_dump(),

@@ -73,6 +73,17 @@ CLAIMS = [
         prediction=lambda x: 0.5,
     ),
     unit(
+        id="unit-embeddings/falls-with-scale",
+        statement="With little view noise (nu = .1), InfoNCE prompted with the typical appearance acts like the ideal "
+        "classifier of a world with at least the correlation at a logit scale of 2 that it has without a limit.",
+        meaning="Reliance does not fall steadily as the scale grows: it can fall below the law's, and rise again.",
+        quantity="equivalent-correlation",
+        relation=">=",
+        domain={**FIRST_PAGE, "sigma_xi": 2.5},
+        subject=InfoNCE("name", 2.0),
+        prediction=lambda x: equivalent_of(x, InfoNCE("name")).correlation,
+    ),
+    unit(
         id="unit-embeddings/siglip-is-infonce",
         statement="At a logit scale of .5, SigLIP with a learned bias and large batches, prompted with the typical "
         "appearance, acts like the ideal classifier that InfoNCE acts like.",
