@@ -17,7 +17,7 @@ from simulator.streams import numpy_stream
 from simulator.world import World
 from theory.accuracy import reliance
 from theory.ideal_curve import MOST_CLASSES, Equivalent, equivalent, equivalent_of_draws
-from theory.learners import InfoNCE, named, trainable
+from theory.learners import named, trainable
 from theory.learners.base import UNDEFINED, Learner
 from theory.unit_prompts import least_scale
 
@@ -51,12 +51,12 @@ def predict(world: World, learner: Learner, mitigate: str = NONE) -> dict[str, A
     }
 
 
-def _beside_unlimited(world: World, learner: Learner, accuracy: Accuracy) -> dict[str, Any]:
+def _beside_unlimited(world: World, learner: Any, accuracy: Accuracy) -> dict[str, Any]:
     """With a finite scale: the accuracies of scores without limits, and whether the scale meets the budget for them.
 
     Where it does not, and the width is not given, a larger scale that does.
     """
-    if not isinstance(learner, InfoNCE) or learner.scale is None:
+    if getattr(learner, "scale", None) is None:
         return {}
     law = population(world, named("infonce", prompt=learner.prompt))
     assert accuracy.interval is not None
