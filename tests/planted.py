@@ -514,7 +514,7 @@ FAULTS = {
         "theory/test_unit_embeddings.py::test_where_all_scores_are_within_reach_the_law_holds_as_it_is",
     ),
     "an image's own caption among SigLIP's negatives": Fault(
-        "theory.unit_losses:siglip",
+        "theory.unit_embeddings:siglip",
         on_arguments(lambda bias=None, batch=None: (bias, batch and batch + 1)),
         "theory/test_unit_embeddings.py::test_siglip_is_a_sum_of_log_sigmoids_at_a_fixed_bias_and_at_the_best_one",
     ),

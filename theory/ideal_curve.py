@@ -28,7 +28,7 @@ from simulator.mixture import groups_of
 from simulator.summary import numbers_html, numbers_line
 from simulator.world import World
 from theory.learners.base import joined_numbers
-from theory.learners.bayes import TableRules, many_class_parts, many_class_replicates, two_block_accuracy
+from theory.learners.bayes import many_class_parts, many_class_replicates, table_rules, two_block_accuracy
 from theory.least_regret import LOG_ODDS, ROUNDING, Ideal, SampledCurve, least_regret_of_groups, passing
 from theory.quadrature import REPLICATES
 
@@ -158,24 +158,9 @@ def equivalent_of_draws(
     Student quantile, r lies between min(R - t s) and min(R + t s) over the lambda of that interval. Where the ideal
     curve is sampled, t s is the root of a sum of squares with its own error.
 
-    Parameters
-    ----------
-    world
-        One world, or a grid of any shape.
-    draws
-        (common, counter) of independent replicates, in a world with a table (common, counter, unseen).
-    shared
-        The same mean by sets of test images that all replicates share, whose error their scatter does not show.
-
-    Returns
-    -------
-    Equivalent
-        As from `equivalent`. The interval has level LEVEL, and is None for a single replicate or three groups.
-
-    Raises
-    ------
-    ValueError
-        In the same cases as `equivalent`.
+    `draws` are (common, counter), with a table (common, counter, unseen), of independent replicates. `shared` is the
+    same mean by sets of test images that all replicates share, whose error their scatter does not show. The interval
+    has level LEVEL, and is None for a single replicate or three groups. It raises what `equivalent` raises.
     """
     sources, groups = [draws] if shared is None else [draws, shared], groups_of(world.table, world.common)
     mean, R = draws[:, groups].mean(axis=0), min(map(len, sources))
@@ -224,10 +209,7 @@ def _exact(worlds: World) -> bool:
 
 
 def _by_curve(worlds: World) -> list[tuple[Any, World]]:
-    """The worlds of each curve with their index, those that differ in their correlation alone.
-
-    Worlds of two classes have curves of their own, which are exact and found together.
-    """
+    """The worlds of each sampled curve with their index, and together those that have exact curves of their own."""
     if _exact(worlds):
         return [((), worlds)]
     plain, alike = worlds.replace(attribute=()), {}
@@ -240,7 +222,6 @@ def _by_curve(worlds: World) -> list[tuple[Any, World]]:
 
 
 def _joined(parts: list[tuple[Any, Equivalent]], shape: tuple[int, ...]) -> Equivalent:
-    """Results over a grid from those of its parts, each with the index that it fills."""
     (correlation, shortfall), level, ends = joined_numbers(parts, shape)
     interval = None if level is None else Interval(dict(zip(("correlation", "shortfall"), ends, strict=True)), level)
     unseen = None
@@ -254,10 +235,10 @@ def _joined(parts: list[tuple[Any, Equivalent]], shape: tuple[int, ...]) -> Equi
 def _of_groups(worlds: World, values: Iterable[Numbers]) -> Equivalent:
     """One world with a table that does not have two groups."""
     world = worlds.ravel()[0]
-    groups, rules = groups_of(world.table, world.common), TableRules(world)
+    groups, rules = groups_of(world.table, world.common), table_rules(world)
 
     def ideal(weights: Float[np.ndarray, " G"]) -> Float[np.ndarray, " G"]:
-        return rules.accuracies(dict(zip(groups, weights, strict=True)))[groups]
+        return rules(dict(zip(groups, weights, strict=True))).mean(axis=0)[groups]
 
     weights, regret = least_regret_of_groups(ideal, np.ravel([*values]))
     if world.mean[1] == 0:
@@ -282,13 +263,11 @@ def _interval(correlation: Ends, shortfall: Numbers, ends: Ends, level: float) -
 
 
 def _covariance_of_mean(draws: Float[np.ndarray, "R G *w"]) -> Float[np.ndarray, "G G *w"]:
-    """Covariance matrix of the mean of independent draws."""
     off, R = draws - draws.mean(axis=0), len(draws)
     return (off[:, :, None] * off[:, None]).sum(axis=0) / (R * (R - 1))
 
 
 def _check(worlds: World, accuracies: Iterable[Numbers]) -> None:
-    """Raise ValueError for worlds whose ideal classifier is not known, and for accuracies outside [0, 1]."""
     if worlds.views is not None:
         raise ValueError("worlds of pixels have no equivalent correlation: no formula gives their ideal classifier")
     most = max(np.max(worlds.classes, initial=2), 2 if worlds.table is None else len(worlds.table[0]))
@@ -306,8 +285,8 @@ def _sampled_points(world: World) -> Callable[[float], Float[np.ndarray, "R grou
     if world.table is None:
         parts = list(many_class_parts(world))  # the same points serve every correlation
         return lambda lam: many_class_replicates(world, parts, lam)
-    rules, groups = TableRules(world), groups_of(world.table, world.common)
-    return lambda lam: rules.replicates(dict(zip(groups, (lam, 1 - lam), strict=True)))[:, groups]
+    rules, groups = table_rules(world), groups_of(world.table, world.common)
+    return lambda lam: rules(dict(zip(groups, (lam, 1 - lam), strict=True)))[:, groups]
 
 
 class IdealCurve:

@@ -26,30 +26,20 @@ Gap = Callable[[Int[np.ndarray, "*s"], Float[np.ndarray, "*s"], Float[np.ndarray
 
 
 def gap_accuracy(
-    gap: Callable[[np.ndarray, np.ndarray], np.ndarray], mean: Float[np.ndarray, " 2"], tolerance: float = 1e-6
+    gap: Callable[[np.ndarray, np.ndarray], np.ndarray], mean: Float[np.ndarray, " 2"]
 ) -> Float[np.ndarray, "groups=2"]:
     """(common, counter) under the test law of a rule in one world, of images that show the label's object.
 
-    Parameters
-    ----------
-    gap
-        The score gap at coordinates x and y. It need not be odd.
-    mean
-        Means of object and background. Both are in standard deviations of an image within its group.
-    tolerance
-        Absolute error, if LINE resolves the boundary.
-
-    Raises
-    ------
-    ArithmeticError
-        If the boundary is so jagged that the average over w does not settle.
+    From the score gap at coordinates x and y, which need not be odd, and the means of object and background, all in
+    standard deviations of an image within its group. The error is 1e-6 if LINE resolves the boundary. Raises
+    ArithmeticError if the boundary is so jagged that the average over w does not settle.
     """
     signs = np.array([[1, 1, -1, -1], [1, -1, -1, 1]])  # of both blocks in the four groups; + is right in the first two
-    plus = plane_shares(lambda row, x, y: gap(x, y), mean[:, None] * signs, tolerance)
+    plus = plane_shares(lambda row, x, y: gap(x, y), mean[:, None] * signs)
     return np.array([plus[0] + 1 - plus[2], plus[1] + 1 - plus[3]]) / 2
 
 
-def plane_shares(gap: Gap, centre: Float[np.ndarray, "2 R"], tolerance: float = 1e-6) -> Float[np.ndarray, " R"]:
+def plane_shares(gap: Gap, centre: Float[np.ndarray, "2 R"]) -> Float[np.ndarray, " R"]:
     """P(f > 0) + P(f = 0)/2 for (x, y) ~ N(centre, I) in every row."""
     rows, step = np.arange(centre.shape[1]), 1e-3 * np.eye(2)[..., None] * np.ones(centre.shape[1])
     slope = np.array([gap(rows, *e) - gap(rows, *-e) for e in step])
@@ -65,7 +55,7 @@ def plane_shares(gap: Gap, centre: Float[np.ndarray, "2 R"], tolerance: float = 
 
         return line_shares(on_lines, np.broadcast_to(LINE, (len(own), len(LINE)))).reshape(*w.shape, 1)
 
-    return gaussian_average(shares, rows, 1, tolerance)[:, 0]
+    return gaussian_average(shares, rows, 1)[:, 0]
 
 
 def line_shares(f, nodes: Float[np.ndarray, "R m"]) -> Float[np.ndarray, " R"]:

@@ -10,7 +10,6 @@ groups, w = (p, 1 - p), the ideal drop rises with p and takes the classifier's d
 
 from collections.abc import Callable
 from functools import cached_property
-from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -98,20 +97,14 @@ class SampledCurve:
                 self._at(x)
 
 
-class Weights(NamedTuple):
-    """The weights of groups at the least regret, nan if they are undetermined, and the regret."""
-
-    weights: Float[np.ndarray, " G"]
-    regret: float
-
-
 def least_regret_of_groups(
     ideal: Callable[[Float[np.ndarray, " G"]], Float[np.ndarray, " G"]], accuracy: Float[np.ndarray, " G"]
-) -> Weights:
-    """The weights of any number of groups that minimise R, by cutting planes (Kelley 1960).
+) -> tuple[Float[np.ndarray, " G"], float]:
+    """The weights of any number of groups that minimise R, nan if they are undetermined, and the minimum.
 
-    R(w) is the maximum of w.(a* - a) over ideal classifiers. Those that are known bound it from below; where a linear
-    program finds the minimum of this bound, the next one is taken. So the bound certifies the minimum.
+    By cutting planes (Kelley 1960): R(w) is the maximum of w.(a* - a) over ideal classifiers. Those that are known
+    bound it from below; where a linear program finds the minimum of this bound, the next one is taken. So the bound
+    certifies the minimum.
     """
     G, cuts = len(accuracy), []
 
@@ -133,4 +126,4 @@ def least_regret_of_groups(
     regret, weights = minimum()
     sides = (near for near in (weights[0] - FAR, weights[0] + FAR) if 0 <= near <= 1) if G > 2 else ()
     flat = G == 1 or any(minimum(near)[0] - regret < LEAST_RISE for near in sides)
-    return Weights(np.full(G, np.nan) if flat else weights, regret)
+    return np.full(G, np.nan) if flat else weights, regret

@@ -18,8 +18,6 @@ The binary C is the covariance of section 6 of Wang et al. with the means kept:
 [[alpha^2 + sigma_inv^2, alpha beta m0], [alpha beta m0, beta^2 + sigma_spu^2]], m0 = 2p - 1, for g = 1.
 """
 
-from typing import NamedTuple
-
 import numpy as np
 from jaxtyping import Float
 
@@ -55,23 +53,14 @@ def latent_cross_covariance(worlds: World) -> Float[np.ndarray, "*w B B"]:
     return np.asarray(1 - worlds.mismatch)[..., None, None] * A
 
 
-class LatentMoments(NamedTuple):
-    """Moments of the latents in training, for worlds that no symmetry simplifies."""
-
-    prior: Float[np.ndarray, " K"]
-    class_means: Float[np.ndarray, "K l"]  # E[z | y]
-    mean: Float[np.ndarray, " l"]
-    covariance: Float[np.ndarray, "l l"]
-
-
-def latent_moments(world: World) -> LatentMoments:
-    """Prior of the classes, means and covariance of the latents in training, in one world of any kind."""
+def latent_moments(world: World) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """P(y) (K,), E[z | y] (K, l), E[z] (l,) and Cov(z) (l, l) of the latents in training, in one world of any kind."""
     groups = world.mixture().seen
     share = (groups.labels == np.arange(world.classes)[:, None]) * groups.weights  # (K, G)
     prior, mean = share.sum(axis=1), groups.weights @ groups.means
     centred = groups.means - mean
     covariance = (groups.weights * centred.T) @ centred + np.diag(groups.variances)
-    return LatentMoments(prior, share @ groups.means / prior[:, None], mean, covariance)
+    return prior, share @ groups.means / prior[:, None], mean, covariance
 
 
 def caption_moments(mixture: Mixture) -> tuple[Float[np.ndarray, " l"], Float[np.ndarray, "l l"]]:

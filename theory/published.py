@@ -76,10 +76,8 @@ def data_model_1_accuracies(p_spu, sigma_inv, sigma_spu) -> tuple[Numbers, Numbe
     Acc(a != y) -> 1 - Phi((2p - 2 - sigma_inv^2)/R),   Acc(a = y) -> 1 - Phi((-2p - sigma_inv^2)/R),
     R = sqrt((1 + sigma_inv^2)^2 sigma_inv^2 + (2p - 1)^2 sigma_spu^2)
     """
-    p, si, ss = np.broadcast_arrays(p_spu, sigma_inv, sigma_spu)
-    R = np.sqrt((1 + si**2) ** 2 * si**2 + (2 * p - 1) ** 2 * ss**2)
-    with np.errstate(divide="ignore"):
-        return ndtr(-(-2 * p - si**2) / R), ndtr(-(2 * p - 2 - si**2) / R)
+    k1, k2 = theorem_62_kappas(p_spu, 1.0, sigma_inv, sigma_spu)  # which are this formula there
+    return ndtr(-k2), ndtr(k1)
 
 
 def smallest_mu_spu(sigma_inv) -> Numbers:
@@ -113,17 +111,14 @@ def inequality_margins(p_spu, mu_spu, sigma_inv, sigma_spu) -> tuple[Numbers, Nu
 def turning_points(mu_spu, sigma_inv, sigma_spu) -> tuple[Numbers, Numbers]:
     """The p at which the error and the accuracy inequality turn true, to 1e-12, vectorised.
 
-    Bisection on [1/2, 1]. Under the theorem's conditions the margins are negative at 1/2 and not negative at 1.
-    Otherwise nan marks a margin without this change of sign.
+    Under the theorem's conditions the margins are negative at 1/2 and not negative at 1. Otherwise nan marks a margin
+    without this change of sign.
     """
-    mu, si, ss = np.broadcast_arrays(*(np.asarray(x, float) for x in (mu_spu, sigma_inv, sigma_spu)))
+    from scipy.optimize.elementwise import find_root  # start-up time
+
+    given = np.broadcast_arrays(*(np.asarray(x, float) for x in (mu_spu, sigma_inv, sigma_spu)))
     results = []
     for which in (0, 1):
-        low, high = np.full(mu.shape, 0.5), np.ones(mu.shape)
-        turns = (inequality_margins(low, mu, si, ss)[which] < 0) & (inequality_margins(high, mu, si, ss)[which] >= 0)
-        for _ in range(40):
-            middle = (low + high) / 2
-            below = inequality_margins(middle, mu, si, ss)[which] < 0
-            low, high = np.where(below, middle, low), np.where(below, high, middle)
-        results.append(np.where(turns, (low + high) / 2, np.nan))
+        root = find_root(lambda p, *x, k=which: inequality_margins(p, *x)[k], (0.5, 1.0), args=tuple(given))
+        results.append(np.where(inequality_margins(0.5, *given)[which] < 0, root.x, np.nan))
     return results[0], results[1]

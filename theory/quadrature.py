@@ -6,7 +6,6 @@ within distance c of the real axis, its error falls like exp(-2 pi c/h) (Trefeth
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -37,7 +36,8 @@ def _clenshaw_curtis(n: int) -> tuple[np.ndarray, np.ndarray]:
 _NODES, _FINE = _clenshaw_curtis(16)
 _ROUGH = np.zeros(17)
 _ROUGH[::2] = _clenshaw_curtis(8)[1]
-PANELS = 2000  # per world, unless said otherwise; a step needs about seventy
+TOLERANCE = 1e-6  # of an average
+FIRST, PANELS = 6, 2000  # panels per world, at first and at most; a step needs about seventy
 _SMALLEST_PANEL = 1e-10  # at a jump the bisection stops here; the mass left in doubt is below 1e-10
 
 
@@ -45,47 +45,38 @@ def gaussian_average(
     values: Callable[[Int[np.ndarray, " P"], Float[np.ndarray, "P n"]], Float[np.ndarray, "P n c"]],
     worlds: Int[np.ndarray, " W"],
     components: int,
-    tolerance: float = 1e-6,
-    panels: int = 6,
-    budget: int = PANELS,
 ) -> Float[np.ndarray, "W c"]:
     """E f(t), t ~ N(0, 1), for many worlds at once, f = values(world, t): adaptive Clenshaw-Curtis on bisected panels.
 
-    A panel is bisected until its 17- and 9-node rules agree to tolerance/32, so kinks, steps and square-root ends cost
-    depth, not accuracy. The error of the finer rule lies well below `tolerance` where f is smooth. Raises
-    ArithmeticError if a world needs more than `budget` panels.
+    A panel is bisected until its 17- and 9-node rules agree to TOLERANCE/32, so kinks, steps and square-root ends cost
+    depth, not accuracy. The error of the finer rule lies well below TOLERANCE where f is smooth. Raises ArithmeticError
+    if a world needs more than PANELS panels.
     """
-    edges = np.linspace(-RANGE, RANGE, panels + 1)
+    edges = np.linspace(-RANGE, RANGE, FIRST + 1)
     low, high = np.tile(edges[:-1], len(worlds)), np.tile(edges[1:], len(worlds))
-    index = np.repeat(np.arange(len(worlds)), panels)
+    index = np.repeat(np.arange(len(worlds)), FIRST)
     result, spent = np.zeros((len(worlds), components)), np.zeros(len(worlds), int)
     while len(index):
         spent += np.bincount(index, minlength=len(worlds))
-        if spent.max(initial=0) > budget:
+        if spent.max(initial=0) > PANELS:
             raise ArithmeticError(
-                f"an average over images did not settle to {tolerance:g} within {budget} panels; a boundary so jagged "
+                f"an average over images did not settle to {TOLERANCE:g} within {PANELS} panels; a boundary so jagged "
                 "is mostly rounding, and a world less close to the edge of the domain has an answer"
             )
         half = (high - low)[:, None] / 2
         t = (low + high)[:, None] / 2 + half * _NODES
         weighted = values(worlds[index], t) * (half * np.exp(-(t**2) / 2) / np.sqrt(2 * np.pi))[..., None]
         fine, rough = np.einsum("pnc,n->pc", weighted, _FINE), np.einsum("pnc,n->pc", weighted, _ROUGH)
-        split = (np.abs(fine - rough).max(axis=-1) > tolerance / 32) & (half[:, 0] > _SMALLEST_PANEL)
+        split = (np.abs(fine - rough).max(axis=-1) > TOLERANCE / 32) & (half[:, 0] > _SMALLEST_PANEL)
         np.add.at(result, index[~split], fine[~split])
         low, high, middle = low[split], high[split], (low + high)[split] / 2
         low, high, index = np.append(low, middle), np.append(middle, high), np.tile(index[split], 2)
     return result
 
 
-class LogisticMoments(NamedTuple):
-    """Moments of s = m + sqrt(V) t, t ~ N(0, 1), each divided by exp(log_scale).
-
-    Without this factor e^s would underflow at margins of hundreds of standard deviations.
-    """
-
-    log_scale: Float[np.ndarray, "*s"]
-    tail: Float[np.ndarray, "*s"]
-    curvature: Float[np.ndarray, "k=3 *s"]
+# Moments of s = m + sqrt(V) t, t ~ N(0, 1): log_scale, tail and curvature. The last two are divided by exp(log_scale):
+# otherwise e^s would underflow at margins of hundreds of standard deviations.
+Moments = tuple[Float[np.ndarray, "*s"], Float[np.ndarray, "*s"], Float[np.ndarray, "k=3 *s"]]
 
 
 # Narrow rule, sqrt(V) <= 2: trapezoid in t. Its factor sigma shifts the Gaussian by at most sqrt(V) deviations.
@@ -98,8 +89,8 @@ _X = np.arange(-160, 161) / 2
 _SHORT_V, _SHORT_X = 20, _X[80:-80]
 
 
-def logistic_moments(m: Float[np.ndarray, "*s"], V: Float[np.ndarray, "*s"]) -> LogisticMoments:
-    """E sigma(-s) and E sigma'(s) t^k for s = m + sqrt(V) t, t ~ N(0, 1); sigma(x) = 1/(1 + e^-x).
+def logistic_moments(m: Float[np.ndarray, "*s"], V: Float[np.ndarray, "*s"]) -> Moments:
+    """tail E sigma(-s) and curvature E sigma'(s) t^k; sigma(x) = 1/(1 + e^-x).
 
     sqrt(V) <= 2: trapezoid in t. Otherwise, integrated by parts, E sigma(-s) = int sigma'(x) Phi((-x - m)/sqrt V) dx,
     and E sigma'(s) t^k = int sigma'(x) t^k phi(t)/sqrt V dx with t = (x - m)/sqrt V. Relative precision 1e-12, unless
@@ -116,7 +107,7 @@ def logistic_moments(m: Float[np.ndarray, "*s"], V: Float[np.ndarray, "*s"]) -> 
         weight = np.exp(log_curve - peak)
         log_scale[part], tail[part] = peak[:, 0], np.exp(log_tail - peak).sum(axis=-1)
         curvature[:, part] = [weight.sum(-1), (weight * t).sum(-1), (weight * t * t).sum(-1)]
-    return LogisticMoments(log_scale.reshape(shape), tail.reshape(shape), curvature.reshape(3, *shape))
+    return log_scale.reshape(shape), tail.reshape(shape), curvature.reshape(3, *shape)
 
 
 def _narrow(m: np.ndarray, V: np.ndarray):

@@ -97,8 +97,9 @@ def _may_be_sampled(study: Grid) -> bool:
     """Whether a theory may be sampled: in worlds with a table, with several classes or attributes for most learners."""
     classes = [most for axis in study.axes if axis.name == "classes" for most in axis.values] or [study.world.classes]
     several = max(classes) > 2 or bool(study.world.attribute)
-    table = study.world.table is not None or "table" in study.dims
-    return any(first(study, k).learner.may_be_sampled(several, table) for k in range(len(study.learners)))
+    if study.world.table is not None or "table" in study.dims:
+        return True
+    return any(first(study, k).learner.may_be_sampled(several) for k in range(len(study.learners)))
 
 
 def _read_pictures(study: Grid) -> None:

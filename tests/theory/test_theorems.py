@@ -10,7 +10,7 @@ from scipy.special import ndtr
 from theory import theorems as T
 from theory.accuracy import linear_accuracy, reliance
 from theory.learners import LinearCLIP
-from theory.learners.least_squares import least_squares_direction
+from theory.learners.least_squares import LeastSquares
 
 positive = st.floats(0.05, 20)
 ratio = st.floats(0, 50)
@@ -86,7 +86,7 @@ def test_t3_the_mean_prompt_relies_most_at_one_correlation(alpha, beta, si, ss, 
 @example(1.0, 1.0, 0.5, 2.0, 0.0, "mean")
 def test_t4_clip_against_lda_at_full_correlation(alpha, beta, si, ss, nu, prompt):
     blocks = world(alpha, beta, si, ss, 1.0, nu)
-    clip, lda = float(reliance(LinearCLIP(prompt).direction(blocks))), float(reliance(least_squares_direction(blocks)))
+    clip, lda = float(reliance(LinearCLIP(prompt).direction(blocks))), float(reliance(LeastSquares().direction(blocks)))
     margin = T.least_squares_margin(alpha, beta, si, ss, 1.0, nu) if prompt == "name" else si - ss
     if abs(clip - lda) > 1e-9 * lda:
         assert (clip < lda) == (margin > 0)
@@ -97,7 +97,7 @@ def test_t4_clip_against_lda_at_full_correlation(alpha, beta, si, ss, nu, prompt
 @given(positive, positive, positive, positive, noise, st.floats(0.51, 1.0))
 def test_t5_clip_against_least_squares_at_any_correlation(alpha, beta, si, ss, nu, p):
     blocks = world(alpha, beta, si, ss, p, nu)
-    clip, least = (float(reliance(u)) for u in (LinearCLIP("name").direction(blocks), least_squares_direction(blocks)))
+    clip, least = (float(reliance(u)) for u in (LinearCLIP("name").direction(blocks), LeastSquares().direction(blocks)))
     assume(abs(clip - least) > 1e-9 * clip)
     assert (clip < least) == (T.least_squares_margin(alpha, beta, si, ss, p, nu) > 0)
 

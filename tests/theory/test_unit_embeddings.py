@@ -21,7 +21,7 @@ from theory import equivalent, theorems
 from theory import unit_embeddings as E
 from theory.docket.trained import at_scale
 from theory.learners import Bayes, InfoNCE, SigLIP
-from theory.unit_losses import INFONCE, Objective, infonce, siglip
+from theory.unit_embeddings import INFONCE, Objective, infonce, siglip
 from theory.unit_prompts import _accuracy, ends, reaches, rows_without_weight
 
 WORLD = World(p_spu=0.9, mu_spu=1.5, sigma_xi=6.0)  # nu = .5625

@@ -15,8 +15,7 @@ from pathlib import Path
 from simulator.world import World
 from theory import equivalent
 from theory.learners import InfoNCE
-from theory.unit_embeddings import excess
-from theory.unit_losses import INFONCE
+from theory.unit_embeddings import INFONCE, excess
 from theory.unit_prompts import ends, reaches
 
 FILE = Path(__file__).with_suffix(".csv")

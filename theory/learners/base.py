@@ -35,7 +35,8 @@ EXACT, AGREEMENT = 1e-6, 1.0  # error of an integral, and widths of a sample's i
 
 PARTS = 8  # into which worlds are divided that have no answer together: 1.15 calls per world where none has one
 
-RULES = {"direction", "critic", "scores", "accuracy", "exact_law"}  # what a learner may say itself
+OF_POPULATION = {"direction", "critic", "scores", "accuracy"}
+RULES = {*OF_POPULATION, "exact_law"}  # what a learner may say itself
 
 
 def joined(parts: list[tuple[Any, Accuracy]], shape: tuple[int, ...]) -> Accuracy:
@@ -91,8 +92,8 @@ def block_weights(inside: Float[np.ndarray, "P l"]) -> Float[np.ndarray, " B"]:
     return np.trace(inside.reshape(len(inside), -1, len(inside)), axis1=0, axis2=2)
 
 
-def sampled_accuracy(rule: "Learner", world: World) -> Accuracy:
-    """Accuracies of a rule's scores in one world on Sobol points of every group, with an interval."""
+def sampled_accuracy(rule: "Learner", world: World, power: int | None = None, seed: int = 0) -> Accuracy:
+    """Accuracies of a rule's scores in one world on 2^power Sobol points of every group, with an interval."""
     mixture, rows = world.mixture(), []
     deviation, (G, l) = np.sqrt(mixture.image_variances), mixture.means.shape
     if G * FEWEST * l > CELLS:
@@ -100,9 +101,10 @@ def sampled_accuracy(rule: "Learner", world: World) -> Accuracy:
             f"{G:,} groups of images with {l} latents are too many to sample the scores of learner {rule.name!r}; "
             "with a method critic or direction it needs no sample"
         )
-    power = int(np.clip(np.log2(POINTS / G), np.log2(FEWEST), 13))
+    power = int(np.clip(np.log2(POINTS / G), np.log2(FEWEST), 13)) if power is None else power
     for r in range(REPLICATES):
-        images = (mixture.means[:, None] + deviation * gaussian_points(l, power, r)).reshape(-1, l)
+        points = deviation * gaussian_points(l, power, seed * REPLICATES + r)
+        images = (mixture.means[:, None] + points).reshape(-1, l)
         scores = rule.scores(world, images)
         if (shape := (len(images), world.classes)) != np.shape(scores):  # the mistake of a user's learner
             raise ValueError(f"the scores of learner {rule.name!r} have shape {np.shape(scores)}; expected {shape}")
@@ -127,9 +129,6 @@ class Learner:
         Whether the judge measures the population rule on drawn images. If not, it trains the learner on pairs.
     tells
         Names of the methods in RULES that the class overrides. The others follow from them.
-
-    By which routes a learner can be measured (`routes`), whether it may be sampled (`may_be_sampled`), and what changes
-    none of its decisions (`by_likelihood`) is said here alone.
     """
 
     name: ClassVar[str]
@@ -147,17 +146,9 @@ class Learner:
             object.__setattr__(self, "prompt", prompt_name(prompt))
 
     def accuracy(self, worlds: World) -> Accuracy:
-        """Group accuracies at n = infinity under the test law.
+        """Group accuracies at n = infinity under the test law, in the shape of one world or a grid.
 
-        Parameters
-        ----------
-        worlds
-            One world, or a grid of any shape.
-
-        Returns
-        -------
-        Accuracy
-            Arrays of the grid's shape; with an interval where the numbers are estimates.
+        They have an interval where the numbers are estimates.
 
         Raises
         ------
@@ -220,10 +211,6 @@ class Learner:
     def critic(self, world: World) -> LinearCritic:
         """A linear rule on latents, one score vector per class; several rules if they are replicates of an estimate.
 
-        Parameters
-        ----------
-        world : one world
-
         Raises
         ------
         ValueError
@@ -237,11 +224,7 @@ class Learner:
         return block_critic(self.direction(world), world.class_count)
 
     def direction(self, worlds: World) -> Float[np.ndarray, "*w B"]:
-        """Weight of a linear rule on each block, up to a positive factor.
-
-        Parameters
-        ----------
-        worlds : one world, or a grid, without a table
+        """Weight of a linear rule on each block, up to a positive factor, in one world or a grid without a table.
 
         Raises
         ------
@@ -260,15 +243,11 @@ class Learner:
         return weights
 
     def weights(self, x):
-        """The direction in a world with one background and p_inv = 1, as a formula of its fields.
+        """(u_inv, u_spu), the direction in a world with one background and p_inv = 1, as a formula of its fields.
 
         Parameters
         ----------
         x : an object with World's fields and `nu_image`, as numbers, arrays or recorded formulas
-
-        Returns
-        -------
-        (u_inv, u_spu), the weights on object and background up to a positive factor
 
         Raises
         ------
@@ -278,21 +257,7 @@ class Learner:
         raise ValueError(f"the direction of learner {self.name!r} is not a formula of fields in +, -, *, / and roots")
 
     def deviations(self, x):
-        """The z-scores of both accuracies in a world as for `weights`, as a formula of its fields.
-
-        Parameters
-        ----------
-        x : as for `weights`
-
-        Returns
-        -------
-        (z_common, z_counter), in standard deviations: the accuracies are Phi(z)
-
-        Raises
-        ------
-        ValueError
-            If the accuracies are not such formulas.
-        """
+        """(z_common, z_counter), in standard deviations, as formulas of x as for `weights`: accuracies are Phi(z)."""
         u, w = self.weights(x)
         s = np.sqrt(u * u * (x.sigma_inv**2 + x.nu_image) + w * w * (x.sigma_spu**2 + x.nu_image))
         gain, pull = u * x.mu_inv, w * x.mu_spu
@@ -304,8 +269,7 @@ class Learner:
         Parameters
         ----------
         world : one world
-        images
-            Latent images D_I' x_I.
+        images : latent images D_I' x_I
         """
         by_critic = world.table is not None or "direction" not in self.tells
         critic = self.critic(world) if by_critic else block_critic(self.direction(world), world.class_count)
@@ -330,9 +294,7 @@ class Learner:
 
         Parameters
         ----------
-        world : one world
-        n : number of pairs
-        replicates : number of independent trainings
+        world, n, replicates : one world, number of pairs, and of independent trainings
         seed, stream : root and name of the random numbers
 
         Raises
@@ -349,26 +311,18 @@ class Learner:
         """
         routes = {"drawn"} if self.estimator else set()
         routes |= {"images"} if self.on_images else set()
-        if "exact_law" in self.tells and (world is None or _exact_law_applies(self, *_shape(world))):
+        if "exact_law" in self.tells and (world is None or _exact_law_applies(self, _plain(world))):
             routes.add("exact")
         return routes
 
     @property
     def by_scores_alone(self) -> bool:
         """Whether no method tells the accuracies, which are then integrated in a plane of latents, or sampled."""
-        return self.tells & {"direction", "critic", "scores", "accuracy"} == {"scores"}
+        return self.tells & OF_POPULATION == {"scores"}
 
-    def may_be_sampled(self, several: bool, table: bool) -> bool:
-        """Whether accuracies may have intervals.
-
-        Parameters
-        ----------
-        several
-            Whether worlds have several classes or attributes.
-        table
-            Whether they have a table.
-        """
-        return table or self.by_scores_alone or (several and "direction" not in self.tells)
+    def may_be_sampled(self, several: bool) -> bool:
+        """Whether accuracies may have intervals in worlds without a table, of several classes or attributes or not."""
+        return self.by_scores_alone or (several and "direction" not in self.tells)
 
     @property
     def is_linear(self) -> bool:
@@ -385,9 +339,7 @@ class Learner:
 
         Parameters
         ----------
-        world : World
-        pairs
-            The number of pairs in the run.
+        world, pairs : one world, and the number of pairs in the run
         """
         return None
 
@@ -401,18 +353,15 @@ class Learner:
         return hasattr(self, "prompt")
 
 
-def _shape(world: World) -> tuple:
-    widths = world.classes, world.dim_image, world.dim_text, len(world.attribute)
-    return *widths, bool(world.mismatch > 0), bool(world.bare > 0), world.table
+def _plain(world: World) -> World:
+    """A world of the same shape with the usual numbers."""
+    sizes = {name: getattr(world, name) for name in ("classes", "dim_image", "dim_text", "table")}
+    mismatch, bare = 0.5 * (world.mismatch > 0), 0.5 * (world.bare > 0)
+    return World(**sizes, attribute=(Attribute(),) * len(world.attribute), mismatch=mismatch, bare=bare)
 
 
 @lru_cache(maxsize=256)
-def _exact_law_applies(
-    learner: Learner, classes, dim_image, dim_text, attributes: int, mismatch: bool, bare: bool, table
-) -> bool:
-    """Whether the exact law of a learner answers in a plain world of this shape."""
-    further, sizes = (Attribute(),) * attributes, {"classes": classes, "dim_image": dim_image, "dim_text": dim_text}
-    world = World(**sizes, attribute=further, mismatch=0.5 * mismatch, bare=0.5 * bare, table=table)
+def _exact_law_applies(learner: Learner, world: World) -> bool:
     try:
         next(learner.exact_law(world, 1000, 1, 0, "probe"))
     except ValueError:

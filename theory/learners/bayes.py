@@ -11,7 +11,7 @@ so that two blocks decide by the sign of D_inv tanh(h_inv/2) + D_spu tanh(h_spu/
 correlations matters. The rule is therefore that of a world in which the more reliable block never disagrees.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
 from typing import ClassVar, NamedTuple
@@ -71,10 +71,7 @@ def bayes_accuracy(worlds: World, seed: int = 0) -> Accuracy:
 
 
 def evidence(h: np.ndarray, odds: Numbers) -> np.ndarray:
-    """G(h; p), the log odds of y = +1 from a block whose own log odds are h; `odds` is log(p/q).
-
-    It is written for |h|, so that h = inf needs no special case.
-    """
+    """G(h; p), written for |h|, so that h = inf needs no special case; `odds` is log(p/q)."""
     log_p, log_q, size = log_expit(odds), log_expit(np.negative(odds)), np.abs(h)
     return np.sign(h) * (np.logaddexp(log_p, log_q - size) - np.logaddexp(log_q, log_p - size))
 
@@ -161,10 +158,7 @@ def _several_attributes(world: World, seed: int) -> Float[np.ndarray, "R 2"]:
 
 
 def _object_agrees(a: float, sign: int, g: Float[np.ndarray, "*s"], odds: Numbers) -> Float[np.ndarray, "*s"]:
-    """Probability that object and g, log odds of the label from the rest, decide for the label, of two classes.
-
-    The object's coordinate has mean a (shown = 1) or -a, in standard deviations.
-    """
+    """Probability that the object, of mean `sign` a in standard deviations, and log odds g of the rest are right."""
     if np.isinf(a):
         return (1 + np.sign(sign * odds + g)) / 2
     return ndtr(standardise(2 * a**2 * sign + _needed(g, odds), np.broadcast_to(2 * a, g.shape)))
@@ -178,29 +172,23 @@ class Rivals(NamedTuple):
     share: Float[np.ndarray, "others ..."]  # e^(f - top)
     total: Float[np.ndarray, "*s"]  # of the shares
 
-    @classmethod
-    def of(cls, log: Float[np.ndarray, "others ..."]) -> "Rivals":
-        """Those of some log densities."""
-        top = log.max(axis=0)
-        share = np.exp(log - top)
-        return cls(log, top, share, share.sum(axis=0))
+
+def _rivals(log: Float[np.ndarray, "others ..."]) -> Rivals:
+    top = log.max(axis=0)
+    share = np.exp(log - top)
+    return Rivals(log, top, share, share.sum(axis=0))
 
 
 class Part(NamedTuple):
-    """Points of one replicate at which the blocks show one pattern of classes; class 0 is the label.
-
-    `own` is the background's log density f(a) of every class, `others` the log-sum-exp of f over the other classes, and
-    `further` the log density of the further attributes. `rivals` are the objects of the other classes; None where the
-    object says all or nothing about the label. `mean` is that of class 0's coordinate, in standard deviations.
-    """
+    """Points of one replicate at which the blocks show one pattern of classes; class 0 is the label."""
 
     replicate: int
     share: Float[np.ndarray, " 2"]  # of common and counter images
-    own: Float[np.ndarray, "N K"]
-    others: Float[np.ndarray, "N K"]
-    further: Float[np.ndarray, "N K"]
-    rivals: Rivals | None
-    mean: float
+    own: Float[np.ndarray, "N K"]  # the background's log density f(a) of every class,
+    others: Float[np.ndarray, "N K"]  # its log-sum-exp over the other classes,
+    further: Float[np.ndarray, "N K"]  # and the log density of the further attributes
+    rivals: Rivals | None  # None where the object says all or nothing about the label
+    mean: float  # of class 0's coordinate, in standard deviations
 
 
 def many_class_parts(world: World, seed: int = 0) -> Iterator[Part]:
@@ -234,7 +222,7 @@ def many_class_parts(world: World, seed: int = 0) -> Iterator[Part]:
                 objects = a * noise[:, :drawn].T
                 if code[0] > 0:
                     objects[code[0] - 1] += a**2
-                rivals = Rivals.of(objects)
+                rivals = _rivals(objects)
             yield Part(r, share, own, log_sum_of_others(own), fixed, rivals, a * (code[0] == 0))
 
 
@@ -302,15 +290,13 @@ def _winning_range(
         return tuple(rivals.top + np.log(np.maximum(end, 0.0)) for end in (low, high))
 
 
-class TablePoints(NamedTuple):
-    """Sobol points of a world with a table, in R replicates."""
-
-    own: Float[np.ndarray, "R A N A"]  # the background's log densities f(a), by the background that images show
-    rivals: tuple[Rivals, Rivals] | None  # (K - 1, R, N), by whether images show the label's object; None for K = 2
+# Of a world with a table, in R replicates: the background's log densities f(a) (R, A, N, A), by the background that
+# images show; and rivals (K - 1, R, N), by whether images show the label's object, None for K = 2.
+TablePoints = tuple[Float[np.ndarray, "R A N A"], tuple[Rivals, Rivals] | None]
 
 
 def table_points(world: World, seed: int = 0) -> TablePoints:
-    """Points that serve any table of as many rows and columns.
+    """Sobol points that serve any table of as many rows and columns.
 
     Of images that show the object of another class, each other class has a part of the points, a run of their sequence.
     """
@@ -324,58 +310,53 @@ def table_points(world: World, seed: int = 0) -> TablePoints:
     images = world.mu_spu * patterns[:, None] + np.sqrt(S[1]) * noise[:, None]
     own = block_log_density(images, None, world, 1)
     if K == 2:
-        return TablePoints(own, None)
+        return own, None
     a = abs(world.mu_inv) / np.sqrt(S[0])
     log = a * np.moveaxis(objects, -1, 0)
     own_object = np.arange(2**power) * others // 2**power == np.arange(others)[:, None, None]
-    return TablePoints(own, (Rivals.of(log), Rivals.of(log + a**2 * own_object)))
+    return own, (_rivals(log), _rivals(log + a**2 * own_object))
 
 
-def table_replicates(world: World, table: Float[np.ndarray, "K A"], points: TablePoints) -> Float[np.ndarray, "R K A"]:
-    """Accuracy of each cell for the Bayes rule of a table, which need not be the world's own."""
-    K, p_inv, S = world.classes, world.p_inv, world.image_variance
+def table_replicates(
+    world: World, table: Float[np.ndarray, "K A"], points: TablePoints
+) -> Float[np.ndarray, "R groups"]:
+    """Group accuracies of the Bayes rule of a table, which need not be the world's own."""
+    K, p_inv, S, (own, rivals) = world.classes, world.p_inv, world.image_variance, points
     a = float(abs(standardise(world.mu_inv, np.sqrt(S[0]))))
     result = np.zeros((REPLICATES, K, world.background_count))
     for replicate in range(REPLICATES):  # few numbers at a time: they stay in the cache
-        rest = np.ascontiguousarray(np.moveaxis(table_evidence(points.own[replicate], table), -1, 0))  # (K, A, N)
+        rest = np.ascontiguousarray(np.moveaxis(table_evidence(own[replicate], table), -1, 0))  # (K, A, N)
         for y, (other, weight) in product(range(K), enumerate((p_inv, 1 - p_inv))):
             if not weight:
                 continue
             lead = np.delete(rest, y, axis=0) - rest[y]
             if a == 0 or p_inv == 1 / K:  # objects say nothing
                 chance = won(np.moveaxis(rest, 0, -1), y)
-            elif points.rivals is None:
+            elif rivals is None:
                 sign = 1 if (other == 0) == (p_inv >= 0.5) else -1
                 chance = _object_agrees(a, sign, -lead[0], logit(max(p_inv, 1 - p_inv)))
             else:
-                rivals = Rivals(*(x[..., replicate, None, :] for x in points.rivals[other]))
-                chance = _chance_of_class_0(rivals, a * (1 - other), lead, a, float(p_inv))
+                objects = Rivals(*(x[..., replicate, None, :] for x in rivals[other]))
+                chance = _chance_of_class_0(objects, a * (1 - other), lead, a, float(p_inv))
             result[replicate, y] += weight * chance.mean(axis=-1)
-    return result
+    return world.mixture(objects=False).group_average(result.reshape(REPLICATES, -1))
 
 
 def table_accuracy(world: World) -> Accuracy:
     """Group accuracies of the Bayes rule in a world with a table, sampled, with an interval."""
-    cells = table_replicates(world, np.array(world.table), table_points(world))
-    return estimate(world.mixture(objects=False).group_average(cells.reshape(len(cells), -1)))
+    return estimate(table_replicates(world, np.array(world.table), table_points(world)))
 
 
-class TableRules:
-    """Bayes rules of the tables that differ from a world's in the weights of its groups alone."""
+def table_rules(world: World) -> Callable[[Mapping[int, float]], Float[np.ndarray, "R groups"]]:
+    """Group accuracies of Bayes rules, from weights of groups that their cells share as the test law does."""
+    assert world.table is not None
+    points, groups = table_points(world), cell_groups(world.table, world.common)
 
-    def __init__(self, world: World):
-        assert world.table is not None
-        self.world, self.points, self.groups = world, table_points(world), cell_groups(world.table, world.common)
+    def replicates(weights: Mapping[int, float]) -> Float[np.ndarray, "R groups"]:
+        table = np.select([groups == g for g in weights], [*weights.values()], 0.0) * cell_shares(groups)
+        return table_replicates(world, table, points)
 
-    def accuracies(self, weights: Mapping[int, float]) -> Float[np.ndarray, " groups"]:
-        """Group accuracies where groups have weights, shared by their cells as the test law does."""
-        return self.replicates(weights).mean(axis=0)
-
-    def replicates(self, weights: Mapping[int, float]) -> Float[np.ndarray, "R groups"]:
-        """The same by the points of every replicate."""
-        table = np.select([self.groups == g for g in weights], [*weights.values()], 0.0) * cell_shares(self.groups)
-        cells = table_replicates(self.world, table, self.points)
-        return self.world.mixture(objects=False).group_average(cells.reshape(len(cells), -1))
+    return replicates
 
 
 @dataclass(frozen=True)

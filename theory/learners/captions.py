@@ -59,7 +59,7 @@ CELLS = 2**20  # numbers held in one array at a time
 SIGNS = np.array([1.0, -1.0])
 
 
-def all_captions_accuracy(worlds: World, prompt: Prompt, seed: int = 0) -> Accuracy:
+def all_captions_accuracy(worlds: World, prompt: Prompt) -> Accuracy:
     """Group accuracies of the PMI critic with all captions of a class as prompts, not all bare; a tie counts 1/K.
 
     If captions are the latents themselves, these are closed forms (of "scores" if no caption is bare). Two classes with
@@ -67,9 +67,9 @@ def all_captions_accuracy(worlds: World, prompt: Prompt, seed: int = 0) -> Accur
     otherwise than they are. The rest is drawn. Grids and draws have intervals.
     """
     routes = [
-        lambda part: bayes_accuracy(part, seed) if prompt == "captions" else linear_accuracy(part.prompt("mean"), part),
+        lambda part: bayes_accuracy(part) if prompt == "captions" else linear_accuracy(part.prompt("mean"), part),
         lambda part: world_by_world(lambda world: gridded_accuracy(world, prompt), part),
-        lambda part: world_by_world(lambda world: drawn_accuracy(world, prompt, seed), part),
+        lambda part: world_by_world(lambda world: drawn_accuracy(world, prompt), part),
     ]
     strays = _strays(worlds, prompt)
     latents = (worlds.caption_kinds.always_told & (worlds.variances().caption == 0)).all(axis=-1) & ~strays

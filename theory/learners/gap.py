@@ -46,7 +46,8 @@ class GapClosed(Learner):
         mixture = world.mixture().seen
         left, values, right = np.linalg.svd(mixture.cross_covariance)
         image, text = np.sqrt(values)[:, None] * left.T, np.sqrt(values)[:, None] * right
-        gap, half = text @ caption_moments(mixture)[0] - image @ latent_moments(world).mean, self.apart / 2
+        _, _, mean, _ = latent_moments(world)
+        gap, half = text @ caption_moments(mixture)[0] - image @ mean, self.apart / 2
         g, last = world.prompts(self.prompt) @ text.T, half
         constant = 0.0
         if self.moved == "captions":

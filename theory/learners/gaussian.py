@@ -54,64 +54,6 @@ def _refuse(worlds: World, prompt: Prompt) -> None:
         )
 
 
-def gaussian_critic(world: World, prompt: Prompt) -> LinearCritic:
-    """The critic from the covariances of both views, in one world of any kind, exact to rounding."""
-    _refuse(world, prompt)
-    if world.table is not None and prompt_row(prompt).pool:
-        own = ", ".join(name for name in LINEAR if not prompt_row(name).pool)
-        raise ValueError(
-            f"prompt = {prompt!r} has no law of the Gaussian PMI in worlds with a table; choose from {own}"
-        )
-    mixture = world.mixture()
-    _, _, m_I, S_I = latent_moments(world)
-    m_T, S_T = caption_moments(mixture)
-    S_I, S_T = S_I + world.nu_image * np.eye(len(m_I)), S_T + (1 - world.bare) * world.nu_text * np.eye(len(m_T))
-    X = (1 - world.mismatch) * mixture.cross_covariance
-    B = np.linalg.solve(S_I, X)
-    V = S_T - X.T @ B
-    if np.linalg.cond(V) > LARGEST_CONDITION:
-        raise ValueError(NEVER_VARIES)
-    q = world.prompts(prompt) - m_T
-    y = np.linalg.solve(V, q.T).T  # V^-1 (q_y - m_T)
-    u = y @ B.T
-    return latent_critic(u, -u @ m_I - ((y - np.linalg.solve(S_T, q.T).T) * q).sum(axis=1) / 2)
-
-
-def gaussian_direction(worlds: World, prompt: Prompt) -> Float[np.ndarray, "*w B"]:
-    """u of the module's docstring in a grid of worlds without a table, exact to rounding."""
-    _refuse(worlds, prompt)
-    n_I, nu_T = worlds.variances().image, np.asarray(worlds.nu_text)[..., None]
-    K = np.asarray(kappa(worlds.classes))[..., None]
-    C, m, q = block_covariance(worlds), worlds.caption_kinds.moment(), worlds.prompt(prompt)
-    second = worlds.caption_kinds.moment(2)
-    spread = sum(kind.chance * (kind.multiple - m) ** 2 for kind in worlds.caption_kinds.every)  # Var m
-    bare, matched = (np.asarray(f)[..., None, None] for f in (worlds.bare, (1 - worlds.mismatch) ** 2))
-    S_I = C + n_I[..., None] * np.eye(C.shape[-1])
-    G = np.linalg.solve(S_I, C)
-    c = (worlds.mean * worlds.correlation * worlds.mean[..., :1] / K)[..., None]
-    mention = (1 - bare) * m[..., None, :]
-    first = np.zeros_like(c)
-    first[..., 0, 0] = 1.0
-    # C - C S_I^-1 C = G' n_I without cancellation.
-    left = (1 - matched * (1 - bare)) * C + matched * (1 - bare) * G.swapaxes(-1, -2) * n_I[..., None, :]
-    h = worlds.variances().caption - nu_T
-    N = (nu_T + second * h + spread * np.diagonal(C, axis1=-2, axis2=-1))[..., None]
-    unexplained = (1 - bare) * (N * np.eye(C.shape[-1]) + m[..., :, None] * left * m[..., None, :])
-    along = matched * bare * mention.swapaxes(-1, -2) * (G.swapaxes(-1, -2) @ c) * first.swapaxes(-1, -2)
-    corner = bare * worlds.mean[..., :1, None] ** 2 / K[..., None]
-    corner = corner - matched * bare**2 * (c * np.linalg.solve(S_I, c)).sum(axis=-2, keepdims=True)
-    unexplained = unexplained - along - along.swapaxes(-1, -2) + corner * first * first.swapaxes(-1, -2)
-    # In units of each block: without noise, a block that captions omit may exceed the others by any factor.
-    unit = np.sqrt(np.diagonal(unexplained, axis1=-2, axis2=-1))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        unexplained = unexplained / unit[..., :, None] / unit[..., None, :]
-    if not np.all(unit > 0) or np.any(np.linalg.cond(unexplained) > LARGEST_CONDITION):
-        raise ValueError(NEVER_VARIES)
-    y = np.linalg.solve(unexplained, (q / unit)[..., None])[..., 0] / unit
-    X = mention * C + bare * c * first.swapaxes(-1, -2)
-    return np.einsum("...ij,...j->...i", np.linalg.solve(S_I, X), y)
-
-
 @dataclass(frozen=True)
 class GaussianPMI(Learner):
     """InfoNCE's optimum for Gaussian views of the same covariances, with a prompt.
@@ -132,9 +74,57 @@ class GaussianPMI(Learner):
     prompt: Prompt = "name"
 
     def direction(self, worlds: World) -> Float[np.ndarray, "*w B"]:
-        """Weight on each block; see `gaussian_direction`."""
-        return gaussian_direction(worlds, self.prompt)
+        """u of the module's docstring in a grid of worlds without a table, exact to rounding."""
+        _refuse(worlds, self.prompt)
+        n_I, nu_T = worlds.variances().image, np.asarray(worlds.nu_text)[..., None]
+        K = np.asarray(kappa(worlds.classes))[..., None]
+        C, m, q = block_covariance(worlds), worlds.caption_kinds.moment(), worlds.prompt(self.prompt)
+        second = worlds.caption_kinds.moment(2)
+        spread = sum(kind.chance * (kind.multiple - m) ** 2 for kind in worlds.caption_kinds.every)  # Var m
+        bare, matched = (np.asarray(f)[..., None, None] for f in (worlds.bare, (1 - worlds.mismatch) ** 2))
+        S_I = C + n_I[..., None] * np.eye(C.shape[-1])
+        G = np.linalg.solve(S_I, C)
+        c = (worlds.mean * worlds.correlation * worlds.mean[..., :1] / K)[..., None]
+        mention = (1 - bare) * m[..., None, :]
+        first = np.zeros_like(c)
+        first[..., 0, 0] = 1.0
+        # C - C S_I^-1 C = G' n_I without cancellation.
+        left = (1 - matched * (1 - bare)) * C + matched * (1 - bare) * G.swapaxes(-1, -2) * n_I[..., None, :]
+        h = worlds.variances().caption - nu_T
+        N = (nu_T + second * h + spread * np.diagonal(C, axis1=-2, axis2=-1))[..., None]
+        unexplained = (1 - bare) * (N * np.eye(C.shape[-1]) + m[..., :, None] * left * m[..., None, :])
+        along = matched * bare * mention.swapaxes(-1, -2) * (G.swapaxes(-1, -2) @ c) * first.swapaxes(-1, -2)
+        corner = bare * worlds.mean[..., :1, None] ** 2 / K[..., None]
+        corner = corner - matched * bare**2 * (c * np.linalg.solve(S_I, c)).sum(axis=-2, keepdims=True)
+        unexplained = unexplained - along - along.swapaxes(-1, -2) + corner * first * first.swapaxes(-1, -2)
+        # In units of each block: without noise, a block that captions omit may exceed the others by any factor.
+        unit = np.sqrt(np.diagonal(unexplained, axis1=-2, axis2=-1))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            unexplained = unexplained / unit[..., :, None] / unit[..., None, :]
+        if not np.all(unit > 0) or np.any(np.linalg.cond(unexplained) > LARGEST_CONDITION):
+            raise ValueError(NEVER_VARIES)
+        y = np.linalg.solve(unexplained, (q / unit)[..., None])[..., 0] / unit
+        X = mention * C + bare * c * first.swapaxes(-1, -2)
+        return np.einsum("...ij,...j->...i", np.linalg.solve(S_I, X), y)
 
     def critic(self, world: World) -> LinearCritic:
-        """Score vectors and constants; see `gaussian_critic`."""
-        return gaussian_critic(world, self.prompt)
+        """The critic from the covariances of both views, in one world of any kind, exact to rounding."""
+        _refuse(world, self.prompt)
+        if world.table is not None and prompt_row(self.prompt).pool:
+            own = ", ".join(name for name in LINEAR if not prompt_row(name).pool)
+            raise ValueError(
+                f"prompt = {self.prompt!r} has no law of the Gaussian PMI in worlds with a table; choose from {own}"
+            )
+        mixture = world.mixture()
+        _, _, m_I, S_I = latent_moments(world)
+        m_T, S_T = caption_moments(mixture)
+        S_I, S_T = S_I + world.nu_image * np.eye(len(m_I)), S_T + (1 - world.bare) * world.nu_text * np.eye(len(m_T))
+        X = (1 - world.mismatch) * mixture.cross_covariance
+        B = np.linalg.solve(S_I, X)
+        V = S_T - X.T @ B
+        if np.linalg.cond(V) > LARGEST_CONDITION:
+            raise ValueError(NEVER_VARIES)
+        q = world.prompts(self.prompt) - m_T
+        y = np.linalg.solve(V, q.T).T  # V^-1 (q_y - m_T)
+        u = y @ B.T
+        return latent_critic(u, -u @ m_I - ((y - np.linalg.solve(S_T, q.T).T) * q).sum(axis=1) / 2)

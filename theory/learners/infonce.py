@@ -53,9 +53,8 @@ from theory.learners.gaussian import GaussianPMI
 from theory.learners.pmi import prompt_preference
 from theory.learners.several_attributes import several_attributes
 from theory.quadrature import RANGE, REPLICATES, estimate
-from theory.unit_losses import INFONCE, Objective
-from theory.unit_nodes import check as check_unit
-from theory.unit_prompts import gap_function, reaches, unit_accuracy
+from theory.unit_embeddings import INFONCE, Objective
+from theory.unit_prompts import check_unit, gap_function, reaches, unit_accuracy
 
 # Distance of the contour's grid lines, in standard deviations. One boundary in a thousand cannot be followed on one
 # grid; a finer one is tried then. Of 9,000 extreme worlds one had a boundary that none of these follows.
@@ -63,38 +62,37 @@ SPACINGS = (0.6, 0.45, 0.33, 0.25, 0.2, 0.12, 0.06)
 PLAIN_SPACING = 1.5  # where one pattern explains the prompts: the preference is monotone along both blocks
 TERMS = 2**19  # densities of a replicate in a world with a table, one or two CPU seconds
 MOST_TERMS = 2**20  # with 256 points of every cell; beyond it, cells are drawn, too: fewer points in all are as exact
+TOLERANCE = 1e-6  # of integrals along a boundary
 SCALES = domain_of(Scale)
 SLACK = 1e-9  # of logarithms that may be equal
 NEAR = 12  # 2^12 Sobol points per group tell the share of unseen images,
 RARE = 0.01  # at which the number of pairs counts as enough
 
 
-def infonce_accuracy(worlds: World, prompt: Prompt, seed: int = 0, tolerance: float = 1e-6) -> Accuracy:
+def infonce_accuracy(worlds: World, prompt: Prompt) -> Accuracy:
     """Group accuracies of argmax_y PMI(x_I, p_y) under the test law; a tie counts 1/K.
 
-    Two classes and one attribute: quadrature over any grid of worlds, absolute error below `tolerance`; sampled, with
-    an interval, where a boundary is too jagged to be followed. Several attributes or K >= 3 classes: REPLICATES
-    randomised Sobol nets from `seed`, world by world, with a 95% interval. For prompts that are all captions of a class
-    see `theory.learners.captions`. A bare name gives the Bayes rule.
+    Two classes and one attribute: quadrature over any grid of worlds, absolute error below TOLERANCE; sampled, with an
+    interval, where a boundary is too jagged to be followed. Several attributes or K >= 3 classes: REPLICATES randomised
+    Sobol nets, world by world, with a 95% interval. A bare name gives the Bayes rule.
     """
     check_told(prompt, worlds.bare)
     if prompt == "bare":
         _refuse_bare(worlds)
-        return _by_bare_name(worlds, bayes_accuracy(worlds, seed))
+        return _by_bare_name(worlds, bayes_accuracy(worlds))
     if (bare := _pools_bare(worlds, prompt)).any():
-        by_name = (bare, infonce_accuracy(worlds[bare], "bare", seed))
-        others = [(~bare, infonce_accuracy(worlds[~bare], prompt, seed, tolerance))] if not bare.all() else []
+        by_name = (bare, infonce_accuracy(worlds[bare], "bare"))
+        others = [(~bare, infonce_accuracy(worlds[~bare], prompt))] if not bare.all() else []
         return joined([by_name, *others], worlds.shape)
     _refuse(worlds, prompt)
     if prompt_row(prompt).pool:
-        return all_captions_accuracy(worlds, prompt, seed)
+        return all_captions_accuracy(worlds, prompt)
     if np.all(np.equal(worlds.classes, 2)) and worlds.mean.shape[-1] == 2:
-        return _one_attribute(worlds, prompt, tolerance)
+        return _one_attribute(worlds, prompt)
     if worlds.shape:
-        return world_by_world(lambda world: infonce_accuracy(world, prompt, seed, tolerance), worlds)
+        return world_by_world(lambda world: infonce_accuracy(world, prompt), worlds)
     sample = several_attributes if worlds.classes == 2 else _many_classes
-    seeds = range(seed * REPLICATES, (seed + 1) * REPLICATES)
-    return estimate(np.array([sample(worlds, prompt, s) for s in seeds]))
+    return estimate(np.array([sample(worlds, prompt, seed) for seed in range(REPLICATES)]))
 
 
 def _pools_bare(worlds: World, prompt: Prompt) -> np.ndarray:
@@ -153,43 +151,25 @@ def _mentions(worlds: World, prompt: Prompt) -> Bool[np.ndarray, "*w B"]:
     return np.array([texts[:, place].any() for place in worlds.block_latents])
 
 
-def table_accuracy(world: World, prompt: Prompt) -> Accuracy:
-    """Group accuracies in a world with a table, sampled, with an interval."""
-    if prompt == "bare" or _pools_bare(world, prompt):
-        _refuse_bare(world)
-        return _by_bare_name(world, Bayes().accuracy(equal_classes(world)))
-    return estimate(table_replicates(world, prompt))
-
-
-def table_replicates(world: World, prompt: Prompt, seed: int = 0) -> Float[np.ndarray, "R groups"]:
-    """Group accuracies of argmax_y PMI(x_I, p_y) in a world with a table, on Sobol points.
+def table_accuracy(world: World, prompt: Prompt, seed: int = 0) -> Accuracy:
+    """Group accuracies of argmax_y PMI(x_I, p_y) in a world with a table, on Sobol points, with an interval.
 
     Prompts of different classes need not be equally frequent, so that log p(p_y) counts.
     """
+    if prompt == "bare" or _pools_bare(world, prompt):
+        _refuse_bare(world)
+        return _by_bare_name(world, Bayes().accuracy(equal_classes(world)))
     _refuse(world, prompt)
     if prompt_row(prompt).pool:
         raise ValueError(
             f"prompt = {prompt!r} ({prompt_row(prompt).words}) has no law in worlds with a table; choose from "
             f"{', '.join(name for name in PROMPTS if not prompt_row(name).pool)}"
         )
-    mixture, K, A = world.mixture(objects=False), world.classes, world.background_count
-    deviation, objects = np.sqrt(mixture.image_variances), world.mu_inv * class_means(K)
-    cost = K * A * (1 + (world.p_inv < 1)) * K * K * A
+    K, A = world.classes, world.background_count
+    cost = K * A * (K if world.p_inv < 1 else 1) * K * K * A
     if cost * 2**8 > MOST_TERMS:
-        return np.array([_drawn_cells(world, prompt, seed * REPLICATES + r) for r in range(REPLICATES)])
-    power = int(np.clip(np.log2(TERMS / cost), 7, 13))
-    run = np.arange(2**power) * (K - 1) // 2**power  # each other object has a run of the points
-    result = np.zeros((REPLICATES, K * A))
-    for r in range(REPLICATES):
-        noise = deviation * gaussian_points(len(deviation), power, seed * REPLICATES + r)
-        for g, (mean, label) in enumerate(zip(mixture.means, mixture.labels, strict=True)):
-            for item, weight in ((label, world.p_inv), ((label + 1 + run) % K, 1 - world.p_inv)):
-                if weight:
-                    images = mean + noise
-                    images[:, : objects.shape[1]] += objects[item] - objects[label]
-                    scores = prompt_scores(images, world.prompts(prompt), world)
-                    result[r, g] += weight * won(scores, label).mean()
-    return mixture.group_average(result)
+        return estimate(np.array([_drawn_cells(world, prompt, seed * REPLICATES + r) for r in range(REPLICATES)]))
+    return sampled_accuracy(InfoNCE(prompt), world, int(np.clip(np.log2(TERMS / cost), 7, 13)), seed)
 
 
 def _drawn_cells(world: World, prompt: Prompt, seed: int) -> list[float]:
@@ -210,7 +190,7 @@ def _drawn_cells(world: World, prompt: Prompt, seed: int) -> list[float]:
     return accuracy
 
 
-def _one_attribute(worlds: World, prompt: Prompt, tolerance: float) -> Accuracy:
+def _one_attribute(worlds: World, prompt: Prompt) -> Accuracy:
     """Accuracies in all worlds of a grid, along the boundary; sampled where no grid of lines follows it."""
     preference = prompt_preference(worlds, prompt)
     tie = ~np.isfinite(preference.log_weight).any(axis=(0, 1))
@@ -218,7 +198,7 @@ def _one_attribute(worlds: World, prompt: Prompt, tolerance: float) -> Accuracy:
     for spacing, part in ((PLAIN_SPACING, preference.plain), *((spacing, ~tie) for spacing in SPACINGS)):
         batch = left[part[left]]
         if len(batch):
-            accuracy[batch], sound = contour_accuracy(preference.of(batch), tolerance, spacing)
+            accuracy[batch], sound = contour_accuracy(preference.of(batch), TOLERANCE, spacing)
             left = np.setdiff1d(left, batch[sound])
     groups = objects_averaged(accuracy.T, worlds.agreement[..., 0].ravel()).reshape(2, *worlds.shape)
     if not len(left):
@@ -380,16 +360,13 @@ class InfoNCE(Learner):
 
     def _without_limits(self, world: World, scale: float) -> bool:
         """Whether unit embeddings reach all scores of the optimum over unrestricted towers."""
-        self._check_unit(world)
-        return self.embed_dim is None and reaches(world, self.prompt, scale, self.objective.constant)
-
-    def _check_unit(self, world: World) -> None:
         check_unit(world)
         check_told(self.prompt, world.bare)
         if self.prompt == "bare":
             _refuse_bare(world)
         else:
             _refuse(world, self.prompt)
+        return self.embed_dim is None and reaches(world, self.prompt, scale, self.objective.constant)
 
     def scores(self, world: World, images: Float[np.ndarray, "N l"]) -> Float[np.ndarray, "N K"]:
         """Scores in the order of the PMI, log p(x_I, p_y) in nats without what prompts share; or pooled scores."""
@@ -411,9 +388,9 @@ class InfoNCE(Learner):
         """By a single caption, and without limits of the scores."""
         return self.scale is None and prompt_row(self.prompt).pool is None
 
-    def may_be_sampled(self, several: bool, table: bool) -> bool:
+    def may_be_sampled(self, several: bool) -> bool:
         """Unit embeddings always have an error."""
-        return self.scale is not None or super().may_be_sampled(several, table)
+        return self.scale is not None or super().may_be_sampled(several)
 
     def approached(self) -> GaussianPMI | None:
         """The critic that knows covariances alone."""

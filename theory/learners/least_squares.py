@@ -32,23 +32,6 @@ def within_class(mean, correlation, S, K):
     return mean * correlation, S + mean**2 * (1 - correlation**2) / K
 
 
-def least_squares_direction(worlds: World) -> Float[np.ndarray, "*w B"]:
-    """Population least squares on labels +-1 (two classes) or one-hot labels with intercept (K classes).
-
-    The normal equations (diag(d) + r r'/kappa) u = r/kappa have, by Sherman and Morrison, the solution
-    u = (r/d)/(kappa + sum r^2/d); binary
-        u_spu/u_inv = beta m0 (S_i + 4 p_inv (1-p_inv) alpha^2)/(alpha D_inv (S_s + 4 p (1-p) beta^2)).
-    Blocks with d = 0 decide alone; among several the solution of least norm is returned. Exact to rounding.
-    """
-    K = np.asarray(kappa(worlds.classes))[..., None]
-    r, d = within_class(worlds.mean, worlds.correlation, worlds.image_variance, K)
-    d = np.where(r == 0, np.inf, d)  # a block without information about the label gets no weight
-    least = d.min(axis=-1, keepdims=True)
-    # r/d in units of the smallest d, so that d = 0 is no special case.
-    g = r * np.divide(least, d, out=np.ones_like(d), where=d != least)
-    return g / (K * least + (r * g).sum(axis=-1, keepdims=True))
-
-
 @dataclass(frozen=True)
 class LeastSquares(Learner):
     """Least squares of the labels on images, at n = infinity; everywhere the direction of LDA."""
@@ -59,8 +42,20 @@ class LeastSquares(Learner):
     on_images: ClassVar[bool] = False
 
     def direction(self, worlds: World) -> Float[np.ndarray, "*w B"]:
-        """Weight on each block, exact to rounding."""
-        return least_squares_direction(worlds)
+        """Population least squares on labels +-1 (two classes) or one-hot labels with intercept (K classes).
+
+        The normal equations (diag(d) + r r'/kappa) u = r/kappa have, by Sherman and Morrison, the solution
+        u = (r/d)/(kappa + sum r^2/d); binary
+            u_spu/u_inv = beta m0 (S_i + 4 p_inv (1-p_inv) alpha^2)/(alpha D_inv (S_s + 4 p (1-p) beta^2)).
+        Blocks with d = 0 decide alone; among several the solution of least norm is returned. Exact to rounding.
+        """
+        K = np.asarray(kappa(worlds.classes))[..., None]
+        r, d = within_class(worlds.mean, worlds.correlation, worlds.image_variance, K)
+        d = np.where(r == 0, np.inf, d)  # a block without information about the label gets no weight
+        least = d.min(axis=-1, keepdims=True)
+        # r/d in units of the smallest d, so that d = 0 is no special case.
+        g = r * np.divide(least, d, out=np.ones_like(d), where=d != least)
+        return g / (K * least + (r * g).sum(axis=-1, keepdims=True))
 
     def critic(self, world: World) -> LinearCritic:
         """Regression of one-hot labels on images and a constant, in one world of any kind."""

@@ -27,8 +27,9 @@ from theory.quadrature import REPLICATES, estimate, logistic_moments
 # The largest mu^2/S of a block that always agrees with the label. There the mean lies 316 standard deviations from the
 # threshold, and the exponents of the loss, about mu^2/(2 S), still leave eleven digits in float64.
 LARGEST_SEPARATION = 1e5
-POINTS = 2**14  # over all groups of a table
-ROUNDING = 1e-13  # of a mean loss: a step that gains less must not be halved
+POWER = 11  # 2^11 points,
+POINTS = 2**14  # or fewer: these over all groups of a table
+LEAST_LOSS = 1e-6  # of sampled points
 
 
 def _check_separable(worlds: World, S: np.ndarray) -> None:
@@ -48,7 +49,7 @@ def margin_minimiser(worlds: World, moments: Callable, first_guess: Callable) ->
     """Minimiser of a convex loss E l(s), s = y u'x, of two classes: Newton in all worlds at once.
 
     It takes margin units r_b = u_b mu_b and n_b = S_b/mu_b^2. moments(m, V) gives -E l'(s) and E l''(s) t^k for
-    s = m + sqrt(V) t, as `LogisticMoments`; first_guess(n, p, D) gives r.
+    s = m + sqrt(V) t, as `Moments`; first_guess(n, p, D) gives r.
     """
     S = worlds.image_variance
     _check_separable(worlds, S)
@@ -138,15 +139,8 @@ def _newton(r: Float[np.ndarray, "W B"], unit: Float[np.ndarray, "W B"], derivat
     raise ArithmeticError(f"Newton's method did not settle on the minimiser in {len(active)} worlds")
 
 
-class PointLoss(NamedTuple):
-    """A convex loss of K scores at N points, with its slope, and the curvature scale (diag(q) - q q'/sum q)."""
-
-    value: Float[np.ndarray, " N"]
-    slope: Float[np.ndarray, "N K"]
-    q: Float[np.ndarray, "N K"]
-    scale: float
-
-
+# Of a convex loss of K scores at N points: value, slope, q and scale; its curvature is scale (diag(q) - q q'/sum q).
+PointLoss = tuple[Float[np.ndarray, " N"], Float[np.ndarray, "N K"], Float[np.ndarray, "N K"], float]
 Loss = Callable[[Float[np.ndarray, "N K"], Int[np.ndarray, " N"]], PointLoss]  # of scores and labels
 
 
@@ -156,14 +150,14 @@ def softmax_loss(score: Float[np.ndarray, "N K"], labels: Int[np.ndarray, " N"])
     soft = np.exp(score - total[:, None])
     slope = soft.copy()
     slope[each, labels] -= 1
-    return PointLoss(total - score[each, labels], slope, soft, 1.0)
+    return total - score[each, labels], slope, soft, 1.0
 
 
-def sampled_minimisers(worlds: World, loss: Loss, seed: int = 0, power: int = 11) -> Float[np.ndarray, "R B"]:
+def sampled_minimisers(worlds: World, loss: Loss) -> Float[np.ndarray, "R B"]:
     """Minimisers of a loss of scores in one world of K >= 3 classes, one row per randomised Sobol net.
 
     By symmetry the score of class k is sum_b u_b x_{b,k}, and the loss is convex in u. Groups are summed exactly; only
-    the noise, B K normals, is sampled at 2^power points. The spread of the rows measures the error of their mean.
+    the noise, B K normals, is sampled. The spread of the rows measures the error of their mean.
     """
     K, B = worlds.class_count, len(worlds.mean)
     if K > LARGEST_CLASSES:
@@ -173,45 +167,38 @@ def sampled_minimisers(worlds: World, loss: Loss, seed: int = 0, power: int = 11
     codes, weights = class_patterns(worlds.agreement, K)
     codes, weights = codes[weights > 0], weights[weights > 0]
     live = (worlds.mean != 0) & (worlds.correlation != 0)  # a block that says nothing has weight 0
-    each_block, labels, rows = np.arange(B), np.zeros(2**power, int), []
-    for r in range(REPLICATES):
-        noise = gaussian_points(B * K, power, seed * REPLICATES + r).reshape(-1, B, K) * np.sqrt(S)[:, None]
+    each_block, labels = np.arange(B), np.zeros(2**POWER, int)
 
-        def derivatives(u, noise=noise):
-            total, gradient, H = 0.0, np.zeros(B), np.zeros((B, B))
-            for code, weight in zip(codes, weights, strict=True):
-                x = noise.copy()
-                x[:, each_block, code] += worlds.mean
-                x -= x[:, :, :1]  # relative to the true class, whose score is then zero
-                value, slope, q, scale = loss(np.einsum("b,nbk->nk", u, x), labels)
-                average = np.einsum("nk,nbk->nb", q, x) / np.sqrt(q.sum(axis=1, keepdims=True))
-                total += weight * value.mean()
-                gradient += weight * np.einsum("nk,nbk->b", slope, x) / len(x)
-                H += weight * scale * (np.einsum("nk,nbk,nck->bc", q, x, x) - average.T @ average) / len(x)
-            return total, np.where(live, gradient, 0.0), np.where(live[:, None] & live, H, np.eye(B))
+    def derivatives(u, noise):
+        total, gradient, H = 0.0, np.zeros(B), np.zeros((B, B))
+        for code, weight in zip(codes, weights, strict=True):
+            x = noise.copy()
+            x[:, each_block, code] += worlds.mean
+            x -= x[:, :, :1]  # relative to the true class, whose score is then zero
+            value, slope, q, scale = loss(np.einsum("b,nbk->nk", u, x), labels)
+            average = np.einsum("nk,nbk->nb", q, x) / np.sqrt(q.sum(axis=1, keepdims=True))
+            total += weight * value.mean()
+            gradient += weight * np.einsum("nk,nbk->b", slope, x) / len(x)
+            H += weight * scale * (np.einsum("nk,nbk,nck->bc", q, x, x) - average.T @ average) / len(x)
+        return total, np.where(live, gradient, 0.0), np.where(live[:, None] & live, H, np.eye(B))
 
-        rows.append(_falling(np.zeros(B), derivatives, len(noise)))
-    return np.array(rows)
+    nets = [gaussian_points(B * K, POWER, r).reshape(-1, B, K) * np.sqrt(S)[:, None] for r in range(REPLICATES)]
+    return _of_points(nets, np.sqrt(worlds.mean**2 + S), derivatives)
 
 
-def _falling(u: np.ndarray, derivatives: Callable, points: int) -> np.ndarray:
-    """Minimiser of a convex loss of sampled points by Newton's method with halved steps."""
-    loss, gradient, H = derivatives(u)
-    for _ in range(100):
-        if loss < 1e-6:
+def _of_points(nets: list[np.ndarray], unit: Float[np.ndarray, " P"], derivatives) -> Float[np.ndarray, "R P"]:
+    """Minimisers of a loss of sampled points; `derivatives(weights, points)` has its value, gradient and Hessian."""
+
+    def of_nets(u, index):
+        values, *slopes = zip(*(derivatives(own, nets[k]) for own, k in zip(u, index, strict=True)), strict=True)
+        if min(values) < LEAST_LOSS:
             raise ValueError(
-                f"the classes overlap so little (loss {loss:.1e}) that {points} sampled points hardly contain an "
-                "error; the minimiser for three classes or more is only computed for worlds with more noise"
+                f"the classes overlap so little (loss {min(values):.1e}) that {len(nets[0])} sampled points hardly "
+                "contain an error; the minimiser for three classes or more is only computed for worlds with more noise"
             )
-        step = -np.linalg.solve(H, gradient)
-        t = 1.0
-        while (fresh := derivatives(u + t * step))[0] > loss * (1 + ROUNDING) and t > 1e-10:
-            t /= 2
-        u, (loss, gradient, H) = u + t * step, fresh
-        unit = np.sqrt(np.diagonal(H))  # turns weights into scores, up to a factor of order 1
-        if rounded(np.abs(step * unit).max(), 1.0) <= 1e-7 * np.abs(u * unit).max():
-            return np.where(rounded(u * unit, 1.0) == 0, 0.0, u)
-    raise ArithmeticError("Newton's method did not settle on the minimiser of sampled points within 100 steps")
+        return np.zeros(len(u)), *map(np.array, slopes)
+
+    return _newton(np.zeros((len(nets), len(unit))), np.tile(unit, (len(nets), 1)), of_nets)
 
 
 def margin_critic(world: World, moments: Callable) -> LinearCritic:
@@ -244,27 +231,28 @@ def _noisy_groups(world: World) -> tuple[Mixture, Float[np.ndarray, " l"]]:
     return groups, S
 
 
-def sampled_critic(world: World, loss: Loss, seed: int = 0) -> LinearCritic:
+def sampled_critic(world: World, loss: Loss) -> LinearCritic:
     """Minimisers of a loss of scores, with constants, in one world of K >= 3 classes, one per Sobol net."""
     groups, S = _noisy_groups(world)
     K, G, l = world.classes, len(groups.labels), len(S)
-    power = int(np.clip(np.log2(POINTS / G), 6, 11))
+    power = int(np.clip(np.log2(POINTS / G), 6, POWER))
     labels, weights = np.repeat(groups.labels, 2**power), np.repeat(groups.weights, 2**power) / 2**power
-    rows = []
+
+    def derivatives(u, x):  # the score of class 0 is 0
+        value, slope, q, scale = loss(np.pad(x @ u.reshape(K - 1, -1).T, [(0, 0), (1, 0)]), labels)
+        gradient = (weights[:, None] * slope[:, 1:]).T @ x
+        H, share = np.empty((K - 1, l + 1, K - 1, l + 1)), q / q.sum(axis=1, keepdims=True)
+        for j, k in product(range(1, K), repeat=2):
+            H[j - 1, :, k - 1] = (x.T * (weights * scale * q[:, j] * ((j == k) - share[:, k]))) @ x
+        return (weights * value).sum(), gradient.ravel(), H.reshape(gradient.size, -1)
+
+    nets = []
     for r in range(REPLICATES):
-        noise = gaussian_points(l, power, seed * REPLICATES + r) * np.sqrt(S)
-        x = np.concatenate([groups.means[:, None] + noise, np.ones((G, 2**power, 1))], axis=-1).reshape(-1, l + 1)
-
-        def derivatives(u, x=x):  # the score of class 0 is 0
-            value, slope, q, scale = loss(np.pad(x @ u.reshape(K - 1, -1).T, [(0, 0), (1, 0)]), labels)
-            gradient = (weights[:, None] * slope[:, 1:]).T @ x
-            H, share = np.empty((K - 1, l + 1, K - 1, l + 1)), q / q.sum(axis=1, keepdims=True)
-            for j, k in product(range(1, K), repeat=2):
-                H[j - 1, :, k - 1] = (x.T * (weights * scale * q[:, j] * ((j == k) - share[:, k]))) @ x
-            return (weights * value).sum(), gradient.ravel(), H.reshape(gradient.size, -1)
-
-        rows.append(_falling(np.zeros((K - 1) * (l + 1)), derivatives, len(x)).reshape(K - 1, -1))
-    u = np.concatenate([np.zeros((REPLICATES, 1, l + 1)), rows], axis=1)
+        images = groups.means[:, None] + gaussian_points(l, power, r) * np.sqrt(S)
+        nets.append(np.concatenate([images, np.ones((G, 2**power, 1))], axis=-1).reshape(-1, l + 1))
+    unit = np.sqrt((weights[:, None] * nets[0] ** 2).sum(axis=0))
+    rows = _of_points(nets, np.tile(unit, K - 1), derivatives).reshape(REPLICATES, K - 1, l + 1)
+    u = np.pad(rows, [(0, 0), (1, 0), (0, 0)])
     return latent_critic(u[..., :-1], u[..., -1])
 
 

@@ -30,10 +30,10 @@ from scipy.special import erfcx, ndtr
 
 from simulator.gaussian.critic import standardise
 from theory.learners.logistic import LabelLoss, OfMargins, PointLoss
-from theory.quadrature import LogisticMoments
+from theory.quadrature import Moments
 
 
-def hinge_moments(m: Float[np.ndarray, "*s"], V: Float[np.ndarray, "*s"]) -> LogisticMoments:
+def hinge_moments(m: Float[np.ndarray, "*s"], V: Float[np.ndarray, "*s"]) -> Moments:
     """2 E(1 - s)_+ and 2 E[1(s < 1) t^k] for s = m + sqrt(V) t, divided by exp(log_scale)."""
     z = standardise(1 - m, np.sqrt(V))
     low, finite = z < 0, np.where(np.isfinite(z), z, 0.0)
@@ -41,7 +41,7 @@ def hinge_moments(m: Float[np.ndarray, "*s"], V: Float[np.ndarray, "*s"]) -> Log
     phi = np.where(low, 1.0, np.exp(-(z**2) / 2)) / np.sqrt(2 * np.pi)
     Phi = np.where(low, erfcx(np.where(low, -z, 0.0) / np.sqrt(2)) / 2, ndtr(z))
     tail = np.where(V > 0, np.sqrt(V) * (finite * Phi + phi), np.maximum(1 - m, 0.0))
-    return LogisticMoments(log_scale, 2 * tail, 2 * np.stack([Phi, -phi, Phi - finite * phi]))
+    return log_scale, 2 * tail, 2 * np.stack([Phi, -phi, Phi - finite * phi])
 
 
 def _first_guess(n, p, D):
@@ -61,7 +61,7 @@ def hinge_loss(score: Float[np.ndarray, "N K"], labels: Int[np.ndarray, " N"]) -
     centre = mean[each, size - 1][:, None]
     active = own | (g > centre)
     off = np.where(active, g - centre, 0.0)
-    return PointLoss((off**2).sum(axis=1), 2 * off, active.astype(float), 2.0)
+    return (off**2).sum(axis=1), 2 * off, active.astype(float), 2.0
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
+from scipy.special import ndtr
 
 from simulator.accuracy import Accuracy
 from simulator.world import SCALARS, World
 from theory.learners.base import Learner
-from theory.published import smallest_mu_spu, theorem_62_bounds, theorem_62_kappas
+from theory.published import papers, smallest_mu_spu, theorem_62_kappas
 
 # Fields in its formulas, and those that change no decision as n grows. Of any other field the theorem has one value.
 VARIED = (
@@ -21,12 +22,6 @@ VARIED = (
     "mismatch",
 )  # fmt: skip
 STATED = {name: World.model_fields[name].default for name in SCALARS if name not in VARIED}
-
-
-def _check_stated(x) -> None:
-    for name, only in STATED.items():
-        if np.any(np.asarray(getattr(x, name)) != only):
-            raise ValueError(f"Theorem 6.2 is about {name} = {only:g}")
 
 
 @dataclass(frozen=True)
@@ -46,18 +41,18 @@ class Printed(Learner):
         x = worlds
         if np.any(np.asarray(x.classes) != 2) or x.attribute:
             raise ValueError("Theorem 6.2 is about two classes and one background")
-        mean, scale = x.mean, x.scale  # pixels have none
-        _check_stated(x)
+        whole = 0 * x.mean[..., 0]  # broadcasts over fields that the formulas do not contain; pixels have no mean
+        common, counter = self.deviations(x)
         if np.any(np.asarray(x.sigma_inv) <= x.sigma_spu):
             raise ValueError("Theorem 6.2 is about sigma_inv > sigma_spu")
         if np.any(np.asarray(x.mu_spu) < smallest_mu_spu(x.sigma_inv)):
             raise ValueError("Theorem 6.2 is about mu_spu >= 1 + sigma_inv^2/2")
-        bound = theorem_62_bounds(x.agreement[..., 1], mean[..., 1], scale[..., 0], scale[..., 1])
-        whole = np.zeros(x.shape)  # broadcasts over fields that the formulas do not contain
-        return Accuracy(whole + bound.accuracy_common, whole + (1 - bound.error_counter))
+        return Accuracy(whole + ndtr(common), whole + ndtr(counter))
 
     def deviations(self, x):
         """-kappa_2 and kappa_1 of the theorem; see `Learner.deviations`."""
-        _check_stated(x)
-        kappa_1, kappa_2 = theorem_62_kappas(x.p_spu, x.mu_spu, x.sigma_inv, x.sigma_spu)
+        for name, only in STATED.items():
+            if np.any(np.asarray(getattr(x, name)) != only):
+                raise ValueError(f"Theorem 6.2 is about {name} = {only:g}")
+        kappa_1, kappa_2 = theorem_62_kappas(*papers(x))
         return -kappa_2, kappa_1

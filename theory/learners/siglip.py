@@ -11,7 +11,7 @@ from typing import ClassVar
 from simulator.naming import outside
 from simulator.quantities import Bias, domain_of
 from theory.learners.infonce import InfoNCE
-from theory.unit_losses import Objective, siglip
+from theory.unit_embeddings import Objective, siglip
 
 BIASES = domain_of(Bias)
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from reference import per_block, worlds_with
 
 from simulator.world import Attribute
-from theory.learners.least_squares import least_squares_direction
+from theory.learners.least_squares import LeastSquares
 
 
 def moments_by_groups(blocks):
@@ -47,11 +47,11 @@ def test_least_squares_is_regression_on_the_groups(blocks):
     W = np.linalg.solve(covariance, centred.T @ (w[:, None] * Y))
     expected = per_block(W, K)
     np.testing.assert_allclose(
-        least_squares_direction(blocks), expected, rtol=1e-9, atol=1e-11 * max(np.abs(expected).max(), 1e-3)
+        LeastSquares().direction(blocks), expected, rtol=1e-9, atol=1e-11 * max(np.abs(expected).max(), 1e-3)
     )
 
 
 def test_a_noiseless_block_that_errs_needs_no_special_case():
     blocks = worlds_with(p_spu=0.9, sigma_inv=0.0, sigma_spu=0.0).replace(p_inv=0.8)
-    u = least_squares_direction(blocks)  # along r/d with D = (.6, .8): r = D, d = 1 - D^2
+    u = LeastSquares().direction(blocks)  # along r/d with D = (.6, .8): r = D, d = 1 - D^2
     assert u[1] / u[0] == pytest.approx((0.8 / 0.36) / (0.6 / 0.64), rel=1e-12)

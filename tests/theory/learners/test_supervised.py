@@ -9,7 +9,7 @@ from reference import worlds_with
 from simulator.world import Attribute, World
 from theory.accuracy import linear_accuracy
 from theory.learners.bayes import bayes_accuracy
-from theory.learners.least_squares import least_squares_direction
+from theory.learners.least_squares import LeastSquares
 from theory.learners.logistic import Logistic
 
 means = st.floats(-5, 5).filter(lambda x: abs(x) > 0.05)
@@ -61,7 +61,7 @@ def test_an_uninformative_background_is_ignored(blocks):
     got = bayes_accuracy(blocks)
     name = accuracy_of(np.array([1.0, 0.0]) * blocks.mean, blocks)
     assert (got.common, got.counter) == pytest.approx(name, abs=1e-6)
-    for direction in (Logistic().direction, least_squares_direction):
+    for direction in (Logistic().direction, LeastSquares().direction):
         u = direction(blocks)
         assert abs(u[1] * blocks.mean[1]) <= 1e-12 * abs(u[0] * blocks.mean[0])
 
@@ -72,6 +72,6 @@ def test_nothing_beats_bayes_under_the_training_law(blocks, p_inv):
     blocks = blocks.replace(p_inv=p_inv)
     p, bayes = float(blocks.p_spu), bayes_accuracy(blocks)
     best = p * bayes.common + (1 - p) * bayes.counter
-    for direction in (Logistic().direction, least_squares_direction):
+    for direction in (Logistic().direction, LeastSquares().direction):
         rival = accuracy_of(direction(blocks), blocks)
         assert p * rival[0] + (1 - p) * rival[1] <= best + 1e-6
