@@ -141,7 +141,8 @@ def pmi(pairs):
     image-to-caption half is the cross-entropy of this probability and the softmax of scores. It is least where both are
     equal in every batch (Gibbs): where s(x, t) = PMI(x, t) + f(x). At infinitely many negatives they are p(t | x) and
     p(t) e^s(x, t)/E_t e^s(x, t), with the same consequence. The other half is least at PMI(x, t) + h(t). Both are at
-    once if f and h are one constant. See Oord et al. (arXiv 1807.03748) for B = infinity.
+    once if f and h are one constant. See Oord et al. (arXiv 1807.03748) for B = infinity, and Uesaka et al. (ICLR 2025,
+    arXiv 2510.15508).
 
     Prompted with captions t_1, ..., t_K the optimum decides for the largest p(x | t_k). This is the ideal classifier,
     at equal priors, between the images that have these captions: the chance (1/K) sum_x p(x | t_k(x)) that a rule

@@ -51,7 +51,7 @@ def ideal_by_definition(world: World, lam: np.ndarray) -> tuple[np.ndarray, np.n
 
 
 @given(worlds_of_two_classes, st.floats(0.3, 1), st.floats(0, 1))
-@settings(max_examples=25)
+@settings(max_examples=12)
 def test_both_numbers_are_the_minimiser_and_the_minimum_over_all_correlations(world, common, share):
     counter = share * common
     place = equivalent(world, Accuracy(common, counter))
@@ -103,7 +103,7 @@ def test_accuracies_are_those_of_an_ideal_classifier_less_the_shortfall(name, wo
 
 
 @given(worlds_of_two_classes.filter(lambda world: world.sigma_xi > 0 and world.p_spu > 0.5))
-@settings(max_examples=15)
+@settings(max_examples=8)
 def test_infonce_asked_by_name_has_a_correlation_between_chance_and_the_worlds(world):
     place = equivalent(world, learners.named("infonce", prompt="name").accuracy(world))
     if not np.isnan(place.correlation):
@@ -239,20 +239,6 @@ def test_the_interval_holds_every_place_within_the_rectangle(worlds, common, cou
     for value, (low, high) in zip(place, interval, strict=True):
         assert np.all((low - 1e-6 <= value)[known])
         assert np.all((value <= high + 1e-6)[known])
-
-
-@pytest.mark.parametrize("prompt", ["name", "mean"])
-def test_intervals_of_draws_cover(prompt):
-    """1,000 experiments of eight replicates on 1,000 images per group; a coverage of 90 % would fail."""
-    runs, truth = 1000, learners.named("linear", prompt=prompt).accuracy(HEADLINE)
-    exact = equivalent(HEADLINE, truth)
-    rng = np.random.default_rng(1)
-    draws = np.stack([rng.binomial(1000, x, (8, runs)) / 1000 for x in truth], axis=1)
-    interval = equivalent_of_draws(World(p_spu=np.full(runs, 0.9), mu_spu=1.5, sigma_xi=6.0), draws).interval
-    for (low, high), value in zip(interval, exact, strict=True):
-        spend(SHARE)
-        covered = ((low <= value) & (value <= high)).sum()
-        assert covered >= binom(runs, LEVEL).ppf(SHARE)
 
 
 @pytest.mark.deep

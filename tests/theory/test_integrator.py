@@ -14,6 +14,7 @@ from theory.learners import Bayes, InfoNCE, Learner
 offset, size = st.floats(-3, 3), st.floats(0.05, 4)
 
 
+@settings(max_examples=10)
 @given(st.floats(0, 2 * np.pi), offset, offset, offset)
 def test_half_planes(angle, level, x, y):
     """P(a'z > c) = Phi(a'm - c) for a unit vector a."""
@@ -22,7 +23,7 @@ def test_half_planes(angle, level, x, y):
     assert found[0] == pytest.approx(ndtr(a[0] * x + a[1] * y - level), abs=1e-7)
 
 
-@settings(max_examples=8)
+@settings(max_examples=3)
 @given(offset, offset, st.floats(0.3, 4))
 def test_a_disc_is_an_island(x, y, radius):
     """Its mass is that of a noncentral chi-square of two degrees. Lines touch its edge."""
@@ -30,6 +31,7 @@ def test_a_disc_is_an_island(x, y, radius):
     assert found[0] == pytest.approx(ncx2.cdf(radius**2, 2, x**2 + y**2 + 1e-300), abs=1e-6)
 
 
+@settings(max_examples=10)
 @given(offset, offset, offset, offset)
 def test_a_quadrant_and_its_ties(a, b, x, y):
     """Steps of a sum of signs: 1 in a quadrant, -1 in the opposite one, a tie in the others."""
@@ -38,6 +40,7 @@ def test_a_quadrant_and_its_ties(a, b, x, y):
     assert found[0] == pytest.approx(p * q + (p * (1 - q) + (1 - p) * q) / 2, abs=1e-6)
 
 
+@settings(max_examples=10)
 @given(offset, offset, size, size)
 def test_a_rule_need_not_be_odd(shift, slope, x, y):
     """+ where x + slope y > shift, in all four groups by Phi."""

@@ -23,21 +23,8 @@ from theory.learners.printed import Printed
 from theory.learners.siglip import SigLIP
 
 __all__ = [
-    "Bayes",
-    "GaussianPMI",
-    "InfoNCE",
-    "Learner",
-    "LeastSquares",
-    "LinearCLIP",
-    "Logistic",
-    "MaxMargin",
-    "Printed",
-    "SigLIP",
-    "attempt",
-    "latent_critic",
-    "named",
-    "names",
-    "trainable",
+    "Bayes", "GaussianPMI", "InfoNCE", "Learner", "LeastSquares", "LinearCLIP", "Logistic", "MaxMargin", "Printed",
+    "SigLIP", "attempt", "latent_critic", "named", "names", "trainable",
 ]  # fmt: skip
 
 _LEARNERS = {

@@ -3,8 +3,8 @@
 captions   The score is log E_{t|y} e^PMI = log E_{t|y} p(x | t)/p(x). By Bayes' rule p(t | y)/p(t) = p(y | t)/p(y), so
            it equals log E[p(y | t) | x] + const: the mean posterior of the label over captions of the image.
            If captions mention everything without noise, y and x are independent given t, and this is the Bayes rule of
-           the training law on images (T9). Uesaka et al. (ICLR 2025, arXiv 2510.15508) prove that the optimum is the
-           PMI; Mehta and Harchaoui (ICML 2025, arXiv 2507.09128) study what prompts lose against Bayes' rule.
+           the training law on images (T9). Mehta and Harchaoui (ICML 2025, arXiv 2507.09128) study what prompts lose
+           against Bayes' rule.
 scores     The score is E_{t|y} PMI(x, t), that is E_{t|y} log p(x, t). If a share eps of the captions belongs to other
            pairs, it is E_{t|y} log((1 - eps) p(x, t)/(p(x) p(t)) + eps).
            If captions mention everything without noise, the nearest average caption wins, a linear rule (T9).
@@ -62,9 +62,8 @@ SIGNS = np.array([1.0, -1.0])
 def all_captions_accuracy(worlds: World, prompt: Prompt) -> Accuracy:
     """Group accuracies of the PMI critic with all captions of a class as prompts, not all bare; a tie counts 1/K.
 
-    If captions are the latents themselves, these are closed forms (of "scores" if no caption is bare). Two classes with
-    one attribute take grids of images and captions, unless captions of other pairs count, or captions show blocks
-    otherwise than they are. The rest is drawn. Grids and draws have intervals.
+    Closed forms where captions are the latents themselves (for "scores" if no caption is bare), else from grids of
+    images and captions where `_on_grids` and no `_strays`, else drawn. Grids and draws have intervals.
     """
     routes = [
         lambda part: bayes_accuracy(part) if prompt == "captions" else linear_accuracy(part.prompt("mean"), part),
@@ -99,10 +98,7 @@ def _strays(worlds: World, prompt: Prompt) -> np.ndarray:
 
 
 def gridded_accuracy(world: World, prompt: Prompt) -> Accuracy:
-    """Group accuracies of two classes and one attribute, from splines of the preference.
-
-    The interval adds twice what nodes at double distances change.
-    """
+    """Group accuracies from splines of the preference; the interval is twice what nodes at double distances change."""
     fine, rough = (_splined_accuracy(world, prompt, coarse) for coarse in (1, 2))
     change = 2 * np.abs(fine - rough).max() + ROUNDING
     return Accuracy.of([*fine], LEVEL, [(max(a - change, 0.0), min(a + change, 1.0)) for a in fine])

@@ -1,20 +1,18 @@
 """Zero-shot accuracy at the optimum of InfoNCE with unrestricted towers: the pointwise mutual information decides.
 
-For every batch size B >= 2 the symmetric InfoNCE loss is minimised exactly by the critics PMI(x_I, x_T) + const,
-    PMI = log p(x_I, x_T) - log p(x_I) - log p(x_T);
-SigLIP's minimiser is PMI - log(B - 1), the same decision. (The softmax over texts alone leaves a function of x_I free
-and the softmax over images alone a function of x_T; only the former cannot be seen by zero-shot classification.)
-Zero-shot picks argmax_y PMI(x_I, p_y), which is argmax_y log p(x_I, p_y): by symmetry log p(p_y) is the same for all y.
-With all captions of a class as prompts it picks by their pooled scores, see `theory.learners.captions`.
+For every batch size B >= 2 the symmetric InfoNCE loss is least exactly at the critics PMI(x_I, x_T) + const,
+    PMI = log p(x_I, x_T) - log p(x_I) - log p(x_T),
+and SigLIP's at PMI - log(B - 1), the same decision (T14 in `theory.theorems`). Zero-shot picks argmax_y PMI(x_I, p_y),
+which is argmax_y log p(x_I, p_y): by symmetry log p(p_y) is the same for all y. With all captions of a class as prompts
+it picks by their pooled scores, see `theory.learners.captions`.
 
-If each training caption belongs with probability eps to a pair drawn at random (`World.mismatch`), the law of pairs is
-(1 - eps) p(x, t) + eps p(x) p(t), and the optimum log((1 - eps) e^PMI + eps): an increasing function of the PMI, the
-same for all prompts. So decisions by single prompts do not depend on eps, nor do those by the log-mean-exp of scores,
-log((1 - eps) E e^PMI + eps). The mean of scores does. As eps grows to 1 it tends to the log-mean-exp.
+If a share eps of training captions belongs to pairs drawn at random (`World.mismatch`), the optimum is
+log((1 - eps) e^PMI + eps) (T11). Decisions by single prompts and by the log-mean-exp of scores do not depend on eps.
+Those by the mean of scores do; as eps grows to 1 they become those of the log-mean-exp.
 
-If a share of the captions is bare, the law of the other captions, and so the decisions by them, stay as they are. Asked
-by a bare caption of y, the critic is log p(x_I | y)/p(x_I): the Bayes rule of the training law, for equal priors. Where
-all captions are bare, so are those that a prompt pools.
+Bare captions leave decisions by other captions as they are. Prompted with a bare caption of y, the critic is
+log p(x_I | y)/p(x_I): the Bayes rule of the training law, for equal priors (T15). Where all captions are bare, so are
+those that a prompt pools.
 
 As the view noise nu -> 0 at detail g = 1 the rule becomes the nearest prompt in latent space, as nu -> infinity linear
 CLIP: InfoNCE interpolates between the two. At nu = 0 itself, and g = 1, the joint law of the views is singular and the

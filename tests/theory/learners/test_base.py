@@ -5,20 +5,11 @@ from typing import ClassVar
 
 import numpy as np
 import pytest
-from reference import worlds_with
 
-from simulator.accuracy import Accuracy
 from simulator.mixture import class_means
 from simulator.world import Attribute, World
 from theory import learners
 from theory.learners.base import Learner, latent_critic
-
-
-@pytest.mark.parametrize("name", learners.names())
-def test_a_learner_is_found_by_its_name(name):
-    learner = learners.named(name)
-    assert learner.name == name
-    assert learners.named(learner) is learner
 
 
 def test_a_learner_gives_a_reason_if_it_has_no_answer():
@@ -38,19 +29,6 @@ class Blind(Learner):
 
     def direction(self, world):
         return world.mean * (np.arange(world.mean.shape[-1]) == 0)
-
-
-def test_a_custom_linear_rule_needs_only_a_direction():
-    grid = worlds_with(p_spu=[0.6, 0.99], mu_spu=3.0, sigma_inv=0.8)
-    accuracy = Blind().accuracy(grid)
-    assert isinstance(accuracy, Accuracy)
-    assert accuracy.drop == pytest.approx([0.0, 0.0], abs=1e-15)
-    scores = Blind().scores(World(), np.array([[1.0, -5.0], [-0.5, 3.0]]))
-    assert scores.argmax(1).tolist() == [0, 1]
-    three = World(classes=3, attribute=(Attribute(),), dim_image=9, dim_text=9)
-    images = np.zeros((1, 9))
-    images[0, 2], images[0, 3] = 1.0, 9.0  # object of class 2, background of class 0
-    assert Blind().scores(three, images).argmax(1).tolist() == [2]
 
 
 @dataclass(frozen=True)

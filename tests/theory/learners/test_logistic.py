@@ -52,7 +52,7 @@ def test_the_gradient_vanishes(p_inv, world):
     assert np.abs(gradient_by_definition(u * [1.0, 1.001], blocks)).max() > 1e-5  # a wrong answer is detected
 
 
-@pytest.mark.parametrize("K", [2, 3, 5])
+@pytest.mark.parametrize("K", [2, 3])
 def test_without_noise_weights_are_log_odds(K):
     """P(y | o, a) is then logistic in both blocks: u_b mu_b = log(p_b (K - 1)/(1 - p_b))."""
     p, mean = np.array([0.85, 0.7]), np.array([2.0, -0.5])
@@ -63,11 +63,10 @@ def test_without_noise_weights_are_log_odds(K):
     np.testing.assert_allclose(Logistic().direction(blocks), expected, rtol=1e-9)
 
 
-@pytest.mark.parametrize("sigma_inv", [0.0, 0.02, 1.0, 20.0])
-@pytest.mark.parametrize("gap", [0.4, 1e-2, 1e-5, 1e-9])
-def test_newton_converges_in_extreme_worlds(sigma_inv, gap):
-    p = 1 - np.array([0.4, 1e-2, 1e-9])[:, None]
-    blocks = worlds_with(p_spu=p, sigma_inv=sigma_inv, sigma_spu=[0.0, 0.01, 0.3, 20.0], p_inv=1 - gap)
+def test_newton_converges_in_extreme_worlds():
+    gaps, spreads = [0.4, 1e-2, 1e-5, 1e-9], [0.0, 0.02, 0.3, 20.0]
+    p_inv, p_spu, sigma_inv, sigma_spu = np.ix_(*(1 - np.array(x) for x in (gaps, gaps)), spreads, spreads)
+    blocks = worlds_with(p_inv=p_inv, p_spu=p_spu, sigma_inv=sigma_inv, sigma_spu=sigma_spu)
     assert np.all(Logistic().direction(blocks) > 0)
 
 

@@ -71,11 +71,11 @@ def assert_shared(learner, world: World, tied: np.ndarray, images: int) -> None:
 @pytest.mark.parametrize(
     ("learner", "images", "examples"),
     [
-        (learners.LinearCLIP("mean"), 20_000, 12),
-        (learners.LinearCLIP("background"), 20_000, 12),
-        (learners.LeastSquares(), 20_000, 12),
-        (learners.Bayes(), 5_000, 12),
-        (learners.InfoNCE("mean"), 800, 4),
+        (learners.LinearCLIP("mean"), 20_000, 6),
+        (learners.LinearCLIP("background"), 20_000, 6),
+        (learners.LeastSquares(), 20_000, 6),
+        (learners.Bayes(), 5_000, 6),
+        (learners.InfoNCE("mean"), 800, 3),
     ],
     ids=lambda x: f"{getattr(x, 'name', '')} {getattr(x, 'prompt', '')}",
 )
