@@ -260,34 +260,25 @@ def _chance_of_the_object(lead: Float[np.ndarray, "others N"], a: float) -> Floa
 
 
 def _chance_of_class_0(
-    rivals: Rivals, mean: float, lead: Float[np.ndarray, "others ..."], a: float, p_inv: float
+    rivals: Rivals, mean: float, lead: Float[np.ndarray, "others ..."], a: float, p: float
 ) -> Float[np.ndarray, "*s"]:
-    """Probability over the object's coordinate of class 0; `lead` are log odds against class 0 from the rest."""
-    low, high = _winning_range(rivals, lead, p_inv)
-    chance = ndtr(mean - low / a)
-    return chance if np.all(high == np.inf) else np.maximum(chance - ndtr(mean - high / a), 0.0)
+    """Probability over the object's coordinate of class 0; `lead` are log odds l against class 0 from the rest.
 
-
-def _winning_range(
-    rivals: Rivals, lead: Float[np.ndarray, "others ..."], p: float
-) -> tuple[Float[np.ndarray, "*s"], Float[np.ndarray, "*s"]]:
-    """(low, high): class 0 is decided if its own log density f_0 lies between them.
-
-    Let E = e^f, r = (1 - p)/(K - 1), and l = `lead` the log odds of class k against class 0 from the attributes. With R
-    the sum of E over the classes other than 0 and k, class 0 beats k iff
+    Let E = e^f and r = (1 - p)/(K - 1). With R the sum of E over the classes other than 0 and k, class 0 beats k iff
         p E_0 + r (E_k + R) > e^l (p E_k + r (E_0 + R)),
     that is E_0 (p - r e^l) > (p - r) e^l E_k + r (e^l - 1) (E_k + R). For p > 1/K this is a lower bound on E_0 or never
     true, for p < 1/K an upper bound or always true.
     """
     if p == 1:
-        return (rivals.log + lead).max(axis=0), np.full(lead.shape[1:], np.inf)
+        return ndtr(mean - (rivals.log + lead).max(axis=0) / a)
     r, l = (1 - p) / len(lead), np.minimum(lead, LARGEST)
     odds = np.exp(l)
     right, left = (p - r) * (odds * rivals.share) + np.expm1(l) * (r * rivals.total), p - r * odds
     with np.errstate(divide="ignore", invalid="ignore"):
         bound = right / np.where(left == 0, -0.0, left)
-        low, high = np.where(left > 0, bound, 0.0).max(axis=0), np.where(left > 0, np.inf, bound).min(axis=0)
-        return tuple(rivals.top + np.log(np.maximum(end, 0.0)) for end in (low, high))
+        ends = np.where(left > 0, bound, 0.0).max(axis=0), np.where(left > 0, np.inf, bound).min(axis=0)
+        low, high = (ndtr(mean - (rivals.top + np.log(np.maximum(end, 0.0))) / a) for end in ends)
+    return np.maximum(low - high, 0.0)
 
 
 # Of a world with a table, in R replicates: the background's log densities f(a) (R, A, N, A), by the background that
