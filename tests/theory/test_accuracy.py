@@ -120,7 +120,3 @@ def test_limits(blocks, prompt):
     silent = blocks.replace(mention_inv=1.0, mention_spu=0.0)
     name, mean = LinearCLIP("name").accuracy(silent), LinearCLIP("mean").accuracy(silent)
     assert [float(x) for x in mean] == pytest.approx([float(x) for x in name], abs=1e-12)
-    endless = blocks.replace()
-    endless.__dict__["sigma_xi"] = 1e16  # beyond its domain
-    drowned = LinearCLIP(prompt).accuracy(endless)
-    assert [float(x) for x in drowned] == pytest.approx([1 / blocks.classes] * 2, abs=1e-9)

@@ -115,42 +115,42 @@ def test_infonce_asked_by_name_has_a_correlation_between_chance_and_the_worlds(w
     [
         (HEADLINE, (0.9, 0.0), 1.0, None),  # more drop than any ideal classifier has
         (HEADLINE, (0.0, 0.9), 0.0, None),
-        (World(mu_spu=0.0), (0.8, 0.7), np.nan, ndtr(1 / np.sqrt(1 + 1 / 64)) - 0.8),  # no background
         (World(mu_inv=0.0, mu_spu=2.0), (0.6, 0.3), 0.5, 0.05),  # no object: any mixture of two background rules
         (World(sigma_inv=0.0, sigma_xi=0.0), (0.9, 0.8), 1.0, 0.1),  # a clear object: the ideal drop is 0
-        (World(sigma_inv=0.0, sigma_xi=0.0), (0.8, 0.8), np.nan, 0.2),
-        (World(sigma_spu=0.0, sigma_xi=0.0, p_inv=0.8), (1.0, 0.0), np.nan, 0.0),  # flat beyond p_inv
         (World(sigma_inv=0.0, sigma_spu=0.0, sigma_xi=0.0), (0.9, 0.8), 1.0, 0.1),
-        # An error of 2e-8, as InfoNCE's accuracies may have, where all correlations from .05 to .95 have one drop.
-        (World(mu_inv=2.6, mu_spu=0.54, sigma_inv=0.1, sigma_spu=0.54, p_inv=0.95), (0.95 - 2e-8, 0.95), np.nan, 2e-8),
     ],
 )
-def test_ends_and_places_that_are_undetermined(world, accuracy, correlation, shortfall):
+def test_ends_of_the_curve(world, accuracy, correlation, shortfall):
     place = equivalent(world, Accuracy(*accuracy))
-    assert place.correlation == pytest.approx(correlation, abs=1e-6, nan_ok=True)
+    assert place.correlation == pytest.approx(correlation, abs=1e-6)
     if shortfall is not None:
         assert place.shortfall == pytest.approx(shortfall, abs=1e-6)
-    assert np.isnan(place.correlation) == (place.interval is not None)
+    assert place.interval is None
 
 
 @pytest.mark.parametrize(
-    ("world", "accuracy", "fits"),
+    ("world", "accuracy", "fits", "shortfall"),
     [
-        (World(mu_spu=0.0), (0.8, 0.7), (0.0, 1.0)),
-        (World(sigma_inv=0.0, sigma_xi=0.0), (0.8, 0.8), (0.0, 1.0)),
-        (World(sigma_spu=0.0, sigma_xi=0.0, p_inv=0.8), (1.0, 0.0), (0.8, 1.0)),
-        (World(mu_inv=2.6, mu_spu=0.54, sigma_inv=0.1, sigma_spu=0.54, p_inv=0.95), (0.95, 0.95), (0.05, 0.95)),
+        (World(mu_spu=0.0), (0.8, 0.7), (0.0, 1.0), ndtr(1 / np.sqrt(1 + 1 / 64)) - 0.8),
+        (World(sigma_inv=0.0, sigma_xi=0.0), (0.8, 0.8), (0.0, 1.0), 0.2),
+        (World(sigma_spu=0.0, sigma_xi=0.0, p_inv=0.8), (1.0, 0.0), (0.8, 1.0), 0.0),
+        # An error of 2e-8, as InfoNCE's accuracies may have, where all correlations from .05 to .95 have one drop.
+        (
+            World(mu_inv=2.6, mu_spu=0.54, sigma_inv=0.1, sigma_spu=0.54, p_inv=0.95),
+            (0.95 - 2e-8, 0.95), (0.05, 0.95), 2e-8,
+        ),
         # Both classes have the same common background, so that no weights of the groups make backgrounds informative.
-        (World(table=((0.5, 0.2), (0.2, 0.1)), mu_spu=1.5, sigma_xi=6.0), (0.9, 0.5), (0.0, 1.0)),
+        (World(table=((0.5, 0.2), (0.2, 0.1)), mu_spu=1.5, sigma_xi=6.0), (0.9, 0.5), (0.0, 1.0), None),
     ],
-)
-def test_correlations_that_fit_equally_well_are_the_interval(world, accuracy, fits):
+)  # fmt: skip
+def test_correlations_that_fit_equally_well_are_the_interval(world, accuracy, fits, shortfall):
     """With an interval of the accuracies, with replicates and without; in a grid, beside a world that has a place."""
     own = Accuracy.of(accuracy, LEVEL, [(x, x) for x in accuracy])
     rows = np.array([accuracy, accuracy])
     for place in (equivalent(world, Accuracy(*accuracy)), equivalent(world, own), equivalent_of_draws(world, rows)):
         assert np.isnan(place.correlation)
         assert place.interval.ends["correlation"] == pytest.approx(fits, abs=1e-3)
+        assert shortfall is None or place.shortfall == pytest.approx(shortfall, abs=1e-6)
     if world.table is None:
         grid = World.stack([world, HEADLINE])
         place = equivalent(grid, Accuracy(np.array([accuracy[0], 0.9]), np.array([accuracy[1], 0.5])))
