@@ -1,6 +1,6 @@
 """Accuracy by group: one type for closed forms, trained towers and real photos."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import reduce
 from typing import TYPE_CHECKING, Any
@@ -121,11 +121,12 @@ class Accuracy:
 
     def __getitem__(self, index) -> "Accuracy":
         """The accuracies of some worlds of a grid, by numpy's indexing rules."""
-        groups = [np.asarray(x)[index] for x in self]
-        if self.interval is None:
-            return Accuracy.of(groups)
-        ends = [(np.asarray(low)[index], np.asarray(high)[index]) for low, high in self.interval]
-        return Accuracy.of(groups, self.interval.level, ends)
+        return self.each(lambda x: np.asarray(x)[index])
+
+    def each(self, function: Callable[[Numbers], Numbers]) -> "Accuracy":
+        """The accuracies after a function of every number, of the ends of their intervals, too."""
+        ends = [(function(low), function(high)) for low, high in self.interval or ()]
+        return Accuracy.of(map(function, self), self.interval and self.interval.level, ends)
 
 
 def mean_interval(

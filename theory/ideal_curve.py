@@ -122,8 +122,7 @@ def equivalent(world: World, accuracy: Accuracy) -> Equivalent:
     shape = np.broadcast_shapes(world.shape, np.shape(accuracy.common))
     if shape != world.shape:
         world = world.replace(mu_inv=np.broadcast_to(world.mu_inv, shape))
-    if shape != np.shape(accuracy.common):
-        accuracy = _of_shape(accuracy, shape)
+    accuracy = accuracy.each(lambda x: np.broadcast_to(np.asarray(x, float), shape))
     groups, accuracies = groups_of(world.table, world.common), [*accuracy]
     if groups[-1] >= len(accuracies):
         raise ValueError(
@@ -189,18 +188,6 @@ def equivalent_of_draws(
         regret, half = curve.regret(lam, common, counter), margin(lam, lam, 1 - lam)
         low, high = np.minimum(low, regret - half), np.minimum(high, regret + half)
     return Equivalent(correlation, shortfall, _with(fits, _interval(ends, shortfall, (low, high), LEVEL)))
-
-
-def _of_shape(accuracy: Accuracy, shape: tuple[int, ...]) -> Accuracy:
-    """The accuracies and their interval, with one number per world."""
-
-    def wide(x: Numbers) -> np.ndarray:
-        return np.broadcast_to(np.asarray(x, float), shape)
-
-    values, ends = map(wide, accuracy), accuracy.interval
-    if ends is None:
-        return Accuracy.of([*values])
-    return Accuracy.of([*values], ends.level, [(wide(low), wide(high)) for low, high in ends])
 
 
 def _exact(worlds: World) -> bool:

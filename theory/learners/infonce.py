@@ -108,13 +108,7 @@ def _refuse_bare(worlds: World) -> None:
 def _by_bare_name(worlds: World, accuracy: Accuracy) -> Accuracy:
     """The Bayes rule's accuracies: p(x_I | bare y) = p(x_I | y). A bare caption at mu_inv = 0 tells no label."""
     silent, chance = np.asarray(worlds.mu_inv) == 0, 1 / np.asarray(worlds.classes)
-    if not silent.any():
-        return accuracy
-    whole = [np.where(silent, chance, x) for x in accuracy]
-    if accuracy.interval is None:
-        return Accuracy.of(whole)
-    ends = [(np.where(silent, chance, low), np.where(silent, chance, high)) for low, high in accuracy.interval]
-    return Accuracy.of(whole, accuracy.interval.level, ends)
+    return accuracy.each(lambda x: np.where(silent, chance, x)) if silent.any() else accuracy
 
 
 def _refuse(worlds: World, prompt: Prompt) -> None:
