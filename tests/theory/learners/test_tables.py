@@ -218,7 +218,7 @@ def test_three_groups_that_tell_nothing_have_no_place(fields, accuracy):
 
 @pytest.mark.parametrize(("K", "A", "weights"), [(2, 2, (0.5, 0.3, 0.2)), (3, 4, (0.6, 0.25, 0.15))])
 def test_an_ideal_classifier_has_its_own_weights_and_no_shortfall(K, A, weights, monkeypatch):
-    monkeypatch.setattr(bayes, "TERMS", 2**17)  # the curve has the same points
+    monkeypatch.setattr(bayes, "TERMS", 2**18)  # the curve has the same points
     world = HOLE if K == 2 else random_world(K, A)
     place = equivalent(world, Accuracy.of([*table_rules(world)(dict(enumerate(weights))).mean(axis=0)]))
     assert place.shortfall == pytest.approx(0, abs=1e-5)
