@@ -176,9 +176,9 @@ def _even_beside_a_plain_world(lines: Callable) -> Callable:
     return wrong
 
 
-def _usual_level(of_shape: Callable) -> Callable:
-    def wrong(accuracy, shape):
-        found = of_shape(accuracy, shape)
+def _usual_level(each: Callable) -> Callable:
+    def wrong(accuracy, function):
+        found = each(accuracy, function)
         return found if found.interval is None else type(found).of([*found], 0.95, [*found.interval])
 
     return wrong
@@ -434,7 +434,7 @@ FAULTS = {
         "laws/test_meetings.py::test_filtered_pairs_are_the_drawn_ones_that_a_teacher_keeps",
     ),
     "an interval of the usual level": Fault(
-        "theory.ideal_curve:_of_shape",
+        "simulator.accuracy:Accuracy.each",
         _usual_level,
         "laws/test_grids.py::test_places",
     ),

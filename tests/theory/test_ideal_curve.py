@@ -241,6 +241,22 @@ def test_the_interval_holds_every_place_within_the_rectangle(worlds, common, cou
         assert np.all((value <= high + 1e-6)[known])
 
 
+def test_intervals_of_draws_cover():
+    """1,000 experiments of eight replicates on 1,000 images per group; a coverage of 90 % would fail.
+
+    That of the shortfall is wider by design, so that the law of intervals leaves it out.
+    """
+    runs, truth = 1000, learners.named("linear", prompt="mean").accuracy(HEADLINE)
+    exact = equivalent(HEADLINE, truth)
+    rng = np.random.default_rng(1)
+    draws = np.stack([rng.binomial(1000, x, (8, runs)) / 1000 for x in truth], axis=1)
+    interval = equivalent_of_draws(World(p_spu=np.full(runs, 0.9), mu_spu=1.5, sigma_xi=6.0), draws).interval
+    for (low, high), value in zip(interval, exact, strict=True):
+        spend(SHARE)
+        covered = ((low <= value) & (value <= high)).sum()
+        assert covered >= binom(runs, LEVEL).ppf(SHARE)
+
+
 @pytest.mark.deep
 @pytest.mark.parametrize(("K", "draws"), [(2, False), (2, True), (3, True)])
 def test_intervals_hold_the_error_of_a_sampled_curve(K, draws, monkeypatch):
