@@ -436,7 +436,7 @@ FAULTS = {
     "an interval of the usual level": Fault(
         "simulator.accuracy:Accuracy.each",
         _usual_level,
-        "laws/test_grids.py::test_places",
+        "theory/test_ideal_curve.py::test_the_interval_holds_every_place_within_the_rectangle",
     ),
     "the exact law of a training that begins elsewhere": Fault(
         "theory.learners.linear:LinearCLIP.strength",

@@ -41,7 +41,8 @@ class Printed(Learner):
         x = worlds
         if np.any(np.asarray(x.classes) != 2) or x.attribute:
             raise ValueError("Theorem 6.2 is about two classes and one background")
-        whole = 0 * x.mean[..., 0]  # broadcasts over fields that the formulas do not contain; pixels have no mean
+        # Broadcasts over fields that the formulas do not contain. Pixels have no mean, and tables no p_spu.
+        whole = 0 * (x.mean + x.agreement)[..., 0]
         common, counter = self.deviations(x)
         if np.any(np.asarray(x.sigma_inv) <= x.sigma_spu):
             raise ValueError("Theorem 6.2 is about sigma_inv > sigma_spu")
