@@ -126,7 +126,7 @@ class Accuracy:
     def each(self, function: Callable[[Numbers], Numbers]) -> "Accuracy":
         """The accuracies after a function of every number, of the ends of their intervals, too."""
         ends = [(function(low), function(high)) for low, high in self.interval or ()]
-        return Accuracy.of(map(function, self), self.interval and self.interval.level, ends)
+        return Accuracy.of(map(function, self), None if self.interval is None else self.interval.level, ends)
 
 
 def mean_interval(
