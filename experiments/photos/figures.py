@@ -29,7 +29,7 @@ from experiments.table import html
 from simulator.accuracy import LEVEL, PLACE
 from simulator.streams import numpy_stream
 
-STRETCHED = (0.001, 0.003, 0.01, 0.03, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.97, 0.99, 0.997, 0.999)
+STRETCHED = np.array([0.001, 0.003, 0.01, 0.03, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.97, 0.99, 0.997, 0.999])
 TICKS = {"plain": np.linspace(0, 1, 11), "logit": STRETCHED}
 WIDTH, HEIGHT = 13.0, 5.2  # inches of a comparison without its key
 COLUMNS = ("number", "source", "model", "family", "mean", "labels", *QUANTITIES)
@@ -144,7 +144,7 @@ def _scaled(panel: Axes, results: Sequence[Result], axis: Axis, lines: bool) -> 
         limits.append((at.min() - room, at.max() + room))
     limits = np.clip(limits, -0.04, 1.04) if axis == "plain" else np.array(limits)
     for side, (low, high) in zip((panel.xaxis, panel.yaxis), limits, strict=True):
-        ticks = [tick for tick in TICKS[axis] if low <= stretch(tick, axis) <= high]
+        ticks = TICKS[axis][(low <= stretch(TICKS[axis], axis)) & (stretch(TICKS[axis], axis) <= high)]
         side.set_ticks(stretch(ticks, axis), [f"{100 * tick:g}" for tick in ticks])
     panel.set(xlim=limits[0], ylim=limits[1], title=f"{axis} axes", xlabel="accuracy on the common group [%]")
     low, high = limits[:, 0].max(), limits[:, 1].min()

@@ -161,7 +161,7 @@ def test_where_all_scores_are_within_reach_the_law_holds_as_it_is():
     assert [reaches(WORLD, "name", scale, None) for scale in (14.3, 100.0)] == [False, True]
     for prompt in ("name", "mean", "scores"):
         here, law = InfoNCE(prompt, 100.0).accuracy(WORLD), InfoNCE(prompt).accuracy(WORLD)
-        np.testing.assert_array_equal([*here], [*law])
+        np.testing.assert_allclose([*here], [*law], rtol=1e-12)  # of the narrowest views with the same noise
     assert not reaches(WORLD, "name", 100.0, -60.0), "a fixed bias far from the best one needs more"
 
 

@@ -13,8 +13,8 @@ from simulator.world import AGREEMENT, SCALE, World
 
 def test_new_fields_become_flags(capsys):
     class Noisier(World):
-        p_inv: Annotated[float, *AGREEMENT.spu] = 1.0
-        sigma_xi_text: Annotated[float, *SCALE.inv] | None = None
+        p_inv: Annotated[float, *AGREEMENT["spu"]] = 1.0
+        sigma_xi_text: Annotated[float, *SCALE["inv"]] | None = None
 
     flags = flags_of(Noisier, Group("World"), without=("attribute", "views"))
     assert set(get_type_hints(flags)) == set(Noisier.model_fields) - {"attribute", "views"}
