@@ -23,7 +23,7 @@ from simulator.accuracy import won
 from simulator.gaussian.critic import gaussian_points
 from simulator.gaussian.statistics import projected_scatter
 from simulator.prompts import PROMPTS, prompt_row
-from simulator.world import SCALARS, World
+from simulator.world import SCALARS, Attribute, World
 from theory.learners import Bayes, GaussianPMI, InfoNCE, LinearCLIP
 from theory.learners.base import UNDEFINED, block_weights
 from theory.learners.filtered import Filtered
@@ -99,6 +99,13 @@ def test_infonce_is_as_accurate_as_its_scores_say():
     for learner, world, row in plain:
         if prompt_row(learner.prompt).pool is None:
             assert np.abs(np.array([*learner.accuracy(world)]) - decided(learner, world, 13)).max() < 1e-3, row
+
+
+def test_attributes_of_unlike_spreads_are_integrated_each_over_its_own():
+    """The last one has twice the spread of the first, and decides: to the error that 2^11 even images leave."""
+    world = World(p_spu=0.9, mu_spu=1.5, attribute=(Attribute(p=0.99, mu=3.0, sigma=2.0),), dim_image=9, dim_text=9)
+    learner = InfoNCE("background")
+    assert np.abs(np.array([*learner.accuracy(world)]) - decided(learner, world, 11)).max() < 3e-3
 
 
 TOLD = {"detail_inv": 0.6, "mention_spu": 0.6, "bare": 0.3, "p_inv": 0.9, "sigma_xi_text": 2.5}
