@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from reference import latent_cross_covariance, worlds_with
+from reference import latent_cross_covariance, population_critic, worlds_with
 
 from simulator.world import Attribute, World
 from theory.learners import LinearCLIP
@@ -66,6 +66,19 @@ def test_a_cut_through_a_tie_is_refused():
     modal_weights(five, "name", 4)
     with pytest.raises(ValueError, match="width = 0 is below 1"):
         modal_weights(five, "name", 0)
+
+
+def test_a_cut_keeps_the_modes_of_the_covariance_of_all_groups():
+    """At every width. Bare captions show no detail, so half of them halve the modes that are constant over classes."""
+    world = World(classes=3, p_spu=0.8, mu_spu=1.5, sigma_inv=1.2, sigma_spu=0.9, bare=0.5, mention_spu=0.8)
+    values = np.linalg.svd(latent_cross_covariance(world), compute_uv=False)
+    for width in range(1, len(values) + 1):
+        if width < len(values) and values[width - 1] - values[width] < 1e-12:
+            with pytest.raises(ValueError, match=f"embed_dim = {width} cuts between equal"):
+                modal_weights(world, "mean", width)
+        else:
+            explicit = differences(population_critic(world, "mean", width).inside[0], world)
+            assert modal_weights(world, "mean", width) == pytest.approx(explicit, abs=1e-12), width
 
 
 def test_truncation_keeps_both_prompts_on_one_direction():
