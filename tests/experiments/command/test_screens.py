@@ -101,6 +101,15 @@ def test_a_place_that_is_unknown_says_why():
     assert "many correlations" in predicted(World(mu_spu=0.0), common=0.9, counter=0.8, drop=0.1, shortfall=0.1)
 
 
+def test_a_place_is_compared_with_data_above_chance_alone():
+    """Chance is 1/K: with three classes a background of p between 1/3 and 1/2 says something of the label."""
+    for classes, p, above in ((2, 0.6, True), (2, 0.4, False), (3, 0.4, True), (3, 0.3, False)):
+        place = {"equivalent_correlation": p + 0.1, "shortfall": 0.01}
+        text = predicted(World(classes=classes, p_spu=p), common=0.9, counter=0.8, drop=0.1, **place)
+        assert ("p′ − p = +0.100" in text) == above, (classes, p)
+        assert f"p′ = {p + 0.1:.3f}" in text
+
+
 def test_kinds_of_claims_are_counted_separately_and_show_where_they_were_tried():
     worst = {"verdict": "supported", "worst": {"p_spu": 0.6, "sigma_xi": 1.0}, "largest_violation_found": -0.0027}
     supported = replace(AUDITED, **worst)
