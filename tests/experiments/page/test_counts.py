@@ -53,6 +53,19 @@ def test_statements_of_papers_and_own_ones_are_counted_apart():
     assert counts([whole, part])[0].endswith("For 1 of them only some claims were tried.")
 
 
+@pytest.mark.parametrize("other", [{"kind": "trained", "stored": True, "cases": []}, {"kind": "published"}])
+def test_a_sentence_with_one_fresh_verdict_was_tried_in_this_run(other):
+    fresh, mixed, alone = entries(
+        [
+            *verdicts("supported"),
+            *verdicts("supported", sentence="two", **other),
+            *verdicts("supported", sentence="two"),
+            *verdicts("supported", sentence="three", **other),
+        ]
+    )
+    assert mixed.shown_from == fresh.shown_from != alone.shown_from
+
+
 def test_readings_stand_side_by_side():
     always, some = (
         Verdict(**WORDS, claim=f"{family}/a", verdict="proved", quantifier=q)
