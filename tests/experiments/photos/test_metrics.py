@@ -70,13 +70,14 @@ def test_an_empty_group_leaves_its_class_out_of_both_means(table, n):
     assert 500 in summary(extra)["counts"]["left_out_classes"]
 
 
-def test_a_pair_of_few_classes_has_intervals_over_photos():
+@pytest.mark.parametrize("mean", ["macro", "micro"])
+def test_a_pair_of_few_classes_has_intervals_over_photos(mean):
     """As if each model had photos of its own: squares of distances to the ends add."""
     photos = np.array([[50, 60], [70, 40]])
     a, b = (counted(np.arange(2), photos, np.array(right)) for right in ([[40, 12], [50, 20]], [[45, 30], [60, 22]]))
-    found, (first, second) = paired(a, b), (intervals(one, "macro") for one in (a, b))
+    found, (first, second) = paired(a, b, mean=mean), (intervals(one, mean) for one in (a, b))
     for g, name in enumerate(("common", "counter")):
-        of_a, of_b = (float(group_accuracies(one, "macro")[g]) for one in (a, b))
+        of_a, of_b = (float(group_accuracies(one, mean)[g]) for one in (a, b))
         low, high = found[name]["interval"]
         assert low < of_b - of_a < high
         assert low == pytest.approx(of_b - of_a - math.hypot(of_b - second[name][0], first[name][1] - of_a))
