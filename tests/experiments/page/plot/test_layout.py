@@ -85,6 +85,16 @@ def test_differences_pair_replicates(counted):
     assert np.allclose(panel.series[0].data.low, t_bounds(own, 0.025).low)
 
 
+@pytest.mark.parametrize("what", ["linear minus infonce", "infonce minus linear"])
+def test_a_difference_has_the_reason_of_either_side(what):
+    """Where images have no noise, InfoNCE alone is undefined."""
+    theory = handmade.theory({"sigma_xi": [0.0, 1.0]}, ("linear", "infonce"))
+    for data, names in ((theory, ["undefined"]), (handmade.measured(theory), ["undefined", "predicted_undefined"])):
+        series = arrange(data, what).panels[0].series[0]
+        for name in names:
+            assert (series.data[name] != 0).values.tolist() == [True, False]
+
+
 def test_sampled_theory_keeps_its_interval_and_words_widen_it(table):
     sampled = table.assign(common_low=table.common - 0.01, common_high=table.common + 0.02)
     sampled = sampled.assign(counter_low=table.counter - 0.03, counter_high=table.counter + 0.04)
