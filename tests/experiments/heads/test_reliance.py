@@ -448,15 +448,18 @@ def model():  # of three labels, the last of which never wins
 """
 
 
-@pytest.mark.parametrize("kind", ["clip", "classifier"])
-def test_an_evaluation_writes_the_file(run, photo, tmp_path, tiny_clip, kind, monkeypatch):
+@pytest.mark.parametrize(
+    ("kind", "groups", "backgrounds"),
+    [("clip", ("common-grass", "counter-sky"), 2), ("classifier", ("common", "counter"), 4)],
+)
+def test_an_evaluation_writes_the_file(run, photo, tmp_path, tiny_clip, kind, groups, backgrounds, monkeypatch):
     """The first head of the file is the evaluated model among the photos' classes; its scores embed a classifier."""
     from experiments.command.main import main
 
     for k, name in enumerate(("ostrich", "brambling")):
-        for group in ("common-grass", "counter-sky"):
+        for g, group in enumerate(groups):
             for i in range(8):
-                photo(tmp_path / "photos" / name / group / f"{i}.png", 16 * k + i + 8 * (group == "counter-sky"))
+                photo(tmp_path / "photos" / name / group / f"{i}.png", 16 * k + i + 8 * g)
     file, model = tmp_path / "made" / "clip.npz", ("--model", f"open_clip:local-dir:{tiny_clip}", "--labels", "45")
     if kind == "classifier":
         (tmp_path / "own.py").write_text(CLASSIFIER)
@@ -467,6 +470,7 @@ def test_an_evaluation_writes_the_file(run, photo, tmp_path, tiny_clip, kind, mo
     (summary,), _ = run(*words, "--json")
     arrays = dict(np.load(file, allow_pickle=False))
     assert sorted(arrays) == ["background", "group", "image", "label", "names", "text"]
+    assert len(set(arrays["background"])) == backgrounds  # without a name, one for each class and group
     zero = embeddings(**arrays)["heads"][0]
     assert {name: zero[name] for name in GROUPS} == pytest.approx({name: summary["macro"][name] for name in GROUPS})
     assert summary["equivalent"] == zero  # one definition of p' and r
