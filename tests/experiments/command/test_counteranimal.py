@@ -76,6 +76,7 @@ def test_from_photos_to_scores(run, tree, tiny_clip, squeezenet, tmp_path):
     compared = compare(gather([str(tmp_path / "both"), "published:CLIP-OpenAI-ViT/B/32"], "macro", "1000", "simple"))
     assert len(compared["rows"]) == 3
     assert compared["pairs"][0]["classes"] == 3
+    assert compared["over_photos"] == {d["model"]: d["counts"]["classes"] for d in documents}
 
 
 def test_discover(run, photo, tmp_path, squeezenet):
