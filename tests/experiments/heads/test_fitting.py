@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from planted_embeddings import planted
+from planted_embeddings import planted, unit
 from sklearn.linear_model import LogisticRegression
 
 from experiments.heads.bundle import checked
@@ -14,8 +14,12 @@ from experiments.heads.gaussian_law import fit as fit_law
 
 @pytest.fixture(scope="module")
 def world():
-    """(photos, their law, heads, fixes) of 3,000 photos; each class has a right prompt and one that is upside down."""
-    bundle = checked(planted(np.random.default_rng(0), 3000, 6, common=0.8))
+    """(photos, their law, heads, fixes) of 3,000 photos; each class has a right prompt and one that is upside down.
+
+    Prompts share a large part, as those of real models do; orthogonal to the rest, it favours no class.
+    """
+    arrays = planted(np.random.default_rng(0), 3000, 6, common=0.8)
+    bundle = checked(arrays | {"text": unit(arrays["text"] + (np.arange(7) > 1))})
     photos = bundle.photos(np.arange(3000))
     law, plain, traced = fit_law(photos), plain_heads(bundle, photos), traced_heads(photos)
     fixes = fixed_heads(bundle, photos, law, plain, traced)
