@@ -35,6 +35,7 @@ def test_a_row_is_the_difference_to_no_mitigation():
     assert rows.keys() == {(m, k) for m in SOME[1:3] for k in ("linear", "logistic")} | {("group-dro", "logistic")}
     mean = table.mean("replicate").sel(learner="linear", prompt="mean")
     one = rows["subsample", "linear"]
+    assert one["route"] == "drawn"
     expected = {"counter_gained": mean.counter[2] - mean.counter[0], "common_lost": mean.common[0] - mean.common[2]}
     for name, value in expected.items():
         assert one[name] == pytest.approx(value.item())
