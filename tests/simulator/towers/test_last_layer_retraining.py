@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from simulator import train
 from simulator.gaussian.pairs import dictionaries, draw_block
 from simulator.towers import last_layer_retraining
 from simulator.towers.ensemble import Ensemble
@@ -68,6 +69,13 @@ def test_towers_with_a_head_take_no_prompt():
     kept = one._replace(recipe=one.recipe.model_copy(update={"last_layer": "trained"}))
     before = start(kept).parameters
     assert with_retrained_head(kept, before) is before
+
+
+def test_a_history_has_the_refitted_head():
+    recipe = Recipe(loss="supervised", towers="linear", last_layer="refitted", embed_dim=4, batch_size=16, steps=4)
+    towers = train(WORLD, recipe, models=2, history=2)
+    for group, values in towers.groups().items():
+        assert towers.history[-1]["prompts"]["none"][group] == pytest.approx(values)
 
 
 def test_rounding_is_not_fitted():
