@@ -22,7 +22,7 @@ from theory import unit_embeddings as E
 from theory.docket.trained import at_scale
 from theory.learners import Bayes, InfoNCE, SigLIP
 from theory.unit_embeddings import INFONCE, Objective, infonce, siglip
-from theory.unit_prompts import _accuracy, ends, reaches, rows_without_weight
+from theory.unit_prompts import _accuracy, ends, nodes, reaches, rows_without_weight, score_gaps
 
 WORLD = World(p_spu=0.9, mu_spu=1.5, sigma_xi=6.0)  # nu = .5625
 OBJECTIVES = (INFONCE, siglip(), siglip(None, 4), siglip(-1.0, 4))
@@ -145,6 +145,18 @@ def test_a_caption_without_weight_has_the_row_that_it_has_as_a_node(seed, scale,
         alone = rows_without_weight(known, others, slopes, scale, True)
         assert np.linalg.norm(alone, axis=1).max() <= 1 + 1e-12
         np.testing.assert_allclose(added(alone), added(own), atol=1e-4)
+
+
+def test_a_prompt_that_is_a_node_has_the_row_of_that_caption():
+    """With mismatch, images of other pairs have their share in both."""
+    world = WORLD.replace(mismatch=0.3)
+    place = nodes(world, (0.8, 0.9))  # a step of 0.8 standard deviations, 1.25 each, goes from 0 to mu_inv = 1
+    towers = E.trained(place.law, 1.0, 16, 1)[-1]
+    same = np.isclose(world.prompts("typical")[:, None], place.captions).all(axis=-1)
+    assert same.sum(axis=1).tolist() == [1, 1]
+    expected = towers.images @ np.subtract(*same.astype(float) @ towers.captions)
+    gaps = score_gaps(world, "typical", place, towers, 1.0, True, INFONCE)
+    np.testing.assert_allclose(gaps.ravel()[place.kept], expected, atol=1e-5)
 
 
 def test_a_minimum_that_has_not_settled_comes_with_the_rows_before(monkeypatch):
