@@ -101,13 +101,13 @@ def export(
         for i, count in enumerate(_counts(n))
     }
     manifest: list[tuple[str, int, str]] = []
-    clipped = []
+    clipped = 0.0
     for group in test_groups(world):
         for i, count in enumerate(_counts(test_images)):
             rows, fraction = _test_rows(words, seed, group, i, count, levels)
             shards[f"test-{GROUPS[group]}-{i:05d}.tar"] = partial(iter, rows)
             manifest += [(f"{key}.png", facts["label"], facts["group"]) for key, _, facts in rows]
-            clipped.append(fraction)
+            clipped += fraction * count
     for name in track(shards, len(shards), "shards", str):
         if not (folder / name).exists():
             write_atomically(folder / name, partial(_write_shard, rows=shards[name]()))
@@ -118,7 +118,7 @@ def export(
         "files": len(shards),
         "bytes": sum((folder / name).stat().st_size for name in shards),
         "grey_levels": levels,
-        "clipped": float(np.mean(clipped)),
+        "clipped": clipped / len(manifest),
         "batch_size": BATCH,
         "loss": loss,
         "loss_error": error,

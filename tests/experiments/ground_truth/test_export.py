@@ -165,6 +165,12 @@ def test_a_started_export_resumes_and_any_other_folder_is_refused(folder, tmp_pa
     assert (tmp_path / "shorter" / "train-00001.tar").read_bytes() == content
 
 
+def test_every_test_image_counts_once_in_the_fraction_of_clipped_values(tmp_path, monkeypatch, quick):
+    """Shards have 100 images and 20; here all values of the shorter ones are clipped."""
+    monkeypatch.setattr(exporting, "pixels", lambda x, levels: (pixels(x, levels)[0], float(len(x) == 20)))
+    assert export(WORLD, tmp_path / "data", n=1, test_images=120)["clipped"] == pytest.approx(20 / 120)
+
+
 @pytest.mark.deep
 def test_an_export_that_was_killed_resumes_to_the_same_bytes(folder, tmp_path, quick):
     """SIGKILL leaves half a shard under a temporary name. The next run removes it and writes the same files."""
