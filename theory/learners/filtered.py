@@ -45,12 +45,12 @@ class Filtered(Learner):
         return latent_critic(world.prompts(self.prompt) @ S.T)
 
     def purity(self, world: World) -> tuple[float, float]:
-        """Shares, among the kept pairs, of images with the usual background, and of captions of their own image."""
+        """Shares, among the kept pairs, of images whose object and background agree, and of captions that match."""
         _, _, weights, flags = self._kept(world)
         return float(weights @ flags[:, 0]), float(weights @ flags[:, 1])
 
     def _kept(self, world: World):
-        """Images, texts, their weights after the filter, and whether images are common and captions match."""
+        """Images, texts, their weights after the filter, and flags: object and background agree, captions match."""
         if world.classes != 2 or world.latents != 2 or world.table is not None:
             raise ValueError("filtered pairs have a law in worlds of two classes and one background, without a table")
         mixture = world.mixture().seen
