@@ -16,7 +16,7 @@ from jaxtyping import Bool, Float
 from simulator.accuracy import LEVEL, Accuracy, objects_averaged
 from simulator.gaussian.critic import standardise
 from simulator.prompts import Prompt, prompt_row
-from simulator.quantities import Scale, domain_of
+from simulator.quantities import LARGEST_SCALE
 from simulator.world import World
 from theory.density import class_log_density, log_density
 from theory.integrator import gap_accuracy
@@ -34,7 +34,6 @@ SEEDS = 5  # random starts of narrow towers on each grid
 CLOSE = 1e-4  # nats above the least loss: such an end is an answer, too
 COLLAPSED = 1e-2  # largest distance of embeddings along a coordinate
 STEPS, SETTLED = 1000, 1e-7  # of the rows without weight
-LARGEST_SCALE = domain_of(Scale)[1]
 HIGHER = 2**0.5  # the next scale that a search for the budget tries
 
 

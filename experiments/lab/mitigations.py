@@ -172,7 +172,7 @@ def _sampled(sampler: Sampler, worlds: World, learner: Learner) -> tuple[World, 
 
     Captions with random backgrounds carry no information on the background. A critic that is linear in captions learns
     from them what it learns from captions without background. For other critics they leave decisions by the typical
-    look unchanged, and by the average caption where that is the typical appearance.
+    appearance unchanged, and by the average caption where both are one.
     """
     prompt = getattr(learner, "prompt", None)
     # To captions of other pairs, which are not sampled with theirs.

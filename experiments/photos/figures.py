@@ -20,7 +20,7 @@ from experiments.files import output_folder, write_json, write_table, write_text
 from experiments.heads.pages import page, ranking, spread, write_labels
 from experiments.heads.tables import PLACE_WORDS
 from experiments.photos.deciding import FILE, embedded
-from experiments.photos.robustness import REPLICATES, Result, lines_of
+from experiments.photos.robustness import REPLICATES, Result, lines_of, numbers
 from experiments.photos.tables import MARKS, comparison_table, has_sign_test, lead, marks, over_photos, pairs_table
 from experiments.results import GROUPS, QUANTITIES
 from experiments.style import styled
@@ -88,7 +88,8 @@ def write_comparison(folder: Path, results: Sequence[Result], document: dict[str
 @styled
 def comparison_figure(results: Sequence[Result], seed: int = 0) -> Figure:
     """Counter against common accuracy with a key below; with lines and bands also on stretched axes."""
-    lines, ordered = lines_of(results), sorted(results, key=lambda result: -result.row.counter)  # as `numbers`
+    lines = lines_of(results)
+    ordered = [result for _, result in sorted(zip(numbers(results), results, strict=True), key=lambda pair: pair[0])]
     axes = AXES if lines else AXES[:1]
     colours = {family: f"C{i % 7}" for i, family in enumerate(dict.fromkeys(result.row.family for result in results))}
     shades = [colours[result.row.family] for result in ordered]
@@ -138,14 +139,15 @@ def _scaled(panel: Axes, results: Sequence[Result], axis: Axis, lines: bool) -> 
         at = stretch(np.array([*values, *chain(*ends)]), axis)
         at = at[np.isfinite(at)] if np.isfinite(at).any() else stretch(np.array([0.1, 0.9]), axis)
         extent = float(np.ptp(at))
-        room = (
-            max(0.09 * max(extent, 0.3), 0.12 - extent / 2) if axis == "plain" else 0.09 * max(extent, 1.0)
-        )  # 2 ticks
+        room = 0.09 * max(extent, 0.3 if axis == "plain" else 1.0)
+        if axis == "plain":
+            room = max(room, 0.12 - extent / 2)  # two ticks
         limits.append((at.min() - room, at.max() + room))
     limits = np.clip(limits, -0.04, 1.04) if axis == "plain" else np.array(limits)
     for side, (low, high) in zip((panel.xaxis, panel.yaxis), limits, strict=True):
-        ticks = TICKS[axis][(low <= stretch(TICKS[axis], axis)) & (stretch(TICKS[axis], axis) <= high)]
-        side.set_ticks(stretch(ticks, axis), [f"{100 * tick:g}" for tick in ticks])
+        at = stretch(TICKS[axis], axis)
+        visible = (low <= at) & (at <= high)
+        side.set_ticks(at[visible], [f"{100 * tick:g}" for tick in TICKS[axis][visible]])
     panel.set(xlim=limits[0], ylim=limits[1], title=f"{axis} axes", xlabel="accuracy on the common group [%]")
     low, high = limits[:, 0].max(), limits[:, 1].min()
     if low < high:

@@ -12,6 +12,7 @@ from theory.docket.sentences import reading
 from theory.learners import InfoNCE, SigLIP
 
 HALF_BARE = {**FIRST_PAGE, "bare": 0.5}
+LITTLE_NOISE = {**FIRST_PAGE, "sigma_xi": 2.5}
 LIMIT = "soberclip, unit embeddings"
 unit = partial(Claim, question="detail", source=LIMIT, formula=r"s\,u\cdot v,\ |u|=|v|=1")
 
@@ -68,7 +69,7 @@ CLAIMS = [
         meaning="Without a limit of scores it always does; below the budget a typical appearance is unreliable.",
         quantity="equivalent-correlation",
         relation=">=",
-        domain={**FIRST_PAGE, "sigma_xi": 2.5},
+        domain=LITTLE_NOISE,
         subject=InfoNCE("name", 2.0),
         prediction=lambda x: 0.5,
     ),
@@ -79,7 +80,7 @@ CLAIMS = [
         meaning="Reliance does not fall steadily as the scale grows: it can fall below the law's, and rise again.",
         quantity="equivalent-correlation",
         relation=">=",
-        domain={**FIRST_PAGE, "sigma_xi": 2.5},
+        domain=LITTLE_NOISE,
         subject=InfoNCE("name", 2.0),
         prediction=lambda x: equivalent_of(x, InfoNCE("name")).correlation,
     ),
