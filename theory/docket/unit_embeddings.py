@@ -75,14 +75,14 @@ CLAIMS = [
     ),
     unit(
         id="unit-embeddings/falls-with-scale",
-        statement="With little view noise (nu = .1), InfoNCE prompted with the typical appearance acts like the ideal "
-        "classifier of a world with at least the correlation at a logit scale of 2 that it has without a limit.",
+        statement="With little view noise (nu = .1), InfoNCE prompted with the typical appearance relies on the "
+        "background (p') at a logit scale of 2 at least as much as without a limit.",
         meaning="Reliance does not fall steadily as the scale grows: it can fall below the law's, and rise again.",
         quantity="equivalent-correlation",
         relation=">=",
         domain=LITTLE_NOISE,
         subject=InfoNCE("name", 2.0),
-        prediction=lambda x: equivalent_of(x, InfoNCE("name")).correlation,
+        against=InfoNCE("name"),
     ),
     unit(
         id="unit-embeddings/siglip-is-infonce",
