@@ -7,13 +7,13 @@ captions omit the background independently of it, and priors are equal. The clai
 from functools import partial
 
 from theory.claims.claim import Claim
-from theory.docket.common import BAYES, FIRST_PAGE
+from theory.docket.common import BAYES, FIRST_PAGE, says
 from theory.learners import InfoNCE
 from theory.theorems import match_among_bare
 
 HALF_BARE = {**FIRST_PAGE, "bare": 0.5}
 USUAL, OTHER = 0.6, 0.3  # shares of bare captions beside usual and other backgrounds
-bare_name = partial(Claim, question="detail", source="soberclip T15", relation="=", subject=InfoNCE("bare"))
+bare_name = partial(Claim, question="detail", source="soberclip T15")
 
 CLAIMS = [
     bare_name(
@@ -22,9 +22,8 @@ CLAIMS = [
         "on the counter group as the Bayes rule of the training law.",
         meaning="Whatever your images and however many classes: by bare name CLIP becomes what labels would teach.",
         formula=r"b>0\Rightarrow s(x,\mathrm{bare}\ y)=\log p(x\mid y)+f(x)",
-        quantity="counter",
+        **says(InfoNCE("bare"), "counter", "=", BAYES),
         domain={**HALF_BARE, "classes": 3},
-        against=BAYES,
     ),
     bare_name(
         id="any-data/bare-name-is-bayes/rare-class",
@@ -32,10 +31,9 @@ CLAIMS = [
         "accurate on the common group as the Bayes rule of the training law.",
         meaning="CLIP does not know how frequent your classes are: its scores by bare name lack log p(y).",
         formula=r"p(y)\neq\frac{1}{K}:\ \mathrm{Acc}_{\mathrm{bare}}=\mathrm{Acc}_{\mathrm{Bayes}}",
-        quantity="common",
+        **says(InfoNCE("bare"), "common", "=", BAYES),
         domain=HALF_BARE,
         table="long-tail(4, 2, 2)",
-        against=BAYES,
     ),
     bare_name(
         id="any-data/bare-name-is-bayes/omitted-with-usual-backgrounds",
@@ -44,8 +42,12 @@ CLAIMS = [
         meaning="People do not say what goes without saying. Then bare captions show more usual backgrounds than your "
         "images do, and CLIP leans on them more.",
         formula=r"b_{a=y}=2b_{a\neq y}:\ p'=p\frac{2}{1+p}",
-        quantity="counter",
+        **says(
+            InfoNCE("bare"),
+            "counter",
+            "=",
+            lambda x: BAYES.accuracy(x.replace(p_spu=match_among_bare(x.p_spu, USUAL, OTHER))).counter,
+        ),
         domain=HALF_BARE,
-        prediction=lambda x: BAYES.accuracy(x.replace(p_spu=match_among_bare(x.p_spu, USUAL, OTHER))).counter,
     ),
 ]

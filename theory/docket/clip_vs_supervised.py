@@ -8,7 +8,7 @@ from simulator.prompts import prompt_row
 from simulator.world import view_noise
 from theory import theorems as T
 from theory.claims.claim import Axis, Claim
-from theory.docket.common import BARE, BAYES, INFONCE_BOTH, LEAST_SQUARES, LINEAR_BOTH, LINEAR_NAME, LOGISTIC, box
+from theory.docket.common import BARE, BAYES, INFONCE_BOTH, LEAST_SQUARES, LINEAR_BOTH, LINEAR_NAME, LOGISTIC, box, says
 from theory.docket.sentences import reading
 from theory.published import WANG
 
@@ -33,32 +33,31 @@ NOISY = {
     "mean": lambda x, margin: margin * x.sigma_inv,
 }
 
-supervised = partial(Claim, question="supervised", quantity="counter")
+supervised = partial(Claim, question="supervised")
 
 
 def at_full_correlation(subject, against, domain, margin) -> list[Claim]:
     """T4: CLIP is ahead where the background is the less noisy latent, and behind where it is noisier by the margin."""
     words, pair = with_prompt(subject), f"{subject.prompt}-vs-{against.name}"
     noisy = Axis(lambda x: NOISY[subject.prompt](x, margin), lambda x: 4 * x.sigma_inv + 9)
-    t4 = partial(supervised, subject=subject, against=against)
     return [
-        t4(
+        supervised(
             id=f"clip-beats-supervised-at-full-correlation/{pair}",
             source=f"soberclip T4, under the condition of {WANG}, Theorem 6.2",
             statement=f"At p = 1 and sigma_inv > sigma_spu, {words} is at least as accurate on the counter group as "
             f"{against.words}.",
             formula=r"p=1,\ \sigma_{\mathrm{inv}}>\sigma_{\mathrm{spu}}\Rightarrow "
             r"t_{\mathrm{CLIP}}\leq t_{\mathrm{LDA}}",
-            relation=">=",
+            **says(subject, "counter", ">=", against),
             domain=domain,
         ),
-        t4(
+        supervised(
             id=f"supervised-beats-clip-at-full-correlation/{pair}",
             source="soberclip T4",
             statement=f"At p = 1 and a noisy background, {words} is at most as accurate on the counter group as "
             f"{against.words}.",
             formula=r"p=1,\ \sigma_{\mathrm{spu}}\ \mathrm{large}\Rightarrow t_{\mathrm{CLIP}}\geq t_{\mathrm{LDA}}",
-            relation="<=",
+            **says(subject, "counter", "<=", against),
             domain={**domain, "sigma_spu": noisy},
         ),
     ]
@@ -86,13 +85,11 @@ CLAIMS = [
             statement=f"In the theorem's regime {with_prompt(ours)} is {words} accurate on the counter group "
             f"{than} {with_prompt(theirs)}.",
             formula=r"\mathrm{Acc}_{\mathrm{contrastive}}(a\neq y)\leq \mathrm{Acc}_{\mathrm{supervised}}(a\neq y)",
-            relation="<=",
+            **says(ours, "counter", "<=", theirs),
             domain={
                 **(FITTED_REGIME if theirs == LOGISTIC else MAP_REGIME),
                 "sigma_xi": float(view_noise(MAP_VIEW_NOISE, 2)) if ours in INFONCE_BOTH else 0.0,
             },
-            subject=ours,
-            against=theirs,
         )
         for family, quantifier, words, than in (
             ("no-extra-robustness", "always", "never more", "than"),
@@ -107,6 +104,7 @@ CLAIMS = [
         source="soberclip T5",
         statement="Linear CLIP (typical appearance) is more robust than least squares iff p exceeds p_c.",
         formula=r"p>p_c=\frac{1}{2}(1+\sqrt{1-[S_iA-\alpha^2S_s]/(\alpha\beta)^2})",
+        quantity="counter",
         relation="iff",
         domain=MAP_DOMAIN,
         subject=LINEAR_NAME,

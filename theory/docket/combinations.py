@@ -11,7 +11,7 @@ import numpy as np
 from simulator import tables
 from simulator.accuracy import Numbers
 from theory.claims.claim import Axis, Claim
-from theory.docket.common import BAYES, COUNTER, INFONCE_NAME, LEAST_SQUARES, LINEAR_MEAN, LINEAR_NAME
+from theory.docket.common import BAYES, COUNTER, INFONCE_NAME, LEAST_SQUARES, LINEAR_MEAN, LINEAR_NAME, says
 from theory.docket.sentences import reading
 from theory.learners import Learner
 
@@ -39,7 +39,7 @@ def better_source(x, learner: Learner) -> Numbers:
     return np.maximum(*(learner.accuracy(x.replace(table=t, common=((0,), (1,)))).counter for t in sources))
 
 
-combined = partial(Claim, question="combinations", quantity="unseen", relation=">=", domain=LOUD, subject=LINEAR_NAME)
+combined = partial(Claim, question="combinations", domain=LOUD)
 
 CLAIMS = [
     *(
@@ -50,8 +50,11 @@ CLAIMS = [
             f"accurate {words}.",
             formula=rf"{UNSEEN}_4\geq{UNSEEN}_2+.02",
             table=table,
-            prediction=partial(
-                accuracy_on, learner=LINEAR_NAME, quantity="unseen", more=GAIN, table=tables.named(fewer)
+            **says(
+                LINEAR_NAME,
+                "unseen",
+                ">=",
+                partial(accuracy_on, learner=LINEAR_NAME, quantity="unseen", more=GAIN, table=tables.named(fewer)),
             ),
         )
         for kind, words, table, fewer in (
@@ -70,11 +73,13 @@ CLAIMS = [
         statement="Linear CLIP (typical appearance) is less accurate, by a point at least, on classes in domains that "
         "training shows with other classes alone than in a domain that it never shows.",
         formula=rf"{UNSEEN}_{{\mathrm{{class}}}}\leq{UNSEEN}_{{\mathrm{{domain}}}}-.01",
-        relation="<=",
-        table=CLASS_ABSENT,
-        prediction=partial(
-            accuracy_on, learner=LINEAR_NAME, quantity="unseen", more=-0.01, table=tables.named(DOMAIN_ABSENT)
+        **says(
+            LINEAR_NAME,
+            "unseen",
+            "<=",
+            partial(accuracy_on, learner=LINEAR_NAME, quantity="unseen", more=-0.01, table=tables.named(DOMAIN_ABSENT)),
         ),
+        table=CLASS_ABSENT,
     ),
     *(
         combined(
@@ -83,13 +88,14 @@ CLAIMS = [
             statement=f"With one class four times as frequent as the other, {ours.words} (typical appearance) is at "
             f"least as accurate over classes as {theirs.words}.",
             formula=r"\mathrm{Acc}_{\mathrm{contrastive}}\geq\mathrm{Acc}_{\mathrm{supervised}}",
-            quantity="common",
+            **says(
+                ours,
+                "common",
+                ">=",
+                partial(accuracy_on, learner=theirs, quantity="common", more=0.0, table=tables.named(RARE_CLASS)),
+            ),
             domain=domain,
             table=RARE_CLASS,
-            subject=ours,
-            prediction=partial(
-                accuracy_on, learner=theirs, quantity="common", more=0.0, table=tables.named(RARE_CLASS)
-            ),
         )
         for ours, theirs, domain in (
             (LINEAR_NAME, LEAST_SQUARES, LOUD),
@@ -105,10 +111,8 @@ CLAIMS = [
         statement="Trained half and half on a source whose backgrounds match (p = .95) and on one with a rare class, "
         "linear CLIP is at most as accurate on the counter group as after the better one (typical appearance).",
         formula=rf"{COUNTER}_{{1+2}}\leq\max({COUNTER}_1,{COUNTER}_2)",
-        quantity="counter",
-        relation="<=",
+        **says(LINEAR_NAME, "counter", "<=", partial(better_source, learner=LINEAR_NAME)),
         table=f"mixture([{MATCHED}, {RARE_CLASS}], [1, 1])",
-        prediction=partial(better_source, learner=LINEAR_NAME),
     ),
     *(
         combined(
@@ -118,14 +122,17 @@ CLAIMS = [
             "two trainings that show every class and every background equally often, and other combinations.",
             meaning=meaning,
             formula=rf"{UNSEEN}(T_1)={UNSEEN}(T_2)",
-            relation="=",
+            **says(
+                rule,
+                "unseen",
+                "=",
+                (lambda x: INFONCE_ON_ONE_HOLE)
+                if rule == INFONCE_NAME
+                else partial(accuracy_on, learner=rule, quantity="unseen", more=0.0, table=tables.named(ONE_HOLE)),
+            ),
             tolerance=GAIN,
             domain=domain,
             table=TWO_HOLES,
-            subject=rule,
-            prediction=(lambda x: INFONCE_ON_ONE_HOLE)
-            if rule == INFONCE_NAME
-            else partial(accuracy_on, learner=rule, quantity="unseen", more=0.0, table=tables.named(ONE_HOLE)),
         )
         for kind, rule, words, domain, meaning in (
             (

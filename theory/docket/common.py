@@ -22,6 +22,20 @@ LOGISTIC, LEAST_SQUARES, BAYES = Logistic(), LeastSquares(), Bayes()
 COUNTER = r"\mathrm{Acc}(a\neq y)"  # accuracy on the counter group, in formulas
 
 
+def says(subject: Learner, quantity: str, relation: str, than: Any = 0.0) -> dict[str, Any]:
+    """What a claim says, as its fields: the subject's quantity stands in this relation to `than`.
+
+    `than` is the learner whose quantity is subtracted, the field along which a monotone relation holds, or the
+    prediction: a number, or a function of worlds.
+    """
+    said = {"subject": subject, "quantity": quantity, "relation": relation}
+    if isinstance(than, Learner):
+        return {**said, "against": than}
+    if isinstance(than, str):
+        return {**said, "along": than}
+    return {**said, "prediction": than if callable(than) else lambda worlds: than}
+
+
 def box(**fields: Any) -> dict[str, Any]:
     """A domain, or the part of one, from ranges (low, high), axes, and single values."""
     return {name: Axis(*given) if type(given) is tuple else given for name, given in fields.items()}

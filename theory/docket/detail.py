@@ -36,6 +36,7 @@ from theory.docket.common import (
     NARROW_VIEWS,
     box,
     m0,
+    says,
 )
 from theory.docket.equivalent import IN_REGIME, NOISY_VIEWS, OWN_TEXT_NOISE
 from theory.docket.sentences import reading
@@ -64,133 +65,118 @@ ANY_WORLD = {**BARE, **ANY_DETAIL} | box(
 )
 
 detail = partial(Claim, question="detail", source="soberclip T14")
-correlation = partial(detail, quantity="equivalent-correlation", subject=INFONCE_NAME)
-against_supervised = partial(Claim, question="detail", quantity="counter", subject=LINEAR_NAME, against=LEAST_SQUARES)
+beside_supervised = partial(Claim, question="detail")
 
 CLAIMS = [
-    correlation(
+    detail(
         id="detail/name-below-data",
         statement="At every detail of captions, InfoNCE prompted with the typical appearance acts like the ideal "
         "classifier of a world with at most the correlation of its own world.",
         meaning="Prompted with a typical appearance, CLIP leans on the background no more than the best "
         "classifier of your data.",
         formula=r"\forall g:\ p'\leq p",
-        relation="<=",
+        **says(INFONCE_NAME, "equivalent-correlation", "<=", lambda x: x.p_spu),
         domain=DETAILED,
-        prediction=lambda x: x.p_spu,
     ),
-    correlation(
+    detail(
         id="detail/mean-below-data",
         statement="At every detail of captions, InfoNCE prompted with the average caption acts like the ideal "
         "classifier of a world with at most the correlation of its own world.",
         meaning="An average caption tells the usual background, and CLIP follows it: leave backgrounds out of prompts.",
         formula=r"\forall g:\ p'_{\mathrm{mean}}\leq p",
-        relation="<=",
+        **says(InfoNCE("mean"), "equivalent-correlation", "<=", lambda x: x.p_spu),
         domain=DETAILED,
-        subject=InfoNCE("mean"),
-        prediction=lambda x: x.p_spu,
     ),
-    correlation(
+    detail(
         id="detail/name-above-half",
         statement="At every detail of captions, InfoNCE prompted with the typical appearance acts like the ideal "
         "classifier of a world with a correlation of at least 1/2.",
         meaning="Detailed captions can make CLIP ignore the background, and never make it expect the opposite one.",
         formula=r"\forall g:\ p'\geq\frac{1}{2}",
-        relation=">=",
+        **says(INFONCE_NAME, "equivalent-correlation", ">=", 0.5),
         domain=DETAILED,
-        prediction=lambda x: 0.5,
     ),
-    correlation(
+    detail(
         id="detail/clean-views",
         statement="With hardly any noise in views, and captions that tell nine tenths of how appearance varies, "
         "InfoNCE prompted by the typical appearance ignores the background, as with all of it "
         "(infonce-interpolates/no-noise).",
         meaning="Only captions that tell everything make CLIP ignore the background: a tenth left out brings it back.",
         formula=r"g=.9,\ \nu\to0\Rightarrow p'=\frac{1}{2}",
-        relation="=",
+        **says(INFONCE_NAME, "equivalent-correlation", "=", 0.5),
         domain={**NOISY_VIEWS, "sigma_xi": Axis(0.02, 0.04), "detail_inv": 0.9, "detail_spu": 0.9},
-        prediction=lambda x: 0.5,
     ),
-    correlation(
+    detail(
         id="detail/none-is-bayes",
         statement="Where captions describe no appearance, InfoNCE prompted with the typical appearance acts like the "
         "ideal classifier of its own world, whatever captions mention.",
         meaning="Captions of class and background alone train CLIP to be the best classifier of your data, background "
         "included.",
         formula=r"g=(0,0)\Rightarrow p'=p",
-        relation="=",
+        **says(INFONCE_NAME, "equivalent-correlation", "=", lambda x: x.p_spu),
         domain={**OWN_TEXT_NOISE, **NO_DETAIL, "mention_inv": Axis(0.3, 1.0), "mention_spu": Axis(0.0, 1.0)},
-        prediction=lambda x: x.p_spu,
     ),
     *(
-        correlation(
+        detail(
             id=f"detail/none-of-{word}-suffices",
             statement=f"Where captions describe no appearance of {word}, but every one of {other}, InfoNCE prompted "
             "with the typical appearance acts like the ideal classifier of its own world.",
             meaning=meaning,
             formula=rf"g={g}\Rightarrow p'=p",
-            relation="=",
+            **says(INFONCE_NAME, "equivalent-correlation", "=", lambda x: x.p_spu),
             domain={**OWN_TEXT_NOISE, "detail_inv": g[0], "detail_spu": g[1]},
-            prediction=lambda x: x.p_spu,
         )
         for word, other, g, meaning in (
             ("backgrounds", "animals", (1, 0), "Captions that tell how animals look make CLIP use backgrounds less."),
             ("animals", "backgrounds", (0, 1), "Captions that tell how backgrounds look can do so, too."),
         )
     ),
-    correlation(
+    detail(
         id="detail/bare-name-is-bayes",
         statement="Where some captions tell the label alone and show that they do, InfoNCE prompted with such a bare "
         "name acts like the ideal classifier of its own world, at every detail.",
         meaning='"A photo of a bear" gets the best classifier of your data: no more robust, and no less.',
         formula=r"b>0\Rightarrow p'_{\mathrm{bare}}=p",
-        relation="=",
+        **says(InfoNCE("bare"), "equivalent-correlation", "=", lambda x: x.p_spu),
         domain={**DETAILED, "bare": Axis(0.1, 1.0)},
-        subject=InfoNCE("bare"),
-        prediction=lambda x: x.p_spu,
     ),
-    correlation(
+    detail(
         id="detail/bare-name-linear",
         statement="Where some captions tell the label alone and show that they do, linear CLIP prompted with such a "
         "bare name acts like the ideal classifier of its own world, at every detail.",
         meaning="Towers that are too simple to see that a caption is bare treat a bare name as a typical appearance.",
         formula=r"b>0\Rightarrow p'_{\mathrm{bare}}=p",
-        relation="=",
+        **says(LinearCLIP("bare"), "equivalent-correlation", "=", lambda x: x.p_spu),
         domain={**DETAILED, "bare": Axis(0.1, 1.0)},
-        subject=LinearCLIP("bare"),
-        prediction=lambda x: x.p_spu,
     ),
-    correlation(
+    detail(
         id="detail/falls-with-background/equal-noise",
         statement="With equal noise in both views, the more captions tell of how backgrounds look, the less of the "
         "background InfoNCE uses, prompted with the typical appearance.",
         meaning="Where captions are as clear as images, it helps that they describe backgrounds in detail.",
         formula=r"\nu_T=\nu_I\Rightarrow g_{\mathrm{spu}}\mapsto p'\ \mathrm{decreasing}",
-        relation="decreasing",
-        along="detail_spu",
+        **says(INFONCE_NAME, "equivalent-correlation", "decreasing", "detail_spu"),
         domain={**NOISY_VIEWS, **ANY_DETAIL},
     ),
-    correlation(
+    detail(
         id="detail/falls-with-background/noisy-captions",
         statement="With much more noise in captions than in images, the more captions tell of how backgrounds look, "
         "the less of the background InfoNCE uses, prompted with the typical appearance.",
         meaning="Vague captions that describe backgrounds in detail can make CLIP lean on backgrounds more.",
         formula=r"\nu_I<\frac{\sigma_{\mathrm{spu}}^2\nu_T}{\sigma_{\mathrm{spu}}^2+\nu_T}\Rightarrow "
         r"g_{\mathrm{spu}}\mapsto p'\ \mathrm{decreasing}",
-        relation="decreasing",
-        along="detail_spu",
+        **says(INFONCE_NAME, "equivalent-correlation", "decreasing", "detail_spu"),
         domain={**NOISY_CAPTIONS, **ANY_DETAIL},
     ),
     # [X]'s cause: intra-class contrasting is what detail does.
-    correlation(
+    detail(
         id="detail/intra-class-contrasting/infonce-name",
         **reading("xue-intra-class-contrasting", "detail as its cause, InfoNCE, p' and the domain are ours"),
         statement="The more captions tell of how animals look within their class, the less of the background InfoNCE "
         "uses, prompted with the typical appearance.",
         meaning="Captions that tell animals of one class apart are what turns CLIP from the background to the animal.",
         formula=r"g_{\mathrm{inv}}\mapsto p'\ \mathrm{decreasing}",
-        relation="decreasing",
-        along="detail_inv",
+        **says(INFONCE_NAME, "equivalent-correlation", "decreasing", "detail_inv"),
         domain=DETAILED,
     ),
     *(
@@ -201,11 +187,8 @@ CLAIMS = [
             f"the background ({prompt_row(subject.prompt).words}).",
             meaning="Captions that tell animals of one class apart help simple towers, too, with both prompts.",
             formula=r"g_{\mathrm{inv}}\mapsto t\ \mathrm{decreasing}",
-            quantity="reliance",
-            relation="decreasing",
-            along="detail_inv",
+            **says(subject, "reliance", "decreasing", "detail_inv"),
             domain=ANY_WORLD,
-            subject=subject,
         )
         for subject in LINEAR_BOTH
     ),
@@ -215,11 +198,8 @@ CLAIMS = [
         "of the means, however much animals vary within their class (typical appearance).",
         meaning="Variety within a class helps only if captions tell it: without, it changes nothing.",
         formula=r"g_{\mathrm{inv}}=0\Rightarrow t=\beta m_0/\alpha",
-        quantity="reliance",
-        relation="=",
+        **says(LINEAR_NAME, "reliance", "=", lambda x: T.reliance_nearest_mean(x.mu_inv, x.mu_spu, m0(x))),
         domain={**ANY_WORLD, "detail_inv": 0.0},
-        subject=LINEAR_NAME,
-        prediction=lambda x: T.reliance_nearest_mean(x.mu_inv, x.mu_spu, m0(x)),
     ),
     detail(
         id="detail/intra-class-contrasting/backgrounds",
@@ -227,14 +207,11 @@ CLAIMS = [
         "(average caption).",
         meaning="For simple towers prompted with the average caption, detail of backgrounds does harm.",
         formula=r"g_{\mathrm{spu}}\mapsto t_{\mathrm{mean}}\ \mathrm{decreasing}",
-        quantity="reliance",
-        relation="decreasing",
-        along="detail_spu",
+        **says(LinearCLIP("mean"), "reliance", "decreasing", "detail_spu"),
         domain=ANY_WORLD,
-        subject=LinearCLIP("mean"),
     ),
     # Where the papers disagree: the order of CLIP and supervised learning turns with detail and p.
-    against_supervised(
+    beside_supervised(
         id="detail/order-turns",
         source="soberclip T5, T14",
         statement="Linear CLIP (typical appearance) is more robust than least squares iff alpha^2 (S_s + 4p(1-p) "
@@ -242,14 +219,17 @@ CLAIMS = [
         meaning="In the world of the first page (p = .9, mu_spu 1.5, sigma_xi 6) the order turns at g_inv = .038; at "
         "g_inv = 0 it turns at p = .908. Labels are ahead below both.",
         formula=r"\alpha^2(S_s+4p(1-p)\beta^2)<S_i(\alpha^2+g_{\mathrm{inv}}\sigma_{\mathrm{inv}}^2)",
+        quantity="counter",
         relation="iff",
         domain={**ANY_WORLD, "sigma_inv": 1.0},
+        subject=LINEAR_NAME,
+        against=LEAST_SQUARES,
         prediction=lambda x: T.least_squares_margin(
             x.mu_inv, x.mu_spu, x.sigma_inv, x.sigma_spu, x.p_spu, x.nu_image, x.detail_inv
         ),
     ),
     *(
-        against_supervised(
+        beside_supervised(
             id=f"detail/ahead/{word}",
             source="soberclip T14, where [W] and [X] disagree",
             statement=f"Around the world of the first page, with {words}, linear CLIP (typical appearance) is at least "
@@ -257,7 +237,7 @@ CLAIMS = [
             meaning=meaning,
             formula=rf"g={g:g}\Rightarrow\mathrm{{Acc}}_{{\mathrm{{CLIP}}}}(a\neq y)"
             r"\geq\mathrm{Acc}_{\mathrm{LS}}(a\neq y)",
-            relation=">=",
+            **says(LINEAR_NAME, "counter", ">=", LEAST_SQUARES),
             domain={**TURNING, "detail_inv": g, "detail_spu": g},
         )
         for word, g, words, meaning in (
@@ -270,37 +250,35 @@ CLAIMS = [
             ("no-detail", 0.0, "captions that describe no appearance", "Without, labels are ahead, as [W] says."),
         )
     ),
-    against_supervised(
+    beside_supervised(
         id="detail/superior/no-detail",
         **reading("xue-superior-accuracy", "detail, least squares, the counter group and the numbers are ours"),
         statement="Under [X]'s conditions, and with captions that describe no appearance, linear CLIP (typical "
         "appearance) is at least as accurate on the counter group as least squares.",
         meaning="Where nearly all backgrounds match and vary little, CLIP is ahead of labels even without detail.",
         formula=r"g=(0,0)\Rightarrow\mathrm{Acc}_{\mathrm{CLIP}}(a\neq y)\geq\mathrm{Acc}_{\mathrm{LS}}(a\neq y)",
-        relation=">=",
+        **says(LINEAR_NAME, "counter", ">=", LEAST_SQUARES),
         domain={**CONDITIONS, **NO_DETAIL},
     ),
-    against_supervised(
+    beside_supervised(
         id="detail/no-more/linear-no-detail",
         **reading(NO_MORE, "detail, Theorem 6.2's regime, least squares and the counter group are ours"),
         statement="In the theorem's regime, and with captions that describe no appearance, linear CLIP (typical "
         "appearance) is never more accurate on the counter group than least squares.",
         meaning="Where nearly all backgrounds match, simple towers learn other rules from captions than from labels.",
         formula=r"g=(0,0)\Rightarrow\mathrm{Acc}_{\mathrm{CLIP}}(a\neq y)\leq\mathrm{Acc}_{\mathrm{LS}}(a\neq y)",
-        relation="<=",
+        **says(LINEAR_NAME, "counter", "<=", LEAST_SQUARES),
         domain={**MAP_REGIME, **NO_DETAIL},
     ),
-    against_supervised(
+    beside_supervised(
         id="detail/no-more/infonce-no-detail",
         **reading(NO_MORE, "detail, Theorem 6.2's regime, Bayes' rule and the counter group are ours"),
         statement="In the theorem's regime, and with captions that describe no appearance, InfoNCE prompted with the "
         "typical appearance is never more accurate on the counter group than the Bayes rule of the training law.",
         meaning="With captions of class and background alone, CLIP's loss offers no robustness that labels lack.",
         formula=r"g=(0,0)\Rightarrow\mathrm{Acc}_{\mathrm{InfoNCE}}(a\neq y)\leq\mathrm{Acc}_{\mathrm{Bayes}}(a\neq y)",
-        relation="<=",
+        **says(INFONCE_NAME, "counter", "<=", BAYES),
         domain={**MAP_REGIME, **NO_DETAIL, "sigma_xi": IN_REGIME[1]},
-        subject=INFONCE_NAME,
-        against=BAYES,
     ),
     *(
         detail(
@@ -309,11 +287,8 @@ CLAIMS = [
             f"like the ideal classifier of a world with at {bound} the correlation that logistic regression acts like.",
             meaning=meaning,
             formula=rf"g={g:g}\Rightarrow p'{sign} p'_{{\mathrm{{logistic}}}}",
-            quantity="equivalent-correlation",
-            relation=relation,
+            **says(LINEAR_NAME, "equivalent-correlation", relation, LOGISTIC),
             domain={**world, "detail_inv": g, "detail_spu": g},
-            subject=LINEAR_NAME,
-            against=LOGISTIC,
         )
         for word, where, g, looks, relation, sign, bound, world, meaning in (
             (

@@ -30,6 +30,7 @@ from theory.docket.common import (
     REGIME,
     box,
     equivalent_of,
+    says,
 )
 from theory.docket.related_work import LITTLE, LITTLE_ELSE, READ_AS
 from theory.docket.sentences import reading
@@ -57,10 +58,7 @@ HALF_A_POINT, ONE_POINT = 0.005, 0.01
 LARGEST_LINEAR = 0.00785  # r of linear rules with less reliance than LDA; a numerical maximum, rounded up
 
 own = partial(Claim, question="ideal", source="soberclip T10")
-correlation = partial(own, quantity="equivalent-correlation", subject=INFONCE_NAME)
-shortfall = partial(own, quantity="shortfall", relation="<=", subject=INFONCE_NAME)
-lead = partial(Claim, quantity="effective-robustness", question="ideal", against=LEAST_SQUARES)
-place = partial(lead, quantity="equivalent-correlation")
+lead = partial(Claim, question="ideal", against=LEAST_SQUARES)
 IN_REGIME = (INFONCE_NAME, float(view_noise(MAP_VIEW_NOISE, 2)))  # InfoNCE needs some view noise
 
 
@@ -70,98 +68,89 @@ def logistic_shortfall(worlds):
 
 
 CLAIMS = [
-    correlation(
+    own(
         id="equivalent/name-below-data",
         statement="By typical appearance, the InfoNCE optimum acts like the ideal classifier of a world with at most "
         "the correlation of its own world.",
         formula=r"p'\leq p",
-        relation="<=",
+        **says(INFONCE_NAME, "equivalent-correlation", "<=", lambda x: x.p_spu),
         domain=OWN_TEXT_NOISE,
-        prediction=lambda x: x.p_spu,
     ),
-    correlation(
+    own(
         id="equivalent/name-above-half",
         statement="By typical appearance, the InfoNCE optimum acts like the ideal classifier of a world with a "
         "correlation of at least 1/2.",
         formula=r"p'\geq\frac{1}{2}",
-        relation=">=",
+        **says(INFONCE_NAME, "equivalent-correlation", ">=", 0.5),
         domain=OWN_TEXT_NOISE,
-        prediction=lambda x: 0.5,
     ),
-    correlation(
+    own(
         id="equivalent/mean-below-data",
         statement="Prompted with the average caption, the InfoNCE optimum acts like the ideal classifier of a world "
         "with at most the correlation of its own world.",
         formula=r"p'_{\mathrm{mean}}\leq p",
-        relation="<=",
+        **says(InfoNCE("mean"), "equivalent-correlation", "<=", lambda x: x.p_spu),
         domain=OWN_TEXT_NOISE,
-        subject=InfoNCE("mean"),
-        prediction=lambda x: x.p_spu,
     ),
-    correlation(
+    own(
         id="equivalent/mean-above-data",
         statement="In the regime of [W] Theorem 6.2 with some noise of the background, prompted with the average "
         "caption, linear CLIP acts like the ideal classifier of a world with at least the correlation of its "
         "own world.",
         formula=r"p'_{\mathrm{mean}}\geq p",
-        relation=">=",
+        **says(LINEAR_MEAN, "equivalent-correlation", ">=", lambda x: x.p_spu),
         domain={**REGIME, "sigma_spu": Axis(lambda x: 0.1 * x.sigma_inv, lambda x: x.sigma_inv)},
-        subject=LINEAR_MEAN,
-        prediction=lambda x: x.p_spu,
     ),
-    shortfall(
+    own(
         id="equivalent/finite-pairs",
         statement="After 200 pairs linear CLIP (typical appearance) falls short of an ideal classifier on both groups.",
         formula=r"r(n=200)\geq0",
-        relation=">=",
+        **says(LINEAR_NAME, "shortfall", ">="),
         domain=WIDE_VIEWS,
-        subject=LINEAR_NAME,
         n=200,
     ),
-    shortfall(
+    own(
         id="equivalent/name-shortfall",
         statement="With equal noise in both views, the InfoNCE optimum by typical appearance is at most half a point "
         "short of an ideal classifier on each group.",
         formula=r"\nu_T=\nu_I\Rightarrow r\leq.005",
         domain={**NOISY_VIEWS, "p_spu": Axis(0.7, 1.0)},
-        prediction=lambda x: HALF_A_POINT,
+        **says(INFONCE_NAME, "shortfall", "<=", HALF_A_POINT),
     ),
-    shortfall(
+    own(
         id="equivalent/name-shortfall-clean-captions",
         statement="With less noise in the captions than in the images, the InfoNCE optimum by typical appearance is at "
         "most half a point short of an ideal classifier on each group.",
         formula=r"\nu_T<\nu_I\Rightarrow r\leq.005",
         domain=CLEAN_CAPTIONS,
-        prediction=lambda x: HALF_A_POINT,
+        **says(INFONCE_NAME, "shortfall", "<=", HALF_A_POINT),
         tolerance=0.001,
     ),
-    shortfall(
+    own(
         id="equivalent/name-below-logistic",
         statement="With less noise in the captions than in the images, the InfoNCE optimum by typical appearance falls "
         "no shorter than logistic regression on labels.",
         formula=r"r\leq r_{\mathrm{logistic}}",
         domain=CLEAN_CAPTIONS,
-        prediction=logistic_shortfall,
+        **says(INFONCE_NAME, "shortfall", "<=", logistic_shortfall),
         tolerance=0.001,
     ),
-    shortfall(
+    own(
         id="equivalent/linear-shortfall",
         statement="Linear rules that rely on the background less than LDA are at most .785 points short: least squares "
         "at any correlation.",
         formula=r"0\leq t\leq t_{\mathrm{LDA}}\Rightarrow r\leq.00785",
         domain=ANY_BACKGROUND,
-        subject=LEAST_SQUARES,
-        prediction=lambda x: LARGEST_LINEAR,
+        **says(LEAST_SQUARES, "shortfall", "<=", LARGEST_LINEAR),
         tolerance=0.001,
     ),
-    shortfall(
+    own(
         id="equivalent/linear-shortfall-clip",
         statement="Linear CLIP by typical appearance, which may rely on the background more than LDA, is at most .785 "
         "points short.",
         formula=r"r\leq.00785",
         domain=ANY_BACKGROUND,
-        subject=LINEAR_NAME,
-        prediction=lambda x: LARGEST_LINEAR,
+        **says(LINEAR_NAME, "shortfall", "<=", LARGEST_LINEAR),
         tolerance=0.001,
     ),
     *(
@@ -172,9 +161,8 @@ CLAIMS = [
             statement=f"In the theorem's regime {with_prompt(learner)}{words} has no more counter accuracy than "
             "supervised linear rules with its common accuracy.",
             formula=r"k\leq k_{\mathrm{LS}}(c)",
-            relation="<=",
+            **says(learner, "effective-robustness", "<="),
             domain={**MAP_REGIME, "sigma_xi": noise},
-            subject=learner,
             tolerance=ONE_POINT if learner == INFONCE_NAME else None,
         )
         for suffix, quantifier, words in READ_AS
@@ -188,25 +176,24 @@ CLAIMS = [
             statement=f"To two points, {with_prompt(learner)}{words} has the counter accuracy of supervised linear "
             "rules with its common accuracy.",
             formula=r"|k-k_{\mathrm{LS}}(c)|\leq.02",
-            relation="=",
+            **says(learner, "effective-robustness", "="),
             domain={**MAP_DOMAIN, "sigma_xi": noise},
-            subject=learner,
             tolerance=LITTLE,
         )
         for suffix, quantifier, words in READ_AS
         for learner, noise in ((LINEAR_NAME, 0.0), (INFONCE_NAME, 1.0))
     ),
     *(
-        place(
+        Claim(
+            question="ideal",
             id=f"beside-supervised{suffix}/no-lower-{learner.name}",
             quantifier=quantifier,
             **reading(NO_MORE, "Theorem 6.2's regime, the equivalent correlation and least squares are ours"),
             statement=f"In the theorem's regime {with_prompt(learner)} acts like the ideal classifier of a world with "
             f"at least the correlation that least squares acts like{words.rstrip(',')}.",
             formula=r"p'\geq p'_{\mathrm{LS}}",
-            relation=">=",
+            **says(learner, "equivalent-correlation", ">=", LEAST_SQUARES),
             domain={**MAP_REGIME, "sigma_xi": noise},
-            subject=learner,
         )
         for (suffix, quantifier, words), (learner, noise) in (
             (READ_AS[0], (LINEAR_NAME, 0.0)),
@@ -214,16 +201,16 @@ CLAIMS = [
         )
     ),
     *(
-        place(
+        Claim(
+            question="ideal",
             id=f"beside-supervised{suffix}/alike-infonce",
             quantifier=quantifier,
             **reading(LITTLE_ELSE, "the domain, the equivalent correlation, .02 and least squares are ours"),
             statement="To .02, the InfoNCE optimum (typical appearance) acts like the ideal classifier of the same "
             f"correlation as least squares{words.rstrip(',')}.",
             formula=r"|p'-p'_{\mathrm{LS}}|\leq.02",
-            relation="=",
+            **says(INFONCE_NAME, "equivalent-correlation", "=", LEAST_SQUARES),
             domain={**MAP_DOMAIN, "sigma_xi": 1.0},
-            subject=INFONCE_NAME,
             tolerance=LITTLE,
         )
         for suffix, quantifier, words in READ_AS
@@ -234,9 +221,8 @@ CLAIMS = [
         statement="Where 70 to 95 % of the backgrounds match, InfoNCE by typical appearance has no more counter "
         "accuracy than supervised linear rules with its common accuracy.",
         formula=r"k\leq k_{\mathrm{LS}}(c)",
-        relation="<=",
+        **says(INFONCE_NAME, "effective-robustness", "<="),
         domain=NOISY_VIEWS,
-        subject=INFONCE_NAME,
     ),
     lead(
         id="effective-robustness/name-never-less",
@@ -244,9 +230,8 @@ CLAIMS = [
         statement="Where 70 to 95 % of the backgrounds match, InfoNCE by typical appearance has no less counter "
         "accuracy than supervised linear rules with its common accuracy.",
         formula=r"k\geq k_{\mathrm{LS}}(c)",
-        relation=">=",
+        **says(INFONCE_NAME, "effective-robustness", ">="),
         domain=NOISY_VIEWS,
-        subject=INFONCE_NAME,
         tolerance=ONE_POINT,
     ),
 ]

@@ -13,7 +13,7 @@ import numpy as np
 
 from simulator.accuracy import Numbers
 from theory.claims.claim import Claim
-from theory.docket.common import BARE, COUNTER, FIRST_PAGE, LINEAR_NAME, NARROW_VIEWS
+from theory.docket.common import BARE, COUNTER, FIRST_PAGE, LINEAR_NAME, NARROW_VIEWS, says
 from theory.docket.sentences import reading
 from theory.learners.filtered import Filtered
 from theory.population import latent_cross_covariance
@@ -34,12 +34,11 @@ bounded = partial(
     Claim,
     question="pairs",
     **reading("pareek-unfiltered", "the error of the minimiser beside its size, and worlds, are ours"),
-    quantity="operator-error",
     tolerance=0.002,
     reference=latent_cross_covariance,
     n=PAIRS,
 )
-lost = partial(Claim, question="pairs", quantity="balanced", subject=LINEAR_NAME, tolerance=0.001, n=1000)
+lost = partial(Claim, question="pairs", tolerance=0.001, n=1000)
 
 CLAIMS = [
     bounded(
@@ -48,9 +47,8 @@ CLAIMS = [
         "on average at most 2.5/(eta sqrt n) even in the noisiest world of the domain.",
         meaning="A tenth of matching captions costs what ninety-nine of a hundred pairs are worth: the square.",
         formula=r"\mathbb{E}\,\|S-\eta C\|/\|\eta C\|\leq\frac{2.5}{\eta\sqrt{n}}",
-        relation="<=",
+        **says(LINEAR_NAME, "operator-error", "<=", lambda x: MOST * rate(x, PAIRS)),
         domain=NOISIEST,
-        prediction=lambda x: MOST * rate(x, PAIRS),
     ),
     bounded(
         id="unfiltered-error/below",
@@ -58,9 +56,8 @@ CLAIMS = [
         "on average at least .2/(eta sqrt n) even in the least noisy world of the domain.",
         meaning="No luck with the world removes this cost: only matching captions or more pairs do.",
         formula=r"\mathbb{E}\,\|S-\eta C\|/\|\eta C\|\geq\frac{.2}{\eta\sqrt{n}}",
-        relation=">=",
+        **says(LINEAR_NAME, "operator-error", ">=", lambda x: LEAST * rate(x, PAIRS)),
         domain=QUIET,
-        prediction=lambda x: LEAST * rate(x, PAIRS),
     ),
     lost(
         id="unfiltered-error/accuracy-squared",
@@ -69,9 +66,8 @@ CLAIMS = [
         "which a share eta = .4 match, at most 1/(eta^2 n) of balanced accuracy.",
         meaning="Accuracy loses the square of the error: with many pairs, mismatched captions cost next to nothing.",
         formula=r"\mathbb{E}\,\mathrm{Acc}_\infty-\mathrm{Acc}_n\leq\frac{1}{\eta^2n}",
-        relation=">=",
+        **says(LINEAR_NAME, "balanced", ">=", lambda x: LINEAR_NAME.accuracy(x).balanced - rate(x, 1000) ** 2),
         domain={**FIRST_PAGE, "mismatch": 0.6},
-        prediction=lambda x: LINEAR_NAME.accuracy(x).balanced - rate(x, 1000) ** 2,
     ),
     Claim(
         id="filtered-error/perfect-teacher",
@@ -81,13 +77,11 @@ CLAIMS = [
         "of linear CLIP's minimiser beside its size is on average at most 2.5/sqrt(eta n).",
         meaning="After a perfect filter mismatched pairs are merely absent, and no longer blur the others.",
         formula=r"\mathbb{E}\,\|S-C\|/\|C\|\leq\frac{2.5}{\sqrt{\eta n}}",
-        quantity="operator-error",
+        **says(LINEAR_NAME, "operator-error", "<=", lambda x: MOST * rate(x, 10 * PAIRS)),
         tolerance=0.002,
-        relation="<=",
         domain=FIRST_PAGE | NARROW_VIEWS,
         reference=latent_cross_covariance,
         n=10 * PAIRS,
-        prediction=lambda x: MOST * rate(x, 10 * PAIRS),
     ),
     Claim(
         id="filtered-error/scores",
@@ -98,11 +92,8 @@ CLAIMS = [
         "such captions, to two points.",
         meaning="Filters by score keep common images first: with unlimited pairs CLIP leans on backgrounds more.",
         formula=rf"{COUNTER}_{{\mathrm{{filtered}}}}={COUNTER}",
-        quantity="counter",
-        relation="=",
+        **says(Filtered(kept=0.5), "counter", "=", lambda x: LINEAR_NAME.accuracy(x).counter),
         tolerance=0.02,
         domain={**FIRST_PAGE, "mismatch": 0.5},
-        subject=Filtered(kept=0.5),
-        prediction=lambda x: LINEAR_NAME.accuracy(x).counter,
     ),
 ]

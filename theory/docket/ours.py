@@ -20,6 +20,7 @@ from theory.docket.common import (
     PAPER_WORLD,
     box,
     m0,
+    says,
 )
 from theory.learners import LinearCLIP
 from theory.population import latent_cross_covariance
@@ -80,20 +81,17 @@ def printed_counter(x, prompt: str):
     return both[0] * both[1] ** (K[..., None] - 2) @ weights / np.sqrt(2 * np.pi)
 
 
+def largest_mean(x):
+    """T3's largest reliance by average caption."""
+    return T.largest_reliance_mean(1.0, x.mu_spu, x.sigma_inv, x.sigma_spu)
+
+
 background = partial(Claim, question="background", domain=MODERATE)
 t1 = partial(background, source="soberclip T1")
-t2 = partial(background, source="soberclip T2", quantity="reliance", domain=MASKED)
-t3 = partial(
-    background,
-    source="soberclip T3",
-    quantity="reliance",
-    subject=LINEAR_MEAN,
-    prediction=lambda x: T.largest_reliance_mean(1.0, x.mu_spu, x.sigma_inv, x.sigma_spu),
-)
-limit = partial(
-    background, source="soberclip, optimum of InfoNCE", quantity="counter", relation="=", subject=INFONCE_NAME
-)
-many_classes = partial(Claim, question="classes", source="soberclip T8", quantity="reliance", domain=FEW_CLASSES)
+t2 = partial(background, source="soberclip T2", domain=MASKED)
+t3 = partial(background, source="soberclip T3")
+limit = partial(background, source="soberclip, optimum of InfoNCE")
+many_classes = partial(Claim, question="classes", source="soberclip T8", domain=FEW_CLASSES)
 
 CLAIMS = [
     *(
@@ -103,11 +101,8 @@ CLAIMS = [
             source="soberclip, corrected law (T1, T2)",
             statement=f"Accuracy on the {group} group by {prompt_row(prompt).words} equals the corrected law.",
             formula=formula,
-            quantity=group,
-            relation="=",
+            **says(LinearCLIP(prompt), group, "=", law),
             domain=PAPER_WORLD,
-            subject=LinearCLIP(prompt),
-            prediction=law,
         )
         for prompt, group, formula, law in (
             ("name", "common", NAME_LAW, lambda x: ndtr(-corrected_kappas(*papers(x))[1])),
@@ -121,35 +116,36 @@ CLAIMS = [
         statement="Accuracy on the counter group falls as reliance on the background grows (typical appearance, where "
         "the correlation moves nothing else).",
         formula=r"t\mapsto\mathrm{Acc}(a\neq y)=\Phi((\alpha-t\beta)/\sqrt{S_i+t^2S_s})\ \mathrm{decreasing}",
-        quantity="counter",
-        relation="decreasing",
-        along="p_spu",
+        **says(LINEAR_NAME, "counter", "decreasing", "p_spu"),
     ),
     t1(
         id="one-number-decides/common",
         statement="No reliance gives more accuracy on the common group than that of LDA at p = 1 (average caption).",
         formula=r"\mathrm{Acc}(a=y)\leq\Phi(\sqrt{\alpha^2/S_i+\beta^2/S_s})",
-        quantity="common",
-        relation="<=",
-        subject=LINEAR_MEAN,
-        prediction=lambda x: ndtr(T.best_common_score(1.0, x.mu_spu, x.sigma_inv**2, x.sigma_spu**2)),
+        **says(
+            LINEAR_MEAN,
+            "common",
+            "<=",
+            lambda x: ndtr(T.best_common_score(1.0, x.mu_spu, x.sigma_inv**2, x.sigma_spu**2)),
+        ),
     ),
     t1(
         id="one-number-decides/balanced",
         statement="No reliance gives a higher balanced accuracy than zero reliance (typical appearance).",
         formula=r"\frac{1}{2}(\mathrm{Acc}(a=y)+\mathrm{Acc}(a\neq y))\leq\Phi(\alpha/\sqrt{S_i})",
-        quantity="balanced",
-        relation="<=",
-        prediction=lambda x: ndtr(T.counter_score(0.0, 1.0, x.mu_spu, x.sigma_inv**2, x.sigma_spu**2)),
+        **says(
+            LINEAR_NAME,
+            "balanced",
+            "<=",
+            lambda x: ndtr(T.counter_score(0.0, 1.0, x.mu_spu, x.sigma_inv**2, x.sigma_spu**2)),
+        ),
     ),
     *(
         t2(
             id=f"reliance-law/{subject.prompt}",
             statement=f"Reliance by {prompt_row(subject.prompt).words} is T2's formula, whatever captions mention.",
             formula=rf"t_{{\mathrm{{{subject.prompt}}}}}={formula}",
-            relation="=",
-            subject=subject,
-            prediction=law,
+            **says(subject, "reliance", "=", law),
         )
         for subject, law, formula in (
             (
@@ -168,14 +164,14 @@ CLAIMS = [
         id="most-harmful-correlation/size",
         statement="By average caption reliance exceeds T3's largest value at no correlation.",
         formula=r"t_{\mathrm{mean}}\leq(\alpha^2+B)/(2\alpha\sqrt{A})",
-        relation="<=",
+        **says(LINEAR_MEAN, "reliance", "<=", largest_mean),
         domain={**MODERATE, "p_spu": ANY_CORRELATION},
     ),
     t3(
         id="most-harmful-correlation/place",
         statement="By average caption reliance takes T3's largest value at m0 = sqrt(A)/beta.",
         formula=r"m_0=\sqrt{A}/\beta\Rightarrow t_{\mathrm{mean}}=(\alpha^2+B)/(2\alpha\sqrt{A})",
-        relation="=",
+        **says(LINEAR_MEAN, "reliance", "=", largest_mean),
         domain=PEAK,
     ),
     *(
@@ -184,9 +180,8 @@ CLAIMS = [
             statement="Without correlation linear CLIP does not rely on the background by "
             f"{prompt_row(subject.prompt).words}.",
             formula=r"p=\frac{1}{2}\Rightarrow t=0",
-            relation="=",
+            **says(subject, "reliance", "="),
             domain={**MODERATE, "p_spu": 0.5},
-            subject=subject,
         )
         for subject in LINEAR_BOTH
     ),
@@ -196,10 +191,7 @@ CLAIMS = [
             source="soberclip T2, T3",
             statement=f"By {prompt_row(subject.prompt).words} a stronger correlation means more reliance.",
             formula=r"p\mapsto t(p)\ \mathrm{increasing}",
-            quantity="reliance",
-            relation="increasing",
-            along="p_spu",
-            subject=subject,
+            **says(subject, "reliance", "increasing", "p_spu"),
         )
         for subject in LINEAR_BOTH
     ),
@@ -209,30 +201,23 @@ CLAIMS = [
         source="soberclip T2; compare Xue et al., section 5",
         statement="By average caption, captions that mention the background more often mean more reliance.",
         formula=r"\pi_{\mathrm{spu}}\mapsto t_{\mathrm{mean}}\ \mathrm{increasing}",
-        relation="increasing",
-        along="mention_spu",
-        subject=LINEAR_MEAN,
+        **says(LINEAR_MEAN, "reliance", "increasing", "mention_spu"),
     ),
     t2(
         id="prompt-matters",
         question="prompts",
         statement="Linear CLIP relies on the background by average caption at least as much as by typical appearance.",
         formula=r"t_{\mathrm{mean}}\geq t_{\mathrm{name}}",
-        relation=">=",
-        subject=LINEAR_MEAN,
-        against=LINEAR_NAME,
+        **says(LINEAR_MEAN, "reliance", ">=", LINEAR_NAME),
     ),
     background(
         id="bottleneck",
         source="soberclip T7",
         statement="Towers of width 1 keep only the latent of larger variance when p = 1/2.",
         formula=r"h=1,\ p=\frac{1}{2}:\ \cos^2(u,e_{\mathrm{larger}})\to 1",
-        quantity="kept-axis",
-        relation="=",
+        **says(LinearCLIP("mean", 1), "kept-axis", "=", 1.0),
         # beta >= 3 makes B - A = beta^2 + sigma_spu^2 - 1 - sigma_inv^2 >= 3.75, far from a tie.
         domain={**MODERATE, "p_spu": 0.5, "mu_spu": Axis(3.0, 4.0)},
-        subject=LinearCLIP("mean", 1),
-        prediction=lambda x: 1.0,
     ),
     Claim(
         id="rate",
@@ -240,10 +225,9 @@ CLAIMS = [
         source=f"soberclip; {WANG}, Lemma D.3 claims n^-1/4",
         statement="The minimiser's error on the latents falls as n^-1/2 from n = 1e4 to 1e10, by measurement alone.",
         formula=r"\|\rho D_I^TM^*D_T-C\|\propto n^{-1/2}",
-        quantity="operator-error",
+        **says(LINEAR_NAME, "operator-error", "slope", -0.5),
         reference=latent_cross_covariance,
         tolerance=0.05,
-        relation="slope",
         along="n",
         grid=tuple(10.0**k for k in range(4, 11, 2)),
         # At p = .95, 1e4 pairs contain the rarer background 500 times; with fewer, the mean error has no bound.
@@ -254,7 +238,6 @@ CLAIMS = [
             "dim_image": 16,
             "dim_text": 16,
         },
-        prediction=lambda x: -0.5,
     ),
     Claim(
         id="dimension-not-needed",
@@ -263,15 +246,13 @@ CLAIMS = [
         statement="At n = 1e5 the accuracy after training, by its exact law, equals that at n = infinity, for "
         "dimensions from 2 to 1000, far below n.",
         formula=r"|\mathbb{E}\,\mathrm{Acc}-\mathrm{Acc}_\infty|\leq \tau,\ 2\leq d\leq 10^3,\ n=10^5",
-        quantity="counter",
-        relation="=",
+        **says(LINEAR_NAME, "counter", "=", lambda x: LINEAR_NAME.accuracy(x).counter),
         domain={
             **PAPER_WORLD,
             "sigma_xi": Axis(0.0, 2.0),
             "dim_image": Axis(2.0, 1e3, "log", integer=True),
             "dim_text": lambda w: w.dim_image,
         },
-        prediction=lambda x: LINEAR_NAME.accuracy(x).counter,
         n=10**5,
     ),
     limit(
@@ -280,24 +261,23 @@ CLAIMS = [
         "which is perfectly robust.",
         formula=r"\nu\to0:\ \mathrm{Acc}(a\neq y)\to\Phi(\mu_{\mathrm{inv}}/\sigma_{\mathrm{inv}})",
         domain={**INFONCE_WORLD, "sigma_xi": float(view_noise(1e-4, 2))},
-        prediction=lambda x: ndtr(1 / np.asarray(x.sigma_inv)),  # w = q = (1, 0)
+        **says(INFONCE_NAME, "counter", "=", lambda x: ndtr(1 / np.asarray(x.sigma_inv))),  # w = q = (1, 0)
     ),
     limit(
         id="infonce-interpolates/much-noise",
         statement="As view noise grows, InfoNCE becomes linear CLIP.",
         formula=r"\nu\to\infty:\ \mathrm{InfoNCE}\to x_I^T D_ICq/\nu^2",
         domain={**INFONCE_WORLD, "sigma_xi": float(view_noise(1e3, 2))},
-        prediction=lambda x: LINEAR_NAME.accuracy(x).counter,
+        **says(INFONCE_NAME, "counter", "=", lambda x: LINEAR_NAME.accuracy(x).counter),
     ),
     many_classes(
         id="many-classes/name-reliance",
         statement="Reliance by typical appearance vanishes like 1/K.",
         formula=r"t_{\mathrm{name}}=\alpha\beta D/(\alpha^2+K\sigma_{\mathrm{inv}}^2)\propto1/K",
-        relation="slope",
+        **says(LINEAR_NAME, "reliance", "slope", -1.0),
         along="classes",
         grid=(16.0, 32.0, 64.0),
         domain={"sigma_xi": 0.0, "dim_image": 128, "dim_text": 128, **LATENTS, "p_spu": 1.0},
-        prediction=lambda x: -1.0,
         tolerance=0.05,
     ),
     *(
@@ -305,9 +285,7 @@ CLAIMS = [
             id=f"many-classes/{subject.prompt}-reliance-law",
             statement=f"Reliance of K classes by {prompt_row(subject.prompt).words} is T8's formula.",
             formula=formula,
-            relation="=",
-            subject=subject,
-            prediction=law,
+            **says(subject, "reliance", "=", law),
         )
         for subject, law, formula in (
             (
@@ -328,20 +306,20 @@ CLAIMS = [
         "of classes, at least as much as in the limit of many classes.",
         formula=r"t_{\mathrm{mean}}(K)\geq\kappa\beta\sigma_{\mathrm{spu}}^2/(\alpha\sigma_{\mathrm{inv}}^2)"
         r"=\lim_{K\to\infty}t_{\mathrm{mean}}(K),\ p=1",
-        relation=">=",
+        **says(
+            LINEAR_MEAN,
+            "reliance",
+            ">=",
+            lambda x: T.many_class_reliance_mean_limit(1.0, x.mu_spu, x.sigma_inv, x.sigma_spu, x.p_spu),
+        ),
         domain={**FEW_CLASSES, "p_spu": 1.0, "sigma_spu": Axis(0.3, 1.5)},
-        subject=LINEAR_MEAN,
-        prediction=lambda x: T.many_class_reliance_mean_limit(1.0, x.mu_spu, x.sigma_inv, x.sigma_spu, x.p_spu),
     ),
     *(
         many_classes(
             id=f"many-classes/{subject.prompt}-closed-form",
             statement=f"Counter accuracy of K classes by {prompt_row(subject.prompt).words} equals the closed form.",
             formula=r"\mathbb{E}\,\Phi(t+\frac{u\alpha-v\beta}{s})\Phi(t+\frac{u\alpha}{s})^{K-2}",
-            quantity="counter",
-            relation="=",
-            subject=subject,
-            prediction=partial(printed_counter, prompt=subject.prompt),
+            **says(subject, "counter", "=", partial(printed_counter, prompt=subject.prompt)),
         )
         for subject in LINEAR_BOTH
     ),

@@ -11,7 +11,7 @@ from scipy.special import ndtr
 
 from theory import theorems as T
 from theory.claims.claim import Axis, Claim
-from theory.docket.common import BAYES, LINEAR_MEAN, m0
+from theory.docket.common import BAYES, LINEAR_MEAN, m0, says
 from theory.docket.ours import INFONCE_WORLD
 from theory.learners import InfoNCE, LinearCLIP
 
@@ -26,7 +26,7 @@ def nearest_mean(x):
     return ndtr(T.counter_score(t, 1.0, x.mu_spu, x.sigma_inv**2 + x.nu_image, x.sigma_spu**2 + x.nu_image))
 
 
-ensembles = partial(Claim, question="prompts", quantity="counter", domain=LATENT_CAPTIONS, subject=SCORES)
+ensembles = partial(Claim, question="prompts", domain=LATENT_CAPTIONS)
 
 CLAIMS = [
     ensembles(
@@ -35,9 +35,7 @@ CLAIMS = [
         statement="With the log-mean-exp of scores over all captions of a class, the InfoNCE optimum is as accurate on "
         "the counter group as the Bayes rule of the training law.",
         formula=r"\log\mathbb{E}_{t|y}\,e^{\mathrm{PMI}(x,t)}=\log\frac{p(x|y)}{p(x)},\ \nu_T=0",
-        relation="=",
-        subject=InfoNCE("captions"),
-        against=BAYES,
+        **says(InfoNCE("captions"), "counter", "=", BAYES),
     ),
     ensembles(
         id="prompt-ensembles/scores-are-nearest-mean",
@@ -45,8 +43,7 @@ CLAIMS = [
         statement="With the mean of scores over all captions of a class, the InfoNCE optimum is the linear rule of the "
         "nearest average caption.",
         formula=r"\mathbb{E}_{t|y}\,\mathrm{PMI}(x,t)=x^T\mathbb{E}[t|y]/\nu_I+c(x),\ t=\beta m_0/\alpha,\ \nu_T=0",
-        relation="=",
-        prediction=nearest_mean,
+        **says(SCORES, "counter", "=", nearest_mean),
     ),
     ensembles(
         id="prompt-ensembles/averaging-vs-name",
@@ -54,8 +51,7 @@ CLAIMS = [
         statement="The mean of scores over all captions of a class is at most as accurate on the counter group as "
         "the typical appearance, which is perfectly robust.",
         formula=r"\mathrm{Acc}_{\mathrm{scores}}(a\neq y)\leq\Phi(\alpha/\sqrt{S_i}),\ \nu_T=0",
-        relation="<=",
-        prediction=lambda x: ndtr(1 / np.sqrt(x.sigma_inv**2 + x.nu_image)),
+        **says(SCORES, "counter", "<=", lambda x: ndtr(1 / np.sqrt(x.sigma_inv**2 + x.nu_image))),
     ),
     ensembles(
         id="prompt-ensembles/averaging-vs-bayes",
@@ -63,8 +59,7 @@ CLAIMS = [
         statement="The mean of scores over all captions of a class is at most as accurate on the counter group as "
         "their log-mean-exp, the Bayes rule of the training law.",
         formula=r"\mathrm{Acc}_{\mathrm{scores}}(a\neq y)\leq\mathrm{Acc}_{\mathrm{Bayes}}(a\neq y),\ \nu_T=0",
-        relation="<=",
-        against=BAYES,
+        **says(SCORES, "counter", "<=", BAYES),
     ),
     Claim(
         id="named-background",
@@ -72,10 +67,7 @@ CLAIMS = [
         source="soberclip T2",
         statement="A prompt that names the class's usual background relies on it no less than the average caption.",
         formula=r"q=(\alpha,\beta)\Rightarrow t\geq t_{\mathrm{mean}}",
-        quantity="reliance",
-        relation=">=",
+        **says(LinearCLIP("background"), "reliance", ">=", LINEAR_MEAN),
         domain=INFONCE_WORLD,
-        subject=LinearCLIP("background"),
-        against=LINEAR_MEAN,
     ),
 ]

@@ -30,6 +30,7 @@ from theory.docket.common import (
     MODERATE,
     NARROW_VIEWS,
     equivalent_of,
+    says,
 )
 from theory.docket.detail import ANY_WORLD, TURNING
 from theory.docket.remedies import NARROW, SPURIOUS
@@ -75,16 +76,16 @@ def of_rare_class(x, share: Numbers) -> Numbers:
     return ndtr(a - np.log(share / (1 - share)) / (2 * a))
 
 
-no_better = partial(Claim, question="supervised", relation="<=", quantity="counter")
-unchanged = partial(Claim, question="pairs", relation="=", tolerance=0.01, subject=LINEAR_NAME)
-driven = partial(Claim, question="background", quantity="reliance", domain=SPURIOUS)
-gap = partial(Claim, question="mitigations", quantity="common", relation="=")
+no_better = partial(Claim, question="supervised")
+unchanged = partial(Claim, question="pairs", tolerance=0.01)
+driven = partial(Claim, question="background", domain=SPURIOUS)
+gap = partial(Claim, question="mitigations")
 # The counter group is the worse one: u = A q of every prompt here has t >= 0 where it is chosen.
-separated = partial(Claim, question="prompts", quantity="counter", relation=">=")
+separated = partial(Claim, question="prompts")
 probe = partial(Claim, question="supervised")
-formula = partial(Claim, question="ideal", quantity="counter", relation="=", tolerance=0.03)
+formula = partial(Claim, question="ideal", tolerance=0.03)
 CLEAR = {**SPURIOUS, "mu_spu": Axis(2.0, 3.0), "sigma_spu": Axis(0.1, 0.5)}
-selected = partial(Claim, question="background", quantity="drop", relation=">=")
+selected = partial(Claim, question="background")
 
 CLAIMS = [
     no_better(
@@ -95,8 +96,7 @@ CLAIMS = [
         meaning='Zero-shot by "a photo of a bear" is as robust as the best classifier of your labels, and no more.',
         formula=rf"b>0\Rightarrow{COUNTER}_{{\mathrm{{bare}}}}\leq{COUNTER}_{{\mathrm{{Bayes}}}}",
         domain={**FIRST_PAGE, "bare": 0.5},
-        subject=BARE_NAME,
-        against=BAYES,
+        **says(BARE_NAME, "counter", "<=", BAYES),
     ),
     no_better(
         id="zero-shot-no-better/typical-look",
@@ -108,8 +108,7 @@ CLAIMS = [
         meaning="Captions that tell every look make zero-shot more robust than labels do.",
         formula=rf"g=1\Rightarrow{COUNTER}_{{\mathrm{{CLIP}}}}\leq{COUNTER}_{{\mathrm{{LS}}}}",
         domain=TURNING,
-        subject=LINEAR_NAME,
-        against=LEAST_SQUARES,
+        **says(LINEAR_NAME, "counter", "<=", LEAST_SQUARES),
     ),
     # Linear CLIP leans on backgrounds as classifiers of labels do once hardly any caption tells a look.
     *(
@@ -121,8 +120,7 @@ CLAIMS = [
             meaning=meaning,
             formula=rf"b={bare}:\ {COUNTER}_{{\mathrm{{CLIP}}}}(n=10^4)\leq{COUNTER}_{{\mathrm{{logistic}}}}",
             domain={**NARROW_PAGE, "bare": bare},
-            subject=LinearCLIP("bare"),
-            prediction=lambda x: LOGISTIC.accuracy(x).counter,
+            **says(LinearCLIP("bare"), "counter", "<=", lambda x: LOGISTIC.accuracy(x).counter),
             n=10_000,
         )
         for word, share, bare, meaning in (
@@ -140,14 +138,11 @@ CLAIMS = [
         "the counter group changes by at most a tenth from ten thousand to a trillion pairs.",
         meaning="Scale decides neither who is more robust nor by how much: what captions tell does.",
         formula=rf"|{COUNTER}_{{\mathrm{{CLIP}}}}-{COUNTER}_{{\mathrm{{LS}}}}|\propto n^0",
-        quantity="counter",
-        relation="slope",
+        **says(LINEAR_NAME, "counter", "slope", LEAST_SQUARES),
         along="n",
         grid=(1e4, 1e8, 1e12),  # a mean over a thousand has no bound; they show the rarest images a hundred times
         tolerance=0.005,  # per factor e; eight decades are 18 of them
         domain=NARROW_PAGE,
-        subject=LINEAR_NAME,
-        against=LEAST_SQUARES,
     ),
     unchanged(
         id="scale-changes-nothing/pairs",
@@ -156,9 +151,8 @@ CLAIMS = [
         "pairs as after unlimited pairs, to .01.",
         meaning="More pairs of the same kind do not make CLIP lean less on the background.",
         formula=r"p'(n=10^3)=p'(n=\infty)",
-        quantity="equivalent-correlation",
+        **says(LINEAR_NAME, "equivalent-correlation", "=", lambda x: equivalent_of(x, LINEAR_NAME).correlation),
         domain=FIRST_PAGE,
-        prediction=lambda x: equivalent_of(x, LINEAR_NAME).correlation,
         n=1000,
     ),
     unchanged(
@@ -168,9 +162,8 @@ CLAIMS = [
         "after thirty pairs as after unlimited pairs, to a point.",
         meaning="With few pairs, more of them do help: on both groups, until noise is averaged out.",
         formula=r"\mathbb{E}\,\mathrm{Acc}(a=y)(n=30)=\mathrm{Acc}(a=y)(n=\infty)",
-        quantity="common",
+        **says(LINEAR_NAME, "common", "=", lambda x: LINEAR_NAME.accuracy(x).common),
         domain=FIRST_PAGE,
-        prediction=lambda x: LINEAR_NAME.accuracy(x).common,
         n=30,
     ),
     unchanged(
@@ -180,9 +173,8 @@ CLAIMS = [
         "(typical appearance).",
         meaning="Too narrow an embedding leans on whatever varies most; beyond the number of latents width is free.",
         formula=rf"{COUNTER}_{{h=1}}={COUNTER}",
-        quantity="counter",
+        **says(LINEAR_NAME, "counter", "=", NARROW),
         domain=SPURIOUS,
-        against=NARROW,
     ),
     # What an imbalance of information between images and captions drives. Of the gap see untried.toml.
     driven(
@@ -192,10 +184,8 @@ CLAIMS = [
         "it beside the object.",
         meaning="What captions leave out is learned late: captions of objects alone make embeddings of objects.",
         formula=r"\pi_{\mathrm{spu}}\mapsto t_1\ \mathrm{increasing}",
-        relation="increasing",
-        along="mention_spu",
+        **says(NARROW, "reliance", "increasing", "mention_spu"),
         domain={**SPURIOUS, "mention_spu": Axis(0.2, 1.0)},
-        subject=NARROW,
     ),
     driven(
         id="imbalance-drives-object-bias/typical-look",
@@ -205,10 +195,10 @@ CLAIMS = [
         meaning="At the end of training, and prompted with a typical appearance, it does not matter how often "
         "backgrounds are mentioned.",
         formula=r"\pi_{\mathrm{spu}}=\frac{1}{2}:\ t\leq t_{\pi=1}-.05",
-        relation="<=",
+        **says(
+            LINEAR_NAME, "reliance", "<=", lambda x: reliance(LINEAR_NAME.direction(x.replace(mention_spu=1.0))) - 0.05
+        ),
         domain={**SPURIOUS, "mention_spu": 0.5},
-        subject=LINEAR_NAME,
-        prediction=lambda x: reliance(LINEAR_NAME.direction(x.replace(mention_spu=1.0))) - 0.05,
     ),
     *(
         gap(
@@ -220,8 +210,7 @@ CLAIMS = [
             formula=r"v\perp f,g\Rightarrow\mathrm{Acc}_{f+v}=\mathrm{Acc}_f",
             domain=ON_TABLE,
             table=EQUAL,
-            subject=GapClosed("name", moved),
-            prediction=lambda x: LINEAR_NAME.accuracy(x).common,
+            **says(GapClosed("name", moved), "common", "=", lambda x: LINEAR_NAME.accuracy(x).common),
         )
         for moved in ("images", "captions")
     ),
@@ -235,8 +224,7 @@ CLAIMS = [
         formula=r"v\not\perp g\Rightarrow\mathrm{Acc}_{f+v}=\mathrm{Acc}_f",
         domain={"mu_spu": Axis(0.5, 3.0), "sigma_xi": 0.0, "mention_inv": Axis(0.2, 0.5)},
         table=RARE,
-        subject=GapClosed("name", "images"),
-        prediction=lambda x: LINEAR_NAME.accuracy(x).common,
+        **says(GapClosed("name", "images"), "common", "=", lambda x: LINEAR_NAME.accuracy(x).common),
     ),
     separated(
         id="largest-separation/strong-object",
@@ -246,8 +234,7 @@ CLAIMS = [
         meaning="If your classes stand out more than backgrounds, prompts that separate more are the safer ones.",
         formula=r"q^*=\mathrm{argmax}\,\frac{|u'x|}{|W_Tq|}",
         domain=STRONG_OBJECT,
-        subject=OF_OBJECTS,
-        against=ONE_OF_THEM,
+        **says(OF_OBJECTS, "counter", ">=", ONE_OF_THEM),
     ),
     separated(
         id="largest-separation/any-background",
@@ -257,8 +244,7 @@ CLAIMS = [
         meaning="Where backgrounds stand out more, the most separating prompt separates backgrounds.",
         formula=r"q^*=\mathrm{argmax}\,\frac{|u'x|}{|W_Tq|}",
         domain=SPURIOUS,
-        subject=OF_OBJECTS,
-        against=ONE_OF_THEM,
+        **says(OF_OBJECTS, "counter", ">=", ONE_OF_THEM),
     ),
     separated(
         id="largest-separation/backgrounds-named",
@@ -267,10 +253,8 @@ CLAIMS = [
         "separating one is never more accurate on the counter group than the typical appearance alone.",
         meaning="Do not choose by separation between prompts that name backgrounds.",
         formula=r"q_b=(\alpha,b\beta):\ \mathrm{Acc}_{b^*}\leq\mathrm{Acc}_{b=0}",
-        relation="<=",
+        **says(WITH_BACKGROUNDS, "counter", "<=", LOOK),
         domain=SPURIOUS,
-        subject=WITH_BACKGROUNDS,
-        against=LOOK,
     ),
     *(
         probe(
@@ -280,10 +264,8 @@ CLAIMS = [
             f"of its image embeddings on balanced labels, which relies on none ({prompt_row(learner.prompt).words}).",
             meaning="A linear probe on balanced images is the most robust use of CLIP's images.",
             formula=r"t\geq 0",
-            quantity="reliance",
-            relation=">=",
+            **says(learner, "reliance", ">="),
             domain=ANY_WORLD,
-            subject=learner,
         )
         for learner in LINEAR_BOTH
     ),
@@ -295,11 +277,8 @@ CLAIMS = [
         "same pairs.",
         meaning="A probe on images with the same backgrounds can lean on them more than a prompt does.",
         formula=rf"{COUNTER}\leq{COUNTER}_{{\mathrm{{LS}}}}",
-        quantity="counter",
-        relation="<=",
+        **says(LINEAR_NAME, "counter", "<=", LEAST_SQUARES),
         domain=SPURIOUS,
-        subject=LINEAR_NAME,
-        against=LEAST_SQUARES,
     ),
     *(
         formula(
@@ -310,8 +289,7 @@ CLAIMS = [
             meaning=meaning,
             formula=rf"{COUNTER}=\Phi(a-\frac{{\log r}}{{2a}}),\ r=\frac{{1+D}}{{1-D}}",
             domain=domain,
-            subject=learner,
-            prediction=lambda x: of_rare_class(x, x.p_spu),
+            **says(learner, "counter", "=", lambda x: of_rare_class(x, x.p_spu)),
         )
         for where, words, learner, domain, meaning in (
             (
@@ -352,8 +330,7 @@ CLAIMS = [
         meaning="With p' in the place of p the formula holds for CLIP, too: p' is the imbalance that it acts on.",
         formula=rf"{COUNTER}=\Phi(a-\frac{{\log r}}{{2a}}),\ r=\frac{{p'}}{{1-p'}}",
         domain={"mu_spu": 3.0, "sigma_xi": 6.0},
-        subject=INFONCE_NAME,
-        prediction=lambda x: of_rare_class(x, equivalent_of(x, INFONCE_NAME).correlation),
+        **says(INFONCE_NAME, "counter", "=", lambda x: of_rare_class(x, equivalent_of(x, INFONCE_NAME).correlation)),
     ),
     Claim(
         id="drops-quantify-reliance",
@@ -380,8 +357,7 @@ CLAIMS = [
             meaning=f"A test set that is made where {learner.words} fails is made of {which}.",
             formula=r"\mathrm{drop}\geq\mathrm{drop}_{\mathrm{other}}",
             domain=domain,
-            subject=learner,
-            prediction=partial(drop_on_the_other, learner=learner),
+            **says(learner, "drop", ">=", partial(drop_on_the_other, learner=learner)),
         )
         for who, learner, which, domain in (
             ("labels", LEAST_SQUARES, "the steady one", two_backgrounds(STEADY, VARIED)),
@@ -397,8 +373,7 @@ CLAIMS = [
             meaning="A test set makes the models look bad that chose its groups: choose groups by no model, or by all.",
             formula=r"\mathrm{drop}_A(a_A)\geq\mathrm{drop}_B(a_A)",
             domain=domain,
-            subject=first,
-            against=second,
+            **says(first, "drop", ">=", second),
         )
         for who, first, second, domain in (
             ("labels", LEAST_SQUARES, LINEAR_NAME, two_backgrounds(STEADY, VARIED)),
@@ -413,7 +388,6 @@ CLAIMS = [
         meaning="Rankings of robustness turn with the test set: say which groups were tested.",
         formula=r"\mathrm{drop}_A(a_B)\geq\mathrm{drop}_B(a_B)",
         domain=two_backgrounds(VARIED, STEADY),
-        subject=LEAST_SQUARES,
-        against=LINEAR_NAME,
+        **says(LEAST_SQUARES, "drop", ">=", LINEAR_NAME),
     ),
 ]

@@ -23,6 +23,7 @@ from theory.docket.common import (
     LINEAR_NAME,
     MODERATE,
     box,
+    says,
 )
 from theory.docket.sentences import reading
 from theory.learners import Learner
@@ -52,14 +53,7 @@ def best_source(x, learner: Learner) -> Numbers:
 
 # "Little" may mean little in every world, or little on average, where gains and losses cancel.
 READ_AS = (("", "always", ""), ("-on-average", "on average", ", on average over worlds,"))
-little = partial(
-    Claim,
-    quantity="counter",
-    relation="=",
-    tolerance=LITTLE,
-    domain=MAP_DOMAIN,
-    subject=LINEAR_NAME,
-)
+little = partial(Claim, tolerance=LITTLE, domain=MAP_DOMAIN)
 
 CLAIMS = [
     *(
@@ -71,7 +65,7 @@ CLAIMS = [
             statement=f"On the same pairs linear CLIP (typical appearance) and least squares on labels are{words} "
             "equally accurate on the counter group, to two points.",
             formula=rf"|{COUNTER}_{{\mathrm{{CLIP}}}}-{COUNTER}_{{\mathrm{{LS}}}}|\leq .02",
-            against=LEAST_SQUARES,
+            **says(LINEAR_NAME, "counter", "=", LEAST_SQUARES),
         )
         for suffix, quantifier, words in READ_AS
     ),
@@ -84,7 +78,7 @@ CLAIMS = [
             statement=f"By typical appearance and by average caption linear CLIP is{words} equally accurate on the "
             "counter group, to two points.",
             formula=rf"|{COUNTER}_{{\mathrm{{name}}}}-{COUNTER}_{{\mathrm{{mean}}}}|\leq .02",
-            against=LINEAR_MEAN,
+            **says(LINEAR_NAME, "counter", "=", LINEAR_MEAN),
         )
         for suffix, quantifier, words in READ_AS
     ),
@@ -95,11 +89,8 @@ CLAIMS = [
         statement="The more diverse the backgrounds of a class, the more accurate is least squares on labels on the "
         "counter group.",
         formula=rf"p\mapsto{COUNTER}\ \mathrm{{decreasing}}",
-        quantity="counter",
-        relation="decreasing",
-        along="p_spu",
+        **says(LEAST_SQUARES, "counter", "decreasing", "p_spu"),
         domain=MODERATE,
-        subject=LEAST_SQUARES,
     ),
     *(
         Claim(
@@ -112,11 +103,8 @@ CLAIMS = [
             statement="Trained on two sources, half and half, linear CLIP is at most as accurate on the counter group "
             f"as trained on the better source alone ({prompt_row(learner.prompt).words}).",
             formula=rf"{COUNTER}(p)\leq\max_\pm{COUNTER}(p\pm\delta)",
-            quantity="counter",
-            relation="<=",
+            **says(learner, "counter", "<=", partial(best_source, learner=learner)),
             domain={**MODERATE, "p_spu": Axis(0.55, 0.95)},
-            subject=learner,
-            prediction=partial(best_source, learner=learner),
         )
         for learner in LINEAR_BOTH
     ),
@@ -127,11 +115,8 @@ CLAIMS = [
         statement="The more often captions mention the object, the less linear CLIP relies on the background (average "
         "caption); less reliance means a higher balanced accuracy (T1).",
         formula=r"\pi_{\mathrm{inv}}\mapsto t_{\mathrm{mean}}\ \mathrm{decreasing}",
-        quantity="reliance",
-        relation="decreasing",
-        along="mention_inv",
+        **says(LINEAR_MEAN, "reliance", "decreasing", "mention_inv"),
         domain={**CAPTIONS, "mention_inv": Axis(0.2, 1.0)},
-        subject=LINEAR_MEAN,
     ),
     Claim(
         id="captions-worth/low-variability",
@@ -140,11 +125,8 @@ CLAIMS = [
         statement="The noisier captions are, the less accurate is the InfoNCE optimum on the counter group (typical "
         "look).",
         formula=rf"\sigma_{{\xi,T}}\mapsto{COUNTER}\ \mathrm{{decreasing}}",
-        quantity="counter",
-        relation="decreasing",
-        along="sigma_xi_text",
+        **says(INFONCE_NAME, "counter", "decreasing", "sigma_xi_text"),
         domain=NOISY_CAPTIONS,
-        subject=INFONCE_NAME,
     ),
     # The sentence says that there are such settings. That all are is ours.
     *(
@@ -155,11 +137,8 @@ CLAIMS = [
             statement=f"With captions that rarely mention the object,{words} the balanced accuracy of linear CLIP is "
             "at most that of least squares on labels (average caption).",
             formula=r"\pi_{\mathrm{inv}}\leq .2:\ \mathrm{Acc}_{\mathrm{CLIP}}\leq\mathrm{Acc}_{\mathrm{LS}}",
-            quantity="balanced",
-            relation="<=",
+            **says(LINEAR_MEAN, "balanced", "<=", LEAST_SQUARES),
             domain={**CAPTIONS, "mention_inv": Axis(0.05, 0.2), "mention_spu": 1.0},
-            subject=LINEAR_MEAN,
-            against=LEAST_SQUARES,
         )
         for family, words, whose in (
             (
@@ -187,11 +166,8 @@ CLAIMS = [
             **whose,
             statement=f"The more often labels are right, the less {learner.words} relies on the background.",
             formula=r"p_{\mathrm{inv}}\mapsto t\ \mathrm{decreasing}",
-            quantity="reliance",
-            relation="decreasing",
-            along="p_inv",
+            **says(learner, "reliance", "decreasing", "p_inv"),
             domain={**MODERATE, "p_spu": Axis(0.6, 0.95), "p_inv": Axis(0.6, 1.0)},
-            subject=learner,
         )
         for learner, whose in (
             (
@@ -208,11 +184,8 @@ CLAIMS = [
         statement="Where least squares is wrong on most of the counter group, it is on average at least as accurate "
         "there after a hundred pairs as after unlimited pairs.",
         formula=rf"\mathbb{{E}}\,{COUNTER}(n=100)\geq{COUNTER}(n=\infty)",
-        quantity="counter",
-        relation=">=",
+        **says(LEAST_SQUARES, "counter", ">=", lambda x: LEAST_SQUARES.accuracy(x).counter),
         domain=FOOLED,
-        subject=LEAST_SQUARES,
-        prediction=lambda x: LEAST_SQUARES.accuracy(x).counter,
         n=100,
     ),
     Claim(
@@ -221,11 +194,8 @@ CLAIMS = [
         **reading("wang-drops-quantify-reliance", "the correlation in training for reliance, and the domain, are ours"),
         statement="The stronger the correlation in training, the larger the drop of linear CLIP (average caption).",
         formula=r"p\mapsto\mathrm{Acc}(a=y)-\mathrm{Acc}(a\neq y)\ \mathrm{increasing}",
-        quantity="drop",
-        relation="increasing",
-        along="p_spu",
+        **says(LINEAR_MEAN, "drop", "increasing", "p_spu"),
         domain={**MODERATE, "p_spu": ANY_CORRELATION},
-        subject=LINEAR_MEAN,
     ),
     *(
         Claim(
@@ -236,11 +206,8 @@ CLAIMS = [
             statement="In the theorem's regime least squares on labels drops no more from the common to the counter "
             f"group than linear CLIP ({prompt_row(learner.prompt).words}).",
             formula=r"\mathrm{drop}_{\mathrm{CLIP}}\geq\mathrm{drop}_{\mathrm{LS}}",
-            quantity="drop",
-            relation=">=",
+            **says(learner, "drop", ">=", LEAST_SQUARES),
             domain=MAP_REGIME,
-            subject=learner,
-            against=LEAST_SQUARES,
         )
         for learner in LINEAR_BOTH
     ),

@@ -28,6 +28,7 @@ from theory.docket.common import (
     MODERATE,
     PAPER_WORLD,
     box,
+    says,
 )
 from theory.docket.sentences import printed, reading
 from theory.docket.xue import CONDITIONS
@@ -63,22 +64,18 @@ not_learned = partial(
     Claim,
     **reading("cai-omitted-not-learned", "the learner, a drop of two points and the domain are ours"),
     question="prompts",
-    quantity="drop",
-    relation="<=",
-    prediction=lambda x: 0.02,
 )
 halfway = partial(
-    Claim, question="mitigations", relation=">=", domain={**SPURIOUS, "p_spu": Axis(0.55, 0.75)}
+    Claim, question="mitigations", domain={**SPURIOUS, "p_spu": Axis(0.55, 0.75)}
 )  # the world of the interpolated weights
 
 unconsidered = partial(
     Claim,
     question="mitigations",
     **reading("wring-amplifies", "linear towers, two backgrounds, the size of a rise and the domain are ours"),
-    relation=">=",
     domain=CONCEPTS,
 )
-robust = partial(Claim, question="mitigations", relation=">=", domain=SPURIOUS, against=LINEAR_NAME)
+robust = partial(Claim, question="mitigations", domain=SPURIOUS)
 WITHOUT = "Without the direction of a caption of the background and"
 
 CLAIMS = [
@@ -90,10 +87,8 @@ CLAIMS = [
             statement=f"At mu_spu = sigma_inv = 1, as sigma_spu goes to 0 and p_spu to 1, the {quantity} accuracy of "
             f"linear CLIP is {round(100 * limit)} % (typical appearance).",
             formula=rf"\mathrm{{Acc}}_{{\mathrm{{{quantity}}}}}\to {limit}",
-            quantity=quantity,
-            relation="=",
+            **says(LINEAR_NAME, quantity, "=", limit),
             domain={**BARE, "mu_spu": 1.0, "sigma_inv": 1.0, "sigma_spu": Axis(0.0, 0.01), "p_spu": Axis(0.999, 1.0)},
-            prediction=lambda x, limit=limit: limit,
         )
         for quantity, limit in (("counter", 0.69), ("balanced", 0.81))
     ),
@@ -107,11 +102,9 @@ CLAIMS = [
         statement="Under [X]'s conditions linear CLIP is at least as accurate on the counter group as the maximum "
         "margin (typical appearance).",
         formula=rf"{COUNTER}_{{\mathrm{{CLIP}}}}\geq{COUNTER}_{{\mathrm{{margin}}}}",
-        quantity="counter",
-        relation=">=",
-        domain=CONDITIONS,
         # By its law: the limit of many dimensions cannot be drawn.
-        prediction=lambda x: MaxMargin().accuracy(x).counter,
+        **says(LINEAR_NAME, "counter", ">=", lambda x: MaxMargin().accuracy(x).counter),
+        domain=CONDITIONS,
     ),
     Claim(
         id="misaligned/few-pairs",
@@ -120,10 +113,8 @@ CLAIMS = [
         statement="If four fifths of the captions belong to other pairs, linear CLIP on 30 pairs is on average less "
         "accurate than without such captions (p_spu = .9, mu_spu = 1, typical appearance).",
         formula=r"\mathbb{E}\,\mathrm{Acc}_{.8}(n=30)\leq\mathbb{E}\,\mathrm{Acc}_0(n=30)",
-        quantity="balanced",
-        relation="<=",
+        **says(LINEAR_NAME, "balanced", "<=", MATCHED_30),
         domain={**BARE, "p_spu": 0.9, "mu_spu": 1.0, "mismatch": 0.8},
-        prediction=lambda x: MATCHED_30,
         n=30,
     ),
     Claim(
@@ -133,10 +124,8 @@ CLAIMS = [
         statement="If at least a fifth of the captions belong to other pairs, linear CLIP loses a point of balanced "
         "accuracy even on unlimited pairs (typical appearance).",
         formula=r"\epsilon\geq .2:\ \mathrm{Acc}_\epsilon\leq\mathrm{Acc}_0-.01",
-        quantity="balanced",
-        relation="<=",
+        **says(LINEAR_NAME, "balanced", "<=", lambda x: LINEAR_NAME.accuracy(x.replace(mismatch=0.0)).balanced - 0.01),
         domain={**SPURIOUS, "mismatch": Axis(0.2, 0.9)},
-        prediction=lambda x: LINEAR_NAME.accuracy(x.replace(mismatch=0.0)).balanced - 0.01,
     ),
     Claim(
         id="mismatch-leaves-reliance",
@@ -145,10 +134,8 @@ CLAIMS = [
         statement="Captions of other pairs do not change linear CLIP's reliance on the background, however many they "
         "are (typical appearance, unlimited pairs).",
         formula=r"t_\epsilon=t_0",
-        quantity="reliance",
-        relation="=",
+        **says(LINEAR_NAME, "reliance", "=", lambda x: x.mu_spu * (2 * x.p_spu - 1) / (1 + x.sigma_inv**2)),
         domain={**SPURIOUS, "mismatch": Axis(0.0, 0.9)},
-        prediction=lambda x: x.mu_spu * (2 * x.p_spu - 1) / (1 + x.sigma_inv**2),
     ),
     *(
         Claim(
@@ -158,10 +145,8 @@ CLAIMS = [
             statement="Without the direction of the background's caption in its embeddings, linear CLIP does not drop "
             f"from the common to the counter group, {words}.",
             formula=r"\mathrm{drop}\leq 0",
-            quantity="drop",
-            relation="<=",
+            **says(PROJECTED, "drop", "<="),
             domain={**SPURIOUS, **mentions},
-            subject=PROJECTED,
         )
         for which, words, mentions in (
             ("full-captions", "if captions mention everything", {}),
@@ -179,11 +164,8 @@ CLAIMS = [
         statement="With full captions, linear CLIP without the background's direction is at least as accurate on the "
         "counter group as prompted with the typical appearance, which only leaves the word out.",
         formula=rf"{COUNTER}_{{\mathrm{{projected}}}}\geq{COUNTER}_{{\mathrm{{name}}}}",
-        quantity="counter",
-        relation=">=",
+        **says(PROJECTED, "counter", ">=", LINEAR_NAME),
         domain=SPURIOUS,
-        subject=PROJECTED,
-        against=LINEAR_NAME,
     ),
     *(
         not_learned(
@@ -192,7 +174,7 @@ CLAIMS = [
             "by at most two points from the common to the counter group (typical appearance).",
             formula=r"\pi_{\mathrm{spu}}=0:\ \mathrm{drop}\leq .02",
             domain={**CLEAR_IMAGES, "mention_spu": 0.0},
-            subject=learner,
+            **says(learner, "drop", "<=", 0.02),
         )
         for learner in (INFONCE_NAME, LINEAR_NAME)
     ),
@@ -204,7 +186,7 @@ CLAIMS = [
         "most two points from the common to the counter group (typical appearance or average caption).",
         formula=r"p(x,t)\to\frac{1}{2}(p(x,t)+p(x,Rt)):\ \mathrm{drop}\leq .02",
         domain=CLEAR_IMAGES,
-        subject=INFONCE_NAME,
+        **says(INFONCE_NAME, "drop", "<=", 0.02),
     ),
     *(
         Claim(
@@ -214,11 +196,8 @@ CLAIMS = [
             statement="Linear CLIP relies no more on the background than its embedding of width 1, which suppresses a "
             f"feature ({prompt_row(learner.prompt).words}).",
             formula=r"t\leq t_{h=1}",
-            quantity="reliance",
-            relation="<=",
+            **says(learner, "reliance", "<=", NARROW),
             domain={**PAPER_WORLD, "p_spu": Axis(0.6, 0.95), "sigma_spu": Axis(0.1, 2.0)},
-            subject=learner,
-            against=NARROW,
         )
         for learner in LINEAR_BOTH
     ),
@@ -230,11 +209,8 @@ CLAIMS = [
             statement=f"Once training balances one of two equal backgrounds (p = .98), {learner.words} relies more on "
             "the other, by .1 at least.",
             formula=r"t+.1\leq t_{p_2=1/2}",
-            quantity="reliance",
-            relation="<=",
+            **says(learner, "reliance", "<=", partial(amplified, learner=learner)),
             domain=TWO_SHORTCUTS,
-            subject=learner,
-            prediction=partial(amplified, learner=learner),
         )
         for learner in (LOGISTIC, LEAST_SQUARES, LINEAR_NAME)
     ),
@@ -244,8 +220,7 @@ CLAIMS = [
         statement="Halfway between the weights of linear CLIP trained without a correlation and those trained with "
         "one, the counter accuracy is at least that of the latter (typical appearance).",
         formula=rf"{COUNTER}_{{(M_0+M_1)/2}}\geq{COUNTER}_{{M_1}}",
-        quantity="counter",
-        prediction=lambda x: fine_tuned(x).counter,
+        **says(LINEAR_NAME, "counter", ">=", lambda x: fine_tuned(x).counter),
     ),
     halfway(
         id="interpolated-weights/target",
@@ -253,8 +228,7 @@ CLAIMS = [
         statement="Halfway between the weights of linear CLIP trained without a correlation and those trained with "
         "one, the common accuracy is at most a point lower than that of the latter (typical appearance).",
         formula=r"\mathrm{Acc}(a=y)_{(M_0+M_1)/2}\geq\mathrm{Acc}(a=y)_{M_1}-.01",
-        quantity="common",
-        prediction=lambda x: fine_tuned(x).common - 0.01,
+        **says(LINEAR_NAME, "common", ">=", lambda x: fine_tuned(x).common - 0.01),
     ),
     # The first background is the concept that the projection does not consider. By typical appearance, with s =
     # sigma_inv^2 and k = beta_2^2 m_2^2/(beta_2^2 + sigma_2^2) < 1, its reliance falls from alpha beta m_1/(alpha^2 +
@@ -266,10 +240,8 @@ CLAIMS = [
         "linear CLIP drops more between the groups of the first one, by ten points at least (typical appearance).",
         meaning="Projecting one shortcut out can make the drop on another larger: test shortcuts that you left in.",
         formula=r"\exists:\ \mathrm{drop}_1(\perp_2)\geq\mathrm{drop}_1+.1",
-        quantity="drop",
+        **says(SECOND["name"], "drop", ">=", lambda x: LINEAR_NAME.accuracy(x).drop + 0.1),
         quantifier="somewhere",
-        subject=SECOND["name"],
-        prediction=lambda x: LINEAR_NAME.accuracy(x).drop + 0.1,
     ),
     unconsidered(
         id="projection-amplifies/average-caption",
@@ -277,10 +249,8 @@ CLAIMS = [
         "linear CLIP relies more on the first one beside the object, by .05 at least (average caption).",
         meaning="Asked by an average caption, which names it, the shortcut that is left is used more.",
         formula=r"\exists:\ t_1(\perp_2)\geq t_1+.05",
-        quantity="reliance",
+        **says(SECOND["mean"], "reliance", ">=", lambda x: reliance(LINEAR_MEAN.direction(x)) + 0.05),
         quantifier="somewhere",
-        subject=SECOND["mean"],
-        prediction=lambda x: reliance(LINEAR_MEAN.direction(x)) + 0.05,
     ),
     Claim(
         id="projection-amplifies/never-by-typical-look",
@@ -290,11 +260,8 @@ CLAIMS = [
         "embeddings rely more on the first one beside the object (typical appearance).",
         meaning="By a typical appearance the shortcut that is left is not used more: it is only no longer outvoted.",
         formula=r"t_1(\perp_2)\leq t_1",
-        quantity="reliance",
-        relation="<=",
+        **says(SECOND["name"], "reliance", "<=", lambda x: reliance(LINEAR_NAME.direction(x))),
         domain=CONCEPTS,
-        subject=SECOND["name"],
-        prediction=lambda x: reliance(LINEAR_NAME.direction(x)),
     ),
     robust(
         id="misjudged-projection/worst-group/near",
@@ -303,9 +270,8 @@ CLAIMS = [
         "accurate on the counter group, by ten points at least (typical appearance).",
         meaning="A language model's guess of the harmful direction helps much, even if it is a little off.",
         formula=rf"e=.1:\ \mathbb{{E}}\,{COUNTER}_\perp\geq\mathbb{{E}}\,{COUNTER}+.1",
-        quantity="counter",
+        **says(NEARLY, "counter", ">=", LINEAR_NAME),
         quantifier="on average",
-        subject=NEARLY,
         prediction=lambda x: 0.1,
     ),
     *(
@@ -316,8 +282,7 @@ CLAIMS = [
             f"most {where} (typical appearance).",
             meaning=meaning,
             formula=rf"e={learner.projected[0]:g}:\ \mathrm{{Acc}}_\perp\geq\mathrm{{Acc}}-.01",
-            quantity=quantity,
-            subject=learner,
+            **says(learner, quantity, ">=", LINEAR_NAME),
             prediction=lambda x: -0.01,
         )
         for word, error, quantity, where, learner, meaning in (

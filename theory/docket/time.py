@@ -9,7 +9,7 @@ from functools import partial
 from simulator.prompts import prompt_row
 from theory.accuracy import Phi, reliance
 from theory.claims.claim import Axis, Claim
-from theory.docket.common import BARE, COUNTER, LINEAR_BOTH, LINEAR_MEAN, LINEAR_NAME, box, m0
+from theory.docket.common import BARE, COUNTER, LINEAR_BOTH, LINEAR_MEAN, LINEAR_NAME, box, m0, says
 from theory.docket.remedies import NARROW, SPURIOUS
 from theory.docket.sentences import reading
 from theory.learners import LinearCLIP
@@ -28,47 +28,35 @@ CLAIMS = [
         statement="Once the first mode stands, linear CLIP is as accurate on the counter group by typical appearance "
         f"as by average caption, to a point ({WHERE}).",
         formula=rf"{COUNTER}_{{\mathrm{{look}}}}(t)={COUNTER}_{{\mathrm{{average}}}}(t)",
-        quantity="counter",
-        relation="=",
+        **says(EARLY["name"], "counter", "=", EARLY["mean"]),
         tolerance=0.01,
         domain=TIMED,
-        subject=EARLY["name"],
-        against=EARLY["mean"],
     ),
     first(
         id="time/stopping-raises",
         statement="Stopped once the first mode stands, linear CLIP relies by typical appearance at least as much on "
         f"the background as at its end, so its p' is no smaller ({WHERE}).",
         formula=r"t(\tau)\geq t(\infty)",
-        quantity="reliance",
-        relation=">=",
+        **says(EARLY["name"], "reliance", ">=", LINEAR_NAME),
         domain=TIMED,
-        subject=EARLY["name"],
-        against=LINEAR_NAME,
     ),
     first(
         id="time/average-caption",
         statement="By average caption the first mode relies more on the background than linear CLIP at its end if and "
         "only if it relies on it more than the class means do.",
         formula=r"t_1>t_{\mathrm{average}}\Leftrightarrow t_1>\mu_{\mathrm{spu}}(2p-1)",
-        quantity="reliance",
-        relation="iff",
+        **says(NARROW, "reliance", "iff", lambda x: reliance(NARROW.direction(x)) - x.mu_spu * m0(x)),
         domain=SPURIOUS,
-        subject=NARROW,
         threshold=lambda x: reliance(LINEAR_MEAN.direction(x)),
-        prediction=lambda x: reliance(NARROW.direction(x)) - x.mu_spu * m0(x),
     ),
     first(
         id="time/first-mode-leans",
         statement="The first mode of linear CLIP relies more on the background than on the object if and only if the "
         "background's latent has the larger variance.",
         formula=r"t_1>1\Leftrightarrow\mu_{\mathrm{spu}}^2+\sigma_{\mathrm{spu}}^2>1+\sigma_{\mathrm{inv}}^2",
-        quantity="reliance",
-        relation="iff",
+        **says(NARROW, "reliance", "iff", lambda x: x.mu_spu**2 + x.sigma_spu**2 - 1 - x.sigma_inv**2),
         domain=SPURIOUS,
-        subject=NARROW,
         threshold=1.0,
-        prediction=lambda x: x.mu_spu**2 + x.sigma_spu**2 - 1 - x.sigma_inv**2,
     ),
     *(
         first(
@@ -76,11 +64,8 @@ CLAIMS = [
             statement="Stopped once the first mode stands, linear CLIP is at least as accurate on the counter group as "
             f"at its end ({prompt_row(learner.prompt).words}; {WHERE}).",
             formula=rf"{COUNTER}(t)\geq{COUNTER}(\infty)",
-            quantity="counter",
-            relation=">=",
+            **says(EARLY[learner.prompt], "counter", ">=", learner),
             domain=TIMED,
-            subject=EARLY[learner.prompt],
-            against=learner,
         )
         for learner in LINEAR_BOTH
     ),
@@ -90,11 +75,8 @@ CLAIMS = [
         **reading("qiu-spurious-easier", "linear CLIP, its first mode, and every world of the domain are ours"),
         statement="The first mode of linear CLIP relies at least as much on the background as on the object.",
         formula=r"t_1\geq 1",
-        quantity="reliance",
-        relation=">=",
+        **says(NARROW, "reliance", ">=", 1.0),
         domain=SPURIOUS,
-        subject=NARROW,
-        prediction=lambda x: 1.0,
     ),
     Claim(
         id="time/early-output",
@@ -103,11 +85,8 @@ CLAIMS = [
         statement="Early in training, and where the background varies by a tenth of its strength at most, linear CLIP "
         "is wrong on at least half of the counter group (typical appearance).",
         formula=rf"{COUNTER}(t)\leq\frac{{1}}{{2}}",
-        quantity="counter",
-        relation="<=",
+        **says(EARLY["name"], "counter", "<=", 0.5),
         domain={**TIMED, "sigma_spu": Axis(0.02, 0.15)},
-        subject=EARLY["name"],
-        prediction=lambda x: 0.5,
     ),
     *(
         Claim(
@@ -118,11 +97,8 @@ CLAIMS = [
             f"as much on the background, which varies less ({where}).",
             meaning=meaning,
             formula=r"\Phi(1/\sigma_{\mathrm{inv}})>p\Rightarrow t_1\geq 1",
-            quantity="reliance",
-            relation=">=",
+            **says(NARROW, "reliance", ">=", 1.0),
             domain={**MORE_PREDICTIVE, "mu_spu": Axis(*strengths)},
-            subject=NARROW,
-            prediction=lambda x: 1.0,
         )
         for word, where, strengths, meaning in (
             ("strong", "a background at least 1.3 times as strong", (1.3, 3.0), "What is large in images comes first."),
@@ -137,12 +113,9 @@ CLAIMS = [
             statement="Early in training linear CLIP decides on the counter group like a rule that sees the background "
             f"alone, to two points (typical appearance; {where}).",
             formula=rf"{COUNTER}(t)=\Phi(-\mu_{{\mathrm{{spu}}}}/\sigma_{{\mathrm{{spu}}}})",
-            quantity="counter",
-            relation="=",
+            **says(EARLY["name"], "counter", "=", lambda x: Phi(-x.mu_spu / x.sigma_spu)),
             tolerance=0.02,
             domain={**TIMED, "mu_spu": Axis(*strengths)},
-            subject=EARLY["name"],
-            prediction=lambda x: Phi(-x.mu_spu / x.sigma_spu),
         )
         for word, where, strengths in (
             ("strong", "a background 1.5 to 2.5 times as strong as the object", (1.5, 2.5)),
@@ -161,11 +134,8 @@ CLAIMS = [
             f"(typical appearance; {WHERE.split(',')[0]}).",
             meaning=meaning,
             formula=formula,
-            quantity="reliance",
-            relation=">=",
+            **says(subject, "reliance", ">=", 1.0),
             domain=TIMED,
-            subject=subject,
-            prediction=lambda x: 1.0,
         )
         for word, when, subject, formula, meaning in (
             (

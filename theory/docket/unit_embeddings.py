@@ -7,7 +7,7 @@ claims on typical appearance and bare name are ours. So are their converses, whi
 from functools import partial
 
 from theory.claims.claim import Claim
-from theory.docket.common import COUNTER, FIRST_PAGE, equivalent_of
+from theory.docket.common import COUNTER, FIRST_PAGE, equivalent_of, says
 from theory.docket.sentences import reading
 from theory.learners import InfoNCE, SigLIP
 
@@ -22,11 +22,8 @@ CLAIMS = [
         statement="At a logit scale of 1, InfoNCE prompted with the typical appearance acts like the ideal classifier "
         "of a world with a correlation of at least .7, where it has .62 without a limit.",
         meaning="A small logit scale makes CLIP lean on the background more, prompted with a typical appearance.",
-        quantity="equivalent-correlation",
-        relation=">=",
+        **says(InfoNCE("name", 1.0), "equivalent-correlation", ">=", 0.7),
         domain=FIRST_PAGE,
-        subject=InfoNCE("name", 1.0),
-        prediction=lambda x: 0.7,
     ),
     *(
         unit(
@@ -34,11 +31,8 @@ CLAIMS = [
             statement=f"At a logit scale of {scale}, InfoNCE prompted with the bare name acts like the ideal "
             "classifier of its own world.",
             meaning=meaning,
-            quantity="equivalent-correlation",
-            relation="=",
+            **says(InfoNCE("bare", float(scale)), "equivalent-correlation", "=", lambda x: x.p_spu),
             domain=HALF_BARE,
-            subject=InfoNCE("bare", float(scale)),
-            prediction=lambda x: x.p_spu,
         )
         for scale, meaning in (
             (1, "By bare name, too, a scale of 1 is too small."),
@@ -51,11 +45,8 @@ CLAIMS = [
             statement="At a logit scale of 1, InfoNCE prompted with the average caption is at most as accurate on the "
             f"counter group as without a limit, where {words}.",
             meaning=meaning,
-            quantity="counter",
-            relation="<=",
+            **says(InfoNCE("mean", 1.0), "counter", "<=", InfoNCE("mean")),
             domain=domain,
-            subject=InfoNCE("mean", 1.0),
-            against=InfoNCE("mean"),
         )
         for word, words, domain, meaning in (
             ("no-bare", "no caption is bare", FIRST_PAGE, "A small scale does harm by average caption."),
@@ -67,22 +58,16 @@ CLAIMS = [
         statement="With little view noise (nu = .1), at a logit scale of 2, InfoNCE prompted with the typical "
         "appearance acts like the ideal classifier of a world with a correlation of at least a half.",
         meaning="Without a limit of scores it always does; below the budget a typical appearance is unreliable.",
-        quantity="equivalent-correlation",
-        relation=">=",
+        **says(InfoNCE("name", 2.0), "equivalent-correlation", ">=", 0.5),
         domain=LITTLE_NOISE,
-        subject=InfoNCE("name", 2.0),
-        prediction=lambda x: 0.5,
     ),
     unit(
         id="unit-embeddings/falls-with-scale",
         statement="With little view noise (nu = .1), InfoNCE prompted with the typical appearance relies on the "
         "background (p') at a logit scale of 2 at least as much as without a limit.",
         meaning="Reliance does not fall steadily as the scale grows: it can fall below the law's, and rise again.",
-        quantity="equivalent-correlation",
-        relation=">=",
+        **says(InfoNCE("name", 2.0), "equivalent-correlation", ">=", InfoNCE("name")),
         domain=LITTLE_NOISE,
-        subject=InfoNCE("name", 2.0),
-        against=InfoNCE("name"),
     ),
     unit(
         id="unit-embeddings/siglip-is-infonce",
@@ -90,11 +75,13 @@ CLAIMS = [
         "appearance, acts like the ideal classifier that InfoNCE acts like.",
         meaning="The sigmoid is no dial of how much background is used, if its bias is learned.",
         formula=r"p'_{\mathrm{SigLIP}}=p'_{\mathrm{InfoNCE}}",
-        quantity="equivalent-correlation",
-        relation="=",
+        **says(
+            SigLIP("name", 0.5),
+            "equivalent-correlation",
+            "=",
+            lambda x: equivalent_of(x, InfoNCE("name", 0.5)).correlation,
+        ),
         domain=FIRST_PAGE,
-        subject=SigLIP("name", 0.5),
-        prediction=lambda x: equivalent_of(x, InfoNCE("name", 0.5)).correlation,
     ),
     *(
         unit(
@@ -103,12 +90,9 @@ CLAIMS = [
             "the typical appearance, is as accurate on the counter group as with infinitely many, to a point.",
             meaning=meaning,
             formula=rf"{COUNTER}_{{B={batch}}}={COUNTER}_{{B=\infty}}",
-            quantity="counter",
-            relation="=",
+            **says(SigLIP("name", 0.5, batch_size=batch), "counter", "=", SigLIP("name", 0.5)),
             tolerance=0.01,
             domain=FIRST_PAGE,
-            subject=SigLIP("name", 0.5, batch_size=batch),
-            against=SigLIP("name", 0.5),
         )
         for batch, meaning in (
             (64, "The size of a batch does not change how much background SigLIP uses."),
@@ -125,11 +109,8 @@ CLAIMS = [
             "counter group with embeddings of any width as with two coordinates.",
             meaning=meaning,
             formula=rf"{COUNTER}_{{D=\infty}}\geq{COUNTER}_{{D=2}}",
-            quantity="counter",
-            relation=">=",
+            **says(InfoNCE(prompt, 2.0), "counter", ">=", InfoNCE(prompt, 2.0, 2)),
             domain=FIRST_PAGE,
-            subject=InfoNCE(prompt, 2.0),
-            against=InfoNCE(prompt, 2.0, 2),
         )
         for word, prompt, words, meaning in (
             ("typical-look", "name", "typical appearance", "Width does harm by typical appearance,"),

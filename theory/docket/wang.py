@@ -10,7 +10,7 @@ from functools import partial
 import numpy as np
 
 from theory.claims.claim import Axis, Claim
-from theory.docket.common import ANY_CORRELATION, LINEAR_MEAN, PAPER_WORLD, REGIME, box, m0
+from theory.docket.common import ANY_CORRELATION, LINEAR_MEAN, LINEAR_NAME, PAPER_WORLD, REGIME, box, m0, says
 from theory.docket.sentences import printed, reading
 from theory.published import WANG, lemma_d3_limit, papers, smallest_mu_spu, theorem_62_bounds, turning_points
 
@@ -38,14 +38,14 @@ def printed_accuracy(x):
 ERROR = ("error-counter", printed_error, "error on the counter group", (r"\mathrm{Err}", r"(a\neq y)", r"\kappa_1"))
 ACCURACY = ("common", printed_accuracy, "accuracy on the common group", (r"\mathrm{Acc}", r"(a=y)", r"\kappa_2"))
 
-theorem = partial(Claim, question="theorem", relation=">=", domain=REGIME)
+theorem = partial(Claim, question="theorem", domain=REGIME)
 
 
 def inequality(which, id: str, statement: str, formula: str = r"%s%s\geq 1-\Phi(%s)", **fields) -> Claim:
     """A claim about ERROR or ACCURACY; `statement` and `formula` name it by "%s"."""
     quantity, bound, words, letters = which
     text = {"id": id, "statement": statement.replace("%s", words), "formula": formula % letters}
-    return theorem(**{**text, "quantity": quantity, "prediction": bound, **fields})
+    return theorem(**text, **{**says(LINEAR_NAME, quantity, ">=", bound), **fields})
 
 
 def trainings(which, id: str, n: int, digits: int, **fields) -> Claim:
@@ -73,7 +73,7 @@ mean_prompt = partial(
     subject=LINEAR_MEAN,
 )
 HIGH_PROBABILITY = reading(THEOREM_62, "10,000 pairs and 95% are our reading of large n and high probability")
-turns = partial(theorem, source="soberclip, on [W] Theorem 6.2", relation="iff", domain=ANY_P)
+turns = partial(theorem, source="soberclip, on [W] Theorem 6.2", domain=ANY_P)
 
 CLAIMS = [
     theorem(
@@ -82,8 +82,7 @@ CLAIMS = [
         statement="For any mu_spu, the minimiser tends to the printed matrix as n grows.",
         formula=r"\rho D_I^TM^*D_T\to[[1+\sigma_{\mathrm{inv}}^2,\ 2\mu_{\mathrm{spu}}p-1],\ "
         r"[2\mu_{\mathrm{spu}}p-1,\ 1+\sigma_{\mathrm{spu}}^2]]",
-        quantity="operator-error",
-        relation="<=",
+        **says(LINEAR_NAME, "operator-error", "<="),
         domain={**PAPER_WORLD, "mu_spu": Axis(1.0, 4.0)},
         reference=lambda x: lemma_d3_limit(*papers(x)),
     ),
@@ -98,17 +97,15 @@ CLAIMS = [
         id="theorem-6.2-boundary/error",
         statement="Under the theorem's conditions at any p, its error inequality holds iff p exceeds one root.",
         formula=r"\mathrm{Err}>1-\Phi(\kappa_1)\Leftrightarrow p>p_{\mathrm{turn}}",
-        quantity="error-counter",
+        **says(LINEAR_NAME, "error-counter", "iff", lambda x: x.p_spu - turning_points(*papers(x)[1:])[0]),
         threshold=printed_error,
-        prediction=lambda x: x.p_spu - turning_points(*papers(x)[1:])[0],
     ),
     turns(
         id="theorem-6.2-boundary/accuracy",
         statement="Under the theorem's conditions at any p, its accuracy inequality holds iff p exceeds one root.",
         formula=r"\mathrm{Acc}>1-\Phi(\kappa_2)\Leftrightarrow p>p_{\mathrm{turn}}",
-        quantity="common",
+        **says(LINEAR_NAME, "common", "iff", lambda x: x.p_spu - turning_points(*papers(x)[1:])[1]),
         threshold=printed_accuracy,
-        prediction=lambda x: x.p_spu - turning_points(*papers(x)[1:])[1],
     ),
     *(
         inequality(
@@ -135,11 +132,9 @@ CLAIMS = [
         statement="Linear CLIP is wrong on most of the counter group iff mu_spu^2 (2p - 1) > 1 + sigma_inv^2.",
         formula=r"\mathrm{Err}(a\neq y)>\frac{1}{2}\Leftrightarrow "
         r"\mu_{\mathrm{spu}}^2(2p-1)>1+\sigma_{\mathrm{inv}}^2",
-        quantity="error-counter",
-        relation="iff",
+        **says(LINEAR_NAME, "error-counter", "iff", lambda x: x.mu_spu**2 * m0(x) - 1 - x.sigma_inv**2),
         domain=PAPER_WORLD,
         threshold=0.5,
-        prediction=lambda x: x.mu_spu**2 * m0(x) - 1 - x.sigma_inv**2,
     ),
     theorem(
         id="paper-condition-sufficient",
@@ -147,17 +142,15 @@ CLAIMS = [
         statement="If mu_spu >= 1 + sigma_inv^2/2, linear CLIP is wrong on most of the counter group, for "
         "p in [.5, 1].",
         formula=rf"{CONDITION}\Rightarrow {ABOVE_HALF}",
-        quantity="error-counter",
+        **says(LINEAR_NAME, "error-counter", ">=", 0.5),
         domain=MAJORITY,
-        prediction=lambda x: 0.5,
     ),
     theorem(
         id="paper-condition-sufficient-at-one",
         **reading(THEOREM_62, "that p = 1 and the bound of a half follow from its condition is our reading"),
         statement="If mu_spu >= 1 + sigma_inv^2/2, linear CLIP is wrong on most of the counter group at p = 1.",
         formula=rf"p=1,\ {CONDITION}\Rightarrow {ABOVE_HALF}",
-        quantity="error-counter",
+        **says(LINEAR_NAME, "error-counter", ">=", 0.5),
         domain={**MAJORITY, "p_spu": 1.0},
-        prediction=lambda x: 0.5,
     ),
 ]

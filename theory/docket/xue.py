@@ -6,7 +6,7 @@ spurious one that hardly does (sigma_spu small); the correlation strong.
 
 from simulator.prompts import prompt_row
 from theory.claims.claim import Axis, Claim
-from theory.docket.common import BARE, LINEAR_BOTH, LINEAR_MEAN, LOGISTIC, PAPER_WORLD, box
+from theory.docket.common import BARE, LINEAR_BOTH, LINEAR_MEAN, LINEAR_NAME, LOGISTIC, PAPER_WORLD, box, says
 from theory.docket.sentences import printed, reading
 from theory.published import data_model_1_accuracies
 
@@ -29,10 +29,13 @@ CLAIMS = [
             **printed("xue-data-model-1", "all correlations and variances are tried"),
             statement=f"At mu_spu = 1, accuracy on the {group} group equals the printed limit.",
             formula=r"\mathrm{Acc}\to 1-\Phi((\mp2p%s-\sigma_{\mathrm{inv}}^2)/R)" % ("" if which == 0 else "-2"),
-            quantity=group,
-            relation="=",
+            **says(
+                LINEAR_NAME,
+                group,
+                "=",
+                lambda x, which=which: data_model_1_accuracies(x.p_spu, x.sigma_inv, x.sigma_spu)[which],
+            ),
             domain={**PAPER_WORLD, "mu_spu": 1.0},
-            prediction=lambda x, which=which: data_model_1_accuracies(x.p_spu, x.sigma_inv, x.sigma_spu)[which],
         )
         for which, group in enumerate(("common", "counter"))
     ),
@@ -44,11 +47,8 @@ CLAIMS = [
             statement="Under [X]'s conditions linear CLIP is at least as accurate on the counter group as "
             f"logistic regression ({prompt_row(subject.prompt).words}).",
             formula=r"\mathrm{Acc}_{\mathrm{CLIP}}(a\neq y)\geq\mathrm{Acc}_{\mathrm{logistic}}(a\neq y)",
-            quantity="counter",
-            relation=">=",
+            **says(subject, "counter", ">=", LOGISTIC),
             domain=CONDITIONS,
-            subject=subject,
-            against=LOGISTIC,
         )
         for subject in LINEAR_BOTH
     ),
@@ -60,11 +60,8 @@ CLAIMS = [
             statement="Linear CLIP relies more on a core feature that varies more within its class: reliance on the "
             f"background falls as sigma_inv grows ({prompt_row(subject.prompt).words}).",
             formula=r"\sigma_{\mathrm{inv}}\mapsto t\ \mathrm{decreasing}",
-            quantity="reliance",
-            relation="decreasing",
-            along="sigma_inv",
+            **says(subject, "reliance", "decreasing", "sigma_inv"),
             domain={**PAPER_WORLD, "p_spu": Axis(0.5, 0.95), "sigma_inv": Axis(0.5, 3.0)},
-            subject=subject,
         )
         for subject in LINEAR_BOTH
     ),
@@ -77,10 +74,7 @@ CLAIMS = [
         statement="Captions that mention the core feature more often raise accuracy on the counter group (average "
         "caption).",
         formula=r"\pi_{\mathrm{inv}}\mapsto\mathrm{Acc}(a\neq y)\ \mathrm{increasing}",
-        quantity="counter",
-        relation="increasing",
-        along="mention_inv",
+        **says(LINEAR_MEAN, "counter", "increasing", "mention_inv"),
         domain=CAPTIONS,
-        subject=LINEAR_MEAN,
     ),
 ]
