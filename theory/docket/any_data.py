@@ -22,8 +22,7 @@ CLAIMS = [
         "on the counter group as the Bayes rule of the training law.",
         meaning="Whatever your images and however many classes: by bare name CLIP becomes what labels would teach.",
         formula=r"b>0\Rightarrow s(x,\mathrm{bare}\ y)=\log p(x\mid y)+f(x)",
-        **says(InfoNCE("bare"), "counter", "=", BAYES),
-        domain={**HALF_BARE, "classes": 3},
+        **says(InfoNCE("bare"), "counter", "=", BAYES, {**HALF_BARE, "classes": 3}),
     ),
     bare_name(
         id="any-data/bare-name-is-bayes/rare-class",
@@ -31,8 +30,7 @@ CLAIMS = [
         "accurate on the common group as the Bayes rule of the training law.",
         meaning="CLIP does not know how frequent your classes are: its scores by bare name lack log p(y).",
         formula=r"p(y)\neq\frac{1}{K}:\ \mathrm{Acc}_{\mathrm{bare}}=\mathrm{Acc}_{\mathrm{Bayes}}",
-        **says(InfoNCE("bare"), "common", "=", BAYES),
-        domain=HALF_BARE,
+        **says(InfoNCE("bare"), "common", "=", BAYES, HALF_BARE),
         table="long-tail(4, 2, 2)",
     ),
     bare_name(

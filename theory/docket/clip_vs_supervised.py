@@ -48,8 +48,7 @@ def at_full_correlation(subject, against, domain, margin) -> list[Claim]:
             f"{against.words}.",
             formula=r"p=1,\ \sigma_{\mathrm{inv}}>\sigma_{\mathrm{spu}}\Rightarrow "
             r"t_{\mathrm{CLIP}}\leq t_{\mathrm{LDA}}",
-            **says(subject, "counter", ">=", against),
-            domain=domain,
+            **says(subject, "counter", ">=", against, domain),
         ),
         supervised(
             id=f"supervised-beats-clip-at-full-correlation/{pair}",
@@ -57,8 +56,7 @@ def at_full_correlation(subject, against, domain, margin) -> list[Claim]:
             statement=f"At p = 1 and a noisy background, {words} is at most as accurate on the counter group as "
             f"{against.words}.",
             formula=r"p=1,\ \sigma_{\mathrm{spu}}\ \mathrm{large}\Rightarrow t_{\mathrm{CLIP}}\geq t_{\mathrm{LDA}}",
-            **says(subject, "counter", "<=", against),
-            domain={**domain, "sigma_spu": noisy},
+            **says(subject, "counter", "<=", against, {**domain, "sigma_spu": noisy}),
         ),
     ]
 

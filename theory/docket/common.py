@@ -22,18 +22,20 @@ LOGISTIC, LEAST_SQUARES, BAYES = Logistic(), LeastSquares(), Bayes()
 COUNTER = r"\mathrm{Acc}(a\neq y)"  # accuracy on the counter group, in formulas
 
 
-def says(subject: Learner, quantity: str, relation: str, than: Any = 0.0) -> dict[str, Any]:
-    """What a claim says, as its fields: the subject's quantity stands in this relation to `than`.
+def says(subject: Learner, quantity: str, relation: str, than: Any = 0.0, domain: Any = None) -> dict[str, Any]:
+    """What a claim says, as its fields: the subject's quantity stands in this relation to `than` in these worlds.
 
     `than` is the learner whose quantity is subtracted, the field along which a monotone relation holds, or the
-    prediction: a number, or a function of worlds.
+    prediction: a number, or a function of worlds. A claim that shares its domain with its neighbours gives none here.
     """
-    said = {"subject": subject, "quantity": quantity, "relation": relation}
+    fields = {"subject": subject, "quantity": quantity, "relation": relation}
+    if domain is not None:
+        fields["domain"] = domain
     if isinstance(than, Learner):
-        return {**said, "against": than}
+        return {**fields, "against": than}
     if isinstance(than, str):
-        return {**said, "along": than}
-    return {**said, "prediction": than if callable(than) else lambda worlds: than}
+        return {**fields, "along": than}
+    return {**fields, "prediction": than if callable(than) else lambda worlds: than}
 
 
 def box(**fields: Any) -> dict[str, Any]:

@@ -75,8 +75,7 @@ CLAIMS = [
         meaning="Prompted with a typical appearance, CLIP leans on the background no more than the best "
         "classifier of your data.",
         formula=r"\forall g:\ p'\leq p",
-        **says(INFONCE_NAME, "equivalent-correlation", "<=", lambda x: x.p_spu),
-        domain=DETAILED,
+        **says(INFONCE_NAME, "equivalent-correlation", "<=", lambda x: x.p_spu, DETAILED),
     ),
     detail(
         id="detail/mean-below-data",
@@ -84,8 +83,7 @@ CLAIMS = [
         "classifier of a world with at most the correlation of its own world.",
         meaning="An average caption tells the usual background, and CLIP follows it: leave backgrounds out of prompts.",
         formula=r"\forall g:\ p'_{\mathrm{mean}}\leq p",
-        **says(InfoNCE("mean"), "equivalent-correlation", "<=", lambda x: x.p_spu),
-        domain=DETAILED,
+        **says(InfoNCE("mean"), "equivalent-correlation", "<=", lambda x: x.p_spu, DETAILED),
     ),
     detail(
         id="detail/name-above-half",
@@ -93,8 +91,7 @@ CLAIMS = [
         "classifier of a world with a correlation of at least 1/2.",
         meaning="Detailed captions can make CLIP ignore the background, and never make it expect the opposite one.",
         formula=r"\forall g:\ p'\geq\frac{1}{2}",
-        **says(INFONCE_NAME, "equivalent-correlation", ">=", 0.5),
-        domain=DETAILED,
+        **says(INFONCE_NAME, "equivalent-correlation", ">=", 0.5, DETAILED),
     ),
     detail(
         id="detail/clean-views",
@@ -137,8 +134,7 @@ CLAIMS = [
         "name acts like the ideal classifier of its own world, at every detail.",
         meaning='"A photo of a bear" gets the best classifier of your data: no more robust, and no less.',
         formula=r"b>0\Rightarrow p'_{\mathrm{bare}}=p",
-        **says(InfoNCE("bare"), "equivalent-correlation", "=", lambda x: x.p_spu),
-        domain={**DETAILED, "bare": Axis(0.1, 1.0)},
+        **says(InfoNCE("bare"), "equivalent-correlation", "=", lambda x: x.p_spu, {**DETAILED, "bare": Axis(0.1, 1.0)}),
     ),
     detail(
         id="detail/bare-name-linear",
@@ -155,8 +151,7 @@ CLAIMS = [
         "background InfoNCE uses, prompted with the typical appearance.",
         meaning="Where captions are as clear as images, it helps that they describe backgrounds in detail.",
         formula=r"\nu_T=\nu_I\Rightarrow g_{\mathrm{spu}}\mapsto p'\ \mathrm{decreasing}",
-        **says(INFONCE_NAME, "equivalent-correlation", "decreasing", "detail_spu"),
-        domain={**NOISY_VIEWS, **ANY_DETAIL},
+        **says(INFONCE_NAME, "equivalent-correlation", "decreasing", "detail_spu", {**NOISY_VIEWS, **ANY_DETAIL}),
     ),
     detail(
         id="detail/falls-with-background/noisy-captions",
@@ -165,8 +160,7 @@ CLAIMS = [
         meaning="Vague captions that describe backgrounds in detail can make CLIP lean on backgrounds more.",
         formula=r"\nu_I<\frac{\sigma_{\mathrm{spu}}^2\nu_T}{\sigma_{\mathrm{spu}}^2+\nu_T}\Rightarrow "
         r"g_{\mathrm{spu}}\mapsto p'\ \mathrm{decreasing}",
-        **says(INFONCE_NAME, "equivalent-correlation", "decreasing", "detail_spu"),
-        domain={**NOISY_CAPTIONS, **ANY_DETAIL},
+        **says(INFONCE_NAME, "equivalent-correlation", "decreasing", "detail_spu", {**NOISY_CAPTIONS, **ANY_DETAIL}),
     ),
     # [X]'s cause: intra-class contrasting is what detail does.
     detail(
@@ -176,8 +170,7 @@ CLAIMS = [
         "uses, prompted with the typical appearance.",
         meaning="Captions that tell animals of one class apart are what turns CLIP from the background to the animal.",
         formula=r"g_{\mathrm{inv}}\mapsto p'\ \mathrm{decreasing}",
-        **says(INFONCE_NAME, "equivalent-correlation", "decreasing", "detail_inv"),
-        domain=DETAILED,
+        **says(INFONCE_NAME, "equivalent-correlation", "decreasing", "detail_inv", DETAILED),
     ),
     *(
         detail(
@@ -187,8 +180,7 @@ CLAIMS = [
             f"the background ({prompt_row(subject.prompt).words}).",
             meaning="Captions that tell animals of one class apart help simple towers, too, with both prompts.",
             formula=r"g_{\mathrm{inv}}\mapsto t\ \mathrm{decreasing}",
-            **says(subject, "reliance", "decreasing", "detail_inv"),
-            domain=ANY_WORLD,
+            **says(subject, "reliance", "decreasing", "detail_inv", ANY_WORLD),
         )
         for subject in LINEAR_BOTH
     ),
@@ -207,8 +199,7 @@ CLAIMS = [
         "(average caption).",
         meaning="For simple towers prompted with the average caption, detail of backgrounds does harm.",
         formula=r"g_{\mathrm{spu}}\mapsto t_{\mathrm{mean}}\ \mathrm{decreasing}",
-        **says(LinearCLIP("mean"), "reliance", "decreasing", "detail_spu"),
-        domain=ANY_WORLD,
+        **says(LinearCLIP("mean"), "reliance", "decreasing", "detail_spu", ANY_WORLD),
     ),
     # Where the papers disagree: the order of CLIP and supervised learning turns with detail and p.
     beside_supervised(
@@ -237,8 +228,7 @@ CLAIMS = [
             meaning=meaning,
             formula=rf"g={g:g}\Rightarrow\mathrm{{Acc}}_{{\mathrm{{CLIP}}}}(a\neq y)"
             r"\geq\mathrm{Acc}_{\mathrm{LS}}(a\neq y)",
-            **says(LINEAR_NAME, "counter", ">=", LEAST_SQUARES),
-            domain={**TURNING, "detail_inv": g, "detail_spu": g},
+            **says(LINEAR_NAME, "counter", ">=", LEAST_SQUARES, {**TURNING, "detail_inv": g, "detail_spu": g}),
         )
         for word, g, words, meaning in (
             (
@@ -257,8 +247,7 @@ CLAIMS = [
         "appearance) is at least as accurate on the counter group as least squares.",
         meaning="Where nearly all backgrounds match and vary little, CLIP is ahead of labels even without detail.",
         formula=r"g=(0,0)\Rightarrow\mathrm{Acc}_{\mathrm{CLIP}}(a\neq y)\geq\mathrm{Acc}_{\mathrm{LS}}(a\neq y)",
-        **says(LINEAR_NAME, "counter", ">=", LEAST_SQUARES),
-        domain={**CONDITIONS, **NO_DETAIL},
+        **says(LINEAR_NAME, "counter", ">=", LEAST_SQUARES, {**CONDITIONS, **NO_DETAIL}),
     ),
     beside_supervised(
         id="detail/no-more/linear-no-detail",
@@ -267,8 +256,7 @@ CLAIMS = [
         "appearance) is never more accurate on the counter group than least squares.",
         meaning="Where nearly all backgrounds match, simple towers learn other rules from captions than from labels.",
         formula=r"g=(0,0)\Rightarrow\mathrm{Acc}_{\mathrm{CLIP}}(a\neq y)\leq\mathrm{Acc}_{\mathrm{LS}}(a\neq y)",
-        **says(LINEAR_NAME, "counter", "<=", LEAST_SQUARES),
-        domain={**MAP_REGIME, **NO_DETAIL},
+        **says(LINEAR_NAME, "counter", "<=", LEAST_SQUARES, {**MAP_REGIME, **NO_DETAIL}),
     ),
     beside_supervised(
         id="detail/no-more/infonce-no-detail",
@@ -277,8 +265,7 @@ CLAIMS = [
         "typical appearance is never more accurate on the counter group than the Bayes rule of the training law.",
         meaning="With captions of class and background alone, CLIP's loss offers no robustness that labels lack.",
         formula=r"g=(0,0)\Rightarrow\mathrm{Acc}_{\mathrm{InfoNCE}}(a\neq y)\leq\mathrm{Acc}_{\mathrm{Bayes}}(a\neq y)",
-        **says(INFONCE_NAME, "counter", "<=", BAYES),
-        domain={**MAP_REGIME, **NO_DETAIL, "sigma_xi": IN_REGIME[1]},
+        **says(INFONCE_NAME, "counter", "<=", BAYES, {**MAP_REGIME, **NO_DETAIL, "sigma_xi": IN_REGIME[1]}),
     ),
     *(
         detail(

@@ -73,24 +73,21 @@ CLAIMS = [
         statement="By typical appearance, the InfoNCE optimum acts like the ideal classifier of a world with at most "
         "the correlation of its own world.",
         formula=r"p'\leq p",
-        **says(INFONCE_NAME, "equivalent-correlation", "<=", lambda x: x.p_spu),
-        domain=OWN_TEXT_NOISE,
+        **says(INFONCE_NAME, "equivalent-correlation", "<=", lambda x: x.p_spu, OWN_TEXT_NOISE),
     ),
     own(
         id="equivalent/name-above-half",
         statement="By typical appearance, the InfoNCE optimum acts like the ideal classifier of a world with a "
         "correlation of at least 1/2.",
         formula=r"p'\geq\frac{1}{2}",
-        **says(INFONCE_NAME, "equivalent-correlation", ">=", 0.5),
-        domain=OWN_TEXT_NOISE,
+        **says(INFONCE_NAME, "equivalent-correlation", ">=", 0.5, OWN_TEXT_NOISE),
     ),
     own(
         id="equivalent/mean-below-data",
         statement="Prompted with the average caption, the InfoNCE optimum acts like the ideal classifier of a world "
         "with at most the correlation of its own world.",
         formula=r"p'_{\mathrm{mean}}\leq p",
-        **says(InfoNCE("mean"), "equivalent-correlation", "<=", lambda x: x.p_spu),
-        domain=OWN_TEXT_NOISE,
+        **says(InfoNCE("mean"), "equivalent-correlation", "<=", lambda x: x.p_spu, OWN_TEXT_NOISE),
     ),
     own(
         id="equivalent/mean-above-data",
@@ -105,8 +102,7 @@ CLAIMS = [
         id="equivalent/finite-pairs",
         statement="After 200 pairs linear CLIP (typical appearance) falls short of an ideal classifier on both groups.",
         formula=r"r(n=200)\geq0",
-        **says(LINEAR_NAME, "shortfall", ">="),
-        domain=WIDE_VIEWS,
+        **says(LINEAR_NAME, "shortfall", ">=", 0.0, WIDE_VIEWS),
         n=200,
     ),
     own(
@@ -114,16 +110,14 @@ CLAIMS = [
         statement="With equal noise in both views, the InfoNCE optimum by typical appearance is at most half a point "
         "short of an ideal classifier on each group.",
         formula=r"\nu_T=\nu_I\Rightarrow r\leq.005",
-        domain={**NOISY_VIEWS, "p_spu": Axis(0.7, 1.0)},
-        **says(INFONCE_NAME, "shortfall", "<=", HALF_A_POINT),
+        **says(INFONCE_NAME, "shortfall", "<=", HALF_A_POINT, {**NOISY_VIEWS, "p_spu": Axis(0.7, 1.0)}),
     ),
     own(
         id="equivalent/name-shortfall-clean-captions",
         statement="With less noise in the captions than in the images, the InfoNCE optimum by typical appearance is at "
         "most half a point short of an ideal classifier on each group.",
         formula=r"\nu_T<\nu_I\Rightarrow r\leq.005",
-        domain=CLEAN_CAPTIONS,
-        **says(INFONCE_NAME, "shortfall", "<=", HALF_A_POINT),
+        **says(INFONCE_NAME, "shortfall", "<=", HALF_A_POINT, CLEAN_CAPTIONS),
         tolerance=0.001,
     ),
     own(
@@ -131,8 +125,7 @@ CLAIMS = [
         statement="With less noise in the captions than in the images, the InfoNCE optimum by typical appearance falls "
         "no shorter than logistic regression on labels.",
         formula=r"r\leq r_{\mathrm{logistic}}",
-        domain=CLEAN_CAPTIONS,
-        **says(INFONCE_NAME, "shortfall", "<=", logistic_shortfall),
+        **says(INFONCE_NAME, "shortfall", "<=", logistic_shortfall, CLEAN_CAPTIONS),
         tolerance=0.001,
     ),
     own(
@@ -140,8 +133,7 @@ CLAIMS = [
         statement="Linear rules that rely on the background less than LDA are at most .785 points short: least squares "
         "at any correlation.",
         formula=r"0\leq t\leq t_{\mathrm{LDA}}\Rightarrow r\leq.00785",
-        domain=ANY_BACKGROUND,
-        **says(LEAST_SQUARES, "shortfall", "<=", LARGEST_LINEAR),
+        **says(LEAST_SQUARES, "shortfall", "<=", LARGEST_LINEAR, ANY_BACKGROUND),
         tolerance=0.001,
     ),
     own(
@@ -149,8 +141,7 @@ CLAIMS = [
         statement="Linear CLIP by typical appearance, which may rely on the background more than LDA, is at most .785 "
         "points short.",
         formula=r"r\leq.00785",
-        domain=ANY_BACKGROUND,
-        **says(LINEAR_NAME, "shortfall", "<=", LARGEST_LINEAR),
+        **says(LINEAR_NAME, "shortfall", "<=", LARGEST_LINEAR, ANY_BACKGROUND),
         tolerance=0.001,
     ),
     *(
@@ -161,8 +152,7 @@ CLAIMS = [
             statement=f"In the theorem's regime {with_prompt(learner)}{words} has no more counter accuracy than "
             "supervised linear rules with its common accuracy.",
             formula=r"k\leq k_{\mathrm{LS}}(c)",
-            **says(learner, "effective-robustness", "<="),
-            domain={**MAP_REGIME, "sigma_xi": noise},
+            **says(learner, "effective-robustness", "<=", 0.0, {**MAP_REGIME, "sigma_xi": noise}),
             tolerance=ONE_POINT if learner == INFONCE_NAME else None,
         )
         for suffix, quantifier, words in READ_AS
@@ -176,8 +166,7 @@ CLAIMS = [
             statement=f"To two points, {with_prompt(learner)}{words} has the counter accuracy of supervised linear "
             "rules with its common accuracy.",
             formula=r"|k-k_{\mathrm{LS}}(c)|\leq.02",
-            **says(learner, "effective-robustness", "="),
-            domain={**MAP_DOMAIN, "sigma_xi": noise},
+            **says(learner, "effective-robustness", "=", 0.0, {**MAP_DOMAIN, "sigma_xi": noise}),
             tolerance=LITTLE,
         )
         for suffix, quantifier, words in READ_AS
@@ -192,8 +181,7 @@ CLAIMS = [
             statement=f"In the theorem's regime {with_prompt(learner)} acts like the ideal classifier of a world with "
             f"at least the correlation that least squares acts like{words.rstrip(',')}.",
             formula=r"p'\geq p'_{\mathrm{LS}}",
-            **says(learner, "equivalent-correlation", ">=", LEAST_SQUARES),
-            domain={**MAP_REGIME, "sigma_xi": noise},
+            **says(learner, "equivalent-correlation", ">=", LEAST_SQUARES, {**MAP_REGIME, "sigma_xi": noise}),
         )
         for (suffix, quantifier, words), (learner, noise) in (
             (READ_AS[0], (LINEAR_NAME, 0.0)),
@@ -209,8 +197,7 @@ CLAIMS = [
             statement="To .02, the InfoNCE optimum (typical appearance) acts like the ideal classifier of the same "
             f"correlation as least squares{words.rstrip(',')}.",
             formula=r"|p'-p'_{\mathrm{LS}}|\leq.02",
-            **says(INFONCE_NAME, "equivalent-correlation", "=", LEAST_SQUARES),
-            domain={**MAP_DOMAIN, "sigma_xi": 1.0},
+            **says(INFONCE_NAME, "equivalent-correlation", "=", LEAST_SQUARES, {**MAP_DOMAIN, "sigma_xi": 1.0}),
             tolerance=LITTLE,
         )
         for suffix, quantifier, words in READ_AS
@@ -221,8 +208,7 @@ CLAIMS = [
         statement="Where 70 to 95 % of the backgrounds match, InfoNCE by typical appearance has no more counter "
         "accuracy than supervised linear rules with its common accuracy.",
         formula=r"k\leq k_{\mathrm{LS}}(c)",
-        **says(INFONCE_NAME, "effective-robustness", "<="),
-        domain=NOISY_VIEWS,
+        **says(INFONCE_NAME, "effective-robustness", "<=", 0.0, NOISY_VIEWS),
     ),
     lead(
         id="effective-robustness/name-never-less",
@@ -230,8 +216,7 @@ CLAIMS = [
         statement="Where 70 to 95 % of the backgrounds match, InfoNCE by typical appearance has no less counter "
         "accuracy than supervised linear rules with its common accuracy.",
         formula=r"k\geq k_{\mathrm{LS}}(c)",
-        **says(INFONCE_NAME, "effective-robustness", ">="),
-        domain=NOISY_VIEWS,
+        **says(INFONCE_NAME, "effective-robustness", ">=", 0.0, NOISY_VIEWS),
         tolerance=ONE_POINT,
     ),
 ]

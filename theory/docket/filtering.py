@@ -47,8 +47,7 @@ CLAIMS = [
         "on average at most 2.5/(eta sqrt n) even in the noisiest world of the domain.",
         meaning="A tenth of matching captions costs what ninety-nine of a hundred pairs are worth: the square.",
         formula=r"\mathbb{E}\,\|S-\eta C\|/\|\eta C\|\leq\frac{2.5}{\eta\sqrt{n}}",
-        **says(LINEAR_NAME, "operator-error", "<=", lambda x: MOST * rate(x, PAIRS)),
-        domain=NOISIEST,
+        **says(LINEAR_NAME, "operator-error", "<=", lambda x: MOST * rate(x, PAIRS), NOISIEST),
     ),
     bounded(
         id="unfiltered-error/below",
@@ -56,8 +55,7 @@ CLAIMS = [
         "on average at least .2/(eta sqrt n) even in the least noisy world of the domain.",
         meaning="No luck with the world removes this cost: only matching captions or more pairs do.",
         formula=r"\mathbb{E}\,\|S-\eta C\|/\|\eta C\|\geq\frac{.2}{\eta\sqrt{n}}",
-        **says(LINEAR_NAME, "operator-error", ">=", lambda x: LEAST * rate(x, PAIRS)),
-        domain=QUIET,
+        **says(LINEAR_NAME, "operator-error", ">=", lambda x: LEAST * rate(x, PAIRS), QUIET),
     ),
     lost(
         id="unfiltered-error/accuracy-squared",

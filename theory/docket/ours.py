@@ -101,8 +101,7 @@ CLAIMS = [
             source="soberclip, corrected law (T1, T2)",
             statement=f"Accuracy on the {group} group by {prompt_row(prompt).words} equals the corrected law.",
             formula=formula,
-            **says(LinearCLIP(prompt), group, "=", law),
-            domain=PAPER_WORLD,
+            **says(LinearCLIP(prompt), group, "=", law, PAPER_WORLD),
         )
         for prompt, group, formula, law in (
             ("name", "common", NAME_LAW, lambda x: ndtr(-corrected_kappas(*papers(x))[1])),
@@ -164,15 +163,13 @@ CLAIMS = [
         id="most-harmful-correlation/size",
         statement="By average caption reliance exceeds T3's largest value at no correlation.",
         formula=r"t_{\mathrm{mean}}\leq(\alpha^2+B)/(2\alpha\sqrt{A})",
-        **says(LINEAR_MEAN, "reliance", "<=", largest_mean),
-        domain={**MODERATE, "p_spu": ANY_CORRELATION},
+        **says(LINEAR_MEAN, "reliance", "<=", largest_mean, {**MODERATE, "p_spu": ANY_CORRELATION}),
     ),
     t3(
         id="most-harmful-correlation/place",
         statement="By average caption reliance takes T3's largest value at m0 = sqrt(A)/beta.",
         formula=r"m_0=\sqrt{A}/\beta\Rightarrow t_{\mathrm{mean}}=(\alpha^2+B)/(2\alpha\sqrt{A})",
-        **says(LINEAR_MEAN, "reliance", "=", largest_mean),
-        domain=PEAK,
+        **says(LINEAR_MEAN, "reliance", "=", largest_mean, PEAK),
     ),
     *(
         t2(
@@ -180,8 +177,7 @@ CLAIMS = [
             statement="Without correlation linear CLIP does not rely on the background by "
             f"{prompt_row(subject.prompt).words}.",
             formula=r"p=\frac{1}{2}\Rightarrow t=0",
-            **says(subject, "reliance", "="),
-            domain={**MODERATE, "p_spu": 0.5},
+            **says(subject, "reliance", "=", 0.0, {**MODERATE, "p_spu": 0.5}),
         )
         for subject in LINEAR_BOTH
     ),

@@ -67,7 +67,6 @@ CLAIMS = [
         source="soberclip T2",
         statement="A prompt that names the class's usual background relies on it no less than the average caption.",
         formula=r"q=(\alpha,\beta)\Rightarrow t\geq t_{\mathrm{mean}}",
-        **says(LinearCLIP("background"), "reliance", ">=", LINEAR_MEAN),
-        domain=INFONCE_WORLD,
+        **says(LinearCLIP("background"), "reliance", ">=", LINEAR_MEAN, INFONCE_WORLD),
     ),
 ]

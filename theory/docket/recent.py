@@ -95,8 +95,7 @@ CLAIMS = [
         "no more accurate on the counter group than the Bayes rule of the training law.",
         meaning='Zero-shot by "a photo of a bear" is as robust as the best classifier of your labels, and no more.',
         formula=rf"b>0\Rightarrow{COUNTER}_{{\mathrm{{bare}}}}\leq{COUNTER}_{{\mathrm{{Bayes}}}}",
-        domain={**FIRST_PAGE, "bare": 0.5},
-        **says(BARE_NAME, "counter", "<=", BAYES),
+        **says(BARE_NAME, "counter", "<=", BAYES, {**FIRST_PAGE, "bare": 0.5}),
     ),
     no_better(
         id="zero-shot-no-better/typical-look",
@@ -107,8 +106,7 @@ CLAIMS = [
         "(typical appearance) is no more accurate on the counter group than least squares.",
         meaning="Captions that tell every look make zero-shot more robust than labels do.",
         formula=rf"g=1\Rightarrow{COUNTER}_{{\mathrm{{CLIP}}}}\leq{COUNTER}_{{\mathrm{{LS}}}}",
-        domain=TURNING,
-        **says(LINEAR_NAME, "counter", "<=", LEAST_SQUARES),
+        **says(LINEAR_NAME, "counter", "<=", LEAST_SQUARES, TURNING),
     ),
     # Linear CLIP leans on backgrounds as classifiers of labels do once hardly any caption tells a look.
     *(
@@ -162,8 +160,7 @@ CLAIMS = [
         "after thirty pairs as after unlimited pairs, to a point.",
         meaning="With few pairs, more of them do help: on both groups, until noise is averaged out.",
         formula=r"\mathbb{E}\,\mathrm{Acc}(a=y)(n=30)=\mathrm{Acc}(a=y)(n=\infty)",
-        **says(LINEAR_NAME, "common", "=", lambda x: LINEAR_NAME.accuracy(x).common),
-        domain=FIRST_PAGE,
+        **says(LINEAR_NAME, "common", "=", lambda x: LINEAR_NAME.accuracy(x).common, FIRST_PAGE),
         n=30,
     ),
     unchanged(
@@ -173,8 +170,7 @@ CLAIMS = [
         "(typical appearance).",
         meaning="Too narrow an embedding leans on whatever varies most; beyond the number of latents width is free.",
         formula=rf"{COUNTER}_{{h=1}}={COUNTER}",
-        **says(LINEAR_NAME, "counter", "=", NARROW),
-        domain=SPURIOUS,
+        **says(LINEAR_NAME, "counter", "=", NARROW, SPURIOUS),
     ),
     # What an imbalance of information between images and captions drives. Of the gap see untried.toml.
     driven(
@@ -184,8 +180,7 @@ CLAIMS = [
         "it beside the object.",
         meaning="What captions leave out is learned late: captions of objects alone make embeddings of objects.",
         formula=r"\pi_{\mathrm{spu}}\mapsto t_1\ \mathrm{increasing}",
-        **says(NARROW, "reliance", "increasing", "mention_spu"),
-        domain={**SPURIOUS, "mention_spu": Axis(0.2, 1.0)},
+        **says(NARROW, "reliance", "increasing", "mention_spu", {**SPURIOUS, "mention_spu": Axis(0.2, 1.0)}),
     ),
     driven(
         id="imbalance-drives-object-bias/typical-look",
@@ -233,8 +228,7 @@ CLAIMS = [
         "differ in how much they tell of the object, is at least as accurate on the counter group as the middle one.",
         meaning="If your classes stand out more than backgrounds, prompts that separate more are the safer ones.",
         formula=r"q^*=\mathrm{argmax}\,\frac{|u'x|}{|W_Tq|}",
-        domain=STRONG_OBJECT,
-        **says(OF_OBJECTS, "counter", ">=", ONE_OF_THEM),
+        **says(OF_OBJECTS, "counter", ">=", ONE_OF_THEM, STRONG_OBJECT),
     ),
     separated(
         id="largest-separation/any-background",
@@ -243,8 +237,7 @@ CLAIMS = [
         "tell of the object, is at least as accurate on the counter group as the middle one.",
         meaning="Where backgrounds stand out more, the most separating prompt separates backgrounds.",
         formula=r"q^*=\mathrm{argmax}\,\frac{|u'x|}{|W_Tq|}",
-        domain=SPURIOUS,
-        **says(OF_OBJECTS, "counter", ">=", ONE_OF_THEM),
+        **says(OF_OBJECTS, "counter", ">=", ONE_OF_THEM, SPURIOUS),
     ),
     separated(
         id="largest-separation/backgrounds-named",
@@ -253,8 +246,7 @@ CLAIMS = [
         "separating one is never more accurate on the counter group than the typical appearance alone.",
         meaning="Do not choose by separation between prompts that name backgrounds.",
         formula=r"q_b=(\alpha,b\beta):\ \mathrm{Acc}_{b^*}\leq\mathrm{Acc}_{b=0}",
-        **says(WITH_BACKGROUNDS, "counter", "<=", LOOK),
-        domain=SPURIOUS,
+        **says(WITH_BACKGROUNDS, "counter", "<=", LOOK, SPURIOUS),
     ),
     *(
         probe(
@@ -264,8 +256,7 @@ CLAIMS = [
             f"of its image embeddings on balanced labels, which relies on none ({prompt_row(learner.prompt).words}).",
             meaning="A linear probe on balanced images is the most robust use of CLIP's images.",
             formula=r"t\geq 0",
-            **says(learner, "reliance", ">="),
-            domain=ANY_WORLD,
+            **says(learner, "reliance", ">=", 0.0, ANY_WORLD),
         )
         for learner in LINEAR_BOTH
     ),
@@ -277,8 +268,7 @@ CLAIMS = [
         "same pairs.",
         meaning="A probe on images with the same backgrounds can lean on them more than a prompt does.",
         formula=rf"{COUNTER}\leq{COUNTER}_{{\mathrm{{LS}}}}",
-        **says(LINEAR_NAME, "counter", "<=", LEAST_SQUARES),
-        domain=SPURIOUS,
+        **says(LINEAR_NAME, "counter", "<=", LEAST_SQUARES, SPURIOUS),
     ),
     *(
         formula(
@@ -288,8 +278,7 @@ CLAIMS = [
             "with the ratio (1 + D)/(1 - D), D = 2p - 1, to three points.",
             meaning=meaning,
             formula=rf"{COUNTER}=\Phi(a-\frac{{\log r}}{{2a}}),\ r=\frac{{1+D}}{{1-D}}",
-            domain=domain,
-            **says(learner, "counter", "=", lambda x: of_rare_class(x, x.p_spu)),
+            **says(learner, "counter", "=", lambda x: of_rare_class(x, x.p_spu), domain),
         )
         for where, words, learner, domain, meaning in (
             (
@@ -356,8 +345,7 @@ CLAIMS = [
             f"between the groups of {which}.",
             meaning=f"A test set that is made where {learner.words} fails is made of {which}.",
             formula=r"\mathrm{drop}\geq\mathrm{drop}_{\mathrm{other}}",
-            domain=domain,
-            **says(learner, "drop", ">=", partial(drop_on_the_other, learner=learner)),
+            **says(learner, "drop", ">=", partial(drop_on_the_other, learner=learner), domain),
         )
         for who, learner, which, domain in (
             ("labels", LEAST_SQUARES, "the steady one", two_backgrounds(STEADY, VARIED)),
@@ -372,8 +360,7 @@ CLAIMS = [
             f"least as much as {second.words} (typical appearance).",
             meaning="A test set makes the models look bad that chose its groups: choose groups by no model, or by all.",
             formula=r"\mathrm{drop}_A(a_A)\geq\mathrm{drop}_B(a_A)",
-            domain=domain,
-            **says(first, "drop", ">=", second),
+            **says(first, "drop", ">=", second, domain),
         )
         for who, first, second, domain in (
             ("labels", LEAST_SQUARES, LINEAR_NAME, two_backgrounds(STEADY, VARIED)),
@@ -387,7 +374,6 @@ CLAIMS = [
         "groups that linear CLIP selects, too (typical appearance).",
         meaning="Rankings of robustness turn with the test set: say which groups were tested.",
         formula=r"\mathrm{drop}_A(a_B)\geq\mathrm{drop}_B(a_B)",
-        domain=two_backgrounds(VARIED, STEADY),
-        **says(LEAST_SQUARES, "drop", ">=", LINEAR_NAME),
+        **says(LEAST_SQUARES, "drop", ">=", LINEAR_NAME, two_backgrounds(VARIED, STEADY)),
     ),
 ]

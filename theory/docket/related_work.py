@@ -89,8 +89,7 @@ CLAIMS = [
         statement="The more diverse the backgrounds of a class, the more accurate is least squares on labels on the "
         "counter group.",
         formula=rf"p\mapsto{COUNTER}\ \mathrm{{decreasing}}",
-        **says(LEAST_SQUARES, "counter", "decreasing", "p_spu"),
-        domain=MODERATE,
+        **says(LEAST_SQUARES, "counter", "decreasing", "p_spu", MODERATE),
     ),
     *(
         Claim(
@@ -115,8 +114,7 @@ CLAIMS = [
         statement="The more often captions mention the object, the less linear CLIP relies on the background (average "
         "caption); less reliance means a higher balanced accuracy (T1).",
         formula=r"\pi_{\mathrm{inv}}\mapsto t_{\mathrm{mean}}\ \mathrm{decreasing}",
-        **says(LINEAR_MEAN, "reliance", "decreasing", "mention_inv"),
-        domain={**CAPTIONS, "mention_inv": Axis(0.2, 1.0)},
+        **says(LINEAR_MEAN, "reliance", "decreasing", "mention_inv", {**CAPTIONS, "mention_inv": Axis(0.2, 1.0)}),
     ),
     Claim(
         id="captions-worth/low-variability",
@@ -125,8 +123,7 @@ CLAIMS = [
         statement="The noisier captions are, the less accurate is the InfoNCE optimum on the counter group (typical "
         "look).",
         formula=rf"\sigma_{{\xi,T}}\mapsto{COUNTER}\ \mathrm{{decreasing}}",
-        **says(INFONCE_NAME, "counter", "decreasing", "sigma_xi_text"),
-        domain=NOISY_CAPTIONS,
+        **says(INFONCE_NAME, "counter", "decreasing", "sigma_xi_text", NOISY_CAPTIONS),
     ),
     # The sentence says that there are such settings. That all are is ours.
     *(
@@ -184,8 +181,7 @@ CLAIMS = [
         statement="Where least squares is wrong on most of the counter group, it is on average at least as accurate "
         "there after a hundred pairs as after unlimited pairs.",
         formula=rf"\mathbb{{E}}\,{COUNTER}(n=100)\geq{COUNTER}(n=\infty)",
-        **says(LEAST_SQUARES, "counter", ">=", lambda x: LEAST_SQUARES.accuracy(x).counter),
-        domain=FOOLED,
+        **says(LEAST_SQUARES, "counter", ">=", lambda x: LEAST_SQUARES.accuracy(x).counter, FOOLED),
         n=100,
     ),
     Claim(
@@ -194,8 +190,7 @@ CLAIMS = [
         **reading("wang-drops-quantify-reliance", "the correlation in training for reliance, and the domain, are ours"),
         statement="The stronger the correlation in training, the larger the drop of linear CLIP (average caption).",
         formula=r"p\mapsto\mathrm{Acc}(a=y)-\mathrm{Acc}(a\neq y)\ \mathrm{increasing}",
-        **says(LINEAR_MEAN, "drop", "increasing", "p_spu"),
-        domain={**MODERATE, "p_spu": ANY_CORRELATION},
+        **says(LINEAR_MEAN, "drop", "increasing", "p_spu", {**MODERATE, "p_spu": ANY_CORRELATION}),
     ),
     *(
         Claim(
@@ -206,8 +201,7 @@ CLAIMS = [
             statement="In the theorem's regime least squares on labels drops no more from the common to the counter "
             f"group than linear CLIP ({prompt_row(learner.prompt).words}).",
             formula=r"\mathrm{drop}_{\mathrm{CLIP}}\geq\mathrm{drop}_{\mathrm{LS}}",
-            **says(learner, "drop", ">=", LEAST_SQUARES),
-            domain=MAP_REGIME,
+            **says(learner, "drop", ">=", LEAST_SQUARES, MAP_REGIME),
         )
         for learner in LINEAR_BOTH
     ),

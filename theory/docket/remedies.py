@@ -103,8 +103,7 @@ CLAIMS = [
         "margin (typical appearance).",
         formula=rf"{COUNTER}_{{\mathrm{{CLIP}}}}\geq{COUNTER}_{{\mathrm{{margin}}}}",
         # By its law: the limit of many dimensions cannot be drawn.
-        **says(LINEAR_NAME, "counter", ">=", lambda x: MaxMargin().accuracy(x).counter),
-        domain=CONDITIONS,
+        **says(LINEAR_NAME, "counter", ">=", lambda x: MaxMargin().accuracy(x).counter, CONDITIONS),
     ),
     Claim(
         id="misaligned/few-pairs",
@@ -113,8 +112,7 @@ CLAIMS = [
         statement="If four fifths of the captions belong to other pairs, linear CLIP on 30 pairs is on average less "
         "accurate than without such captions (p_spu = .9, mu_spu = 1, typical appearance).",
         formula=r"\mathbb{E}\,\mathrm{Acc}_{.8}(n=30)\leq\mathbb{E}\,\mathrm{Acc}_0(n=30)",
-        **says(LINEAR_NAME, "balanced", "<=", MATCHED_30),
-        domain={**BARE, "p_spu": 0.9, "mu_spu": 1.0, "mismatch": 0.8},
+        **says(LINEAR_NAME, "balanced", "<=", MATCHED_30, {**BARE, "p_spu": 0.9, "mu_spu": 1.0, "mismatch": 0.8}),
         n=30,
     ),
     Claim(
@@ -145,8 +143,7 @@ CLAIMS = [
             statement="Without the direction of the background's caption in its embeddings, linear CLIP does not drop "
             f"from the common to the counter group, {words}.",
             formula=r"\mathrm{drop}\leq 0",
-            **says(PROJECTED, "drop", "<="),
-            domain={**SPURIOUS, **mentions},
+            **says(PROJECTED, "drop", "<=", 0.0, {**SPURIOUS, **mentions}),
         )
         for which, words, mentions in (
             ("full-captions", "if captions mention everything", {}),
@@ -164,8 +161,7 @@ CLAIMS = [
         statement="With full captions, linear CLIP without the background's direction is at least as accurate on the "
         "counter group as prompted with the typical appearance, which only leaves the word out.",
         formula=rf"{COUNTER}_{{\mathrm{{projected}}}}\geq{COUNTER}_{{\mathrm{{name}}}}",
-        **says(PROJECTED, "counter", ">=", LINEAR_NAME),
-        domain=SPURIOUS,
+        **says(PROJECTED, "counter", ">=", LINEAR_NAME, SPURIOUS),
     ),
     *(
         not_learned(
@@ -173,8 +169,7 @@ CLAIMS = [
             statement=f"If captions never mention the background and images have little noise, {learner.words} drops "
             "by at most two points from the common to the counter group (typical appearance).",
             formula=r"\pi_{\mathrm{spu}}=0:\ \mathrm{drop}\leq .02",
-            domain={**CLEAR_IMAGES, "mention_spu": 0.0},
-            **says(learner, "drop", "<=", 0.02),
+            **says(learner, "drop", "<=", 0.02, {**CLEAR_IMAGES, "mention_spu": 0.0}),
         )
         for learner in (INFONCE_NAME, LINEAR_NAME)
     ),
@@ -185,8 +180,7 @@ CLAIMS = [
         statement="If captions name a random background and images have little noise, the InfoNCE optimum drops by at "
         "most two points from the common to the counter group (typical appearance or average caption).",
         formula=r"p(x,t)\to\frac{1}{2}(p(x,t)+p(x,Rt)):\ \mathrm{drop}\leq .02",
-        domain=CLEAR_IMAGES,
-        **says(INFONCE_NAME, "drop", "<=", 0.02),
+        **says(INFONCE_NAME, "drop", "<=", 0.02, CLEAR_IMAGES),
     ),
     *(
         Claim(
@@ -209,8 +203,7 @@ CLAIMS = [
             statement=f"Once training balances one of two equal backgrounds (p = .98), {learner.words} relies more on "
             "the other, by .1 at least.",
             formula=r"t+.1\leq t_{p_2=1/2}",
-            **says(learner, "reliance", "<=", partial(amplified, learner=learner)),
-            domain=TWO_SHORTCUTS,
+            **says(learner, "reliance", "<=", partial(amplified, learner=learner), TWO_SHORTCUTS),
         )
         for learner in (LOGISTIC, LEAST_SQUARES, LINEAR_NAME)
     ),
@@ -260,8 +253,7 @@ CLAIMS = [
         "embeddings rely more on the first one beside the object (typical appearance).",
         meaning="By a typical appearance the shortcut that is left is not used more: it is only no longer outvoted.",
         formula=r"t_1(\perp_2)\leq t_1",
-        **says(SECOND["name"], "reliance", "<=", lambda x: reliance(LINEAR_NAME.direction(x))),
-        domain=CONCEPTS,
+        **says(SECOND["name"], "reliance", "<=", lambda x: reliance(LINEAR_NAME.direction(x)), CONCEPTS),
     ),
     robust(
         id="misjudged-projection/worst-group/near",

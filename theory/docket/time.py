@@ -37,16 +37,14 @@ CLAIMS = [
         statement="Stopped once the first mode stands, linear CLIP relies by typical appearance at least as much on "
         f"the background as at its end, so its p' is no smaller ({WHERE}).",
         formula=r"t(\tau)\geq t(\infty)",
-        **says(EARLY["name"], "reliance", ">=", LINEAR_NAME),
-        domain=TIMED,
+        **says(EARLY["name"], "reliance", ">=", LINEAR_NAME, TIMED),
     ),
     first(
         id="time/average-caption",
         statement="By average caption the first mode relies more on the background than linear CLIP at its end if and "
         "only if it relies on it more than the class means do.",
         formula=r"t_1>t_{\mathrm{average}}\Leftrightarrow t_1>\mu_{\mathrm{spu}}(2p-1)",
-        **says(NARROW, "reliance", "iff", lambda x: reliance(NARROW.direction(x)) - x.mu_spu * m0(x)),
-        domain=SPURIOUS,
+        **says(NARROW, "reliance", "iff", lambda x: reliance(NARROW.direction(x)) - x.mu_spu * m0(x), SPURIOUS),
         threshold=lambda x: reliance(LINEAR_MEAN.direction(x)),
     ),
     first(
@@ -54,8 +52,7 @@ CLAIMS = [
         statement="The first mode of linear CLIP relies more on the background than on the object if and only if the "
         "background's latent has the larger variance.",
         formula=r"t_1>1\Leftrightarrow\mu_{\mathrm{spu}}^2+\sigma_{\mathrm{spu}}^2>1+\sigma_{\mathrm{inv}}^2",
-        **says(NARROW, "reliance", "iff", lambda x: x.mu_spu**2 + x.sigma_spu**2 - 1 - x.sigma_inv**2),
-        domain=SPURIOUS,
+        **says(NARROW, "reliance", "iff", lambda x: x.mu_spu**2 + x.sigma_spu**2 - 1 - x.sigma_inv**2, SPURIOUS),
         threshold=1.0,
     ),
     *(
@@ -64,8 +61,7 @@ CLAIMS = [
             statement="Stopped once the first mode stands, linear CLIP is at least as accurate on the counter group as "
             f"at its end ({prompt_row(learner.prompt).words}; {WHERE}).",
             formula=rf"{COUNTER}(t)\geq{COUNTER}(\infty)",
-            **says(EARLY[learner.prompt], "counter", ">=", learner),
-            domain=TIMED,
+            **says(EARLY[learner.prompt], "counter", ">=", learner, TIMED),
         )
         for learner in LINEAR_BOTH
     ),
@@ -75,8 +71,7 @@ CLAIMS = [
         **reading("qiu-spurious-easier", "linear CLIP, its first mode, and every world of the domain are ours"),
         statement="The first mode of linear CLIP relies at least as much on the background as on the object.",
         formula=r"t_1\geq 1",
-        **says(NARROW, "reliance", ">=", 1.0),
-        domain=SPURIOUS,
+        **says(NARROW, "reliance", ">=", 1.0, SPURIOUS),
     ),
     Claim(
         id="time/early-output",
@@ -85,8 +80,7 @@ CLAIMS = [
         statement="Early in training, and where the background varies by a tenth of its strength at most, linear CLIP "
         "is wrong on at least half of the counter group (typical appearance).",
         formula=rf"{COUNTER}(t)\leq\frac{{1}}{{2}}",
-        **says(EARLY["name"], "counter", "<=", 0.5),
-        domain={**TIMED, "sigma_spu": Axis(0.02, 0.15)},
+        **says(EARLY["name"], "counter", "<=", 0.5, {**TIMED, "sigma_spu": Axis(0.02, 0.15)}),
     ),
     *(
         Claim(
@@ -97,8 +91,7 @@ CLAIMS = [
             f"as much on the background, which varies less ({where}).",
             meaning=meaning,
             formula=r"\Phi(1/\sigma_{\mathrm{inv}})>p\Rightarrow t_1\geq 1",
-            **says(NARROW, "reliance", ">=", 1.0),
-            domain={**MORE_PREDICTIVE, "mu_spu": Axis(*strengths)},
+            **says(NARROW, "reliance", ">=", 1.0, {**MORE_PREDICTIVE, "mu_spu": Axis(*strengths)}),
         )
         for word, where, strengths, meaning in (
             ("strong", "a background at least 1.3 times as strong", (1.3, 3.0), "What is large in images comes first."),
@@ -134,8 +127,7 @@ CLAIMS = [
             f"(typical appearance; {WHERE.split(',')[0]}).",
             meaning=meaning,
             formula=formula,
-            **says(subject, "reliance", ">=", 1.0),
-            domain=TIMED,
+            **says(subject, "reliance", ">=", 1.0, TIMED),
         )
         for word, when, subject, formula, meaning in (
             (

@@ -22,8 +22,7 @@ CLAIMS = [
         statement="At a logit scale of 1, InfoNCE prompted with the typical appearance acts like the ideal classifier "
         "of a world with a correlation of at least .7, where it has .62 without a limit.",
         meaning="A small logit scale makes CLIP lean on the background more, prompted with a typical appearance.",
-        **says(InfoNCE("name", 1.0), "equivalent-correlation", ">=", 0.7),
-        domain=FIRST_PAGE,
+        **says(InfoNCE("name", 1.0), "equivalent-correlation", ">=", 0.7, FIRST_PAGE),
     ),
     *(
         unit(
@@ -31,8 +30,7 @@ CLAIMS = [
             statement=f"At a logit scale of {scale}, InfoNCE prompted with the bare name acts like the ideal "
             "classifier of its own world.",
             meaning=meaning,
-            **says(InfoNCE("bare", float(scale)), "equivalent-correlation", "=", lambda x: x.p_spu),
-            domain=HALF_BARE,
+            **says(InfoNCE("bare", float(scale)), "equivalent-correlation", "=", lambda x: x.p_spu, HALF_BARE),
         )
         for scale, meaning in (
             (1, "By bare name, too, a scale of 1 is too small."),
@@ -45,8 +43,7 @@ CLAIMS = [
             statement="At a logit scale of 1, InfoNCE prompted with the average caption is at most as accurate on the "
             f"counter group as without a limit, where {words}.",
             meaning=meaning,
-            **says(InfoNCE("mean", 1.0), "counter", "<=", InfoNCE("mean")),
-            domain=domain,
+            **says(InfoNCE("mean", 1.0), "counter", "<=", InfoNCE("mean"), domain),
         )
         for word, words, domain, meaning in (
             ("no-bare", "no caption is bare", FIRST_PAGE, "A small scale does harm by average caption."),
@@ -58,16 +55,14 @@ CLAIMS = [
         statement="With little view noise (nu = .1), at a logit scale of 2, InfoNCE prompted with the typical "
         "appearance acts like the ideal classifier of a world with a correlation of at least a half.",
         meaning="Without a limit of scores it always does; below the budget a typical appearance is unreliable.",
-        **says(InfoNCE("name", 2.0), "equivalent-correlation", ">=", 0.5),
-        domain=LITTLE_NOISE,
+        **says(InfoNCE("name", 2.0), "equivalent-correlation", ">=", 0.5, LITTLE_NOISE),
     ),
     unit(
         id="unit-embeddings/falls-with-scale",
         statement="With little view noise (nu = .1), InfoNCE prompted with the typical appearance relies on the "
         "background (p') at a logit scale of 2 at least as much as without a limit.",
         meaning="Reliance does not fall steadily as the scale grows: it can fall below the law's, and rise again.",
-        **says(InfoNCE("name", 2.0), "equivalent-correlation", ">=", InfoNCE("name")),
-        domain=LITTLE_NOISE,
+        **says(InfoNCE("name", 2.0), "equivalent-correlation", ">=", InfoNCE("name"), LITTLE_NOISE),
     ),
     unit(
         id="unit-embeddings/siglip-is-infonce",
@@ -109,8 +104,7 @@ CLAIMS = [
             "counter group with embeddings of any width as with two coordinates.",
             meaning=meaning,
             formula=rf"{COUNTER}_{{D=\infty}}\geq{COUNTER}_{{D=2}}",
-            **says(InfoNCE(prompt, 2.0), "counter", ">=", InfoNCE(prompt, 2.0, 2)),
-            domain=FIRST_PAGE,
+            **says(InfoNCE(prompt, 2.0), "counter", ">=", InfoNCE(prompt, 2.0, 2), FIRST_PAGE),
         )
         for word, prompt, words, meaning in (
             ("typical-look", "name", "typical appearance", "Width does harm by typical appearance,"),

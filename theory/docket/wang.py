@@ -82,8 +82,7 @@ CLAIMS = [
         statement="For any mu_spu, the minimiser tends to the printed matrix as n grows.",
         formula=r"\rho D_I^TM^*D_T\to[[1+\sigma_{\mathrm{inv}}^2,\ 2\mu_{\mathrm{spu}}p-1],\ "
         r"[2\mu_{\mathrm{spu}}p-1,\ 1+\sigma_{\mathrm{spu}}^2]]",
-        **says(LINEAR_NAME, "operator-error", "<="),
-        domain={**PAPER_WORLD, "mu_spu": Axis(1.0, 4.0)},
+        **says(LINEAR_NAME, "operator-error", "<=", 0.0, {**PAPER_WORLD, "mu_spu": Axis(1.0, 4.0)}),
         reference=lambda x: lemma_d3_limit(*papers(x)),
     ),
     inequality(ERROR, "wang-theorem-6.2-error", f"{REGIME_WORDS}.", **printed(THEOREM_62)),
@@ -132,8 +131,7 @@ CLAIMS = [
         statement="Linear CLIP is wrong on most of the counter group iff mu_spu^2 (2p - 1) > 1 + sigma_inv^2.",
         formula=r"\mathrm{Err}(a\neq y)>\frac{1}{2}\Leftrightarrow "
         r"\mu_{\mathrm{spu}}^2(2p-1)>1+\sigma_{\mathrm{inv}}^2",
-        **says(LINEAR_NAME, "error-counter", "iff", lambda x: x.mu_spu**2 * m0(x) - 1 - x.sigma_inv**2),
-        domain=PAPER_WORLD,
+        **says(LINEAR_NAME, "error-counter", "iff", lambda x: x.mu_spu**2 * m0(x) - 1 - x.sigma_inv**2, PAPER_WORLD),
         threshold=0.5,
     ),
     theorem(
@@ -142,15 +140,13 @@ CLAIMS = [
         statement="If mu_spu >= 1 + sigma_inv^2/2, linear CLIP is wrong on most of the counter group, for "
         "p in [.5, 1].",
         formula=rf"{CONDITION}\Rightarrow {ABOVE_HALF}",
-        **says(LINEAR_NAME, "error-counter", ">=", 0.5),
-        domain=MAJORITY,
+        **says(LINEAR_NAME, "error-counter", ">=", 0.5, MAJORITY),
     ),
     theorem(
         id="paper-condition-sufficient-at-one",
         **reading(THEOREM_62, "that p = 1 and the bound of a half follow from its condition is our reading"),
         statement="If mu_spu >= 1 + sigma_inv^2/2, linear CLIP is wrong on most of the counter group at p = 1.",
         formula=rf"p=1,\ {CONDITION}\Rightarrow {ABOVE_HALF}",
-        **says(LINEAR_NAME, "error-counter", ">=", 0.5),
-        domain={**MAJORITY, "p_spu": 1.0},
+        **says(LINEAR_NAME, "error-counter", ">=", 0.5, {**MAJORITY, "p_spu": 1.0}),
     ),
 ]

@@ -47,8 +47,7 @@ CLAIMS = [
             statement="Under [X]'s conditions linear CLIP is at least as accurate on the counter group as "
             f"logistic regression ({prompt_row(subject.prompt).words}).",
             formula=r"\mathrm{Acc}_{\mathrm{CLIP}}(a\neq y)\geq\mathrm{Acc}_{\mathrm{logistic}}(a\neq y)",
-            **says(subject, "counter", ">=", LOGISTIC),
-            domain=CONDITIONS,
+            **says(subject, "counter", ">=", LOGISTIC, CONDITIONS),
         )
         for subject in LINEAR_BOTH
     ),
@@ -74,7 +73,6 @@ CLAIMS = [
         statement="Captions that mention the core feature more often raise accuracy on the counter group (average "
         "caption).",
         formula=r"\pi_{\mathrm{inv}}\mapsto\mathrm{Acc}(a\neq y)\ \mathrm{increasing}",
-        **says(LINEAR_MEAN, "counter", "increasing", "mention_inv"),
-        domain=CAPTIONS,
+        **says(LINEAR_MEAN, "counter", "increasing", "mention_inv", CAPTIONS),
     ),
 ]
