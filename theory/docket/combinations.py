@@ -33,6 +33,11 @@ def accuracy_on(x, learner: Learner, quantity: str, more: float, **table) -> Num
     return getattr(learner.accuracy(x.replace(**table)), quantity) + more
 
 
+def after(table: str, learner: Learner = LINEAR_NAME, quantity: str = "unseen", more: float = 0.0):
+    """The prediction that a learner is as accurate as after training on another table, and so much more."""
+    return partial(accuracy_on, learner=learner, quantity=quantity, more=more, table=tables.named(table))
+
+
 def better_source(x, learner: Learner) -> Numbers:
     """Counter accuracy after training on the better of two sources; the second one has no usual backgrounds."""
     sources = (tables.named(text) for text in (MATCHED, RARE_CLASS))
@@ -49,13 +54,8 @@ CLAIMS = [
             statement="With four domains rather than two, linear CLIP (typical appearance) is at least two points more "
             f"accurate {words}.",
             formula=rf"{UNSEEN}_4\geq{UNSEEN}_2+.02",
+            **says(LINEAR_NAME, "unseen", ">=", after(fewer, more=GAIN)),
             table=table,
-            **says(
-                LINEAR_NAME,
-                "unseen",
-                ">=",
-                partial(accuracy_on, learner=LINEAR_NAME, quantity="unseen", more=GAIN, table=tables.named(fewer)),
-            ),
         )
         for kind, words, table, fewer in (
             (
@@ -73,12 +73,7 @@ CLAIMS = [
         statement="Linear CLIP (typical appearance) is less accurate, by a point at least, on classes in domains that "
         "training shows with other classes alone than in a domain that it never shows.",
         formula=rf"{UNSEEN}_{{\mathrm{{class}}}}\leq{UNSEEN}_{{\mathrm{{domain}}}}-.01",
-        **says(
-            LINEAR_NAME,
-            "unseen",
-            "<=",
-            partial(accuracy_on, learner=LINEAR_NAME, quantity="unseen", more=-0.01, table=tables.named(DOMAIN_ABSENT)),
-        ),
+        **says(LINEAR_NAME, "unseen", "<=", after(DOMAIN_ABSENT, more=-0.01)),
         table=CLASS_ABSENT,
     ),
     *(
@@ -88,13 +83,7 @@ CLAIMS = [
             statement=f"With one class four times as frequent as the other, {ours.words} (typical appearance) is at "
             f"least as accurate over classes as {theirs.words}.",
             formula=r"\mathrm{Acc}_{\mathrm{contrastive}}\geq\mathrm{Acc}_{\mathrm{supervised}}",
-            **says(
-                ours,
-                "common",
-                ">=",
-                partial(accuracy_on, learner=theirs, quantity="common", more=0.0, table=tables.named(RARE_CLASS)),
-            ),
-            domain=domain,
+            **says(ours, "common", ">=", after(RARE_CLASS, theirs, "common"), domain),
             table=RARE_CLASS,
         )
         for ours, theirs, domain in (
@@ -126,12 +115,10 @@ CLAIMS = [
                 rule,
                 "unseen",
                 "=",
-                (lambda x: INFONCE_ON_ONE_HOLE)
-                if rule == INFONCE_NAME
-                else partial(accuracy_on, learner=rule, quantity="unseen", more=0.0, table=tables.named(ONE_HOLE)),
+                after(ONE_HOLE, rule) if rule != INFONCE_NAME else lambda x: INFONCE_ON_ONE_HOLE,
+                domain,
             ),
             tolerance=GAIN,
-            domain=domain,
             table=TWO_HOLES,
         )
         for kind, rule, words, domain, meaning in (

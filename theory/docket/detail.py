@@ -64,6 +64,9 @@ ANY_WORLD = {**BARE, **ANY_DETAIL} | box(
     p_spu=(0.5, 1.0), mu_spu=(0.5, 3.0), sigma_inv=(0.3, 3.0), sigma_spu=(0.2, 2.5), sigma_xi=(0.0, 1.5)
 )
 
+# Beside logistic regression: where, and for a detail g how much captions describe and which way the order goes.
+FIRST_PAGES, WITHOUT = ("Around the world of the first page", SMALL_VIEWS), (0.0, "no", ">=", r"\geq", "least")
+
 detail = partial(Claim, question="detail", source="soberclip T14")
 beside_supervised = partial(Claim, question="detail")
 
@@ -277,39 +280,24 @@ CLAIMS = [
             **says(LINEAR_NAME, "equivalent-correlation", relation, LOGISTIC),
             domain={**world, "detail_inv": g, "detail_spu": g},
         )
-        for word, where, g, looks, relation, sign, bound, world, meaning in (
+        for word, (where, world), (g, looks, relation, sign, bound), meaning in (
             (
                 "above",
-                "Around the world of the first page",
-                0.0,
-                "no",
-                ">=",
-                r"\geq",
-                "least",
-                SMALL_VIEWS,
+                FIRST_PAGES,
+                WITHOUT,
                 "Without detail, captions make simple towers lean on the background more than labels do. In the world "
                 "of the first page this ends at g = .316.",
             ),
             (
                 "below",
-                "Around the world of the first page",
-                1.0,
-                "all",
-                "<=",
-                r"\leq",
-                "most",
-                SMALL_VIEWS,
+                FIRST_PAGES,
+                (1.0, "all", "<=", r"\leq", "most"),
                 "With detail, captions make simple towers lean on the background less than labels do.",
             ),
             (
                 "above-strong",
-                "Where nearly all backgrounds match",
-                0.0,
-                "no",
-                ">=",
-                r"\geq",
-                "least",
-                STRONG,
+                ("Where nearly all backgrounds match", STRONG),
+                WITHOUT,
                 "Where nearly all backgrounds match, labels make simple towers lean on them more than captions do, "
                 "with detail or without.",
             ),

@@ -85,6 +85,7 @@ separated = partial(Claim, question="prompts")
 probe = partial(Claim, question="supervised")
 formula = partial(Claim, question="ideal", tolerance=0.03)
 CLEAR = {**SPURIOUS, "mu_spu": Axis(2.0, 3.0), "sigma_spu": Axis(0.1, 0.5)}
+CLEARLY = ("clear", "Where backgrounds are clear", CLEAR)
 selected = partial(Claim, question="background")
 
 CLAIMS = [
@@ -280,33 +281,21 @@ CLAIMS = [
             formula=rf"{COUNTER}=\Phi(a-\frac{{\log r}}{{2a}}),\ r=\frac{{1+D}}{{1-D}}",
             **says(learner, "counter", "=", lambda x: of_rare_class(x, x.p_spu), domain),
         )
-        for where, words, learner, domain, meaning in (
+        for (where, words, domain), learner, meaning in (
             (
-                "clear",
-                "Where backgrounds are clear",
+                CLEARLY,
                 BAYES,
-                CLEAR,
                 "If backgrounds can be told at a glance, matching backgrounds cost as much as rare classes do.",
             ),
             (
-                "any",
-                "However clear backgrounds are",
+                ("any", "However clear backgrounds are", SPURIOUS),
                 BAYES,
-                SPURIOUS,
                 "Where backgrounds are hard to see, the formula says too much.",
             ),
+            (CLEARLY, LEAST_SQUARES, "A linear classifier of your labels can lose far more than the formula says."),
             (
-                "clear",
-                "Where backgrounds are clear",
-                LEAST_SQUARES,
-                CLEAR,
-                "A linear classifier of your labels can lose far more than the formula says.",
-            ),
-            (
-                "clear",
-                "Where backgrounds are clear",
+                CLEARLY,
                 LINEAR_NAME,
-                CLEAR,
                 "The formula knows your data, and not what your captions tell: CLIP needs p' in it.",
             ),
         )

@@ -1,11 +1,12 @@
 """Claims about trained towers: worlds, recipes, and what the towers should reach."""
 
 from dataclasses import replace
+from functools import partial
 
 from simulator.prompts import Prompt
 from simulator.tables import compositional
 from simulator.world import World
-from theory.claims.trained import Case, TrainedClaim
+from theory.claims.trained import SPREAD, Case, TrainedClaim
 from theory.learners import Bayes, GaussianPMI, InfoNCE, LinearCLIP, Logistic
 
 
@@ -64,8 +65,12 @@ def with_hole(classes: int) -> tuple[Case, Case]:
     return Case(world, recipe, INFONCE[:1]), Case(world, {**recipe, "loss": "supervised"}, (Bayes(),))
 
 
-# Of unit embeddings: models scatter by .0024, and eight that trained for 4000 steps ended .006 off at scale 2.
-OFF = 0.006
+# Models scatter by .0024, and eight that trained for 4000 steps ended .006 off at scale 2.
+unit = partial(TrainedClaim, source="soberclip, unit embeddings", spread=0.006)
+OPTIMUM = (
+    "towers trained with InfoNCE come within a point of the optimum at this scale and width, by typical appearance and "
+    "by average caption."
+)
 
 
 def at_scale(
@@ -275,64 +280,48 @@ CLAIMS = [
         cases=(Case(EASY, {"temperature": 1.0, "steps": 2000}, INFONCE[:1]),),
     ),
     # Unit embeddings of finite scale have an optimum of their own (`theory.unit_embeddings`).
-    TrainedClaim(
+    unit(
         id="trained/unit-embeddings",
-        source="soberclip, unit embeddings",
         statement="With unit embeddings of 16 coordinates and a logit scale fixed at 1 or at 2, towers trained with "
         "InfoNCE come within a point of the optimum at this scale, by typical appearance and by average caption.",
         cases=tuple(at_scale(scale, 16, 6000) for scale in (1.0, 2.0)),
-        spread=OFF,
     ),
-    TrainedClaim(
+    unit(
         id="trained/unit-embeddings-bare",
-        source="soberclip, unit embeddings",
         statement="Where half of the captions are bare, towers with unit embeddings of 16 coordinates and a logit "
         "scale fixed at 1 or at 2 come within a point of the optimum at this scale by bare name, by typical appearance "
         "and by average caption.",
         # By bare name and by average caption they are within .003. By typical appearance they do not arrive in 4000
         # steps: counter accuracy is .010 and .012 too low.
         cases=tuple(at_scale(scale, 16, prompts=("bare", "name", "mean"), bare=0.5) for scale in (1.0, 2.0)),
+        spread=SPREAD,
     ),
-    TrainedClaim(
+    unit(
         id="trained/unit-embeddings-four-coordinates",
-        source="soberclip, unit embeddings",
-        statement="With unit embeddings of four coordinates and the logit scale fixed at 1 or at 2, towers trained "
-        "with InfoNCE come within a point of the optimum at this scale and width, by typical appearance and by average "
-        "caption.",
+        statement=f"With unit embeddings of four coordinates and the logit scale fixed at 1 or at 2, {OPTIMUM}",
         cases=(at_scale(1.0, 4), at_scale(2.0, 4)),
-        spread=OFF,
     ),
-    TrainedClaim(
+    unit(
         id="trained/unit-embeddings-clips-scale",
-        source="soberclip, unit embeddings",
         statement="With unit embeddings of 16 coordinates and the logit scale fixed at 14.3, where CLIP starts, towers "
         "trained with InfoNCE come within a point of the optimum of scores without limits, by typical appearance and "
         "by average caption.",
         # Minimised on tables, the counter accuracy by average caption is .226 +- .025 at this scale. Towers have .208,
         # as scores without limits, so they are judged by these.
         cases=(replace(at_scale(14.3, 16), subjects=INFONCE),),
-        spread=OFF,
     ),
-    TrainedClaim(
+    unit(
         id="trained/unit-embeddings-narrow-at-clips-scale",
-        source="soberclip, unit embeddings",
-        statement="With unit embeddings of two or four coordinates and the logit scale fixed at 14.3, towers trained "
-        "with InfoNCE come within a point of the optimum at this scale and width, by typical appearance and by average "
-        "caption.",
+        statement=f"With unit embeddings of two or four coordinates and the logit scale fixed at 14.3, {OPTIMUM}",
         # They do with two coordinates. With four, starts end in different minima, on tables and in towers.
         cases=(at_scale(14.3, 2), at_scale(14.3, 4)),
-        spread=OFF,
     ),
-    TrainedClaim(
+    unit(
         id="trained/unit-embeddings-two-coordinates",
-        source="soberclip, unit embeddings",
-        statement="With unit embeddings of two coordinates and the logit scale fixed at 1 or at 2, towers trained with "
-        "InfoNCE come within a point of the optimum at this scale and width, by typical appearance and by average "
-        "caption.",
+        statement=f"With unit embeddings of two coordinates and the logit scale fixed at 1 or at 2, {OPTIMUM}",
         # Starts end in different minima, on tables and in towers. By typical appearance the counter accuracy of the
         # optimum is .674 +- .006 at scale 1, that of towers .687 +- .006.
         cases=(at_scale(1.0, 2), at_scale(2.0, 2)),
-        spread=OFF,
     ),
     TrainedClaim(
         id="trained/siglip-without-bias",
