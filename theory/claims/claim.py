@@ -69,17 +69,9 @@ class Axis(NamedTuple):
     integer: bool = False
 
     def place(self, unit: Numbers) -> Numbers:
-        """The value at a fraction of the way from low to high, which are numbers or arrays.
+        """The value at a fraction in [0, 1] of the way from low to high, numbers or arrays.
 
-        Parameters
-        ----------
-        unit
-            The fraction, in [0, 1].
-
-        Raises
-        ------
-        ValueError
-            If the bounds are not a range.
+        Raises NoWorld for bounds that are no range, ValueError for an unknown scale.
         """
         low, high = np.asarray(self.low, float), np.asarray(self.high, float)
         if self.integer:  # only whole numbers between the bounds; each is rounded from an interval of width 1
@@ -366,13 +358,7 @@ class Claim(AnyClaim):
         return {**new, self.along: to}
 
     def contains(self, values: Mapping[str, Numbers]) -> np.ndarray | np.bool_:
-        """Whether points, given by the domain's fields, lie in the domain, to rounding.
-
-        Parameters
-        ----------
-        values
-            The points, field by field.
-        """
+        """Whether points, given by the domain's fields, lie in the domain, to rounding."""
         good = np.True_
         for name in self.domain:
             value = np.asarray(values[name])
@@ -448,12 +434,9 @@ class Claim(AnyClaim):
         return np.where(np.equal(side, 0), np.abs(value - target), side * (value - target))
 
     def true_violation(self, points: Point) -> np.ndarray:
-        """v of the population by the closed forms; nan where it is undefined, -inf outside the domain.
+        """v of the population by the closed forms, at a row of points of the relation (`Relation.points`).
 
-        Parameters
-        ----------
-        points
-            What the relation compares (`Relation.points`), a row of points.
+        It is nan where it is undefined, -inf outside the domain.
         """
         legs, values = self.relation.legs(self, points), []
         subject, *subtracted = self.learners

@@ -53,6 +53,7 @@ def best_source(x, learner: Learner) -> Numbers:
 
 # "Little" may mean little in every world, or little on average, where gains and losses cancel.
 READ_AS = (("", "always", ""), ("-on-average", "on average", ", on average over worlds,"))
+captions, remedy = partial(Claim, question="prompts"), partial(Claim, question="mitigations")
 little = partial(Claim, tolerance=LITTLE, domain=MAP_DOMAIN)
 
 CLAIMS = [
@@ -82,9 +83,8 @@ CLAIMS = [
         )
         for suffix, quantifier, words in READ_AS
     ),
-    Claim(
+    remedy(
         id="data-determine/training-distribution",
-        question="mitigations",
         **reading("fang-main-cause", "that diversity is a weaker correlation, and the domain, are ours"),
         statement="The more diverse the backgrounds of a class, the more accurate is least squares on labels on the "
         "counter group.",
@@ -92,9 +92,8 @@ CLAIMS = [
         **says(LEAST_SQUARES, "counter", "decreasing", "p_spu", MODERATE),
     ),
     *(
-        Claim(
+        remedy(
             id=f"mixing-dilutes/{learner.prompt}",
-            question="mitigations",
             **reading(
                 "nguyen-mixing-dilutes",
                 "two sources that differ in correlation alone, as far apart as their mean allows, are ours",
@@ -107,18 +106,16 @@ CLAIMS = [
         )
         for learner in LINEAR_BOTH
     ),
-    Claim(
+    captions(
         id="captions-worth/descriptive",
-        question="prompts",
         **reading("santurkar-captions-help", "that descriptive captions mention the object, and the domain, are ours"),
         statement="The more often captions mention the object, the less linear CLIP relies on the background (average "
         "caption); less reliance means a higher balanced accuracy (T1).",
         formula=r"\pi_{\mathrm{inv}}\mapsto t_{\mathrm{mean}}\ \mathrm{decreasing}",
         **says(LINEAR_MEAN, "reliance", "decreasing", "mention_inv", {**CAPTIONS, "mention_inv": Axis(0.2, 1.0)}),
     ),
-    Claim(
+    captions(
         id="captions-worth/low-variability",
-        question="prompts",
         **reading("santurkar-captions-help", "that low variability is little noise, and the domain, are ours"),
         statement="The noisier captions are, the less accurate is the InfoNCE optimum on the counter group (typical "
         "look).",
@@ -127,9 +124,8 @@ CLAIMS = [
     ),
     # The sentence says that there are such settings. That all are is ours.
     *(
-        Claim(
+        captions(
             id=f"{family}/detrimental",
-            question="prompts",
             **whose,
             statement=f"With captions that rarely mention the object,{words} the balanced accuracy of linear CLIP is "
             "at most that of least squares on labels (average caption).",
@@ -157,9 +153,8 @@ CLAIMS = [
     ),
     # Label noise: the object shown is another class's with probability 1 - p_inv.
     *(
-        Claim(
+        remedy(
             id=f"wrong-line/label-noise-{learner.name}",
-            question="mitigations",
             **whose,
             statement=f"The more often labels are right, the less {learner.words} relies on the background.",
             formula=r"p_{\mathrm{inv}}\mapsto t\ \mathrm{decreasing}",

@@ -65,17 +65,13 @@ not_learned = partial(
     **reading("cai-omitted-not-learned", "the learner, a drop of two points and the domain are ours"),
     question="prompts",
 )
-halfway = partial(
-    Claim, question="mitigations", domain={**SPURIOUS, "p_spu": Axis(0.55, 0.75)}
-)  # the world of the interpolated weights
-
+pairs, remedy = partial(Claim, question="pairs"), partial(Claim, question="mitigations")
+halfway = partial(remedy, domain={**SPURIOUS, "p_spu": Axis(0.55, 0.75)})  # the world of the interpolated weights
 unconsidered = partial(
-    Claim,
-    question="mitigations",
+    remedy,
     **reading("wring-amplifies", "linear towers, two backgrounds, the size of a rise and the domain are ours"),
     domain=CONCEPTS,
 )
-robust = partial(Claim, question="mitigations", domain=SPURIOUS)
 WITHOUT = "Without the direction of a caption of the background and"
 
 CLAIMS = [
@@ -105,9 +101,8 @@ CLAIMS = [
         # By its law: the limit of many dimensions cannot be drawn.
         **says(LINEAR_NAME, "counter", ">=", lambda x: MaxMargin().accuracy(x).counter, CONDITIONS),
     ),
-    Claim(
+    pairs(
         id="misaligned/few-pairs",
-        question="pairs",
         **reading("sun-misaligned-degrade", "linear towers on 30 pairs, balanced accuracy and the world are ours"),
         statement="If four fifths of the captions belong to other pairs, linear CLIP on 30 pairs is on average less "
         "accurate than without such captions (p_spu = .9, mu_spu = 1, typical appearance).",
@@ -115,9 +110,8 @@ CLAIMS = [
         **says(LINEAR_NAME, "balanced", "<=", MATCHED_30, {**BARE, "p_spu": 0.9, "mu_spu": 1.0, "mismatch": 0.8}),
         n=30,
     ),
-    Claim(
+    pairs(
         id="misaligned/unlimited-pairs",
-        question="pairs",
         **reading("sun-misaligned-degrade", "unlimited pairs, a point of accuracy and the domain are ours"),
         statement="If at least a fifth of the captions belong to other pairs, linear CLIP loses a point of balanced "
         "accuracy even on unlimited pairs (typical appearance).",
@@ -125,9 +119,8 @@ CLAIMS = [
         **says(LINEAR_NAME, "balanced", "<=", lambda x: LINEAR_NAME.accuracy(x.replace(mismatch=0.0)).balanced - 0.01),
         domain={**SPURIOUS, "mismatch": Axis(0.2, 0.9)},
     ),
-    Claim(
+    pairs(
         id="mismatch-leaves-reliance",
-        question="pairs",
         source="soberclip T11",
         statement="Captions of other pairs do not change linear CLIP's reliance on the background, however many they "
         "are (typical appearance, unlimited pairs).",
@@ -136,9 +129,8 @@ CLAIMS = [
         domain={**SPURIOUS, "mismatch": Axis(0.0, 0.9)},
     ),
     *(
-        Claim(
+        remedy(
             id=f"projecting-suffices/{which}",
-            question="mitigations",
             **reading("chuang-projecting-suffices", "balanced linear towers, the drop and the domain are ours"),
             statement="Without the direction of the background's caption in its embeddings, linear CLIP does not drop "
             f"from the common to the counter group, {words}.",
@@ -154,9 +146,8 @@ CLAIMS = [
             ),
         )
     ),
-    Claim(
+    remedy(
         id="projecting-beats-leaving-out",
-        question="mitigations",
         source="soberclip T12",
         statement="With full captions, linear CLIP without the background's direction is at least as accurate on the "
         "counter group as prompted with the typical appearance, which only leaves the word out.",
@@ -196,9 +187,8 @@ CLAIMS = [
         for learner in LINEAR_BOTH
     ),
     *(
-        Claim(
+        remedy(
             id=f"whac-a-mole/{learner.name}",
-            question="mitigations",
             **reading("li-whac-a-mole", "balanced data, .1 of the reliance and the world are ours"),
             statement=f"Once training balances one of two equal backgrounds (p = .98), {learner.words} relies more on "
             "the other, by .1 at least.",
@@ -245,9 +235,8 @@ CLAIMS = [
         **says(SECOND["mean"], "reliance", ">=", lambda x: reliance(LINEAR_MEAN.direction(x)) + 0.05),
         quantifier="somewhere",
     ),
-    Claim(
+    remedy(
         id="projection-amplifies/never-by-typical-look",
-        question="mitigations",
         source="soberclip T12",
         statement="In no world with two backgrounds does linear CLIP without the direction of the second one in its "
         "embeddings rely more on the first one beside the object (typical appearance).",
@@ -255,26 +244,26 @@ CLAIMS = [
         formula=r"t_1(\perp_2)\leq t_1",
         **says(SECOND["name"], "reliance", "<=", lambda x: reliance(LINEAR_NAME.direction(x)), CONCEPTS),
     ),
-    robust(
+    remedy(
         id="misjudged-projection/worst-group/near",
         **reading("roboshot-worst-group", "linear towers, a tenth of the object in the direction, ten points are ours"),
         statement=f"{WITHOUT} a tenth of the object in its embeddings, linear CLIP is on average over worlds more "
         "accurate on the counter group, by ten points at least (typical appearance).",
         meaning="A language model's guess of the harmful direction helps much, even if it is a little off.",
         formula=rf"e=.1:\ \mathbb{{E}}\,{COUNTER}_\perp\geq\mathbb{{E}}\,{COUNTER}+.1",
-        **says(NEARLY, "counter", ">=", LINEAR_NAME),
+        **says(NEARLY, "counter", ">=", LINEAR_NAME, SPURIOUS),
         quantifier="on average",
         prediction=lambda x: 0.1,
     ),
     *(
-        robust(
+        remedy(
             id=f"misjudged-projection/overall/{word}",
             **reading("roboshot-overall", f"linear towers, {error} of the object in the direction, a point are ours"),
             statement=f"{WITHOUT} {error} of the object in its embeddings, linear CLIP loses a point of accuracy at "
             f"most {where} (typical appearance).",
             meaning=meaning,
             formula=rf"e={learner.projected[0]:g}:\ \mathrm{{Acc}}_\perp\geq\mathrm{{Acc}}-.01",
-            **says(learner, quantity, ">=", LINEAR_NAME),
+            **says(learner, quantity, ">=", LINEAR_NAME, SPURIOUS),
             prediction=lambda x: -0.01,
         )
         for word, error, quantity, where, learner, meaning in (

@@ -65,17 +65,15 @@ CLAIMS = [
         )
         for learner in LINEAR_BOTH
     ),
-    Claim(
+    first(
         id="time/spurious-first",
-        question="background",
         **reading("qiu-spurious-easier", "linear CLIP, its first mode, and every world of the domain are ours"),
         statement="The first mode of linear CLIP relies at least as much on the background as on the object.",
         formula=r"t_1\geq 1",
         **says(NARROW, "reliance", ">=", 1.0, SPURIOUS),
     ),
-    Claim(
+    first(
         id="time/early-output",
-        question="background",
         **reading("yang-early-output", f"linear CLIP, half of the counter group, and {WHERE} are ours"),
         statement="Early in training, and where the background varies by a tenth of its strength at most, linear CLIP "
         "is wrong on at least half of the counter group (typical appearance).",
@@ -83,9 +81,8 @@ CLAIMS = [
         **says(EARLY["name"], "counter", "<=", 0.5, {**TIMED, "sigma_spu": Axis(0.02, 0.15)}),
     ),
     *(
-        Claim(
+        first(
             id=f"time/less-predictive/{word}",
-            question="background",
             **reading("shah-less-predictive", "the background as the simplest feature, and linear CLIP, are ours"),
             statement="Although the object tells more about the label, the first mode of linear CLIP relies at least "
             f"as much on the background, which varies less ({where}).",
@@ -99,9 +96,8 @@ CLAIMS = [
         )
     ),
     *(
-        Claim(
+        first(
             id=f"time/exclusively/{word}",
-            question="background",
             **reading("shah-exclusively", f"linear CLIP, a tolerance of two points, and {WHERE} are ours"),
             statement="Early in training linear CLIP decides on the counter group like a rule that sees the background "
             f"alone, to two points (typical appearance; {where}).",
@@ -116,9 +112,8 @@ CLAIMS = [
         )
     ),
     *(
-        Claim(
+        first(
             id=f"time/mostly-spurious/{word}",
-            question="background",
             **reading(
                 "setlur-mostly-spurious",
                 f"linear CLIP by typical appearance, every world of the domain, and {WHERE} are ours",
