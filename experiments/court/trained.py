@@ -15,6 +15,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from hashlib import sha256
 from importlib.resources import files
 from time import perf_counter
@@ -24,7 +25,7 @@ import numpy as np
 
 from experiments.court.decision import POWER, decide, normal_size, violation_bounds
 from experiments.errors import RequestError
-from experiments.inference import Bounds, Sample, interval95
+from experiments.inference import FRACTION, Bounds, Sample, interval95
 from experiments.lab.arrival import GROUPS
 from experiments.provenance import provenance
 from experiments.verdict import WORDS, Verdict, words_of
@@ -191,68 +192,62 @@ def verdict_of(claim: TrainedClaim, cases: list[dict[str, Any]], seed: int, seco
     )
 
 
-def _numbers(*cases: dict[str, Any]) -> list[tuple[dict[str, Any], set[int]]]:
-    """The rows of cases, each with the models that have no finite loss."""
-    return [(row, {one["model"] for one in case["diverged"]}) for case in cases for row in case["rows"]]
+def _rows(cases: list[dict[str, Any]], group: str | None = None) -> list[dict[str, Any]]:
+    """The rows of cases, or those of a group, with nan for every model that has no finite loss."""
+    rows = []
+    for case in cases:
+        lost = [one["model"] for one in case["diverged"]]
+        for row in case["rows"]:
+            models = np.array(row["models"], float)
+            models[lost] = np.nan
+            rows.append({**row, "models": models})
+    return [row for row in rows if group in (None, row["group"])]
 
 
-def _predicted(claim: TrainedClaim, cases: list[dict[str, Any]]) -> list[Comparison]:
+def _sample(values: np.ndarray, worst: float, support: tuple[float, float], normal: bool = True) -> Sample:
+    """A sample of models; a lost one has the worst value for the claim, and the law is then not normal."""
+    lost = np.isnan(values)
+    return Sample(np.where(lost, worst, values), normal=normal and not lost.any(), support=support)
+
+
+def _predicted(claim: TrainedClaim, cases: list[dict[str, Any]], group: str | None = None) -> list[Comparison]:
     """Accuracies beside their predictions."""
-    return [Comparison(row["group"], row["predicted"], _accuracies(row, lost)) for row, lost in _numbers(*cases)]
-
-
-def _counter(claim: TrainedClaim, cases: list[dict[str, Any]]) -> list[Comparison]:
-    """The counter accuracies beside their predictions."""
-    return [row for row in _predicted(claim, cases) if row.group == "counter"]
+    return [
+        Comparison(row["group"], row["predicted"], _sample(row["models"], float(row["predicted"] <= 0.5), FRACTION))
+        for row in _rows(cases, group)
+    ]
 
 
 def _paired(claim: TrainedClaim, cases: list[dict[str, Any]]) -> list[Comparison]:
     """Differences between the first row and the second, the third and the fourth, by group, models paired by seed."""
     rows = []
     for group in claim.groups:
-        of = [each for each in _numbers(*cases) if each[0]["group"] == group]
-        for (one, lost), (twin, also) in zip(of[::2], of[1::2], strict=True):
-            rows.append(_lead(claim, group, one["models"], twin["models"], lost | also))
+        models = [row["models"] for row in _rows(cases, group)]
+        rows += [_lead(claim, group, *pair) for pair in zip(models[::2], models[1::2], strict=True)]
     return rows
 
 
 def _bridged(claim: TrainedClaim, cases: list[dict[str, Any]]) -> list[Comparison]:
     """Differences between each row and the prediction from its models' own embeddings, by group."""
-    return [
-        _lead(claim, group, row["models"], row["bridge"], lost)
-        for group in claim.groups
-        for row, lost in _numbers(*cases)
-        if row["group"] == group
-    ]
+    return [_lead(claim, group, row["models"], row["bridge"]) for group in claim.groups for row in _rows(cases, group)]
 
 
-def _lead(claim: TrainedClaim, group: str, first: list, second: list, lost: set[int]) -> Comparison:
-    leads = _with_lost(np.subtract(first, second), lost, -1.0)
-    return Comparison(group, claim.margin, Sample(leads, normal=not (lost or claim.clustered), support=(-1.0, 1.0)))
+def _lead(claim: TrainedClaim, group: str, first: np.ndarray, second: np.ndarray) -> Comparison:
+    return Comparison(group, claim.margin, _sample(np.subtract(first, second), -1.0, (-1.0, 1.0), not claim.clustered))
 
 
 def _placed(claim: TrainedClaim, cases: list[dict[str, Any]]) -> list[Comparison]:
     """The distances of a case's equivalent correlation p', model by model, from 1/2 and from p; negative outside."""
     rows = []
     for case in cases:
-        world = World(**case["world"])
-        (common, lost), (counter, _) = _numbers(case)
-        accuracy = Accuracy(*(_with_lost(row["models"], lost, 0.5) for row in (common, counter)))
-        grid = world.ravel()[np.zeros(len(accuracy.common), int)]
-        p = equivalent(grid, accuracy).correlation
+        world, (common, counter) = World(**case["world"]), (row["models"] for row in _rows([case]))
+        grid = world.ravel()[np.zeros(len(common), int)]
+        lost = np.isnan(common)  # they have no place, and get one to be left out
+        accuracy = Accuracy(*(np.where(lost, 0.5, each) for each in (common, counter)))
+        p = np.where(lost, np.nan, equivalent(grid, accuracy).correlation)
         for name, values in (("p' minus 1/2", p - 0.5), ("p minus p'", world.p_spu - p)):
-            values = _with_lost(values, lost, -0.5)
-            rows.append(Comparison(name, 0.0, Sample(values, normal=not lost, support=(-0.5, 0.5))))
+            rows.append(Comparison(name, 0.0, _sample(values, -0.5, (-0.5, 0.5))))
     return rows
-
-
-def _accuracies(row: dict[str, Any], lost: set[int]) -> Sample:
-    far = 0.0 if row["predicted"] > 0.5 else 1.0
-    return Sample(_with_lost(row["models"], lost, far), normal=not lost, support=(0.0, 1.0))
-
-
-def _with_lost(values, lost: set[int], instead: float) -> np.ndarray:
-    return np.array([instead if k in lost else value for k, value in enumerate(values)])
 
 
 class Assertion(NamedTuple):
@@ -267,7 +262,7 @@ class Assertion(NamedTuple):
 
 SAYS = {
     "reaches": Assertion("=", 0, _predicted, lambda groups: 2),
-    "misses": Assertion("differs from", 0, _counter, lambda groups: 1, denied=True),
+    "misses": Assertion("differs from", 0, partial(_predicted, group="counter"), lambda groups: 1, denied=True),
     "ahead": Assertion(">=", -1, _paired, lambda groups: groups / 2),
     "alike": Assertion("=", 0, _paired, lambda groups: groups / 2),
     "placed": Assertion(">=", -1, _placed, lambda groups: 2),
