@@ -226,21 +226,16 @@ CLAIMS = [
         beside_supervised(
             id=f"detail/ahead/{word}",
             source="soberclip T14, where [W] and [X] disagree",
-            statement=f"Around the world of the first page, with {words}, linear CLIP (typical appearance) is at least "
-            "as accurate on the counter group as least squares.",
+            statement=f"Around the world of the first page, with captions that describe {words} appearance, linear "
+            "CLIP (typical appearance) is at least as accurate on the counter group as least squares.",
             meaning=meaning,
             formula=rf"g={g:g}\Rightarrow\mathrm{{Acc}}_{{\mathrm{{CLIP}}}}(a\neq y)"
             r"\geq\mathrm{Acc}_{\mathrm{LS}}(a\neq y)",
             **says(LINEAR_NAME, "counter", ">=", LEAST_SQUARES, {**TURNING, "detail_inv": g, "detail_spu": g}),
         )
         for word, g, words, meaning in (
-            (
-                "full-detail",
-                1.0,
-                "captions that describe every appearance",
-                "With detailed captions CLIP is ahead, as [X] says.",
-            ),
-            ("no-detail", 0.0, "captions that describe no appearance", "Without, labels are ahead, as [W] says."),
+            ("full-detail", 1.0, "every", "With detailed captions CLIP is ahead, as [X] says."),
+            ("no-detail", 0.0, "no", "Without, labels are ahead, as [W] says."),
         )
     ),
     beside_supervised(

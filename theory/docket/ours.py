@@ -45,6 +45,8 @@ FEW_CLASSES = {
     "dim_text": lambda w: 2 * w.classes,
 }
 
+ANY_DIMENSION = Axis(2.0, 1e3, "log", integer=True)
+
 NAME_LAW = r"1-\Phi(k_2^*),\ \Phi(k_1^*)"
 MEAN_LAW = (
     r"\Phi((1\pm t\mu_{\mathrm{spu}})/\sqrt{\sigma_{\mathrm{inv}}^2+t^2\sigma_{\mathrm{spu}}^2}),\ t=t_{\mathrm{mean}}"
@@ -227,13 +229,7 @@ CLAIMS = [
         along="n",
         grid=tuple(10.0**k for k in range(4, 11, 2)),
         # At p = .95, 1e4 pairs contain the rarer background 500 times; with fewer, the mean error has no bound.
-        domain={
-            **PAPER_WORLD,
-            "p_spu": Axis(0.5, 0.95),
-            "sigma_xi": Axis(0.0, 2.0),
-            "dim_image": 16,
-            "dim_text": 16,
-        },
+        domain=PAPER_WORLD | box(p_spu=(0.5, 0.95), sigma_xi=(0.0, 2.0), dim_image=16, dim_text=16),
     ),
     Claim(
         id="dimension-not-needed",
@@ -243,12 +239,7 @@ CLAIMS = [
         "dimensions from 2 to 1000, far below n.",
         formula=r"|\mathbb{E}\,\mathrm{Acc}-\mathrm{Acc}_\infty|\leq \tau,\ 2\leq d\leq 10^3,\ n=10^5",
         **says(LINEAR_NAME, "counter", "=", lambda x: LINEAR_NAME.accuracy(x).counter),
-        domain={
-            **PAPER_WORLD,
-            "sigma_xi": Axis(0.0, 2.0),
-            "dim_image": Axis(2.0, 1e3, "log", integer=True),
-            "dim_text": lambda w: w.dim_image,
-        },
+        domain=PAPER_WORLD | box(sigma_xi=(0.0, 2.0), dim_image=ANY_DIMENSION, dim_text=lambda w: w.dim_image),
         n=10**5,
     ),
     limit(

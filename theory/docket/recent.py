@@ -29,6 +29,7 @@ from theory.docket.common import (
     LOGISTIC,
     MODERATE,
     NARROW_VIEWS,
+    box,
     equivalent_of,
     says,
 )
@@ -47,9 +48,7 @@ RARE, EQUAL = "long-tail(4, 2, 2)", "diagonal(0.9)"
 WITH_BACKGROUNDS = Separating(tuple((1.0, b) for b in (-1.0, -0.5, 0.0, 0.5, 1.0)))
 LOOK = Separating()  # the typical appearance alone, on the same images as the others
 OF_OBJECTS, ONE_OF_THEM = Separating(((0.5, 0.5), (1.0, 0.5), (2.0, 0.5))), Separating(((1.0, 0.5),))
-STRONG_OBJECT = {
-    **SPURIOUS, "mu_spu": Axis(0.3, 0.6), "sigma_inv": Axis(1.0, 2.0), "sigma_spu": Axis(0.1, 0.5)
-}  # fmt: skip
+STRONG_OBJECT = SPURIOUS | box(mu_spu=(0.3, 0.6), sigma_inv=(1.0, 2.0), sigma_spu=(0.1, 0.5))
 # Two backgrounds, both matching in nine of ten images. One looks the same everywhere, the other varies.
 STEADY = {"mu": Axis(0.8, 1.0), "sigma": Axis(0.2, 0.4), "p": 0.9}
 VARIED = {"mu": Axis(1.2, 1.4), "sigma": Axis(1.5, 2.5), "p": 0.9}

@@ -51,6 +51,9 @@ def best_source(x, learner: Learner) -> Numbers:
     return np.maximum(*(learner.accuracy(source).counter for source in sources))
 
 
+OURS = "soberclip; Santurkar et al. 2022"
+HURT = reading("santurkar-captions-hurt", "captions that mention the object in a fifth of pairs are ours")
+NOISY_DATA = reading("sanyal-noisy-data", "that learners rely more on the background, and the domain, are ours")
 # "Little" may mean little in every world, or little on average, where gains and losses cancel.
 READ_AS = (("", "always", ""), ("-on-average", "on average", ", on average over worlds,"))
 captions, remedy = partial(Claim, question="prompts"), partial(Claim, question="mitigations")
@@ -134,21 +137,8 @@ CLAIMS = [
             domain={**CAPTIONS, "mention_inv": Axis(0.05, 0.2), "mention_spu": 1.0},
         )
         for family, words, whose in (
-            (
-                "captions-worth",
-                "",
-                {"source": "soberclip; Santurkar et al. 2022 speaks of some settings, this of all in a domain"},
-            ),
-            (
-                "captions-worth-somewhere",
-                " there are worlds in which",
-                {
-                    **reading(
-                        "santurkar-captions-hurt", "captions that mention the object in a fifth of pairs are ours"
-                    ),
-                    "quantifier": "somewhere",
-                },
-            ),
+            ("captions-worth", "", {"source": f"{OURS} speaks of some settings, this of all in a domain"}),
+            ("captions-worth-somewhere", " there are worlds in which", {**HURT, "quantifier": "somewhere"}),
         )
     ),
     # Label noise: the object shown is another class's with probability 1 - p_inv.
@@ -162,10 +152,7 @@ CLAIMS = [
             domain={**MODERATE, "p_spu": Axis(0.6, 0.95), "p_inv": Axis(0.6, 1.0)},
         )
         for learner, whose in (
-            (
-                LEAST_SQUARES,
-                reading("sanyal-noisy-data", "that learners rely more on the background, and the domain, are ours"),
-            ),
+            (LEAST_SQUARES, NOISY_DATA),
             (LINEAR_NAME, {"source": "soberclip; Sanyal et al. 2024 is about classifiers on labels, not about CLIP"}),
         )
     ),

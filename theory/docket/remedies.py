@@ -46,6 +46,7 @@ CONCEPTS = {
 AMPLIFIED = 0.1  # of the reliance: our reading of "amplifies"
 MATCHED_30 = 0.8163  # balanced accuracy on 30 matched pairs: the exact law's mean over 40,000 trainings, to .0003
 CLEAR_IMAGES = {**BARE, "sigma_xi": 0.01, "p_spu": Axis(0.6, 0.95), "mu_spu": Axis(0.5, 3.0)}
+ANY_MENTIONS = box(mention_inv=(0.3, 1.0), mention_spu=(0.3, 1.0))
 SPURIOUS = {**MODERATE, "p_spu": Axis(0.6, 0.95)}
 
 
@@ -139,11 +140,7 @@ CLAIMS = [
         )
         for which, words, mentions in (
             ("full-captions", "if captions mention everything", {}),
-            (
-                "any-captions",
-                "however often captions mention either",
-                {"mention_inv": Axis(0.3, 1.0), "mention_spu": Axis(0.3, 1.0)},
-            ),
+            ("any-captions", "however often captions mention either", ANY_MENTIONS),
         )
     ),
     remedy(

@@ -125,13 +125,7 @@ CLAIMS = [
             **says(subject, "reliance", ">=", 1.0, TIMED),
         )
         for word, when, subject, formula, meaning in (
-            (
-                "early",
-                "once the first mode stands",
-                EARLY["name"],
-                r"t(\tau)\geq 1",
-                "Strong backgrounds come first.",
-            ),
+            ("early", "once the first mode stands", EARLY["name"], r"t(\tau)\geq 1", "Strong backgrounds come first."),
             ("end", "at the end of training", LINEAR_NAME, r"t(\infty)\geq 1", "Training on brings the object back."),
         )
     ),

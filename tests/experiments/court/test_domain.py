@@ -111,13 +111,9 @@ def test_wide_views_cost_more_at_finite_n():
     assert not drawable(grid, MOST_DRAWN // 2 + 1)
 
 
-def routes(found) -> list:
-    return [(arm.learner, arm.route, arm.n) for arm in found.every]
-
-
 def test_a_rule_that_few_pairs_separate_is_measured_on_drawn_images():
     rule = claim(subject=MaxMargin(), domain={"mu_spu": 2.0})
-    assert routes(arms_at(rule, {"mu_spu": 2.0}, drawn=True))[0][:2] == (MaxMargin(), "drawn images")
+    assert arms_at(rule, {"mu_spu": 2.0}, drawn=True).every[0].route == "drawn images"
 
 
 def test_finite_n_keeps_the_width_of_its_views():
@@ -372,21 +368,6 @@ def test_error_rate_of_the_judge_at_the_edge(monkeypatch):
     assert all(v.largest_violation_found == pytest.approx(0.015, abs=1e-9) for v in verdicts)
     spend(SHARE)
     assert false <= stats.binom.isf(SHARE, 100, alpha / 2)
-
-
-@pytest.mark.deep
-@pytest.mark.parametrize(("shift", "expected"), [(0.0075, "contradicted"), (0.0, "supported")])
-def test_power_near_the_tolerance(shift, expected):
-    """With probability .95 per claim, v = 1.5 tau on either side is contradicted and a true equality is supported."""
-    learner = LinearCLIP("name")
-    domain = {"p_spu": Axis(0.6, 0.95), "mu_spu": 1.5, **QUIET}
-    right = 0
-    for seed in range(30):
-        prediction = lambda w, off=shift * (-1) ** seed: learner.accuracy(w).counter + off  # noqa: E731
-        planted = claim(relation="=", subject=learner, domain=domain, prediction=prediction)
-        right += judge(planted, seed=seed, quick=True).verdict == expected
-    spend(SHARE)
-    assert right >= stats.binom.ppf(SHARE, 30, 0.95)
 
 
 @pytest.mark.parametrize("drawn", [True, False])

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from itertools import product
 
+import closed_form
 import numpy as np
 import pytest
 from closed_form import truth
@@ -30,8 +31,8 @@ BOX = {"p_spu": Axis(0.7, 0.9), "mu_spu": Axis(1.0, 2.0), "sigma_xi": HEADLINE.s
 
 def claim(quantity: str, relation: str = ">=", **fields) -> Claim:
     family = {"against": "least-squares"} if quantity == "effective-robustness" else {}
-    fixed = {"id": "test", "source": "test", "statement": "", "domain": BOX, "subject": "infonce"}
-    return Claim(**{**fixed, "quantity": quantity, "relation": relation, **family, **fields})
+    usual = {"domain": BOX, "subject": "infonce", "quantity": quantity, "relation": relation}
+    return closed_form.claim(**{**usual, **family, **fields})
 
 
 def sample(quantity: str, common, counter, world: World = HEADLINE, relation: str = ">=", **fields) -> Measured:
@@ -197,9 +198,7 @@ def test_the_tails_of_all_looks_add_up_to_the_whole():
 
 
 AT = {"p_spu": 0.9, "mu_spu": 1.5, "sigma_xi": 0.5, "dim_image": 2, "dim_text": 2}
-TRAINED = Claim(
-    id="c", source="t", statement="", quantity="counter", relation="<=", domain=AT, subject="linear", n=10_000
-)
+TRAINED = closed_form.claim(relation="<=", domain=AT, subject="linear", n=10_000)
 
 
 @pytest.mark.parametrize(("shift", "decided"), [(-0.03, True), (0.03, True), (0.0, False)])

@@ -2,6 +2,7 @@
 
 import re
 
+import closed_form
 import numpy as np
 import pytest
 from closed_form import truth
@@ -17,8 +18,8 @@ BOX = {"p_spu": Axis(0.5, 1.0), "mu_spu": Axis(0.5, 3.0), "sigma_xi": 0.0}
 
 
 def claim(relation: str, value: float, quantifier: str, **fields) -> Claim:
-    usual = {"id": "mine", "source": "me", "statement": "", "quantity": "counter", "domain": BOX}
-    return Claim(**{**usual, "relation": relation, "prediction": lambda w: value, "quantifier": quantifier, **fields})
+    usual = {"domain": BOX, "relation": relation, "prediction": lambda w: value, "quantifier": quantifier}
+    return closed_form.claim(**{**usual, **fields})
 
 
 @pytest.fixture(scope="module")

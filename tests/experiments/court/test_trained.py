@@ -213,6 +213,16 @@ def test_a_model_that_diverged_counts_against_the_claim():
     assert decided(claim_of("ahead"), (0.5, values + 0.1), (0.5, values), diverged=(1,)) == "undecided"
 
 
+def test_a_lost_model_has_no_place_and_the_worst_distance():
+    claim, world = claim_of("placed"), World(mu_spu=1.5, sigma_xi=1.0, dim_image=2, dim_text=2)
+    rows = [{"group": group, "models": [at, np.nan, at]} for group, at in (("common", 0.88), ("counter", 0.6))]
+    case = {"world": world.model_dump(), "rows": rows, "diverged": [{"model": 1, "step": 7}]}
+    for row in trained.SAYS["placed"].rows(claim, [case]):
+        going, lost, again = row.sample.values
+        assert lost == -0.5 < 0 < going == again
+        assert not row.sample.normal
+
+
 @pytest.mark.parametrize(("predicted", "worst"), [(0.2, 1.0), (0.8, 0.0)])
 def test_a_lost_model_is_as_far_from_its_prediction_as_possible(predicted, worst):
     (case,) = reported((predicted, np.full(8, predicted)), diverged=(1,))
