@@ -87,11 +87,10 @@ def test_claims_are_selected_by_id_family_sentence_and_listed_by_pattern():
         matching(["wang-lema-d3"], ids)
 
 
-def test_every_claim_is_a_sentence_and_says_whose_it_is():
+def test_every_claim_says_whose_it_is():
     """A reading says what is ours, an own claim does not look like a paper's, and words in quotes have a place."""
     every = ALL_CLAIMS
     for claim in every:
-        assert re.fullmatch(r"[A-Z\[](?!.*%s).*[^ .]\.", claim.statement), claim.id
         ours = claim.source.startswith("soberclip")
         assert ours == (claim.origin == "own"), claim.id
         if claim.origin != "own":

@@ -1,5 +1,6 @@
 """The claims of the catalogue have distinct ids, valid points and finite violations."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 from experiments.court.worst_point import corners, probit_violation
 from theory.claims.claim import Axis
 from theory.docket import combinations, detail, remedies
-from theory.docket.catalogue import CLAIMS
+from theory.docket.catalogue import CLAIMS, TRAINED
 from theory.docket.common import REGIME
 
 NAMES = [c.id for c in CLAIMS]
@@ -33,9 +34,11 @@ def cube(claim, count: int = 16) -> np.ndarray:
     return np.concatenate([corners(d), np.random.default_rng(0).random((count if d else 0, d))])
 
 
-def test_ids_are_unique():
+def test_ids_are_unique_and_statements_are_sentences():
     assert len(set(NAMES)) == len(NAMES)
     assert all(id == id.strip().lower() and " " not in id for id in NAMES)
+    for claim in (*CLAIMS, *TRAINED):
+        assert re.fullmatch(r"[A-Z\[](?!.*%s).*[^ .]\.", claim.statement), claim.id
 
 
 def test_placed_points_lie_in_the_domain():
