@@ -42,12 +42,7 @@ def encode(
         }
         for statement, ways in zip(due, settled, strict=True)
     ]
-    header = {
-        "claim": claim.id,
-        "tau": claim.tau,
-        "cases": entries,
-        "counterexample": counterexample,
-    }
+    header = {"claim": claim.id, "tau": claim.tau, "cases": entries, "counterexample": counterexample}
     body = b"".join(by.tobytes() for ways in settled for by in ways if not isinstance(by, str))
     return b"\n".join([MARK + VERSION, json.dumps(header, ensure_ascii=False).encode(), zlib.compress(body, 6)])
 
