@@ -1,4 +1,4 @@
-"""Worlds, regimes and arguments that claims of several sources share.
+"""How a row says its claim, and the worlds, regimes and arguments that claims of several sources share.
 
 Where a paper does not say otherwise: mu_inv = 1, no view noise, typical appearance, and n = 1e10 for n -> infinity.
 """
