@@ -65,18 +65,10 @@ def test_every_claim_has_a_question_and_every_question_a_claim():
 def test_claims_are_selected_by_id_family_sentence_and_listed_by_pattern():
     every = ALL_CLAIMS
     ids = [claim.id for claim in every]
-    readings = [claim.id for claim in select(["wang-no-additional-robustness"], every)]
-    assert all(claim.sentence == "wang-no-additional-robustness" for claim in select(readings, every))
-    assert {id.partition("/")[0] for id in readings} == {
-        "no-extra-robustness",
-        "no-extra-robustness-somewhere",
-        "no-extra-robustness-on-average",
-        "detail",
-        "effective-robustness",
-        "effective-robustness-on-average",
-        "beside-supervised",
-        "beside-supervised-on-average",
-    }
+    sentence = "wang-no-additional-robustness"
+    readings = [claim for claim in every if claim.sentence == sentence]
+    assert select([sentence], every) == readings
+    assert len({claim.id.partition("/")[0] for claim in readings}) > 5
     assert matching(["wang-lemma"], ids) == ["wang-lemma-d3"]
     assert matching(["xue*/mean", "wang-lemma"], ids) == [
         "wang-lemma-d3",
