@@ -16,7 +16,7 @@ from experiments.court.trial import judge
 from experiments.errors import RequestError
 from experiments.finite_samples import Unmeasurable
 from theory import learners
-from theory.claims.claim import Axis, Claim
+from theory.claims.claim import Claim
 from theory.claims.quantities import QUANTITIES
 from theory.claims.relations import single
 from theory.docket.catalogue import CLAIMS
@@ -42,11 +42,10 @@ def claim(quantity: str, subject, n: int | None = None, **domain) -> Claim:
 
 def claims() -> Iterator[Claim]:
     """All quantities and learners, few and unlimited pairs, narrow and wide views; pairs of learners; the docket."""
-    for quantity, subject, n, d, p in product(QUANTITIES, SUBJECTS, (50, None), (64, 1400), (0.88, Axis(0.8, 0.95))):
-        yield claim(quantity, subject, n, dim_image=d, dim_text=d, p_spu=p)
-    pairs = combinations(SUBJECTS, 2)
-    for (subject, against), quantity, n, p in product(pairs, ("counter", "shortfall"), (None, 50), (0.88, 1 - 1e-5)):
-        yield replace(claim(quantity, subject, n, p_spu=p), against=against)
+    for quantity, subject, n, d in product(QUANTITIES, SUBJECTS, (50, None), (64, 1400)):
+        yield claim(quantity, subject, n, dim_image=d, dim_text=d)
+    for pair, quantity, p in product(combinations(SUBJECTS, 2), ("counter", "shortfall"), (0.88, 1 - 1e-5)):
+        yield replace(claim(quantity, pair[0], p_spu=p), against=pair[1])
     yield from CLAIMS
 
 
