@@ -156,43 +156,38 @@ def _alone(claim: Claim, worst: Worst, refuting: dict[str, float] | None) -> Wor
 
 def _everywhere(claim: Claim, worst: Worst, alpha: float, seed: int, quick: bool) -> dict[str, Any]:
     """Measure at the worst point if it violates the claim, and else audit it and further points."""
-    tau, points = claim.tau, []
-    fails = worst.violation > tau
-    if fails:
-        points = [_near(claim, _within_reach(claim, worst, seed), seed)]
-    elif worst.violation < tau:
-        points = audits(claim, worst, QUICK_AUDIT_POINTS if quick else AUDIT_POINTS, seed)
-    samples: list[Measured] = []
-    obstacles: list[str] = []
-    m = max(1, len(points))
+    if worst.violation > claim.tau:
+        return _at_worst(claim, worst, alpha, seed)
+    count = QUICK_AUDIT_POINTS if quick else AUDIT_POINTS
+    points = audits(claim, worst, count, seed) if worst.violation < claim.tau else []
+    samples, obstacles = list[Measured](), list[str]()
     for i, point in enumerate(points):
-        tell(f"{claim.id}: measuring at point {i + 1} of {m}")
+        tell(f"{claim.id}: measuring at point {i + 1} of {len(points)}")
         try:
-            samples.append(
-                gather(claim, point, tau, alpha / 2 / m, "worst" if fails else f"audit/{i}", seed, drawn=fails)
-            )
+            samples.append(gather(claim, point, claim.tau, alpha / 2 / len(points), f"audit/{i}", seed))
         except Unmeasurable as error:
             obstacles.append(str(error))
     bounds = [each.violation() for each in samples]
     obstacles, notes = ([*dict.fromkeys(texts)] for texts in (obstacles, (e.note for e in samples if e.note)))
-    if fails:
-        ruling = decide(bounds[0] if bounds else None, [], worst.violation, tau, obstacles, notes)
-        against = samples[0] if samples else None
-        if against is None:
-            return finding(ruling, worst)
-        counterexample = against.arms.point or None if ruling.decision == "contradicted" else None
-        return finding(ruling, worst, against, p_value=against.p_value, counterexample=counterexample)
-    ruling = decide(None, bounds, worst.violation, tau, obstacles, notes)
+    ruling = decide(None, bounds, worst.violation, claim.tau, obstacles, notes)
     highs = [float(bound.high) for bound in bounds]
     sample = samples[-1 if ruling.decision == "supported" else int(np.argmax(highs))] if samples else None
     largest = max(highs, default=np.inf)
-    return finding(
-        ruling,
-        worst,
-        sample,
-        audits=len(bounds),
-        largest_violation_bounded=largest if np.isfinite(largest) else None,
-    )
+    bounded = largest if np.isfinite(largest) else None
+    return finding(ruling, worst, sample, audits=len(bounds), largest_violation_bounded=bounded)
+
+
+def _at_worst(claim: Claim, worst: Worst, alpha: float, seed: int) -> dict[str, Any]:
+    """Measure where the claim fails by its closed form, on drawn pairs where so many can be drawn."""
+    point = _near(claim, _within_reach(claim, worst, seed), seed)
+    tell(f"{claim.id}: measuring at point 1 of 1")
+    try:
+        sample = gather(claim, point, claim.tau, alpha / 2, "worst", seed, drawn=True)
+    except Unmeasurable as error:
+        return finding(decide(None, [], worst.violation, claim.tau, [str(error)]), worst)
+    ruling = decide(sample.violation(), [], worst.violation, claim.tau, notes=[sample.note] if sample.note else [])
+    counterexample = sample.arms.point or None if ruling.decision == "contradicted" else None
+    return finding(ruling, worst, sample, p_value=sample.p_value, counterexample=counterexample)
 
 
 def _within_reach(claim: Claim, worst: Worst, seed: int) -> Worst:
