@@ -1,6 +1,7 @@
 """Claims: their domain, their quantity, and what counts as a violation."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -123,6 +124,11 @@ def test_truth_of_places_on_curves():
         ]
         assert found == pytest.approx([p, r], abs=6e-4), learner
     assert truth(claim(quantity="equivalent-correlation", subject="bayes"), headline) == pytest.approx([0.9, 0.7])
+    one = headline[[0]]
+    draws = SimpleNamespace(world=one, accuracies=lambda: LinearCLIP("name").accuracy(one))  # a training's, by its law
+    for quantity in ("equivalent-correlation", "shortfall"):
+        mine = claim(quantity=quantity)
+        assert mine.quantity.measured(mine, draws) == pytest.approx(truth(mine, one), abs=1e-12)
     difference = truth(claim(quantity="shortfall", subject="linear", against="bayes"), headline)
     assert difference == pytest.approx(truth(claim(quantity="shortfall"), headline), abs=1e-8)
     lead = claim(quantity="effective-robustness", subject="linear", against="least-squares")
