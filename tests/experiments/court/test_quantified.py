@@ -78,6 +78,17 @@ def test_somewhere_needs_a_measured_point_with_slack(grid, relation, level, expe
         assert "other points are not covered" in found.reason
 
 
+def test_a_point_with_slack_is_rounded_only_as_far_as_its_slack_stays():
+    """The violation is -.05 at one point and grows with the distance from it; one digit would be .235 away."""
+
+    def bump(w):
+        return LinearCLIP().accuracy(w).counter + 0.05 - (w.p_spu - 0.7123) ** 2 - (w.mu_spu - 1.2345) ** 2
+
+    found = judge(claim("<=", 0.0, "somewhere", prediction=bump))
+    assert found.verdict == "supported"
+    assert (found.point["p_spu"] - 0.7123) ** 2 + (found.point["mu_spu"] - 1.2345) ** 2 < 0.1 * 0.045 + 1e-3
+
+
 def test_readings_of_one_domain_share_their_worlds():
     fast, slow = claim("<=", 0.5, "somewhere"), claim("<=", 0.5, "on average", subject="bayes")
     assert np.array_equal(quantified.worlds_for(fast, 3)[: quantified.SLOW_WORLDS], quantified.worlds_for(slow, 3))

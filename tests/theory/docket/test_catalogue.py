@@ -68,6 +68,8 @@ def test_closed_forms_have_values_and_decide_as_the_record_says(claim):
     assert np.isfinite(values).any()
     if decided:
         assert (EXTREME[claim.quantifier](values) > claim.tau) == (RECORD[claim.id] == "contradicted")
+    if claim.quantifier == "always" and RECORD[claim.id] in ("supported", "proved"):
+        assert np.nanmax(values) <= claim.tau
     probit = probit_violation(claim, claim.place(cube(claim)))
     assert probit is None or np.isfinite(probit).all()
 
