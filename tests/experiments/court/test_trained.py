@@ -12,6 +12,7 @@ import pytest
 from scipy.stats import binom
 
 from experiments.court import trained
+from experiments.court.decision import normal_size
 from experiments.court.trained import case_hash, judge, models_for, rows_of, stored_text, verdict_of
 from simulator.accuracy import GROUPS
 from simulator.towers.api import train
@@ -237,6 +238,7 @@ def test_more_rows_and_smaller_error_rates_need_more_models():
     assert rows_of(many) == 12
     at = [models_for(dataclasses.replace(one, spread=0.01, error_rate=a)) for a in (0.1, 0.01, 0.001)]
     assert at == sorted(set(at))
+    assert at[1] == normal_size(0.01, one.tolerance, 0.01 / 4, 0.05)  # two sides of two rows
     assert models_for(dataclasses.replace(many, spread=0.01)) > at[1]
 
 
