@@ -173,8 +173,8 @@ def test_routes_agree(subject):
     point = {"p_spu": 0.8, "mu_spu": 1.5, "sigma_spu": 0.6, "sigma_xi": 0.0, "dim_image": 2, "dim_text": 2}
     for group in ("common", "counter"):
         equal = claim(quantity=group, relation="=", subject=subject, n=400)
-        exact = draw(arms_at(equal, point), 640, 11)[0]
-        drawn = draw(arms_at(equal, point, drawn=True), 420, 12)[0]
+        exact = draw(arms_at(equal, point), 320, 11)[0]
+        drawn = draw(arms_at(equal, point, drawn=True), 210, 12)[0]
         z = (exact.mean() - drawn.mean()) / np.hypot(exact.std() / len(exact) ** 0.5, drawn.std() / len(drawn) ** 0.5)
         assert abs(z) < 4.42
 
