@@ -1,8 +1,7 @@
 """Known kinds of fault, planted one at a time in a function of the packages, with the test that must fail.
 
-`python -m tests.planted [NAME ...]` runs each in a fork of one process, since imports take longer than the tests. A
-function is replaced before another module imports it, so that `from module import function` finds the faulty one. The
-first seven faults were found in published code on similar subjects.
+`python -m tests.planted [NAME ...]` collects all these tests once, since imports take longer than the tests, and runs
+each in a fork. The first seven faults were found in published code on similar subjects.
 """
 
 import functools
@@ -13,14 +12,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
+from types import FunctionType
 from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
 from markupsafe import Markup
-
-# Imported before the forks, since all tests need them; no pytest plugins, whose assertions are rewritten on import.
-LIBRARIES = ("torch", "scipy.stats", "matplotlib.pyplot", "xarray", "pydantic", "cyclopts")
 
 
 class Fault(NamedTuple):
@@ -221,7 +218,7 @@ FAULTS = {
     "mu_spu forgotten in a covariance": Fault(
         "theory.population:two_block_covariance",
         on_arguments(lambda alpha, beta, si2, ss2, D: (alpha, 1.0, si2, ss2, D)),
-        "theory/proofs/test_prover.py::test_a_proof_is_complete_and_passes_the_checker",
+        "theory/proofs/test_prover.py::test_a_proof_is_complete_and_passes_the_checker[counter-majority-wrong]",
     ),
     "prompts swapped": Fault(
         "simulator.prompts:caption",
@@ -546,11 +543,23 @@ FAULTS = {
 }
 
 
-class Planted:
-    """A pytest plugin with a fault; keeps the phases that failed: "setup", "call" or "teardown"."""
+def plant(fault: Fault) -> None:
+    """Replace the function's code, so that all who have imported it run the faulty one."""
+    module, _, path = fault.function.partition(":")
+    function = inspect.unwrap(functools.reduce(getattr, path.split("."), import_module(module)))
+    parts = ("code", "globals", "name", "defaults", "closure")
+    right = FunctionType(*(getattr(function, f"__{part}__") for part in parts))
+    functools.update_wrapper(right, function).__kwdefaults__ = function.__kwdefaults__
+    function.__globals__["_wrong"], function.__signature__ = fault.wrong(right), inspect.signature(right)
+    function.__code__ = (lambda *args, **kwargs: _wrong(*args, **kwargs)).__code__  # noqa: F821
+    function.__defaults__ = function.__kwdefaults__ = None
 
-    def __init__(self, fault: Fault) -> None:
-        self.fault, self.failed = fault, list[str]()
+
+class Planting:
+    """A pytest plugin that plants each fault in a fork of its own, and runs the fault's test there."""
+
+    def __init__(self, names: list[str]) -> None:
+        self.names, self.missed, self.failed = names, list[str](), list[str]()
 
     def pytest_configure(self) -> None:
         from hypothesis import Phase, settings  # pytest rewrites its assertions, before which it must not be imported
@@ -558,34 +567,35 @@ class Planted:
         suite = settings.get_profile("suite")
         settings.register_profile("planted", suite, phases=(Phase.explicit, Phase.generate))  # any example will do
         settings.load_profile("planted")
-        module, _, path = self.fault.function.partition(":")
-        *owners, name = path.split(".")
-        owner = functools.reduce(getattr, owners, import_module(module))
-        setattr(owner, name, self.fault.wrong(getattr(owner, name)))
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        self.failed += [report.when] * report.failed
+        self.failed += [report.when] * report.failed  # "setup", "call" or "teardown"
 
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        for name in self.names:
+            process = multiprocessing.get_context("fork").Process(target=self.run, args=(FAULTS[name], session.items))
+            process.start()
+            process.join()
+            self.missed += [name] * (process.exitcode != 0)
+        return True
 
-def run(fault: Fault) -> None:
-    """Exit with 0 if the fault fails its test, not its collection or set-up."""
-    planted, test = Planted(fault), Path(__file__).parent / fault.test
-    options = ["-o", "addopts=--import-mode=importlib", "-x", "-p", "no:cacheprovider", str(test)]
-    status = pytest.main(options, plugins=[planted])
-    sys.exit(not (status == pytest.ExitCode.TESTS_FAILED and planted.failed == ["call"]))
+    def run(self, fault: Fault, items: list[pytest.Item]) -> None:
+        """Exit with 0 if the fault fails its test, not its set-up."""
+        plant(fault)
+        mine = [item for item in items if f"tests/{fault.test}" in (item.nodeid, item.nodeid.partition("[")[0])]
+        for item, following in zip(mine, [*mine[1:], None], strict=True):
+            item.ihook.pytest_runtest_protocol(item=item, nextitem=following)
+            if self.failed:
+                break
+        sys.exit(self.failed != ["call"])
 
 
 def main(names: list[str]) -> list[str]:
     """The faults that were not caught."""
-    for library in LIBRARIES:
-        import_module(library)
-    missed = []
-    for name in names or FAULTS:
-        process = multiprocessing.get_context("fork").Process(target=run, args=(FAULTS[name],))
-        process.start()
-        process.join()
-        missed += [name] * (process.exitcode != 0)
-    return missed
+    planting, folder = Planting(names or [*FAULTS]), Path(__file__).parent
+    tests = sorted({str(folder / FAULTS[name].test) for name in planting.names})
+    pytest.main(["-o", "addopts=--import-mode=importlib", "-p", "no:cacheprovider", *tests], plugins=[planting])
+    return planting.missed
 
 
 if __name__ == "__main__":

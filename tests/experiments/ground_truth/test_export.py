@@ -15,8 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from reference import latents_of
-from scipy.stats import f
-from stattest import SHARE, assert_mean, mean_size, spend
+from stattest import assert_mean, assert_scale, mean_size, seeds_for
 
 from experiments.errors import RequestError
 from experiments.ground_truth import export as exporting
@@ -220,14 +219,13 @@ def test_worlds_without_such_pictures_are_refused(world, sentence):
 
 @pytest.mark.deep
 def test_the_error_of_the_loss_is_the_scatter_between_exports(tmp_path, monkeypatch, quick):
-    """24 exports of other seeds; an error four times too large or too small fails with probability above .999."""
-    spend(SHARE)
+    """An error four times too large or too small is found."""
     monkeypatch.setattr(exporting, "BATCH", 24)
-    found = [export(WORLD, tmp_path / str(seed), n=1, seed=seed, test_images=1) for seed in range(24)]
+    factor, freedom = 4, exporting.BATCHES - 1
+    seeds = range(seeds_for(factor, freedom))
+    found = [export(WORLD, tmp_path / str(seed), n=1, seed=seed, test_images=1) for seed in seeds]
     loss, error = np.array([[one["loss"], one["loss_error"]] for one in found]).T
-    ratio = loss.var(ddof=1) / (error**2).mean()
-    freedom = 23, 24 * (exporting.BATCHES - 1)
-    assert f.ppf(SHARE / 2, *freedom) < ratio < f.isf(SHARE / 2, *freedom)
+    assert_scale(loss, error, factor=factor, freedom=freedom, what="loss")
 
 
 def test_the_command_exports_and_names_its_size(soberclip, tmp_path, monkeypatch):
