@@ -26,9 +26,10 @@ from simulator.accuracy import GROUPS, LEVEL, Accuracy, Ends, Interval, Numbers
 from simulator.gaussian.critic import standardise
 from simulator.mixture import groups_of
 from simulator.summary import numbers_html, numbers_line
+from simulator.tables import diagonal
 from simulator.world import World
 from theory.learners.base import joined_numbers
-from theory.learners.bayes import many_class_parts, many_class_replicates, table_rules, two_block_accuracy
+from theory.learners.bayes import bayes_points, bayes_replicates, table_rules, two_block_accuracy
 from theory.least_regret import LOG_ODDS, ROUNDING, Ideal, SampledCurve, least_regret_of_groups, passing
 from theory.quadrature import REPLICATES
 
@@ -270,8 +271,8 @@ def _check(worlds: World, accuracies: Iterable[Numbers]) -> None:
 def _sampled_points(world: World) -> Callable[[float], Float[np.ndarray, "R groups=2"]]:
     """Replicates of (c*, k*) at lambda, in one world with three classes or more, or with a table of two groups."""
     if world.table is None:
-        parts = list(many_class_parts(world))  # the same points serve every correlation
-        return lambda lam: many_class_replicates(world, parts, lam)
+        points = [*bayes_points(world)]  # the same points serve every correlation
+        return lambda lam: bayes_replicates(world, diagonal(lam, world.class_count), points)
     rules, groups = table_rules(world), groups_of(world.table, world.common)
     return lambda lam: rules(dict(zip(groups, (lam, 1 - lam), strict=True)))[:, groups]
 

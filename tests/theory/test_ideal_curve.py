@@ -266,7 +266,7 @@ def test_intervals_hold_the_error_of_a_sampled_curve(K, draws, monkeypatch):
     """
     table = np.where(np.eye(K), 0.8, 0.2 / (K - 1)) / K
     fields = {"mu_inv": 1.3, "mu_spu": 2.0, "sigma_xi": 4.0, "p_inv": 0.9}
-    world, points = World(table=table.tolist(), **fields), bayes.table_points
+    world, points = World(table=table.tolist(), **fields), bayes.bayes_points
     accuracy = Accuracy(0.86, 0.62) if K == 2 else Accuracy(0.76, 0.52)
     exact = equivalent(World(p_spu=0.8, **fields) if K == 2 else world, accuracy)
     monkeypatch.setattr(bayes, "TERMS", 2**10)
@@ -274,7 +274,7 @@ def test_intervals_hold_the_error_of_a_sampled_curve(K, draws, monkeypatch):
     most = binom.isf(SHARE, seeds, 0.05)
     assert binom.sf(most, seeds, 0.5) > POWER
     for seed in range(1, 1 + seeds):
-        monkeypatch.setattr(bayes, "table_points", lambda world, seed=seed: points(world, seed))
+        monkeypatch.setattr(bayes, "bayes_points", lambda world, seed=seed: points(world, seed))
         if draws:
             same = np.array([[*accuracy]] * 3)
             interval = equivalent_of_draws(world, same).interval
@@ -303,13 +303,14 @@ OTHER_VALUES = {"mu_inv": 1.5, "mu_spu": 1.5, "sigma_inv": 1.5, "sigma_spu": 1.5
 def test_worlds_of_three_classes_share_a_curve_only_if_the_correlation_alone_differs(field, monkeypatch):
     """The ideal drop is here a made-up number of all fields, so that a wrong world is noticed."""
 
-    def made_up(world, parts, p):
+    def made_up(world, table, points):
+        p = 3 * table[0, 0]
         numbers = [np.ravel(getattr(world, name))[0] for name in (*OTHER_VALUES, "dim_image")]
         drop = 0.2 * p * (1 + np.sin(np.dot(numbers, np.arange(1, 8))) / 2)
         return np.tile([0.6 + drop, 0.6 - drop], (REPLICATES, 1))
 
-    monkeypatch.setattr(ideal_curve, "many_class_replicates", made_up)
-    monkeypatch.setattr(ideal_curve, "many_class_parts", lambda world: [])
+    monkeypatch.setattr(ideal_curve, "bayes_replicates", made_up)
+    monkeypatch.setattr(ideal_curve, "bayes_points", lambda world: [])
     two = [OTHER_VALUES.get(field, 40), {"sigma_xi": 1.0, "p_inv": 1.0, "dim_image": 64}.get(field, 2.0)]
     grid = World(classes=3, p_spu=[[0.5], [0.7]], **{field: two})
     place = equivalent(grid, Accuracy(0.65, 0.6))

@@ -17,30 +17,29 @@ from itertools import product
 from typing import ClassVar, NamedTuple
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from scipy.special import log_expit, logit, ndtr
 
 from simulator.accuracy import Accuracy, Numbers, won
 from simulator.gaussian.critic import gaussian_points, standardise
 from simulator.mixture import cell_groups, cell_shares, class_means
+from simulator.tables import diagonal
 from simulator.world import World
 from theory.density import (
     attribute_log_density,
     block_log_density,
     class_log_density,
     image_patterns,
-    log_sum_of_others,
     table_evidence,
 )
 from theory.learners.base import LARGEST_CLASSES, Learner, world_by_world
 from theory.quadrature import RANGE, REPLICATES, estimate
 
-NODES = np.arange(-10, 11) / 2  # of a trapezoid rule for N(0, 1): errors below 1e-6 for ten classes, 2e-5 for fifty
 LINE = np.linspace(0, 1, 128)  # nodes of a background's coordinate: errors below 1e-8, in extreme worlds 1e-6
 CHUNK = 2**13  # worlds at a time
 LEAST = 1e-9  # signal in standard deviations that is told from none
 LARGEST = 700.0  # log odds that matter: e^710 overflows
-TERMS = 2**21  # log densities of all replicates in a world with a table
+TERMS = 2**21  # log densities of all replicates
 
 
 def bayes_accuracy(worlds: World, seed: int = 0) -> Accuracy:
@@ -64,7 +63,9 @@ def bayes_accuracy(worlds: World, seed: int = 0) -> Accuracy:
             return world_by_world(lambda world: bayes_accuracy(world, seed), worlds)
         if most == 2:
             return estimate(_several_attributes(worlds, seed))
-        return estimate(many_class_replicates(worlds, many_class_parts(worlds, seed), worlds.agreement[1]))
+        return estimate(
+            bayes_replicates(worlds, diagonal(float(worlds.p_spu), worlds.class_count), bayes_points(worlds, seed))
+        )
     a, p = np.moveaxis(np.abs(standardise(worlds.mean, np.sqrt(S))), -1, 0), np.moveaxis(worlds.agreement, -1, 0)
     odds = np.where(p < 0.5, -logit(1 - p), logit(p))  # p and 1 - p have the same, to the last bit
     return Accuracy(*two_block_accuracy(odds[1], odds[0], *a))
@@ -179,86 +180,6 @@ def _rivals(log: Float[np.ndarray, "others ..."]) -> Rivals:
     return Rivals(log, top, share, share.sum(axis=0))
 
 
-class Part(NamedTuple):
-    """Points of one replicate at which the blocks show one pattern of classes; class 0 is the label."""
-
-    replicate: int
-    share: Float[np.ndarray, " 2"]  # of common and counter images
-    own: Float[np.ndarray, "N K"]  # the background's log density f(a) of every class,
-    others: Float[np.ndarray, "N K"]  # its log-sum-exp over the other classes,
-    further: Float[np.ndarray, "N K"]  # and the log density of the further attributes
-    rivals: Rivals | None  # None where the object says all or nothing about the label
-    mean: float  # of class 0's coordinate, in standard deviations
-
-
-def many_class_parts(world: World, seed: int = 0) -> Iterator[Part]:
-    """K >= 3 classes: the backgrounds' coordinates on Sobol points, and those of the objects of the other classes.
-
-    The latter are not needed where p_inv = 1. The parts do not depend on the background's correlation.
-    """
-    K, B = world.class_count, len(world.mean)
-    S = world.image_variance
-    if np.any(S == 0):
-        raise ValueError(
-            "with K >= 3 classes the Bayes accuracy is estimated from densities, which need sigma^2 + nu > 0"
-        )
-    codes, shares = image_patterns(world)
-    a = np.abs(world.mean[0]) / np.sqrt(S[0])
-    certain = world.agreement[0] == 1
-    plain = certain or a == 0 or world.correlation[0] == 0
-    drawn, power = 0 if plain else K - 1, 10 if certain else 11
-    for r in range(REPLICATES):
-        noise = gaussian_points(drawn + (B - 1) * K, power, seed * REPLICATES + r)
-        backgrounds = noise[:, drawn:].reshape(-1, B - 1, K) * np.sqrt(S[1:])[:, None]
-        for code, share in zip(codes, shares.T, strict=True):
-            x = backgrounds.copy()
-            x[:, np.arange(B - 1), code[1:]] += world.mean[1:]
-            own, *further = (block_log_density(x[:, j], None, world, 1 + j) for j in range(B - 1))
-            fixed = np.zeros_like(own)
-            for f, p in zip(further, world.agreement[2:], strict=True):
-                fixed += attribute_log_density(f, p)
-            rivals = None
-            if not plain:
-                objects = a * noise[:, :drawn].T
-                if code[0] > 0:
-                    objects[code[0] - 1] += a**2
-                rivals = _rivals(objects)
-            yield Part(r, share, own, log_sum_of_others(own), fixed, rivals, a * (code[0] == 0))
-
-
-def many_class_replicates(world: World, parts: Iterable[Part], correlation: float) -> Float[np.ndarray, "R 2"]:
-    """Accuracies of the Bayes rule of a world whose background has this correlation; one row per replicate.
-
-    Given the coordinates of a part, class 0 is decided where its object's coordinate lies in an interval, whose
-    probability Phi gives; so does the average over all objects' coordinates where p_inv = 1.
-    """
-    K, p_inv = world.class_count, world.agreement[0]
-    a = np.abs(world.mean[0]) / np.sqrt(world.image_variance[0])
-    with np.errstate(divide="ignore"):
-        same, other = np.log(correlation), np.log1p(-correlation) - np.log(K - 1)
-    total = np.zeros((REPLICATES, 2))
-    for part in parts:
-        T = part.further
-        if correlation != 1 / K:  # else the background says nothing, to the last bit
-            T = T + np.logaddexp(same + part.own, other + part.others)
-        lead = (T[:, 1:] - T[:, :1]).T  # log odds of the other classes against class 0 from the attributes
-        if p_inv == 1 and a > 0:
-            chance = _chance_of_the_object(lead, a)
-        elif part.rivals is None:
-            chance = won(T)
-        else:
-            chance = _chance_of_class_0(part.rivals, part.mean, lead, a, p_inv)
-        total[part.replicate] += part.share * chance.mean()
-    return total
-
-
-def _chance_of_the_object(lead: Float[np.ndarray, "others N"], a: float) -> Float[np.ndarray, " N"]:
-    """E prod_k Phi(x + a - lead_k/a), x ~ N(0, 1): class 0, whose object is shown, beats every other class k."""
-    least = a - lead / a
-    weights = np.exp(-(NODES**2) / 2)
-    return sum(w * ndtr(x + least).prod(axis=0) for x, w in zip(NODES, weights / weights.sum(), strict=True))
-
-
 def _chance_of_class_0(
     rivals: Rivals, mean: float, lead: Float[np.ndarray, "others ..."], a: float, p: float
 ) -> Float[np.ndarray, "*s"]:
@@ -281,43 +202,62 @@ def _chance_of_class_0(
     return np.maximum(low - high, 0.0)
 
 
-# Of a world with a table, in R replicates: the background's log densities f(a) (R, A, N, A), by the background that
-# images show; and rivals (K - 1, R, N), by whether images show the label's object, None for K = 2.
-TablePoints = tuple[Float[np.ndarray, "R A N A"], tuple[Rivals, Rivals] | None]
+class Points(NamedTuple):
+    """Sobol points of one replicate that serve any law of the background, by pattern of backgrounds that images show.
+
+    Without a table class 0 is the label, and stands for all.
+    """
+
+    own: Float[np.ndarray, "P N A"]  # log densities f(a) of the background,
+    further: Float[np.ndarray, "#P #N #K"]  # and those of further attributes given the label; one 0 without any
+    rivals: tuple[Rivals, Rivals] | None  # (K - 1, 1, N) by whether images show the label's object; None for K = 2
 
 
-def table_points(world: World, seed: int = 0) -> TablePoints:
-    """Sobol points that serve any table of as many rows and columns.
+def bayes_points(world: World, seed: int = 0) -> Iterator[Points]:
+    """The backgrounds' coordinates, and those of the objects of classes that are not the label, by replicate.
 
     Of images that show the object of another class, each other class has a part of the points, a run of their sequence.
     """
-    K, A, S = world.classes, world.background_count, world.image_variance
-    if S[1] == 0 or (K > 2 and S[0] == 0):
-        raise ValueError("the Bayes rule of a table is estimated from densities, which need sigma^2 + nu > 0")
-    patterns, others = class_means(A), K - 1 if K > 2 else 0
-    power = int(np.clip(np.log2(TERMS / (REPLICATES * A * A * K)), 6, 11))
-    nets = [gaussian_points(others + len(patterns[0]), power, seed * REPLICATES + r) for r in range(REPLICATES)]
-    objects, noise = np.split(np.array(nets), [others], axis=-1)
-    images = world.mu_spu * patterns[:, None] + np.sqrt(S[1]) * noise[:, None]
-    own = block_log_density(images, None, world, 1)
-    if K == 2:
-        return own, None
-    a = abs(world.mu_inv) / np.sqrt(S[0])
-    log = a * np.moveaxis(objects, -1, 0)
-    own_object = np.arange(2**power) * others // 2**power == np.arange(others)[:, None, None]
-    return own, (_rivals(log), _rivals(log + a**2 * own_object))
+    K, A, S, table = world.class_count, world.background_count, world.image_variance, world.table
+    if np.any(S[K == 2 :] == 0):
+        raise ValueError("this Bayes accuracy is estimated from densities, which need sigma^2 + nu > 0")
+    codes, means, others = _patterns(world)[0], class_means(A), K - 1 if K > 2 else 0
+    power = int(np.clip(np.log2(TERMS / (REPLICATES * A * A * K)), 6, 11)) if table else 11 + (world.p_inv == 1)
+    run = np.arange(2**power) * others // 2**power == np.arange(others)[:, None, None]
+    for r in range(REPLICATES):
+        points = gaussian_points(others + codes[0].size * means.shape[1], power, seed * REPLICATES + r)
+        noise = points[:, others:].reshape(2**power, -1, means.shape[1])
+        images = world.mean[1:, None] * means[codes][:, None] + np.sqrt(S[1:, None]) * noise
+        own, *more = (block_log_density(x, None, world, 1 + j) for j, x in enumerate(np.moveaxis(images, 2, 0)))
+        agreements = world.agreement[2:] if more else ()
+        further = sum(map(attribute_log_density, more, agreements), np.zeros((1, 1, 1)))
+        rivals = None
+        if others:
+            a = abs(world.mean[0]) / np.sqrt(S[0])
+            log = a * points[:, :others].T[:, None]
+            rivals = _rivals(log), _rivals(log + a**2 * run)
+        yield Points(own, further, rivals)
 
 
-def table_replicates(
-    world: World, table: Float[np.ndarray, "K A"], points: TablePoints
+def _patterns(world: World) -> tuple[Int[np.ndarray, "P J"], Float[np.ndarray, "groups P"] | None]:
+    """The backgrounds that images show, and without a table the shares of these patterns in the groups of class 0."""
+    if world.table is not None:
+        return np.arange(world.background_count)[:, None], None
+    codes, shares = image_patterns(world.replace(p_inv=1.0))
+    return codes[:, 1:], shares
+
+
+def bayes_replicates(
+    world: World, table: Float[np.ndarray, "K A"], points: Iterable[Points]
 ) -> Float[np.ndarray, "R groups"]:
-    """Group accuracies of the Bayes rule of a table, which need not be the world's own."""
-    K, p_inv, S, (own, rivals) = world.classes, world.p_inv, world.image_variance, points
-    a = float(abs(standardise(world.mu_inv, np.sqrt(S[0]))))
-    result = np.zeros((REPLICATES, K, world.background_count))
-    for replicate in range(REPLICATES):  # few numbers at a time: they stay in the cache
-        rest = np.ascontiguousarray(np.moveaxis(table_evidence(own[replicate], table), -1, 0))  # (K, A, N)
-        for y, (other, weight) in product(range(K), enumerate((p_inv, 1 - p_inv))):
+    """Group accuracies of the Bayes rule of a table of classes and backgrounds, which need not be the world's own."""
+    K, p_inv, (codes, shares) = world.class_count, float(world.p_inv), _patterns(world)
+    a = float(abs(standardise(world.mean[0], np.sqrt(world.image_variance[0]))))
+    labels = 1 if world.table is None else K
+    result = np.zeros((REPLICATES, labels, len(codes)))
+    for total, (own, further, rivals) in zip(result, points, strict=True):
+        rest = np.ascontiguousarray(np.moveaxis(table_evidence(own, table) + further, -1, 0))  # (K, P, N)
+        for y, (other, weight) in product(range(labels), enumerate((p_inv, 1 - p_inv))):
             if not weight:
                 continue
             lead = np.delete(rest, y, axis=0) - rest[y]
@@ -327,25 +267,26 @@ def table_replicates(
                 sign = 1 if (other == 0) == (p_inv >= 0.5) else -1
                 chance = _object_agrees(a, sign, -lead[0], logit(max(p_inv, 1 - p_inv)))
             else:
-                objects = Rivals(*(x[..., replicate, None, :] for x in rivals[other]))
-                chance = _chance_of_class_0(objects, a * (1 - other), lead, a, float(p_inv))
-            result[replicate, y] += weight * chance.mean(axis=-1)
+                chance = _chance_of_class_0(rivals[other], a * (1 - other), lead, a, p_inv)
+            total[y] += weight * chance.mean(axis=-1)
+    if shares is not None:
+        return result[:, 0] @ shares.T
     return world.mixture(objects=False).group_average(result.reshape(REPLICATES, -1))
 
 
 def table_accuracy(world: World) -> Accuracy:
     """Group accuracies of the Bayes rule in a world with a table, sampled, with an interval."""
-    return estimate(table_replicates(world, np.array(world.table), table_points(world)))
+    return estimate(bayes_replicates(world, np.array(world.table), bayes_points(world)))
 
 
 def table_rules(world: World) -> Callable[[Mapping[int, float]], Float[np.ndarray, "R groups"]]:
     """Group accuracies of Bayes rules, from weights of groups that their cells share as the test law does."""
     assert world.table is not None
-    points, groups = table_points(world), cell_groups(world.table, world.common)
+    points, groups = [*bayes_points(world)], cell_groups(world.table, world.common)
 
     def replicates(weights: Mapping[int, float]) -> Float[np.ndarray, "R groups"]:
         table = np.select([groups == g for g in weights], [*weights.values()], 0.0) * cell_shares(groups)
-        return table_replicates(world, table, points)
+        return bayes_replicates(world, table, points)
 
     return replicates
 

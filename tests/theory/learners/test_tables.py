@@ -243,8 +243,8 @@ def test_without_counter_images_the_curve_runs_between_common_and_unseen_ones():
 
 def test_a_flat_curve_ends_within_its_budget(monkeypatch):
     """The three groups differ by sampling errors alone; 502 rules were tried."""
-    evaluate, tried = bayes.table_replicates, []
-    monkeypatch.setattr(bayes, "table_replicates", lambda *given: tried.append(given) or evaluate(*given))
+    evaluate, tried = bayes.bayes_replicates, []
+    monkeypatch.setattr(bayes, "bayes_replicates", lambda *given: tried.append(given) or evaluate(*given))
     table = [
         [0.0003318786478238689, 0.0, 0.0, 0.0006503047550813365],
         [0.6717832991242552, 0.002488421849329416, 0.00016974530157504362, 0.3245763503219352],
