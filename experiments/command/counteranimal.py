@@ -19,7 +19,7 @@ from experiments.errors import RequestError
 from experiments.files import check_writable
 from experiments.heads.tables import accuracies, answer
 from experiments.photos.options import Options
-from experiments.photos.tables import MARKS, comparison_table, has_sign_test, lead, marks, over_photos, pairs_table
+from experiments.photos.tables import comparison_table, has_sign_test, lead, marks, over_photos, pairs_table
 from experiments.results import FEWEST, GROUPS, QUANTITIES, too_few
 from experiments.table import NUMBER, PERCENT, Column, Table, Unit, interval, percent, points
 from simulator.progress import say
@@ -442,7 +442,6 @@ def comparison_screen(document: Document, verbose: bool) -> Group:
             *[lacks] * bool(lacks),
             "--verbose prints all models, effective robustness and pairs, as the page does",
         )
-    symbols = set("".join(map(marks, document["rows"])))
     over = "photos" if pairs and pairs[0]["mean"] == "micro" else "classes"
     unpaired = ", ".join(document["unpaired"])
     parts = (
@@ -452,7 +451,7 @@ def comparison_screen(document: Document, verbose: bool) -> Group:
         over_photos(document),
         "over the line: counter accuracy in points; the interval holds line and model" if reference else None,
         f"a model of {reference} is measured from the line of the others" if reference else None,
-        *(f"{mark} {meaning}" for mark, meaning in MARKS.items() if mark in symbols),
+        *(f"{mark} {meaning}" for mark, meaning in marks(document).items()),
         lacks,
         *((f"second minus first in points, means over {over}", pairs_table(document, "drop")) if pairs else ()),
         "up:down: numbers of classes; p: exact sign test of them" if has_sign_test(document) else None,

@@ -28,7 +28,7 @@ from experiments.errors import RequestError
 from experiments.heads.bundle import BLOCK, Bundle
 from experiments.heads.gaussian_law import BayesRules, Law, Photos, bayes_rules, fit, halves
 from experiments.heads.least_regret import WEIGHTS
-from simulator.accuracy import won
+from simulator.accuracy import rounded, won
 from simulator.streams import numpy_stream
 
 FIT_ROWS = 200_000  # heads are fitted on at most so many
@@ -159,7 +159,8 @@ def _erased(
     A = vectors[values > 1e-6 * values.max(initial=1e-12)].T
     solved = np.linalg.solve(covariance, A)
     change = solved @ np.linalg.solve(A.T @ solved, A.T @ head.weights)
-    return Head(head.weights - change, head.bias + mean @ change)
+    left = rounded(head.weights - change, np.abs(head.weights).max())  # nothing, where A is everything: labels then tie
+    return Head(left, head.bias + mean @ change)
 
 
 def _best_prompt(text: Float[np.ndarray, "K T D"], photos: Photos) -> Head:

@@ -21,7 +21,8 @@ from experiments.svg import defined_once, figure_svg
 from experiments.table import CORRELATION, html, points
 from simulator.accuracy import PLACE
 
-LONGEST = 40  # letters in a line of a model's name
+WIDTH = 29 / 6  # inches of a drawing, which a page shows in 29 rem, and a phone in 23
+LONGEST = 24  # letters in a line of a model's name
 NUMBERS = (*QUANTITIES, *PLACE)
 LETTERS = 9.0  # size of labels
 MARGIN = 4.0  # points around the heads; the curves go on beyond
@@ -85,30 +86,30 @@ def write_labels(
 
 @styled
 def ranking(heads: dict[str, dict[str, Any]]) -> str:
-    """SVG of p' and r of heads with their intervals, one line per name, the least p' at the top; "" without heads."""
+    """SVGs of p' and of r of heads with their intervals, a line per name, the least p' at the top; "" without heads."""
     if not heads:
         return ""
     names = sorted(heads, key=lambda name: -middle(heads[name], PLACE[0]))
     labels = [fill(name, LONGEST) for name in names]
-    figure = Figure(figsize=(11.0, 1.0 + 0.24 * sum(1 + label.count("\n") for label in labels)))
-    panels = figure.subplots(1, 2, sharey=True, width_ratios=(3, 2))
-    words = ("p′, reliance on the background", "r, points short on both groups")
-    for panel, key, number, factor, title in zip(
-        panels, PLACE, (CORRELATION.shown, points), (1, 100), words, strict=True
+    drawings = []
+    for key, number, factor, title, most in (
+        (PLACE[0], CORRELATION.shown, 1, "p′, reliance on the background", 1),
+        (PLACE[1], points, 100, "r, points short on both groups", None),
     ):
+        figure = Figure(figsize=(WIDTH, 0.8 + 0.17 * sum(1.4 + label.count("\n") for label in labels)))
+        panel = figure.subplots()
         for line, name in enumerate(names):
             value, span = heads[name][key], heads[name]["interval"][key]
             panel.plot(factor * np.array(span), [line, line], color="C0", linewidth=2)
             if value is not None:
                 panel.plot(factor * value, line, color="C0", marker="o", clip_on=False)
             written = spanned(number, value, span).replace("\n", " (") + ")"
-            panel.annotate(written, (1.03, line), xycoords=panel.get_yaxis_transform(), va="center", fontsize="small")
-        panel.set(xlabel=title, ylim=(-0.5, len(names) - 0.5))
-    panels[0].set(xlim=(0, 1), yticks=range(len(names)))
-    for label in panels[0].set_yticklabels(labels):
-        label.set_parse_math(False)
-    panels[1].set_xlim(0)
-    return figure_svg(figure, "p′ and r with 95 % intervals, numbers as in the tables.")
+            panel.annotate(written, (1.06, line), xycoords=panel.get_yaxis_transform(), va="center", fontsize="small")
+        panel.set(xlabel=title, xlim=(0, most), ylim=(-0.5, len(names) - 0.5), yticks=range(len(names)))
+        for label in panel.set_yticklabels(labels):
+            label.set_parse_math(False)
+        drawings.append(figure_svg(figure, f"{title}, with 95 % intervals, numbers as in the tables."))
+    return "\n".join(drawings)
 
 
 def write_files(folder: Path, document: dict[str, Any]) -> None:
@@ -160,7 +161,7 @@ def spread(name: str, value: float | None, interval: Sequence[float]) -> dict[st
 @styled
 def trade_figure(model: dict[str, Any]) -> Figure:
     """Counter against common accuracy in percent: the curve, heads as dots, fixes as squares."""
-    figure = Figure(figsize=(10.0, 4.8))
+    figure, listed = Figure(figsize=(WIDTH, 5.0)), entries(model)
     axes = figure.subplots()
     points = np.array([[point[name] for name in (*GROUPS, "low", "high")] for point in model["curve"]])
     drop = np.subtract(*points[:, :2].T)
@@ -168,20 +169,20 @@ def trade_figure(model: dict[str, Any]) -> Figure:
     outline = np.hstack([band[:2], band[2:, ::-1]])
     axes.fill(*outline, color="C0", alpha=0.15, linewidth=0, zorder=0)
     axes.plot(*100 * points[:, :2].T, color="C0", linewidth=1.6, label="best heads found", zorder=1)
-    listed = entries(model)
     at = 100 * np.array([[entry[group] for group in GROUPS] for _, entry in listed.values()])
     ends = 100 * np.array([[entry["interval"][group] for group in GROUPS] for _, entry in listed.values()])
-    for (name, (kind, _)), centre, span in zip(listed.items(), at, ends, strict=True):
+    looks = {"head": {"color": "C2", "marker": "o"}, "fix": {"color": "C3", "marker": "s"}}
+    for (kind, _), centre, span in zip(listed.values(), at, ends, strict=True):
         arms = np.abs(span - centre[:, None])[:, :, None]
-        look = {"color": "C2", "marker": "o"} if kind == "head" else {"color": "C3", "marker": "s"}
-        bars = {"ecolor": (look["color"], 0.35), "elinewidth": 0.8}
-        axes.errorbar(*centre, xerr=arms[0], yerr=arms[1], markersize=5, mec="white", **look, **bars)
-        axes.plot([], [], linestyle="none", label=name, **look)
+        bars = {"ecolor": (looks[kind]["color"], 0.35), "elinewidth": 0.8}
+        axes.errorbar(*centre, xerr=arms[0], yerr=arms[1], markersize=5, mec="white", **looks[kind], **bars)
+    for kind in dict.fromkeys(kind for kind, _ in listed.values()):
+        axes.plot([], [], linestyle="none", label=kind, **looks[kind])
     axes.plot([0, 100], [0, 100], color="#888888", linewidth=1, linestyle=":", label="no drop")
     limits = [(ends[:, g].min() - MARGIN, min(ends[:, g].max() + MARGIN, 101)) for g in (0, 1)]
     axes.set(xlim=limits[0], ylim=limits[1])
     axes.set(xlabel="accuracy on common photos [%]", ylabel="accuracy on counter photos [%]")
-    figure.legend(loc="outside right upper", fontsize="small")
+    figure.legend(loc="outside lower left", ncols=2, fontsize="small")
     first, *others = listed
     words = [first, *(name.split(" ")[0] for name in others)]
     write_labels(axes, at, words, ["#222222"] * len(listed), LETTERS)

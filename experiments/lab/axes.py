@@ -39,7 +39,7 @@ _RECIPE = {n: hint for n, hint in get_type_hints(Recipe, include_extras=True).it
 _WORDS = {"mitigation": "mitigation of the background", "table": "joint probabilities of classes and backgrounds"}
 _FIELDS = {n: h for n, h in _RECIPE.items() if n != "loss"} | _WORLD | dict.fromkeys(_WORDS, str)
 OF_RECIPE = _RECIPE.keys() - _WORLD.keys()
-OF_BOTH = {"embed_dim", "batch_size"}  # fields of a recipe, and options of learners in theory
+OF_BOTH = ("embed_dim", "batch_size")  # fields of a recipe, and options of learners in theory
 
 
 def _kind(annotation: Any) -> Any:

@@ -22,7 +22,7 @@ from simulator.world import SCALARS, World
 from theory.learners import Learner, named
 
 NUMBERS = {*SCALARS} - {"classes"}  # of the world: one call takes many values, as a mitigation takes one number K
-OF_TRAINING = (OF_RECIPE - OF_BOTH) | {"n", "seed"}  # axes that the law of a learner does not read
+OF_TRAINING = OF_RECIPE.difference(OF_BOTH) | {"n", "seed"}  # axes that the law of a learner does not read
 
 Index = tuple[int | slice, ...]  # of some cells in an array of a study
 

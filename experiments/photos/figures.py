@@ -17,11 +17,11 @@ from matplotlib.lines import Line2D
 from experiments.effective_robustness import AXES, Axis, band, fit_line, stretch
 from experiments.figure_files import METADATA, save_figure
 from experiments.files import output_folder, write_json, write_table, write_text
-from experiments.heads.pages import page, ranking, spread, write_labels
+from experiments.heads.pages import WIDTH, page, ranking, spread, write_labels
 from experiments.heads.tables import PLACE_WORDS
 from experiments.photos.deciding import FILE, embedded
 from experiments.photos.robustness import REPLICATES, Result, lines_of, numbers
-from experiments.photos.tables import MARKS, comparison_table, has_sign_test, lead, marks, over_photos, pairs_table
+from experiments.photos.tables import comparison_table, has_sign_test, lead, marks, over_photos, pairs_table
 from experiments.results import GROUPS, QUANTITIES
 from experiments.style import styled
 from experiments.svg import figure_svg
@@ -31,17 +31,16 @@ from simulator.streams import numpy_stream
 
 STRETCHED = np.array([0.001, 0.003, 0.01, 0.03, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.97, 0.99, 0.997, 0.999])
 TICKS = {"plain": np.linspace(0, 1, 11), "logit": STRETCHED}
-WIDTH, HEIGHT = 13.0, 5.2  # inches of a comparison without its key
+SIDE, HEIGHT = 6.5, 5.2  # inches of a panel
 COLUMNS = ("number", "source", "model", "family", "mean", "labels", *QUANTITIES)
 OVER = ("effective_robustness", "low", "high", "extrapolated")
 SPANS = [f"{name}{end}" for name in PLACE for end in ("", "_low", "_high")]
 HEADER = [*COLUMNS, "at_edge", *(f"{name}_{axis}" for axis in AXES for name in OVER), *SPANS]
 CAPTION = (
     f"Lines: least squares for each family, dashed where extrapolated. Bands: {LEVEL:.0%} intervals of the line, "
-    f"{REPLICATES} bootstrap replicates over models. Bars: {LEVEL:.0%} intervals of each model's accuracies. "
-    "Squares: your results."
+    f"{REPLICATES} bootstrap replicates over models. "
 )
-AT_EDGE = "\nHollow, on an edge: accuracy 0 or 100 %, at infinity on stretched axes; not used for lines."
+BARS = f"Bars: {LEVEL:.0%} intervals of each model's accuracies. Numbers: those of the table."
 LETTERS, KEY = 7.0, 90  # points, for numbers and key; letters in a line of the key
 
 
@@ -49,18 +48,19 @@ LETTERS, KEY = 7.0, 90  # points, for numbers and key; letters in a line of the 
 def write_comparison(folder: Path, results: Sequence[Result], document: dict[str, Any], seed: int = 0) -> Path:
     """Write comparison.svg, .pdf, .png, .html, .csv (a row per model) and .json; returns the path of the SVG."""
     output_folder(folder)
-    figure = comparison_figure(results, seed)
+    figure, axes = comparison_figure(results, seed), AXES if document["lines"] else AXES[:1]
     path = folder / "comparison.svg"
     for suffix in METADATA:
         save_figure(figure, path.with_suffix(suffix), "counteranimal compare")
-    words = "Counter against common accuracy on plain and logit axes; numbers as in the table."
+    drawn = {f"Counter against common accuracy on {axis} axes": comparison_figure(results, seed, axis) for axis in axes}
     text = page(
         "photos/comparison.html.jinja",
         document,
         models=html(comparison_table(document)),
         classwise=html(pairs_table(document, *QUANTITIES)),
-        marks={mark: meaning for mark, meaning in MARKS.items() if any(mark in marks(row) for row in document["rows"])},
-        drawing=figure_svg(figure, words),
+        marks=marks(document),
+        drawings="\n".join(figure_svg(picture, words) for words, picture in drawn.items()),
+        explanation=(CAPTION if document["lines"] else "") + BARS,
         lead=lead(document),
         steady=min(document["rows"], key=lambda row: abs(row["drop"])),
         caption=PLACE_WORDS,
@@ -86,45 +86,56 @@ def write_comparison(folder: Path, results: Sequence[Result], document: dict[str
 
 
 @styled
-def comparison_figure(results: Sequence[Result], seed: int = 0) -> Figure:
-    """Counter against common accuracy with a key below; with lines and bands also on stretched axes."""
+def comparison_figure(results: Sequence[Result], seed: int = 0, axis: Axis | None = None) -> Figure:
+    """Counter against common accuracy, on stretched axes, too, if there are lines, with a key below.
+
+    On one `axis` the figure is that of a page, which has the key in its table.
+    """
     lines = lines_of(results)
     ordered = [result for _, result in sorted(zip(numbers(results), results, strict=True), key=lambda pair: pair[0])]
-    axes = AXES if lines else AXES[:1]
-    colours = {family: f"C{i % 7}" for i, family in enumerate(dict.fromkeys(result.row.family for result in results))}
-    shades = [colours[result.row.family] for result in ordered]
-    entries = [fill(f"{number}  {result.row.model}", KEY) for number, result in enumerate(ordered, start=1)]
-    width = WIDTH if lines else HEIGHT * 1.5
-    printed = "\n".join(entries).split("\n")
-    columns = max(1, int(width * 72 / (0.62 * LETTERS * (max(map(len, printed)) + 7))))
-    figure = Figure(figsize=(width, HEIGHT + 1.5 * LETTERS / 72 * -(-len(printed) // columns)))
-    for panel, axis in zip(figure.subplots(1, len(axes), squeeze=False)[0], axes, strict=True):
-        limits = _scaled(panel, results, axis, bool(lines))
+    axes = (AXES if lines else AXES[:1]) if axis is None else (axis,)
+    families = dict.fromkeys(result.row.family for result in results)
+    colours = {family: f"C{i % 7}" for i, family in enumerate(families)}
+    looks = [{"color": colours[result.row.family], "marker": _marker(result)} for result in ordered]
+    figure = Figure(figsize=(WIDTH, HEIGHT)) if axis else _keyed(ordered, looks, SIDE * len(axes))
+    for panel, each in zip(figure.subplots(1, len(axes), squeeze=False)[0], axes, strict=True):
+        limits = _scaled(panel, results, each, bool(lines))
         for family, accuracies in lines.items():
-            _line(panel, *accuracies, axis, limits[0], colours[family], numpy_stream(seed, f"band {family} {axis}"))
-        for result, colour in zip(ordered, shades, strict=True):
-            _point(panel, result, axis, limits, colour)
+            _line(panel, *accuracies, each, limits[0], colours[family], numpy_stream(seed, f"band {family} {each}"))
+        for result, look in zip(ordered, looks, strict=True):
+            _point(panel, result, each, limits, look, bool(lines) and result.at_edge)
     first = figure.axes[0]
     first.set_ylabel("accuracy on the counter group [%]")
-    handles = [_mark(colour, label=family) for family, colour in colours.items()]
+    kinds = dict.fromkeys((result.row.family, _marker(result)) for result in results)
+    handles = [_mark(colours[family], marker, label=family) for family, marker in kinds]
     first.legend(handles=[*first.get_legend_handles_labels()[0], *handles], loc="upper left" if lines else "best")
-    if lines:
-        edge = AT_EDGE if any(result.at_edge for result in results) else ""
-        figure.suptitle(CAPTION + edge, fontsize=8, x=0.01, ha="left")
-    marks = [_mark(colour, markersize=4) for colour in shades]
-    key = figure.legend(marks, entries, loc="outside lower left", ncols=columns, fontsize=LETTERS, handlelength=0.5)
-    for text in key.get_texts():
-        text.set_parse_math(False)
     words = [f"{number}" for number in range(1, len(ordered) + 1)]
-    for panel, axis in zip(figure.axes, axes, strict=True):
-        at = stretch(np.array([[getattr(result.row, name) for name in GROUPS] for result in ordered]), axis)
+    for panel, each in zip(figure.axes, axes, strict=True):
+        at = stretch(np.array([[getattr(result.row, name) for name in GROUPS] for result in ordered]), each)
         ends = np.array([panel.get_xlim(), panel.get_ylim()]).T
-        write_labels(panel, np.clip(at, *ends), words, shades, LETTERS)
+        write_labels(panel, np.clip(at, *ends), words, [look["color"] for look in looks], LETTERS)
     return figure
 
 
-def _mark(colour: str, **more: Any) -> Line2D:
-    return Line2D([], [], color=colour, marker="o", linestyle="none", **more)
+def _keyed(ordered: Sequence[Result], looks: Sequence[dict[str, str]], width: float) -> Figure:
+    """An empty figure with a key of numbers and models below."""
+    entries = [fill(f"{number}  {result.row.model}", KEY) for number, result in enumerate(ordered, start=1)]
+    printed = "\n".join(entries).split("\n")
+    columns = max(1, int(width * 72 / (0.62 * LETTERS * (max(map(len, printed)) + 7))))
+    figure = Figure(figsize=(width, HEIGHT + 1.5 * LETTERS / 72 * -(-len(printed) // columns)))
+    marks = [_mark(**look, markersize=4) for look in looks]
+    key = figure.legend(marks, entries, loc="outside lower left", ncols=columns, fontsize=LETTERS, handlelength=0.5)
+    for text in key.get_texts():
+        text.set_parse_math(False)
+    return figure
+
+
+def _marker(result: Result) -> str:
+    return "o" if result.row.source.startswith("[W]") else "s"
+
+
+def _mark(color: str, marker: str, **more: Any) -> Line2D:
+    return Line2D([], [], color=color, marker=marker, linestyle="none", **more)
 
 
 def _scaled(panel: Axes, results: Sequence[Result], axis: Axis, lines: bool) -> np.ndarray:
@@ -144,11 +155,11 @@ def _scaled(panel: Axes, results: Sequence[Result], axis: Axis, lines: bool) -> 
             room = max(room, 0.12 - extent / 2)  # two ticks
         limits.append((at.min() - room, at.max() + room))
     limits = np.clip(limits, -0.04, 1.04) if axis == "plain" else np.array(limits)
-    for side, (low, high) in zip((panel.xaxis, panel.yaxis), limits, strict=True):
-        at = stretch(TICKS[axis], axis)
-        visible = (low <= at) & (at <= high)
-        side.set_ticks(at[visible], [f"{100 * tick:g}" for tick in TICKS[axis][visible]])
-    panel.set(xlim=limits[0], ylim=limits[1], title=f"{axis} axes", xlabel="accuracy on the common group [%]")
+    for side in (panel.xaxis, panel.yaxis):
+        side.set_ticks(stretch(TICKS[axis], axis), [f"{100 * tick:g}" for tick in TICKS[axis]])
+    panel.set(
+        xlim=limits[0], ylim=limits[1], title=f"{axis} axes" if lines else "", xlabel="accuracy on the common group [%]"
+    )
     low, high = limits[:, 0].max(), limits[:, 1].min()
     if low < high:
         panel.plot([low, high], [low, high], color="#888888", linewidth=1, linestyle=":", label="no drop, y = x")
@@ -166,7 +177,7 @@ def _line(
         panel.plot(between, line.intercept + line.slope * between, color=colour, linewidth=width, linestyle=style)
 
 
-def _point(panel: Axes, result: Result, axis: Axis, limits: np.ndarray, colour: str) -> None:
+def _point(panel: Axes, result: Result, axis: Axis, limits: np.ndarray, look: dict[str, str], hollow: bool) -> None:
     """Draw a model with its intervals; at infinity it is hollow, on the edge."""
     row = result.row
     places = [(getattr(row, group), getattr(row, f"interval_{group}")) for group in GROUPS]
@@ -177,11 +188,10 @@ def _point(panel: Axes, result: Result, axis: Axis, limits: np.ndarray, colour: 
         *at,
         xerr=arms[:, 0],
         yerr=arms[:, 1],
-        color=colour,
-        ecolor=(colour, 0.45),
+        ecolor=(look["color"], 0.45),
         elinewidth=0.8,
-        marker="o" if row.source.startswith("[W]") else "s",
         markersize=4.5,
-        markerfacecolor="white" if result.at_edge else colour,
+        markerfacecolor="white" if hollow else look["color"],
         clip_on=not result.at_edge,
+        **look,
     )

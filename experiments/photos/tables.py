@@ -10,15 +10,20 @@ from experiments.table import NUMBER, Column, Table, gain, points
 MARKS = {
     "*": "interval of the line alone: the model's own error is unknown",
     "†": "extrapolated: outside the common accuracies of the line's models",
-    "‡": "an accuracy of 0 or 100 %: at infinity on stretched axes, used for no line",
+    "‡": "an accuracy of 0 or 100 %: hollow, at infinity on stretched axes, used for no line",
 }
 
 
-def marks(row: Record) -> str:
-    """The marks of a row of a comparison, which MARKS explains."""
+def _of_line(row: Record) -> str:
     over = (row["effective_robustness"] or {}).get("logit")
-    of_line = "" if over is None else "*" * (over["interval_of"] == "line") + "†" * over["extrapolated"]
-    return of_line + "‡" * row["at_edge"]
+    return "" if over is None else "*" * (over["interval_of"] == "line") + "†" * over["extrapolated"]
+
+
+def marks(document: Record) -> dict[str, str]:
+    """The marks in the table of a comparison, with their meaning."""
+    rows = document["rows"]
+    every = "".join(map(_of_line, rows)) + "‡" * (bool(document["lines"]) and any(row["at_edge"] for row in rows))
+    return {mark: meaning for mark, meaning in MARKS.items() if mark in every}
 
 
 def comparison_table(document: Record) -> Table:
@@ -32,10 +37,10 @@ def comparison_table(document: Record) -> Table:
             return ""
         line = row["effective_robustness"]["logit"]
         first, span = spanned(gain, line["value"], line["interval"]).split("\n")
-        return f"{first}{marks(row).replace('‡', '')}\n{span}"
+        return f"{first}{_of_line(row)}\n{span}"
 
     def named(row: Record) -> str:
-        return f"{row['number']} {row['model']}{' ‡' if row['at_edge'] else ''}"
+        return f"{row['number']} {row['model']}{' ‡' if row['at_edge'] and document['lines'] else ''}"
 
     columns = [Column("model", named), *map(accuracy, QUANTITIES)]
     if document["ranking"]:

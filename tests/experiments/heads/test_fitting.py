@@ -24,8 +24,10 @@ def world():
     law, plain, traced = fit_law(photos), plain_heads(bundle, photos), traced_heads(photos)
     fixes = fixed_heads(bundle, photos, law, plain, traced)
     two = replace(bundle, text=np.concatenate([-bundle.text, bundle.text], axis=1))
-    best = fixed_heads(two, photos, law, plain, traced)["best single prompt"]
-    return photos, law, plain | traced, fixes | {"best single prompt": best}
+    fixes["best single prompt"] = fixed_heads(two, photos, law, plain, traced)["best single prompt"]
+    spanning = replace(bundle, text_background=unit(np.random.default_rng(1).normal(size=(10, 7))))
+    fixes["all"] = fixed_heads(spanning, photos, law, plain, traced)["project out the captions of backgrounds"]
+    return photos, law, plain | traced, fixes
 
 
 def spread(weights, law):
@@ -52,6 +54,7 @@ def test_fixes_of_the_prompts_are_what_they_are_called(world):
     found = fixes["project out the captions of backgrounds"].weights  # they are plus and minus coordinate 1
     assert found == pytest.approx(np.where(np.arange(7)[:, None] == 1, 0, base.weights), abs=1e-7)
     assert fixes["best single prompt"].weights == pytest.approx(base.weights)
+    assert not fixes["all"].weights.any(), "captions that span all leave ties"
     for share in (0.25, 0.5, 0.75):  # zero-shot and logistic scores count in units of their spreads within a class
         mixed = fixes[f"interpolate, {share:.0%} logistic regression"]
         columns = np.stack([np.append(head.weights.ravel(), head.bias) for head in (base, fitted)], axis=1)
