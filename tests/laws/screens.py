@@ -3,7 +3,9 @@
 import copy
 import io
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator
+from html import unescape
 from itertools import takewhile
 from numbers import Real
 from typing import Any
@@ -39,9 +41,25 @@ def changed(document: Any, path: tuple, value: Any) -> Any:
 
 def lines(view: Callable[[Any], Any], document: Any) -> list[str]:
     """The screen of a document, so wide that nothing wraps."""
-    stream = io.StringIO()
-    Console(file=stream, width=400, markup=False, emoji=False, highlight=False).print(view(document))
+    shown, stream = view(document), io.StringIO()
+    if isinstance(shown, str):
+        return shown.splitlines()
+    Console(file=stream, width=400, markup=False, emoji=False, highlight=False).print(shown)
     return stream.getvalue().splitlines()
+
+
+def page_lines(page: str) -> str:
+    """The words of a page as a screen has them: a line per paragraph and per row of a table, with its bars."""
+
+    def row(match: re.Match) -> str:
+        cells = re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", match[0], flags=re.DOTALL)
+        bar = "┃" if 'scope="col"' in match[0] else "│"
+        return f"\n{bar}{bar.join(' '.join(cell.split()).ljust(60) for cell in cells)}{bar}\n"
+
+    words = re.sub(r"<(svg|style|head)\b.*?</\1>", "", page, flags=re.DOTALL)
+    words = re.sub(r"<tr\b.*?</tr>", row, words, flags=re.DOTALL)
+    words = re.sub(r"<p\b.*?</p>", lambda part: " ".join(part[0].split()), words, flags=re.DOTALL)
+    return unescape(re.sub(r"<[^>]*>", " ", words))
 
 
 def places(before: list[str], after: list[str]) -> list[tuple[int, int]]:
@@ -70,11 +88,11 @@ def word_at(screen: list[str], line: int, column: int) -> str | None:
     return next((token[0] for token in [*after, *reversed(tokens[:here])] if token[0] in WORDS), None)
 
 
-def misplaced(view: Callable[[Any], Any], document: Any) -> tuple[list[str], int]:
+def misplaced(view: Callable[[Any], Any], document: Any, most: int = MOST) -> tuple[list[str], int]:
     """What is shown beside another group's word, or in another record's lines; and how many numbers are shown."""
     screen, wrong, seen, rows = lines(view, document), [], 0, dict[tuple, dict[int, set[int]]]()
     every = [*leaves(document)]
-    for path, value in every[:: 1 + len(every) // MOST]:
+    for path, value in every[:: 1 + len(every) // most]:
         at = places(screen, lines(view, changed(document, path, 0.87 * value + 0.0131)))
         seen += bool(at)
         words = [key for key in path if key in WORDS]
@@ -82,6 +100,8 @@ def misplaced(view: Callable[[Any], Any], document: Any) -> tuple[list[str], int
             found = word_at(screen, line, column)
             if found is not None and found not in words:
                 wrong.append(f"{path} = {value:.4f} beside {found!r}: {screen[line].strip()}")
+        twice = [line for line, n in Counter(line for line, _ in at).items() if n > 1 and "│" in screen[line]]
+        wrong += [f"{path} = {value:.4f} stands twice in {screen[line].strip()}" for line in twice]
         for k, key in enumerate(path):
             if isinstance(key, int) and k and len(path) > k + 1:  # record `key` of a list
                 own = rows.setdefault((*path[:k], path[-1]), {}).setdefault(key, set())

@@ -1,4 +1,6 @@
-"""Laws 1 and 3 for photos: a model is itself in any company, photos have no order, and files repeat the document."""
+"""Laws 1 and 3 for photos: a model is itself in any company, photos have no order, what is said of a class, group or
+background is counted there, and files and pages repeat the document.
+"""
 
 import csv
 import json
@@ -12,8 +14,9 @@ from planted_embeddings import planted
 
 from experiments.heads.pages import write_files
 from experiments.heads.reliance import answer_files
+from experiments.photos.discovery import discover
 from experiments.photos.figures import write_comparison
-from experiments.photos.metrics import accuracy_breakdown, class_counts, object_effect, summary
+from experiments.photos.metrics import TOP, accuracy_breakdown, class_counts, has_groups, object_effect, summary
 from experiments.photos.robustness import compare, gather
 from experiments.photos.summaries import score_files
 from experiments.results import GROUPS, QUANTITIES
@@ -35,10 +38,8 @@ def drawn(seed, classes=11):
     return pd.DataFrame(rows, columns=names)
 
 
-@pytest.fixture(scope="module")
-def results(tmp_path_factory):
+def result_folders(root):
     """Results of four models; a line of a family joins three of them. Half have a place."""
-    root = tmp_path_factory.mktemp("results")
     for seed, name in enumerate(NAMES):
         drawn(seed).to_csv(root / f"{name}.csv", index=False)
         (document,) = score_files([root / f"{name}.csv"], family="mine", output=root / name)
@@ -48,7 +49,16 @@ def results(tmp_path_factory):
         }
         place = {"equivalent_correlation": 0.4 + seed / 9, "shortfall": 0.031 + 0.009 * seed, "interval": ends}
         (root / name / "summary.json").write_text(json.dumps(document | {"equivalent": place if seed % 2 else None}))
-    return gather([str(root / name) for name in NAMES], "macro", "1000", "simple")
+    return [str(root / name) for name in NAMES]
+
+
+def placed_results(root):
+    return gather(result_folders(root), "macro", "1000", "simple")
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    return placed_results(tmp_path_factory.mktemp("results"))
 
 
 def test_a_model_is_the_same_in_any_company(results):
@@ -106,6 +116,45 @@ def test_photos_have_no_order_and_classes_no_neighbours():
     effects = {one["class_index"]: one for one in object_effect(table)["classes"]}
     for one in object_effect(few)["classes"]:
         assert {**one, "p_holm": None} == {**effects[one["class_index"]], "p_holm": None}
+
+
+def counted(table, within=1, **where):
+    """(photos, right answers) where columns have these values."""
+    own = table[np.logical_and.reduce([table[name] == value for name, value in where.items()])]
+    return len(own), int((own["rank"] <= within).sum())
+
+
+def test_what_is_said_of_a_class_group_or_background_is_counted_there(tmp_path):
+    table = drawn(0)
+    table.to_csv(tmp_path / "mine.csv", index=False)
+    (document,) = score_files([tmp_path / "mine.csv"], output=tmp_path / "out")
+    read = {name: pd.read_csv(tmp_path / "out" / f"per_{name}.csv") for name in ("class", "background")}
+    said = [
+        *document["backgrounds"],
+        document["worst_class"],
+        document["worst_group"],
+        *read["background"].to_dict("records"),
+    ]
+    for cell in said:
+        where = {name: cell[name] for name in ("class_index", "group", "background") if name in cell}
+        assert (cell["photos"], cell["correct"]) == counted(table, **where), where
+        assert cell["accuracy"] == pytest.approx(cell["correct"] / cell["photos"])
+    for row in read["class"].to_dict("records"):
+        cells = [counted(table, class_index=row["class_index"], group=group) for group in GROUPS]
+        assert cells == [(row[f"n_{group}"], row[f"correct_{group}"]) for group in GROUPS]
+    every = {row["class_index"]: row for row in read["class"].to_dict("records")}
+    for row in document["worst_classes"]:
+        assert row == {name: pytest.approx(every[row["class_index"]][name]) for name in row}
+    names = {index: str(index) for index in every}
+    for grouped in (table, table.assign(group="")):
+        answered = grouped.assign(predicted_index=grouped.class_index.where(grouped["rank"] <= TOP, 99))
+        for mean, means in accuracy_breakdown(grouped)["top5"].items():
+            assert means == summary(class_counts(answered), grouped=has_groups(grouped))[mean]
+    for row in discover(table, names, smallest=2)["classes"]:
+        for group in GROUPS:
+            n, k = counted(table, class_index=row["class_index"], background=row[f"{group}_background"])
+            assert (row[f"n_{group}"], row[group]) == (n, k / n)
+        assert row["naive_drop"] == row["common"] - row["counter"]
 
 
 def test_the_csv_and_the_page_of_a_comparison_repeat_the_document(results, tmp_path):

@@ -7,12 +7,20 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
-from laws.screens import lines, misplaced
+from laws.screens import lines, misplaced, page_lines
+from laws.test_photos import placed_results, result_folders
 from markupsafe import Markup
+from planted_embeddings import planted
 
 import experiments.command
 from experiments import table
 from experiments.command.main import main
+from experiments.heads import pages
+from experiments.heads.pages import write_files
+from experiments.heads.reliance import answer_files
+from experiments.photos import figures
+from experiments.photos.figures import write_comparison
+from experiments.photos.robustness import compare
 
 WORLD = ("--p-spu", "0.83", "--mu-spu", "1.7", "--sigma-xi", "2.1")
 
@@ -62,7 +70,45 @@ COMMANDS = {
     "simulate": lambda _: ("simulate", "--learner", "linear", "--n", 200, "--replicates", 8, *WORLD),
     "place": lambda tmp: ("place", counts(tmp), "--verbose", "--mu-spu", 1.5, "--sigma-xi", 6),
     "embeddings": lambda tmp: ("embeddings", embeddings(tmp), "--verbose"),
+    "compare": lambda tmp: ("counteranimal", "compare", "--output", tmp / "made", *result_folders(tmp), "--verbose"),
 }  # fmt: skip
+
+
+@pytest.fixture
+def undrawn(monkeypatch):
+    """No picture of a page is drawn."""
+    for module in (figures, pages):
+        monkeypatch.setattr(module, "ranking", lambda heads: "")
+        monkeypatch.setattr(module, "figure_svg", lambda *_: "")
+    monkeypatch.setattr(pages, "trade_figure", lambda *_: None)
+    monkeypatch.setattr(figures, "comparison_figure", lambda *_: None)
+    monkeypatch.setattr(figures, "save_figure", lambda *_: None)
+
+
+def test_each_number_of_a_page_stands_beside_its_words(undrawn, tmp_path):
+    """That of embeddings, of models with unequal numbers, and that of a comparison of such models."""
+    for seed, name in enumerate(("one", "two")):
+        np.savez(tmp_path / f"{name}.npz", **planted(np.random.default_rng(seed), 300 + 40 * seed, 4))
+    measured = answer_files([tmp_path / "one.npz", tmp_path / "two.npz"], 0)
+    results = placed_results(tmp_path)
+
+    def embeddings_page(document):
+        write_files(tmp_path, document)
+        return page_lines((tmp_path / "embeddings.html").read_text())
+
+    def comparison_page(document):
+        write_comparison(tmp_path, results, document)
+        return page_lines((tmp_path / "comparison.html").read_text())
+
+    for view, document in ((embeddings_page, measured), (comparison_page, compare(results))):
+        wrong, seen = misplaced(view, document, most=60)
+        assert not wrong, "\n".join(wrong)
+        assert seen >= 8
+    embeddings_page(measured)
+    _, *parts = map(page_lines, (tmp_path / "embeddings.html").read_text().split("<h2>"))
+    for part, model in zip(parts, measured["models"], strict=True):  # and is itself in any company
+        alone = embeddings_page({**measured, "models": [model]})
+        assert re.findall(r"\d+\.\d+", part) == re.findall(r"\d+\.\d+", alone)
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -28,7 +28,7 @@ from experiments.heads.intervals import by_class, counted, drawn_over_classes, i
 from experiments.heads.least_regret import WEIGHTS, best_answers, ranked, smooth, trade, width_within
 from experiments.heads.tables import data_share
 from experiments.photos import evaluation
-from experiments.results import GROUPS, QUANTITIES
+from experiments.results import FEWEST, GROUPS, QUANTITIES
 from simulator.accuracy import PLACE
 from theory import equivalent
 
@@ -220,11 +220,18 @@ def test_many_classes_with_a_split_are_counted_by_hand():
     assert (least["group"], least["class"], least["name"]) == (*worst, f"animal {worst[1]}")
     for head in result["heads"]:
         over = head["interval_over_classes"]
-        assert all(over[name][0] <= head[name] <= over[name][1] for name in QUANTITIES)
+        known = [name for name in (*QUANTITIES, *PLACE) if head[name] is not None]
+        assert all(over[name][0] <= head[name] <= over[name][1] for name in known)
         assert np.ptp(over["common"]) > np.ptp(head["interval"]["common"])
     assert sum(result["rows_measured"].values()) == test.sum()
     shares = [(group[~test & (label == y)] == "common").mean() for y in range(K)]
     assert result["correlation_of_train_rows"] == pytest.approx(np.mean(shares))
+
+
+def test_from_ten_classes_on_intervals_are_over_classes_too():
+    for K in (FEWEST - 1, FEWEST):
+        heads = embeddings(**worlds_of(K, 20 * K, np.random.default_rng(0)) | {"background": None})["heads"]
+        assert [head["interval_over_classes"] is None for head in heads] == [K < FEWEST] * 4
 
 
 def test_heads_have_not_seen_what_they_answer(monkeypatch):

@@ -1,5 +1,7 @@
 """The numbers behind a verdict, as pages show them."""
 
+import re
+
 from experiments.court.registry import ALL_CLAIMS
 from experiments.court.trained import stored_documents, stored_for
 from experiments.page.evidence import details, point
@@ -18,7 +20,12 @@ def test_every_stored_trial_shows_its_worlds_and_rows():
         for text, case in zip(shown, verdict.cases, strict=True):
             table = case["world"].get("table")
             assert text.startswith(f"a {len(table)} x {len(table[0])} table" if table else "p_"), text
-            assert all(f"{row['measured']:.4g}" in text for row in case["rows"]), text
+            numbers = [(row["group"], row["measured"], row["predicted"]) for row in case["rows"]]
+            words = [
+                f"{group}.* {one:.4g}" + ("" if two is None else rf" \(theory {two:.4g}\)")
+                for group, one, two in numbers
+            ]
+            assert re.search("; ".join(words), text), text
 
 
 def test_a_point_has_the_noise_of_its_images():
