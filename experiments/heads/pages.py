@@ -122,7 +122,6 @@ def write_files(folder: Path, document: dict[str, Any]) -> None:
         drawings=[figure_svg(trade_figure(model), ALT) for model in models],
         places=[ranking({name: entry for name, (_, entry) in entries(model).items()}) for model in models],
         ranked=ranking({model["model"]: model["heads"][0] for model in models}),
-        groups=GROUPS,
         order=in_order(document["ranking"][PLACE[0]], document),
         few=[too_few(model["classes"]) if model["classes"] < FEWEST else None for model in models],
         shares=[data_share(model) for model in models],

@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 from laws.screens import lines, misplaced, page_lines
-from laws.test_photos import placed_results, result_folders
+from laws.test_photos import placed_results
 from markupsafe import Markup
 from planted_embeddings import planted
 
@@ -70,7 +70,6 @@ COMMANDS = {
     "simulate": lambda _: ("simulate", "--learner", "linear", "--n", 200, "--replicates", 8, *WORLD),
     "place": lambda tmp: ("place", counts(tmp), "--verbose", "--mu-spu", 1.5, "--sigma-xi", 6),
     "embeddings": lambda tmp: ("embeddings", embeddings(tmp), "--verbose"),
-    "compare": lambda tmp: ("counteranimal", "compare", "--output", tmp / "made", *result_folders(tmp), "--verbose"),
 }  # fmt: skip
 
 
@@ -101,7 +100,7 @@ def test_each_number_of_a_page_stands_beside_its_words(undrawn, tmp_path):
         return page_lines((tmp_path / "comparison.html").read_text())
 
     for view, document in ((embeddings_page, measured), (comparison_page, compare(results))):
-        wrong, seen = misplaced(view, document, most=60)
+        wrong, seen = misplaced(view, document, most=45)
         assert not wrong, "\n".join(wrong)
         assert seen >= 8
     embeddings_page(measured)

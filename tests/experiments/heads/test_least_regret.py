@@ -156,14 +156,14 @@ def test_one_dominating_head_has_an_interval_and_no_number():
 def test_the_best_head_is_chosen_on_all_photos_and_on_others():
     """50 heads that guess: the best on the same photos seems better than 1/2, the best on other photos does not."""
     rng = np.random.default_rng(0)
-    label, common = np.arange(4000) % 2, np.arange(4000) % 4 < 2
-    right = rng.random((4000, 50)) < 0.5
+    label, common = np.arange(2000) % 2, np.arange(2000) % 4 < 2
+    right = rng.random((2000, 50)) < 0.5
     best = best_answers(right, label, common, np.random.default_rng(1))
     same, other, every = (accuracies(answers, label, common) for answers in (*best, right))
     middle, direct = L // 2, every.mean(axis=0)
     assert same[:, middle].mean() == pytest.approx(direct.max(), abs=1e-6)
     assert same[:, middle].mean() > 0.51
-    assert abs(other[:, middle].mean() - 0.5) < 0.025  # 3 standard errors
+    assert abs(other[:, middle].mean() - 0.5) < 0.034  # 3 standard errors
     right[:, 7] = True  # a head that is always right is always chosen
     for answers in best_answers(right, label, common, np.random.default_rng(1)):
         assert answers.min() == 1

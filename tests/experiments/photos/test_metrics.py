@@ -8,37 +8,20 @@ import pandas as pd
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from scipy.stats import binomtest
 
-from experiments.heads.intervals import (
-    accuracy,
-    complete,
-    counted,
-    group_accuracies,
-    intervals,
-)
+from experiments.heads.intervals import accuracy, complete, counted, group_accuracies, intervals
 from experiments.inference import holm
-from experiments.photos.metrics import (
-    TOP,
-    accuracy_breakdown,
-    cells,
-    class_counts,
-    object_counts,
-    object_effect,
-    paired,
-    summary,
-)
+from experiments.photos.metrics import class_counts, object_counts, object_effect, paired, summary
 from experiments.results import FEWEST
 from tests.experiments.heads.test_intervals import counts
 
 
-def answers(rows, grouped=True):
+def answers(rows):
     """Predictions of rows (class, common, background, rank, object); rank 1 is a right answer."""
     table = pd.DataFrame(rows, columns=["class_index", "common", "background", "rank", "object"])
-    groups = np.where(table.common, "common", "counter") if grouped else ""
     table = table.assign(
         path=table.index.astype(str),
-        group=groups,
+        group=np.where(table.common, "common", "counter"),
         predicted_index=table.class_index.where(table["rank"] == 1, 999),
         margin=np.nan,
     )
@@ -165,51 +148,3 @@ def test_object_counts_two_classes_may_share_a_name_and_lonely_ones_are_left_out
     assert (found["objects"], found["left_out_objects"]) == (1, 1)
     assert object_effect(both.assign(object=["", "", "object 0", "object 0"]))["left_out_photos"] == 2
     assert object_effect(both.assign(group="common")) is None
-
-
-ROWS = st.lists(
-    st.tuples(*map(st.sampled_from, ((3, 7, 11), (True, False), ("sand", "sea"), range(1, 10), ("",)))),
-    min_size=1,
-    max_size=40,
-)
-
-
-def by_hand(rows, key):
-    found = {}
-    for row in rows:
-        found.setdefault(key(row), []).append(row[3] == 1)
-    return {name: (len(right), sum(right)) for name, right in found.items()}
-
-
-@settings(max_examples=12)
-@given(ROWS)
-def test_cells_are_those_counted_by_hand(rows):
-    table = cells(answers(rows), "class_index", "group", "background")
-    word = {True: "common", False: "counter"}
-    listed = {tuple(row[:3]): tuple(row[3:5]) for row in table.itertuples(index=False)}
-    assert listed == {(i, word[c], b): n for (i, c, b), n in by_hand(rows, lambda r: r[:3]).items()}
-    for *_, photos, correct, share, low, high in table.itertuples(index=False):
-        exact = binomtest(correct, photos).proportion_ci(0.95, "exact")
-        np.testing.assert_allclose((share, low, high), (correct / photos, *exact), atol=1e-9)
-
-
-@settings(max_examples=12)
-@given(ROWS, st.booleans())
-def test_the_worst_is_the_least_share(rows, grouped):
-    """Without groups, cells are of backgrounds."""
-    found = accuracy_breakdown(answers(rows, grouped))
-    for name, key in (("worst_class", lambda r: r[0]), ("worst_group", lambda r: (r[0], r[1 if grouped else 2]))):
-        counted = by_hand(rows, key)
-        assert found[name]["accuracy"] == min(k / n for n, k in counted.values())
-        assert found[name]["of"] == len(counted)
-        low, high = found[name]["interval"]
-        assert low <= found[name]["accuracy"] <= high
-    if grouped:
-        return
-    assert {b["background"]: (b["photos"], b["correct"]) for b in found["backgrounds"]} == by_hand(rows, lambda r: r[2])
-    assert list(found["backgrounds"][0]) == ["group", "background", "photos", "correct", "accuracy", "interval"]
-    first = [row[3] <= TOP for row in rows]
-    if all(first):  # perhaps no more than five labels compete
-        assert found["top5"] is None
-    else:
-        np.testing.assert_allclose(found["top5"]["micro"]["accuracy"], np.mean(first))
