@@ -11,7 +11,7 @@ from experiments.errors import RequestError, RunError, check_within
 from experiments.inference import interval95
 from experiments.lab.mitigations import MITIGATIONS, NONE, apply_to_learner, law_of_learner, mitigated
 from simulator.accuracy import GROUPS, PLACE, Accuracy, finite
-from simulator.progress import track
+from simulator.progress import counting
 from simulator.quantities import PairCount, domain_of
 from simulator.streams import numpy_stream
 from simulator.world import World
@@ -223,9 +223,13 @@ def trainings(
 def _accuracies(world, learner, n, count, exact, seed, sampler):
     from simulator.gaussian.fitting import SeparabilityError  # start-up time
 
-    parts = trainings(world, learner, n, count, exact, seed, sampler)
+    accuracies = []
     try:
-        return np.concatenate([accuracy for accuracy, _ in track(parts, count, "replicates")])
+        with counting("replicates", count) as advance:
+            for accuracy, _ in trainings(world, learner, n, count, exact, seed, sampler):
+                accuracies.append(accuracy)
+                advance(len(accuracy))
+        return np.concatenate(accuracies)
     except SeparabilityError as error:
         raise RunError(str(error)) from None
     except ValueError as error:

@@ -14,6 +14,7 @@ from experiments.files import to_json
 from experiments.finite_samples import image_accuracy
 from experiments.inference import interval95
 from experiments.lab.answers import predict, simulate, trainings
+from simulator import progress
 from simulator.accuracy import LEVEL, Accuracy
 from simulator.world import World
 from theory.learners import Bayes, InfoNCE, Learner, LeastSquares, LinearCLIP, Logistic, named
@@ -125,6 +126,13 @@ def test_a_scale_that_is_too_low_comes_with_one_that_is_enough():
         assert (found["scale"], found["meets_budget"]) == (scale, met)
         assert (abs(found["counter"] - law["counter"]) < 0.003) == met
         assert found.get("enough_scale") == pytest.approx(None if met else 4.0)
+
+
+def test_progress_counts_replicates(monkeypatch):
+    done = []
+    monkeypatch.setattr(progress.line, "update", lambda *_, advance=0, **__: done.append(advance))
+    simulate(NARROW, LinearCLIP(), 200, 100, None, 0)
+    assert sum(done) == 100
 
 
 def test_predict_reports_the_learner_and_the_interval():
