@@ -8,6 +8,7 @@ import torch
 from laws.grids import distinct, every_learner, tried
 from laws.meetings import FIELDS, KINDS, covering, met, options_of, world_of
 from reference import (
+    first_coordinates,
     gaussian_scores,
     group_scores,
     latent_cross_covariance,
@@ -19,10 +20,15 @@ from scipy.special import ndtr
 from stattest import assert_mean
 
 from experiments.court.arms import rarest
-from simulator.accuracy import won
+from experiments.finite_samples import IMAGES, fitted_critics, image_accuracy
+from simulator.accuracy import GROUPS, won
+from simulator.gaussian import pairs
 from simulator.gaussian.critic import gaussian_points
+from simulator.gaussian.fitting import score_vectors
 from simulator.gaussian.statistics import projected_scatter
 from simulator.prompts import PROMPTS, prompt_row
+from simulator.samplers import SAMPLERS, chosen, group_numbers
+from simulator.streams import numpy_stream
 from simulator.world import SCALARS, Attribute, World
 from theory.learners import Bayes, GaussianPMI, InfoNCE, LinearCLIP
 from theory.learners.base import UNDEFINED, block_weights
@@ -228,8 +234,8 @@ def test_formulas_for_proofs_are_the_closed_forms(learner):
 def test_drawn_pairs_and_exact_scatters_have_the_moments_of_the_groups():
     drawn, scatters, moments, covariances = [], [], [], []
     for _, world, _ in rows_of(Bayes, seed=2):
-        pairs, (mean, covariance) = world.draw(4000, seed=1), moments_of_pairs(world)
-        views = zip((pairs.images, pairs.texts), pairs.frames, strict=True)
+        own, (mean, covariance) = world.draw(4000, seed=1), moments_of_pairs(world)
+        views = zip((own.images, own.texts), own.frames, strict=True)
         rows = np.concatenate([view.numpy() @ D for view, D in views], axis=1) - mean
         drawn.append((rows[:, :, None] * rows[:, None]).reshape(len(rows), -1))
         moments.append(covariance.ravel())
@@ -239,6 +245,85 @@ def test_drawn_pairs_and_exact_scatters_have_the_moments_of_the_groups():
             covariances.append(covariance.ravel())
     assert_mean(np.hstack(drawn), np.hstack(moments), effect=0.2, what="covariances of drawn pairs")
     assert_mean(np.hstack(scatters), np.hstack(covariances), effect=1.2, what="exact scatters")
+
+
+# What n drawn pairs teach
+
+
+def modal_vectors(x, t, w, q, world, learner):
+    """Score vectors of linear CLIP: products of the pairs less those of all i != j, mode by mode, by embeddings."""
+    n, others, weighed = len(x), 1 - np.eye(len(x)), x.T * w
+    left, s, right = np.linalg.svd(weighed @ t / n - weighed @ others @ (w[:, None] * t) / (n * (n - 1)), False)
+    s = learner.strength(s)
+    told = np.sqrt(s)[:, None] * right[:, : world.latents]  # embeddings of the latents of captions
+    lost = told[:, world.block_latents[1]] if learner.projected else told[:, :0]
+    return (left * np.sqrt(s) @ (told - lost @ np.linalg.pinv(lost) @ told) @ q.T).T
+
+
+def sets_of(world, n, count, sampler):
+    """(images, captions, labels, weights) of sets of n pairs: the first, second and third n of one stream."""
+    frames = first_coordinates(world)
+    drawn = pairs.draw(world, n * count, 3, frames=frames, stream="law")
+    for r in range(count):
+        own = pairs.Pairs(*(getattr(drawn, name)[None, r * n : (r + 1) * n] for name in pairs.Pairs._fields))
+        if sampler.swaps:
+            own = pairs.contradicted(own, world, frames[1], 3, r, streams=("law",))
+        x, t, y, a = (field[0].numpy() for field in own)
+        rows, weights = chosen(
+            sampler, group_numbers(y, a, world.background_count), world, numpy_stream(3, f"law/{sampler.name}", r)
+        )
+        yield x[rows], t[rows], y[rows], weights
+
+
+FITTED = [one for one in every_learner() if one.estimator and getattr(one, "prompt", "mean") == "mean"]
+
+
+def test_a_replicate_is_fitted_to_its_own_set_of_pairs(monkeypatch):
+    """Every learner that has an estimator meets every sampler in worlds of every kind; blocks end within sets."""
+    monkeypatch.setattr(pairs, "LARGEST_BLOCK", 70)
+    fields = {name: FIELDS[name] for name in ("mention_spu", "bare", "mismatch", "kind")}
+    rows, answered = covering({"learner": FITTED, "sampler": [*SAMPLERS], "n": [40, 30], **fields}), []
+    for row in rows:
+        world, learner, sampler = world_of(row), row["learner"], SAMPLERS[row["sampler"]]
+        world = world.replace(dim_image=world.latents + (learner.estimator == "linear"), sigma_xi=4.0)
+        how = world, learner, row["n"], 3, 3, "law", sampler.name
+        if isinstance(critics := tried(lambda *how: [*fitted_critics(*how)], *how), Exception):
+            continue
+        answered.append(row)
+        found = [
+            (critic.inside[i], critic.outside[i], np.broadcast_to(critic.intercept, critic.inside.shape[:2])[i])
+            for critic in critics
+            for i in range(len(critic.inside))
+        ]
+        for each, (x, t, y, weights) in zip(found, sets_of(world, row["n"], 3, sampler), strict=True):
+            w, q = np.ones(len(x)) if weights is None else weights, None
+            if learner.estimator == "linear":
+                q = sampler.captioned(world).prompts(learner.prompt)
+                q = q[:1] - q[1:] if world.classes == 2 else q
+                vectors = modal_vectors(x, t, w, q, world, learner)
+            else:
+                vectors = score_vectors(learner.estimator, x, y, world, weights)
+            l, d = world.latents, world.dim_image
+            constant = vectors[:, d] if vectors.shape[1] > d else np.zeros(len(vectors))
+            expected = vectors[:, :l], vectors[:, l:d] @ vectors[:, l:d].T, constant
+            for a, b in zip(each, expected, strict=True):
+                np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-8, err_msg=str(row))
+    covered, possible = met(answered), met(rows)
+    print(len(covered), len(possible), len(answered), len(rows))
+    assert len(covered) >= LEAST * len(possible)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_drawn_images_of_a_group_have_its_accuracy(kind):
+    """Six errors of so many images of each group."""
+    world, learner = world_of({**TOLD, "kind": kind}), LinearCLIP("mean")
+    found, exact = image_accuracy(learner, world, 0, "law"), learner.accuracy(world)
+    for group in GROUPS:
+        p = getattr(exact, group)
+        if p is None:
+            assert getattr(found, group) is None
+        else:
+            assert abs(getattr(found, group) - p) < 6 * np.sqrt(p * (1 - p) / (IMAGES / 2))
 
 
 @pytest.mark.deep

@@ -56,6 +56,7 @@ def test_an_accuracy_is_what_drawn_images_show(prompt, width, n):
         scores = test.images.numpy() @ M @ found.frames[1] @ q.T
         columns.append(scores.argmax(axis=1) == test.labels.numpy())
     assert_mean(np.stack(columns, axis=1), [*found.accuracy(prompt)], effect=0.06, what=f"{prompt}, {width}")
+    assert found.accuracy() == found.accuracy("typical")
 
 
 def test_the_covariance_of_weighted_pairs_by_its_sums():
