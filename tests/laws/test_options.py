@@ -102,17 +102,21 @@ def test_every_option_reaches_what_a_verb_calls(verb, option, monkeypatch, tmp_p
     module = importlib.import_module(f"experiments.command.{VERB[verb]}")
     calls: list[Any] = []
 
-    def recorded(name):
-        return lambda *how, **named: calls.append((name, how, named)) or RESULTS.get(name, Anything())
+    def recorded(name, function):
+        def call(*how, **named):
+            calls.append((name, inspect.signature(function).bind(*how, **named).arguments))
+            return RESULTS.get(name, Anything())
+
+        return call
 
     for where, name in (*imports(module), *((module, name) for name in OUTSIDE)):
         if isinstance(getattr(where, name, None), FunctionType):
-            monkeypatch.setattr(where, name, recorded(name))
+            monkeypatch.setattr(where, name, recorded(name, getattr(where, name)))
 
-    def said(given):
+    def said(options):
         calls.clear()
-        called_with(function_of(verb), given)
-        return repr(calls)
+        called_with(function_of(verb), options)
+        return repr(calls), [f"{name}: {given[option]}" for name, given in calls if option in given]
 
     found = {}
     for own in leaves(function_of(verb)):
@@ -121,5 +125,7 @@ def test_every_option_reaches_what_a_verb_calls(verb, option, monkeypatch, tmp_p
         found[own.name] = [[value] for value in values] if several else values
     needs = {own.name: found[own.name][1] for own in leaves(function_of(verb)) if own.default is own.empty}
     needs |= BESIDE.get(verb, {}) | BESIDE.get(option, {}) | BESIDE.get(f"{verb} {option}", {})
-    before = said(needs)
-    assert said(needs | {option: found[option][0]}) != before
+    (before, own), (after, other) = said(needs), said(needs | {option: found[option][0]})
+    assert before != after
+    if option not in ("claims", "results"):  # functions get what is read from it
+        assert not {*own} & {*other}, "a function with a parameter of this name does not get the option"
