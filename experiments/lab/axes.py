@@ -13,7 +13,6 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import numpy as np
@@ -177,7 +176,8 @@ def _checked(field: str, values: Sequence[Any]) -> list[Value]:
         if field == "table" and not isinstance(value, str):
             raise RequestError(f"axis table holds {value!r}; its values are texts such as 'compositional(3, 4, 1)'")
         if field == "table":
-            validated(partial(named, value), "axis table: ")
+            with validated("axis table: "):
+                named(value)
     if field == "table":
         return [value.strip() for value in values]
     if kind is int:

@@ -5,9 +5,10 @@ Validators that look at several fields run once, after the merge.
 """
 
 import tomllib
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
@@ -20,8 +21,6 @@ from simulator.world import World, refusal
 if TYPE_CHECKING:
     from simulator.pixels.scenery import Scenery
 
-T = TypeVar("T")
-
 
 def read_toml(file: Path, kind: str) -> dict[str, Any]:
     try:
@@ -32,10 +31,11 @@ def read_toml(file: Path, kind: str) -> dict[str, Any]:
         raise RequestError(f"{kind} file {str(file)!r} is not TOML: {error}") from None
 
 
-def validated(make: Callable[[], T], before: str = "") -> T:
-    """What `make` returns; what it says against a world, a recipe or pictures becomes a RequestError."""
+@contextmanager
+def validated(before: str = "") -> Iterator[None]:
+    """What is said in it against a world, a recipe or pictures becomes a RequestError."""
     try:
-        return make()
+        yield
     except ValidationError as failure:
         raise RequestError(before + refusal(failure)) from None
     except ValueError as error:
@@ -100,11 +100,13 @@ def read_pictures(world: World) -> "Scenery":
 
     if not isinstance(world.views, Pixels):
         raise RequestError(f"this needs a world of pixels, and these views are {world.views.name}")
-    return validated(lambda: scenery(world))
+    with validated():
+        return scenery(world)
 
 
 def recipe_from(flags: dict[str, Any]) -> Recipe:
-    return validated(lambda: Recipe(**flags))
+    with validated():
+        return Recipe(**flags)
 
 
 def recipe_of(label: str, fields: dict[str, Any]) -> Recipe:

@@ -13,10 +13,11 @@ are sampled. `register` adds one of your own. Its population optimum and its cos
 Label smoothing has no row: its minimiser (1 - s) p(y|x) + s/K decides as p(y|x) does.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from math import inf
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
@@ -35,7 +36,6 @@ from theory.learners.filtered import Filtered
 NONE = "none"  # name of the mitigation that changes nothing
 EARLY = 4  # an early stop takes 1/EARLY of the steps; after 1/16 linear towers have learned nothing
 Trained = Learner | Recipe  # what is trained: a learner that is fitted to pairs, or towers
-T = TypeVar("T")
 
 
 def _always(recipe: Recipe) -> bool:
@@ -119,26 +119,20 @@ def apply_to_learner(name: str, world: World, learner: Learner) -> tuple[World, 
 
     Raises RequestError for an unknown name, and where the mitigation does not apply.
     """
-
-    def change(own: Mitigation) -> tuple[World, Learner]:
+    with _applied(name) as own:
         pairs, fitted = _changed(own, world, learner)
         return pairs, fitted if own.prompt is None else _prompted(fitted, own.prompt)
-
-    return _applied(name, change)
 
 
 def apply_to_towers(name: str, world: World, recipe: Recipe, prompt: str | None) -> tuple[World, Recipe, str | None]:
     """The world of the pairs, the recipe of towers and their prompt, after a mitigation; errors as for learners."""
-
-    def change(own: Mitigation) -> tuple[World, Recipe, str | None]:
+    with _applied(name) as own:
         pairs, trained = _changed(own, world, recipe)
         if own.change is None and own.sampler != "drawn":
             trained = _with(recipe, sampler=own.sampler)
         if own.prompt is not None:
             return pairs, trained, checked_prompt(trained, own.prompt)
         return pairs, trained, prompt if own.change is None or trained.prompted else None
-
-    return _applied(name, change)
 
 
 def law_of_learner(name: str, world: World, learner: Learner) -> tuple[World, Learner] | None:
@@ -214,7 +208,8 @@ def mitigated(name: str, world: World, learner: Learner) -> tuple[World, Learner
     law, why = None, f"mitigation {name!r} has no known law for {_called(learner)}"
     try:
         pairs, fitted = apply_to_learner(name, world, learner)
-        law = validated(lambda: law_of_learner(name, pairs, fitted), f"mitigation {name!r}: ")
+        with validated(f"mitigation {name!r}: "):
+            law = law_of_learner(name, pairs, fitted)
     except RequestError as error:
         why = str(error)
     if law is None:
@@ -237,12 +232,14 @@ def inflation(name: str, world: World, what: Trained) -> Numbers:
     return 1 / (own * objective)
 
 
-def _applied(name: str, change: Callable[[Mitigation], T]) -> T:
-    """What a change by the mitigation of a name returns; its errors name the mitigation."""
+@contextmanager
+def _applied(name: str) -> Iterator[Mitigation]:
+    """The mitigation of a name; errors name it."""
     if name not in MITIGATIONS:
         raise unknown("mitigation", name, names())
     try:
-        return validated(lambda: change(MITIGATIONS[name]))
+        with validated():
+            yield MITIGATIONS[name]
     except RequestError as error:
         raise RequestError(f"mitigation {name!r}: {error}") from None
 

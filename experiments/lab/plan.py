@@ -4,7 +4,6 @@ A block is a box of cells that are computed, written and lost together. The divi
 interrupted run ends with the same numbers: rounding depends on how many worlds are computed at once.
 """
 
-from functools import partial
 from math import prod
 from typing import Any, NamedTuple
 
@@ -111,4 +110,5 @@ def _read_pictures(study: Grid) -> None:
         world = one.worlds.ravel()[0]
         most[world.table] = max(most.get(world.table, world), world, key=lambda world: world.classes)
     for world in most.values():
-        validated(partial(shown(world).inputs, world))
+        with validated():
+            shown(world).inputs(world)

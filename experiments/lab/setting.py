@@ -55,7 +55,8 @@ class Setting:
             fields = {}
         options = {"prompt": self.prompt, **{name: fields.get(name) for name in (*OF_BOTH, *OF_LEARNERS)}}
         own = {name: value for name, value in options.items() if value is not None and hasattr(learner, name)}
-        return validated(lambda: replace(learner, **own))
+        with validated():
+            return replace(learner, **own)
 
     @property
     def recipe(self) -> Recipe:
@@ -63,7 +64,8 @@ class Setting:
         own = {name: value for name, value in self.values.items() if name in OF_RECIPE}
         fields, label = {**dict(self.study.recipe), **own}, self.study.labels[self.k]
         fields |= {} if self.n is None else {"n": self.n}
-        return validated(lambda: recipe_of(label, fields), f"learner {label!r} cannot be trained: ")
+        with validated(f"learner {label!r} cannot be trained: "):
+            return recipe_of(label, fields)
 
     @property
     def n(self) -> Any:
@@ -112,7 +114,8 @@ def _worlds(study: Grid, values: Mapping[str, Any]) -> World:
     own = {name: value for name, value in values.items() if name in SCALARS}
     if "table" in values:
         own["table"] = named_table(str(values["table"]))
-    return validated(lambda: study.world.replace(**own)) if own else study.world
+    with validated():
+        return study.world.replace(**own) if own else study.world
 
 
 def settings(study: Grid, names: Collection[str]) -> Iterator[tuple[Index, Setting]]:

@@ -125,8 +125,8 @@ def study(
     if isinstance(recipe, Recipe):
         recipe = recipe.model_dump(exclude_defaults=True, exclude={*ELSEWHERE})
     counts: dict[str, Any] = {"n": n, "replicates": replicates, "seed": seed}  # whole numbers, also as floats
-    request = validated(
-        lambda: Study(
+    with validated():
+        request = Study(
             world=World() if world is None else world,
             axes=tuple(axis(name, values) for name, values in pairs),
             learners=_tuple(learners),
@@ -135,7 +135,6 @@ def study(
             **counts,
             recipe=tuple(sorted((recipe or {}).items())),
         )
-    )
     for fault in chain(_misnamed(request), _faults(request)):
         raise RequestError(fault)
     for _ in settings(request, ("table", "classes")):
