@@ -15,7 +15,7 @@ from rich.console import Console
 from simulator.accuracy import GROUPS
 
 MOST = 150  # numbers of a document that are tried, evenly spread; each takes two screens
-WORDS = (*GROUPS, "balanced", "drop")
+WORDS = (*GROUPS, "balanced", "drop", "naive", "honest")
 TOKEN = re.compile(r"[-+−]?\d[\d,]*\.?\d*(?:e-?\d+)?|[^\W\d_]+")
 
 

@@ -68,6 +68,7 @@ COMMANDS = {
     "predict three classes": lambda _: ("predict", "--learner", "logistic", "--classes", 3, *WORLD),
     "predict three groups": lambda _: ("predict", "--learner", "linear", "--table", "compositional(3, 4, 1)"),
     "simulate": lambda _: ("simulate", "--learner", "linear", "--n", 200, "--replicates", 8, *WORLD),
+    "sweep": lambda _: ("sweep", "--axis", "sigma_xi=2.1,3.3", *WORLD[:4]),
     "place": lambda tmp: ("place", counts(tmp), "--verbose", "--mu-spu", 1.5, "--sigma-xi", 6),
     "embeddings": lambda tmp: ("embeddings", embeddings(tmp), "--verbose"),
 }  # fmt: skip

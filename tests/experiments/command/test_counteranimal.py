@@ -4,10 +4,12 @@ import csv
 import json
 import sys
 import tomllib
+from functools import partial
 from itertools import product
 from pathlib import Path
 
 import pytest
+from laws.screens import misplaced
 
 from experiments.command.counteranimal import discovery_table, summary_table
 from experiments.errors import RequestError
@@ -66,6 +68,8 @@ def test_from_photos_to_scores(run, tree, tiny_clip, squeezenet, tmp_path):
     drops = [float(c["drop"]) for c in rows(folders[0] / "per_class.csv") if c["drop"]]
     assert first["macro"]["drop"] == pytest.approx(sum(drops) / 3)
     assert json.loads((folders[0] / "summary.json").read_text()) == first
+    wrong, seen = misplaced(partial(summary_table, verbose=True), documents)
+    assert (wrong, seen > 20) == ([], True)
 
     again, _ = run("evaluate", *common, "--model", clip, "--output", tmp_path / "one", "--json", "--prompts", "simple")
     assert again[0]["image_passes"] == 0
@@ -89,6 +93,7 @@ def test_discover(run, photo, tmp_path, squeezenet):
     document, _ = run(*arguments, "--json")
     assert "permutations allow p = 0.0001 at best" in discovery_table(document).renderables[3]
     assert document["classes"][0]["backgrounds"] == 2
+    assert misplaced(discovery_table, document)[0] == []
     heads, cells = discovery_table(document).renderables[0].rows
     assert heads[-3:] == ["p", "p (Holm)", "p (BH)"]
     assert "" not in cells
@@ -156,6 +161,7 @@ def test_wrong_requests_are_one_sentence(run, shared_tree, tiny_clip, tmp_path):
     [
         ("a,b\n1,2\n", "no column 'class_index'"),
         ("class_index,group,predicted_index\n", "has no rows"),
+        ("class_index,group,predicted_index\n9,common,1\n9,common\n", "line 3 .* before its column 'predicted_index'"),
         ("class_index,group,predicted_index\n9,common,x\n", "'x' in line 2 .* is not a whole number"),
         (f"class_index,group,predicted_index\n9,common,{10**20}\n", f"'{10**20}' in line 2"),
         ("class_index,group,predicted_index\n5,common,1\n1000,common,1\n", "class_index '1000' in line 3 .*0..999"),

@@ -213,6 +213,7 @@ def test_an_export_that_was_killed_resumes_to_the_same_bytes(folder, tmp_path, q
     ],
 )
 def test_worlds_without_such_pictures_are_refused(world, sentence):
+    check_request(WORLD, 1, 0, 1)
     with pytest.raises(RequestError, match=sentence):
         check_request(world, 10, 0, 10)
 

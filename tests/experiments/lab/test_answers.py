@@ -78,7 +78,7 @@ class Lawful(Learner):
 
 
 def test_an_exact_law_alone_draws_no_pairs():
-    with pytest.raises(RequestError, match="--method exact"):
+    with pytest.raises(RequestError, match="do not fit lawful; --method exact"):
         simulate(NARROW, Lawful(), 400, 3, "direct", 0)
 
 

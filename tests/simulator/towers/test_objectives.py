@@ -62,6 +62,10 @@ def test_what_towers_become():
     for loss in ("infonce", "siglip"):
         assert OBJECTIVES[loss].learner(Recipe(loss=loss, frozen="text")) is None
         assert OBJECTIVES[loss].learner(Recipe(loss=loss, temperature=5.0)) == loss
+    balanced = {
+        loss for loss, row in OBJECTIVES.items() if row.law(Recipe(loss=loss, towers=row.towers[0]), PLAIN) != PLAIN
+    }
+    assert balanced == {"group-dro"}
 
 
 def test_perfect_captions_are_two_plain_cross_entropies():
