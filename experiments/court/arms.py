@@ -143,13 +143,8 @@ class Arms:
         legs = [[arm._replace(size=size, seed=seed, stream=claim.id) for arm in leg] for leg in self.legs]
         if self.on_curves:
             return np.array([rates for leg in legs for arm in leg for rates in [*arm.accuracies()][:2]])
-        values = []
-        for subject, *subtracted in legs:
-            value = claim.quantity.measured(claim, subject)
-            for other in subtracted:
-                value = value - claim.quantity.measured(claim, other)
-            values.append(value)
-        return np.asarray(claim.relation.combine(claim, values))[None]
+        values = ([claim.quantity.measured(claim, arm) for arm in leg] for leg in legs)
+        return np.asarray(claim.relation.limited(claim, values))[None]
 
     def _by_image(self, size: int, seed: int) -> Iterator[np.ndarray]:
         """One value per image, or per pair of images where the quantity needs both groups; all on the same draws."""
@@ -159,9 +154,8 @@ class Arms:
         for blocks in zip(*streams, strict=True):
             right = np.reshape(blocks, (len(self.legs), -1, len(groups), len(blocks[0])))
             last = right[:, :, -1]  # (leg, learner, image)
-            each = claim.quantity.of(Accuracy(right[:, :, 0], last, unseen=last))
-            values = each[:, 0] - each[:, 1] if len(claim.learners) == 2 else each[:, 0]
-            yield np.asarray(claim.relation.combine(claim, list(values)))
+            values = claim.quantity.of(Accuracy(right[:, :, 0], last, unseen=last))
+            yield np.asarray(claim.relation.limited(claim, values))
 
 
 def arms_at(claim: Claim, point: Point, drawn: bool = False) -> Arms:

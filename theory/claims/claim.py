@@ -438,14 +438,9 @@ class Claim(AnyClaim):
 
         It is nan where it is undefined, -inf outside the domain.
         """
-        legs, values = self.relation.legs(self, points), []
-        subject, *subtracted = self.learners
-        for worlds, _ in legs:
-            value, _ = attempt(partial(self.quantity.truth, self, subject), worlds)
-            for other in subtracted:
-                value = value - attempt(partial(self.quantity.truth, self, other), worlds)[0]
-            values.append(value)
-        v = np.asarray(self.violation(self.relation.combine(self, values), legs[0].worlds))
+        legs, truths = self.relation.legs(self, points), [partial(self.quantity.truth, self, s) for s in self.learners]
+        values = [[attempt(truth, worlds)[0] for truth in truths] for worlds, _ in legs]
+        v = np.asarray(self.violation(self.relation.limited(self, values), legs[0].worlds))
         return np.where(self.relation.inside(self, points), v, -np.inf) if self.relation.further else v
 
 

@@ -11,7 +11,7 @@ one parameter, both inside the domain; x' is stored under "<parameter>_later". "
 grid. `claim` is a `theory.claims.claim.Claim`, which names these objects.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Real
 from typing import Any, ClassVar, NamedTuple
@@ -89,8 +89,12 @@ class Relation:
         """The compared worlds, the earlier one first. Raises NoWorld for points without one."""
         return [Leg(claim.at(point), claim.n)]
 
+    def limited(self, claim: Any, values: Iterable[Iterable[Numbers]]) -> Numbers:
+        """q of the quantity's values of each learner in each compared world; the second learner is subtracted."""
+        return self.combine(claim, [first - others[0] if others else first for first, *others in values])
+
     def combine(self, claim: Any, values: Sequence[Numbers]) -> Numbers:
-        """q of the quantity's values in the compared worlds."""
+        """q of one value in each compared world."""
         first, *others = (weight * value for weight, value in zip(self.weights, values, strict=True))
         return first + others[0] if others else first
 
