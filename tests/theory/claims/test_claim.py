@@ -85,6 +85,14 @@ def test_truth_of_each_quantity():
     assert both == pytest.approx(expected, rel=1e-12)
 
 
+def test_the_second_learner_is_subtracted():
+    ahead = claim(relation="<=", subject=LinearCLIP("mean"), against=LinearCLIP("name"))
+    points = ahead.place(np.array([[0.8]]))
+    (violation,) = ahead.true_violation(points)
+    assert violation == pytest.approx(truth(ahead, ahead.at(points))[0])
+    assert violation < -0.1
+
+
 def test_truth_of_matrices_and_directions():
     point = worlds_with(p_spu=0.75, mu_spu=2.0)
     c = claim(quantity="operator-error", reference=lambda x: lemma_d3_limit(x.p_spu, x.mu_spu, 1.0, 0.5))
