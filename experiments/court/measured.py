@@ -12,7 +12,7 @@ as many, up to the budget. Every look but the last has a thousandth of the tail,
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, final
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -33,7 +33,6 @@ RARE = 0.02  # share of the hits or the misses: 12 in a set
 SPARED = 2  # means of 32 sets of even images, of skewness .4, miss t bounds up to 1.5 times as often as they should
 
 
-@final  # a subclass could define __bool__; `shown and shown.route` needs a true value
 @dataclass(frozen=True)
 class Measured:
     """What was measured at one point: the samples, and the number q of their means with its bounds."""
