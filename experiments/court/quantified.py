@@ -21,7 +21,7 @@ import numpy as np
 
 from experiments.court.decision import Decision, Ruling, p_value, violation_bounds
 from experiments.court.measured import Measured, gather
-from experiments.court.worst_point import KEPT, Worst, corners, drawn, roundest
+from experiments.court.worst_point import KEPT, Worst, corners, drawn, nowhere_defined, roundest
 from experiments.finite_samples import Unmeasurable
 from experiments.inference import Sample
 from experiments.verdict import cannot_be_judged
@@ -61,7 +61,7 @@ def somewhere(claim: Claim, alpha: float, seed: int) -> dict[str, Any]:
     points = claim.place(np.concatenate([corners(len(claim.axes)), worlds_for(claim, seed)]))
     v = claim.true_violation(points)
     if not np.isfinite(v).any():
-        raise cannot_be_judged(claim, f"{claim.quantity} minus its prediction is defined at none of {v.size} points")
+        raise nowhere_defined(claim, Worst(single(points, 0), np.nan, v.size, v.size))
     least = int(np.nanargmin(v))
     best = Worst(single(points, least), float(v[least]), v.size, int(np.isnan(v).sum()))
     limit = -claim.tau if claim.relation.side else claim.tau

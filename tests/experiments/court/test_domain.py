@@ -315,6 +315,7 @@ class Misspelt(LinearCLIP):
         ({"subject": Mute()}, "the direction of learner 'linear' has shape (); expected (1, 2)"),
         ({"subject": Misspelt()}, "no 'clases'; the nearest is 'classes'"),
         ({"subject": "infonce"}, "sigma_xi = 0"),
+        ({"subject": "infonce", "quantifier": "somewhere"}, "sigma_xi = 0"),
         ({"subject": "infonce", "quantity": "reliance"}, "not a linear rule"),
         ({"prediction": lambda w: w.mu_spuu}, "no 'mu_spuu'; the nearest is 'mu_spu'"),
         ({"prediction": lambda w: w["mu_spu"]}, "IndexError"),
