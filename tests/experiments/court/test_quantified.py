@@ -11,6 +11,7 @@ from experiments.court import quantified
 from experiments.court.trial import judge
 from experiments.court.worst_point import CLOSED, by_formula, drawn
 from experiments.errors import RequestError
+from experiments.inference import FRACTION, Sample
 from theory.claims.claim import Axis, Claim
 from theory.learners import LinearCLIP
 
@@ -54,10 +55,14 @@ def test_a_mean_over_worlds_is_that_of_a_fine_grid(grid, relation, shift, expect
         assert found.p_value < 5e-7
 
 
-def test_the_bounds_of_a_mean_lie_around_it(grid):
-    reason = judge(claim("<=", 0.0, "on average"), error_rate=1e-6).reason
-    low, high = map(float, re.search(r"between (\S+) and (\S+);", reason).groups())
-    assert low < grid.mean() < high < low + 0.06
+@pytest.mark.parametrize("error_rate", [1e-6, 0.04])
+def test_each_bound_of_a_mean_has_half_of_the_error_rate(grid, error_rate):
+    one = claim("<=", 0.0, "on average")
+    reason = judge(one, error_rate=error_rate).reason
+    found = [*map(float, re.search(r"between (\S+) and (\S+);", reason).groups())]
+    values = truth(one, one.at(one.place(quantified.worlds_for(one, 0))))
+    assert found == pytest.approx([*Sample(values, support=FRACTION).bounds(error_rate / 2)], abs=1e-4)
+    assert found[0] < grid.mean() < found[1] < found[0] + 0.06
 
 
 @pytest.mark.parametrize(
