@@ -233,16 +233,3 @@ def test_workers_batches_and_company_change_nothing(clip, squeezenet, shared_tre
     assert (both.features == alone.features).all()
     few = encode(clip, tree, tmp_path / "c", batch_size=5)
     assert np.allclose(few.features, alone.features, atol=1e-5)  # other batches, other order of float32 sums
-
-
-def test_unreadable_photos_are_left_out(clip, tree):
-    broken = tree / "16 bulbul" / "counter-grass" / "0.jpg"
-    broken.write_bytes(broken.read_bytes()[:200])
-    photo_set = read_photos(tree)
-    found = score_photos(photo_set, clip, here())
-    assert [photo["path"] for photo in found.encoded.skipped] == ["16 bulbul/counter-grass/0.jpg"]
-    assert len(predict(found, LabelSpace("1000")).path) == len(photo_set.photos) - 1
-    for file in tree.glob("*/*/*"):
-        file.write_bytes(b"x")
-    with pytest.raises(RunError, match="none of the 32 photos"):
-        score_photos(photo_set, clip, here())
