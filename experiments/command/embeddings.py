@@ -12,9 +12,17 @@ from rich.console import Group
 from experiments.command.options import Json, Seed, Verbose, flag, own_folder
 from experiments.command.output import emit, warning
 from experiments.files import PAGE_FILES
-from experiments.heads.tables import accuracies, answer, data_share, detail, fixes_table, heads_table, in_order
-from experiments.results import FEWEST, GROUPS, QUANTITIES, too_few
-from experiments.table import gain, points
+from experiments.heads.tables import (
+    answer,
+    best_fix,
+    data_share,
+    detail,
+    fixes_table,
+    heads_table,
+    in_order,
+    in_short,
+    rows_measured,
+)
 from simulator.progress import say
 
 
@@ -61,32 +69,10 @@ def _lead(model: dict[str, Any]) -> str:
 
 
 def _short(model: dict[str, Any]) -> list[str | None]:
-    first = model["heads"][0]
-    low, high = map(points, first["interval"]["shortfall"])
-    groups = accuracies({name: first[name] for name in QUANTITIES}, first["interval"])
-    short = (
-        f"{points(first['shortfall'])} points ({low} to {high}) short of the best heads at the same drop, on each group"
-    )
-    return [groups, short, _best_fix(model), data_share(model), _known(model)]
-
-
-def _best_fix(model: dict[str, Any]) -> str | None:
-    """The fix with the best worse group, as the page names it."""
-    if not model["fixes"]:
-        return None
-    best = max(model["fixes"], key=lambda fix: min(fix[group] for group in GROUPS))
-    gains = " and ".join(f"{gain(best['gain'][group])} points on {group}" for group in GROUPS)
-    return f"the fix with the best worse group, {best['fix']}: {gains} photos"
-
-
-def _known(model: dict[str, Any]) -> str:
-    measured = model["rows_measured"]
-    words = f"{model['rows']} embeddings of {model['dimensions']} dimensions, {model['classes']} classes; "
-    words += f"{measured['common']} common and {measured['counter']} counter photos measured; 95% intervals over photos"
-    return words + f": {too_few(model['classes'])}" * (model["classes"] < FEWEST)
+    return [*in_short(model), best_fix(model), data_share(model), rows_measured(model)]
 
 
 def _reliance(model: dict[str, Any]) -> list[Any]:
     """All that was measured of a model."""
     fixes = ("gains of fixes over zero-shot, in points", fixes_table(model)) if model["fixes"] else ()
-    return [heads_table(model), _known(model), data_share(model), detail(model["detail"]), *fixes]
+    return [heads_table(model), rows_measured(model), data_share(model), detail(model["detail"]), *fixes]

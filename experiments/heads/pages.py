@@ -13,9 +13,10 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 
 from experiments.files import PAGE_FILES, write_text
+from experiments.heads import tables
 from experiments.heads.least_regret import middle
-from experiments.heads.tables import PLACE_WORDS, data_share, fixes_table, heads_table, in_order, spanned
-from experiments.results import FEWEST, GROUPS, QUANTITIES, too_few
+from experiments.heads.tables import PLACE_WORDS, in_order, spanned
+from experiments.results import GROUPS, QUANTITIES
 from experiments.style import SHEET, styled
 from experiments.svg import defined_once, figure_svg
 from experiments.table import CORRELATION, html, points
@@ -123,11 +124,8 @@ def write_files(folder: Path, document: dict[str, Any]) -> None:
         places=[ranking({name: entry for name, (_, entry) in entries(model).items()}) for model in models],
         ranked=ranking({model["model"]: model["heads"][0] for model in models}),
         order=in_order(document["ranking"][PLACE[0]], document),
-        few=[too_few(model["classes"]) if model["classes"] < FEWEST else None for model in models],
-        shares=[data_share(model) for model in models],
-        heads=[html(heads_table(model)) for model in models],
-        fixes=[html(fixes_table(model)) for model in models],
-        best=[max(model["fixes"], key=lambda fix: min(fix[g] for g in GROUPS), default=None) for model in models],
+        tables=tables,
+        html=html,
     )
     write_text(folder / PAGE_FILES[0], text)
     rows = [_row(model["model"], *entry) for model in models for entry in entries(model).values()]

@@ -6,7 +6,7 @@ A cell has a number and, on a line of its own, the 95 % interval.
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from experiments.results import GROUPS
+from experiments.results import FEWEST, GROUPS, QUANTITIES, too_few
 from experiments.table import CORRELATION, NUMBER, WORDS, Column, Table, gain, interval, points
 
 Record = dict[str, Any]
@@ -121,6 +121,31 @@ def accuracies(record: Record, ends: Record) -> str:
     """Accuracies and their drop with intervals in one line."""
     units = {name: "points" if name == "drop" else "%" for name in record}
     return ", ".join(f"{name} {points(value)} {units[name]} ({interval(ends[name])})" for name, value in record.items())
+
+
+def in_short(model: Record) -> list[str]:
+    """Accuracies of a model's first head, and what it lacks, a sentence each."""
+    first = model["heads"][0]
+    lack = f"{points(first['shortfall'])} points ({interval(first['interval']['shortfall'])})"
+    groups = accuracies({name: first[name] for name in QUANTITIES}, first["interval"])
+    return [groups, f"{lack} short of the best heads at the same drop, on each group"]
+
+
+def best_fix(model: Record) -> str | None:
+    """The fix with the best worse group."""
+    if not model["fixes"]:
+        return None
+    best = max(model["fixes"], key=lambda fix: min(fix[group] for group in GROUPS))
+    gains = " and ".join(f"{gain(best['gain'][group])} points on {group}" for group in GROUPS)
+    return f"the fix with the best worse group, {best['fix']}: {gains} photos"
+
+
+def rows_measured(model: Record) -> str:
+    """How many embeddings there are and were measured, and what intervals are over."""
+    n = model["rows_measured"]
+    words = f"{model['rows']} embeddings of {model['dimensions']} dimensions, {model['classes']} classes; "
+    words += f"{n['common']} common and {n['counter']} counter photos measured; 95% intervals over photos"
+    return words + f": {too_few(model['classes'])}" * (model["classes"] < FEWEST)
 
 
 def detail(measured: Record | None) -> str | None:
