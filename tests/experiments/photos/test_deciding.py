@@ -1,10 +1,12 @@
 """The photos that decide: five each of right and wrong, counter first, classes in turn, the surest first."""
 
+from textwrap import shorten
+
 import numpy as np
 import pandas as pd
 from PIL import Image
 
-from experiments.photos.deciding import chosen, embedded, write_deciding
+from experiments.photos.deciding import LONGEST, chosen, deciding_figure, embedded, write_deciding
 from experiments.photos.photos import read_photos
 from tests.experiments.conftest import build_tree
 
@@ -30,7 +32,12 @@ def test_the_picture_is_drawn(tmp_path):
     table = photo_set.photos.assign(predicted_index=-1, margin=np.nan)
     table.loc[::2, "predicted_index"] = table.class_index[::2]
     table.loc[1, "predicted_index"] = 7
-    file = write_deciding(tmp_path, photo_set, table, tuple(100 * f"label {k} $x " for k in range(1000)))
+    names = tuple(100 * f"label {k} $x " for k in range(1000))
+    below = [text.get_text() for cell in deciding_figure(photo_set, table, names).axes for text in cell.texts]
+    for k in (1, 3):  # class, and the label that was answered
+        words = shorten(photo_set.classes[table.class_index[k]], LONGEST, placeholder="…")
+        assert any(text.startswith(words) and ("no answer", "answer: label 7")[k == 1] in text for text in below)
+    file = write_deciding(tmp_path, photo_set, table, names)
     with Image.open(file) as picture:
         assert picture.size == (800, 760)
     assert embedded(file).startswith("data:image/jpeg;base64,")

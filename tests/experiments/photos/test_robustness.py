@@ -8,17 +8,18 @@ from itertools import product
 import numpy as np
 import pytest
 from markupsafe import escape
+from matplotlib.collections import PolyCollection
 from matplotlib.text import Annotation
 from rich.console import Console
 
 from experiments.command.counteranimal import comparison_screen
-from experiments.effective_robustness import AXES, fit_line, stretch
+from experiments.effective_robustness import AXES, band, fit_line, stretch
 from experiments.errors import RequestError
 from experiments.heads.intervals import counted
 from experiments.photos.figures import comparison_figure, write_comparison
 from experiments.photos.labels import Vocabulary
 from experiments.photos.metrics import paired
-from experiments.photos.robustness import MOST_PAIRED, Result, compare, gather, numbers
+from experiments.photos.robustness import MOST_PAIRED, Result, compare, gather, lines_of, numbers
 from experiments.photos.summaries import score_files
 from experiments.published.tables import published_rows
 from experiments.results import Row
@@ -272,13 +273,29 @@ def test_every_model_is_drawn_with_its_number_also_at_0_and_1():
     results = PUBLISHED[::3] + EXTREMES
     assert results[numbers(results).index(1)].row.counter == 1  # the highest is first
     figure = comparison_figure(results)
+    key = figure.axes[0].get_legend()
+    colours = {text.get_text(): part.get_color() for text, part in zip(key.texts, key.legend_handles, strict=True)}
     for panel, axis in zip(figure.axes, AXES, strict=True):
         places = {int(name.get_text()): tuple(name.xy) for name in names(panel)}
         (left, right), (bottom, top) = panel.get_xlim(), panel.get_ylim()
+        points = [line for line in panel.get_lines() if line.get_marker() in ("o", "s")]
         for number, result in zip(numbers(results), results, strict=True):
             at = stretch(np.array([result.row.common, result.row.counter]), axis)
             assert places.pop(number) == pytest.approx(tuple(np.clip(at, (left, bottom), (right, top))))
+            here = [
+                point for point in points if np.allclose(point.get_xydata(), np.clip(at, *panel.viewLim.get_points()))
+            ]
+            look = colours[result.row.family], "o" if result in PUBLISHED else "s"
+            assert look in [(point.get_color(), point.get_marker()) for point in here]
         assert not places
-        drawn = np.concatenate([line.get_xydata() for line in panel.get_lines() if line.get_marker() in ("o", "s")])
+        areas = [part for part in panel.collections if isinstance(part, PolyCollection)]
+        for (x, y), area in zip(lines_of(results).values(), areas, strict=True):  # by another bootstrap
+            ends = np.array([x.min(), x.max()])
+            low, high = (stretch(end, axis) for end in band(x, y, axis, ends, np.random.default_rng(0)))
+            corners, at = area.get_paths()[0].vertices, stretch(ends, axis)
+            for place, below, above in zip(at, low, high, strict=True):
+                drawn = corners[np.isclose(corners[:, 0], place), 1]
+                assert (drawn.min(), drawn.max()) == pytest.approx((below, above), abs=0.15 * (above - below))
+        drawn = np.concatenate([point.get_xydata() for point in points])
         assert len(drawn) == len(results)
         assert ((drawn >= (left, bottom)) & (drawn <= (right, top))).all()
