@@ -14,7 +14,7 @@ from experiments.heads.gaussian_law import fit as fit_law
 
 @pytest.fixture(scope="module")
 def world():
-    """(photos, their law, heads, fixes) of 3,000 photos; each class has a right prompt and one that is upside down.
+    """(photos, their law, heads, fixes) of 3,000 photos; of three prompts the last has the best worse group.
 
     Prompts share a large part, as those of real models do; orthogonal to the rest, it favours no class.
     """
@@ -23,8 +23,9 @@ def world():
     photos = bundle.photos(np.arange(3000))
     law, plain, traced = fit_law(photos), plain_heads(bundle, photos), traced_heads(photos)
     fixes = fixed_heads(bundle, photos, law, plain, traced)
-    two = replace(bundle, text=np.concatenate([-bundle.text, bundle.text], axis=1))
-    fixes["best single prompt"] = fixed_heads(two, photos, law, plain, traced)["best single prompt"]
+    leaning = unit(bundle.text * np.where(np.arange(7) == 1, 6, 1))  # on the background: right on common photos
+    several = replace(bundle, text=np.concatenate([-bundle.text, leaning, bundle.text], axis=1))
+    fixes["best single prompt"] = fixed_heads(several, photos, law, plain, traced)["best single prompt"]
     spanning = replace(bundle, text_background=unit(np.random.default_rng(1).normal(size=(10, 7))))
     fixes["all"] = fixed_heads(spanning, photos, law, plain, traced)["project out the captions of backgrounds"]
     return photos, law, plain | traced, fixes

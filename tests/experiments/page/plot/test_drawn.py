@@ -8,8 +8,10 @@ import pytest
 from legible import legible, words
 from matplotlib.collections import PolyCollection, QuadMesh
 
+from experiments.lab.studies import study
 from experiments.page.plot import draw, plot
 from experiments.page.plot.layout import arrange
+from simulator.world import World
 
 P, MU = np.linspace(0.5, 1.0, 8), np.linspace(0.5, 4.0, 6)
 WHO = list(product(("linear", "infonce"), ("name", "mean")))
@@ -154,10 +156,27 @@ def test_a_one_minus_axis_is_logarithmic_in_one_minus_the_value():
 
 def test_panels_fill_their_grid_and_without_axes_each_learner_is_a_point():
     for count, columns in ((2, 2), (3, 1), (4, 2)):
-        figure = plot(handmade.theory({"p_spu": P, "sigma_inv": np.linspace(0.5, 2.0, count)}), "counter")
+        values = np.linspace(0.5, 2.0, count)
+        table = handmade.theory({"p_spu": P, "sigma_inv": values})
+        figure = plot(table, "counter")
         legible(figure)
+        for ax, value in zip(figure.axes, values, strict=True):
+            assert ax.get_title("left").endswith(f"= {value:.4g}")
+            assert np.array_equal(ax.lines[0].get_ydata(), table.counter.sel(sigma_inv=value).squeeze())
         assert (len(figure.axes), len({ax.get_position().x0 for ax in figure.axes})) == (count, columns)
     figure = plot(handmade.measured(handmade.theory({"p_spu": [0.9]}, ("linear", "bayes"), ("name", "mean"))))
     legible(figure)
     labels = [t.get_text().split("\n")[-1] for t in figure.axes[0].get_xticklabels()]
     assert labels == ["typical appearance", "average caption", "Bayes rule"]
+
+
+def test_each_route_has_its_mark():
+    world = World(dim_image=2, dim_text=2)
+    table = study(world, {"p_spu": [0.6, 0.9]}, ["linear"], "name", ["exact", "drawn"], n=200, replicates=2).run()
+    figure = plot(table)
+    (key,), (ax,) = figure.legends, figure.axes
+    marks = {text.get_text(): part.get_marker() for text, part in zip(key.texts, key.legend_handles, strict=True)}
+    assert marks["exact"] != marks["drawn"]
+    for points, route in zip(ax.containers, ("exact", "drawn"), strict=True):
+        assert points[0].get_marker() == marks[route]
+        assert np.allclose(points[0].get_ydata(), table.counter.sel(route=route).mean("replicate").squeeze())
