@@ -340,6 +340,11 @@ FAULTS = {
         on_result(lambda shard: (shard[0], shard[1] * 100 / len(shard[0]))),
         "experiments/ground_truth/test_export.py::test_every_test_image_counts_once_in_the_fraction_of_clipped_values",
     ),
+    "a projection onto every dimension that leaves rounding, which decides": Fault(
+        "experiments.heads.fitting:_erased",
+        on_result(lambda head: head._replace(weights=head.weights + 1e-17)),
+        "experiments/heads/test_fitting.py::test_fixes_of_the_prompts_are_what_they_are_called",
+    ),
     "rules of a law without spread": Fault(
         "experiments.heads.gaussian_law:bayes_rules",
         _some_spread,
