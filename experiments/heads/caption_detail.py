@@ -33,10 +33,7 @@ def caption_detail(
     cell: Int[np.ndarray, "n 2"],
     rng: np.random.Generator,
 ) -> dict[str, Any]:
-    """The largest canonical correlations within cells of (class, background), with intervals of level 95 %.
-
-    Raises RequestError for too few pairs.
-    """
+    """The largest canonical correlations within cells of (class, background), with intervals of level 95 %."""
     first = halves(cell, np.ones(len(cell), bool), rng)
     if (freedom := min(map(_freedom, (cell[first], cell[~first])))) < 1:
         raise RequestError(

@@ -1,11 +1,7 @@
 """How much a model's heads rely on the background, from its embeddings: what is, what would be possible, what helps.
 
-Every number is of heads that have not seen the rows that they answer (`fitting`). The curve of what is possible
-is a smooth one through the best of all these heads, of logistic regression at several group weights, and of the Bayes
-rules of the fitted Gaussian law at many. `least_regret` gives every head's p' and r against it.
-
-Intervals are for the photos of these classes; with 10 classes or more there are others for classes drawn from a
-population.
+The curve of what is possible is a smooth one through the best of all heads (`fitting`). `least_regret` gives every
+head's p' and r against it.
 """
 
 from collections.abc import Callable, Sequence

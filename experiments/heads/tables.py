@@ -1,7 +1,4 @@
-"""Tables and sentences of measured heads, each described once for the terminal and the pages.
-
-A cell has a number and, on a line of its own, the 95 % interval.
-"""
+"""Tables and sentences of measured heads, each described once for the terminal and the pages."""
 
 from collections.abc import Callable, Sequence
 from typing import Any

@@ -1,7 +1,4 @@
-"""The first picture of README and report: how much of the background CLIP learns, as p' against p, by three prompts.
-
-It shows the design `equivalent`, whose words explain it, with towers of a stored trial.
-"""
+"""The first picture of README and report: how much of the background CLIP learns, as p' against p, by three prompts."""
 
 from typing import NamedTuple
 

@@ -1,7 +1,4 @@
-"""One self-contained report.html that opens offline: the answer, verdicts by question, figures, evidence, provenance.
-
-Its content policy allows only its own scripts, by their digests. It loads nothing.
-"""
+"""One self-contained report.html that opens offline: answer, verdicts by question, figures, evidence, provenance."""
 
 import re
 from base64 import b64encode
@@ -157,6 +154,7 @@ def _file(name: str) -> Markup:
 
 
 def _policy(scripts: Sequence[str]) -> str:
+    """The content policy: the page runs its own scripts alone, by their digests, and loads nothing."""
     digests = [b64encode(sha256(script.encode()).digest()).decode() for script in scripts]
     allowed = " ".join(f"'sha256-{digest}'" for digest in digests)
     return f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src {allowed}"

@@ -1,7 +1,4 @@
-"""Evaluation of models on photos.
-
-An evaluation writes predictions.csv; everything else in a result is computed from the predictions.
-"""
+"""Evaluation of models on photos: it writes predictions.csv, from which everything else in a result is computed."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path

@@ -1,7 +1,4 @@
-"""The files of a comparison: a figure in three formats, a page, a CSV, and the document.
-
-A model with an accuracy of 0 or 1 is at infinity on the stretched axes. It is drawn hollow on their edge.
-"""
+"""The files of a comparison: a figure in three formats, a page, a CSV, and the document."""
 
 from collections.abc import Sequence
 from itertools import chain
@@ -178,7 +175,7 @@ def _line(
 
 
 def _point(panel: Axes, result: Result, axis: Axis, limits: np.ndarray, look: dict[str, str], hollow: bool) -> None:
-    """Draw a model with its intervals; at infinity it is hollow, on the edge."""
+    """Draw a model with its intervals; of accuracy 0 or 1, at infinity on stretched axes, it is hollow on the edge."""
     row = result.row
     places = [(getattr(row, group), getattr(row, f"interval_{group}")) for group in GROUPS]
     spans = np.array([[ends[0] if ends else at, at, ends[1] if ends else at] for at, ends in places])

@@ -1,8 +1,4 @@
-"""Comparison of results: lines of families, effective robustness, pairs of models.
-
-A result is the predictions of an evaluated model or a published row. A family of three models or more has a line.
-Every model is compared with the line of one reference family.
-"""
+"""Comparison of results: lines of families of three models or more, each model over that of one, pairs of models."""
 
 import json
 from collections import Counter

@@ -1,7 +1,4 @@
-"""Tables of comparisons, each described once for the terminal and the page.
-
-A cell has a number and, on a line of its own, the 95 % interval.
-"""
+"""Tables of comparisons, each described once for the terminal and the page."""
 
 from experiments.heads.tables import PLACE_COLUMNS, Record, answer, in_order, spanned
 from experiments.results import FEWEST, QUANTITIES, too_few

@@ -1,7 +1,4 @@
-"""Pictures of lines and points: over one axis, one point per learner, or one group of images against the other.
-
-Theory is a line (in the plane of both groups an open mark), a measurement is a point with its interval.
-"""
+"""Pictures of lines and points: over one axis, one point per learner, or one group of images against the other."""
 
 from collections.abc import Sequence
 

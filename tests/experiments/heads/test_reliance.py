@@ -223,6 +223,7 @@ def test_many_classes_with_a_split_are_counted_by_hand():
         known = [name for name in (*QUANTITIES, *PLACE) if head[name] is not None]
         assert all(over[name][0] <= head[name] <= over[name][1] for name in known)
         assert np.ptp(over["common"]) > np.ptp(head["interval"]["common"])
+    assert len({tuple(head["interval_over_classes"][PLACE[1]]) for head in result["heads"]}) == 4, "each has its own"
     assert sum(result["rows_measured"].values()) == test.sum()
     shares = [(group[~test & (label == y)] == "common").mean() for y in range(K)]
     assert result["correlation_of_train_rows"] == pytest.approx(np.mean(shares))
