@@ -18,16 +18,15 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
-from scipy.special import log_expit, logit, ndtr
+from scipy.special import logit, ndtr
 
-from simulator.accuracy import Accuracy, Numbers, won
+from simulator.accuracy import Accuracy, Numbers, rounded, won
 from simulator.gaussian.critic import gaussian_points, standardise
 from simulator.mixture import cell_groups, cell_shares, class_means
 from simulator.tables import diagonal
 from simulator.world import World
 from theory.density import (
     attribute_log_density,
-    block_log_density,
     class_log_density,
     image_patterns,
     table_evidence,
@@ -61,20 +60,12 @@ def bayes_accuracy(worlds: World, seed: int = 0) -> Accuracy:
     if most > 2 or worlds.mean.shape[-1] > 2:
         if worlds.shape:
             return world_by_world(lambda world: bayes_accuracy(world, seed), worlds)
-        if most == 2:
-            return estimate(_several_attributes(worlds, seed))
         return estimate(
             bayes_replicates(worlds, diagonal(float(worlds.p_spu), worlds.class_count), bayes_points(worlds, seed))
         )
     a, p = np.moveaxis(np.abs(standardise(worlds.mean, np.sqrt(S))), -1, 0), np.moveaxis(worlds.agreement, -1, 0)
     odds = np.where(p < 0.5, -logit(1 - p), logit(p))  # p and 1 - p have the same, to the last bit
     return Accuracy(*two_block_accuracy(odds[1], odds[0], *a))
-
-
-def evidence(h: np.ndarray, odds: Numbers) -> np.ndarray:
-    """G(h; p), written for |h|, so that h = inf needs no special case; `odds` is log(p/q)."""
-    log_p, log_q, size = log_expit(odds), log_expit(np.negative(odds)), np.abs(h)
-    return np.sign(h) * (np.logaddexp(log_p, log_q - size) - np.logaddexp(log_q, log_p - size))
 
 
 def _needed(g: np.ndarray, odds: Numbers) -> np.ndarray:
@@ -139,29 +130,10 @@ def _agreements(h, a, b) -> Float[np.ndarray, "2 W"]:
     return values
 
 
-def _several_attributes(world: World, seed: int) -> Float[np.ndarray, "R 2"]:
-    """Two classes: attributes on Sobol points; the object's coordinate is integrated by Phi at its threshold."""
-    signal = standardise(world.mean, np.sqrt(world.image_variance))
-    a, b = np.abs(signal[0]), signal[1:]
-    p_inv, p = np.maximum(world.agreement[0], 1 - world.agreement[0]), world.agreement[1:]
-    odds = logit(p_inv)
-    signs = np.array(list(product([1, -1], repeat=len(b))))
-
-    def replicate(r):
-        t = gaussian_points(len(b), 12, seed * REPLICATES + r)
-        g = evidence(2 * b * (signs[:, None] * b + t), logit(p)).sum(-1)  # (G, N)
-        accuracy = np.zeros(len(signs))
-        for sign, weight in ((1, p_inv), (-1, 1 - p_inv)):  # the object is the label's, or the other
-            accuracy = accuracy + (weight * _object_agrees(a, sign, g, odds).mean(axis=-1) if weight else 0.0)
-        return [accuracy[signs[:, 0] == 1].mean(), accuracy[signs[:, 0] == -1].mean()]
-
-    return np.array([replicate(r) for r in range(REPLICATES)])
-
-
 def _object_agrees(a: float, sign: int, g: Float[np.ndarray, "*s"], odds: Numbers) -> Float[np.ndarray, "*s"]:
     """Probability that the object, of mean `sign` a in standard deviations, and log odds g of the rest are right."""
     if np.isinf(a):
-        return (1 + np.sign(sign * odds + g)) / 2
+        return (1 + np.sign(rounded(sign * odds + g, np.minimum(odds, LARGEST)))) / 2
     return ndtr(standardise(2 * a**2 * sign + _needed(g, odds), np.broadcast_to(2 * a, g.shape)))
 
 
@@ -219,24 +191,23 @@ def bayes_points(world: World, seed: int = 0) -> Iterator[Points]:
     Of images that show the object of another class, each other class has a part of the points, a run of their sequence.
     """
     K, A, S, table = world.class_count, world.background_count, world.image_variance, world.table
-    if np.any(S[K == 2 :] == 0):
+    if np.any(S[K == 2 :] == 0) and (K > 2 or table):
         raise ValueError("this Bayes accuracy is estimated from densities, which need sigma^2 + nu > 0")
     codes, means, others = _patterns(world)[0], class_means(A), K - 1 if K > 2 else 0
-    power = int(np.clip(np.log2(TERMS / (REPLICATES * A * A * K)), 6, 11)) if table else 11 + (world.p_inv == 1)
+    a, *b = np.abs(standardise(world.mean, np.sqrt(S)))
+    power = int(np.clip(np.log2(TERMS / (REPLICATES * A * A * K)), 6, 11)) if table else 12
     run = np.arange(2**power) * others // 2**power == np.arange(others)[:, None, None]
     for r in range(REPLICATES):
         points = gaussian_points(others + codes[0].size * means.shape[1], power, seed * REPLICATES + r)
-        noise = points[:, others:].reshape(2**power, -1, means.shape[1])
-        images = world.mean[1:, None] * means[codes][:, None] + np.sqrt(S[1:, None]) * noise
-        own, *more = (block_log_density(x, None, world, 1 + j) for j, x in enumerate(np.moveaxis(images, 2, 0)))
+        noise, densities = points[:, others:].reshape(2**power, len(b), -1), []
+        for j, signal in enumerate(b):
+            f = signal * (signal * means[codes[:, None, j]] + noise[:, j])
+            densities.append(f if A > 2 else np.minimum(2 * f * [1, -1], 0))  # one of two is 0, so that S may be
+        own, *more = densities
         agreements = world.agreement[2:] if more else ()
         further = sum(map(attribute_log_density, more, agreements), np.zeros((1, 1, 1)))
-        rivals = None
-        if others:
-            a = abs(world.mean[0]) / np.sqrt(S[0])
-            log = a * points[:, :others].T[:, None]
-            rivals = _rivals(log), _rivals(log + a**2 * run)
-        yield Points(own, further, rivals)
+        log = a * points[:, :others].T[:, None]
+        yield Points(own, further, (_rivals(log), _rivals(log + a**2 * run)) if others else None)
 
 
 def _patterns(world: World) -> tuple[Int[np.ndarray, "P J"], Float[np.ndarray, "groups P"] | None]:
