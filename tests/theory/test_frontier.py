@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from simulator.world import World
-from theory.accuracy import linear_accuracy
 from theory.frontier import correlation, frontier
 from theory.learners import Bayes, InfoNCE, LeastSquares, LinearCLIP, Logistic
 
@@ -39,24 +38,6 @@ def test_the_frontier_is_the_best_member_of_a_fine_grid(family):
         assert reached.all()
         expected = [by_grid(WORLDS[[i]], common[i], family) for i in range(4)]
         assert found == pytest.approx(expected, abs=1e-5)
-
-
-def test_least_squares_and_logistic_regression_make_the_same_family():
-    """Both trace the linear rules from no reliance on the background to LDA's at p = 1."""
-    common = InfoNCE("name").accuracy(WORLDS[:3].replace(p_spu=0.9)).common
-    first, second = (frontier(WORLDS[:3], common, family)[0] for family in (LeastSquares(), Logistic()))
-    assert first == pytest.approx(second, abs=1e-7)
-
-
-def test_a_linear_rule_lies_on_the_frontier_of_linear_rules_up_to_lda():
-    S_i, S_s = (WORLDS.scale**2 + WORLDS.nu_image[:, None]).T
-    lda = WORLDS.mu_spu * S_i / S_s
-    for share, below in ((0.6, 1e-9), (1.4, -1e-3)):
-        t = share * lda
-        c, k = linear_accuracy(np.stack([np.ones(4), t], axis=-1), WORLDS)
-        f, reached = frontier(WORLDS, c, LeastSquares())
-        lead = (k - f)[reached]
-        assert (np.abs(lead) < below).all() if share < 1 else (lead < below).all()
 
 
 def test_no_classifier_is_above_the_frontier_of_ideal_ones():

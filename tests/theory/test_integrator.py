@@ -9,7 +9,7 @@ from scipy.special import ndtr
 from scipy.stats import ncx2
 
 from theory.integrator import gap_accuracy, line_shares, plane_shares
-from theory.learners import Bayes, InfoNCE, Learner
+from theory.learners import Bayes, Learner
 
 offset, size = st.floats(-3, 3), st.floats(0.05, 4)
 
@@ -107,16 +107,3 @@ def test_a_sample_tells_what_the_integral_misses():
             world, world.mean * [1, sign] + np.sqrt(world.image_variance) * rng.standard_normal((4_000_000, 2))
         )
         assert [*found][group] == pytest.approx((right[:, 0] > 0).mean(), abs=2e-3)
-
-
-@pytest.mark.parametrize("prompt", ["name", "mean"])
-def test_infonce_s_density_has_the_accuracy_of_its_boundary(prompt):
-    """Scores from densities of groups; boundaries from products of hyperbolic functions."""
-    world = worlds_with(p_spu=0.9, mu_spu=1.5, nu=0.5625, detail_inv=0.7, mention_spu=0.6)
-    unit, rule = np.sqrt(world.image_variance), InfoNCE(prompt)
-
-    def gap(x, y):
-        score = rule.scores(world, np.stack([x.ravel(), y.ravel()], axis=-1) * unit)
-        return (score[:, 0] - score[:, 1]).reshape(x.shape)
-
-    assert gap_accuracy(gap, world.mean / unit) == pytest.approx([*map(float, rule.accuracy(world))], abs=2e-6)

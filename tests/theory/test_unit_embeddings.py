@@ -20,7 +20,7 @@ from tests.theory.unit_table import FILE, rows
 from theory import equivalent, theorems
 from theory import unit_embeddings as E
 from theory.docket.trained import at_scale
-from theory.learners import Bayes, InfoNCE, SigLIP
+from theory.learners import InfoNCE, SigLIP
 from theory.unit_embeddings import INFONCE, Objective, infonce, siglip
 from theory.unit_prompts import _accuracy, ends, nodes, reaches, rows_without_weight, score_gaps
 
@@ -197,12 +197,6 @@ def test_below_the_budget_prompts_differ_from_the_law_as_computed_elsewhere(fiel
         value, error = correlation(world, InfoNCE(prompt, scale))
         assert value == pytest.approx(place, abs=1.5e-3)
         assert error < 3e-3
-
-
-def test_above_the_budget_the_bare_name_is_the_bayes_rule():
-    world = WORLD.replace(bare=0.5)
-    here, bayes = InfoNCE("bare", 2.0).accuracy(world), Bayes().accuracy(world)
-    np.testing.assert_allclose([*here], [*bayes], atol=2e-3)
 
 
 @pytest.mark.parametrize(

@@ -61,7 +61,9 @@ def bayes_accuracy(worlds: World, seed: int = 0) -> Accuracy:
         if worlds.shape:
             return world_by_world(lambda world: bayes_accuracy(world, seed), worlds)
         return estimate(
-            bayes_replicates(worlds, diagonal(float(worlds.p_spu), worlds.class_count), bayes_points(worlds, seed))
+            bayes_replicates(
+                worlds, diagonal(float(worlds.agreement[1]), worlds.class_count), bayes_points(worlds, seed)
+            )
         )
     a, p = np.moveaxis(np.abs(standardise(worlds.mean, np.sqrt(S))), -1, 0), np.moveaxis(worlds.agreement, -1, 0)
     odds = np.where(p < 0.5, -logit(1 - p), logit(p))  # p and 1 - p have the same, to the last bit

@@ -167,9 +167,8 @@ EDGES = [
 ]  # fmt: skip
 
 
-@pytest.mark.deep
 @pytest.mark.parametrize("prompt", PROMPTS)
-@pytest.mark.parametrize("edge", EDGES)
+@pytest.mark.parametrize("edge", [{"nu": 0.5625}, *(pytest.param(edge, marks=pytest.mark.deep) for edge in EDGES)])
 def test_following_the_boundary_finds_what_integrals_of_scores_find(edge, prompt):
     world = {"p_spu": 0.85, "mu_spu": 1.4, "sigma_inv": 0.8, **edge}
     check_by_integrals(worlds_with(**world, mention_spu=np.array([1.0, 0.6]), mention_inv=np.array([1.0, 0.3])), prompt)
