@@ -192,10 +192,8 @@ class Points(NamedTuple):
 
     own: Float[np.ndarray, "P N A"]  # log densities f(a) of the background,
     further: Float[np.ndarray, "#P #N #K"]  # and those of further attributes given the label; one 0 without any
-    rivals: (
-        tuple[Rivals, Rivals] | None
-    )  # (K - 1, 1, N) by whether images show the label's object; None for K = 2, and without
-    # a table where all images show the label's object
+    # (K - 1, 1, N), by whether images show the label's object; None for K = 2, and where an integral takes their place.
+    rivals: tuple[Rivals, Rivals] | None
 
 
 def bayes_points(world: World, seed: int = 0) -> Iterator[Points]:
