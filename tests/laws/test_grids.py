@@ -34,7 +34,7 @@ from theory.claims.claim import Claim
 from theory.claims.quantities import QUANTITIES
 from theory.frontier import frontier
 from theory.ideal_curve import equivalent, equivalent_of_draws
-from theory.learners import bayes, contour, infonce
+from theory.learners import bayes, captions, contour, infonce
 from theory.learners.base import attempt
 from theory.published import papers
 
@@ -49,7 +49,7 @@ LEARNERS = [
 ]
 EXACT = TOLERANCE["rounding"]
 # Edges that are tried where one world costs .1 s or more, or where a grid is a loop over its worlds.
-FEW = {("infonce", "captions"): 1, ("infonce", "scores"): 1, ("filtered", None): 1, ("gap-closed", None): 5}
+FEW = {("infonce", "captions"): 4, ("infonce", "scores"): 4, ("filtered", None): 1, ("gap-closed", None): 5}
 KINDS = {
     "classes": {"classes": [2, 3, 2, 3, 2]},
     "attributes": {"attributes": 2},
@@ -67,19 +67,18 @@ def chunks_of_two(monkeypatch):
     Counted.seen = 0
     for module in (bayes, contour):
         monkeypatch.setattr(module, "CHUNK", Counted(2))
-    monkeypatch.setattr(infonce, "TERMS", 2**14)  # the law holds for any number of points
+    # The law holds for any number of points.
+    monkeypatch.setattr(infonce, "TERMS", 2**14)
     monkeypatch.setattr(bayes, "TERMS", 2**17)
+    for size, value in {"IMAGES": 32, "CAPTIONS": 16, "IMAGE_STEP": 1.0, "CAPTION_STEP": 0.5}.items():
+        monkeypatch.setattr(captions, size, value)
 
 
 def law_holds(found):
     assert not any(found.values()), {what: wrong for what, wrong in found.items() if wrong}
 
 
-def dear(learner):
-    return getattr(learner, "prompt", None) == "scores" and learner.name == "infonce"  # 10 s of a processor
-
-
-@pytest.mark.parametrize("learner", [pytest.param(x, marks=[pytest.mark.deep] * dear(x), id=repr(x)) for x in LEARNERS])
+@pytest.mark.parametrize("learner", LEARNERS, ids=repr)
 def test_learners(learner):
     edges, prompt = [*EDGES.values()], getattr(learner, "prompt", None)
     edges = edges[: FEW.get((learner.name, prompt), FEW.get((learner.name, None), len(edges)))]
