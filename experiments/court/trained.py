@@ -95,9 +95,9 @@ def trained_now(claim: TrainedClaim, trainings: Trainings, seed: int, error_rate
 
 def stored_for(claim: TrainedClaim) -> Verdict | None:
     """The stored verdict, marked as stored; None if there is none."""
-    document = next((document for document in stored_documents() if document["claim"] == claim.id), None)
-    if document is None:
+    if not (documents := stored_documents(claim.id)):
         return None
+    (document,) = documents
     own = {**words_of(claim), "formula": claim.formula, "level": 1 - document["alpha"]}
     return Verdict(kind="trained", **{**document, **own, "stored": True, "route": f"{ROUTE} (stored)"})
 
@@ -323,11 +323,12 @@ def _row(
     return row | {"measured": measured, "interval": interval}
 
 
-def stored_documents() -> list[dict[str, Any]]:
-    """The verdicts that ship with the package, without the claim's words; `stored_text` makes them."""
+def stored_documents(only: str | None = None) -> list[dict[str, Any]]:
+    """The verdicts that ship with the package, or that of one claim, without its words; `stored_text` makes them."""
     stored = json.loads((files("experiments.court") / STORED).read_text(encoding="utf-8"))
     claims = {claim.id: claim for claim in TRAINED}
-    for document in stored["verdicts"]:
+    found = [document for document in stored["verdicts"] if only in (None, document["claim"])]
+    for document in found:
         own = stored["versions"][document["versions"]]
         document["versions"] = {**own, "commit": document.pop("commit")}
         document["cases"] = [
@@ -339,4 +340,4 @@ def stored_documents() -> list[dict[str, Any]]:
             }
             for own, case in zip(claims[document["claim"]].cases, document["cases"], strict=True)
         ]
-    return stored["verdicts"]
+    return found
