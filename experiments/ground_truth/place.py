@@ -169,9 +169,7 @@ def _placed(world: World, counts: Counts) -> Place:
     for name, (correct, images) in counts.items():
         if not 0 <= correct <= images or images < 1:
             raise RequestError(f"group {name!r} has {correct} correct of {images} images; expected 0 to all of them")
-    tail = (
-        1 - LEVEL ** (1 / len(expected))
-    ) / 2  # independent groups: all are within their ends with probability LEVEL
+    tail = (1 - LEVEL ** (1 / len(expected))) / 2  # all independent groups lie within with probability LEVEL
     values, ends = np.full(len(GROUPS), np.nan), [(np.nan, np.nan)] * len(GROUPS)
     for g in groups:
         correct, images = counts[GROUPS[g]]

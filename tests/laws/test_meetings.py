@@ -303,6 +303,7 @@ def test_a_replicate_is_fitted_to_its_own_set_of_pairs(monkeypatch):
                 vectors = modal_vectors(x, t, w, q, world, learner)
             else:
                 vectors = score_vectors(learner.estimator, x, y, world, weights)
+                assert vectors.shape[1] == x.shape[1] + (world.table is not None), "a table has constants"
             l, d = world.latents, world.dim_image
             constant = vectors[:, d] if vectors.shape[1] > d else np.zeros(len(vectors))
             expected = vectors[:, :l], vectors[:, l:d] @ vectors[:, l:d].T, constant
