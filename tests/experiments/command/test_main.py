@@ -186,19 +186,6 @@ def test_short_trainings_are_not_compiled(soberclip, monkeypatch, words, compile
     assert asked == [compiled]
 
 
-SMALL = "train --width 2 --depth 1 --batch-size 8 --warmup 0 --no-compile --steps 20 --dim-image 2 --dim-text 2"
-
-
-def test_train_reports_its_last_step_and_its_mitigation(soberclip):
-    """`--until` and `--mitigate` reach the training, and their results are printed."""
-    run = soberclip(*SMALL.split(), "--ensemble", "2", "--until", ".9", "--mitigate", "prompt-mean")
-    assert run.status == 0
-    assert "prompt-mean" in run.out
-    assert "arrived after 4 steps" in run.out
-    run = soberclip(*SMALL.split(), "--loss", "supervised", "--mitigate", "group-dro", "--p-spu", "1")
-    refused(run, "counter pairs")
-
-
 @pytest.mark.parametrize("verb", VERBS)
 def test_help_shows_an_example(soberclip, verb):
     for words in ([verb, "--help"], ["--help", verb]):

@@ -58,6 +58,7 @@ REFUSALS = [  # command line, a part of the sentence, status
     ("train --until .01 --ensemble 3 --schedule cosine", "needs --schedule constant", 2),
     ("train --until .01", "--ensemble = 1 has none, --ensemble 2 has", 2),
     ("train --resume a --output b", "leave --output", 2),
+    ("train --loss supervised --mitigate group-dro --p-spu 1 --no-compile", "counter pairs", 2),
     ("plot", "--store", 2),
     ("claims wnag", "no claim's id has 'wnag' in it", 2),
     ("check wang-lemma", "'wang-lemma-d3'", 2),
