@@ -1,5 +1,6 @@
 """Fixtures: the command line as a function, small trees of image files, and small random models."""
 
+import io
 import json
 import os
 from collections import Counter
@@ -9,6 +10,7 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no test may use the network
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from experiments.command.main import main
 from experiments.photos.options import Options
@@ -27,6 +29,13 @@ class Run:
     def document(self):
         """stdout as JSON; fails unless stdout is one JSON document and nothing else."""
         return json.loads(self.out)
+
+
+def shown(view, width=200):
+    """The words of a screen so wide."""
+    stream = io.StringIO()
+    Console(file=stream, width=width, markup=False).print(view)
+    return stream.getvalue()
 
 
 def here(**more):

@@ -1,29 +1,22 @@
 """Screens of evaluate and compare begin with the answer; test_golden_screens.py has those of place and embeddings."""
 
-import io
 import json
 
 import numpy as np
-from rich.console import Console, Group
+from planted_embeddings import balanced, planted
 
 from experiments.command.counteranimal import comparison_screen, summary_table
 from experiments.command.output import PIPE_WIDTH
 from experiments.heads.reliance import embeddings
 from experiments.heads.tables import answer
 from experiments.photos.robustness import compare, gather
-from tests.experiments.conftest import draw_photo
+from tests.experiments.conftest import draw_photo, shown
 
 LINES = 10  # below the sentence
 
 
 def said(text: str) -> str:
     return " ".join(text.split())
-
-
-def shown(screen: Group) -> str:
-    stream = io.StringIO()
-    Console(width=PIPE_WIDTH, file=stream).print(screen)
-    return stream.getvalue()
 
 
 def lines_below(screen: str, sentence: str) -> int:
@@ -34,25 +27,13 @@ def lines_below(screen: str, sentence: str) -> int:
     return len(lines) - covered - 1
 
 
-def planted(n: int, reliance: float, seed: int) -> dict[str, np.ndarray]:
-    """Two classes on two backgrounds, and a prompt that shows the background by `reliance`."""
-    rng = np.random.default_rng(seed)
-    label, background = np.arange(n) % 2, np.arange(n) // 2 % 2
-    image = rng.normal(size=(n, 6)) / 2
-    image[:, 0] += 2 * label - 1
-    image[:, 1] += 2 * background - 1
-    text = np.zeros((2, 6))
-    text[:, :2] = np.array([[-1], [1]]) * (1, reliance)
-    return {"image": image, "label": label, "group": (label != background).astype(int), "text": text}
-
-
 def test_an_answer_has_its_percentages_or_says_why_it_has_none():
-    head = embeddings(**planted(800, 1.0, 0))["heads"][0]
+    head = embeddings(**planted(np.random.default_rng(0), 800))["heads"][0]
     p, low, high = head["equivalent_correlation"], *head["interval"]["equivalent_correlation"]
     sentence = "mine relies on the background as much as the best classifier of data in which "
     sentence += f"{100 * p:.0f} % ({100 * low:.0f} to {100 * high:.0f} %) of the photos are common"
     assert answer("mine", head) == sentence
-    head = embeddings(**planted(64, 0.4, 0))["heads"][0]
+    head = embeddings(**balanced(np.random.default_rng(0), 20))["heads"][0]
     assert head["equivalent_correlation"] is None
     low, high = (f"{100 * end:.0f}" for end in head["interval"]["equivalent_correlation"])
     sentence = f"The photos do not resolve how much mine relies on the background: p′ lies within {low} to {high} %; "
@@ -86,7 +67,7 @@ def test_an_evaluation_and_a_comparison_begin_with_the_answer(run, tmp_path):
     words += ["--model", f"python:{tmp_path / 'own.py'}", "--cache", tmp_path / "cache", "--output", tmp_path / "out"]
     (document,), _ = run("evaluate", *words, "--json")
     sentence = answer(document["model"], document["equivalent"])
-    screen, full = (shown(summary_table([document], verbose)) for verbose in (False, True))
+    screen, full = (shown(summary_table([document], verbose), PIPE_WIDTH) for verbose in (False, True))
     assert lines_below(screen, sentence) <= LINES
     assert "mean over" not in screen
     assert said(full).startswith(sentence)
@@ -103,7 +84,7 @@ def test_an_evaluation_and_a_comparison_begin_with_the_answer(run, tmp_path):
     assert (tmp_path / "cmp" / "comparison.svg").read_text().startswith("<?xml")
     assert len((tmp_path / "cmp" / "comparison.csv").read_text().splitlines()) == 3
     sentence = "In order of p′, the least reliance on the background first: two, one"
-    screen, full = (shown(comparison_screen(compared, verbose)) for verbose in (False, True))
+    screen, full = (shown(comparison_screen(compared, verbose), PIPE_WIDTH) for verbose in (False, True))
     assert lines_below(screen, sentence) <= LINES
     assert said(full).startswith(sentence)
     assert "second - first" in full
@@ -111,7 +92,7 @@ def test_an_evaluation_and_a_comparison_begin_with_the_answer(run, tmp_path):
 
 def test_a_comparison_of_many_published_rows_is_short():
     document = compare(gather(["published"], "macro", "1000", "simple"))
-    screen = shown(comparison_screen(document, verbose=False))
+    screen = shown(comparison_screen(document, verbose=False), PIPE_WIDTH)
     assert lines_below(screen, f"p′ is unknown: {document['equivalent_lacks']}") <= LINES
     best = max(document["rows"], key=lambda row: row["counter"])
     assert f"{best['model']}: counter {100 * best['counter']:.1f} %" in screen

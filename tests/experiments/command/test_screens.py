@@ -1,10 +1,9 @@
 """Screens: nothing is cropped at 80 columns or in a pipe; numbers come with relation, level and point."""
 
-import io
 from dataclasses import replace
 
 import pytest
-from rich.console import Console, Group
+from rich.console import Group
 
 from experiments.command.output import emit
 from experiments.command.synthetic import predict_screen
@@ -14,6 +13,7 @@ from experiments.verdict import Verdict
 from simulator import progress
 from simulator.pixels.views import Pixels
 from simulator.world import World
+from tests.experiments.conftest import shown
 
 LONG = "clip-beats-supervised-at-full-correlation/of-a-name-that-no-column-of-eighty-would-hold-in-one-piece"
 VERDICT = Verdict(
@@ -40,12 +40,6 @@ STORED = {"verdict": "supported", "stored": True, "counterexample": None, "date"
 STORED = replace(VERDICT, kind="trained", cases=[], **STORED)
 TABLES = replace(VERDICT, kind="published", counterexample="ViT/B/16", level=0.99)
 AUDITED = replace(VERDICT, counterexample=None, point={"p_spu": 0.9, "sigma_xi": 0.0}, audits=5)
-
-
-def shown(table, width: int) -> str:
-    stream = io.StringIO()
-    Console(file=stream, width=width, markup=False).print(table)
-    return stream.getvalue()
 
 
 def words(text: str) -> str:

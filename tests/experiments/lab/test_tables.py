@@ -1,12 +1,10 @@
 """Tables of a study: effects and costs of mitigations, and comparison with a paper's table."""
 
-import io
 import json
 
 import numpy as np
 import pytest
 import xarray as xr
-from rich.console import Console
 
 from experiments.command.laboratory import gains_view, printed_view
 from experiments.lab import tables
@@ -14,14 +12,9 @@ from experiments.lab.studies import study
 from experiments.lab.tables import beside, gains, summary
 from experiments.published.tables import coloured_digits
 from simulator.world import World
+from tests.experiments.conftest import shown
 
 WORLD = World(p_spu=0.9, mu_spu=2.0, dim_image=2, dim_text=2)
-
-
-def shown(view) -> str:
-    stream = io.StringIO()
-    Console(file=stream, width=200).print(view)
-    return stream.getvalue()
 
 
 SOME = ["none", "balance", "subsample", "group-dro"]

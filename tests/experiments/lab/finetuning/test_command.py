@@ -1,15 +1,14 @@
 """`soberclip finetune`: files, a screen of 80 columns, and one sentence for wrong requests."""
 
-import io
 import json
 
 import pytest
-from rich.console import Console
 
 from experiments.command.finetuning import finetuning_view
 from experiments.lab.finetuning import GRID, LEARNERS
 from experiments.lab.finetuning.selection import means
 from experiments.lab.finetuning.spec import checked
+from tests.experiments.conftest import shown
 
 
 def test_a_run_prints_and_writes_results(soberclip, request_words, tmp_path):
@@ -24,11 +23,10 @@ def test_a_run_prints_and_writes_results(soberclip, request_words, tmp_path):
     assert {row["learner"] for row in said["tests"]} == set(LEARNERS)
     printed = {(row["backbone"], row["learner"], row["group"]): row["printed"] for row in said["printed"]}
     assert printed["ViT16", "obj", "rev"] == pytest.approx(0.21)
-    stream = io.StringIO()
-    Console(file=stream, width=80, markup=False).print(finetuning_view(said))
-    assert max(map(len, stream.getvalue().splitlines())) <= 80
-    assert "…" not in stream.getvalue()
-    assert "97.89, 21.00" in stream.getvalue()
+    screen = shown(finetuning_view(said), 80)
+    assert max(map(len, screen.splitlines())) <= 80
+    assert "…" not in screen
+    assert "97.89, 21.00" in screen
     (folder / "result.json").write_text(json.dumps(said | {"verb": "sweep"}))  # as `sweep colored-coco` marked it
     again = soberclip(*request_words, "-o", folder)
     assert "6 of 6 trainings are in" in again.err
