@@ -34,18 +34,19 @@ def test_new_arrays_reuse_freed_memory():
     assert kept < 20 <= plain
 
 
-MEMORY, SPIN = ["MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_"], ["GOMP_SPINCOUNT"]
+MEMORY, SPIN, BLAS = ["MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_"], ["GOMP_SPINCOUNT"], "OPENBLAS_THREAD_TIMEOUT"
 
 
 @pytest.mark.parametrize(
     ("name", "value", "ours"),
     [
-        ("MALLOC_MMAP_THRESHOLD_", "131072", SPIN),
-        ("MALLOC_TRIM_THRESHOLD_", "0", SPIN),
-        ("GLIBC_TUNABLES", "glibc.malloc.mmap_threshold=131072", SPIN),
-        ("GLIBC_TUNABLES", "glibc.cpu.x86_ibt=off", SPIN + MEMORY),
-        ("OMP_WAIT_POLICY", "ACTIVE", MEMORY),
-        ("GOMP_SPINCOUNT", "7", MEMORY),
+        ("MALLOC_MMAP_THRESHOLD_", "131072", [*SPIN, BLAS]),
+        ("MALLOC_TRIM_THRESHOLD_", "0", [*SPIN, BLAS]),
+        ("GLIBC_TUNABLES", "glibc.malloc.mmap_threshold=131072", [*SPIN, BLAS]),
+        ("GLIBC_TUNABLES", "glibc.cpu.x86_ibt=off", [*SPIN, *MEMORY, BLAS]),
+        ("OMP_WAIT_POLICY", "ACTIVE", [*MEMORY, BLAS]),
+        ("GOMP_SPINCOUNT", "7", [*MEMORY, BLAS]),
+        (BLAS, "9", [*SPIN, *MEMORY]),
     ],
 )
 def test_settings_of_the_user_are_kept(name, value, ours):
