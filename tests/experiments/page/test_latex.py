@@ -25,15 +25,17 @@ def cells(table: str) -> list[list[str]]:
 def test_every_kind_of_claim_has_a_row(verdict, tmp_path):
     trained = next(c for c in TRAINED if c.id == "trained/siglip")
     table = next(c for c in ALL_CLAIMS if c.id == "counteranimal/clip-drops")
-    proved = replace(verdict, verdict="proved", proof={"outcome": "proved", "exact": True}, statement=HOSTILE)
+    proof = {"outcome": "proved", "exact": True}
+    proved = replace(verdict, verdict="proved", proof=proof, statement=HOSTILE, alpha=0.05)
     text = latex_table([proved, stored_for(trained), judge(table)], [CLAIM, trained, table], 7, tmp_path / "a_b")
     assert text.startswith(f"{LATEX_MARK}\n\\begin{{table*}}\n")
     assert re.search(r"Verdicts of soberclip [\w.+ ]+, seed 7\.", text)
     rows = cells(text)
     assert [len(row) for row in rows] == [len(COLUMNS)] * 3
-    parts = ("", "sigma\\_spu from 0 to 2", "proved", "p\\_spu = ", "95\\% interval", "0.005", "a\\_b/xue-data")
+    parts = ("", "sigma\\_spu from 0 to 2", "proved", "p\\_spu = ", "95\\% interval", "0.025", "a\\_b/xue-data")
     assert all(part in cell for cell, part in zip(rows[0], parts, strict=True))
     assert re.search(r" [0-9a-f]{12}, ", rows[0][-1])
+    assert [row[5].strip() for row in rows[1:]] == ["0.005"] * 2
     assert "the published tables" in rows[2][1]
     assert "mu\\_spu = 1" in rows[1][1]
     plain = re.sub(r"\\(textbackslash|textasciitilde|textasciicircum)\{\}|\\[&%$#_{}]", "", escaped(HOSTILE))
