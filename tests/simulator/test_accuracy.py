@@ -1,10 +1,16 @@
-"""Intervals of means over replicates, against scipy."""
+"""Accuracy by group, and intervals of means over replicates, against scipy."""
 
 import numpy as np
 import pytest
 from scipy import stats
 
-from simulator.accuracy import mean_interval
+from simulator.accuracy import Accuracy, mean_interval
+
+
+def test_the_worst_group_is_the_smallest_of_those_that_there_are():
+    """Of three worlds, the table of the first has no counter group, and that of the second no unseen group."""
+    groups = ([0.9, 0.9, 0.3], [np.nan, 0.5, 0.4], [0.7, np.nan, 0.6])
+    assert Accuracy.of(map(np.array, groups)).worst.tolist() == [0.7, 0.5, 0.3]
 
 
 def test_an_interval_is_students_over_the_finite_replicates():
