@@ -80,3 +80,17 @@ def test_the_regime_is_the_papers():
     assert np.all(point["sigma_spu"] <= point["sigma_inv"])
     assert np.all(point["mu_spu"] >= 1 + point["sigma_inv"] ** 2 / 2)
     assert np.all(point["p_spu"] >= 0.99)
+
+
+@pytest.mark.parametrize(
+    ("id", "number", "ends"),
+    [
+        ("view-noise", "nu_image", (0, 1)),
+        ("paper-condition-sufficient", "p_spu", (0.5, 1)),
+        ("dimension-not-needed", "dim_image", (2, 1000)),
+    ],
+)
+def test_a_domain_ends_where_its_statement_says(id, number, ends):
+    claim = named(id)
+    values = getattr(claim.at(claim.place(cube(claim))), number)
+    assert (values.min(), values.max()) == pytest.approx(ends)
