@@ -10,9 +10,11 @@ from theory.learners import LinearCLIP
 from theory.learners.filtered import Filtered
 from theory.population import latent_cross_covariance
 
+SIZE = {"dim_image": 2, "dim_text": 2}
+TOLD = {"mention_spu": 0.6, "detail_inv": 0.4, "bare": 0.4, "sigma_xi_text": 2.5}  # bare captions have no noise
 WORLDS = (
-    World(mu_spu=1.5, sigma_xi=0.8, dim_image=2, dim_text=2, mismatch=0.5),
-    World(mu_spu=1.2, sigma_xi=0.5, dim_image=2, dim_text=2, mismatch=0.3, mention_spu=0.6, detail_inv=0.4, bare=0.2),
+    World(mu_spu=1.5, sigma_xi=0.8, mismatch=0.5, **SIZE),
+    World(mu_spu=1.2, sigma_xi=0.5, mismatch=0.3, **TOLD, **SIZE),
 )
 
 
