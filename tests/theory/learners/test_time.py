@@ -117,3 +117,5 @@ def test_modes_grow_from_the_start_through_half_to_their_end(s, start):
     values = np.array([s, 0.0])
     for t, expected in ((0.0, start), (half_times(values, start)[0], s / 2), (1e6, s)):
         assert grown(values, t, start) == pytest.approx([expected, 0.0], rel=1e-6)
+    slow = start * np.array([0.0, 1.0, 2.0, 4.0])  # never; at the start, which is beyond half; just beyond it
+    assert half_times(slow, start) == pytest.approx([np.inf, 0.0, 0.0, np.log(3) / (8 * start)])
