@@ -15,14 +15,14 @@ from rich.console import Console
 from experiments.command.counteranimal import comparison_screen
 from experiments.effective_robustness import AXES, band, fit_line, stretch
 from experiments.errors import RequestError
-from experiments.heads.intervals import counted
+from experiments.heads.intervals import counted, group_accuracies, intervals
 from experiments.photos.figures import comparison_figure, write_comparison
 from experiments.photos.labels import Vocabulary
 from experiments.photos.metrics import paired
-from experiments.photos.robustness import MOST_PAIRED, Result, compare, gather, lines_of, numbers
+from experiments.photos.robustness import MOST_PAIRED, REPLICATES, Result, compare, gather, lines_of, numbers
 from experiments.photos.summaries import score_files
 from experiments.published.tables import published_rows
-from experiments.results import Row
+from experiments.results import FEWEST, Row
 
 PROTOCOL = ("macro", "1000", "simple")
 
@@ -190,6 +190,21 @@ def test_the_interval_is_of_line_and_model(tmp_path):
 
 FIRST = counted(np.array([1, 2, 5]), np.array([[90, 10], [10, 10], [10, 80]]), np.array([[81, 2], [5, 5], [2, 40]]))
 SECOND = counted(np.array([1, 2, 9]), np.array([[90, 10], [10, 10], [10, 10]]), np.array([[90, 1], [5, 7], [1, 1]]))
+
+
+@pytest.mark.parametrize("mean", ["macro", "micro"])
+@pytest.mark.parametrize("size", [FEWEST - 1, FEWEST])
+def test_over_a_flat_line_a_model_has_the_interval_of_its_counter_accuracy(size, mean):
+    """By the mean of its row, over classes of unequal size."""
+    rng = np.random.default_rng(size)
+    photos = rng.integers(5, 80, (size, 2))
+    classes = counted(np.arange(size), photos, rng.binomial(photos, rng.uniform(size=(size, 2))))
+    flat = [Result(Row("x", f"m{common}", "CLIP", common, 0.4)) for common in (0.3, 0.5, 0.7)]
+    own = Row("x", "mine", "own", *group_accuracies(classes, mean).tolist(), mean=mean)
+    over = compare([*flat, Result(own, classes)])["rows"][-1]["effective_robustness"]
+    ends = np.array(intervals(classes, mean, replicates=REPLICATES)["counter"])
+    for axis in AXES:
+        assert over[axis]["interval_model"] == pytest.approx(ends - 0.4)
 
 
 def test_pairs_follow_the_mean_of_the_rows_and_models_beyond_the_most_are_named():
