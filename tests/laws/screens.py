@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from html import unescape
-from itertools import takewhile
+from itertools import product, takewhile
 from numbers import Real
 from typing import Any
 
@@ -16,6 +16,7 @@ from simulator.accuracy import GROUPS
 
 MOST = 150  # numbers of a document that are tried, evenly spread; each takes two screens
 WORDS = (*GROUPS, "balanced", "drop", "naive", "honest")
+MEANS = ("macro", "micro")
 TOKEN = re.compile(r"[-+−]?\d[\d,]*\.?\d*(?:e-?\d+)?|[^\W\d_]+")
 
 
@@ -72,20 +73,20 @@ def places(before: list[str], after: list[str]) -> list[tuple[int, int]]:
     return found
 
 
-def word_at(screen: list[str], line: int, column: int) -> str | None:
-    """The group's word that a reader takes for that of a number: in a table that of its column's head or else of its
-    row's, in a sentence the next one before another number or else the last one.
+def word_at(screen: list[str], line: int, column: int, words: tuple[str, ...]) -> str | None:
+    """The one of `words` that a reader takes for that of a number: in a table that of its column's head or else of
+    its row's, in a sentence the next one before another number or else the last one.
     """
     if "│" in screen[line]:
         heads = [
             (above.rfind("┃", 0, column), above.find("┃", column), above) for above in screen[:line] if "┃" in above
         ]
         cells = [above[first:last] for first, last, above in heads[-1:]] + [screen[line].split("│")[1]]
-        return next((token[0] for cell in cells for token in TOKEN.finditer(cell) if token[0] in WORDS), None)
+        return next((token[0] for cell in cells for token in TOKEN.finditer(cell) if token[0] in words), None)
     tokens = [*TOKEN.finditer(screen[line])]
     here = next(i for i, token in enumerate(tokens) if token.start() == column)
     after = list(takewhile(lambda token: not token[0][-1].isdigit(), tokens[here + 1 :]))
-    return next((token[0] for token in [*after, *reversed(tokens[:here])] if token[0] in WORDS), None)
+    return next((token[0] for token in [*after, *reversed(tokens[:here])] if token[0] in words), None)
 
 
 def misplaced(view: Callable[[Any], Any], document: Any, most: int = MOST) -> tuple[list[str], int]:
@@ -95,10 +96,10 @@ def misplaced(view: Callable[[Any], Any], document: Any, most: int = MOST) -> tu
     for path, value in every[:: 1 + len(every) // most]:
         at = places(screen, lines(view, changed(document, path, 0.87 * value + 0.0131)))
         seen += bool(at)
-        words = [key for key in path if key in WORDS]
-        for line, column in at if words else ():
-            found = word_at(screen, line, column)
-            if found is not None and found not in words:
+        kinds = [words for words in (WORDS, MEANS) if {*words} & {*path}]
+        for words, (line, column) in product(kinds, at):
+            found = word_at(screen, line, column, words)
+            if found is not None and found not in path:
                 wrong.append(f"{path} = {value:.4f} beside {found!r}: {screen[line].strip()}")
         twice = [line for line, n in Counter(line for line, _ in at).items() if n > 1 and "│" in screen[line]]
         wrong += [f"{path} = {value:.4f} stands twice in {screen[line].strip()}" for line in twice]
