@@ -21,6 +21,7 @@ from experiments.photos.labels import Vocabulary
 from experiments.photos.metrics import paired
 from experiments.photos.robustness import MOST_PAIRED, REPLICATES, Result, compare, gather, lines_of, numbers
 from experiments.photos.summaries import score_files
+from experiments.photos.tables import pairs_table
 from experiments.published.tables import published_rows
 from experiments.results import FEWEST, Row
 
@@ -267,9 +268,12 @@ def test_rows_that_join_no_line():
 
 def test_named_published_models_are_paired_and_repeated_rows_kept_once():
     found = gather(["published:CLIP-LAION400M-ViT/B/32", "published:CLIP-LAION2B-ViT/B/32"], *PROTOCOL)
-    (pair,) = compare(found)["pairs"]
+    document = compare(found)
+    (pair,) = document["pairs"]
     assert pair["classes"] == 45
     assert pair["drop"]["difference"] == pytest.approx(0.2419 - 0.3022, abs=0.003)  # mean drops in Table 16
+    heads, cells = pairs_table(document, "drop").rows
+    assert (heads[2:], cells[2:]) == (["up:down", "p"], ["14:31", "0.0161"])  # of the drops of classes there
     found = gather(["published", "published", "published:CLIP-OpenAI-ViT/B/32"], *PROTOCOL)
     assert len(found) == 43
     assert sum(r.classes is not None for r in found) == 1
