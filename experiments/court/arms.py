@@ -144,7 +144,7 @@ class Arms:
         if self.on_curves:
             return np.array([rates for leg in legs for arm in leg for rates in [*arm.accuracies()][:2]])
         values = ([claim.quantity.measured(claim, arm) for arm in leg] for leg in legs)
-        return np.asarray(claim.relation.limited(claim, values))[None]
+        return np.asarray(claim.relation.compare(claim, values))[None]
 
     def _by_image(self, size: int, seed: int) -> Iterator[np.ndarray]:
         """One value per image, or per pair of images where the quantity needs both groups; all on the same draws."""
@@ -155,7 +155,7 @@ class Arms:
             right = np.reshape(blocks, (len(self.legs), -1, len(groups), len(blocks[0])))
             last = right[:, :, -1]  # (leg, learner, image)
             values = claim.quantity.of(Accuracy(right[:, :, 0], last, unseen=last))
-            yield np.asarray(claim.relation.limited(claim, values))
+            yield np.asarray(claim.relation.compare(claim, values))
 
 
 def arms_at(claim: Claim, point: Point, drawn: bool = False) -> Arms:

@@ -440,7 +440,7 @@ class Claim(AnyClaim):
         """
         legs, truths = self.relation.legs(self, points), [partial(self.quantity.truth, self, s) for s in self.learners]
         values = [[attempt(truth, worlds)[0] for truth in truths] for worlds, _ in legs]
-        v = np.asarray(self.violation(self.relation.limited(self, values), legs[0].worlds))
+        v = np.asarray(self.violation(self.relation.compare(self, values), legs[0].worlds))
         return np.where(self.relation.inside(self, points), v, -np.inf) if self.relation.further else v
 
 

@@ -89,7 +89,7 @@ class Relation:
         """The compared worlds, the earlier one first. Raises NoWorld for points without one."""
         return [Leg(claim.at(point), claim.n)]
 
-    def limited(self, claim: Any, values: Iterable[Iterable[Numbers]]) -> Numbers:
+    def compare(self, claim: Any, values: Iterable[Iterable[Numbers]]) -> Numbers:
         """q of the quantity's values of each learner in each compared world; the second learner is subtracted."""
         return self.combine(claim, [first - others[0] if others else first for first, *others in values])
 

@@ -15,6 +15,8 @@ from experiments.published.tables import (
     coloured_objects,
     later_work_rows,
     published_rows,
+    read_published,
+    tidy,
 )
 
 
@@ -48,6 +50,12 @@ def test_table_7_is_whole_counts_of_900_images_under_our_names():
         r["printed"] for r in rows if (r["backbone"], r["learner"], r["group"]) == ("RN50", "zero-shot", "trained")
     )
     assert one == pytest.approx(0.6967)
+
+
+def test_every_figure_names_its_cell():
+    raw = read_published()
+    for figure in tidy(raw):
+        assert raw[figure["file"]][figure["row"] - 1][figure["quantity"]] == figure["printed"]
 
 
 def test_published_rows_are_28_and_15():
