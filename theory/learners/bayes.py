@@ -240,6 +240,8 @@ def bayes_replicates(
     result = np.zeros((REPLICATES, labels, len(codes)))
     for total, (own, further, rivals) in zip(result, points, strict=True):
         rest = np.ascontiguousarray(np.moveaxis(table_evidence(own, table) + further, -1, 0))  # (K, P, N)
+        top = rest.max(axis=0)
+        rest = rounded(rest - top, 1 + np.abs(top))  # classes that nothing tells apart tie to the last bit
         for y, (other, weight) in product(range(labels), enumerate((p_inv, 1 - p_inv))):
             if not weight:
                 continue
