@@ -222,7 +222,7 @@ def predict_screen(document: dict[str, Any]) -> Group:
     ends = document["interval95"] or {}
     columns = [Column("predicted", document.get, PERCENT)]
     if ends.keys() - {*PLACE}:
-        columns.append(_interval_column(ends))
+        columns.append(Column(_intervals(document), ends.get, SPAN))
     return Group(_accuracies(document, columns), *_place(document, ends), *_limits(document), *_reliance(document))
 
 
@@ -231,7 +231,7 @@ def simulate_screen(document: dict[str, Any]) -> Group:
     ends, law = document["interval95"], document["predicted"] or {}
     columns = [
         Column("measured", document.get, PERCENT),
-        _interval_column(ends),
+        Column("95% interval", ends.get, SPAN),
         Column("predicted", lambda group: law.get(group, "none"), PERCENT),
     ]
     count = counted(len(document["replicates"]), "replicate")
@@ -247,8 +247,9 @@ def train_screen(document: dict[str, Any]) -> Group:
     return Group(simulate_screen(document), *_of_towers(document))
 
 
-def _interval_column(ends: dict[str, list[float] | None]) -> Column:
-    return Column("95% interval", ends.get, SPAN)
+def _intervals(document: dict[str, Any]) -> str:
+    """What its intervals are; those of unit embeddings have no level (`_limits`)."""
+    return "interval" if "unlimited" in document else "95% interval"
 
 
 def _accuracies(document: dict[str, Any], columns: list[Column], *words: str) -> Table:
@@ -294,7 +295,7 @@ def _place(document: dict[str, Any], ends: dict[str, list[float] | None]) -> Ite
     low, high = ends.get("equivalent_correlation", (correlation, correlation))
     if "shortfall" in ends:
         lacking = " to ".join(map(points, ends["shortfall"]))
-        yield f"95% intervals: correlation {low:.3f} to {high:.3f}, {lacking} points short"
+        yield f"{_intervals(document)}s: correlation {low:.3f} to {high:.3f}, {lacking} points short"
     elif "unseen" in document:
         yield "both numbers are sampled, to about .001, and have no interval in a table of three groups"
     if p is not None and p > 1 / world.classes:

@@ -37,7 +37,7 @@ CAPTION = (
     f"Lines: least squares for each family, dashed where extrapolated. Bands: {LEVEL:.0%} intervals of the line, "
     f"{REPLICATES} bootstrap replicates over models. "
 )
-BARS = f"Bars: {LEVEL:.0%} intervals of each model's accuracies. Numbers: those of the table."
+BARS = f"Bars: {LEVEL:.0%} intervals of each model's accuracies. "
 LETTERS, KEY = 7.0, 90  # points, for numbers and key; letters in a line of the key
 
 
@@ -49,6 +49,7 @@ def write_comparison(folder: Path, results: Sequence[Result], document: dict[str
     path = folder / "comparison.svg"
     for suffix in METADATA:
         save_figure(figure, path.with_suffix(suffix), "counteranimal compare")
+    bars = BARS if any(result.row.interval_common for result in results) else ""
     drawn = {f"Counter against common accuracy on {axis} axes": comparison_figure(results, seed, axis) for axis in axes}
     text = page(
         "photos/comparison.html.jinja",
@@ -57,7 +58,7 @@ def write_comparison(folder: Path, results: Sequence[Result], document: dict[str
         classwise=html(pairs_table(document, *QUANTITIES)),
         marks=marks(document),
         drawings="\n".join(figure_svg(picture, words) for words, picture in drawn.items()),
-        explanation=(CAPTION if document["lines"] else "") + BARS,
+        explanation=(CAPTION if document["lines"] else "") + bars + "Numbers: those of the table.",
         lead=lead(document),
         steady=min(document["rows"], key=lambda row: abs(row["drop"])),
         caption=PLACE_WORDS,
