@@ -29,8 +29,9 @@ WORLD = ("--p-spu", "0.83", "--mu-spu", "1.7", "--sigma-xi", "2.1")
 def emitted(capsys, monkeypatch):
     """Function: the documents and their views, of a command."""
     found = []
-    for info in pkgutil.iter_modules(experiments.command.__path__):
-        module = importlib.import_module(f"experiments.command.{info.name}")
+    names = [info.name for info in pkgutil.iter_modules(experiments.command.__path__)]
+    # A list, since a module that is imported after the first patch would keep what it imports from another.
+    for module in [importlib.import_module(f"experiments.command.{name}") for name in names]:
         if hasattr(module, "emit"):
             monkeypatch.setattr(module, "emit", lambda document, as_json, view, *_: found.append((document, view)))
 
