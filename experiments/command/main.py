@@ -196,8 +196,8 @@ def prepare_process() -> None:
     # is then 100 times faster (229 instead of 2.5 model steps per second). On an idle machine it makes no difference.
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", "1000")
-    # OpenBLAS's spin for 2^26 cycles between two small products: beside other processes unit embeddings take 6 CPU
-    # seconds instead of 28. (On one thread they take 2, and large products on an idle machine twice as long.)
+    # OpenBLAS's threads, too, spin between products, for 2^26 cycles. Beside other processes a prediction for unit
+    # embeddings then took 28 CPU seconds instead of 6. One thread would do with 2, but large products need both.
     os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "4")
     # glibc reuses the memory of freed arrays instead of returning it to the system. A training step allocates dozens of
     # arrays of megabytes. New pages for them took a tenth of its time (8 models, 512 pairs, width 128).

@@ -109,3 +109,14 @@ def test_symmetries_of_linear_rules(blocks, t, c):
         other = linear_accuracy(np.array([1.0, -t]), blocks)
         assert [float(other.counter), float(other.common)] == pytest.approx([float(x) for x in got], abs=1e-13)
     assert float(got.common) >= float(got.counter) - 1e-13  # t >= 0 and mu_spu > 0 lean on the background
+
+
+@given(blocks_of_any_kind, st.sampled_from(PROMPTS))
+def test_limits(blocks, prompt):
+    """Without correlation both groups are equal. If no caption mentions the background, both prompts are equal."""
+    chance = blocks.replace(p_spu=1 / blocks.classes)
+    got = LinearCLIP(prompt).accuracy(chance)
+    assert float(got.common) == pytest.approx(float(got.counter), abs=1e-12)
+    silent = blocks.replace(mention_inv=1.0, mention_spu=0.0)
+    name, mean = LinearCLIP("name").accuracy(silent), LinearCLIP("mean").accuracy(silent)
+    assert [float(x) for x in mean] == pytest.approx([float(x) for x in name], abs=1e-12)

@@ -100,6 +100,16 @@ def test_the_more_reliable_of_two_exact_blocks_decides():
         assert (got.common, got.counter) == pytest.approx(expected, abs=1e-12)
 
 
+@pytest.mark.parametrize("world", [World(classes=3, p_spu=0.8, mu_inv=1.8, mu_spu=1.5), World(classes=5, mu_spu=3.0)])
+def test_the_average_over_certain_objects_is_the_limit_of_drawn_ones(world):
+    """At p_inv = 1 one integral averages over all objects' coordinates; below it, those of other classes are drawn."""
+    exact, drawn = (bayes_accuracy(world.replace(p_inv=p)) for p in (1.0, 1 - 1e-9))
+    for a, b, *ends in zip(exact, drawn, exact.interval, drawn.interval, strict=True):
+        margin = 7.3 / 2.13 * np.hypot(*(float(high - low) / 2 for low, high in ends))
+        assert margin < 2e-3
+        assert abs(a - b) < margin
+
+
 OBJECT = {"mu_inv": 1.8, "mu_spu": 1.5, "sigma_xi": 4.0}
 FURTHER = {"attribute": (Attribute(p=0.7, mu=0.9),)}
 TABLE = {"table": [[0.35, 0.1, 0.05], [0.05, 0.2, 0.25]]}

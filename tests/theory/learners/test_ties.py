@@ -123,8 +123,7 @@ def test_a_narrow_embedding_that_loses_all_that_prompts_tell_scores_zero(table):
     assert [*learner.accuracy(world)] == pytest.approx([1 / 3, 1 / 3], abs=1e-12)
 
 
-@pytest.mark.deep
-@pytest.mark.parametrize("K", [2, 3, 6])
+@pytest.mark.parametrize("K", [2, 3, pytest.param(6, marks=pytest.mark.deep)])
 @pytest.mark.parametrize(
     "fields", [{"mu_inv": 0.0}, {"mention_inv": 0.0, "mention_spu": 0.0}, {"p_inv": 0.0, "mu_inv": 0.5}]
 )
