@@ -122,3 +122,17 @@ def predicted(world, **numbers) -> str:
     absent = ("balanced", "equivalent_correlation", "shortfall", "interval95", "uncovered_share")
     document = {**dict.fromkeys(absent), "world": world, "learner": "linear", "prompt": "name", **numbers}
     return words(shown(predict_screen(document), 80))
+
+
+def test_intervals_of_unit_embeddings_have_no_level():
+    ends = {
+        "common": [0.86, 0.88],
+        "counter": [0.6, 0.7],
+        "equivalent_correlation": [0.6, 0.7],
+        "shortfall": [0.0, 0.1],
+    }
+    numbers = {"common": 0.87, "counter": 0.65, "equivalent_correlation": 0.65, "shortfall": 0.05, "interval95": ends}
+    limits = {"scale": 2.0, "unlimited": {"common": 0.9, "counter": 0.7}, "meets_budget": False}
+    assert predicted(World(), **numbers).count("95% interval") == 2
+    text = predicted(World(), **numbers, **limits)
+    assert ("95%" in text, "intervals: correlation 0.600 to 0.700" in text) == (False, True)

@@ -21,7 +21,7 @@ from experiments.photos.labels import Vocabulary
 from experiments.photos.metrics import paired
 from experiments.photos.robustness import MOST_PAIRED, REPLICATES, Result, compare, gather, lines_of, numbers
 from experiments.photos.summaries import score_files
-from experiments.photos.tables import pairs_table
+from experiments.photos.tables import marks, pairs_table
 from experiments.published.tables import published_rows
 from experiments.results import FEWEST, Row
 
@@ -249,6 +249,16 @@ def test_the_page_escapes_and_needs_no_network(tmp_path):
     for suffix, start in starts.items():
         assert (folder / f"comparison.{suffix}").read_bytes().startswith(start.encode("latin-1"))
     assert len((folder / "comparison.csv").read_text().splitlines()) == 1 + len(WRITTEN)
+
+
+def test_the_page_explains_what_it_draws_and_nothing_else(tmp_path):
+    for results, words in ((PUBLISHED[::3], ["Lines:", "Bands:"]), (EXTREMES[2:3], ["Bars:"])):
+        write_comparison(tmp_path, results, compare(results))
+        html = (tmp_path / "comparison.html").read_text()
+        assert [word for word in ("Lines:", "Bands:", "Bars:") if word in html] == words
+    assert "‡" not in marks(compare(PUBLISHED))
+    assert "‡" in marks(compare(PUBLISHED + EXTREMES[:1]))
+    assert "‡" not in marks(compare(EXTREMES[:1])), "without lines no axes are stretched"
 
 
 def test_rows_that_join_no_line():
