@@ -278,7 +278,8 @@ def drawn_scores(
     """
     K, each = world.class_count, max(1, CELLS // (CAPTIONS * world.classes**2))
     if prompt == "scores":
-        first = _drawn_captions(world, None, min(max(PAIRS // (IMAGES * K * K), 32), CAPTIONS), seed)[0]
+        power = int(np.log2(np.clip(PAIRS / (IMAGES * K * K), 32, CAPTIONS)))
+        first = _drawn_captions(world, None, 2**power, seed)[0]
         blocks = first.reshape(len(first), len(world.mean), -1)
         turned = [blocks, -blocks] if K == 2 else [np.roll(blocks, y, axis=-1) for y in range(K)]
         texts = np.reshape(turned, (K, *first.shape))

@@ -286,7 +286,7 @@ def test_a_bare_name_without_an_object_is_chance_without_an_error():
 
 
 @pytest.mark.parametrize("prompt", POOLED)
-@pytest.mark.parametrize("fields", [{"classes": 3}, {"attribute": (Attribute(p=0.7),)}])
+@pytest.mark.parametrize("fields", [{"classes": 3}, {"classes": 7}, {"attribute": (Attribute(p=0.7),)}])
 def test_drawn_pools_mix_the_captions_with_the_bare_name(fields, prompt):
     """log p(x | y) is summed over groups; a pool without bare captions is checked above."""
     told = worlds_with(**{**FIRST_PAGE, "mention_spu": 0.6, **fields})
