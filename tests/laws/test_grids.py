@@ -2,6 +2,7 @@
 
 from copy import deepcopy
 from functools import cached_property
+from traceback import extract_tb
 
 import numpy as np
 import pytest
@@ -93,6 +94,17 @@ def test_learners(learner):
     if not isinstance(tried(learner.direction, PLAIN), Exception):
         found["direction"] = differences(learner.direction, worlds, EXACT)
     law_holds(found)
+
+
+@pytest.mark.parametrize(
+    "fields", [{"classes": 7}, {"attributes": 2}, {"classes": 3, "attributes": 1}, {"table": TABLE}]
+)
+def test_a_refusal_is_a_sentence_of_the_project(fields):
+    """Each learner answers for an image or raises by itself; what numpy or scipy raise is a fault, not a refusal."""
+    world = distinct(1, p_inv=1.0, **fields)[0]
+    raised = {repr(own): tried(own.scores, world, np.ones((1, world.latents))) for own in LEARNERS}
+    refusals = {own: x for own, x in raised.items() if isinstance(x, Exception)}
+    assert not {own: x for own, x in refusals.items() if "raise " not in extract_tb(x.__traceback__)[-1].line}
 
 
 # A world of masked attributes costs InfoNCE 10 s of a processor; by bare captions it is the Bayes rule.

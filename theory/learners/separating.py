@@ -49,6 +49,8 @@ class Separating(Learner):
 
     def _of_prompts(self, worlds: World) -> tuple[Float[np.ndarray, "*w P B"], Float[np.ndarray, "*w P"]]:
         """(u, separation) of every prompt; one that shows nothing separates nothing."""
+        if np.any(np.asarray(worlds.classes) != 2) or worlds.attribute:
+            raise ValueError("the most separating prompt is known in worlds of two classes and one background")
         A = latent_cross_covariance(worlds)
         _, values, right = np.linalg.svd(A)
         q = np.array(self.prompts) * worlds.mean[..., None, :]
