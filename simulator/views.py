@@ -67,18 +67,7 @@ KINDS: dict[str, type[Views]] = {}
 
 
 def register(kind: type[Views]) -> type[Views]:
-    """Add a kind of views under its name; a class decorator.
-
-    Parameters
-    ----------
-    kind
-        A subclass of `Views`.
-
-    Raises
-    ------
-    ValueError
-        For a name in use.
-    """
+    """Add a subclass of `Views` under its name; a class decorator. ValueError for a name in use."""
     return add_row(KINDS, kind, "a kind of views")
 
 

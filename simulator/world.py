@@ -46,12 +46,11 @@ from simulator.mixture import (
 from simulator.naming import suggestion
 from simulator.prompts import Prompt, caption, check_told, latent_prompts
 from simulator.quantities import LATENT, Number, Whole, blockwise, joint_table, number, quantity_of, read_only
-from simulator.views import KINDS, AnyViews, Views, shown
+from simulator.views import KINDS, AnyViews, shown
 
 MOST_ATTRIBUTES = 4  # besides the background
 _BOUNDS = {"ge": "at least", "gt": "above", "le": "at most"}
 CHANCE, CORRELATION, COORDINATES = "probability", "correlation", "coordinates"
-
 
 MEAN = blockwise(r"\mu", "mean of the {latent} latent; the opposite mean gives the same accuracies", LATENT, -1e3, 1e3)
 SCALE = blockwise(r"\sigma", "standard deviation of the {latent} latent", LATENT, 0.0, 1e3)
@@ -79,18 +78,19 @@ class Attribute(Checked):
     detail: Annotated[Number, *DETAIL["spu"]] = 1.0
 
 
-def _no_number(name: str, views: Views) -> ValueError:
-    return ValueError(
-        f"{name} is a number of Gaussian views; these worlds are {views.name}, which no formula describes"
-    )
+def _check_gaussian(world: "World", name: str) -> None:
+    """Raise ValueError for a number that worlds of other than Gaussian views do not have."""
+    if (views := world.views) is not None:
+        words = f"{name} is a number of Gaussian views; these worlds are {views.name}, which no formula describes"
+        raise ValueError(words)
 
 
 def _of_blocks(stem: str, meaning: str) -> cached_property:
     """A property of worlds, (*w, B): the numbers of a stem, of the object, the background, and further attributes."""
 
     def numbers(self) -> Float[np.ndarray, "*w B"]:
-        if self.views is not None and f"{stem}_inv" in GAUSSIAN:
-            raise _no_number(f"{stem}_inv", self.views)
+        if f"{stem}_inv" in GAUSSIAN:
+            _check_gaussian(self, f"{stem}_inv")
         rows = (getattr(self, f"{stem}_inv"), getattr(self, f"{stem}_spu"), *(getattr(a, stem) for a in self.attribute))
         if rows[1] is None:
             raise ValueError("worlds with a table have no p_spu, and this formula needs it")
@@ -257,18 +257,14 @@ class World(Checked):
         further = [{name: row(own, name) for name in STEMS} for own in zip(*(w.attribute for w in worlds), strict=True)]
         return first._with(fields, further, fields_set)
 
-    def _with(
-        self, fields: dict[str, Any], further: Sequence[dict[str, Any]], fields_set: set[str] | None = None
-    ) -> "World":
+    def _with(self, fields: dict[str, Any], further: Sequence[dict[str, Any]], fields_set: set[str]) -> "World":
         """These worlds with other valid numbers."""
-        for values in (fields, *further):
-            for value in values.values():
-                if isinstance(value, np.ndarray):
-                    read_only(value)
+        for value in (value for values in (fields, *further) for value in values.values()):
+            if isinstance(value, np.ndarray):
+                read_only(value)
         attribute = tuple(Attribute.model_construct(**values) for values in further)
         shared = {name: getattr(self, name) for name in SHARED}
-        fields_set = {*(self.model_fields_set if fields_set is None else fields_set)}
-        return World.model_construct(fields_set, **fields, **shared, attribute=attribute)
+        return World.model_construct({*fields_set}, **fields, **shared, attribute=attribute)
 
     @cached_property
     def shape(self) -> tuple[int, ...]:
@@ -392,15 +388,13 @@ class World(Checked):
     @cached_property
     def nu_image(self) -> Float[np.ndarray, "*w"]:
         """Noise variance of one image coordinate, sigma_xi^2/d_I; ValueError for a world of pixels."""
-        if self.views is not None:
-            raise _no_number("nu_image", self.views)
+        _check_gaussian(self, "nu_image")
         return np.broadcast_to(np.asarray(image_noise(self)), self.shape)
 
     @cached_property
     def nu_text(self) -> Float[np.ndarray, "*w"]:
         """Noise variance of one text coordinate, sigma_xi_text^2/d_T; ValueError for a world of pixels."""
-        if self.views is not None:
-            raise _no_number("nu_text", self.views)
+        _check_gaussian(self, "nu_text")
         norm = self.sigma_xi if self.sigma_xi_text is None else self.sigma_xi_text
         return np.broadcast_to(np.asarray(norm * norm / self.dim_text), self.shape)
 

@@ -139,15 +139,12 @@ def draw_latents(
 ) -> tuple[torch.Tensor, torch.Tensor, Float[torch.Tensor, "E n l"], Float[torch.Tensor, "E n told"]]:
     """(labels, backgrounds, latents of images, latents of texts with the mark of bare ones) of every world's block."""
     check_same(worlds, "dim_image", "text_width", "classes", "latents", "table")
-
-    def another(source: Source) -> torch.Tensor:
-        return _matched_latents(worlds, size, source, device=device, dtype=dtype)[3]
-
-    *rest, captions = _matched_latents(worlds, size, source, device=device, dtype=dtype)
+    *rest, captions = _matched_latents(worlds, size, source, device, dtype)
+    another = lambda other: _matched_latents(worlds, size, other, device, dtype)[3]  # noqa: E731
     return *rest, mismatched(captions, another, worlds, source)
 
 
-def _matched_latents(worlds: Sequence[World], size: int, source: Source, *, device: str, dtype: torch.dtype):
+def _matched_latents(worlds: Sequence[World], size: int, source: Source, device: str, dtype: torch.dtype):
     """As `draw_latents`, every caption being its image's own."""
     K, A, B = worlds[0].classes, worlds[0].background_count, 2 + len(worlds[0].attribute)
     y, o, a, multiples = draw_codes(worlds, size, source, device=device)

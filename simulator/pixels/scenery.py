@@ -196,7 +196,7 @@ def _cutouts(views: Pixels, classes: int) -> Pictures:
     def read(path: Path) -> np.ndarray:
         return placed(decode(path, "RGBA", still=True), f"{path.parent.name}/{path.name}", views.side)
 
-    return _divided(*_read_classes(views.root, classes, (".png",), 4, views.side, read), f"the folder {views.root!r}")
+    return _read_classes(views.root, classes, (".png",), 4, views.side, read)
 
 
 def _coco(views: Pixels, classes: int) -> Pictures:
@@ -221,8 +221,7 @@ def _photos(views: Pixels, backgrounds: int) -> Pictures:
     def read(path: Path) -> np.ndarray:
         return np.moveaxis(np.asarray(frame(decode(path, still=True), views.side)), -1, 0)
 
-    photos_of_classes = _read_classes(views.photos, backgrounds, PHOTOS, 3, views.side, read)
-    return _divided(*photos_of_classes, f"the folder {views.photos!r}")
+    return _read_classes(views.photos, backgrounds, PHOTOS, 3, views.side, read)
 
 
 _SOURCES = {"digits": _digits, "mnist": _mnist, "cutouts": _cutouts, "coco": _coco}
@@ -230,7 +229,7 @@ _SOURCES = {"digits": _digits, "mnist": _mnist, "cutouts": _cutouts, "coco": _co
 
 def _read_classes(
     root: str, classes: int, suffixes: tuple[str, ...], channels: int, side: int, read: Callable[[Path], np.ndarray]
-) -> tuple[UInt8[np.ndarray, "N C S S"], Int[np.ndarray, " N"], tuple[str, ...]]:
+) -> Pictures:
     """The pictures in the first subfolders of a folder, one per class, ordered by number and name."""
     folder = Path(root).expanduser()
     try:
@@ -248,7 +247,8 @@ def _read_classes(
     except OSError as error:
         raise ValueError(f"folder {root!r} cannot be read: {error.strerror}") from None
     pixels = _read_all(root, {f"{path.parent.name}/{path.name}": path for _, path in files}, channels, side, read)
-    return pixels, np.array([k for k, _ in files], dtype=np.int64), tuple(word(kind.name) for kind in kinds)
+    labels, names = np.array([k for k, _ in files], dtype=np.int64), tuple(word(kind.name) for kind in kinds)
+    return _divided(pixels, labels, names, f"the folder {root!r}")
 
 
 def _read_all(

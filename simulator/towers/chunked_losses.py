@@ -34,6 +34,9 @@ DEVICE_TILE = (8192, 8192)
 # normal too.
 LARGEST_SHIFT = {torch.float32: 80.0, torch.float64: 700.0}
 
+Rows = Float[torch.Tensor, "E rows h"]
+PerModel = Float[torch.Tensor, " E"]
+
 
 class Problem(NamedTuple):
     """Arguments of a tiled loss that are not differentiated."""
@@ -43,34 +46,26 @@ class Problem(NamedTuple):
     group: Group  # processes that hold shares of the batch
 
 
-def tiled_infonce(
-    I: Float[torch.Tensor, "E b h"],
-    T: Float[torch.Tensor, "E B h"],
-    scale: Float[torch.Tensor, " E"],
-    *,
+def tiled_infonce(I: Rows, T: Rows, scale: PerModel, **options) -> PerModel:
+    """`losses.infonce` for unit embeddings without the B x B matrix; options as in `_per_model`."""
+    return _per_model(_InfoNCE, I, T, scale, **options)
+
+
+def tiled_siglip(I: Rows, T: Rows, scale: PerModel, bias: PerModel, **options) -> PerModel:
+    """`losses.siglip` for unit embeddings without the B x B matrix; options as in `_per_model`."""
+    return _per_model(_SigLIP, I, T, scale, bias, **options)
+
+
+def _per_model(
+    loss: type[torch.autograd.Function],
+    I: Rows,
+    T: Rows,
+    *numbers: PerModel,
     weights: Float[torch.Tensor, "E B"] | None = None,
     product: torch.dtype | None = None,
     group: Group = ALONE,
-) -> Float[torch.Tensor, " E"]:
-    """`losses.infonce` for unit embeddings without the B x B matrix. I may be this process's share of the rows."""
-    return _per_model(_InfoNCE, I, T, (scale,), weights, product, group)
-
-
-def tiled_siglip(
-    I: Float[torch.Tensor, "E b h"],
-    T: Float[torch.Tensor, "E B h"],
-    scale: Float[torch.Tensor, " E"],
-    bias: Float[torch.Tensor, " E"],
-    *,
-    weights: Float[torch.Tensor, "E B"] | None = None,
-    product: torch.dtype | None = None,
-    group: Group = ALONE,
-) -> Float[torch.Tensor, " E"]:
-    """`losses.siglip` without the B x B matrix; further arguments as in `tiled_infonce`."""
-    return _per_model(_SigLIP, I, T, (scale, bias), weights, product, group)
-
-
-def _per_model(loss, I, T, numbers, weights, product, group) -> Float[torch.Tensor, " E"]:
+) -> PerModel:
+    """A loss model by model; I may be this process's share of the rows, and `product` is the precision of products."""
     problem = Problem(product or I.dtype, group.rank * I.shape[1], group)
     weights = T.new_ones(T.shape[:2]) if weights is None else weights  # multiplication by 1 changes no bit
     return torch.stack([loss.apply(*own, problem)[0] for own in zip(I, T, *numbers, weights, strict=True)])

@@ -48,29 +48,18 @@ def class_vectors(
     """Vectors that score images: one per class, or one per caption for log-mean-exp prompts."""
     if "head.weight" in parameters:
         return parameters["head.weight"].mT
-    vectors = _prompt_vectors(ensemble, parameters, prompt)
+    recipe, pool = ensemble.recipe, prompt_row(prompt).pool
+    texts = class_captions(ensemble) if pool else ensemble.views.prompts(ensemble, captioned(ensemble), prompt)
+    vectors = scored(recipe, embed(recipe, parameters, "text", texts.flatten(1, -2))).unflatten(1, texts.shape[1:-1])
+    if pool == "mean":  # the mean of scores is the score of the mean of unit vectors
+        vectors = vectors.mean(2)
     if not ensemble.projected:
         return vectors
-    backgrounds = scored(
-        ensemble.recipe, embed(ensemble.recipe, parameters, "text", ensemble.views.backgrounds(ensemble))
-    )
+    backgrounds = scored(recipe, embed(recipe, parameters, "text", ensemble.views.backgrounds(ensemble)))
     _, size, span = torch.linalg.svd(backgrounds, full_matrices=False)  # (E, K, h): rows that span the embeddings
     span = span * (size > ROUNDING * size[:, :1])[..., None]
     flat = vectors.flatten(1, -2)
     return (flat - flat @ span.mT @ span).view_as(vectors)
-
-
-def _prompt_vectors(
-    ensemble: Ensemble, parameters: Parameters, prompt: Prompt
-) -> Float[torch.Tensor, "E K *captions h"]:
-    recipe = ensemble.recipe
-    pool = prompt_row(prompt).pool
-    if pool is None:
-        texts = ensemble.views.prompts(ensemble, captioned(ensemble), prompt)
-        return scored(recipe, embed(recipe, parameters, "text", texts))
-    texts = class_captions(ensemble)
-    each = scored(recipe, embed(recipe, parameters, "text", texts.flatten(1, 2))).unflatten(1, texts.shape[1:3])
-    return each.mean(2) if pool == "mean" else each  # the mean of scores is the score of the mean of unit vectors
 
 
 def captioned(ensemble: Ensemble) -> tuple[World, ...]:
@@ -105,19 +94,15 @@ def scores(
     I = scored(ensemble.recipe, embed(ensemble.recipe, parameters, "image", x))
     if "head.weight" in parameters:
         return [class_logits(parameters, I) for _ in vectors]
-    return [_scores(ensemble, parameters, own, I) for own in vectors]
+    scale = logit_scale(ensemble.recipe, parameters)
+    return [torch.bmm(I, own.mT) if own.ndim == 3 else _pooled(scale, own, I) for own in vectors]
 
 
-def _scores(
-    ensemble: Ensemble,
-    parameters: Parameters,
-    vectors: Float[torch.Tensor, "E K *captions h"],
-    I: Float[torch.Tensor, "E N h"],
+def _pooled(
+    scale: Float[torch.Tensor, " E"], vectors: Float[torch.Tensor, "E K C h"], I: Float[torch.Tensor, "E N h"]
 ) -> Float[torch.Tensor, "E N K"]:
-    if vectors.ndim == 3:
-        return torch.bmm(I, vectors.mT)
-    scale = logit_scale(ensemble.recipe, parameters)[:, None, None]
-    each = max(1, LOGITS // (len(I) * vectors.shape[2]))  # images per product
+    """Log-mean-exp scores, up to a constant, by the vectors of C captions per class."""
+    scale, each = scale[:, None, None], max(1, LOGITS // (len(I) * vectors.shape[2]))  # images per product
     pooled = [
         [torch.logsumexp(scale * torch.bmm(part, texts.mT), dim=-1) for texts in vectors.unbind(1)]
         for part in I.split(each, dim=1)
