@@ -111,16 +111,8 @@ LAWS = [  # a learner, fields of a world
     (Filtered(), {"classes": 3}, "two classes and one background"),
     (Filtered(), {"table": "diagonal(0.9)"}, "two classes and one background"),
     (GaussianPMI("mean"), {"sigma_xi": 0.0}, "sigma_xi = 0: without noise in the images"),
-    (
-        GaussianPMI("mean"),
-        {"sigma_xi": 1.0, "sigma_xi_text": 0.0, "sigma_spu": 0.0, "mu_spu": 0.0},
-        "a block that never varies",
-    ),
-    (
-        GaussianPMI("captions"),
-        {"sigma_xi": 1.0},
-        r"'captions' \(log-mean-exp .* from name, mean, background, bare, scores",
-    ),
+    (GaussianPMI("mean"), {"sigma_xi_text": 0.0, "sigma_spu": 0.0, "mu_spu": 0.0}, "a block that never varies"),
+    (GaussianPMI("captions"), {}, r"'captions' \(log-mean-exp .* from name, mean, background, bare, scores"),
     (Logistic(), MANY, "classes = 51"),
     (Logistic(), {"classes": 3, "mu_inv": 30.0}, "hardly contain an error"),
     (InfoNCE("bare"), {}, "no training caption is bare"),
@@ -203,6 +195,10 @@ CALLS = [
     ),
     *((lambda name=name: getattr(World(views=Pixels()), name), "pixels") for name in ("nu_image", "nu_text", "mean")),
     (World(views=Pixels()).mixture, "pixels"),
+    *(
+        (partial(learners.named(name).accuracy, World(views=Pixels())), "these worlds are pixels, which no formula des")
+        for name in learners.names()
+    ),
     (partial(World(views=Pixels()).prompts, "name"), "pixels"),
     *((partial(World, **fields), words) for fields, words in WORLDS),
     *((partial(World, **{"views": Pixels(), **fields}), words) for fields, words in PIXEL_WORLDS),
@@ -210,7 +206,6 @@ CALLS = [
     *((partial(Recipe, **fields), words) for fields, words in RECIPES),
     *((partial(named, text), words) for text, words in TABLES),
     *((partial(learners.named, name, **options), words) for (name, options), words in LEARNERS),
-    *((partial(Recipe, **fields), words) for fields, words in RECIPES),
     *((lambda one=one, fields=fields: one.accuracy(World(**fields)), words) for one, fields, words in LAWS),
     *(
         (partial(train, **{"world": SMALL, "recipe": Recipe(steps=9), "models": 1, **c}), words)
@@ -260,10 +255,7 @@ CALLS = [
     *((partial(Options, **wrong), str(*wrong.values())) for wrong in OPTIONS),
     (partial(caption, "captions"), "captions"),
     (partial(rows, Group(0, 3), 100), "99"),
-    (
-        partial(installed, "absent", "Absent", "x", "a world"),
-        r"^Absent, which a world needs, is not .* '\.\[x\]'$",
-    ),
+    (partial(installed, "absent", "Absent", "x", "a world"), r"^Absent, which a world needs, is not .* '\.\[x\]'$"),
     (partial(LinearCLIP, time=-1.0), "time = -1.0 is below 0; the nearest valid value is 0"),
     (partial(LinearCLIP, time=1.0, projected=True), "time = 1.0: a projected embedding has a law at the optimum only"),
     (partial(LinearCLIP, start=0.0), "start = 0.0 is no positive number"),

@@ -9,18 +9,9 @@ from typing import Any
 
 FAMILIES = ("llava", "qwen2_vl")
 SPECIAL = (
-    "<pad>",
-    "<s>",
-    "</s>",
-    "<image>",
-    "<video>",
-    "<|im_start|>",
-    "<|im_end|>",
-    "<|vision_start|>",
-    "<|vision_end|>",
-    "<|image_pad|>",
-    "<|video_pad|>",
-)
+    "<pad>", "<s>", "</s>", "<image>", "<video>", "<|im_start|>", "<|im_end|>", "<|vision_start|>", "<|vision_end|>",
+    "<|image_pad|>", "<|video_pad|>",
+)  # fmt: skip
 CORPUS = (
     "What is the main object in the image?",
     "A bird of the sea, a bear of the ice and a fish of the river.",
@@ -70,19 +61,11 @@ def tokenizer() -> Any:
     words.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     words.decoder = decoders.ByteLevel()
     alphabet = pre_tokenizers.ByteLevel.alphabet()
-    trainer = trainers.BpeTrainer(
-        vocab_size=400, special_tokens=list(SPECIAL), initial_alphabet=alphabet, show_progress=False
-    )
-    words.train_from_iterator(CORPUS, trainer)
+    sizes = {"vocab_size": 400, "special_tokens": list(SPECIAL), "initial_alphabet": alphabet}
+    words.train_from_iterator(CORPUS, trainers.BpeTrainer(**sizes, show_progress=False))
     words.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 1)])
-    return PreTrainedTokenizerFast(
-        tokenizer_object=words,
-        pad_token="<pad>",
-        bos_token="<s>",
-        eos_token="</s>",
-        extra_special_tokens=list(SPECIAL[3:]),
-        padding_side="left",
-    )
+    tokens = {"pad_token": "<pad>", "bos_token": "<s>", "eos_token": "</s>", "extra_special_tokens": list(SPECIAL[3:])}
+    return PreTrainedTokenizerFast(tokenizer_object=words, **tokens, padding_side="left")
 
 
 def _config(family: str, words: Any, side: int) -> Any:

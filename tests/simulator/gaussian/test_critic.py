@@ -1,14 +1,13 @@
 """Exact accuracy of a linear critic against counts, integrals and symmetries."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from reference import grid_accuracy, many_class_integrals
-from scipy.special import ndtr
 from scipy.stats import multivariate_normal
-from stattest import assert_mean, mean_size
 
-from simulator.gaussian.critic import LinearCritic, group_accuracy, many_class_accuracy, reliance, two_class_scores
-from simulator.gaussian.fitting import fit
+from simulator.gaussian.critic import LinearCritic, group_accuracy, many_class_accuracy, reliance
 from simulator.gaussian.statistics import projected_critics
 from simulator.world import Attribute, World
 
@@ -66,43 +65,16 @@ def test_reliance_by_hand():
     assert np.isposinf(reliance(no_object, two)).all()
 
 
-def random_table(K: int, A: int, rng: np.random.Generator) -> np.ndarray:
-    """A third of the cells is empty, and every class has a background."""
-    while True:
-        table = rng.random((K, A)) * (rng.random((K, A)) > 1 / 3)
-        if table.any(axis=1).all() and (table == 0).any():
-            return table / table.sum()
-
-
-@pytest.mark.parametrize(
-    ("K", "A", "estimator"), [(2, 2, "least-squares"), (2, 5, "linear"), (3, 2, "logistic"), (6, 4, "linear")]
-)
-def test_accuracies_of_the_cells_of_a_table_are_those_of_drawn_images(K, A, estimator):
-    """Supervised learners have an intercept. There are a million images in all, 23,000 or more per cell."""
-    rng, n = np.random.default_rng(10 * K + A), mean_size(0.05, false_alarm=1e-7)
-    world = World(table=random_table(K, A, rng), mu_spu=1.5, sigma_xi=4.0, dim_image=12, dim_text=12)
-    fitted = fit(estimator, world.draw(2000, seed=1))
-    mixture, critic, D = world.mixture(), fitted.critic("mean" if estimator == "linear" else None), fitted.frames[0]
-    w = fitted.weights.T
-    if estimator == "linear":
-        w = np.vstack([fitted.weights @ fitted.frames[1] @ world.prompts("mean").T, np.zeros(K)])  # (d + 1, K)
-    elif K == 2:
-        w = np.column_stack([w, -w])
-    if K == 2:
-        expected = ndtr(two_class_scores(critic, mixture, world.nu_image)[0])
-    else:
-        expected = many_class_accuracy(critic, mixture, world.nu_image)[0]
-    hits = np.empty((n, K * A))
-    for g, (y, a) in enumerate(zip(mixture.labels, mixture.backgrounds[:, 0], strict=True)):
-        shown = [
-            mu * (np.array([1.0 - 2 * code]) if count == 2 else np.eye(count)[code])
-            for mu, code, count in ((world.mu_inv, y, K), (world.mu_spu, a, A))
-        ]
-        scale = np.repeat([world.sigma_inv, world.sigma_spu], [len(part) for part in shown])
-        z = np.concatenate(shown) + scale * rng.standard_normal((n, len(scale)))
-        images = z @ D.T + np.sqrt(world.nu_image) * rng.standard_normal((n, 12))
-        hits[:, g] = (images @ w[:-1] + w[-1]).argmax(axis=1) == y
-    assert_mean(hits, expected, effect=0.05, what=f"cells of a table, {K} x {A}")
+@pytest.mark.parametrize("table", [[[0.4, 0.1, 0.1], [0.0, 0.3, 0.1]], [[0.2, 0.1], [0.1, 0.2], [0.0, 0.4]]])
+def test_an_intercept_acts_as_a_shift_of_all_images(table):
+    """Of two classes, and of three, each with a number of its own."""
+    world, rng, P = World(table=table, dim_image=5, dim_text=5), np.random.default_rng(0), 1 if len(table) == 2 else 3
+    u, constant, outside = rng.normal(size=(1, P, world.latents)), rng.normal(size=(1, P)), np.ones((1, P, P))
+    here, still = world.mixture(), LinearCritic(u, outside)
+    moved = replace(here, means=here.means + np.linalg.pinv(u[0]) @ constant[0])
+    found = group_accuracy(LinearCritic(u, outside, constant), here, world.nu_image)
+    assert found == pytest.approx(group_accuracy(still, moved, world.nu_image), abs=1e-12)
+    assert np.abs(found - group_accuracy(still, here, world.nu_image)).max() > 0.05
 
 
 @pytest.mark.parametrize("K", [3, 10, 50])

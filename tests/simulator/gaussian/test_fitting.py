@@ -5,7 +5,7 @@ import pytest
 from reference import contrastive_loss
 from scipy.optimize import nnls
 from scipy.special import expit, softmax
-from stattest import assert_mean, assert_same_law, law_size
+from stattest import assert_mean
 
 from simulator.gaussian.fitting import (
     SeparabilityError,
@@ -16,29 +16,12 @@ from simulator.gaussian.fitting import (
     score_vectors,
 )
 from simulator.gaussian.pairs import draw
-from simulator.gaussian.statistics import projected_critics
 from simulator.streams import numpy_stream
 from simulator.world import World
-from theory import learners
 
 WORLD = World(p_spu=0.9, mu_spu=2.0, dim_image=8, dim_text=6, sigma_xi=2.0)
 TABLE = World(table=[[0.4, 0.2, 0.0], [0.0, 0.3, 0.1]], mu_spu=1.5, sigma_xi=4.0, dim_image=5, dim_text=5)
 CLASSES = World(classes=3, p_spu=0.8, p_inv=0.9, mu_spu=1.5, dim_image=9, dim_text=8, sigma_xi_text=0.3)
-
-
-@pytest.mark.deep
-@pytest.mark.parametrize("world", [WORLD, CLASSES], ids=["binary", "classes"])
-def test_closed_form_clip_follows_its_exact_law(world):
-    """Every replicate has its own frames; n is so small that noise outside them matters."""
-    size, n = law_size(0.2, false_alarm=5e-8), 30
-    exact = [*projected_critics(world, "mean", n, size, 0)]
-    drawn = [fit("linear", world.draw(n, seed=r)).critic("mean") for r in range(size)]
-
-    def columns(critics):
-        inside, outside = (np.concatenate([getattr(c, part) for c in critics]) for part in ("inside", "outside"))
-        return np.concatenate([inside.reshape(size, -1), outside.reshape(size, -1)], axis=1)
-
-    assert_same_law(columns(exact), columns(drawn), effect=0.2, what="linear CLIP from drawn pairs")
 
 
 @pytest.mark.parametrize(("width", "n"), [(1, 2000), (None, 40)])
@@ -66,17 +49,6 @@ def test_the_covariance_of_weighted_pairs_by_its_sums():
     apart = sum(w[i] * w[j] * np.outer(x[i], t[j]) for i in range(5) for j in range(5) if i != j) / 20
     assert sample_covariance(x, t, w) == pytest.approx(together - apart, rel=1e-12)
     assert sample_covariance(x, t, np.ones(5)) == pytest.approx(sample_covariance(x, t), rel=1e-12)
-
-
-@pytest.mark.deep
-@pytest.mark.parametrize("world", [WORLD, CLASSES], ids=["binary", "classes"])
-@pytest.mark.parametrize("estimator", ["logistic", "least-squares"])
-def test_supervised_learners_on_many_images_are_the_populations(world, estimator):
-    learner = learners.named(estimator)
-    if learner.refuses(world):
-        pytest.skip("theory has no law to compare with")
-    found = fit(estimator, world.draw(100_000, seed=1)).accuracy()
-    assert tuple(found) == pytest.approx(tuple(map(float, learner.accuracy(world))), abs=0.01)
 
 
 def test_the_closed_form_minimises_the_printed_loss():

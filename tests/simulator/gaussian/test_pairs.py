@@ -12,26 +12,20 @@ from simulator.gaussian.pairs import (
     block_size,
     contradicted,
     dictionaries,
-    draw_codes,
     draw_pairs,
     orthonormal_dictionary,
 )
-from simulator.gaussian.sobol import even
-from simulator.streams import independent, numpy_stream
+from simulator.streams import numpy_stream
 from simulator.world import World
 
 
-@pytest.mark.parametrize(("dimension", "latents"), [(2, 2), (5, 2), (64, 9), (3, 1)])
-def test_dictionaries_are_orthonormal(dimension, latents):
-    D = orthonormal_dictionary(dimension, latents, numpy_stream(0, "test/dictionary"))
-    assert D.shape == (dimension, latents)
-    assert pytest.approx(np.eye(latents), abs=1e-13) == D.T @ D
-
-
-def test_dictionaries_are_uniform_over_frames():
+def test_dictionaries_are_orthonormal_and_uniform_over_frames():
     """Haar measure: every entry is symmetric and has variance 1/d. QR alone fixes the signs of R's diagonal."""
     rng, size = numpy_stream(0, "test/haar"), mean_size(0.15, false_alarm=1e-7)
-    frames = np.stack([orthonormal_dictionary(3, 2, rng) for _ in range(size)]).reshape(size, -1)
+    frames = np.stack([orthonormal_dictionary(3, 2, rng) for _ in range(size)])
+    for D in (*frames, *(orthonormal_dictionary(*shape, rng) for shape in ((2, 2), (64, 9), (3, 1)))):
+        assert pytest.approx(np.eye(D.shape[1]), abs=1e-13) == D.T @ D
+    frames = frames.reshape(size, -1)
     assert_mean(np.sign(frames), 0.0, effect=0.15, what="signs of the entries")
     assert_mean(frames**2, 1 / 3, effect=0.15, what="squares of the entries")
 
@@ -82,27 +76,6 @@ def test_pairs_follow_the_structural_equations(name):
     for further, a in zip(ours.backgrounds[:, 1:].T, world.attribute, strict=True):
         share = (further == ours.labels).double().mean()
         assert abs(share - a.p) < 6 * np.sqrt(a.p * (1 - a.p) / size)
-
-
-@pytest.mark.parametrize("points", ["random", "sobol"])
-@pytest.mark.parametrize(("K", "A"), [(2, 2), (3, 5), (6, 4)])
-def test_drawn_cells_are_those_of_the_table(K, A, points):
-    """Empty cells, a third, are never drawn. Shares within six deviations; for Sobol points, two pairs per cell."""
-    rng, n = np.random.default_rng(10 * K + A), 2**18
-    weights = rng.random((K, A)) * (np.arange(K * A).reshape(K, A) % 3 > 0)
-    world = World(table=weights / weights.sum(), dim_image=10, dim_text=10)
-    if points == "random":
-        source = independent(1, 0, ("pairs",))
-    else:
-        n, frames = 2**14, tuple(map(torch.from_numpy, dictionaries(world, 0)))
-        source = even((world,), frames, n, 1, 0, ("pairs",))
-    codes = draw_codes((world,), n, source, device="cpu")
-    cells = (codes.labels * A + codes.backgrounds[..., 0]).flatten().numpy()
-    law = np.ravel(world.table)
-    counts = np.bincount(cells, minlength=K * A)
-    assert np.array_equal(counts > 0, law > 0)
-    slack = 6 * np.sqrt(n * law * (1 - law)) if points == "random" else 2
-    assert np.all(np.abs(counts - n * law) <= slack)
 
 
 def test_images_do_not_depend_on_whether_captions_are_drawn():

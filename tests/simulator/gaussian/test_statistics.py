@@ -9,13 +9,7 @@ from functools import partial
 import numpy as np
 import pytest
 from gaussian_worlds import WORLDS
-from reference import (
-    critic_of,
-    first_coordinates,
-    latent_cross_covariance,
-    sample_covariance,
-    structural_pairs,
-)
+from reference import critic_of, first_coordinates, latent_cross_covariance, sample_covariance, structural_pairs
 from stattest import assert_same_law, law_size
 
 from simulator.gaussian import statistics
@@ -80,9 +74,12 @@ def test_projected_law_is_that_of_drawn_pairs(name, n):
     frames = first_coordinates(world)
     S = drawn_covariances(world, n, SIZE, frames, f"projected/{name}/{n}")
     for prompt in ("name", "mean"):
-        exact = joined(projected_critics(world, prompt, n, SIZE, 0))
-        drawn = critic_of(S, decision_prompts(world, prompt), frames)
+        exact, q = joined(projected_critics(world, prompt, n, SIZE, 0)), decision_prompts(world, prompt)
+        drawn = critic_of(S, q, frames)
         assert_same_law(features(exact, world), features(drawn, world), effect=EFFECT, what=f"{name}, {n}, {prompt}")
+    scatter = np.concatenate([*projected_scatter(world, n, SIZE, 0, "projected")])  # of the same draws
+    own = scatter[:, : world.latents, world.latents :] @ q.T
+    np.testing.assert_allclose(own.swapaxes(1, 2), exact.inside, rtol=1e-12, atol=1e-12)
 
 
 def matrix_features(S: np.ndarray, world: World) -> np.ndarray:
@@ -118,35 +115,21 @@ def test_full_law_is_that_of_drawn_pairs(name, n):
     world = WORLDS[name]
     drawn = drawn_covariances(world, n, FULL_SIZE, first_coordinates(world), f"full/{name}/{n}")
     exact = cross_covariance(world, n, FULL_SIZE, numpy_stream(0, "test/exact"))
-    assert_same_law(
-        matrix_features(exact, world), matrix_features(drawn, world), effect=FULL_EFFECT, what=f"S, {name}, {n}"
-    )
+    columns = (matrix_features(S, world) for S in (exact, drawn))
+    assert_same_law(*columns, effect=FULL_EFFECT, what=f"S, {name}, {n}")
 
 
-@pytest.mark.deep
-@pytest.mark.parametrize(
-    ("name", "n", "width"), [("paper", 5, 1), ("masks", 20, 1), ("fitting", 3, 1), ("classes", 30, 3)]
-)
-def test_truncated_law_is_that_of_drawn_pairs(name, n, width):
+@pytest.mark.parametrize(("name", "width"), [("paper", 1), ("paper", 6), ("classes", 3)])
+def test_truncated_critics_are_those_of_the_first_modes(name, width):
+    """Of draws of S, replicate by replicate; a width beyond the views truncates nothing."""
     world = WORLDS[name]
-    frames = first_coordinates(world)
-    left, values, right = np.linalg.svd(drawn_covariances(world, n, FULL_SIZE, frames, f"truncated/{name}/{n}"))
-    M = (left[:, :, :width] * values[:, None, :width]) @ right[:, :width]
-    for prompt in ("name", "mean"):
-        exact = joined(full_critics(world, prompt, n, FULL_SIZE, 0, strength=partial(first_modes, width=width)))
-        drawn = critic_of(M, decision_prompts(world, prompt), frames)
-        assert_same_law(
-            features(exact, world), features(drawn, world), effect=FULL_EFFECT, what=f"{name}, {n}, {prompt}"
-        )
-
-
-def test_truncation_beyond_the_views_changes_nothing():
-    world = WORLDS["paper"]
-    wide = joined(full_critics(world, "name", 12, 5, 0, strength=partial(first_modes, width=6)))
     S = np.concatenate([cross_covariance(world, 12, 1, numpy_stream(0, "full", r)) for r in range(5)])
-    whole = critic_of(S, decision_prompts(world, "name"), first_coordinates(world))
-    assert wide.inside == pytest.approx(whole.inside, abs=1e-12)
-    assert wide.outside == pytest.approx(whole.outside, abs=1e-12)
+    left, values, right = np.linalg.svd(S, full_matrices=False)
+    M = (left[:, :, :width] * values[:, None, :width]) @ right[:, :width]
+    found = joined(full_critics(world, "mean", 12, 5, 0, strength=partial(first_modes, width=width)))
+    expected = critic_of(M, decision_prompts(world, "mean"), first_coordinates(world))
+    assert found.inside == pytest.approx(expected.inside, abs=1e-12)
+    assert found.outside == pytest.approx(expected.outside, abs=1e-12)
 
 
 def test_rounding_does_not_choose_the_draw(monkeypatch):
@@ -163,19 +146,6 @@ def test_rounding_does_not_choose_the_draw(monkeypatch):
     assert np.allclose(cross_covariance(world, 300, 1, numpy_stream(0, "rounding")), S, rtol=0, atol=1e-11)
 
 
-@pytest.mark.parametrize(("name", "n"), [("masks", 2), ("paper", 20), ("detail", 20)])
-def test_projected_scatter_is_that_of_drawn_pairs(name, n):
-    world = WORLDS[name]
-    l, frames = world.latents, first_coordinates(world)
-    draws = structural_pairs(world, (SIZE, n), numpy_stream(0, f"test/scatter/{name}"), frames)
-    views = np.concatenate([draws.images[..., :l], draws.texts[..., :l]], axis=-1)
-    views -= views.mean(axis=1, keepdims=True)
-    drawn = views.transpose(0, 2, 1) @ views / (n - 1)
-    exact = np.concatenate(list(projected_scatter(world, n, SIZE, 0)))
-    rows, cols = np.triu_indices(2 * l)
-    assert_same_law(exact[:, rows, cols], drawn[:, rows, cols], effect=EFFECT, what=f"scatter, {name}, {n}")
-
-
 @pytest.mark.parametrize(("name", "n"), [("fitting", 2), ("fitting", 30), ("two", 5), ("other", 5), ("table", 8)])
 def test_labelled_moments_are_those_of_drawn_images(name, n):
     others = {"two": World(p_spu=0.7, mention_spu=0.5, dim_image=2, dim_text=2)}
@@ -183,9 +153,7 @@ def test_labelled_moments_are_those_of_drawn_images(name, n):
     others["table"] = World(table=WORLDS["table"].table, sigma_xi=2.0, dim_image=4, dim_text=4)
     world = {**WORLDS, **others}[name]
     draws = structural_pairs(world, (SIZE, n), numpy_stream(0, f"test/labelled/{name}"), first_coordinates(world))
-    images = (
-        draws.images if world.table is None else np.pad(draws.images, [(0, 0), (0, 0), (0, 1)], constant_values=1.0)
-    )
+    images = np.pad(draws.images, [(0, 0), (0, 0), (0, world.table is not None)], constant_values=1.0)
     second = images.transpose(0, 2, 1) @ images / n
     first = ((1 - 2 * draws.labels)[..., None] * images).mean(axis=1)
     exact = [np.concatenate(parts) for parts in zip(*labelled_moments(world, n, SIZE, 0), strict=True)]

@@ -26,15 +26,6 @@ def test_labels_and_captions_are_those_of_the_gaussian_world():
     assert torch.equal(scenes.captions < world.classes, codes.multiples != 0)
 
 
-def test_a_model_of_an_ensemble_sees_what_it_would_see_alone():
-    worlds = (WORLD, WORLD.replace(p_spu=0.2), WORLD.replace(mention_spu=1.0))
-    together = draw_block(worlds, 7, 1, streams=("a", "b", "c"))
-    for k, (world, stream) in enumerate(zip(worlds, "abc", strict=True)):
-        alone = draw_block((world,), 7, 1, streams=(stream,))
-        for field, own in zip(together, alone, strict=True):
-            assert torch.equal(field[k], own[0])
-
-
 def test_more_pairs_leave_the_first_ones_as_they_are():
     size = block_size(WORLD)
     few, many = draw(WORLD, 10, seed=1), draw(WORLD, size + 10, seed=1)

@@ -6,7 +6,6 @@ import pytest
 from simulator.pixels.views import Pixels
 from simulator.samplers import group_shares
 from simulator.world import World
-from theory.learners import LinearCLIP, named, names
 
 
 def test_a_pixel_world_is_written_as_it_may_be_read():
@@ -28,13 +27,6 @@ def test_a_grid_shares_its_views():
     assert repr(grid).endswith(f"classes=5, views={views!r})")
     with pytest.raises(ValueError, match="worlds that differ in views make no grid"):
         World.stack([grid[0], World(classes=5)])
-
-
-@pytest.mark.parametrize("name", names())
-def test_every_closed_form_refuses_pixels_in_one_sentence(name):
-    world = World(views=Pixels())
-    assert named(name).refuses(world).endswith("these worlds are pixels, which no formula describes")
-    assert LinearCLIP().refuses(world.replace(views=None)) is None
 
 
 def test_classes_without_a_background_of_their_own_show_all_alike():

@@ -49,14 +49,17 @@ def close(ours, reference, loss_tolerance, gradient_tolerance):
 @pytest.mark.parametrize("kind", KINDS)
 class TestParity:
     @pytest.mark.parametrize("weights", WEIGHTS)
-    @pytest.mark.parametrize("limit", [700.0, -1.0])  # one exponential for both sums; always shifted sums
-    def test_infonce_in_float64(self, kind, scale, limit, weights, monkeypatch):
+    # InfoNCE with one exponential for both sums, and always with shifted sums; SigLIP.
+    @pytest.mark.parametrize(("loss", "limit"), [("infonce", 700.0), ("infonce", -1.0), ("siglip", 700.0)])
+    def test_in_float64(self, kind, scale, loss, limit, weights, monkeypatch):
         monkeypatch.setitem(chunked_losses.LARGEST_SHIFT, torch.float64, limit)
-        I, T = embeddings(kind)
-        s = torch.tensor([scale, 1.1 * scale], dtype=torch.float64).clamp(max=100)
-        # Logits up to 100 carry 100 * 2^-53 = 1e-14 each, a sum of 101 terms ten times that.
-        tiled, dense = (partial(loss, weights=weights) for loss in (tiled_infonce, losses.infonce))
-        close(gradients(tiled, I, T, s), gradients(dense, I, T, s), 2e-13, 2e-13)
+        tiled, dense = (getattr(home, name) for home, name in ((chunked_losses, f"tiled_{loss}"), (losses, loss)))
+        numbers = [torch.tensor([scale, 1.1 * scale]).double().clamp(max=100), torch.tensor([-4.6, 1.0]).double()]
+        inputs = (*embeddings(kind), *numbers[: 1 + (loss == "siglip")])
+        # InfoNCE: logits up to 100 carry 100 * 2^-53 = 1e-14 each, a sum of 101 terms ten times that. SigLIP: row sums
+        # reach 100 * 101 = 1e4 before division; some roundings of 2^-53 of that.
+        both = (gradients(partial(one, weights=weights), *inputs) for one in (tiled, dense))
+        close(*both, *[2e-13 if loss == "infonce" else 2e-11] * 2)
 
     def test_infonce_in_float32(self, kind, scale):
         I, T = (x.float().double() for x in embeddings(kind))
@@ -80,14 +83,6 @@ class TestParity:
         # d loss/d l has a relative error of e^(2 logit) - 1. It and the embeddings beside it are rounded again.
         relative = torch.expm1(torch.tensor(2 * logit)).item() + 2**-7
         close(ours[1:3], reference[1:3], *[2 * scale / 101 * relative + 1e-7] * 2)
-
-    @pytest.mark.parametrize("weights", WEIGHTS)
-    def test_siglip(self, kind, scale, weights):
-        I, T = embeddings(kind)
-        s, b = torch.tensor([scale, scale], dtype=torch.float64), torch.tensor([-4.6, 1.0], dtype=torch.float64)
-        # Row sums reach 100 * 101 = 1e4 before division; some roundings of 2^-53 of that.
-        tiled, dense = (partial(loss, weights=weights) for loss in (tiled_siglip, losses.siglip))
-        close(gradients(tiled, I, T, s, b), gradients(dense, I, T, s, b), 2e-11, 2e-11)
 
 
 def test_matched_logits_are_exact_with_rounded_products():

@@ -8,13 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
-from simulator.gaussian.pairs import Pairs
 from simulator.towers import losses
-from simulator.towers.ensemble import Ensemble
-from simulator.towers.group_batches import draw_batches
-from simulator.towers.recipe import Recipe
-from simulator.towers.training import batch_losses, start
-from simulator.world import World
 
 shapes = st.tuples(st.integers(1, 3), st.integers(2, 7), st.integers(1, 5), st.integers(0, 10**6))
 
@@ -107,19 +101,3 @@ def test_the_linearised_loss_is_unbiased_for_the_weighted_covariance(B):
     law = LAW * COUNTS
     covariance = (law * torch.outer(x_values, t_values)).sum() - (law.sum(1) @ x_values) * (law.sum(0) @ t_values)
     assert -expected(loss, B).item() == pytest.approx(covariance.item(), abs=1e-12)
-
-
-def test_weights_belong_to_groups():
-    """With twice the weight for one group of labels and backgrounds, only its pairs' losses count twice."""
-    world = World(p_spu=0.6, dim_image=4, dim_text=4)
-    recipe = Recipe(loss="supervised", width=6, depth=1, batch_size=40, precision="float64")
-    one = Ensemble(recipe, (world,), (0,), 0)
-    parameters, batch = start(one).parameters, next(draw_batches(one, 0))
-
-    def loss(*weights: float) -> float:
-        weighted = one._replace(group_weights=torch.tensor([weights], dtype=torch.float64))
-        return batch_losses(weighted, parameters, batch).item()
-
-    own = (batch.labels[0] == 0) & (batch.backgrounds[0, :, 0] == 1)  # group 1
-    alone = batch_losses(one, parameters, Pairs(*(field[:, own] for field in batch))).item()
-    assert loss(1, 2, 1, 1) - loss(1, 1, 1, 1) == pytest.approx(alone * own.sum().item() / 40, rel=1e-9)

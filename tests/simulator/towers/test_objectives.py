@@ -135,15 +135,19 @@ def test_an_objective_of_ones_own_trains_in_one_process_and_says_what_it_lacks()
 
 
 def test_the_gradient_by_a_groups_weight_is_its_mean_loss():
+    """A sampler's weight of a group is that of each of its pairs."""
     one, plain = ensemble("group-dro", batch_size=60), ensemble("supervised", batch_size=60)
     parameters, batch = start(one).parameters, next(draw_batches(one, 0))
     q = parameters[GROUP_WEIGHTS].clone().requires_grad_()
     (slopes,) = torch.autograd.grad(batch_losses(one, {**parameters, GROUP_WEIGHTS: q}, batch).sum(), q)
+    weighted = plain._replace(group_weights=q)
+    (by_pair,) = torch.autograd.grad(batch_losses(weighted, parameters, batch).sum(), q)
     for y, a in ((0, 0), (0, 1), (1, 0), (1, 1)):
         rows = (batch.labels[0] == y) & (batch.backgrounds[0, :, 0] == a)
         group = Pairs(*(field[:, rows] for field in batch))
         alone = batch_losses(plain, parameters, group)[0]
         assert slopes[0, 2 * y + a].item() == pytest.approx(alone.item(), rel=1e-9)
+        assert by_pair[0, 2 * y + a].item() == pytest.approx(alone.item() * rows.sum().item() / 60, rel=1e-9)
 
 
 @pytest.mark.parametrize("loss", ROBUST)

@@ -45,21 +45,6 @@ def finish(ensemble: Ensemble, state: State | None = None) -> State:
     return list(run(ensemble, state or start(ensemble), []))[-1]
 
 
-@named
-def test_model_k_of_an_ensemble_is_the_model_trained_alone(recipe):
-    """Bit for bit, in float64 on one thread; each model learns, and no global random state is touched."""
-    before, numpy_before = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
-    first, together = start(ensemble(recipe)), finish(ensemble(recipe))
-    assert torch.equal(before, torch.get_rng_state())
-    assert (numpy_before == np.random.get_state()[1]).all()  # noqa: NPY002
-    for k in range(3):
-        alone = finish(ensemble(recipe, worlds=((WORLD, OTHER, WORLD)[k],), models=(k,)))
-        for name, value in together.parameters.items():
-            assert torch.equal(value[k], alone.parameters[name][0]), name
-            assert not torch.equal(value[k], first.parameters[name][k]), name
-            assert not torch.equal(value[0], value[2]), name
-
-
 def logits_of_torch(own: dict[str, torch.Tensor], side: str, x: torch.Tensor) -> torch.Tensor:
     """Embeddings of one model's tower with two tanh layers and a skip, by plain matrix products."""
     hidden = x
@@ -124,12 +109,22 @@ def same_state(one: State, other: State):
 
 
 @named
-def test_resume_equals_uninterrupted(recipe):
-    halves = ensemble(recipe)
+def test_a_run_is_that_of_each_model_alone_and_of_two_halves(recipe):
+    """Bit for bit, in float64 on one thread; each model learns, and no global random state is touched."""
+    several, before, numpy_before = ensemble(recipe), torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
+    first, together = start(several), finish(several)
+    assert torch.equal(before, torch.get_rng_state())
+    assert (numpy_before == np.random.get_state()[1]).all()  # noqa: NPY002
+    for k, world in enumerate(several.worlds):
+        alone = finish(ensemble(recipe, worlds=(world,), models=(k,)))
+        for name, value in together.parameters.items():
+            assert torch.equal(value[k], alone.parameters[name][0]), name
+            assert not torch.equal(value[k], first.parameters[name][k]), name
+            assert not torch.equal(value[0], value[2]), name
     stop = iter([False, False, False, True, True])  # read after steps 1, 2, ...
-    half = list(run(halves, start(halves), [], stop=lambda: next(stop)))[-1]
+    half = list(run(several, first, [], stop=lambda: next(stop)))[-1]
     assert half.step == 4
-    same_state(finish(halves, stored(half)), finish(halves))
+    same_state(finish(several, stored(half)), together)
 
 
 # Steps of AdamW in float64; the compiler reorders sums, and AdamW divides by roots of small numbers.

@@ -15,22 +15,22 @@ WORLD = World(classes=3, p_inv=0.9, p_spu=0.75, mention_spu=0.6, views=Pixels(ti
 SMALL = {"width": 8, "depth": 2, "embed_dim": 6, "batch_size": 32, "activation": "relu", "optimizer": "adamw"}
 
 
-def ensemble(world: World = WORLD, **fields) -> Ensemble:
-    recipe = Recipe(**{"towers": "conv", "n": 70, **SMALL, **fields})
-    return Ensemble(recipe, (world, world), (0, 3), 5)
+def ensemble(*worlds: World) -> Ensemble:
+    return Ensemble(Recipe(towers="conv", n=70, **SMALL), worlds, (0, 3), 5)
 
 
 def test_training_pairs_are_those_of_the_world():
-    held = fixed_set(ensemble())
-    for k, model in enumerate((0, 3)):
-        pairs = WORLD.draw(70, seed=5, stream=f"train/{model}")
+    one = ensemble(WORLD, WORLD.replace(p_spu=0.2, mention_inv=0.5))
+    held = fixed_set(one)
+    for k, (world, model) in enumerate(zip(one.worlds, one.models, strict=True)):
+        pairs = world.draw(70, seed=5, stream=f"train/{model}")
         for field in ("images", "texts", "labels", "backgrounds"):
             assert torch.equal(getattr(held, field)[k], getattr(pairs, field))
     assert held.images.dtype == torch.uint8
 
 
 def test_prompts_are_what_they_say():
-    one, e = ensemble(), torch.eye(3)
+    one, e = ensemble(WORLD, WORLD), torch.eye(3)
     ask = {prompt: one.views.prompts(one, one.worlds, prompt) for prompt in ("name", "background", "mean")}
     assert torch.equal(ask["name"][0], torch.cat([e, torch.zeros(3, 3)], dim=1))
     own = torch.diag(torch.tensor([1.0, 1.0, 0.0]))  # the third class has no colour of its own
