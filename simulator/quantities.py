@@ -108,8 +108,7 @@ ImageSide = Annotated[
 ]
 PairCount = Annotated[int, *one_number(r"n", "pairs to train on", "pairs", 2, 10**12)]
 Time = Annotated[
-    float,
-    *one_number(r"t", "time of gradient flow after which training stops; inf: at the optimum", "", 0.0, 1e9),
+    float, *one_number(r"t", "time of gradient flow after which training stops; inf: at the optimum", "", 0.0, 1e9)
 ]
 Start = Annotated[
     float,

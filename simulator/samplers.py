@@ -22,7 +22,6 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from simulator.accuracy import Numbers
-from simulator.mixture import Table, common_backgrounds
 from simulator.naming import add_row
 from simulator.prompts import PROMPTS, prompt_row
 from simulator.world import World
@@ -67,7 +66,7 @@ class Sampler:
         if worlds.table is None:
             return _at_chance(worlds)
         present = np.array(worlds.table) > 0
-        return _with_table(worlds, worlds.table, present / np.count_nonzero(present))
+        return worlds.replace(table=present / np.count_nonzero(present), common=worlds.usual_backgrounds())
 
     def captioned(self, worlds: World) -> World:
         """The worlds with the sampled captions' law given the label; its means are the average caption."""
@@ -76,7 +75,7 @@ class Sampler:
         if worlds.table is None:
             return _at_chance(worlds)
         of_class, A = np.sum(worlds.table, axis=1, keepdims=True), len(worlds.table[0])
-        return _with_table(worlds, worlds.table, np.tile(of_class / A, A))
+        return worlds.replace(table=np.tile(of_class / A, A), common=worlds.usual_backgrounds())
 
     def effective(self, worlds: World, passes: float = 1.0) -> Numbers:
         """Effective pairs per drawn pair, in (0, 1]; n effective pairs need n/effective drawn ones.
@@ -113,11 +112,6 @@ def _at_chance(worlds: World) -> World:
     return worlds.replace(p_spu=np.broadcast_to(1 / np.asarray(worlds.classes), worlds.shape))  # a grid keeps its shape
 
 
-def _with_table(worlds: World, before: Table, table: Float[np.ndarray, "K A"]) -> World:
-    """The worlds with another table, and with the common backgrounds of the one before."""
-    return worlds.replace(table=table, common=common_backgrounds(before, worlds.common))
-
-
 def check_shares(worlds: World) -> None:
     """Raise EmptyGroup if a group that is to be balanced has share zero; a table may have empty cells."""
     if worlds.table is not None:
@@ -144,14 +138,9 @@ def group_numbers(labels, backgrounds, background_count: int):
     return labels * background_count + backgrounds[..., 0]
 
 
-def group_shares(world: World) -> Float[np.ndarray, " G"]:
-    """Share of every group under the training law."""
-    return world.joint_law().ravel()
-
-
 def group_counts(groups: Groups, world: World) -> Int[np.ndarray, " G"]:
     """Pairs of every group in a fixed set."""
-    shares = group_shares(world)
+    shares = world.joint_law().ravel()
     count = np.bincount(groups, minlength=len(shares))
     if count.all():
         return count

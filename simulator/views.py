@@ -1,14 +1,23 @@
 """Kinds of views: how a world shows its labels, objects, backgrounds and mentions; the field `World.views`.
 
-None means the Gaussian views of the papers (`simulator.gaussian.shown`). Any other kind is one file with one class:
+None means the Gaussian views of the papers (`simulator.gaussian.pairs`). Any other kind is one file with one class:
 
     @register
     class Symbols(Views):
         name = "symbols"
         length: int = 8
 
-Its methods are the functions of `simulator.gaussian.shown`, and two for test images (`simulator.pixels.shown`). Its
-name is then a value of `kind` in a world's table [views], where no kind means pixels.
+Its name is then a value of `kind` in a world's table [views], where no kind means pixels. Its methods are
+
+    inputs      shapes that the towers "image" and "text" read; ValueError for pictures that cannot be read
+    draw        the first n pairs of a stream
+    block_size  pairs in one block of a stream
+    block       block `index` of every model's own stream
+    prompts     one caption per class, (E, K, d_T), if captions have the law of `worlds`
+    backgrounds captions that show one background alone, (E, K or A, d_T)
+    identity    data besides its fields that a world must share with a checkpoint
+    trial       test images for one world, with a length and `images(rows)`
+    accuracies  accuracy by group from the share (E, N, K) of each class in the decision on each image of a trial
 """
 
 from collections.abc import Callable, Mapping
@@ -21,7 +30,7 @@ from simulator.base_model import Checked
 from simulator.naming import add_row, unlisted
 
 USUAL = "pixels"  # the kind of a table [views] that names none
-GAUSSIAN = "simulator.gaussian.shown"  # home of worlds without a kind
+GAUSSIAN = "simulator.gaussian.pairs"  # home of worlds without a kind
 
 
 class Views(Checked):

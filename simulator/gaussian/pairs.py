@@ -8,16 +8,21 @@ moved, and so equal to rounding. With `points="sobol"` they are scrambled Sobol 
 import reprlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int, Shaped
 
 from simulator.mixture import class_means
+from simulator.prompts import Prompt
 from simulator.quantities import check_count
 from simulator.streams import Points, Source, independent, numpy_stream
 from simulator.world import World
+
+if TYPE_CHECKING:  # loading them takes .4 s, which pairs alone do not need
+    from simulator.towers.ensemble import Ensemble
+    from simulator.towers.layers import Shape
 
 # Numbers in one view of a block (32 MB in float64): large enough to amortise a kernel launch, small enough for
 # any device. The block size depends on the world alone, not on the caller's chunk.
@@ -334,3 +339,35 @@ def draw(world: World, n: int, seed: int = 0, *, frames: Frames | None = None, *
             whole[filled : filled + len(part)] = part
         filled += len(block.labels)
     return DrawnPairs(world, frames, *fields)
+
+
+# What training asks of a kind of views (`simulator.views`)
+
+
+def inputs(world: World) -> "dict[str, Shape]":
+    return {"image": (world.dim_image,), "text": (world.text_width,)}
+
+
+def block(ensemble: "Ensemble", stream: str, index: int) -> Pairs:
+    where: dict[str, Any] = {"device": ensemble.device, "draw_on": ensemble.draw_on, "dtype": ensemble.dtype}
+    how = {"streams": [f"{stream}/{k}" for k in ensemble.models], "points": ensemble.recipe.points, **where}
+    return draw_block(ensemble.worlds, dictionaries(ensemble.worlds[0], ensemble.seed), ensemble.seed, index, **how)
+
+
+def prompts(ensemble: "Ensemble", worlds: tuple[World, ...], prompt: Prompt) -> torch.Tensor:
+    _, D = dictionaries(ensemble.worlds[0], ensemble.seed)
+    texts = np.stack([world.prompts(prompt) @ D.T for world in worlds])
+    if prompt == "bare":
+        texts[..., worlds[0].dim_text :] = 1.0  # the mark, where captions may be bare
+    return torch.as_tensor(texts).to(device=ensemble.device, dtype=ensemble.dtype)
+
+
+def backgrounds(ensemble: "Ensemble") -> torch.Tensor:
+    _, D = dictionaries(ensemble.worlds[0], ensemble.seed)
+    worlds, patterns = ensemble.worlds, class_means(ensemble.worlds[0].background_count)
+    texts = np.stack([world.mu_spu * patterns @ D[:, world.block_latents[1]].T for world in worlds])
+    return torch.as_tensor(texts).to(device=ensemble.device, dtype=ensemble.dtype)
+
+
+def identity(world: World) -> dict[str, Any]:
+    return {}

@@ -6,17 +6,24 @@ them pair by pair. Scans and photos have streams of their own.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
 import torch
 from jaxtyping import Int, UInt8
 
 from simulator.gaussian.pairs import LARGEST_BLOCK, Pairs, check_same, draw_codes, mismatched
-from simulator.pixels.captions import table
+from simulator.pixels import captions
+from simulator.pixels.groups import accuracies, trial  # noqa: F401 (functions of this kind of views)
 from simulator.pixels.scenery import Scenery, scenery
+from simulator.prompts import Prompt
 from simulator.quantities import check_count
 from simulator.streams import Source, independent
 from simulator.world import World
+
+if TYPE_CHECKING:  # loading them takes .4 s, which pairs alone do not need
+    from simulator.towers.ensemble import Ensemble
+    from simulator.towers.layers import Shape
 
 BLOCK_BYTES = 2**22  # of a block's images; the block size depends on the world alone
 LARGEST_DRAW = 2**31  # bytes of images that `draw` holds at once
@@ -43,15 +50,15 @@ def draw_scenes(
     """Scenes of one block of every world's training pairs."""
     check_same(worlds, "table")
     source, scene = independent(seed, index, streams), scenery(worlds[0], device)
-    y, o, a, captions = _contents(worlds, size, source, device)
-    captions = mismatched(captions, lambda other: _contents(worlds, size, other, device)[3], worlds, source)
+    y, o, a, named = _contents(worlds, size, source, device)
+    named = mismatched(named, lambda other: _contents(worlds, size, other, device)[3], worlds, source)
 
     def uniform(field: str) -> torch.Tensor:
         return source(torch.empty(y.shape, dtype=torch.float64, device=device), field, "uniform")
 
     scans = scene.objects.chosen("train", o, uniform("scan"))
     photos = torch.zeros_like(a) if scene.photos is None else scene.photos.chosen("train", a, uniform("photo"))
-    return Scenes(y, o, a, captions, scans, photos)
+    return Scenes(y, o, a, named, scans, photos)
 
 
 def _contents(worlds: Sequence[World], size: int, source: Source, device: str) -> tuple[torch.Tensor, ...]:
@@ -78,7 +85,7 @@ def rendered(scene: Scenery, scenes: Scenes) -> Pairs:
     images = scene.render(scenes.scans.flatten(), scenes.attributes.flatten(), scenes.photos.flatten())
     return Pairs(
         images=images.reshape(*scenes.labels.shape, *images.shape[1:]),
-        texts=table(len(scene.objects.names), len(scene.shown), images.device)[scenes.captions.unbind(-1)],
+        texts=captions.table(len(scene.objects.names), len(scene.shown), images.device)[scenes.captions.unbind(-1)],
         labels=scenes.labels,
         backgrounds=scenes.attributes[..., None],
     )
@@ -115,3 +122,36 @@ def draw(world: World, n: int, seed: int = 0, *, stream: str = "pairs", device: 
     check_count("n", n, 1, LARGEST_DRAW // (3 * world.views.side**2))
     scene, scenes = scenery(world, device), first_scenes(world, n, seed, stream, device)
     return DrawnPixels(world, scene, scenes, *rendered(scene, scenes))
+
+
+# What training and evaluation ask of a kind of views (`simulator.views`)
+
+
+def inputs(world: World) -> "dict[str, Shape]":
+    scenery(world)
+    side = world.views.side
+    return {"image": (3, side, side), "text": (world.classes + world.background_count,)}
+
+
+def block(ensemble: "Ensemble", stream: str, index: int) -> Pairs:
+    streams = [f"{stream}/{k}" for k in ensemble.models]
+    drawn = draw_block(ensemble.worlds, ensemble.seed, index, streams=streams, device=ensemble.source)
+    drawn = Pairs(*(field.to(ensemble.device) for field in drawn))
+    return drawn._replace(texts=drawn.texts.to(ensemble.dtype))
+
+
+def prompts(ensemble: "Ensemble", worlds: tuple[World, ...], prompt: Prompt) -> torch.Tensor:
+    K, A = worlds[0].classes, worlds[0].background_count
+    weights = np.stack([captions.prompts(own, prompt).reshape(K, -1) for own in worlds])
+    texts = torch.as_tensor(weights) @ captions.table(K, A).double().flatten(0, 1)
+    return texts.to(device=ensemble.device, dtype=ensemble.dtype)
+
+
+def backgrounds(ensemble: "Ensemble") -> torch.Tensor:
+    K, A = ensemble.worlds[0].classes, ensemble.worlds[0].background_count
+    texts = captions.table(K, A)[K, :A].to(device=ensemble.device, dtype=ensemble.dtype)
+    return texts.expand(len(ensemble.models), -1, -1)
+
+
+def identity(world: World) -> dict[str, Any]:
+    return {"pictures": scenery(world).digest}

@@ -93,10 +93,7 @@ class Scenery:
         return "+".join(map(str, parts))
 
     def render(
-        self,
-        scans: Int[torch.Tensor, " n"],
-        attributes: Int[torch.Tensor, " n"],
-        photos: Int[torch.Tensor, " n"],
+        self, scans: Int[torch.Tensor, " n"], attributes: Int[torch.Tensor, " n"], photos: Int[torch.Tensor, " n"]
     ) -> UInt8[torch.Tensor, "n 3 S S"]:
         """Images of scenes: ground + coverage (object - ground), in sRGB like image editors."""
         objects, own = self.objects.pixels, self.objects.pixels.shape[1] == 4  # own: objects have their own colours

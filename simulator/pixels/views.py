@@ -61,7 +61,7 @@ class Pixels(Views):
     """
 
     name: ClassVar[str] = "pixels"
-    home: ClassVar[str] = "simulator.pixels.shown"
+    home: ClassVar[str] = "simulator.pixels.pairs"
 
     objects: Source = Field(
         default="digits",

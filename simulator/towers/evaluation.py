@@ -138,10 +138,7 @@ def _points(d: int, power: int, first: int, replicates: int) -> Float[np.ndarray
 
 
 def ensemble_accuracy(
-    ensemble: Ensemble,
-    parameters: Parameters,
-    prompt: Prompt | None,
-    points: Float[np.ndarray, "R N d"] | None = None,
+    ensemble: Ensemble, parameters: Parameters, prompt: Prompt | None, points: Float[np.ndarray, "R N d"] | None = None
 ) -> Float[np.ndarray, "R E groups"]:
     """Accuracy of every model by group under the test law: exact for linear critics (R = 1), else R replicates."""
     if not linear_scores(ensemble.recipe, prompt):

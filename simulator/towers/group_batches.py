@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, Int
 
 from simulator.gaussian.pairs import Pairs, contradicted, dictionaries
-from simulator.samplers import EmptyGroup, check_shares, group_counts, group_numbers, group_shares
+from simulator.samplers import EmptyGroup, check_shares, group_counts, group_numbers
 from simulator.streams import numpy_stream
 from simulator.towers.distributed import rows
 from simulator.towers.ensemble import Ensemble
@@ -127,4 +127,4 @@ def _shares(ensemble: Ensemble) -> list[Float[np.ndarray, " G"]]:
         return [group_counts(groups, world) / len(groups) for groups, world in zip(numbers, worlds, strict=True)]
     for world in worlds:
         check_shares(world)
-    return [group_shares(world) for world in worlds]
+    return [world.joint_law().ravel() for world in worlds]

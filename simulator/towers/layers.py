@@ -19,7 +19,6 @@ import torch
 from jaxtyping import Float
 from torch.nn import functional as F
 
-from simulator.samplers import group_shares
 from simulator.streams import numpy_stream
 from simulator.towers.recipe import Recipe
 from simulator.world import World
@@ -102,7 +101,7 @@ def initialise(
     if objective.bias:
         parameters["bias"] = constant(-math.log(recipe.batch_size - 1))
     for name in objective.ascent:
-        present = torch.from_numpy(group_shares(world) > 0)
+        present = torch.from_numpy(world.joint_law().ravel() > 0)
         parameters[name] = constant(1 / int(present.sum()), len(present)) * present
     return {name: value.to(device=device, dtype=dtype) for name, value in parameters.items()}
 

@@ -240,11 +240,9 @@ def check_ensemble(ensemble: Ensemble) -> None:
     if len({(world.views, world.views and world.classes) for world in worlds}) > 1:
         raise ValueError("the worlds of an ensemble need the same views and, with pixels, the same number of classes")
     if worlds[0].views is not None:
-        for name, wrong, near in (
-            ("sampler", ensemble.sampler.swaps, "drawn"),
-            ("points", recipe.points == "sobol", "random"),
-        ):
-            if wrong:
+        wrong = {"sampler": (ensemble.sampler.swaps, "drawn"), "points": (recipe.points == "sobol", "random")}
+        for name, (chosen, near) in wrong.items():
+            if chosen:
                 raise ValueError(
                     f"{name} = {getattr(recipe, name)!r} needs Gaussian views, not {worlds[0].views.name}; the nearest "
                     f"valid choice is {name} = {near!r}"

@@ -1,10 +1,8 @@
 """Error messages suggest the nearest valid choice, or nothing if none is near."""
 
-from types import SimpleNamespace
-
 import pytest
 
-from simulator.naming import add_row, nearest, suggestion
+from simulator.naming import nearest, suggestion
 
 LOSSES = ["linear", "infonce", "siglip", "supervised"]
 
@@ -26,12 +24,3 @@ LOSSES = ["linear", "infonce", "siglip", "supervised"]
 def test_slips_and_abbreviations_are_understood_and_nothing_else_is_offered(written, choices, meant):
     assert nearest(written, choices) == meant
     assert suggestion(written, choices) == ("" if meant is None else f"; the nearest is {meant}")
-
-
-def test_a_table_has_one_row_per_name():
-    table, row, other = {}, SimpleNamespace(name="mine"), SimpleNamespace(name="mine")
-    assert add_row(table, row, "a row") is row
-    assert add_row(table, row, "a row") is row, "again"
-    with pytest.raises(ValueError, match=r"^a row named 'mine' "):
-        add_row(table, other, "a row")
-    assert table == {"mine": row}

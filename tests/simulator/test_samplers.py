@@ -5,7 +5,7 @@ import pytest
 from stattest import assert_mean
 
 from simulator.pixels.views import Pixels
-from simulator.samplers import SAMPLERS, EmptyGroup, chosen, group_counts, group_numbers, group_shares
+from simulator.samplers import SAMPLERS, EmptyGroup, chosen, group_counts, group_numbers
 from simulator.world import Attribute, World
 
 WORLD = World(p_spu=0.85, dim_image=2, dim_text=2)
@@ -37,66 +37,65 @@ def groups():
     return drawn_groups(WORLD, N)
 
 
-class TestASetOfPairs:
-    def made(self, groups, sampler: str, seed: int = 0):
-        return chosen(SAMPLERS[sampler], groups, WORLD, np.random.default_rng(seed))
-
-    def test_subsampling_keeps_as_many_of_every_group_as_the_smallest_has(self, groups):
-        rows, weights = self.made(groups, "subsampled")
-        assert weights is None
-        assert np.bincount(groups[rows]).tolist() == [np.bincount(groups).min()] * 4
-        assert (np.diff(rows) > 0).all(), "no pair twice, in order"
-        assert set(rows) != set(self.made(groups, "subsampled", seed=1)[0]), "random pairs, not the first ones"
-
-    def test_balanced_rows_are_in_expectation_weights(self, groups):
-        """Row i is drawn w_i times in expectation: 400 sets of 3000, six deviations for each of 3000 means."""
-        _, weights = self.made(groups, "reweighted")
-        visits = sum(np.bincount(self.made(groups, "balanced", seed)[0], minlength=N) for seed in range(400)) / 400
-        assert (np.abs(visits - weights) < 6 * np.sqrt(weights / 400)).all()
-        assert visits.sum() == pytest.approx(N)
-
-    @pytest.mark.parametrize(
-        ("world", "groups", "missing", "rare", "share"),
-        [
-            (World(p_spu=0.999), [0, 0, 3, 3, 1], "label 1 and background 0", 2, 0.0005),
-            (TABLE, [0, 2, 3, 4, 7], "label 1 and background 1", 3, 0.1),
-            (TIED.replace(p_spu=0.9), [0, 2, 3, 4, 5, 6, 7, 8], "label 0 and background 1", 4, 0.1 / 6),
-        ],
-    )
-    def test_a_group_without_a_pair_is_named_with_the_size_that_has_one(self, world, groups, missing, rare, share):
-        """By a union bound, a rare group is absent once in a hundred times."""
-        with pytest.raises(EmptyGroup, match=f"n = {len(groups)}: no pair has {missing}; n = [0-9]+ has") as error:
-            group_counts(np.array(groups), world)
-        n = int(str(error.value).split("; n = ")[1].split()[0])
-        assert rare * (1 - share) ** n <= 0.01 < rare * (1 - share) ** (n - 1)
+def made(groups, sampler: str, seed: int = 0):
+    return chosen(SAMPLERS[sampler], groups, WORLD, np.random.default_rng(seed))
 
 
-class TestLaw:
-    def test_balancing_a_certain_background_is_refused(self):
-        for name in BALANCING:
-            for p, which in ((1.0, "counter"), (0.0, "common")):
-                for ask in (SAMPLERS[name].law, SAMPLERS[name].effective):
-                    with pytest.raises(EmptyGroup, match=f"p_spu = {p:g}: .* {which} "):
-                        ask(World(p_spu=p))
-        assert SAMPLERS["drawn"].law(World(p_spu=1.0)) == World(p_spu=1.0)
+def test_subsampling_keeps_as_many_of_every_group_as_the_smallest_has(groups):
+    rows, weights = made(groups, "subsampled")
+    assert weights is None
+    assert np.bincount(groups[rows]).tolist() == [np.bincount(groups).min()] * 4
+    assert (np.diff(rows) > 0).all(), "no pair twice, in order"
+    assert set(rows) != set(made(groups, "subsampled", seed=1)[0]), "random pairs, not the first ones"
 
-    @pytest.mark.parametrize(
-        ("name", "passes"), [("reweighted", 1), ("subsampled", 1), ("balanced", 1), ("balanced", 2)]
-    )
-    def test_effective_pairs_are_those_of_a_mean(self, name, passes):
-        """n times the variance of the mean of a number that varies within groups only; 1000 sets of 1000 pairs."""
-        world, sampler, n = World(p_spu=0.9), SAMPLERS[name], 1000
-        rng = np.random.default_rng(5)
-        squares = np.empty(1000)
-        for k in range(len(squares)):
-            groups = rng.choice(4, n, p=group_shares(world))
-            value, total = rng.standard_normal(n), 0.0
-            for _ in range(passes):
-                rows, weights = chosen(sampler, groups, world, rng)
-                total += np.average(value[rows], weights=weights) / passes
-            squares[k] = n * total**2
-        # Random group sizes change the variance by two percent, an omitted pass (1 in 2.8) by .25.
-        assert_mean(squares, 1 / sampler.effective(world, passes), effect=0.24, what=f"{name}, {passes}")
+
+def test_balanced_rows_are_in_expectation_weights(groups):
+    """Row i is drawn w_i times in expectation: 400 sets of 3000, six deviations for each of 3000 means."""
+    _, weights = made(groups, "reweighted")
+    visits = sum(np.bincount(made(groups, "balanced", seed)[0], minlength=N) for seed in range(400)) / 400
+    assert (np.abs(visits - weights) < 6 * np.sqrt(weights / 400)).all()
+    assert visits.sum() == pytest.approx(N)
+
+
+@pytest.mark.parametrize(
+    ("world", "groups", "missing", "rare", "share"),
+    [
+        (World(p_spu=0.999), [0, 0, 3, 3, 1], "label 1 and background 0", 2, 0.0005),
+        (TABLE, [0, 2, 3, 4, 7], "label 1 and background 1", 3, 0.1),
+        (TIED.replace(p_spu=0.9), [0, 2, 3, 4, 5, 6, 7, 8], "label 0 and background 1", 4, 0.1 / 6),
+    ],
+)
+def test_a_group_without_a_pair_is_named_with_the_size_that_has_one(world, groups, missing, rare, share):
+    """By a union bound, a rare group is absent once in a hundred times."""
+    with pytest.raises(EmptyGroup, match=f"n = {len(groups)}: no pair has {missing}; n = [0-9]+ has") as error:
+        group_counts(np.array(groups), world)
+    n = int(str(error.value).split("; n = ")[1].split()[0])
+    assert rare * (1 - share) ** n <= 0.01 < rare * (1 - share) ** (n - 1)
+
+
+@pytest.mark.parametrize("name", BALANCING)
+def test_balancing_a_certain_background_is_refused(name):
+    for p, which in ((1.0, "counter"), (0.0, "common")):
+        for ask in (SAMPLERS[name].law, SAMPLERS[name].effective):
+            with pytest.raises(EmptyGroup, match=f"p_spu = {p:g}: .* {which} "):
+                ask(World(p_spu=p))
+    assert SAMPLERS["drawn"].law(World(p_spu=1.0)) == World(p_spu=1.0)
+
+
+@pytest.mark.parametrize(("name", "passes"), [("reweighted", 1), ("subsampled", 1), ("balanced", 1), ("balanced", 2)])
+def test_effective_pairs_are_those_of_a_mean(name, passes):
+    """n times the variance of the mean of a number that varies within groups only; 1000 sets of 1000 pairs."""
+    world, sampler, n = World(p_spu=0.9), SAMPLERS[name], 1000
+    rng, squares = np.random.default_rng(5), np.empty(1000)
+    for k in range(len(squares)):
+        groups = rng.choice(4, n, p=world.joint_law().ravel())
+        value, total = rng.standard_normal(n), 0.0
+        for _ in range(passes):
+            rows, weights = chosen(sampler, groups, world, rng)
+            total += np.average(value[rows], weights=weights) / passes
+        squares[k] = n * total**2
+    # Random group sizes change the variance by two percent, an omitted pass (1 in 2.8) by .25.
+    assert_mean(squares, 1 / sampler.effective(world, passes), effect=0.24, what=f"{name}, {passes}")
 
 
 GRID = World(p_spu=[0.2, 0.9], classes=[[2], [3], [6]], views=Pixels(tied=(0, 1)))
@@ -112,31 +111,23 @@ def test_the_groups_that_training_shows_are_balanced(name, worlds):
     sampler = SAMPLERS[name]
     found, law = np.broadcast_to(sampler.effective(worlds), worlds.shape), sampler.law(worlds)
     for place in np.ndindex(worlds.shape):
-        shares = group_shares(worlds[place])
+        shares = worlds[place].joint_law().ravel()
         shown = shares[shares > 0]
         G, squares = len(shown), (1 / shown).mean() / len(shown)
-        rows_drawn = {
-            1: 1 / (squares + 1),
-            2.5: 1 / (squares + 0.4),
-            0.1: 1 / (0.1 * squares + 1),
-            np.inf: G * shown.min(),
-        }
-        for passes, anew in rows_drawn.items():  # fresh pairs of a balanced law count as reduced
-            known = {"subsampled": G * shown.min(), "reweighted": 1 / squares, "balanced": anew}[name]
+        anew = {1: 1 / (squares + 1), 2.5: 1 / (squares + 0.4), 0.1: 1 / (0.1 * squares + 1), np.inf: G * shown.min()}
+        for passes, rows_drawn in anew.items():  # fresh pairs of a balanced law count as reduced
+            known = {"subsampled": G * shown.min(), "reweighted": 1 / squares, "balanced": rows_drawn}[name]
             assert sampler.effective(worlds[place], passes) == pytest.approx(known)
         assert found[place] == sampler.effective(worlds[place])
-        assert group_shares(law[place]) == pytest.approx((shares > 0) / G, abs=1e-15)
+        assert law[place].joint_law().ravel() == pytest.approx((shares > 0) / G, abs=1e-15)
         if worlds is GRID:
             assert law[place] == worlds[place].replace(p_spu=1 / worlds[place].classes)
-    if worlds is GRID:
-        with pytest.raises(EmptyGroup, match=r"p_spu = 1: .* counter "):
-            sampler.law(TIED.replace(p_spu=1.0))
 
 
 @pytest.mark.parametrize("name", BALANCING)
 def test_a_set_from_a_table_is_balanced(name):
     """Common stays common."""
-    sampler, shares = SAMPLERS[name], group_shares(TABLE)
+    sampler, shares = SAMPLERS[name], TABLE.joint_law().ravel()
     assert np.array_equal(sampler.law(TABLE).mixture().test_groups, TABLE.mixture().test_groups)
     groups = drawn_groups(TABLE, 3000)
     rows, weights = chosen(sampler, groups, TABLE, np.random.default_rng(0))

@@ -15,9 +15,7 @@ FEW = {"width": 2, "depth": 1, "embed_dim": 2, "batch_size": 4, "steps": 1, "war
 SHOWN = {  # one line: the result
     "World(p_spu=0.8, dim_image=2, dim_text=2)": lambda: WORLD,
     "World(shape=(3, 2), p_spu=0.5 to 0.9, mu_spu=1 to 3)": lambda: World(p_spu=[0.5, 0.9], mu_spu=[[1.0], [2], [3]]),
-    "Accuracy(common=0.9 (0.8 to 1), counter=0.5 (0 to 1))": lambda: Accuracy.of(
-        (0.9, 0.5), 0.95, [(0.8, 1.0), (0.0, 1.0)]
-    ),
+    "Accuracy(common=0.9 (0.8 to 1), counter=0.5 (0 to 1))": lambda: Accuracy.of((0.9, 0.5), 0.95, [(0.8, 1), (0, 1)]),
     "Accuracy(shape=(2,), common=0.9, counter=0.25)": lambda: Accuracy(0.9, np.array([0.25, np.nan])),
     "Equivalent(correlation=0.621, shortfall=0)": lambda: Equivalent(0.621, -1e-9),
     "Verdict(claim='<b>', verdict='supported', measured=0.4301)": lambda: Verdict(

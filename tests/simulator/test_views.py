@@ -43,9 +43,8 @@ class Letters(Views):
         return self.written(world, *torch.zeros(2, n, dtype=torch.int64))
 
     def trial(self, world, seed, device):
-        return Trial(
-            torch.cartesian_prod(torch.arange(world.classes), torch.arange(world.background_count)), self, world
-        )
+        pairs = torch.cartesian_prod(torch.arange(world.classes), torch.arange(world.background_count))
+        return Trial(pairs, self, world)
 
     def accuracies(self, world, trial, shares):
         objects, backgrounds = trial.pairs.numpy().T
@@ -91,6 +90,7 @@ def test_a_kind_of_views_is_one_class(letters):
 
 
 def test_names_of_kinds_are_unique_and_unknown_ones_are_refused(letters):
+    assert register(Letters) is Letters, "again"
     with pytest.raises(ValueError, match="named 'letters' is in the table already"):
         register(type("Other", (Letters,), {}))
     with pytest.raises(ValidationError, match=r"kind of views = 'letter' is not one of pixels, letters; .* letters"):

@@ -164,6 +164,5 @@ def test_folders_that_cannot_be_used_are_named(folders, monkeypatch):
 
 
 def test_words_of_folders():
-    assert [word(name) for name in ("10 snow", "Polar_bear", "7", "9 king  snake")] == [
-        "snow", "polar-bear", "7", "king-snake"
-    ]  # fmt: skip
+    words = {"10 snow": "snow", "Polar_bear": "polar-bear", "7": "7", "9 king  snake": "king-snake"}
+    assert [*map(word, words)] == [*words.values()]

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from simulator.pixels.views import Pixels
-from simulator.samplers import group_shares
 from simulator.world import World
 
 
@@ -33,5 +32,5 @@ def test_classes_without_a_background_of_their_own_show_all_alike():
     world = World(p_spu=0.7, classes=4, views=Pixels(tied=(0, 2)))
     law = [[0.7, 0.1, 0.1, 0.1], [0.25] * 4, [0.1, 0.1, 0.7, 0.1], [0.25] * 4]
     assert world.background_law() == pytest.approx(np.array(law), abs=1e-15)
-    assert group_shares(world) == pytest.approx(np.ravel(law) / 4, abs=1e-15)
-    assert group_shares(world.replace(views=None))[5] == pytest.approx(0.7 / 4, abs=1e-15)
+    assert world.joint_law().ravel() == pytest.approx(np.ravel(law) / 4, abs=1e-15)
+    assert world.replace(views=None).joint_law().ravel()[5] == pytest.approx(0.7 / 4, abs=1e-15)

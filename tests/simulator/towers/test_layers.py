@@ -2,11 +2,10 @@
 
 import math
 
-import pytest
 import torch
 from torch.nn import functional as F
 
-from simulator.towers.layers import STRIDE, convolved, embed, initialise, layers, logit_scale
+from simulator.towers.layers import STRIDE, convolved, embed, initialise, logit_scale
 from simulator.towers.recipe import Recipe
 from simulator.world import World
 
@@ -14,31 +13,18 @@ VIEWS = {"image": (3, 9, 8), "text": (6,)}
 SMALL = {"width": 8, "depth": 2, "embed_dim": 5, "activation": "relu"}
 
 
-def begin(towers: str, models=(0, 1), **fields):
+def begin(towers: str, **fields):
     recipe = Recipe(**{"towers": towers, **SMALL, **fields})
-    return recipe, initialise(recipe, VIEWS, World(classes=3), 7, models, device="cpu", dtype=torch.float64)
+    return recipe, initialise(recipe, VIEWS, World(classes=3), 7, (0, 1), device="cpu", dtype=torch.float64)
 
 
-def views(n: int = 4) -> dict[str, torch.Tensor]:
-    generator = torch.Generator().manual_seed(0)
-    return {tower: torch.rand(2, n, *shape, dtype=torch.float64, generator=generator) for tower, shape in VIEWS.items()}
-
-
-@pytest.mark.parametrize("towers", ["conv", "mlp", "linear"])
-def test_every_model_sees_its_own_views_alone(towers):
-    recipe, both = begin(towers)
-    _, alone = begin(towers, models=(1,))
-    for tower, x in views().items():
-        found = embed(recipe, both, tower, x)
-        assert found.shape == (2, 4, 5)
-        assert torch.allclose(found[1:], embed(recipe, alone, tower, x[1:]), rtol=1e-12)
-        weights = [f"{layer.name}.weight" for layer in layers(recipe, tower, VIEWS[tower])]
-        assert weights == [name for name in both if name.startswith(tower) and name.endswith("weight")]
+def images() -> torch.Tensor:
+    return torch.rand(2, 4, *VIEWS["image"], dtype=torch.float64, generator=torch.Generator().manual_seed(0))
 
 
 def test_a_convolution_is_grouped_as_it_is_looped():
     _, parameters = begin("conv")
-    x, weight, bias = views()["image"], parameters["image.0.weight"], parameters["image.0.bias"] + 0.3
+    x, weight, bias = images(), parameters["image.0.weight"], parameters["image.0.bias"] + 0.3
     kernels = weight.mT.reshape(2 * 8, 3, 3, 3)
     together = F.conv2d(x.transpose(0, 1).reshape(4, 6, 9, 8), kernels, bias.flatten(), STRIDE, 1, groups=2)
     assert torch.allclose(convolved(x, weight, bias), together.reshape(4, 2, 8, 5, 4).transpose(0, 1), rtol=1e-12)
@@ -46,7 +32,7 @@ def test_a_convolution_is_grouped_as_it_is_looped():
 
 def test_bytes_are_pixels_from_0_to_1():
     recipe, parameters = begin("conv")
-    x = (255 * views()["image"]).to(torch.uint8)
+    x = (255 * images()).to(torch.uint8)
     assert torch.equal(embed(recipe, parameters, "image", x), embed(recipe, parameters, "image", x.double() / 255))
 
 

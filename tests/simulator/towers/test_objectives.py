@@ -5,7 +5,6 @@ import torch
 
 from simulator.gaussian.pairs import Pairs
 from simulator.prompts import LINEAR
-from simulator.samplers import group_shares
 from simulator.towers import training
 from simulator.towers.api import train
 from simulator.towers.distributed import Group
@@ -159,7 +158,7 @@ def test_weights_are_raised_by_their_losses_and_stay_shares(loss, table):
         one = one._replace(worlds=(World(table=table, dim_image=5, dim_text=5),) * len(one.models))
     state, batch = start(one), next(draw_batches(one, 0))
     q = state.parameters[GROUP_WEIGHTS].clone().requires_grad_()
-    assert torch.equal(q > 0, torch.as_tensor(group_shares(one.worlds[0]) > 0).expand_as(q))
+    assert torch.equal(q > 0, torch.as_tensor(one.worlds[0].joint_law().ravel() > 0).expand_as(q))
     assert (q[q > 0] == 0.25).all()
     loss = batch_losses(one, {**state.parameters, GROUP_WEIGHTS: q}, batch)
     (losses,) = torch.autograd.grad(loss.sum(), q)

@@ -39,15 +39,10 @@ def test_soap_equals_the_algorithm_of_its_paper():
     rng = np.random.default_rng(0)
     first = {"layer.weight": rng.normal(size=(2, 5, 3)), "bias": rng.normal(size=(2, 3))}
     steps = [{name: rng.normal(size=p.shape) for name, p in first.items()} for _ in range(35)]
-    ours = soap_of_an_ensemble(
-        {name: torch.tensor(p) for name, p in first.items()},
-        [{name: torch.tensor(g) for name, g in step.items()} for step in steps],
-        0.01,
-    )
-    theirs = [
-        soap_of_the_paper(first["layer.weight"][k], [s["layer.weight"][k] for s in steps], 0.01) for k in range(2)
-    ]
-    for parameters, *matrices in zip(ours, *theirs, strict=True):
+    start, *gradients = ({name: torch.tensor(x) for name, x in own.items()} for own in (first, *steps))
+    own = [[step["layer.weight"][k] for step in (first, *steps)] for k in range(2)]
+    theirs = [soap_of_the_paper(matrix, moves, 0.01) for matrix, *moves in own]
+    for parameters, *matrices in zip(soap_of_an_ensemble(start, gradients, 0.01), *theirs, strict=True):
         np.testing.assert_allclose(parameters["layer.weight"].numpy(), matrices, rtol=1e-10)
 
 
