@@ -82,6 +82,7 @@ def first_scenes(world: World, n: int, seed: int, stream: str, device: str = "cp
 
 
 def rendered(scene: Scenery, scenes: Scenes) -> Pairs:
+    """The pairs of scenes: images (*E, n, 3, S, S) of bytes, captions (*E, n, L)."""
     images = scene.render(scenes.scans.flatten(), scenes.attributes.flatten(), scenes.photos.flatten())
     return Pairs(
         images=images.reshape(*scenes.labels.shape, *images.shape[1:]),
@@ -89,12 +90,6 @@ def rendered(scene: Scenery, scenes: Scenes) -> Pairs:
         labels=scenes.labels,
         backgrounds=scenes.attributes[..., None],
     )
-
-
-def draw_block(worlds: Sequence[World], seed: int, index: int, *, streams: Sequence[str], device: str = "cpu") -> Pairs:
-    """Block `index` of E pixel worlds' training pairs: images (E, n, 3, S, S) of bytes, captions (E, n, L)."""
-    scenes = draw_scenes(worlds, block_size(worlds[0]), seed, index, streams=streams, device=device)
-    return rendered(scenery(worlds[0], device), scenes)
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,9 +129,9 @@ def inputs(world: World) -> "dict[str, Shape]":
 
 
 def block(ensemble: "Ensemble", stream: str, index: int) -> Pairs:
-    streams = [f"{stream}/{k}" for k in ensemble.models]
-    drawn = draw_block(ensemble.worlds, ensemble.seed, index, streams=streams, device=ensemble.source)
-    drawn = Pairs(*(field.to(ensemble.device) for field in drawn))
+    streams, source, size = [f"{stream}/{k}" for k in ensemble.models], ensemble.source, block_size(ensemble.worlds[0])
+    scenes = draw_scenes(ensemble.worlds, size, ensemble.seed, index, streams=streams, device=source)
+    drawn = Pairs(*(field.to(ensemble.device) for field in rendered(scenery(ensemble.worlds[0], source), scenes)))
     return drawn._replace(texts=drawn.texts.to(ensemble.dtype))
 
 

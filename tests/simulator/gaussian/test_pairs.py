@@ -50,13 +50,6 @@ def test_streams_seeds_and_dtypes():
     assert not np.allclose(*dictionaries(World(dim_image=5, dim_text=5), 1)), "one dictionary for both views"
 
 
-@pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_pairs_drawn_on_the_cpu_are_the_same_on_a_gpu():
-    moved = WORLDS["masks"].draw(5000, device="cuda", draw_on="cpu")
-    assert torch.equal(moved.images.cpu(), WORLDS["masks"].draw(5000).images)
-
-
 @pytest.mark.parametrize("name", WORLDS)
 def test_pairs_follow_the_structural_equations(name):
     """The law equals that of the plain numpy sampler: both views, their products, the group, and both given it."""

@@ -6,7 +6,7 @@ import torch
 
 from simulator.gaussian.pairs import draw_codes
 from simulator.pixels import groups
-from simulator.pixels.pairs import block_size, draw, draw_block, draw_scenes
+from simulator.pixels.pairs import block_size, draw, draw_scenes, rendered
 from simulator.pixels.scenery import PARTS, scenery
 from simulator.pixels.views import Pixels
 from simulator.streams import independent
@@ -31,7 +31,7 @@ def test_more_pairs_leave_the_first_ones_as_they_are():
     few, many = draw(WORLD, 10, seed=1), draw(WORLD, size + 10, seed=1)
     assert torch.equal(few.images, many.images[:10])
     assert torch.equal(few.texts, many.texts[:10])
-    second = draw_block((WORLD,), 1, 1, streams=("pairs",))
+    second = rendered(scenery(WORLD), draw_scenes((WORLD,), size, 1, 1, streams=("pairs",)))
     assert torch.equal(second.images[0, :10], many.images[size:])
 
 

@@ -2,6 +2,7 @@
 
 import functools
 import itertools
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from simulator.gaussian.pairs import draw_pairs
 from simulator.towers import training
 from simulator.towers.ensemble import Ensemble
 from simulator.towers.recipe import Recipe
-from simulator.towers.training import State, learning_rate, run, start
+from simulator.towers.training import State, compiled, learning_rate, run, start
 from simulator.world import World
 
 WORLD = World(p_spu=0.9, mu_spu=2.0, dim_image=8, dim_text=6)
@@ -128,7 +129,7 @@ def test_a_run_is_that_of_each_model_alone_and_of_two_halves(recipe):
 
 
 # Steps of AdamW in float64; the compiler reorders sums, and AdamW divides by roots of small numbers.
-compiled = functools.partial(torch.allclose, rtol=1e-9, atol=1e-9)
+alike = functools.partial(torch.allclose, rtol=1e-9, atol=1e-9)
 
 
 def diverges(several: Ensemble, poison, same=torch.equal):
@@ -160,11 +161,41 @@ def test_a_compiled_run_is_the_same_run(poison, monkeypatch):
         assert counters["stats"]["unique_graphs"] == 1
         assert not counters["graph_break"]
         for name, value in finish(ensemble(recipe)).parameters.items():
-            assert compiled(value, whole.parameters[name]), name
+            assert alike(value, whole.parameters[name]), name
         same_state(finish(one, stored(half)), whole)
         # One version more than the limit, as one graph too, whose kernels in C++ would take a minute.
         monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend="aot_eager"))
-        diverges(ensemble(RECIPES[0], compile=True), poison, compiled)
+        diverges(ensemble(RECIPES[0], compile=True), poison, alike)
+
+
+def branching(x: torch.Tensor) -> torch.Tensor:
+    return x if x.sum() > 0 else -x
+
+
+@pytest.mark.parametrize(
+    ("name", "given"), [("TritonMissing", ()), ("GPUTooOldForTriton", (SimpleNamespace(name="old", major=6, minor=1),))]
+)
+def test_where_a_device_has_no_compiler_the_function_runs_as_it_is(monkeypatch, name, given):
+    """Compilation is tried once only."""
+    from torch._inductor import exc  # takes a second, in each process that collects this file
+
+    failure = getattr(exc, name)(*given, None)
+
+    def fails(x):
+        raise failure
+
+    monkeypatch.setattr(torch, "compile", lambda function, **options: fails)
+    reasons = []
+    negated = compiled(torch.neg, reasons.append)
+    assert [float(negated(torch.ones(()))) for _ in range(2)] == [-1, -1]
+    assert len(reasons) == 1
+    with pytest.raises(type(failure)):
+        compiled(torch.neg)(torch.ones(()))
+
+
+def test_a_graph_break_is_an_error():
+    with pytest.raises(RuntimeError, match="branching"):
+        compiled(branching, lambda reason: None)(torch.ones(3))
 
 
 @pytest.mark.parametrize("bound", [1.0, 100.0])
