@@ -7,14 +7,7 @@ from gaussian_worlds import WORLDS
 from reference import structural_pairs
 from stattest import assert_mean, assert_same_law, law_size, mean_size
 
-from simulator.gaussian.pairs import (
-    Pairs,
-    block_size,
-    contradicted,
-    dictionaries,
-    draw_pairs,
-    orthonormal_dictionary,
-)
+from simulator.gaussian.pairs import Pairs, block_size, contradicted, dictionaries, draw_pairs, orthonormal_dictionary
 from simulator.streams import numpy_stream
 from simulator.world import World
 
