@@ -107,13 +107,15 @@ def test_three_classes_have_the_law_of_pairs_mended_by_hand(mitigation, world):
         ("dfr", {"loss": "linear"}),
         ("balance", {"loss": "supervised"}),
         ("reweight", {"loss": "supervised"}),
+        ("group-dro", {"loss": "supervised", "steps": 1500}),
     ],
     ids=lambda x: x if isinstance(x, str) else x["loss"],
 )
 def test_the_law_is_the_limit_of_linear_towers(mitigation, fields):
     """4 models: the deviation of a model is below .01, so .03 is six standard errors of the mean."""
-    prompt = "name" if Recipe(**QUICK, **fields).objective.captions else None
-    world, recipe, prompt = apply_to_towers(mitigation, WORLD, Recipe(**QUICK, **fields), prompt)
+    quick = Recipe(**{**QUICK, **fields})
+    prompt = "name" if quick.objective.captions else None
+    world, recipe, prompt = apply_to_towers(mitigation, WORLD, quick, prompt)
     own, learner = law_of_towers(mitigation, world, recipe, prompt)
     towers = train(world, recipe, models=4)
     for found, expected in zip(towers.accuracy(prompt), learner.accuracy(own), strict=True):
