@@ -150,10 +150,7 @@ def judge(claim: TableClaim, *, seed: int = 0, error_rate: float | None = None, 
 def _smallest_drop(alpha: float, seed: int) -> Variants:
     """Classes are fixed, photos are drawn. Hoeffding's bound needs no class accuracies, which the paper omits."""
     photos = np.array([c.photos for c in published_classes()], dtype=float)
-    spread = {
-        "macro": float((1 / photos).sum() / len(photos) ** 2),
-        "micro": float((1 / photos.sum(axis=0)).sum()),
-    }
+    spread = {"macro": float((1 / photos).sum() / len(photos) ** 2), "micro": float((1 / photos.sum(axis=0)).sum())}
     for mean in MEANS:
         rows = _models("CLIP", mean)
         radius = math.sqrt(math.log(2 * len(rows) / alpha) / 2 * spread[mean])

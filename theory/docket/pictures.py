@@ -196,10 +196,7 @@ CLAIMS = [
         margin=0.5,
         tolerance=NOISE,
         spread=SPREAD,
-        cases=(
-            case("infonce", COLOUR, told="object", prompts=("name",)),
-            case("supervised", COLOUR, told="object"),
-        ),
+        cases=(case("infonce", COLOUR, told="object", prompts=("name",)), case("supervised", COLOUR, told="object")),
     ),
     # A weak test: trained towers separate classes so far that all distances predict nearly the same. Single models are
     # up to .18 off.

@@ -50,10 +50,7 @@ PICTURED = tuple(
 
 def against_supervised(world: World) -> tuple[Case, Case]:
     """Linear CLIP, and logistic regression beside it."""
-    return (
-        Case(world, LINEAR_RECIPE, LINEAR[:1]),
-        Case(world, {**LINEAR_RECIPE, "loss": "supervised"}, (Logistic(),)),
-    )
+    return (Case(world, LINEAR_RECIPE, LINEAR[:1]), Case(world, {**LINEAR_RECIPE, "loss": "supervised"}, (Logistic(),)))
 
 
 def with_hole(classes: int) -> tuple[Case, Case]:

@@ -7,12 +7,7 @@ from hypothesis import strategies as st
 from scipy import stats
 from stattest import SHARE, spend
 
-from experiments.court.decision import (
-    decide,
-    normal_size,
-    p_value,
-    violation_bounds,
-)
+from experiments.court.decision import decide, normal_size, p_value, violation_bounds
 from experiments.inference import Bounds, t_bounds
 
 TAU = 0.005
