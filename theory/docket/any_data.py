@@ -7,7 +7,8 @@ captions omit the background independently of it, and priors are equal. The clai
 from functools import partial
 
 from theory.claims.claim import Claim
-from theory.docket.common import BAYES, FIRST_PAGE, says
+from theory.docket.common import FIRST_PAGE, says
+from theory.docket.subjects import BAYES
 from theory.learners import InfoNCE
 from theory.theorems import match_among_bare
 

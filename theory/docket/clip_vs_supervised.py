@@ -8,8 +8,9 @@ from simulator.prompts import prompt_row
 from simulator.world import view_noise
 from theory import theorems as T
 from theory.claims.claim import Axis, Claim
-from theory.docket.common import BARE, BAYES, INFONCE_BOTH, LEAST_SQUARES, LINEAR_BOTH, LINEAR_NAME, LOGISTIC, box, says
+from theory.docket.common import BARE, box, says
 from theory.docket.sentences import reading
+from theory.docket.subjects import BAYES, INFONCE_BOTH, LEAST_SQUARES, LINEAR_BOTH, LINEAR_NAME, LOGISTIC
 from theory.published import WANG
 
 NO_MORE = "wang-no-additional-robustness"

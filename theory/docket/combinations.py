@@ -11,8 +11,9 @@ import numpy as np
 from simulator import tables
 from simulator.accuracy import Numbers
 from theory.claims.claim import Axis, Claim
-from theory.docket.common import BAYES, COUNTER, INFONCE_NAME, LEAST_SQUARES, LINEAR_MEAN, LINEAR_NAME, says
+from theory.docket.common import COUNTER, says
 from theory.docket.sentences import reading
+from theory.docket.subjects import BAYES, INFONCE_NAME, LEAST_SQUARES, LINEAR_MEAN, LINEAR_NAME
 from theory.learners import Learner
 
 LOUD = {"mu_spu": Axis(1.5, 2.5), "sigma_inv": Axis(0.7, 1.2), "sigma_spu": Axis(0.3, 0.7), "sigma_xi": 0.0}

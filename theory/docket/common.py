@@ -7,17 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from simulator.accuracy import Numbers
 from theory.claims.claim import Axis
-from theory.learners import Bayes, InfoNCE, Learner, LeastSquares, LinearCLIP, Logistic
+from theory.learners import Learner
 from theory.published import smallest_mu_spu
 
 if TYPE_CHECKING:
     from theory.ideal_curve import Equivalent
-
-LINEAR_NAME, LINEAR_MEAN = LinearCLIP("name"), LinearCLIP("mean")
-LINEAR_BOTH = (LINEAR_NAME, LINEAR_MEAN)
-INFONCE_NAME = InfoNCE("name")
-INFONCE_BOTH = (INFONCE_NAME, InfoNCE("mean"))
-LOGISTIC, LEAST_SQUARES, BAYES = Logistic(), LeastSquares(), Bayes()
 
 COUNTER = r"\mathrm{Acc}(a\neq y)"  # accuracy on the counter group, in formulas
 

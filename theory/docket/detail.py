@@ -25,21 +25,10 @@ from simulator.prompts import prompt_row
 from theory import theorems as T
 from theory.claims.claim import Axis, Claim
 from theory.docket.clip_vs_supervised import MAP_REGIME, NO_MORE
-from theory.docket.common import (
-    BARE,
-    BAYES,
-    INFONCE_NAME,
-    LEAST_SQUARES,
-    LINEAR_BOTH,
-    LINEAR_NAME,
-    LOGISTIC,
-    NARROW_VIEWS,
-    box,
-    m0,
-    says,
-)
+from theory.docket.common import BARE, NARROW_VIEWS, box, m0, says
 from theory.docket.equivalent import IN_REGIME, NOISY_VIEWS, OWN_TEXT_NOISE
 from theory.docket.sentences import reading
+from theory.docket.subjects import BAYES, INFONCE_NAME, LEAST_SQUARES, LINEAR_BOTH, LINEAR_NAME, LOGISTIC
 from theory.docket.xue import CONDITIONS
 from theory.learners import InfoNCE, LinearCLIP
 

@@ -18,22 +18,10 @@ from functools import partial
 from simulator.world import view_noise
 from theory.claims.claim import Axis, Claim
 from theory.docket.clip_vs_supervised import MAP_DOMAIN, MAP_REGIME, MAP_VIEW_NOISE, NO_MORE, with_prompt
-from theory.docket.common import (
-    ANY_CORRELATION,
-    BARE,
-    INFONCE_NAME,
-    LEAST_SQUARES,
-    LINEAR_BOTH,
-    LINEAR_MEAN,
-    LINEAR_NAME,
-    LOGISTIC,
-    REGIME,
-    box,
-    equivalent_of,
-    says,
-)
+from theory.docket.common import ANY_CORRELATION, BARE, REGIME, box, equivalent_of, says
 from theory.docket.related_work import LITTLE, LITTLE_ELSE, READ_AS
 from theory.docket.sentences import reading
+from theory.docket.subjects import INFONCE_NAME, LEAST_SQUARES, LINEAR_BOTH, LINEAR_MEAN, LINEAR_NAME, LOGISTIC
 from theory.learners import InfoNCE
 
 # Backgrounds as strong as the object or stronger, and noise nu of .125 to 1.1 in both views.

@@ -13,8 +13,9 @@ import numpy as np
 
 from simulator.accuracy import Numbers
 from theory.claims.claim import Claim
-from theory.docket.common import BARE, COUNTER, FIRST_PAGE, LINEAR_NAME, NARROW_VIEWS, says
+from theory.docket.common import BARE, COUNTER, FIRST_PAGE, NARROW_VIEWS, says
 from theory.docket.sentences import reading
+from theory.docket.subjects import LINEAR_NAME
 from theory.learners.filtered import Filtered
 from theory.population import latent_cross_covariance
 

@@ -9,19 +9,8 @@ from simulator.prompts import prompt_row
 from simulator.world import view_noise
 from theory import theorems as T
 from theory.claims.claim import Axis, Claim
-from theory.docket.common import (
-    ANY_CORRELATION,
-    BARE,
-    INFONCE_NAME,
-    LINEAR_BOTH,
-    LINEAR_MEAN,
-    LINEAR_NAME,
-    MODERATE,
-    PAPER_WORLD,
-    box,
-    m0,
-    says,
-)
+from theory.docket.common import ANY_CORRELATION, BARE, MODERATE, PAPER_WORLD, box, m0, says
+from theory.docket.subjects import INFONCE_NAME, LINEAR_BOTH, LINEAR_MEAN, LINEAR_NAME
 from theory.learners import LinearCLIP
 from theory.population import latent_cross_covariance
 from theory.published import WANG, corrected_kappas, papers

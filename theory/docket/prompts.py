@@ -11,8 +11,9 @@ from scipy.special import ndtr
 
 from theory import theorems as T
 from theory.claims.claim import Axis, Claim
-from theory.docket.common import BAYES, LINEAR_MEAN, m0, says
+from theory.docket.common import m0, says
 from theory.docket.ours import INFONCE_WORLD
+from theory.docket.subjects import BAYES, LINEAR_MEAN
 from theory.learners import InfoNCE, LinearCLIP
 
 LATENT_CAPTIONS = {**INFONCE_WORLD, "sigma_xi": Axis(0.3, 2.0), "sigma_xi_text": 0.0}

@@ -18,24 +18,11 @@ from simulator.accuracy import Numbers
 from simulator.prompts import prompt_row
 from theory.accuracy import reliance
 from theory.claims.claim import Axis, Claim
-from theory.docket.common import (
-    BAYES,
-    COUNTER,
-    FIRST_PAGE,
-    INFONCE_NAME,
-    LEAST_SQUARES,
-    LINEAR_BOTH,
-    LINEAR_NAME,
-    LOGISTIC,
-    MODERATE,
-    NARROW_VIEWS,
-    box,
-    equivalent_of,
-    says,
-)
+from theory.docket.common import COUNTER, FIRST_PAGE, MODERATE, NARROW_VIEWS, box, equivalent_of, says
 from theory.docket.detail import ANY_WORLD, TURNING
 from theory.docket.remedies import NARROW, SPURIOUS
 from theory.docket.sentences import reading
+from theory.docket.subjects import BAYES, INFONCE_NAME, LEAST_SQUARES, LINEAR_BOTH, LINEAR_NAME, LOGISTIC
 from theory.learners import InfoNCE, Learner, LinearCLIP
 from theory.learners.gap import GapClosed
 from theory.learners.separating import Separating

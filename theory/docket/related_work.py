@@ -12,20 +12,9 @@ from simulator.accuracy import Numbers
 from simulator.prompts import prompt_row
 from theory.claims.claim import Axis, Claim
 from theory.docket.clip_vs_supervised import MAP_DOMAIN, MAP_REGIME
-from theory.docket.common import (
-    ANY_CORRELATION,
-    BARE,
-    COUNTER,
-    INFONCE_NAME,
-    LEAST_SQUARES,
-    LINEAR_BOTH,
-    LINEAR_MEAN,
-    LINEAR_NAME,
-    MODERATE,
-    box,
-    says,
-)
+from theory.docket.common import ANY_CORRELATION, BARE, COUNTER, MODERATE, box, says
 from theory.docket.sentences import reading
+from theory.docket.subjects import INFONCE_NAME, LEAST_SQUARES, LINEAR_BOTH, LINEAR_MEAN, LINEAR_NAME
 from theory.learners import Learner
 from theory.published import WANG
 

@@ -16,21 +16,9 @@ from simulator.accuracy import Numbers
 from simulator.prompts import prompt_row
 from theory.accuracy import reliance
 from theory.claims.claim import Axis, Claim
-from theory.docket.common import (
-    BARE,
-    COUNTER,
-    INFONCE_NAME,
-    LEAST_SQUARES,
-    LINEAR_BOTH,
-    LINEAR_MEAN,
-    LINEAR_NAME,
-    LOGISTIC,
-    MODERATE,
-    PAPER_WORLD,
-    box,
-    says,
-)
+from theory.docket.common import BARE, COUNTER, MODERATE, PAPER_WORLD, box, says
 from theory.docket.sentences import printed, reading
+from theory.docket.subjects import INFONCE_NAME, LEAST_SQUARES, LINEAR_BOTH, LINEAR_MEAN, LINEAR_NAME, LOGISTIC
 from theory.docket.xue import CONDITIONS
 from theory.learners import Learner, LinearCLIP, MaxMargin
 

@@ -9,9 +9,10 @@ from functools import partial
 from simulator.prompts import prompt_row
 from theory.accuracy import Phi, reliance
 from theory.claims.claim import Axis, Claim
-from theory.docket.common import BARE, COUNTER, LINEAR_BOTH, LINEAR_MEAN, LINEAR_NAME, box, m0, says
+from theory.docket.common import BARE, COUNTER, box, m0, says
 from theory.docket.remedies import NARROW, SPURIOUS
 from theory.docket.sentences import reading
+from theory.docket.subjects import LINEAR_BOTH, LINEAR_MEAN, LINEAR_NAME
 from theory.learners import LinearCLIP
 
 EARLY = {prompt: LinearCLIP(prompt, time=2.0) for prompt in ("name", "mean")}

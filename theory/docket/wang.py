@@ -10,8 +10,9 @@ from functools import partial
 import numpy as np
 
 from theory.claims.claim import Axis, Claim
-from theory.docket.common import ANY_CORRELATION, LINEAR_MEAN, LINEAR_NAME, PAPER_WORLD, REGIME, box, m0, says
+from theory.docket.common import ANY_CORRELATION, PAPER_WORLD, REGIME, box, m0, says
 from theory.docket.sentences import printed, reading
+from theory.docket.subjects import LINEAR_MEAN, LINEAR_NAME
 from theory.published import WANG, lemma_d3_limit, papers, smallest_mu_spu, theorem_62_bounds, turning_points
 
 BEYOND = f"soberclip, beyond what {WANG} states"

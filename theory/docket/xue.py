@@ -6,8 +6,9 @@ spurious one that hardly does (sigma_spu small); the correlation strong.
 
 from simulator.prompts import prompt_row
 from theory.claims.claim import Axis, Claim
-from theory.docket.common import BARE, LINEAR_BOTH, LINEAR_MEAN, LINEAR_NAME, LOGISTIC, PAPER_WORLD, box, says
+from theory.docket.common import BARE, PAPER_WORLD, box, says
 from theory.docket.sentences import printed, reading
+from theory.docket.subjects import LINEAR_BOTH, LINEAR_MEAN, LINEAR_NAME, LOGISTIC
 from theory.published import data_model_1_accuracies
 
 # At p_spu = .995 the 1e5 pairs for logistic regression still contain 500 counterexamples.

@@ -6,8 +6,8 @@ import numpy as np
 from scipy.optimize import brentq
 
 from simulator.world import World
-from theory.docket.common import INFONCE_NAME, LEAST_SQUARES, LINEAR_NAME, LOGISTIC
 from theory.docket.detail import CLAIMS
+from theory.docket.subjects import INFONCE_NAME, LEAST_SQUARES, LINEAR_NAME, LOGISTIC
 from theory.ideal_curve import equivalent
 
 FIRST_PAGE = World(p_spu=0.9, mu_spu=1.5, sigma_xi=6.0)
