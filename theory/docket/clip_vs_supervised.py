@@ -103,11 +103,7 @@ CLAIMS = [
         source="soberclip T5",
         statement="Linear CLIP (typical appearance) is more robust than least squares iff p exceeds p_c.",
         formula=r"p>p_c=\frac{1}{2}(1+\sqrt{1-[S_iA-\alpha^2S_s]/(\alpha\beta)^2})",
-        quantity="counter",
-        relation="iff",
-        domain=MAP_DOMAIN,
-        subject=LINEAR_NAME,
-        against=LEAST_SQUARES,
+        **says(LINEAR_NAME, "counter", "iff", LEAST_SQUARES, MAP_DOMAIN),
         prediction=lambda x: T.least_squares_margin(1.0, x.mu_spu, x.sigma_inv, x.sigma_spu, x.p_spu),
     ),
 ]

@@ -16,15 +16,17 @@ if TYPE_CHECKING:
 COUNTER = r"\mathrm{Acc}(a\neq y)"  # accuracy on the counter group, in formulas
 
 
-def says(subject: Learner, quantity: str, relation: str, than: Any = 0.0, domain: Any = None) -> dict[str, Any]:
+def says(subject: Learner, quantity: str, relation: str, than: Any = None, domain: Any = None) -> dict[str, Any]:
     """What a claim says, as its fields: the subject's quantity stands in this relation to `than` in these worlds.
 
     `than` is the learner whose quantity is subtracted, the field along which a monotone relation holds, or the
-    prediction: a number, or a function of worlds. A claim that shares its domain with its neighbours gives none here.
+    prediction: a number, or a function of worlds. A claim may give it, and its domain, beside this.
     """
     fields = {"subject": subject, "quantity": quantity, "relation": relation}
     if domain is not None:
         fields["domain"] = domain
+    if than is None:
+        return fields
     if isinstance(than, Learner):
         return {**fields, "against": than}
     if isinstance(than, str):

@@ -53,8 +53,8 @@ ANY_WORLD = {**BARE, **ANY_DETAIL} | box(
     p_spu=(0.5, 1.0), mu_spu=(0.5, 3.0), sigma_inv=(0.3, 3.0), sigma_spu=(0.2, 2.5), sigma_xi=(0.0, 1.5)
 )
 
-# Beside logistic regression: where, and for a detail g how much captions describe and which way the order goes.
-FIRST_PAGES, WITHOUT = ("Around the world of the first page", SMALL_VIEWS), (0.0, "no", ">=", r"\geq", "least")
+LIKE_AT = "linear CLIP (typical appearance) acts like the ideal classifier of a world with at"
+LOGISTICS = "the correlation that logistic regression acts like."
 
 detail = partial(Claim, question="detail", source="soberclip T14")
 beside_supervised = partial(Claim, question="detail")
@@ -202,11 +202,7 @@ CLAIMS = [
         meaning="In the world of the first page (p = .9, mu_spu 1.5, sigma_xi 6) the order turns at g_inv = .038; at "
         "g_inv = 0 it turns at p = .908. Labels are ahead below both.",
         formula=r"\alpha^2(S_s+4p(1-p)\beta^2)<S_i(\alpha^2+g_{\mathrm{inv}}\sigma_{\mathrm{inv}}^2)",
-        quantity="counter",
-        relation="iff",
-        domain={**ANY_WORLD, "sigma_inv": 1.0},
-        subject=LINEAR_NAME,
-        against=LEAST_SQUARES,
+        **says(LINEAR_NAME, "counter", "iff", LEAST_SQUARES, {**ANY_WORLD, "sigma_inv": 1.0}),
         prediction=lambda x: T.least_squares_margin(
             x.mu_inv, x.mu_spu, x.sigma_inv, x.sigma_spu, x.p_spu, x.nu_image, x.detail_inv
         ),
@@ -254,37 +250,31 @@ CLAIMS = [
         formula=r"g=(0,0)\Rightarrow\mathrm{Acc}_{\mathrm{InfoNCE}}(a\neq y)\leq\mathrm{Acc}_{\mathrm{Bayes}}(a\neq y)",
         **says(INFONCE_NAME, "counter", "<=", BAYES, {**MAP_REGIME, **NO_DETAIL, "sigma_xi": IN_REGIME[1]}),
     ),
-    *(
-        detail(
-            id=f"detail/logistic/{word}",
-            statement=f"{where}, with captions that describe {looks} appearance, linear CLIP (typical appearance) acts "
-            f"like the ideal classifier of a world with at {bound} the correlation that logistic regression acts like.",
-            meaning=meaning,
-            formula=rf"g={g:g}\Rightarrow p'{sign} p'_{{\mathrm{{logistic}}}}",
-            **says(LINEAR_NAME, "equivalent-correlation", relation, LOGISTIC),
-            domain={**world, "detail_inv": g, "detail_spu": g},
-        )
-        for word, (where, world), (g, looks, relation, sign, bound), meaning in (
-            (
-                "above",
-                FIRST_PAGES,
-                WITHOUT,
-                "Without detail, captions make simple towers lean on the background more than labels do. In the world "
-                "of the first page this ends at g = .316.",
-            ),
-            (
-                "below",
-                FIRST_PAGES,
-                (1.0, "all", "<=", r"\leq", "most"),
-                "With detail, captions make simple towers lean on the background less than labels do.",
-            ),
-            (
-                "above-strong",
-                ("Where nearly all backgrounds match", STRONG),
-                WITHOUT,
-                "Where nearly all backgrounds match, labels make simple towers lean on them more than captions do, "
-                "with detail or without.",
-            ),
-        )
+    detail(
+        id="detail/logistic/above",
+        statement=f"Around the world of the first page, with captions that describe no appearance, {LIKE_AT} least "
+        f"{LOGISTICS}",
+        meaning="Without detail, captions make simple towers lean on the background more than labels do. In the world "
+        "of the first page this ends at g = .316.",
+        formula=r"g=0\Rightarrow p'\geq p'_{\mathrm{logistic}}",
+        **says(LINEAR_NAME, "equivalent-correlation", ">=", LOGISTIC, {**SMALL_VIEWS, **NO_DETAIL}),
+    ),
+    detail(
+        id="detail/logistic/below",
+        statement=f"Around the world of the first page, with captions that describe all appearance, {LIKE_AT} most "
+        f"{LOGISTICS}",
+        meaning="With detail, captions make simple towers lean on the background less than labels do.",
+        formula=r"g=1\Rightarrow p'\leq p'_{\mathrm{logistic}}",
+        **says(LINEAR_NAME, "equivalent-correlation", "<=", LOGISTIC),
+        domain={**SMALL_VIEWS, "detail_inv": 1.0, "detail_spu": 1.0},
+    ),
+    detail(
+        id="detail/logistic/above-strong",
+        statement=f"Where nearly all backgrounds match, with captions that describe no appearance, {LIKE_AT} least "
+        f"{LOGISTICS}",
+        meaning="Where nearly all backgrounds match, labels make simple towers lean on them more than captions do, "
+        "with detail or without.",
+        formula=r"g=0\Rightarrow p'\geq p'_{\mathrm{logistic}}",
+        **says(LINEAR_NAME, "equivalent-correlation", ">=", LOGISTIC, {**STRONG, **NO_DETAIL}),
     ),
 ]

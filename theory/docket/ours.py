@@ -112,43 +112,27 @@ CLAIMS = [
         id="one-number-decides/common",
         statement="No reliance gives more accuracy on the common group than that of LDA at p = 1 (average caption).",
         formula=r"\mathrm{Acc}(a=y)\leq\Phi(\sqrt{\alpha^2/S_i+\beta^2/S_s})",
-        **says(
-            LINEAR_MEAN,
-            "common",
-            "<=",
-            lambda x: ndtr(T.best_common_score(1.0, x.mu_spu, x.sigma_inv**2, x.sigma_spu**2)),
-        ),
+        **says(LINEAR_MEAN, "common", "<="),
+        prediction=lambda x: ndtr(T.best_common_score(1.0, x.mu_spu, x.sigma_inv**2, x.sigma_spu**2)),
     ),
     t1(
         id="one-number-decides/balanced",
         statement="No reliance gives a higher balanced accuracy than zero reliance (typical appearance).",
         formula=r"\frac{1}{2}(\mathrm{Acc}(a=y)+\mathrm{Acc}(a\neq y))\leq\Phi(\alpha/\sqrt{S_i})",
-        **says(
-            LINEAR_NAME,
-            "balanced",
-            "<=",
-            lambda x: ndtr(T.counter_score(0.0, 1.0, x.mu_spu, x.sigma_inv**2, x.sigma_spu**2)),
-        ),
+        **says(LINEAR_NAME, "balanced", "<="),
+        prediction=lambda x: ndtr(T.counter_score(0.0, 1.0, x.mu_spu, x.sigma_inv**2, x.sigma_spu**2)),
     ),
-    *(
-        t2(
-            id=f"reliance-law/{subject.prompt}",
-            statement=f"Reliance by {prompt_row(subject.prompt).words} is T2's formula, whatever captions mention.",
-            formula=rf"t_{{\mathrm{{{subject.prompt}}}}}={formula}",
-            **says(subject, "reliance", "=", law),
-        )
-        for subject, law, formula in (
-            (
-                LINEAR_NAME,
-                lambda x: T.reliance_name(1.0, x.mu_spu, x.sigma_inv, m0(x)),
-                r"\alpha\beta m_0/(\alpha^2+\sigma_{\mathrm{inv}}^2)",
-            ),
-            (
-                LINEAR_MEAN,
-                lambda x: reliance_mean(x, (x.mention_spu / x.mention_inv) ** 2),
-                r"\beta m_0(\alpha^2+\kappa B)/(\alpha(A+\kappa\beta^2m_0^2))",
-            ),
-        )
+    t2(
+        id="reliance-law/name",
+        statement="Reliance by typical appearance is T2's formula, whatever captions mention.",
+        formula=r"t_{\mathrm{name}}=\alpha\beta m_0/(\alpha^2+\sigma_{\mathrm{inv}}^2)",
+        **says(LINEAR_NAME, "reliance", "=", lambda x: T.reliance_name(1.0, x.mu_spu, x.sigma_inv, m0(x))),
+    ),
+    t2(
+        id="reliance-law/mean",
+        statement="Reliance by average caption is T2's formula, whatever captions mention.",
+        formula=r"t_{\mathrm{mean}}=\beta m_0(\alpha^2+\kappa B)/(\alpha(A+\kappa\beta^2m_0^2))",
+        **says(LINEAR_MEAN, "reliance", "=", lambda x: reliance_mean(x, (x.mention_spu / x.mention_inv) ** 2)),
     ),
     t3(
         id="most-harmful-correlation/size",
@@ -256,25 +240,19 @@ CLAIMS = [
         domain={"sigma_xi": 0.0, "dim_image": 128, "dim_text": 128, **LATENTS, "p_spu": 1.0},
         tolerance=0.05,
     ),
-    *(
-        many_classes(
-            id=f"many-classes/{subject.prompt}-reliance-law",
-            statement=f"Reliance of K classes by {prompt_row(subject.prompt).words} is T8's formula.",
-            formula=formula,
-            **says(subject, "reliance", "=", law),
-        )
-        for subject, law, formula in (
-            (
-                LINEAR_NAME,
-                lambda x: T.many_class_reliance_name(1.0, x.mu_spu, x.sigma_inv, x.p_spu, x.classes),
-                r"t_{\mathrm{name}}=\alpha\beta D/(\alpha^2+K\sigma_{\mathrm{inv}}^2)",
-            ),
-            (
-                LINEAR_MEAN,
-                lambda x: T.many_class_reliance_mean(1.0, x.mu_spu, x.sigma_inv, x.sigma_spu, x.p_spu, x.classes),
-                r"t_{\mathrm{mean}}=\beta D(\alpha^2+\kappa B_K)/(\alpha(A_K+\kappa\beta^2D^2))",
-            ),
-        )
+    many_classes(
+        id="many-classes/name-reliance-law",
+        statement="Reliance of K classes by typical appearance is T8's formula.",
+        formula=r"t_{\mathrm{name}}=\alpha\beta D/(\alpha^2+K\sigma_{\mathrm{inv}}^2)",
+        **says(LINEAR_NAME, "reliance", "="),
+        prediction=lambda x: T.many_class_reliance_name(1.0, x.mu_spu, x.sigma_inv, x.p_spu, x.classes),
+    ),
+    many_classes(
+        id="many-classes/mean-reliance-law",
+        statement="Reliance of K classes by average caption is T8's formula.",
+        formula=r"t_{\mathrm{mean}}=\beta D(\alpha^2+\kappa B_K)/(\alpha(A_K+\kappa\beta^2D^2))",
+        **says(LINEAR_MEAN, "reliance", "="),
+        prediction=lambda x: T.many_class_reliance_mean(1.0, x.mu_spu, x.sigma_inv, x.sigma_spu, x.p_spu, x.classes),
     ),
     many_classes(
         id="many-classes/mean-reliance-stays",
@@ -282,12 +260,8 @@ CLAIMS = [
         "of classes, at least as much as in the limit of many classes.",
         formula=r"t_{\mathrm{mean}}(K)\geq\kappa\beta\sigma_{\mathrm{spu}}^2/(\alpha\sigma_{\mathrm{inv}}^2)"
         r"=\lim_{K\to\infty}t_{\mathrm{mean}}(K),\ p=1",
-        **says(
-            LINEAR_MEAN,
-            "reliance",
-            ">=",
-            lambda x: T.many_class_reliance_mean_limit(1.0, x.mu_spu, x.sigma_inv, x.sigma_spu, x.p_spu),
-        ),
+        **says(LINEAR_MEAN, "reliance", ">="),
+        prediction=lambda x: T.many_class_reliance_mean_limit(1.0, x.mu_spu, x.sigma_inv, x.sigma_spu, x.p_spu),
         domain={**FEW_CLASSES, "p_spu": 1.0, "sigma_spu": Axis(0.3, 1.5)},
     ),
     *(

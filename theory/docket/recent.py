@@ -177,9 +177,8 @@ CLAIMS = [
         meaning="At the end of training, and prompted with a typical appearance, it does not matter how often "
         "backgrounds are mentioned.",
         formula=r"\pi_{\mathrm{spu}}=\frac{1}{2}:\ t\leq t_{\pi=1}-.05",
-        **says(
-            LINEAR_NAME, "reliance", "<=", lambda x: reliance(LINEAR_NAME.direction(x.replace(mention_spu=1.0))) - 0.05
-        ),
+        **says(LINEAR_NAME, "reliance", "<="),
+        prediction=lambda x: reliance(LINEAR_NAME.direction(x.replace(mention_spu=1.0))) - 0.05,
         domain={**SPURIOUS, "mention_spu": 0.5},
     ),
     *(
@@ -304,11 +303,7 @@ CLAIMS = [
         "relies more on the background.",
         meaning="On one test set, drops order models as their reliance does.",
         formula=r"\mathrm{drop}>\mathrm{drop}_{\mathrm{LS}}\Leftrightarrow t>t_{\mathrm{LS}}",
-        quantity="drop",
-        relation="iff",
-        domain=SPURIOUS,
-        subject=LINEAR_NAME,
-        against=LEAST_SQUARES,
+        **says(LINEAR_NAME, "drop", "iff", LEAST_SQUARES, SPURIOUS),
         prediction=lambda x: reliance(LINEAR_NAME.direction(x)) - reliance(LEAST_SQUARES.direction(x)),
     ),
     # Two backgrounds: which one makes the groups of the test set decides who is the more robust.
