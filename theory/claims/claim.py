@@ -7,8 +7,8 @@ for the worst point costs microseconds per point. The verdict rests on measureme
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from functools import partial
+from dataclasses import dataclass
+from functools import cached_property, partial
 from itertools import chain
 from numbers import Real
 from types import SimpleNamespace
@@ -33,8 +33,6 @@ INFINITE = 10**9  # a claim about at least this many pairs is about the populati
 SECOND = "attribute."  # begins the fields of a second background
 FIELDS = (*SCALARS, *(f"{SECOND}{name}" for name in Attribute.model_fields))  # of a domain
 DEFAULTS = {name: World.model_fields[name].default for name in SCALARS}
-
-_FOLLOWS: Any = field(init=False, repr=False, compare=False)  # an attribute that `derived` makes from the others
 
 
 class NoWorld(ValueError):
@@ -174,11 +172,6 @@ class Claim(AnyClaim):
     The claim says: quantity(subject), minus quantity(against) if that is given, stands in `relation` to
     `prediction(world)` in every world of the domain.
 
-    Quantities: common, counter, error-counter, balanced, drop, worst, unseen, reliance, operator-error, kept-axis,
-    equivalent-correlation, shortfall, effective-robustness.
-
-    Relations: >=, <=, =, iff, increasing, decreasing, slope.
-
     Parameters
     ----------
     id
@@ -188,11 +181,12 @@ class Claim(AnyClaim):
     statement
         One sentence in words.
     quantity
-        The name of a quantity. The last three of the list place a classifier of two classes on a curve of others. They
-        have no value where that curve does not determine them.
+        common, counter, error-counter, balanced, drop, worst, unseen, reliance, operator-error, kept-axis,
+        equivalent-correlation, shortfall or effective-robustness. The last three place a classifier of two classes on a
+        curve of others. They have no value where that curve does not determine them.
     relation
-        The name of a relation: >=, <=, =, iff, increasing, decreasing or slope. "iff" compares the quantity with
-        `threshold`; the last three follow `along`.
+        >=, <=, =, iff, increasing, decreasing or slope. "iff" compares the quantity with `threshold`; the last three
+        follow `along`.
     domain
         Field of World -> Axis, a number, or a function of the fields named before. Other fields have the command line's
         defaults. "attribute.p", "attribute.mu" and so on are the fields of a second background.
@@ -246,21 +240,6 @@ class Claim(AnyClaim):
     ... )
     >>> claim.true_violation(claim.place(np.array([[0.0], [1.0]]))).round(4).tolist()  # at both ends of the domain
     [-0.4373, -0.4971]
-
-    Attributes
-    ----------
-    axes
-        The parameters that vary, in the order in which bounds may refer to them.
-    dimension
-        Number of coordinates of a point in the unit cube.
-    learners
-        The subject, then the learner that is subtracted, if there is one.
-    support
-        The smallest and the largest possible value of the number that the relation limits; None if there is none.
-    finite
-        Whether the claim is about finitely many pairs or a share of trainings, for which there is no closed form.
-    tau
-        Violations of a claim up to this size do not contradict: the tolerance, or that of a share of trainings.
     """
 
     checks = CHECKS
@@ -279,12 +258,11 @@ class Claim(AnyClaim):
     share: float | None = None
     quantifier: Quantifier = "always"
     n: int = 10**10
-    axes: Mapping[str, Axis] = _FOLLOWS
-    dimension: int = _FOLLOWS
-    learners: tuple[Learner, ...] = _FOLLOWS
-    support: tuple[float, float] | None = _FOLLOWS
-    finite: bool = _FOLLOWS
-    tau: float = _FOLLOWS
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.tolerance is None:
+            object.__setattr__(self, "tolerance", self.quantity.tolerance)
 
     def rules(self) -> Rules:
         """The rules between fields; those of the quantity and the relation follow the general ones."""
@@ -295,24 +273,38 @@ class Claim(AnyClaim):
         yield self.quantifier != "always" and not single, f"quantifier {self.quantifier!r} {needed}"
         yield from chain(super().rules(), self.relation.rules(self), self.quantity.rules(self, worlds))
 
-    def derived(self) -> dict[str, Any]:
-        """The attributes that follow from what the claim says."""
-        axes = {name: axis for name, axis in self.domain.items() if isinstance(axis, Axis)}
-        subtracted = None if self.quantity.family else self.against
-        learners = (self.subject,) if subtracted is None else (self.subject, subtracted)
-        support = self.quantity.support
-        if support is not None and subtracted is not None:
-            support = support[0] - support[1], support[1] - support[0]
-        tolerance = self.quantity.tolerance if self.tolerance is None else self.tolerance
-        return {
-            "axes": axes,
-            "dimension": len(axes) + self.relation.further,
-            "learners": learners,
-            "support": support and self.relation.support(*support),
-            "finite": self.n < INFINITE or self.along == "n" or self.share is not None,
-            "tolerance": tolerance,
-            "tau": tolerance if self.share is None else SHARE_TOLERANCE,
-        }
+    @cached_property
+    def axes(self) -> dict[str, Axis]:
+        """The parameters that vary, in the order in which bounds may refer to them."""
+        return {name: axis for name, axis in self.domain.items() if isinstance(axis, Axis)}
+
+    @property
+    def dimension(self) -> int:
+        """Number of coordinates of a point in the unit cube."""
+        return len(self.axes) + self.relation.further
+
+    @property
+    def learners(self) -> tuple[Learner, ...]:
+        """The subject, then the learner that is subtracted, if there is one."""
+        return (self.subject,) if self.against is None or self.quantity.family else (self.subject, self.against)
+
+    @property
+    def support(self) -> tuple[float, float] | None:
+        """The smallest and the largest possible value of the number that the relation limits; None if there is none."""
+        if self.quantity.support is None:
+            return None
+        low, high = self.quantity.support
+        return self.relation.support(*((low, high) if len(self.learners) == 1 else (low - high, high - low)))
+
+    @property
+    def finite(self) -> bool:
+        """Whether the claim is about finitely many pairs or a share of trainings, for which there is no closed form."""
+        return self.n < INFINITE or self.along == "n" or self.share is not None
+
+    @property
+    def tau(self) -> float:
+        """Violations of a claim up to this size do not contradict: the tolerance, or that of a share of trainings."""
+        return self.tolerance if self.share is None else SHARE_TOLERANCE
 
     def place(self, unit: np.ndarray) -> dict[str, np.ndarray]:
         """The domain's fields at points of the unit cube (..., number of axes)."""

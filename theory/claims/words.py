@@ -63,15 +63,9 @@ class AnyClaim:
     def __post_init__(self):
         for name, check in self.checks.items():
             object.__setattr__(self, name, check(name, getattr(self, name)))
-        for name, value in self.derived().items():
-            object.__setattr__(self, name, value)
         for broken, sentence in self.rules():
             if broken:
                 raise ValueError(sentence)
-
-    def derived(self) -> dict[str, Any]:
-        """Attributes that follow from the fields."""
-        return {}
 
     def rules(self) -> Rules:
         """The rules between fields."""

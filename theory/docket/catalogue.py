@@ -24,28 +24,9 @@ from theory.docket import (
     xue,
 )
 
-# The claims of the two papers, about their contradiction, of related work, and our own.
-CLAIMS = [
-    claim
-    for part in (
-        wang,
-        xue,
-        clip_vs_supervised,
-        related_work,
-        ours,
-        prompts,
-        equivalent,
-        detail,
-        any_data,
-        unit_embeddings,
-        remedies,
-        combinations,
-        time,
-        recent,
-        filtering,
-    )
-    for claim in part.CLAIMS
-]
+PAPERS = (wang, xue, clip_vs_supervised, related_work)  # the two papers, where they disagree, and others
+MORE = (ours, prompts, equivalent, detail, any_data, unit_embeddings, remedies, combinations, time, recent, filtering)
+CLAIMS = [claim for part in (*PAPERS, *MORE) for claim in part.CLAIMS]
 TRAINED = [*trained.CLAIMS, *pictures.CLAIMS]
 
 
