@@ -233,35 +233,31 @@ def rarest(worlds: World) -> Numbers:
     return np.where(chances > 0, chances, 1.0).min(axis=-1)
 
 
-def _wanted(worlds: World, n: int) -> Numbers:
-    """Number of drawn pairs that represent n: n, or enough to see the rarest kind RARE times if n is infinite."""
-    return np.full(worlds.shape, n) if n < INFINITE else np.maximum(budget.DRAWN, np.ceil(budget.RARE / rarest(worlds)))
+def _training(worlds: World, n: int) -> tuple[Numbers, Numbers, Numbers]:
+    """(number of drawn pairs, its cost in narrow pairs, bytes) of one training that represents n pairs."""
+    if n < INFINITE:
+        pairs, columns = np.full(worlds.shape, n), 1.0 * np.asarray(worlds.dim_image) + worlds.dim_text
+        cost = pairs * np.maximum(1.0, columns / 8)
+    else:  # enough to see the rarest kind RARE times, in views as narrow as the latents (`narrowest`)
+        cost = pairs = np.maximum(budget.DRAWN, np.ceil(budget.RARE / rarest(worlds)))
+        columns = 2.0 * np.asarray(worlds.latents)
+    classes = np.where(np.asarray(worlds.classes) > 2, worlds.classes, 0)
+    return pairs, cost, 8.0 * pairs * (budget.COPIES * columns + budget.PER_CLASS * classes)
 
 
 def drawable(worlds: World, n: int) -> np.ndarray | np.bool_:
-    """Where the pairs that represent n can be drawn; for finite n wide views cost more."""
-    width = np.maximum(1.0, _columns(worlds, n) / 8) if n < INFINITE else 1.0
-    return (_wanted(worlds, n) * width <= budget.MOST_DRAWN) & (_bytes(worlds, n) <= budget.MEMORY)
+    """Where the pairs that represent n can be drawn."""
+    _, cost, size = _training(worlds, n)
+    return (cost <= budget.MOST_DRAWN) & (size <= budget.MEMORY)
 
 
-def _columns(worlds: World, n: int) -> Numbers:
-    """Numbers of a drawn pair; where n is infinite, views are as narrow as the latents (`narrowest`)."""
-    return 1.0 * np.asarray(worlds.dim_image) + worlds.dim_text if n < INFINITE else 2.0 * np.asarray(worlds.latents)
-
-
-def _bytes(worlds: World, n: int) -> Numbers:
-    """Memory of one training on the pairs that represent n."""
-    classes = np.where(np.asarray(worlds.classes) > 2, worlds.classes, 0)
-    return 8.0 * _wanted(worlds, n) * (budget.COPIES * _columns(worlds, n) + budget.PER_CLASS * classes)
-
-
-def drawn_pairs(worlds: World, n: int) -> int:
-    """Drawn pairs of one training in one world. Raises Unmeasurable if they are too many."""
-    if not drawable(worlds, n):
-        wanted, size = float(_wanted(worlds, n)), float(_bytes(worlds, n))
+def drawn_pairs(world: World, n: int) -> int:
+    """Drawn pairs of one training. Raises Unmeasurable if they are too many."""
+    pairs, _, size = (each.item() for each in _training(world, n))
+    if not drawable(world, n):
         limit = f"{budget.MEMORY / 2**30:.0f} GB" if size > budget.MEMORY else f"{budget.MOST_DRAWN:.0e}"
         raise Unmeasurable(
-            f"{wanted:.1e} pairs would have to be drawn there (the rarest kind has probability "
-            f"{float(rarest(worlds)):.1g}), which take {size / 2**30:.2g} GB; the limit is {limit}"
+            f"{pairs:.1e} pairs would have to be drawn there (the rarest kind has probability "
+            f"{float(rarest(world)):.1g}), which take {size / 2**30:.2g} GB; the limit is {limit}"
         )
-    return int(_wanted(worlds, n))
+    return int(pairs)

@@ -64,8 +64,8 @@ def run_parallel(ids: Sequence[str], **options) -> Iterator[Verdict]:
 
 def _leave_no_semaphore() -> None:
     """Give tqdm a lock of this process. Its default is a semaphore, which a killed process would leak."""
-    with suppress(ImportError):  # only extras install it
-        from tqdm import tqdm  # start-up time
+    with suppress(ImportError):
+        from tqdm import tqdm  # torch.compile shows a bar where it is installed
 
         tqdm.set_lock(RLock())
 

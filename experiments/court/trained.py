@@ -78,11 +78,9 @@ def judge(
             f"--seed = {seed}: --quick shows the verdict of claim {claim.id!r} that is stored for seed {stored.seed}; "
             "leave --seed out, or leave --quick out to train"
         )
-    return stored or trained_now(claim, {} if trainings is None else trainings, seed, error_rate)
-
-
-def trained_now(claim: TrainedClaim, trainings: Trainings, seed: int, error_rate: float | None = None) -> Verdict:
-    """The verdict after training every case."""
+    if stored is not None:
+        return stored
+    trainings = {} if trainings is None else trainings
     claim = claim if error_rate is None else replace(claim, error_rate=error_rate)
     began, models, cases = perf_counter(), models_for(claim), []
     for number, case in enumerate(claim.cases, start=1):
@@ -128,17 +126,10 @@ def run_case(case: Case, models: int, seed: int, name: str, trainings: Trainings
         predicted = dict(zip(GROUPS, predictions.get(prompt, ()), strict=False))
         measured = document["prompts"][str(prompt or "none")]
         for group in predicted or measured["interval95"]:
-            if group not in measured["replicates"][0]:  # a table without such a group
-                continue
-            rows.append(
-                {
-                    "prompt": prompt,
-                    "group": group,
-                    "predicted": predicted.get(group),
-                    "models": [replicate[group] for replicate in measured["replicates"]],
-                    "bridge": bridge.get(group),
-                }
-            )
+            if group in measured["replicates"][0]:  # a table may lack it
+                models = [replicate[group] for replicate in measured["replicates"]]
+                row = {"prompt": prompt, "group": group, "predicted": predicted.get(group), "models": models}
+                rows.append({**row, "bridge": bridge.get(group)})
     parts = {name: document[name] for name in ("hash", "diverged", "seconds", "compiled")}
     return {"world": case.world.model_dump(), "recipe": recipe.model_dump(), "rows": rows, **parts}
 
@@ -313,9 +304,7 @@ def case_hash(world: Mapping[str, Any], recipe: Mapping[str, Any]) -> str:
     return sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _row(
-    prompt: str | None, group: str, predicted: float | None, measured: Any, interval: Any = None
-) -> dict[str, Any]:
+def _row(prompt: str | None, group: str, predicted: float | None, measured: Any, interval: Any = None) -> dict:
     """The row of a stored one."""
     row = {"prompt": prompt, "group": group, "predicted": predicted}
     if isinstance(measured, list):

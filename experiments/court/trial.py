@@ -60,7 +60,8 @@ def judge(
     error_rate
         alpha: a contradiction is wrong with probability at most alpha/2; by default .01.
     prove
-        Whether to also prove or refute the closed form over the whole domain; `Verdict.proof` has the result.
+        Whether to also prove or refute the closed form over the whole domain; `Verdict.proof` has the result. The
+        prediction must consist of +, -, *, /, powers, sqrt, exp and Phi of fields of the world (see the README).
     proof_seconds
         Wall-clock limit of the proof. A proof that is not finished by then changes nothing.
     certificates
@@ -77,22 +78,6 @@ def judge(
     RequestError
         If the quantity is defined nowhere, if a prediction, threshold or reference fails on the domain's worlds, and
         for `prove` if the libraries for proofs are missing.
-
-    Examples
-    --------
-    A user's claim can be proved if its prediction consists of +, -, *, /, powers, sqrt, exp and Phi of fields of the
-    world. For any other prediction the verdict gives the reason, and `prove` changes nothing else.
-
-    >>> from experiments import judge
-    >>> from theory import Axis, Claim, Phi
-    >>> mine = Claim(
-    ...     id="loudness-costs", source="me", quantity="counter", relation="<=",
-    ...     statement="Each unit of the background's loudness costs linear CLIP a standard deviation at least.",
-    ...     domain={"p_spu": Axis(0.9, 1), "mu_spu": Axis(2, 3), "sigma_inv": Axis(0.5, 1), "sigma_xi": 0.0},
-    ...     prediction=lambda w: Phi(1.5 - w.mu_spu),
-    ... )
-    >>> judge(mine, quick=True, prove=True).verdict
-    'proved'
     """
     alpha = ALPHA if error_rate is None else error_rate
     if not 0 < alpha < 1:

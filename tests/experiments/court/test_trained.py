@@ -265,12 +265,9 @@ def test_every_case_is_trained_with_the_seed_of_the_trial(monkeypatch):
 
 def test_another_error_rate_needs_a_training_of_its_own(monkeypatch):
     claim = CLAIMS["trained/siglip"]
-    stored = judge(claim, quick=True)
-    fresh = dataclasses.replace(stored, stored=False)
-    monkeypatch.setattr(trained, "trained_now", lambda *given: dataclasses.replace(fresh, alpha=given[-1]))
-    assert stored.stored
-    assert judge(claim, quick=True, error_rate=0.2) == dataclasses.replace(fresh, alpha=0.2)
-    assert judge(claim) == dataclasses.replace(fresh, alpha=None)
+    monkeypatch.setattr(trained, "run_case", lambda *given: reported((0.5, np.full(8, 0.5)))[0] | {"seconds": 1.0})
+    found = [judge(claim, **how) for how in ({"quick": True}, {"quick": True, "error_rate": 0.2}, {})]
+    assert [(verdict.stored, verdict.alpha) for verdict in found] == [(True, 0.01), (False, 0.2), (False, 0.01)]
 
 
 @pytest.mark.deep
