@@ -49,22 +49,22 @@ def test_a_bound_may_depend_on_the_fields_before_it(s, t):
     assert not c.contains({**point, "p_spu": 0.99})
 
 
-@pytest.mark.parametrize(
-    ("relation", "expected"), [(">=", 0.1), ("<=", -0.1), ("=", 0.1), ("slope", 0.1), ("increasing", 0.9)]
-)
-def test_violation_of_every_relation(relation, expected):
-    """The value is .4 and the prediction .5."""
-    c = claim(relation=relation, along="p_spu", grid=(0.5, 0.9), prediction=lambda x: 0.5)
-    assert float(c.violation(np.array(0.4), World())) == pytest.approx(expected)
-
-
-@pytest.mark.parametrize(
-    ("says_above", "value", "expected"), [(True, 0.6, -0.1), (True, 0.4, 0.1), (False, 0.6, 0.1), (False, 0.4, -0.1)]
-)
 @pytest.mark.parametrize("threshold", [0.5, lambda x: 0.5])
-def test_violation_of_an_equivalence(says_above, value, expected, threshold):
-    """On the wrong side, the violation is the distance from the threshold."""
-    c = claim(relation="iff", threshold=threshold, prediction=lambda x: 1.0 if says_above else -1.0)
+@pytest.mark.parametrize(
+    ("relation", "says", "value", "expected"),
+    [
+        (">=", 0.5, 0.4, 0.1),
+        ("<=", 0.5, 0.4, -0.1),
+        ("=", 0.5, 0.4, 0.1),
+        ("slope", 0.5, 0.4, 0.1),
+        ("increasing", 0.5, 0.4, 0.9),
+        ("iff", 1.0, 0.4, 0.1),  # on the wrong side, the violation is the distance from the threshold
+        ("iff", -1.0, 0.6, 0.1),
+        ("iff", -1.0, 0.4, -0.1),
+    ],
+)
+def test_violation_of_every_relation(relation, says, value, expected, threshold):
+    c = claim(relation=relation, along="p_spu", grid=(0.5, 0.9), prediction=lambda x: says, threshold=threshold)
     assert float(c.violation(np.array(value), World())) == pytest.approx(expected)
 
 
