@@ -38,47 +38,23 @@ EARLY = 4  # an early stop takes 1/EARLY of the steps; after 1/16 linear towers 
 Trained = Learner | Recipe  # what is trained: a learner that is fitted to pairs, or towers
 
 
-def _always(recipe: Recipe) -> bool:
-    return True
-
-
-def _never(recipe: Recipe) -> bool:
-    return False
-
-
-def _by_inner_products(recipe: Recipe) -> bool:
-    return not recipe.objective.cosine
-
-
 @dataclass(frozen=True)
 class Mitigation:
     """A way to rely less on the background. What is not given stays as it is.
 
     Parameters
     ----------
-    name
-        As on the command line.
-    words
-        What it does, for a table.
-    world
-        The world of the pairs, from the world before.
-    change
-        The learner or the recipe of towers, from the world of the pairs and the learner or the recipe before. Raises
-        RequestError, naming what it applies to, for others.
-    prompt
-        The prompt of a learner or of towers.
-    sampler
-        How pairs are sampled before a learner is fitted; also of a recipe, unless `change` is given.
-    head
-        How the further pairs are sampled to which a learner's last layer is refitted.
-    captions
-        Whether it applies only to what reads captions.
-    fitted
-        Whether the learner can be fitted to pairs, rather than known only by its population optimum.
-    arrives
-        Whether towers of a recipe, after the mitigation, train to their population optimum.
-    projected
-        Whether the embedding of the caption of a background alone is projected out of the towers' embeddings.
+    name : as on the command line
+    words : what it does, for a table
+    world : the world of the pairs, from the world before
+    change : the learner or recipe, from the world of the pairs and what was before; RequestError where it has none
+    prompt : of a learner or of towers
+    sampler : how pairs are sampled before a learner is fitted; also of a recipe, unless `change` is given
+    head : how the further pairs are sampled to which a learner's last layer is refitted
+    captions : whether it applies only to what reads captions
+    fitted : whether the learner can be fitted to pairs, rather than known only by its population optimum
+    arrives : whether towers of a recipe, after the mitigation, train to their population optimum
+    projected : whether the embedding of a background's caption is projected out of the towers' embeddings
     """
 
     name: str
@@ -90,7 +66,7 @@ class Mitigation:
     head: str = "drawn"
     captions: bool = False
     fitted: bool = True
-    arrives: Callable[[Recipe], bool] = _always
+    arrives: Callable[[Recipe], bool] = lambda recipe: True
     projected: bool = False
 
 
@@ -182,9 +158,8 @@ def _sampled(sampler: Sampler, worlds: World, learner: Learner) -> tuple[World, 
     return (sampler.law(worlds), learner) if sampler.answers(prompt) else None
 
 
-def _prompted(learner: Learner, prompt: str) -> Learner:
-    options: dict[str, Any] = {"prompt": prompt}
-    return replace(learner, **options)
+def _prompted(learner: Any, prompt: str) -> Learner:
+    return replace(learner, prompt=prompt)
 
 
 def _is_name(grid: World) -> bool:
@@ -383,10 +358,10 @@ for _row in (
         "contradict", "captions that name a random background", _contradictable, sampler="contradicted", captions=True
     ),
     *(Mitigation(f"prompt-{each}", f"prompted by {prompt_row(each).words}", prompt=each) for each in PROMPTS),
-    Mitigation("project-background", _PROJECT, None, _projected, arrives=_never, projected=True),
+    Mitigation("project-background", _PROJECT, None, _projected, arrives=lambda recipe: False, projected=True),
     Mitigation("filter", _FILTER, None, _filtered, fitted=False),
-    Mitigation("early-stopping", f"one in {EARLY} of the steps", None, _stopped, arrives=_never),
-    Mitigation("narrow", _NARROW, None, _narrowed, arrives=_by_inner_products),
+    Mitigation("early-stopping", f"one in {EARLY} of the steps", None, _stopped, arrives=lambda recipe: False),
+    Mitigation("narrow", _NARROW, None, _narrowed, arrives=lambda recipe: not recipe.objective.cosine),
 ):
     register(_row)
 SHIPPED = frozenset(MITIGATIONS)
