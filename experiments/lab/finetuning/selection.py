@@ -8,7 +8,7 @@ result.json          the document that `soberclip finetune --json` prints
 """
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import nullcontext
 from copy import deepcopy
 from math import isfinite
@@ -33,7 +33,6 @@ from simulator.pixels import groups
 from simulator.progress import counting
 from simulator.towers import finetuning as tuning
 from simulator.towers.finetuning import PairSet, Pretrained
-from simulator.towers.recipe import Recipe
 
 LOADER = "open_clip"
 FORMAT = 2  # of the progress. 2: whole grids
@@ -86,12 +85,6 @@ def run(
     if folder is not None:
         write_json(folder / RESULT, document)
     return document
-
-
-def choose(validations: Sequence[float | None]) -> int | None:
-    """Index of the highest validation accuracy, the first of equals; None if no training has one."""
-    finite = [i for i, value in enumerate(validations) if value is not None]
-    return max(finite, key=lambda i: validations[i], default=None)
 
 
 def means(learner: str, tests: list[Row]) -> list[Row]:
@@ -176,44 +169,35 @@ class _Job:
             write_json(self.folder / PROGRESS, self.progress)
 
     def _grid(self, learner: str, replicate: int, advance: Callable[[int], None]) -> tuple[list[Row], Row]:
+        """Each training of a grid, and the test of the best: the first with the highest validation accuracy."""
         loss, mention = LEARNERS[learner]
         if loss is None:
             self.model.module.load_state_dict(self.untouched)
-            return [], {"validation": self._validation(None), "accuracies": self._test(None)}
+            validation = self._accuracies(None, "validation")["trained"]
+            return [], {"validation": validation, "accuracies": self._accuracies(None, "test")}
         request, world = self.request, self.world.replace(mention_spu=mention)
         pairs = PairSet(self.scene, self.tokens, world, request.recipes[0].n, request.seed, f"train/{replicate}")
         rows: list[Row] = []
-        for i, (recipe, point) in enumerate(zip(request.recipes, request.grid(), strict=True)):
+        best, chosen = -1.0, None
+        for recipe, point in zip(request.recipes, request.grid(), strict=True):
             began = perf_counter()
-            head, losses = self._trained(loss, recipe, pairs, advance)
+            self.model.module.load_state_dict(self.untouched)
+            head = tuning.zero_head(self.model, self.world.classes) if loss == "supervised" else None
+            losses = tuning.finetune(self.model, head, recipe.model_copy(update={"loss": loss}), pairs, advance)
             finite = isfinite(losses[-1])
             ends = {"first_loss": losses[0], "last_loss": losses[-1]} if finite else {}
-            validation = self._validation(head) if finite else None
+            validation = self._accuracies(head, "validation")["trained"] if finite else None  # under the training law
             rows.append({**point, **ends, "validation": validation, "seconds": perf_counter() - began})
-            if choose([row["validation"] for row in rows]) == i:
-                best = point, validation, head, deepcopy(self.model.module.state_dict())
-        if choose([row["validation"] for row in rows]) is None:
+            if validation is not None and validation > best:
+                best, chosen = validation, (point, head, deepcopy(self.model.module.state_dict()))
+        if chosen is None:
             return rows, {"validation": None, "accuracies": None}
-        point, validation, head, weights = best
+        point, head, weights = chosen
         self.model.module.load_state_dict(weights)
-        return rows, {**point, "validation": validation, "accuracies": self._test(head)}
-
-    def _trained(
-        self, loss: str, recipe: Recipe, pairs: PairSet, advance
-    ) -> tuple[torch.nn.Linear | None, list[float]]:
-        """The head, if the loss has one, and the loss of each step; the model is trained in place."""
-        self.model.module.load_state_dict(self.untouched)
-        head = tuning.zero_head(self.model, self.world.classes) if loss == "supervised" else None
-        return head, tuning.finetune(self.model, head, recipe.model_copy(update={"loss": loss}), pairs, advance)
+        return rows, {**point, "validation": best, "accuracies": self._accuracies(head, "test")}
 
     def _accuracies(self, head: torch.nn.Linear | None, part: str) -> dict[str, float]:
+        """Accuracies by group on the objects of a part."""
         trial = groups.trial(self.world, part, self.request.seed)
         shares = np.eye(self.world.classes)[tuning.predicted(self.model, head, self.tokens, trial).numpy()][None]
         return {group: float(value[0]) for group, value in groups.accuracies(self.world, trial, shares).items()}
-
-    def _validation(self, head: torch.nn.Linear | None) -> float:
-        """Accuracy under the training law, on objects of the validation part."""
-        return self._accuracies(head, "validation")["trained"]
-
-    def _test(self, head: torch.nn.Linear | None) -> dict[str, float]:
-        return self._accuracies(head, "test")
