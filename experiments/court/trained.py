@@ -26,10 +26,9 @@ import numpy as np
 from experiments.court.decision import POWER, decide, normal_size, violation_bounds
 from experiments.errors import RequestError
 from experiments.inference import FRACTION, Bounds, Sample, interval95
-from experiments.lab.arrival import GROUPS
 from experiments.provenance import provenance
 from experiments.verdict import WORDS, Verdict, words_of
-from simulator.accuracy import Accuracy
+from simulator.accuracy import GROUPS, Accuracy
 from simulator.progress import tell
 from simulator.towers.recipe import Recipe
 from simulator.world import World

@@ -1,7 +1,6 @@
 """The documents of `soberclip predict` and `simulate`; accuracies are fractions."""
 
 from collections.abc import Callable, Iterator
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -52,10 +51,7 @@ def predict(world: World, learner: Learner, mitigate: str = NONE) -> dict[str, A
 
 
 def _beside_unlimited(world: World, learner: Any, accuracy: Accuracy) -> dict[str, Any]:
-    """With a finite scale: the accuracies of scores without limits, and whether the scale meets the budget for them.
-
-    Where it does not, and the width is not given, a larger scale that does.
-    """
+    """With a finite scale: accuracies without limits, whether it meets their budget, or else a scale that does."""
     if getattr(learner, "scale", None) is None:
         return {}
     law = population(world, named("infonce", prompt=learner.prompt))
@@ -110,15 +106,11 @@ def population(world: World, learner: Learner) -> Accuracy:
     return accuracy
 
 
-def predicted(law: Callable[[], tuple[World, Learner] | None]) -> dict[str, float | None] | None:
-    """Group accuracies of the learner that `law` returns, in its world.
-
-    None if no law is known, or it has no answer: ties, separable laws, an empty group.
-    """
+def predicted(law: tuple[World, Learner] | None) -> dict[str, float | None] | None:
+    """Group accuracies of a learner in its world; None if no law is known, or it has no answer, as for ties."""
     try:
-        pair = law()
-        return None if pair is None else in_groups(population(*pair))
-    except (RequestError, ValueError):
+        return None if law is None else in_groups(population(*law))
+    except RequestError:
         return None
 
 
@@ -170,6 +162,7 @@ def simulate(
         )
     accuracy = _accuracies(pairs, fitted, n, replicates, method == "exact", seed, MITIGATIONS[mitigate].sampler)
     numbers, intervals = placed(equivalent_of_draws, world, accuracy)
+    each = zip(GROUPS, accuracy.T, strict=False)
     return {
         **_who(pairs, fitted, learner.name, mitigate),
         "n": n,
@@ -178,8 +171,8 @@ def simulate(
         **in_groups(Accuracy.of(accuracy.mean(axis=0))),
         **numbers,
         "replicates": [{group: finite(x) for group, x in zip(GROUPS, row, strict=False)} for row in accuracy],
-        "interval95": {**{g: _interval(x) for g, x in zip(GROUPS, accuracy.T, strict=False)}, **intervals},
-        "predicted": predicted(partial(law_of_learner, mitigate, pairs, fitted)),
+        "interval95": {**{group: None if np.isnan(x).any() else interval95(x) for group, x in each}, **intervals},
+        "predicted": predicted(law_of_learner(mitigate, pairs, fitted)),
     }
 
 
@@ -240,7 +233,3 @@ def in_groups(accuracy: Accuracy) -> dict[str, float | None]:
     """The groups and NUMBERS; None where a table has no such group."""
     numbers = dict(zip(NUMBERS, (accuracy.balanced, accuracy.drop), strict=True))
     return {name: finite(x) for name, x in {**dict(zip(GROUPS, accuracy, strict=False)), **numbers}.items()}
-
-
-def _interval(values: Float[np.ndarray, " R"]) -> list[float] | None:
-    return None if np.isnan(values).any() else interval95(values)

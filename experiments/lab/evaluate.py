@@ -9,7 +9,6 @@ where classes lie many deviations apart, as in trained towers, the prediction ha
 """
 
 from collections.abc import Iterable
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,7 +17,7 @@ from jaxtyping import Float
 from experiments.inference import REALS, interval95
 from experiments.lab import runfolder
 from experiments.lab.answers import NUMBERS, in_groups, placed, predicted
-from experiments.lab.mitigations import NONE, law_of_towers
+from experiments.lab.mitigations import law_of_towers
 from simulator.accuracy import GROUPS, PLACE, Accuracy, finite
 from simulator.pixels.views import Pixels
 from simulator.towers import evaluation
@@ -51,42 +50,34 @@ def history_line(row: dict[str, Any], steps: int, rate: float) -> str:
 
 
 def result(
-    ensemble: Ensemble,
-    state: State,
-    weights: Parameters,
-    prompt: str | None,
-    further: Iterable[str | None] = (),
-    mitigate: str = NONE,
+    ensemble: Ensemble, state: State, weights: Parameters, prompt: str | None, further: Iterable[str], mitigate: str
 ) -> dict[str, Any]:
     """The document of the final weights under the usual and `further` prompts, with the keys of `simulate`."""
     recipe, world = ensemble.recipe, ensemble.worlds[0]
     names = dict.fromkeys((*default_prompts(recipe), prompt, *further))
     trial = evaluation.trial(ensemble, names, **FINE)
     diverged = state.diverged.cpu().numpy()
-    going = diverged < 0
-    prompts = {}
+    going, prompts, n = diverged < 0, {}, recipe.n or int(state.step) * recipe.batch_size
     for name, replicates in evaluation.accuracies(ensemble, weights, names, trial).items():
-        law = partial(law_of_towers, mitigate, world, recipe, name)
+        law = law_of_towers(mitigate, world, recipe, name)
         prompts[name] = {
-            **_beside(law(), world, recipe.n or int(state.step) * recipe.batch_size),
+            **_beside(law, world, n),
             **_measured(world, replicates, going),
             "reliance": [*map(finite, score_reliance(ensemble, weights, name))] if world.views is None else None,
             "predicted": predicted(law),
         }
     top = prompts[prompt]
-    numbers = dict.fromkeys(
-        (*GROUPS[:2], *NUMBERS, *PLACE, *top["interval95"], "replicates", "interval95", "predicted")
-    )
+    keys = dict.fromkeys((*GROUPS[:2], *NUMBERS, *PLACE, *top["interval95"], "replicates", "interval95", "predicted"))
     return {
         "world": world,
         "learner": f"{recipe.loss}, {' and '.join(dict.fromkeys(recipe.kinds.values()))} towers",
         "prompt": prompt,
         "recipe": recipe.model_dump(),
         "hash": runfolder.specification_hash(ensemble),
-        "n": recipe.n or int(state.step) * recipe.batch_size,
+        "n": n,
         "method": "fresh pairs" if recipe.n is None else "fixed pairs",
         "seed": ensemble.seed,
-        **{name: top[name] for name in numbers},
+        **{name: top[name] for name in keys},
         "prompts": {str(name or "none"): value for name, value in prompts.items()},
         "bridge": bridge(ensemble, weights),
         "diverged": [{"model": int(k), "step": int(diverged[k])} for k in np.flatnonzero(~going)],
@@ -134,7 +125,7 @@ def _beside(law: tuple[World, Learner] | None, world: World, pairs: int) -> dict
         if own == world:
             shares = learner.unseen(own, pairs)
         if (first := learner.approached()) is not None:
-            gaussian = predicted(lambda: (own, first))
+            gaussian = predicted((own, first))
     return {"unseen": shares and shares._asdict(), "covariances": gaussian}
 
 

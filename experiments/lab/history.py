@@ -1,9 +1,13 @@
-"""The history of a training with p' and r of every model: as rows of its document, as a flat table, and as a Dataset.
+"""The history of a training: whether it has arrived, and p' and r of every model, as rows, flat table and Dataset.
 
-The Dataset has the schema of a study (`experiments.lab.schema`) with one axis, step. So `soberclip plot RUN` draws it.
+Training has arrived where no accuracy has changed since half as many steps. The change is a mean over models, with the
+95% t interval of that mean; one model has no interval. The Dataset has the schema of a study (`experiments.lab.schema`)
+with one axis, step. So `soberclip plot RUN` draws it.
 """
 
 import json
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,17 +15,68 @@ import numpy as np
 
 from experiments.errors import RequestError
 from experiments.files import write_atomically
+from experiments.inference import interval95
 from experiments.lab.answers import no_ideal_curve
 from experiments.lab.compute import NO_LAW
 from experiments.lab.runfolder import HISTORY_CSV, HISTORY_ZARR, RESULT
 from experiments.lab.studies import study
 from simulator.accuracy import GROUPS, PLACE, Accuracy
+from simulator.towers.recipe import Recipe
 from simulator.world import World
 from theory.ideal_curve import equivalent
 from theory.learners.base import UNDEFINED
 
 if TYPE_CHECKING:
     import xarray as xr
+
+LEAST_UNTIL = 0.002  # twice the error of a difference of two evaluations with `--until`
+
+Change = list[float | None]  # mean, low, high; the ends are None for one model
+
+
+def check_until(until: float, recipe: Recipe, models: int, processes: int) -> None:
+    for wrong, sentence in (
+        (not LEAST_UNTIL <= until < 1, f"lies outside [{LEAST_UNTIL}, 1), above the evaluation's own error"),
+        (recipe.schedule != "constant", f"needs --schedule constant; {recipe.schedule!r} ends at the rate 0"),
+        (models < 2, f"needs the interval of a mean over models; --ensemble = {models} has none, --ensemble 2 has"),
+        (processes > 1, f"compares the models of one process, and {processes} share this run; leave it out"),
+    ):
+        if wrong:
+            raise RequestError(f"--until = {until:g} {sentence}")
+
+
+def moved(history: Sequence[dict[str, Any]]) -> dict[str, dict[str, Change]] | None:
+    """prompt -> group -> [mean, low, high] of the change since half as many steps; None without a checkpoint there.
+
+    Half of an odd number of steps is rounded either way. Models without a finite loss are left out.
+    """
+    half = next((row for row in history[:-1] if abs(2 * row["step"] - history[-1]["step"]) <= 1), None)
+    if half is None:
+        return None
+    last = history[-1]
+    finite = [loss is not None for loss in last["loss"]]
+    return {
+        prompt: {
+            group: _change(np.subtract(now[group], half["prompts"][prompt][group])[finite])
+            for group in GROUPS
+            if group in now
+        }
+        for prompt, now in last["prompts"].items()
+    }
+
+
+def _change(values: np.ndarray) -> Change:
+    return [float(values.mean()), *(interval95(values, (-1.0, 1.0)) or (None, None))]
+
+
+def arrived(history: Sequence[dict[str, Any]], until: float) -> bool:
+    """Whether each interval of the change since half as many steps lies within [-until, until]."""
+    changes = moved(history)
+    return changes is not None and all(
+        low is not None and high is not None and max(abs(low), abs(high)) <= until
+        for groups in changes.values()
+        for _, low, high in groups.values()
+    )
 
 
 def with_places(world: World, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -30,11 +85,9 @@ def with_places(world: World, rows: list[dict[str, Any]]) -> list[dict[str, Any]
         common, counter = (_numbers(rows, prompt, group) for group in GROUPS[:2])
         places, finite = np.full((2, *common.shape), np.nan), np.isfinite(common + counter)
         if world.table is None and no_ideal_curve(world) is None and finite.any():
-            try:
+            with suppress(*UNDEFINED):
                 place = equivalent(world, Accuracy(common[finite], counter[finite]))
                 places[:, finite] = place.correlation, place.shortfall
-            except UNDEFINED:
-                pass
         for row, numbers in zip(rows, np.moveaxis(places, 1, 0), strict=True):
             values = np.where(np.isfinite(numbers), numbers, None).tolist()
             row["prompts"][prompt] |= dict(zip(PLACE, values, strict=True))
@@ -64,12 +117,10 @@ def dataset_of(document: dict[str, Any]) -> "xr.Dataset":
     loss = np.array([row["loss"] for row in rows], float)[:, None, None]
     data["loss"] = (dims, np.broadcast_to(loss, data["common"][1].shape))
     laws = [document["prompts"][prompt]["predicted"] or {} for prompt in prompts]
-    for group in groups:
-        ends = np.array([law.get(group) for law in laws], float)
-        data[f"predicted_{group}"] = (dims[:3], np.broadcast_to(ends, (len(rows), 1, len(prompts))))
-    for name, codes in (("predicted_undefined", [int(not law) for law in laws]), ("undefined", [0 for _ in laws])):
-        data[name] = (dims[:3], np.broadcast_to(np.array(codes, np.int32), (len(rows), 1, len(prompts))))
-    data["seconds"] = (dims[:3], np.zeros((len(rows), 1, len(prompts))))
+    ends = {f"predicted_{group}": np.array([law.get(group) for law in laws], float) for group in groups}
+    codes = {"predicted_undefined": np.array([not law for law in laws], np.int32), "undefined": np.int32(0)}
+    for name, values in {**ends, **codes, "seconds": 0.0}.items():
+        data[name] = (dims[:3], np.broadcast_to(values, (len(rows), 1, len(prompts))))
     step = {"symbol": "t", "meaning": "steps of training so far", "unit": "steps", "scale": "log"}
     without = [recipe["loss"]] if prompts == ["none"] else []
     request = study(document["world"], learners=[recipe["loss"]], routes=["trained"], replicates=models)

@@ -17,10 +17,9 @@ import torch
 from experiments.errors import Interrupted, RequestError, RunError, SoberclipError, check_within, checked_seed
 from experiments.files import write_json
 from experiments.lab import runfolder
-from experiments.lab.arrival import arrived, check_until, moved
 from experiments.lab.config import checked_prompt
 from experiments.lab.evaluate import history_line, result
-from experiments.lab.history import with_places
+from experiments.lab.history import arrived, check_until, moved, with_places
 from experiments.lab.history import write as write_history
 from experiments.lab.mitigations import MITIGATIONS, NONE, apply_to_towers
 from experiments.runtime import checked_device, device_name, free_bytes, handling
@@ -64,7 +63,7 @@ def train(
     mitigate  name of a mitigation (`experiments.lab.mitigations`)
     output    folder of the run; Ctrl-C saves it there after the current step, and raises Interrupted
     report    called with one line per checkpoint
-    until     stop at the first checkpoint where training has arrived (`experiments.lab.arrival`)
+    until     stop at the first checkpoint where training has arrived (`experiments.lab.history`)
     history   number of further steps, evenly spaced on a log scale, at which the history has rows
     share_out train the models of a long run in as many processes as torch has threads
     """
@@ -107,8 +106,9 @@ def train(
         if group.rank > 0:
             return None
         weights = with_retrained_head(ensemble, run.state.eval_parameters)
-        document = {**result(ensemble, run.state, weights, prompt, further, mitigate), "moved": moved(run.history)}
-        document |= {
+        document = {
+            **result(ensemble, run.state, weights, prompt, further, mitigate),
+            "moved": moved(run.history),
             **({} if until is None else {"until": until, "arrived": arrived(run.history, until)}),
             **({} if mitigate == NONE else {"mitigation": mitigate}),
             "history": with_places(world, run.history) if history else run.history,

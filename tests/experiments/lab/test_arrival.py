@@ -3,7 +3,7 @@
 import pytest
 
 from experiments.errors import RequestError
-from experiments.lab.arrival import arrived, check_until, moved
+from experiments.lab.history import arrived, check_until, moved
 from experiments.lab.training import train
 from simulator.towers.recipe import Recipe
 from simulator.world import World
