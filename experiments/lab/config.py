@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from experiments.errors import RequestError
+from experiments.provenance import rounding
 from simulator.pixels.views import Pixels
 from simulator.prompts import prompt_name
 from simulator.towers.recipe import Recipe
@@ -51,6 +52,16 @@ def check_same(place: str, what: str, there: dict[str, Any], here: dict[str, Any
             f"{place!r} holds another {what} ({where} is {other!r} there and {own!r} here); give the same "
             "settings, or name another folder"
         )
+
+
+def check_versions(place: str, then: dict[str, str], instead: str) -> None:
+    """Refuse to continue with other versions than a place was begun with, since they may round differently."""
+    for name, now in rounding().items():
+        if then.get(name) != now:
+            raise RequestError(
+                f"{place} was begun with {name} {then.get(name)}, but {now} is installed, which may round differently; "
+                f"continue with that version, or {instead}"
+            )
 
 
 def difference(there: Any, here: Any, where: str = "") -> tuple[str, Any, Any] | None:

@@ -21,8 +21,8 @@ from safetensors.torch import save_file
 
 from experiments.errors import RequestError
 from experiments.files import RUN_FILES, output_folder, write_atomically, write_json
-from experiments.lab.config import check_same
-from experiments.provenance import provenance, rounding, source
+from experiments.lab.config import check_same, check_versions
+from experiments.provenance import provenance, source
 from experiments.runtime import device_name
 from simulator.towers.ensemble import Ensemble
 from simulator.towers.layers import Parameters
@@ -31,7 +31,6 @@ from simulator.world import World
 
 RUN, CHECKPOINT, HISTORY, WEIGHTS, RESULT, HISTORY_CSV, HISTORY_ZARR = RUN_FILES
 PARTS = ("parameters", "moments", "averages")  # of a state, each with tensors by name
-LOSS_FILE = "the file of the loss"  # key of a user's own
 FORMAT = 7  # a run cannot continue across formats
 
 
@@ -49,7 +48,7 @@ def specification(ensemble: Ensemble) -> dict[str, Any]:
         "seed": ensemble.seed,
         "draw_on": torch.device(ensemble.source).type,
         **({"projected": True} if ensemble.projected else {}),  # training is the same, the history is not
-        **({} if own is None else {LOSS_FILE: own}),
+        **({} if own is None else {"the file of the loss": own}),
     }
 
 
@@ -90,24 +89,10 @@ def _check_same(file: Path, number: int, stored: dict[str, Any], ensemble: Ensem
             "another folder"
         )
     default, here = World().model_dump(mode="json"), json.loads(json.dumps(specification(ensemble)))
-    unknown = {name: here[name] for name in here.keys() & {LOSS_FILE}}  # earlier runs did not say it
     wholes = (
-        {**unknown, **one, "worlds": {k: default | world for k, world in enumerate(one["worlds"])}}
-        for one in (stored, here)
+        {**one, "worlds": {k: default | world for k, world in enumerate(one["worlds"])}} for one in (stored, here)
     )
     check_same(str(file), "run", *wholes)
-
-
-def _check_versions(folder: Path) -> None:
-    """Refuse to continue a run with other versions than it began with."""
-    with _readable(folder / RUN) as file:
-        then = json.loads(file.read_text(encoding="utf-8"))["versions"]
-    for name, now in rounding().items():
-        if then.get(name) != now:
-            raise RequestError(
-                f"the run in {str(folder)!r} was begun with {name} {then.get(name)}, but {now} is installed, "
-                "which may round differently; continue with that version, or train again in another folder"
-            )
 
 
 def save_checkpoint(folder: Path, state: State, ensemble: Ensemble, history: list[dict[str, Any]]) -> None:
@@ -130,7 +115,9 @@ def load_checkpoint(folder: Path, ensemble: Ensemble) -> tuple[State, list[dict[
         if metadata["format"] == str(FORMAT) and metadata.get("checksum") != _checksum(tensors, metadata):
             raise ValueError("its content does not match its checksum")
         _check_same(path, int(metadata["format"]), json.loads(metadata.get("specification", "{}")), ensemble)
-        _check_versions(folder)
+        with _readable(folder / RUN) as run:
+            versions = json.loads(run.read_text(encoding="utf-8"))["versions"]
+        check_versions(f"the run in {str(folder)!r}", versions, "train again in another folder")
         parts: dict[str, Any] = {part: {} for part in PARTS}
         for name, value in tensors.items():
             part, _, key = name.partition("/")

@@ -2,10 +2,9 @@
 
 Each variable is an array whose chunks are the study's blocks. zarr writes a chunk under another name and renames it, so
 a chunk is complete or absent. The manifest of a block is written last, one text of the array "manifest": the variables
-that the block has, and its reasons by number. Where it is, the block is finished; an unfinished block is computed
-again. Two runs that share a store write the same numbers. Checksums (Crc32c) reveal a damaged chunk. The metadata are
-complete before the first block. Other programs read their consolidated copy. Our code does not, so it notices a damaged
-file.
+that the block has, and its reasons by number. A block without it is computed again. Two runs that share a store write
+the same numbers. Checksums (Crc32c) reveal a damaged chunk. The metadata are complete before the first block. Other
+programs read their consolidated copy; our code does not, so it notices a damaged file.
 
 A store is a folder, or any address that fsspec reaches (s3://bucket/phase.zarr).
 """
@@ -31,11 +30,10 @@ from fsspec.implementations.local import LocalFileSystem
 from zarr.codecs import BloscCodec, BytesCodec, Crc32cCodec
 
 from experiments.errors import RequestError, RunError
-from experiments.lab.config import check_same
+from experiments.lab.config import check_same, check_versions
 from experiments.lab.grid import Grid
 from experiments.lab.plan import Plan, region
 from experiments.lab.schema import FORMAT, Cells, empty_table, finished
-from experiments.provenance import rounding
 from simulator.world import World
 
 MANIFEST = "manifest"  # one text per block, a JSON object
@@ -166,60 +164,33 @@ def _check_same(path: Where, study: Grid) -> None:
     """Refuse a store of another study or of other versions, by the first difference."""
     with _opened(path) as root:
         there = root.attrs
-        files = study.sources()
-        before = files | json.loads(there.get("sources", "{}"))  # earlier stores do not say it
-        requests = [
-            (tomllib.loads(there["study"]), there["hash"], before),
-            (tomllib.loads(study.toml()), study.hash, files),
-        ]
-        then = json.loads(there["versions"])
+        stored = tomllib.loads(there["study"]), there["hash"], json.loads(there.get("sources", "{}"))
+        versions = json.loads(there["versions"])
     default = World().model_dump(exclude_none=True)  # fields at their defaults are left out of a store
     wholes = (
-        {**one, "world": {**default, **one.get("world", {})}, "the options of a learner": number, **own}
-        for one, number, own in requests
+        {**one, "world": {**default, **one.get("world", {})}, "the options of a learner": number, **files}
+        for one, number, files in (stored, (tomllib.loads(study.toml()), study.hash, study.sources()))
     )
     check_same(str(path), "study", *wholes)
-    for name, now in rounding().items():
-        if then.get(name) != now:
-            raise RequestError(
-                f"{str(path)!r} was begun with {name} {then.get(name)}, but {now} is installed, which may round "
-                "differently; continue with that version, or name another folder"
-            )
+    check_versions(repr(str(path)), versions, "name another folder")
 
 
 def _write_empty(where: str, planned: Plan) -> None:
     # On random numbers this takes half the time of zstd's first level and a fifth less space.
     codecs = [BloscCodec(cname="lz4", clevel=1, shuffle="shuffle"), Crc32cCodec()]
-    one_folder = {"name": "v2", "separator": "."}  # per variable, which is listed at once
     study, table = planned.study, empty_table(planned.study)
     root = zarr.open_group(where, mode="w", zarr_format=3)
     # Without a fill value, so that xarray adds no attribute of its own.
     plain = {name: {"_FillValue": None, "compressors": codecs} for name in table.coords}
     table.drop_attrs(deep=False).to_zarr(where, mode="a", zarr_format=3, consolidated=False, encoding=plain)
     chunk = dict(zip(study.dims, planned.chunk, strict=True))
-    for name, variable in planned.variables.items():
-        root.create_array(
-            name,
-            shape=variable.shape,
-            chunks=tuple(chunk.get(d, length) for d, length in zip(variable.dims, variable.shape, strict=True)),
-            dtype=variable.dtype,
-            fill_value=variable.empty,
-            dimension_names=variable.dims,
-            attributes=variable.attrs,
-            serializer=BytesCodec(),
-            compressors=codecs,
-            chunk_key_encoding=one_folder,
-        )
-    root.create_array(
-        MANIFEST,
-        shape=(prod(planned.blocks),),
-        chunks=(1,),
-        dtype=str,
-        fill_value="{}",
-        dimension_names=("block",),
-        compressors=codecs,
-        chunk_key_encoding=one_folder,
-    )
+    one_folder = {"name": "v2", "separator": "."}  # per variable, which is listed at once
+    create = partial(root.create_array, compressors=codecs, chunk_key_encoding=one_folder)
+    for name, (dims, shape, attrs, dtype, fill) in planned.variables.items():
+        chunks = tuple(chunk.get(d, length) for d, length in zip(dims, shape, strict=True))
+        what = {"shape": shape, "chunks": chunks, "dtype": dtype, "fill_value": fill, "dimension_names": dims}
+        create(name, **what, attributes=attrs, serializer=BytesCodec())
+    create(MANIFEST, shape=(prod(planned.blocks),), chunks=(1,), dtype=str, fill_value="{}", dimension_names=["block"])
     # Last, so that a store with these attributes has everything else.
     root.attrs.update({**table.attrs, "variables": list(planned.variables)})
     with warnings.catch_warnings():
