@@ -471,12 +471,12 @@ FAULTS = {
         "experiments/lab/test_studies.py::test_a_theory_has_intervals_if_any_number_is_sampled",
     ),
     "all worlds of a group are the first": Fault(
-        "experiments.lab.setting:_worlds",
+        "experiments.lab.grid:Grid._worlds",
         on_arguments(lambda study, values: (study, {name: np.ravel(own)[0].item() for name, own in values.items()})),
         "experiments/lab/test_blocks.py::test_every_cell_of_the_theory_is_the_one_world_call",
     ),
     "a mitigation gets many numbers of classes": Fault(
-        "experiments.lab.compute:settings",
+        "experiments.lab.grid:Grid.settings",
         on_arguments(lambda study, names: (study, {*names} - {"mitigation", "classes"})),
         "experiments/lab/test_studies.py::test_a_mitigation_that_depends_on_the_number_of_classes_has_a_law_for_each",
     ),

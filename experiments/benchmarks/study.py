@@ -10,7 +10,6 @@ from scipy.special import ndtr
 
 from experiments.benchmarks.timing import Timing, once, seconds
 from experiments.finite_samples import fitted_critics
-from experiments.lab import setting
 from experiments.lab.studies import Study, study
 from simulator.accuracy import Accuracy
 from simulator.gaussian.critic import group_accuracy
@@ -73,5 +72,5 @@ def whole(name: str, grid: Study, limit: float | None = None, note: str = "") ->
 
 
 def accuracy(grid: Study, index: tuple[int, ...], k: int, prompt: str | None) -> Accuracy:
-    one = setting.cell(grid, index, k, prompt)
+    one = grid.cell(index, k, prompt)
     return one.learner.accuracy(one.worlds)

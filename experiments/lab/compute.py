@@ -15,10 +15,9 @@ from experiments.errors import RequestError
 from experiments.inference import FRACTION, REALS
 from experiments.lab.answers import trainings, unable
 from experiments.lab.axes import OF_RECIPE
-from experiments.lab.grid import Grid, Place
+from experiments.lab.grid import NUMBERS, OF_TRAINING, Grid, Index, Place, Setting
 from experiments.lab.mitigations import MITIGATIONS
 from experiments.lab.schema import ENDS, Cells, Legend, empty, measure, quantities
-from experiments.lab.setting import NUMBERS, OF_TRAINING, Index, Setting, settings
 from simulator.accuracy import GROUPS, LEVEL, mean_interval
 from simulator.world import World
 from theory.accuracy import reliance
@@ -33,7 +32,7 @@ def compute(part: tuple[int, Grid]) -> tuple[int, Cells, list[str]]:
     number, study = part
     cells, legend = empty(study), Legend()
     unread = OF_TRAINING - OF_RECIPE if study.trained else OF_TRAINING
-    for at, group in settings(study, {*study.dims} - NUMBERS - unread):
+    for at, group in study.settings({*study.dims} - NUMBERS - unread):
         _predict(group, at, cells, legend)
     for r, route in enumerate(study.measured):
         tail = (r,) if len(study.measured) > 1 else ()
@@ -103,7 +102,7 @@ def _columns(learner: Learner, worlds: World) -> Float[np.ndarray, "*w columns"]
 
 def _fit(study: Grid, exact: bool, cells: Cells, tail: tuple[int, ...], legend: Legend) -> None:
     """Fit learners to n pairs in every cell, by the exact law of the fit or on drawn pairs."""
-    for index, one in settings(study, study.dims):
+    for index, one in study.settings(study.dims):
         at, began, sampler = (*index, *tail), perf_counter(), MITIGATIONS[one.mitigation].sampler
         try:
             # With the first prompt: a prompt that the learner does not have is another reason, found below.

@@ -12,7 +12,6 @@ import numpy as np
 from experiments.lab.config import validated
 from experiments.lab.grid import Grid, Place, Region
 from experiments.lab.schema import ENDS, Variable, variables
-from experiments.lab.setting import first, settings
 from simulator.world import World
 
 BYTES = 2**25  # of one variable in a block, 32 MiB; a dozen of them and their copies stay under 1 GB
@@ -86,7 +85,7 @@ def _cell_seconds(study: Grid) -> float:
     if study.trained:
         from simulator.towers.ensemble import Ensemble, step_products  # start-up time: loads torch
 
-        recipe, models = first(study, 0).recipe, (0,) * study.replicates
+        recipe, models = study.first(0).recipe, (0,) * study.replicates
         products = step_products(Ensemble(recipe, (world,) * len(models), models, study.seed))
         costs.append(3 * MULTIPLY_ADD * recipe.steps * products)
     return max(costs)
@@ -98,7 +97,7 @@ def _may_be_sampled(study: Grid) -> bool:
     several = max(classes) > 2 or bool(study.world.attribute)
     if study.world.table is not None or "table" in study.dims:
         return True
-    return any(first(study, k).learner.may_be_sampled(several) for k in range(len(study.learners)))
+    return any(study.first(k).learner.may_be_sampled(several) for k in range(len(study.learners)))
 
 
 def _read_pictures(study: Grid) -> None:
@@ -106,7 +105,7 @@ def _read_pictures(study: Grid) -> None:
     from simulator.views import shown  # start-up time
 
     most: dict[Any, World] = {}  # by table
-    for _, one in settings(study, ("table", "classes")):
+    for _, one in study.settings(("table", "classes")):
         world = one.worlds.ravel()[0]
         most[world.table] = max(most.get(world.table, world), world, key=lambda world: world.classes)
     for world in most.values():

@@ -71,9 +71,7 @@ def _in_processes(workers: int, task: Task, items: Iterable[Any]) -> Iterator[An
         parallel = Parallel(return_as="generator_unordered", batch_size=1)
     results = None
     try:
-        with (
-            block_signals()
-        ):  # the processes inherit this, so that Ctrl-C reaches this process alone, at the block's end
+        with block_signals():  # processes inherit this: Ctrl-C reaches this one alone, at the block's end
             results = parallel(delayed(task)(item) for item in items)
         for result in results:  # noqa: UP028 (`yield from` would close the results before the filter below)
             yield result
@@ -96,9 +94,8 @@ def _client(scheduler: str, report: Callable[[str], None]) -> "Client":
     try:
         client = distributed.Client(scheduler, timeout=PATIENCE)
     except ValueError as error:
-        raise RequestError(
-            f"scheduler = {scheduler!r} is not an address ({error}); tcp://127.0.0.1:8786 is one"
-        ) from None
+        words = f"is not an address ({error}); tcp://127.0.0.1:8786 is one"
+        raise RequestError(f"scheduler = {scheduler!r} {words}") from None
     except OSError as error:
         raise RunError(f"the scheduler {scheduler!r} does not answer ({error})") from None
     if not client.ncores():
@@ -175,8 +172,7 @@ def run(
 
 
 def _in_memory(planned: Plan, mapped: Mapped) -> xr.Dataset:
-    free = free_bytes("cpu")
-    if free is not None and planned.bytes > free:
+    if (free := free_bytes("cpu")) is not None and planned.bytes > free:
         raise RequestError(
             f"the numbers of this study take {decimal(planned.bytes)} and memory has {decimal(free)} free; a store "
             "(--output) keeps them on disk, one block at a time in memory"

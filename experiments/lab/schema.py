@@ -27,7 +27,7 @@ import numpy as np
 import xarray as xr
 
 from experiments.lab.axes import QUANTITIES
-from experiments.lab.grid import Grid, Region
+from experiments.lab.grid import Grid, Index, Region
 from experiments.provenance import provenance
 from simulator.accuracy import GROUPS, LEVEL, PIXEL_GROUPS
 from simulator.quantities import MEASURED
@@ -38,7 +38,6 @@ FORMULAS = (*GROUPS, "reliance")  # by theory
 CODED = ("undefined", "predicted_undefined")  # variables whose values are numbers of reasons
 ENDS = ("_low", "_high")  # of names of variables
 REASON = "0, or why there is no {}: an index of the legend"  # what such a number means
-Index = tuple[Any, ...]  # of some cells
 Cells = dict[str, np.ndarray]  # values by variable
 Block = tuple[Region, Collection[str], list[str]]  # its places, the variables that it has, its reasons by number
 _NUMBER = re.compile(r"(?<![\w.^])-?\d+(?:\.\d+)?(?:e[+-]?\d+)?(?![\w^])")
@@ -79,7 +78,7 @@ def variables(study: Grid) -> dict[str, Variable]:
     whole = quantities(study)
     formulas = tuple(name for name in whole if name in FORMULAS)
     names = whole if study.measured else formulas
-    columns: dict[str, tuple[Iterable[str], dict[str, Any]]] = {name: (length, _attrs(name)) for name in names}
+    columns: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {name: (tuple(length), _attrs(name)) for name in names}
     if study.measured:
         columns |= {f"predicted_{name}": (theory, _attrs(name, "by theory, at n = infinity")) for name in formulas}
         columns["predicted_undefined"] = theory, {"meaning": REASON.format("number by theory")}
@@ -91,11 +90,11 @@ def variables(study: Grid) -> dict[str, Variable]:
             columns[f"{name}_{end}"] = cell, {**_attrs(name, words), "level": LEVEL}
     columns["undefined"] = cell, {"meaning": REASON.format("number")}
     columns["seconds"] = cell, {"symbol": "", "meaning": "time of the cell", "unit": "s"}
-    declared = {}
-    for name, (dims, attrs) in columns.items():
-        kind = ("int32", 0) if name in CODED else ("float64", np.nan)
-        declared[name] = Variable(tuple(dims), tuple(length[d] for d in dims), attrs, *kind)
-    return declared
+    shapes = {name: tuple(length[d] for d in dims) for name, (dims, _) in columns.items()}
+    return {
+        name: Variable(dims, shapes[name], attrs, *(("int32", 0) if name in CODED else ("float64", np.nan)))
+        for name, (dims, attrs) in columns.items()
+    }
 
 
 def _attrs(name: str, words: str = "") -> dict[str, str]:
@@ -148,25 +147,25 @@ def _with_ranges(words: tuple[str, ...], sentences: set[str]) -> str:
 
 
 def empty_table(study: Grid) -> xr.Dataset:
-    coordinates: dict[str, Any] = {}
+    coordinates = {}
     for axis in study.axes:
         quantity = QUANTITIES[axis.name]
         attrs = {"symbol": quantity.symbol, "unit": quantity.unit, "meaning": quantity.meaning, "scale": axis.scale}
         words = isinstance(axis.values[0], str)
-        coordinates[axis.name] = (axis.name, np.array(axis.values, dtype=object if words else None), attrs)
+        coordinates[axis.name] = xr.Variable(axis.name, np.array(axis.values, object if words else None), attrs)
     without_prompt = [label for k, label in enumerate(study.labels) if study.slots(k)[0][1] is None]
-    labels = {
-        "learner": (study.labels, {"meaning": "what is trained", "without_prompt": without_prompt}),
-        "prompt": (study.prompts, {"meaning": "how captions name a class"}),
-    }
-    if len(study.measured) > 1:
-        labels["route"] = (study.measured, {"meaning": "how it was measured"})
-    coordinates |= {name: (name, np.array(values, dtype=object), attrs) for name, (values, attrs) in labels.items()}
+    for name, values, attrs in (
+        ("learner", study.labels, {"meaning": "what is trained", "without_prompt": without_prompt}),
+        ("prompt", study.prompts, {"meaning": "how captions name a class"}),
+        ("route", study.measured, {"meaning": "how it was measured"}),
+    ):
+        if name != "route" or len(values) > 1:
+            coordinates[name] = xr.Variable(name, np.array(values, object), attrs)
     versions = provenance()
     attributes = {"study": study.toml(), "hash": study.hash, "seed": study.seed, "commit": versions.pop("commit")}
     attributes |= {"sources": json.dumps(own)} if (own := study.sources()) else {}
     attributes |= {"versions": json.dumps(versions), "format": FORMAT}
-    return xr.Dataset(coords={name: xr.Variable(*parts) for name, parts in coordinates.items()}, attrs=attributes)
+    return xr.Dataset(coords=coordinates, attrs=attributes)
 
 
 def finished(table: xr.Dataset, blocks: Iterable[Block]) -> xr.Dataset:

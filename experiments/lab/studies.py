@@ -28,7 +28,6 @@ from experiments.lab.config import read_toml, validated, world_from
 from experiments.lab.grid import Grid
 from experiments.lab.plan import plan
 from experiments.lab.run import mapping, run
-from experiments.lab.setting import first, settings
 from simulator.naming import suggestion
 from simulator.prompts import Prompt
 from simulator.summary import html_table, one_line
@@ -137,7 +136,7 @@ def study(
         )
     for fault in chain(_misnamed(request), _faults(request)):
         raise RequestError(fault)
-    for _ in settings(request, ("table", "classes")):
+    for _ in request.settings(("table", "classes")):
         pass  # contradictions of the worlds' fields
     return request
 
@@ -186,7 +185,7 @@ def _faults(request: Study) -> Iterator[str]:
         if used[name] and not request.measured:
             yield f"{name} has no meaning for the theory alone; leave it out or name a route"
     indices = [k for k, learner in enumerate(request.learners) if not isinstance(learner, str) or learner in names()]
-    learners = [first(request, k).learner for k in indices]
+    learners = [request.first(k).learner for k in indices]
     for name in (*filter(OF_RECIPE.__contains__, request.dims), *dict(request.recipe)):
         in_theory = name in OF_BOTH and any(hasattr(learner, name) for learner in learners)
         if not request.trained and not in_theory:
@@ -203,7 +202,7 @@ def _faults(request: Study) -> Iterator[str]:
             yield f"route {route!r} cannot measure {', '.join(request.labels)}"
     if request.trained:
         for k in range(len(request.learners)):
-            first(request, k).recipe  # noqa: B018 (a refusal of its fields)
+            request.first(k).recipe  # noqa: B018 (a refusal of its fields)
     if request.cells > MOST_CELLS:
         least = decimal(CELL_BYTES * request.cells)
         yield f"this study has {request.cells:.2g} cells, whose numbers take {least} at least"

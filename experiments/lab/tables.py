@@ -14,7 +14,6 @@ from experiments.files import check_writable, write_atomically
 from experiments.lab.grid import Grid
 from experiments.lab.mitigations import NONE, inflation
 from experiments.lab.schema import CODED
-from experiments.lab.setting import cell
 from experiments.published.tables import coloured_digits
 from simulator.accuracy import GROUPS
 
@@ -126,7 +125,7 @@ def gains(study: Grid, table: xr.Dataset) -> list[dict[str, Any]]:
 def _pairs(study: Grid, k: int, place: tuple[int, ...], prompt: str | None, route: str) -> float | None:
     """None where the mitigation cannot be applied to the learner of this route."""
     try:
-        one = cell(study, place, k, prompt)
+        one = study.cell(place, k, prompt)
         world, what = one.mitigated_towers()[:2] if route == "trained" else one.mitigated_learner()
         return float(inflation(one.mitigation, world, what))
     except (RequestError, ValueError):

@@ -10,10 +10,9 @@ import numpy as np
 from jaxtyping import Float
 
 from experiments.errors import RequestError
-from experiments.lab.grid import Grid
+from experiments.lab.grid import Grid, Index
 from experiments.lab.mitigations import MITIGATIONS, inflation
 from experiments.lab.schema import Cells, Legend, measure
-from experiments.lab.setting import Index, settings
 from simulator.samplers import EmptyGroup
 from simulator.towers.api import Towers, train
 from simulator.towers.ensemble import Ensemble, least_bytes
@@ -36,7 +35,7 @@ def train_towers(study: Grid, cells: Cells, tail: tuple[int, ...], legend: Legen
     Model r has the same streams and initial weights in all cells of a seed, so differences are paired.
     """
     groups: dict[Any, dict[World, Requests]] = defaultdict(lambda: defaultdict(dict))
-    for (*place, k, slot), one in settings(study, study.dims):
+    for (*place, k, slot), one in study.settings(study.dims):
         at = (*place, k, slot, *tail)
         try:
             world, recipe, prompt = one.mitigated_towers()

@@ -20,7 +20,7 @@ from scipy.ndimage import binary_opening, convolve, generate_binary_structure
 from scipy.optimize.elementwise import find_root
 
 from experiments.errors import RequestError, unknown
-from experiments.lab.setting import Setting, setting
+from experiments.lab.grid import Setting
 from experiments.lab.studies import Study, read
 from experiments.page.plot.axes import SCALES, PlotAxis
 from experiments.page.plot.series import Series, Who
@@ -63,7 +63,7 @@ def gap_of(study: Study, first: Who, second: Who, at: dict[str, Any], axes: list
 
     def settings(places: Iterable[np.ndarray]) -> list[Setting]:
         values = held | {axis.name: x for axis, x in zip(axes, places, strict=True)}
-        return [setting(study, study.labels.index(who.learner), who.prompt, values) for who in (first, second)]
+        return [study.setting(study.labels.index(who.learner), who.prompt, values) for who in (first, second)]
 
     def accuracies(pair: list[Setting], worlds: World) -> list[Accuracy]:
         laws = [replace(one, worlds=worlds).law() for one in pair]

@@ -9,7 +9,6 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from experiments.errors import RequestError
-from experiments.lab import setting
 from experiments.lab.answers import simulate
 from experiments.lab.plan import plan
 from experiments.lab.studies import Study, study
@@ -46,7 +45,7 @@ def cells(sweep: Study, table: xr.Dataset):
         for k in range(len(sweep.learners)):
             for place, prompt in sweep.slots(k):
                 cell = table.isel(learner=k, prompt=place, **dict(zip(sweep.dims, index, strict=True)))
-                one = setting.cell(sweep, index, k, prompt)
+                one = sweep.cell(index, k, prompt)
                 yield cell, one.worlds, one.learner, prompt
 
 

@@ -7,7 +7,6 @@ from safetensors.torch import load_file
 from experiments.errors import Interrupted, RequestError
 from experiments.lab.config import world_from, world_toml
 from experiments.lab.plan import plan
-from experiments.lab.setting import cell
 from experiments.lab.studies import read, study
 from experiments.lab.training import train
 from simulator.pixels.views import Pixels
@@ -56,7 +55,7 @@ def test_a_study_has_the_further_groups():
     two = table.sel(classes=2)
     assert np.allclose(two.rand, (two.common + two.counter) / 2)
     assert np.array_equal(two.rev, two.counter, equal_nan=True)
-    one = cell(sweep, (1,), 0, None)
+    one = sweep.cell((1,), 0)
     single = train(one.recipe, one.worlds, models=2)
     assert np.allclose(table.rev[1, 0, 0], [one["rev"] for one in single["replicates"]], atol=1e-12)
     assert "no closed form" in str(table.legend.values)

@@ -10,9 +10,9 @@ from experiments.errors import RequestError
 from experiments.lab import plan as planning
 from experiments.lab.answers import simulate
 from experiments.lab.axes import axis
+from experiments.lab.grid import NUMBERS, OF_TRAINING
 from experiments.lab.mitigations import mitigated
 from experiments.lab.schema import Legend
-from experiments.lab.setting import NUMBERS, OF_TRAINING, cell, settings
 from experiments.lab.studies import read, study
 from experiments.lab.tables import summary
 from experiments.page.plot.layout import arrange
@@ -72,7 +72,7 @@ def test_whole_numbers_may_be_written_as_floats():
 
 @pytest.mark.parametrize("n", [None, 10_000])
 def test_towers_are_trained_on_the_pairs_of_the_study(n):
-    assert cell(study(NARROW, routes="trained", n=n), (), 0, None).recipe.n == n
+    assert study(NARROW, routes="trained", n=n).first(0).recipe.n == n
 
 
 def test_an_axis_of_time_gives_start_a_meaning():
@@ -154,8 +154,8 @@ def test_options_of_unit_embeddings_are_axes():
     whole = {"scale": 2.0, "embed_dim": 3, "bias": 1.0, "batch_size": 8}
     expected = [whole, {name: whole[name] for name in ("scale", "embed_dim")}, {"embed_dim": 3}]
     for k, options in enumerate(expected):
-        assert cell(sweep, (1, 0, 1, 1, 0), k, "mean").learner == named(sweep.learners[k], prompt="mean", **options)
-    groups = settings(sweep, {*sweep.dims} - NUMBERS - OF_TRAINING)
+        assert sweep.cell((1, 0, 1, 1, 0), k, "mean").learner == named(sweep.learners[k], prompt="mean", **options)
+    groups = sweep.settings({*sweep.dims} - NUMBERS - OF_TRAINING)
     assert len({one.learner for _, one in groups}) == 16 + 4 + 2
     for refused, learner, words in (
         ({"embed_dim": [3, 12]}, "infonce", r"embed_dim = 3 .* need a scale"),
