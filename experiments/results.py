@@ -5,12 +5,13 @@ balanced is their mean. Fields that do not apply are None.
 """
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
 GROUPS = ("common", "counter")
 QUANTITIES = (*GROUPS, "drop")
 FEWEST = 10  # with fewer classes or objects the bootstrap interval is too narrow
 Interval = tuple[float, float]
+Mean = Literal["macro", "micro"]  # over classes, over photos
 
 
 def too_few(classes: int) -> str:

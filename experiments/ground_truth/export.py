@@ -17,16 +17,7 @@ import numpy as np
 
 from experiments.errors import RequestError, check_within, checked_seed
 from experiments.files import output_folder, read_json, write_atomically, write_json, write_table, write_text
-from experiments.ground_truth.pictures import (
-    DIMENSIONS,
-    MOST_ROUNDING,
-    SIDE,
-    ZOOM,
-    levels_per_unit,
-    pixels,
-    png,
-    templates,
-)
+from experiments.ground_truth.pictures import DIMENSIONS, MOST_ROUNDING, PIXELS, levels_per_unit, pixels, png, templates
 from experiments.ground_truth.sentences import ANIMALS, sentence
 from experiments.ground_truth.truth import theory_rows, worded_prompts, worded_rows
 from experiments.lab.config import check_same, world_fields, world_toml
@@ -51,12 +42,7 @@ Row = tuple[str, np.ndarray, dict[str, Any]]  # key, picture, facts
 
 
 def export(
-    world: World,
-    path: Path | str,
-    n: int = 300_000,
-    seed: int = 0,
-    test_images: int = TEST_IMAGES,
-    theory: bool = True,
+    world: World, path: Path | str, n: int = 300_000, seed: int = 0, test_images: int = TEST_IMAGES, theory: bool = True
 ) -> dict[str, Any]:
     """Write a world as pictures with captions in words, for training code such as open_clip.
 
@@ -96,10 +82,8 @@ def export(
     folder = _folder(Path(path), json.loads(json.dumps(request)), size_of(world, n, test_images))
     words = BinnedCaptions(world)
     levels = _levels(words)
-    shards = {
-        f"train-{i:05d}.tar": partial(_training_rows, words, seed, i, count, levels)
-        for i, count in enumerate(_counts(n))
-    }
+    counts = enumerate(_counts(n))
+    shards = {f"train-{i:05d}.tar": partial(_training_rows, words, seed, i, count, levels) for i, count in counts}
     manifest: list[tuple[str, int, str]] = []
     clipped = 0.0
     for group in test_groups(world):
@@ -285,12 +269,10 @@ def _model(world: World) -> dict[str, Any]:
     """A small CLIP for pictures of this size and captions of this length, in open_clip's format."""
     longest = BinnedCaptions(world).binned(np.zeros((1, world.latents)))
     words = len(sentence(world, longest[0]).split())
-    vision = {"image_size": SIDE * ZOOM, "patch_size": SIDE * ZOOM, "width": 64, "layers": 2, "head_width": 32}
+    vision = {"image_size": PIXELS, "patch_size": PIXELS, "width": 64, "layers": 2, "head_width": 32}
     text = {"context_length": words + 2, "vocab_size": 49408, "width": 64, "heads": 2, "layers": 1}  # and two marks
-    return {
-        "model_cfg": {"embed_dim": 32, "vision_cfg": vision, "text_cfg": text},
-        "preprocess_cfg": {"mean": [0.5] * 3, "std": [0.1] * 3},
-    }
+    model = {"embed_dim": 32, "vision_cfg": vision, "text_cfg": text}
+    return {"model_cfg": model, "preprocess_cfg": {"mean": [0.5] * 3, "std": [0.1] * 3}}
 
 
 def _readme(world: World, document: dict[str, Any], prompts: dict[str, list[str]]) -> str:

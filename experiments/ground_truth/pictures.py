@@ -13,6 +13,7 @@ from jaxtyping import Float, UInt8
 SIDE = 8
 DIMENSIONS = SIDE**2  # of the noise
 ZOOM = 2
+PIXELS = SIDE * ZOOM  # per side
 MIDDLE = 128  # the grey value of 0
 REACH = 4  # standard deviations of a pixel between the middle and an end of the scale: 1 pixel in 16,000 is clipped
 MOST_ROUNDING = 0.01  # variance of 8-bit rounding, per variance of the noise

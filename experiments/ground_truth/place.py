@@ -13,7 +13,7 @@ from experiments.files import read_json, read_table
 from experiments.ground_truth.export import RECORD
 from experiments.inference import binomial_bounds
 from experiments.lab.answers import no_ideal_curve
-from simulator.accuracy import GROUPS, LEVEL, PLACE, Accuracy
+from simulator.accuracy import GROUPS, LEVEL, PLACE, Accuracy, finite
 from simulator.mixture import groups_of
 from simulator.world import World
 from theory.ideal_curve import Equivalent, IdealCurve, equivalent
@@ -131,9 +131,8 @@ def _counts_of_files(predictions: Path, data: Path, classes: int) -> Counts:
             )
         right[name] = int(answer) == int(manifest[name]["label"])
     if missing := [name for name in manifest if name not in right]:
-        raise RequestError(
-            f"{str(predictions)!r} lacks {len(missing)} of {len(manifest)} files, such as {missing[0]!r}"
-        )
+        lacks = f"{len(missing)} of {len(manifest)} files, such as {missing[0]!r}"
+        raise RequestError(f"{str(predictions)!r} lacks {lacks}")
     groups: dict[str, list[bool]] = {}
     for name, row in manifest.items():
         groups.setdefault(row["group"], []).append(right[name])
@@ -189,11 +188,8 @@ def _placed(world: World, counts: Counts) -> Place:
 
 def placed_document(result: Place, theory: list[dict[str, Any]] | None) -> dict[str, Any]:
     """The document of `soberclip place`, beside the rows of theory, if there are any."""
-    p, ends, finite = result.correlation, result.equivalent.interval, np.isfinite(result.correlation)
-    of_groups = result.accuracy.interval.ends
-    interval = {PLACE[0]: None, PLACE[1]: None}
-    if ends is not None:
-        interval = {name: list(map(float, pair)) for name, pair in zip(PLACE, ends, strict=True)}
+    p, of_groups = finite(result.correlation), result.accuracy.interval.ends
+    ends = {name: list(map(float, pair)) for name, pair in zip(PLACE, result.equivalent.interval or (), strict=False)}
     return {
         "verb": "place",
         "groups": [
@@ -201,10 +197,10 @@ def placed_document(result: Place, theory: list[dict[str, Any]] | None) -> dict[
             for name, (k, n) in sorted(result.counts.items())
         ],
         "correlation": result.own,
-        "equivalent_correlation": p if finite else None,
-        "difference": p - result.own if finite else None,
+        "equivalent_correlation": p,
+        "difference": None if p is None else p - result.own,
         "shortfall": result.shortfall,
-        "interval95": interval,
+        "interval95": dict.fromkeys(PLACE) | ends,
         "beyond": result.beyond,
         "theory": theory,
     }

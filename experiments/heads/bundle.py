@@ -135,17 +135,15 @@ def _checked(arrays: dict[str, Any]) -> Bundle:
     caption = arrays.get("caption", np.zeros((N, 2)))
     most = f"at most {MOST_ROWS:,} rows of 2 to {MOST_DIMENSIONS:,} coordinates"
     as_image = f"with D = {D}, as image has"
-    for name, good, expected in (
+    shapes = [
         ("image", 1 <= N <= MOST_ROWS and 2 <= D <= MOST_DIMENSIONS, f"N x D with {most}"),
         ("text", text.ndim in (2, 3) and text.shape[-1] == D and text.size, f"K x D or K x T x D {as_image}"),
         ("text_background", captions.shape[1:] == (D,) and len(captions) > 1, f"A x D {as_image}, and 2 rows or more"),
         ("caption", caption.ndim == 2 and len(caption) == N and caption.shape[1] > 1, f"N x D, {N} rows as image has"),
-        *(
-            (name, arrays[name].shape == (N,), f"{N} entries, one per row of image")
-            for name in PER_ROW
-            if name in arrays
-        ),
-    ):
+    ]
+    per_row = f"{N} entries, one per row of image"
+    shapes += [(name, arrays[name].shape == (N,), per_row) for name in PER_ROW if name in arrays]
+    for name, good, expected in shapes:
         if not good:
             raise RequestError(f"{name} has shape {tuple(arrays[name].shape)}; expected {expected}")
     numbers = {name: arrays[name] for name in KINDS if name in arrays}
@@ -229,10 +227,8 @@ def _groups(
         if (mixed := (k > 0) & (k < n)).any():
             at = int(mixed.argmax())
             y, b = cells[at]
-            raise RequestError(
-                f"group contradicts background: class {y} on background {called[b]!s} is common in {k[at]} rows and "
-                f"counter in {n[at] - k[at]}"
-            )
+            counts = f"common in {k[at]} rows and counter in {n[at] - k[at]}"
+            raise RequestError(f"group contradicts background: class {y} on background {called[b]!s} is {counts}")
         if new.any():
             notes = (f"{new.sum():,} rows show a class on a background that no training row of the class shows",)
     else:
@@ -240,10 +236,8 @@ def _groups(
         np.maximum.at(most, cells[:, 0], fitted)
         common, unseen = (fitted[cell] == most[label]) & ~new, new
         if unseen.any():
-            notes = (
-                f"{unseen.sum():,} rows are unseen: no training row shows their class on their background; they are "
-                "neither common nor counter",
-            )
+            words = f"{unseen.sum():,} rows are unseen: no training row shows their class on their background"
+            notes = (f"{words}; they are neither common nor counter",)
     # Heads are fitted to halves, so rare backgrounds of a class and group are taken together.
     answered = ~unseen if train is None else ~train & ~unseen
     rare = np.bincount(cell, weights=answered)[cell] < FEWEST
@@ -261,10 +255,8 @@ def _check_counts(bundle: Bundle) -> None:
             least = 2 if words == "train " else FEWEST
             if (few := n < least).any():
                 y = int(few.argmax())
-                raise RequestError(
-                    f"class {bundle.names[y]} has {n[y] or 'no'} {words}rows in the {group} group; "
-                    f"expected {least} or more"
-                )
+                rows = f"{n[y] or 'no'} {words}rows in the {group} group"
+                raise RequestError(f"class {bundle.names[y]} has {rows}; expected {least} or more")
 
 
 def _coded(values: np.ndarray, words: tuple[str, str], name: str) -> Int[np.ndarray, " N"]:

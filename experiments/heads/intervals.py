@@ -8,19 +8,16 @@ Letters: N photos, C units (classes or objects), R bootstrap replicates, M heads
 Counts are a table with a row per unit, and the columns common and counter of `photos` and of `correct` answers.
 """
 
-from typing import Literal
-
 import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float, Int, Real, Shaped
 from scipy.special import ndtri, stdtrit
 
 from experiments.inference import binomial_bounds, bootstrap_interval, combined, hull, resamples
-from experiments.results import FEWEST, GROUPS, QUANTITIES, too_few
+from experiments.results import FEWEST, GROUPS, QUANTITIES, Mean, too_few
 from simulator.accuracy import LEVEL
 from simulator.streams import numpy_stream
 
-Mean = Literal["macro", "micro"]
 MEANS: tuple[Mean, ...] = ("macro", "micro")
 REPLICATES = 10_000
 DRAWS = 400  # of the accuracies of many heads at once
@@ -61,11 +58,10 @@ def group_accuracies(
 
 
 def drawn_accuracies(
-    counts: pd.DataFrame, mean: Mean, seed: int = 0, replicates: int = REPLICATES
+    counts: pd.DataFrame, mean: Mean, seed: int, replicates: int = REPLICATES, stream: str = "cluster bootstrap"
 ) -> Float[np.ndarray, "R 2"]:
-    """(common, counter) in each replicate of a cluster bootstrap over the complete classes."""
-    weights = resamples(len(complete(counts)), replicates, numpy_stream(seed, "cluster bootstrap"))
-    return group_accuracies(counts, mean, weights)
+    """(common, counter) in each replicate of a bootstrap over the complete classes; equal streams draw equal ones."""
+    return group_accuracies(counts, mean, resamples(len(complete(counts)), replicates, numpy_stream(seed, stream)))
 
 
 def with_drop(groups: Float[np.ndarray, "*s 2"]) -> Float[np.ndarray, "*s 3"]:
@@ -98,7 +94,7 @@ def photo_bounds(counts: pd.DataFrame, mean: Mean, population: bool = True) -> t
     tail, one = (1 - LEVEL) / 2, 1 - 1e-9
     low = binomial_bounds(np.where(right < one, 0, right), effective, tail).low
     high = binomial_bounds(np.where(effective - right < one, effective, right), effective, tail).high
-    return tuple((float(a), float(b)) for a, b in zip(low, high, strict=True))
+    return tuple(zip(low.tolist(), high.tolist(), strict=True))
 
 
 def over_photos(counts: pd.DataFrame, mean: Mean, population: bool = True) -> tuple[tuple[float, float], ...]:

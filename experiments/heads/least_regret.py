@@ -208,13 +208,12 @@ def trade(
     most = np.maximum(ends(leads(optimistic))[1] + misfit, r)
     drops = np.interp(DRAWN, FINE, between[0].drop)
     band = ends(np.array([curve.balanced(drops) for curve in between]))
-    places = [
-        {
-            "equivalent_correlation": p_i if p_high - p_low <= RESOLVED else None,
-            "photos_needed": None if p_high - p_low <= RESOLVED else ((p_high - p_low) / RESOLVED) ** 2,
-            "shortfall": r_i,
-            "interval": {"equivalent_correlation": [p_low, p_high], "shortfall": [r_low, r_high]},
-        }
-        for p_i, p_low, p_high, r_i, r_low, r_high in np.array([p, low, high, r, least, most]).T.tolist()
-    ]
+    places = []
+    for p_i, p_low, p_high, r_i, r_low, r_high in np.array([p, low, high, r, least, most]).T.tolist():
+        width = (p_high - p_low) / RESOLVED
+        number = {"equivalent_correlation": p_i, "photos_needed": None}
+        if p_high - p_low > RESOLVED:
+            number = {"equivalent_correlation": None, "photos_needed": width**2}
+        ends = {"equivalent_correlation": [p_low, p_high], "shortfall": [r_low, r_high]}
+        places.append({**number, "shortfall": r_i, "interval": ends})
     return Trade(between[0], band, places, at[1:])

@@ -48,41 +48,26 @@ def page(template: str, document: dict[str, Any], **more: Any) -> str:
 def write_labels(
     axes: Axes, points: Float[np.ndarray, "n 2"], words: Sequence[str], colours: Sequence[str], size: float
 ) -> None:
-    """Write a label beside each point, as near as the other labels and points allow; far ones get a line.
-
-    A point whose word is empty has no label.
-    """
+    """Write a label beside each point, as near as the other labels and points allow; far ones get a line."""
     axes.figure.draw_without_rendering()  # the layout gives pixels
     at = axes.transData.transform(points) * 72 / axes.figure.dpi  # points of 1/72 inch
     frame = axes.bbox.get_points() * 72 / axes.figure.dpi
     taken = np.stack([at - size / 3, at + size / 3], axis=1)  # boxes, (low, high)
     reach, turn = np.meshgrid(size * np.arange(1, 8, 0.5), np.pi * (np.arange(16) / 8 + 0.25), indexing="ij")
     ways = np.stack([reach * np.cos(turn), reach * np.sin(turn)], axis=-1).reshape(-1, 2)  # near ones first
-    for place, word, colour in (one for one in zip(at, words, colours, strict=True) if one[1]):
+    halo = [withStroke(linewidth=2.0, foreground="white")]
+    for place, word, colour in zip(at, words, colours, strict=True):
         half = np.array([0.32 * size * len(word), 0.5 * size])
         low, high = place + ways - half, place + ways + half
         clash = ((low[:, None] < taken[:, 1]) & (taken[:, 0] < high[:, None])).all(axis=2).any(axis=1)
         free = (low >= frame[0]).all(axis=1) & (high <= frame[1]).all(axis=1) & ~clash
         away = ways[free.argmax()]  # the nearest place if none is free
         taken = np.append(taken, [place + away + [-half, half]], axis=0)
-        line = (
-            {"arrowstyle": "-", "color": colour, "linewidth": 0.5, "shrinkB": 2}
-            if np.hypot(*away) > 1.8 * size
-            else None
-        )
-        axes.annotate(
-            word,
-            axes.transData.inverted().transform(place * axes.figure.dpi / 72),
-            away,
-            textcoords="offset points",
-            ha="center",
-            va="center",
-            color=colour,
-            fontsize=size,
-            arrowprops=line,
-            annotation_clip=False,
-            path_effects=[withStroke(linewidth=2.0, foreground="white")],
-        )
+        look: dict[str, Any] = {"ha": "center", "va": "center", "color": colour, "fontsize": size, "path_effects": halo}
+        if np.hypot(*away) > 1.8 * size:
+            look["arrowprops"] = {"arrowstyle": "-", "color": colour, "linewidth": 0.5, "shrinkB": 2}
+        point = axes.transData.inverted().transform(place * axes.figure.dpi / 72)
+        axes.annotate(word, point, away, textcoords="offset points", annotation_clip=False, **look)
 
 
 @styled
@@ -93,10 +78,9 @@ def ranking(heads: dict[str, dict[str, Any]]) -> str:
     names = sorted(heads, key=lambda name: -middle(heads[name], PLACE[0]))
     labels = [fill(name, LONGEST) for name in names]
     drawings = []
-    for key, number, factor, title, most in (
-        (PLACE[0], CORRELATION.shown, 1, "p′, reliance on the background", 1),
-        (PLACE[1], points, 100, "r, points short on both groups", None),
-    ):
+    p, r = "p′, reliance on the background", "r, points short on both groups"
+    kinds = (PLACE[0], CORRELATION.shown, 1, p, 1), (PLACE[1], points, 100, r, None)
+    for key, number, factor, title, most in kinds:
         figure = Figure(figsize=(WIDTH, 0.8 + 0.17 * sum(1.4 + label.count("\n") for label in labels)))
         panel = figure.subplots()
         for line, name in enumerate(names):

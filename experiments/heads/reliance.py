@@ -24,6 +24,7 @@ from experiments.heads.intervals import (
     drawn_over_photos,
     intervals,
     over_photos,
+    with_drop,
     worst_cell,
     worth,
 )
@@ -157,14 +158,14 @@ def answer(bundle: Bundle, seed: int) -> dict[str, Any]:
     folds, notes = fit_folds(bundle, seed), list(bundle.notes)
     right, listed = answers(bundle, folds), folds[0].listed
     unseen, right = right[bundle.unseen[right.index]], right[~bundle.unseen[right.index]]
-    rows = right.index.to_numpy()
-    label, common = bundle.label[rows], bundle.common[rows]
+    label, common = bundle.label[right.index], bundle.common[right.index]
     best = best_answers(right.to_numpy(), label, common, numpy_stream(seed, "embeddings parts"))
     every = np.hstack([right[listed].to_numpy(), *best])
     photos, correct = by_class(every, label, common)
     replicates = drawn_over_photos(every, label, common, numpy_stream(seed, "embeddings replicates"))
     means = (correct / photos[..., None]).mean(axis=0)
     curve, band, places, draws = trade(means, replicates, worth(photos), numpy_stream(seed, "embeddings places"))
+    traced = np.vstack([DRAWN, curve.points(DRAWN), band])
     described = _described(bundle, listed, photos, correct, places, seed)
     described[listed[0]]["replicates"] = draws[:COMPARED, 0].round(4).tolist()
     for name in listed:
@@ -181,10 +182,7 @@ def answer(bundle: Bundle, seed: int) -> dict[str, Any]:
         "correlation_of_train_rows": bundle.train_correlation,
         "level": LEVEL,
         "heads": [{"head": name, **described[name]} for name in folds[0].plain],
-        "curve": [
-            {"weight": weight, **_by_group(at), "low": low, "high": high}
-            for weight, at, low, high in zip(DRAWN.tolist(), curve.points(DRAWN).T, *band.tolist(), strict=True)
-        ],
+        "curve": [dict(zip(("weight", *GROUPS, "low", "high"), at, strict=True)) for at in traced.T.tolist()],
         "fixes": [
             {"fix": name, **described[name], **_gain(right[name] - right[listed[0]], label, common)}
             for name in folds[0].fixes
@@ -233,29 +231,18 @@ def _described(
     for i, (name, place) in enumerate(zip(listed, places, strict=True)):
         right = correct[:, :, i]
         counts = counted(np.arange(bundle.classes), photos, right)
-        common, counter = means[:, :, i].mean(axis=0).tolist()
-        of_photos = map(list, over_photos(counts, "macro", population=False))
+        numbers = dict(zip(QUANTITIES, with_drop(means[:, :, i].mean(axis=0)).tolist(), strict=True))
+        ends = dict(zip(QUANTITIES, map(list, over_photos(counts, "macro", population=False)), strict=True))
         worst, least = worst_cell(right.ravel(), photos.ravel())
         y, g = divmod(worst, 2)
-        entries[name] = {
-            "common": common,
-            "counter": counter,
-            "drop": common - counter,
-            "worst_group": {
-                "class": y,
-                "name": bundle.names[y],
-                "group": GROUPS[g],
-                "photos": int(photos[y, g]),
-                "accuracy": float(right[y, g] / photos[y, g]),
-                "interval": least,
-            },
-            **place,
-            "interval": dict(zip(QUANTITIES, of_photos, strict=True)) | place["interval"],
-            "interval_over_classes": None,
-        }
+        cell = {"class": y, "name": bundle.names[y], "group": GROUPS[g], "photos": int(photos[y, g])}
+        cell |= {"accuracy": float(right[y, g] / photos[y, g]), "interval": least}
+        wider = None
         if over is not None:
-            ends = intervals(counts, "macro", seed, CLASS_REPLICATES)
-            entries[name]["interval_over_classes"] = {q: list(ends[q]) for q in QUANTITIES} | over[i]["interval"]
+            of_classes = intervals(counts, "macro", seed, CLASS_REPLICATES)
+            wider = {name: list(pair) for name, pair in of_classes.items()} | over[i]["interval"]
+        beside = {"interval": ends | place["interval"], "interval_over_classes": wider}
+        entries[name] = {**numbers, "worst_group": cell, **place, **beside}
     return entries
 
 

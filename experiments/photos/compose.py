@@ -20,16 +20,9 @@ from typing import Any, NamedTuple
 from experiments.errors import RequestError, RunError, check_within, checked_seed, unknown
 from experiments.files import check_writable, output_folder, staging_folder, write_json, write_table
 from experiments.photos.labels import class_indices, imagenet_index
-from experiments.photos.photos import (
-    MANIFEST,
-    REQUEST,
-    SUFFIXES,
-    check_folder,
-    checked_path,
-    in_threads,
-    printable,
-)
+from experiments.photos.photos import MANIFEST, REQUEST, SUFFIXES, check_folder, checked_path, in_threads, printable
 from experiments.provenance import provenance
+from experiments.results import GROUPS
 from simulator.pixels.composition import composite, cut, drawn_place, frame
 from simulator.pixels.decoding import decode
 from simulator.streams import numpy_stream
@@ -73,15 +66,12 @@ def run(
     # Pillow uses 4 bytes per pixel; a cut-out fills at most half a frame.
     need = 2 * size**2 * (2 * len(scenes) + len(cutouts))
     if need > MOST_BYTES:
-        raise RequestError(
-            f"{len(cutouts)} cut-outs and {len(scenes)} photos at --size {size} take {need / 2**30:.1f} GiB, "
-            f"more than {MOST_BYTES / 2**30:.0f}; take fewer of them or a smaller --size"
-        )
+        much = f"{need / 2**30:.1f} GiB, more than {MOST_BYTES / 2**30:.0f}; take fewer of them or a smaller --size"
+        raise RequestError(f"{len(cutouts)} cut-outs and {len(scenes)} photos at --size {size} take {much}")
     check_writable(output)
     if output.exists() and (other := min((path.name for path in output.iterdir()), default=None)):
-        raise RequestError(
-            f"output {str(output)!r} holds other files, for instance {other!r}; try {str(output / 'composites')!r}"
-        )
+        wrong = f"output {str(output)!r} holds other files, for instance {other!r}"
+        raise RequestError(f"{wrong}; try {str(output / 'composites')!r}")
     places = {c: drawn_place(numpy_stream(seed, f"place of {c.name}")) for c in cutouts}
 
     def prepared(source: Source) -> Any:
@@ -94,21 +84,16 @@ def run(
 
     sources = [*cutouts, *scenes]
     images = dict(zip(sources, in_threads(prepared, sources, "decoding"), strict=True))
+    records, cut_out = [], Counter(cutout.kind for cutout in cutouts)
+    for folder, index in classes.items():
+        groups = {g: {b: n for b, n in counts.items() if (b in own[folder]) == (g == "common")} for g in GROUPS}
+        records.append({"class_index": index, "folder": folder, "objects": cut_out[folder], **groups})
     document = {
         "verb": "compose",
         "settings": {"size": size, "seed": seed, "common": {folder: sorted(names) for folder, names in own.items()}},
         "objects": str(objects),
         "backgrounds": str(backgrounds),
-        "classes": [
-            {
-                "class_index": index,
-                "folder": folder,
-                "objects": sum(cutout.kind == folder for cutout in cutouts),
-                "common": {b: n for b, n in counts.items() if b in own[folder]},
-                "counter": {b: n for b, n in counts.items() if b not in own[folder]},
-            }
-            for folder, index in classes.items()
-        ],
+        "classes": records,
         "composites": len(composites),
         "strays": other_files + more_files,
         "provenance": provenance(),
@@ -149,10 +134,8 @@ def _composites(
         file = f"{folder}/{group}-{scene.kind}/{Path(cutout.name).stem} on {Path(scene.name).stem}.png"
         _, first, below, _ = composites.setdefault(file.casefold(), (file, cutout, scene, group))
         if (first, below) != (cutout, scene):
-            raise RequestError(
-                f"{first.name!r} on {below.name!r} and {cutout.name!r} on {scene.name!r} would both be {file!r}; "
-                "rename one of these files"
-            )
+            both = f"{first.name!r} on {below.name!r} and {cutout.name!r} on {scene.name!r} would both be {file!r}"
+            raise RequestError(f"{both}; rename one of these files")
     return list(composites.values())
 
 
@@ -161,8 +144,7 @@ def _sources(root: Path, flag: str, suffixes: Sequence[str], output: Path) -> tu
     check_folder(root)
     if output.resolve().is_relative_to(root.resolve()):
         raise RequestError(f"--output {str(output)!r} lies in the input folder {flag}; name a folder outside it")
-    sources: list[Source] = []
-    strays: list[str] = []
+    sources, strays = list[Source](), list[str]()
     for entry in sorted(root.iterdir()):
         folder = entry.is_dir() and not entry.name.startswith(".")
         before = len(sources)
@@ -196,8 +178,7 @@ def _common(words: Sequence[str], classes: dict[str, int], backgrounds: Sequence
         common[folder].add(background)
     for folder, own in common.items():
         if not own or len(own) == len(backgrounds):
-            raise RequestError(
-                f"class {folder!r} has no {'counter' if own else 'common'} background; give --common "
-                f"'{folder}=BACKGROUND' for some but not all of {', '.join(backgrounds)}"
-            )
+            lacks = f"class {folder!r} has no {'counter' if own else 'common'} background"
+            some = f"for some but not all of {', '.join(backgrounds)}"
+            raise RequestError(f"{lacks}; give --common '{folder}=BACKGROUND' {some}")
     return common

@@ -35,9 +35,8 @@ def deciding_figure(photo_set: PhotoSet, predictions: pd.DataFrame, names: tuple
     parts = chosen(predictions)
     figure = Figure(figsize=(8.0, 1.9 * len(parts)))
     figure.get_layout_engine().set(hspace=0.4, rect=(0, 0.25 / len(parts), 1, 1 - 0.25 / len(parts)))  # room for words
-    for cells, ((group, word), part) in zip(
-        figure.subplots(len(parts), EACH, squeeze=False), parts.items(), strict=True
-    ):
+    rows = figure.subplots(len(parts), EACH, squeeze=False)
+    for cells, ((group, word), part) in zip(rows, parts.items(), strict=True):
         for cell in cells:
             cell.set_axis_off()
         cells[0].set_title(f"{group} photos, {word}")

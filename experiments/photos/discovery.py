@@ -76,21 +76,19 @@ def discover(
     large = table[table.photos >= smallest]
     usable = [(int(index), part) for index, part in large.groupby("class_index") if len(part) >= 2]
     if not usable:
-        raise RequestError(
-            f"no class has two backgrounds of {smallest} photos or more; lower --min-photos (at least 2)"
-        )
+        lacks = f"no class has two backgrounds of {smallest} photos or more"
+        raise RequestError(f"{lacks}; lower --min-photos (at least 2)")
     # So many that Holm's correction over these classes can reject at ALPHA.
     permutations = max(PERMUTATIONS, round(2 * len(usable) / ALPHA) - 1)
     classes = [_class_record(index, part, folders[index], seed, permutations) for index, part in usable]
     p = np.array([c["p_value"] for c in classes])
     for record, p_holm, p_bh in zip(classes, holm(p).tolist(), false_discovery_control(p).tolist(), strict=True):
         record |= {"p_holm": p_holm, "p_bh": p_bh}
-    selected = {c["class_index"] for c in classes}
     return {
         "classes": classes,
         "naive": _overall([c["naive_drop"] for c in classes], seed),
         "honest": _overall([c["honest_drop"] for c in classes], seed),
-        "left_out": [index for index in table.class_index.unique().tolist() if index not in selected],
+        "left_out": sorted({*table.class_index.tolist()} - {index for index, _ in usable}),
         "min_photos": smallest,
         "splits": SPLITS,
         "permutations": permutations,

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from hashlib import sha256
+from itertools import groupby
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -70,7 +71,7 @@ class FeatureCache:
 
 
 class Encoded(NamedTuple):
-    """Features of one model's readable photos, in the order of the photo set, and the photos that were left out."""
+    """Features of one model's readable photos, in the order of the photo set."""
 
     photos: pd.DataFrame
     features: Float[np.ndarray, "N d"]
@@ -80,10 +81,12 @@ class Encoded(NamedTuple):
 
 def encode_photos(photo_set: PhotoSet, model: LoadedModel, options: Options) -> Encoded:
     """Features of every readable photo; a classifier's are its scores of the labels."""
+
+    def features(_: list[int], pixels: Any) -> torch.Tensor:
+        return forward(model, pixels, options)
+
     store = FeatureCache(options, model.key)
-    return encode(
-        photo_set, photo_set.keys(), store, options, model.preprocess, lambda _, pixels: forward(model, pixels, options)
-    )
+    return encode(photo_set, photo_set.keys(), store, options, model.preprocess, features)
 
 
 def forward(model: LoadedModel, pixels: Any, options: Options) -> torch.Tensor:
@@ -102,10 +105,8 @@ def forward(model: LoadedModel, pixels: Any, options: Options) -> torch.Tensor:
         raise RequestError(f"{name} returned an array of shape {shape} for {len(pixels)} photos; expected one row each")
     if shape != (len(pixels), labels):
         which = "1000 ImageNet classes" if labels == CLASS_COUNT else f"{labels} classes of --classes"
-        raise RequestError(
-            f"{name} returned scores of shape {shape[1:]} per photo; expected one score for each of the {which}, "
-            "in order"
-        )
+        expected = f"expected one score for each of the {which}, in order"
+        raise RequestError(f"{name} returned scores of shape {shape[1:]} per photo; {expected}")
     return out.float()
 
 
@@ -123,30 +124,27 @@ def encode(
     Finished photos stay cached if the run fails.
     """
     size = batch_size or options.batch_size
-    blocks: dict[int, list[int]] = {}
-    for i, key in enumerate(keys):
-        if key not in store.rows:
-            blocks.setdefault(i // size, []).append(i)
+    missing = [i for i, key in enumerate(keys) if key not in store.rows]
+    blocks = [list(block) for _, block in groupby(missing, lambda i: i // size)]
     unreadable: dict[str, str] = {}
     passes = 0
-    waiting: list[tuple[list[int], torch.Tensor]] = []  # photos, and rows that are still on the device
+    waiting: dict[Key, torch.Tensor] = {}  # rows that are still on the device
 
     def write() -> None:
         if waiting:
-            rows = torch.cat([rows for _, rows in waiting]).cpu().numpy()
-            done = [keys[i] for indices, _ in waiting for i in indices]
+            done, rows = list(waiting), torch.stack(list(waiting.values())).cpu().numpy()
             waiting.clear()
             store.add(done, rows)
 
     with counting("encoding", len(keys), "photos/s") as advance, failures(options):
-        advance(len(keys) - sum(map(len, blocks.values())))
+        advance(len(keys) - len(missing))
         try:
             for read, inputs, failed in _loader(photo_set, preprocess, options, blocks) if blocks else ():
                 unreadable |= {photo_set.photos.path[i]: reason for i, reason in failed}
                 if read:
-                    waiting.append((read, forward(read, inputs)))
+                    waiting |= zip((keys[i] for i in read), forward(read, inputs), strict=True)
                     passes += len(read)
-                if sum(len(rows) for rows, _ in waiting) >= min(SHARD_ROWS, SHARD_BATCHES * size):
+                if len(waiting) >= min(SHARD_ROWS, SHARD_BATCHES * size):
                     write()
                 advance(len(read) + len(failed))
         finally:
@@ -166,11 +164,9 @@ def failures(options: Options) -> Iterator[None]:
     try:
         yield
     except (torch.OutOfMemoryError, MemoryError) as error:
-        smaller = f"try --batch-size {options.batch_size // 2}" if options.batch_size > 1 else "try --device cpu"
-        raise RunError(
-            f"{options.device} ran out of memory at --batch-size {options.batch_size}; {smaller} "
-            "(finished photos are kept)"
-        ) from error
+        smaller = f"--batch-size {options.batch_size // 2}" if options.batch_size > 1 else "--device cpu"
+        where = f"{options.device} ran out of memory at --batch-size {options.batch_size}"
+        raise RunError(f"{where}; try {smaller} (finished photos are kept)") from error
     except RuntimeError as error:
         if not str(error).startswith("DataLoader worker"):
             raise
@@ -180,11 +176,11 @@ def failures(options: Options) -> Iterator[None]:
         ) from error
 
 
-def _loader(photo_set: PhotoSet, preprocess: Callable, options: Options, blocks: dict[int, list[int]]) -> DataLoader:
+def _loader(photo_set: PhotoSet, preprocess: Callable, options: Options, blocks: list[list[int]]) -> DataLoader:
     """(indices of the readable photos, their inputs, failures) of each block."""
     return DataLoader(
         _Photos(photo_set, preprocess),
-        batch_sampler=list(blocks.values()),
+        batch_sampler=blocks,
         collate_fn=_collate,
         num_workers=options.processes,
         pin_memory=options.kind == "cuda",

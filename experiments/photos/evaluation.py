@@ -1,6 +1,7 @@
 """Evaluation of models on photos: it writes predictions.csv, from which everything else in a result is computed."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import Any, Literal
@@ -23,6 +24,10 @@ from experiments.photos.scoring import NO_ANSWER, Scored, confusing_space, predi
 from experiments.photos.summaries import result_folders, summarise
 
 REFERENCE = "published:CLIP-LAION400M-ViT/B/32"  # [W] takes the 20 labels of 1 vs 20 from this model
+TWO_SCORES = (
+    "the scores of two labels are one number per photo, with no other heads to compare; give the model encode_image "
+    "and encode_text, or measure its features with soberclip embeddings"
+)
 # Heads are measured in passing for so many photos x dimensions x classes, and for so many classes: about three minutes.
 MOST_NUMBERS, MOST_CLASSES = 2_000_000_000, 200
 
@@ -64,9 +69,8 @@ def run(
         save_confusing(output_folder(output) / "confusing.json", space, vocabulary, origin)
     else:
         space = own_classes(list(photo_set.classes)) if labels == "45" else vocabulary.every_label
-    documents = []
-    folders = result_folders(output_folder(output), [spec for spec, _ in chosen])
-    for folder, (spec, file) in zip(folders, chosen, strict=True):
+    documents, specs = [], [spec for spec, _ in chosen]
+    for folder, (spec, file) in zip(result_folders(output_folder(output), specs), chosen, strict=True):
         began, model = perf_counter(), load(spec, file, options)
         scored = score(photo_set, model, options, space)
         predictions = predict(scored, space)
@@ -83,13 +87,20 @@ def run(
             "seconds": round(perf_counter() - began, 3),
             **scored.settings,
         }
-        settings |= _place(model, options, scored, photo_set, seed)
+        arrays, place = _place(model, options, scored, photo_set, seed)
+        settings |= place
         if photo_set.grouped:
             settings["picture"] = str(write_deciding(output_folder(folder), photo_set, predictions, vocabulary.names))
         documents.append(summarise("evaluate", model.spec, model.family, predictions, settings, seed, folder))
         if embeddings is not None:
-            _write_embeddings(embeddings, _embeddings(model, options, scored, photo_set))
-        _warn(model, settings, note)
+            output_folder(embeddings.parent)
+            write_atomically(embeddings, partial(_save, arrays=arrays))
+        if settings["unanswered"]:
+            note(f"{model.spec} has no finite score for {settings['unanswered']} photos, which count as wrong")
+        if settings.get("phrases_cut"):
+            note(f"{settings['phrases_cut']} prompts exceed {model.spec}'s context length and were truncated")
+        if model.key is None:
+            note(f"features of {model.spec} are not cached, since its code may change")
     if space.name == "20":
         note(
             f"1 vs 20 is an oracle label space; the true label had to be added for {len(space.added)} of "
@@ -114,9 +125,8 @@ def _check_independent(photo_set: PhotoSet) -> None:
     if not photo_set.grouped:
         raise RequestError(f"embeddings need common and counter photos, and {str(photo_set.root)!r} has no groups")
     if any(photo_set.photos.object):
-        raise RequestError(
-            f"embeddings need independent photos, and the composites in {str(photo_set.root)!r} share their objects"
-        )
+        shared = f"the composites in {str(photo_set.root)!r} share their objects"
+        raise RequestError(f"embeddings need independent photos, and {shared}")
 
 
 def _embeddings(model: Model, options: Options, scored: Scored, photo_set: PhotoSet) -> dict[str, Any]:
@@ -150,40 +160,25 @@ def _embeddings(model: Model, options: Options, scored: Scored, photo_set: Photo
     }
 
 
-def _place(model: Model, options: Options, scored: Scored, photo_set: PhotoSet, seed: int) -> dict[str, Any]:
-    """The model's own head among the photos' classes, as `soberclip embeddings` measures it, or why it is unknown."""
+def _place(
+    model: Model, options: Options, scored: Scored, photo_set: PhotoSet, seed: int
+) -> tuple[dict[str, Any] | None, dict[str, Any]]:
+    """The arrays, and the model's own head as `soberclip embeddings` measures it on them, or why it is unknown."""
+    arrays = None
     try:
         arrays = _embeddings(model, options, scored, photo_set)
         if arrays["image"].shape[1] == 2 and not model.embeds_text:
-            raise RequestError(
-                "the scores of two labels are one number per photo, with no other heads to compare; give the model "
-                "encode_image and encode_text, or measure its features with soberclip embeddings"
-            )
+            raise RequestError(TWO_SCORES)
         bundle = checked(arrays)
         if bundle.image.size * bundle.classes > MOST_NUMBERS or bundle.classes > MOST_CLASSES:
             N, D = bundle.image.shape
-            raise RequestError(
-                f"{N:,} photos of {bundle.classes} classes in {D:,} dimensions take long; write a file with "
-                "--embeddings and run soberclip embeddings on it"
-            )
-        return {"equivalent": answer(bundle, seed)["heads"][0], "equivalent_lacks": None}
+            long = f"{N:,} photos of {bundle.classes} classes in {D:,} dimensions take long"
+            raise RequestError(f"{long}; write a file with --embeddings and run soberclip embeddings on it")
+        return arrays, {"equivalent": answer(bundle, seed)["heads"][0], "equivalent_lacks": None}
     except RequestError as error:
-        return {"equivalent": None, "equivalent_lacks": str(error)}
+        return arrays, {"equivalent": None, "equivalent_lacks": str(error)}
 
 
-def _write_embeddings(file: Path, arrays: dict[str, Any]) -> None:
-    def save(path: Path) -> None:
-        with path.open("wb") as handle:  # by name numpy would add a suffix
-            np.savez(handle, **arrays)
-
-    output_folder(file.parent)
-    write_atomically(file, save)
-
-
-def _warn(model: Model, settings: dict[str, Any], note: Callable[[str], None]) -> None:
-    if settings["unanswered"]:
-        note(f"{model.spec} has no finite score for {settings['unanswered']} photos, which count as wrong")
-    if settings.get("phrases_cut"):
-        note(f"{settings['phrases_cut']} prompts exceed {model.spec}'s context length and were truncated")
-    if model.key is None:
-        note(f"features of {model.spec} are not cached, since its code may change")
+def _save(path: Path, arrays: dict[str, Any]) -> None:
+    with path.open("wb") as handle:  # by name numpy would add a suffix
+        np.savez(handle, **arrays)

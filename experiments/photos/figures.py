@@ -68,19 +68,20 @@ def write_comparison(folder: Path, results: Sequence[Result], document: dict[str
         ranked=ranking({row["model"]: row["equivalent"] for row in document["rows"] if row["equivalent"]}),
     )
     write_text(folder / "comparison.html", text)
-    rows = []
-    for row in document["rows"]:
-        cells = {name: row[name] for name in COLUMNS} | {"at_edge": int(row["at_edge"])}
-        for axis, over in (row["effective_robustness"] or {}).items():
-            numbers_over = over["value"], *over["interval"], int(over["extrapolated"])
-            cells |= dict(zip((f"{name}_{axis}" for name in OVER), numbers_over, strict=True))
-        if place := row["equivalent"]:
-            for name in PLACE:
-                cells |= spread(name, place[name], place["interval"][name])
-        rows.append([cells.get(name, "") for name in HEADER])
-    write_table(folder / "comparison.csv", HEADER, rows)
+    write_table(folder / "comparison.csv", HEADER, map(_cells, document["rows"]))
     write_json(folder / "comparison.json", document)
     return path
+
+
+def _cells(row: dict[str, Any]) -> list[Any]:
+    """The cells of a model under HEADER."""
+    cells = {name: row[name] for name in COLUMNS} | {"at_edge": int(row["at_edge"])}
+    for axis, over in (row["effective_robustness"] or {}).items():
+        numbers_over = over["value"], *over["interval"], int(over["extrapolated"])
+        cells |= zip((f"{name}_{axis}" for name in OVER), numbers_over, strict=True)
+    for name in PLACE if row["equivalent"] else ():
+        cells |= spread(name, row["equivalent"][name], row["equivalent"]["interval"][name])
+    return [cells.get(name, "") for name in HEADER]
 
 
 @styled
@@ -91,7 +92,7 @@ def comparison_figure(results: Sequence[Result], seed: int = 0, axis: Axis | Non
     """
     lines = lines_of(results)
     ordered = [result for _, result in sorted(zip(numbers(results), results, strict=True), key=lambda pair: pair[0])]
-    axes = (AXES if lines else AXES[:1]) if axis is None else (axis,)
+    axes = (axis,) if axis else AXES if lines else AXES[:1]
     families = dict.fromkeys(result.row.family for result in results)
     colours = {family: f"C{i % 7}" for i, family in enumerate(families)}
     looks = [{"color": colours[result.row.family], "marker": _marker(result)} for result in ordered]
@@ -107,11 +108,11 @@ def comparison_figure(results: Sequence[Result], seed: int = 0, axis: Axis | Non
     kinds = dict.fromkeys((result.row.family, _marker(result)) for result in results)
     handles = [_mark(colours[family], marker, label=family) for family, marker in kinds]
     first.legend(handles=[*first.get_legend_handles_labels()[0], *handles], loc="upper left" if lines else "best")
-    words = [f"{number}" for number in range(1, len(ordered) + 1)]
+    words, shades = [f"{number}" for number in range(1, len(ordered) + 1)], [look["color"] for look in looks]
+    places = np.array([[getattr(result.row, name) for name in GROUPS] for result in ordered])
     for panel, each in zip(figure.axes, axes, strict=True):
-        at = stretch(np.array([[getattr(result.row, name) for name in GROUPS] for result in ordered]), each)
-        ends = np.array([panel.get_xlim(), panel.get_ylim()]).T
-        write_labels(panel, np.clip(at, *ends), words, [look["color"] for look in looks], LETTERS)
+        limits = np.array([panel.get_xlim(), panel.get_ylim()]).T
+        write_labels(panel, np.clip(stretch(places, each), *limits), words, shades, LETTERS)
     return figure
 
 
@@ -155,9 +156,8 @@ def _scaled(panel: Axes, results: Sequence[Result], axis: Axis, lines: bool) -> 
     limits = np.clip(limits, -0.04, 1.04) if axis == "plain" else np.array(limits)
     for side in (panel.xaxis, panel.yaxis):
         side.set_ticks(stretch(TICKS[axis], axis), [f"{100 * tick:g}" for tick in TICKS[axis]])
-    panel.set(
-        xlim=limits[0], ylim=limits[1], title=f"{axis} axes" if lines else "", xlabel="accuracy on the common group [%]"
-    )
+    panel.set(xlim=limits[0], ylim=limits[1], xlabel="accuracy on the common group [%]")
+    panel.set_title(f"{axis} axes" if lines else "")
     low, high = limits[:, 0].max(), limits[:, 1].min()
     if low < high:
         panel.plot([low, high], [low, high], color="#888888", linewidth=1, linestyle=":", label="no drop, y = x")
@@ -181,15 +181,6 @@ def _point(panel: Axes, result: Result, axis: Axis, limits: np.ndarray, look: di
     places = [(getattr(row, group), getattr(row, f"interval_{group}")) for group in GROUPS]
     spans = np.array([[ends[0] if ends else at, at, ends[1] if ends else at] for at, ends in places])
     low, at, high = np.clip(stretch(spans, axis), limits[:, :1], limits[:, 1:]).T
-    arms = np.stack([at - low, high - at])[..., None]  # (end, group, 1)
-    panel.errorbar(
-        *at,
-        xerr=arms[:, 0],
-        yerr=arms[:, 1],
-        ecolor=(look["color"], 0.45),
-        elinewidth=0.8,
-        markersize=4.5,
-        markerfacecolor="white" if hollow else look["color"],
-        clip_on=not result.at_edge,
-        **look,
-    )
+    across, up = np.stack([at - low, high - at], axis=1)[..., None]  # each (low, high) x 1
+    marker = {"markersize": 4.5, "markerfacecolor": "white" if hollow else look["color"], "clip_on": not result.at_edge}
+    panel.errorbar(*at, xerr=across, yerr=up, ecolor=(look["color"], 0.45), elinewidth=0.8, **marker, **look)

@@ -48,13 +48,11 @@ class Vocabulary:
         >>> Vocabulary(("owl",), "mine").phrases(("A photo of {}.", "a {} at night"))
         (('A photo of owl.', 'a owl at night'),)
         """
-        return tuple(
-            (
-                *(template.format(word) for word in self.words.get(name, [name]) for template in templates),
-                *self.sentences.get(name, ()),
-            )
-            for name in self.names
-        )
+        every = []
+        for name in self.names:
+            words = (template.format(word) for word in self.words.get(name, [name]) for template in templates)
+            every.append((*words, *self.sentences.get(name, ())))
+        return tuple(every)
 
     @property
     def called(self) -> tuple[str, ...]:
@@ -135,13 +133,11 @@ class LabelSpace:
         """The labels that compete for photos of a class."""
         return range(labels) if self.allowed is None else self.allowed[index]
 
-    def mask(self, truth: Int[np.ndarray, " N"], labels: int = CLASS_COUNT) -> Bool[np.ndarray, "N L"] | None:
-        """True if the label competes for the photo; None if all labels do."""
-        if self.allowed is None:
-            return None
+    def mask(self, truth: Int[np.ndarray, " N"], labels: int) -> Bool[np.ndarray, "N L"]:
+        """True if the label competes for the photo."""
         mask = np.zeros((len(truth), labels), dtype=bool)
-        for row, index in zip(mask, truth.tolist(), strict=True):
-            row[list(self.allowed[index])] = True
+        for index in set(truth.tolist()):
+            mask[np.ix_(truth == index, self.of(index, labels))] = True
         return mask
 
     def union(self, labels: int) -> list[int]:
@@ -160,16 +156,9 @@ def own_classes_name(count: int) -> str:
 
 
 def save_confusing(path: Path, space: LabelSpace, vocabulary: Vocabulary, reference: dict[str, Any]) -> None:
-    write_json(
-        path,
-        {
-            "class_names": vocabulary.source,
-            "class_names_digest": digest(vocabulary.names),
-            "reference": reference,
-            "added": list(space.added),
-            "labels": {str(index): list(labels) for index, labels in (space.allowed or {}).items()},
-        },
-    )
+    names = {"class_names": vocabulary.source, "class_names_digest": digest(vocabulary.names), "reference": reference}
+    labels = {str(index): list(labels) for index, labels in (space.allowed or {}).items()}
+    write_json(path, {**names, "added": list(space.added), "labels": labels})
 
 
 def load_confusing(path: Path, vocabulary: Vocabulary, classes: Sequence[int]) -> LabelSpace:
@@ -184,9 +173,8 @@ def load_confusing(path: Path, vocabulary: Vocabulary, classes: Sequence[int]) -
                 raise ValueError(f"the labels of class {index} lack the class or lie outside the class list")
         added = tuple(index for index in classes if index in document["added"])
     except (OSError, ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError) as error:
-        raise RequestError(
-            f"{str(path)!r} has no confusing sets for these classes ({error}); leave --confusing out to compute them"
-        ) from error
+        lacks = f"{str(path)!r} has no confusing sets for these classes ({error})"
+        raise RequestError(f"{lacks}; leave --confusing out to compute them") from error
     return LabelSpace(str(CONFUSING), allowed, added, {"reference": document.get("reference")})
 
 
@@ -195,10 +183,9 @@ def class_indices(names: Iterable[str], vocabulary: Vocabulary | None = None) ->
     indices: dict[str, int] = {}
     for name in names:
         if vocabulary is not None and name not in vocabulary.names:
-            raise RequestError(
-                f"the class {name!r} is not in {vocabulary.source!r}{suggestion(name, vocabulary.names, quoted=True)}; "
-                "every class of the data needs a line there"
-            )
+            near = suggestion(name, vocabulary.names, quoted=True)
+            lacks = f"the class {name!r} is not in {vocabulary.source!r}{near}"
+            raise RequestError(f"{lacks}; every class of the data needs a line there")
         index = imagenet_index(name) if vocabulary is None else vocabulary.names.index(name)
         if (other := next((other for other, taken in indices.items() if taken == index), None)) is not None:
             raise RequestError(f"class {index} is given twice, by {other!r} and {name!r}; keep one of them")
@@ -215,10 +202,8 @@ def imagenet_index(name: str) -> int:
             raise RequestError(f"class index {index} of {name!r} lies outside 0..{CLASS_COUNT - 1}")
         others = {i for part in (words, *words.split(",")) for i in classes.get(_words(part), ())}
         if others and index not in others:
-            raise RequestError(
-                f"the class {name!r} is ambiguous: ImageNet's class {index} is {imagenet().names[index]!r}, "
-                f"and {words!r} is class {min(others)}; correct the number or the name"
-            )
+            two = f"ImageNet's class {index} is {imagenet().names[index]!r}, and {words!r} is class {min(others)}"
+            raise RequestError(f"the class {name!r} is ambiguous: {two}; correct the number or the name")
         return index
     words = _words(name)
     indices = sorted(classes.get(words, ()))

@@ -16,7 +16,7 @@ import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import takewhile
+from itertools import product, takewhile
 from pathlib import Path
 from typing import Any
 
@@ -53,9 +53,8 @@ def prompt_of(spec: str, processor: Any) -> str:
         text = processor.apply_chat_template(question, add_generation_prompt=True, tokenize=False)
         whole = processor.apply_chat_template([*question, answer], tokenize=False)
     except Exception as error:  # jinja and templates raise different types
-        raise RequestError(
-            f"{spec} has no chat template that takes a photo and a question ({one_line(error)})"
-        ) from error
+        lacks = "no chat template that takes a photo and a question"
+        raise RequestError(f"{spec} has {lacks} ({one_line(error)})") from error
     # If the generation prompt does not begin an answered turn, the answer follows it directly.
     return whole.partition(MARK)[0] if whole.startswith(text) and MARK in whole else text
 
@@ -104,10 +103,8 @@ def load_language_model(name: str, file: Path | None, options: Options) -> Langu
     config = of_transformers(spec, "AutoConfig")
     answering = library("transformers").AutoModelForImageTextToText._model_mapping
     if type(config) not in answering or config.is_encoder_decoder:
-        raise RequestError(
-            f"{spec} holds a model of type {config.model_type!r}; only models with one causal language model that "
-            "answers a question about a photo can be scored (pass a CLIP as hf:)"
-        )
+        only = "only models with one causal language model that answers a question about a photo can be scored"
+        raise RequestError(f"{spec} holds a model of type {config.model_type!r}; {only} (pass a CLIP as hf:)")
     module = transformers_module(spec, "AutoModelForImageTextToText")
     processor = of_transformers(spec, "AutoProcessor")
     for part in ("tokenizer", "image_processor"):  # without one part, the library returns the other part alone
@@ -148,28 +145,26 @@ def photo_inputs(processor: Any, text: str, dropped: int, image: Any) -> Any:
 def score_labels(
     photo_set: PhotoSet, model: LanguageModel, options: Options, space: LabelSpace | None = None
 ) -> Scored:
-    """Scores of all labels, 0 for those that do not compete. Raises RunError as `encode` does."""
+    """Scores of all labels, 0 for those that do not compete."""
     names, space = options.vocabulary.called, space or options.vocabulary.every_label
     competing = {index: space.of(index, len(names)) for index in photo_set.classes}
     every = list(dict.fromkeys(names[k] for labels in competing.values() for k in labels))
-    for name in every:  # the model would read <image> in a name as a photo
-        token = next((token for token in model.processor.tokenizer.all_special_tokens if token in name), None)
-        if token is not None:
+    for name, token in product(every, model.processor.tokenizer.all_special_tokens):
+        if token in name:  # the model would read <image> in a name as a photo
             raise RequestError(f"the label {name!r} holds {token}, a special token of {model.spec}; rename it")
     tokens, dropped = answer_tokens(model.processor, model.prompt, every)
     ids = dict(zip(every, tokens, strict=True))
     compared = False  # with a full pass, once per run: some architectures cannot continue from a cache
 
-    def scores(i: int, inputs: Any) -> Float[torch.Tensor, "1 L"]:
+    def scores(indices: list[int], batch: Any) -> Float[torch.Tensor, "1 L"]:
         nonlocal compared
+        ((i,), (inputs,)) = indices, batch
         path, labels = photo_set.photos.path[i], competing[photo_set.photos.class_index[i]]
         answers = {names[k]: ids[names[k]] for k in labels}  # labels of one name share an answer, so they tie
         length = inputs["input_ids"].shape[1] + max(map(len, answers.values()))
         if model.longest is not None and length > model.longest:
-            raise RunError(
-                f"{model.spec} reads {model.longest} tokens, but the photo {path!r} with the question and the "
-                f"longest label has {length} (finished photos are kept)"
-            )
+            whole = f"the photo {path!r} with the question and the longest label has {length}"
+            raise RunError(f"{model.spec} reads {model.longest} tokens, but {whole} (finished photos are kept)")
         try:
             model.place(options)
             losses = label_losses(model.module, inputs, list(answers.values()), options.batch_size)
@@ -180,28 +175,19 @@ def score_labels(
         except (SoberclipError, torch.OutOfMemoryError, MemoryError):
             raise
         except Exception as error:  # architectures without a cached prefix raise different types
-            raise RunError(
-                f"{model.spec}, a model of type {model.module.config.model_type!r}, fails on the photo {path!r} "
-                f"({type(error).__name__}: {one_line(error)}); finished photos are kept"
-            ) from error
+            who = f"{model.spec}, a model of type {model.module.config.model_type!r}"
+            reason = f"{type(error).__name__}: {one_line(error)}"
+            raise RunError(f"{who}, fails on the photo {path!r} ({reason}); finished photos are kept") from error
         row = torch.zeros(1, len(names))
         row[0, list(labels)] = -torch.tensor([loss[names[k]] for k in labels])
         return row
 
     rows = {index: digest([f"{len(names)}", *(f"{k} {names[k]}" for k in own)]) for index, own in competing.items()}
-    keys = [
-        (f"{rows[index]} {path}", size, time)
-        for index, (path, size, time) in zip(photo_set.photos.class_index, photo_set.keys(), strict=True)
-    ]
-    encoded = encode(
-        photo_set,
-        keys,
-        FeatureCache(options, f"{model.key} {model.prompt}{ANSWER}"),
-        options,
-        partial(photo_inputs, model.processor, model.prompt, dropped),
-        lambda indices, inputs: scores(indices[0], inputs[0]),
-        batch_size=1,
-    )
+    photos = zip(photo_set.photos.class_index, photo_set.keys(), strict=True)
+    keys = [(f"{rows[index]} {path}", size, time) for index, (path, size, time) in photos]
+    store = FeatureCache(options, f"{model.key} {model.prompt}{ANSWER}")
+    inputs_of = partial(photo_inputs, model.processor, model.prompt, dropped)
+    encoded = encode(photo_set, keys, store, options, inputs_of, scores, batch_size=1)
     return Scored(encoded, encoded.features, {"score": SCORE})
 
 
@@ -212,10 +198,9 @@ def _check_prefix(
     name = max(answers, key=lambda name: len(answers[name]))
     plain = plain_loss(model, image, name, answers[name])
     if not abs(plain - losses[name]) <= TOLERANCE[options.precision] * max(1.0, abs(plain)):
-        raise RunError(
-            f"{model.spec} gives {name!r} a loss of {losses[name]:.5g} from a cached prefix, but {plain:.5g} from a "
-            f"full pass; models of type {model.module.config.model_type!r} cannot be scored this way"
-        )
+        both = f"{losses[name]:.5g} from a cached prefix, but {plain:.5g} from a full pass"
+        kind = f"models of type {model.module.config.model_type!r} cannot be scored this way"
+        raise RunError(f"{model.spec} gives {name!r} a loss of {both}; {kind}")
 
 
 @torch.inference_mode()

@@ -65,31 +65,18 @@ def load_open_clip(spec: str, file: Path | None, options: Options) -> LoadedMode
         tokenizer = open_clip.get_tokenizer(name)
         if tag and file is None:
             file = Path(open_clip.pretrained.download_pretrained(published))
-        module = open_clip.create_model(
-            name,
-            load_weights=file is None,
-            require_pretrained=file is None,
-            weights_only=not options.trust_pickle,
-            pretrained_text=False,
-            quick_gelu=quick,
-            force_preprocess_cfg={
-                k: published[k] for k in ("mean", "std", "interpolation", "resize_mode") if k in published
-            },
-        )
+        kept = {k: published[k] for k in ("mean", "std", "interpolation", "resize_mode") if k in published}
+        weights = {"load_weights": file is None, "require_pretrained": file is None, "pretrained_text": False}
+        weights["weights_only"] = not options.trust_pickle
+        module = open_clip.create_model(name, quick_gelu=quick, force_preprocess_cfg=kept, **weights)
     if file is not None:
         with _fitting(file, options.trust_pickle):
             open_clip.load_checkpoint(module, str(file), weights_only=not options.trust_pickle)
-    preprocess = open_clip.transform.PreprocessCfg(**module.visual.preprocess_cfg)
-    return LoadedModel(
-        "CLIP",
-        module,
-        module.encode_image,
-        open_clip.transform.image_transform_v2(preprocess, is_train=False),
-        module.encode_text,
-        tokenizer,
-        {"weights": f"tag {tag}" if tag else name},
-        {"config": config, "quick_gelu": quick, "preprocess": module.visual.preprocess_cfg},
-    )
+    preprocess = module.visual.preprocess_cfg
+    about = {"settings": {"weights": f"tag {tag}" if tag else name}}
+    about["configuration"] = {"config": config, "quick_gelu": quick, "preprocess": preprocess}
+    transform = open_clip.transform.image_transform_v2(open_clip.transform.PreprocessCfg(**preprocess), is_train=False)
+    return LoadedModel("CLIP", module, module.encode_image, transform, module.encode_text, tokenizer, **about)
 
 
 def torchvision_weights(spec: str, file: Path | None) -> Any:
@@ -131,9 +118,8 @@ def load_timm(spec: str, file: Path | None, options: Options) -> LoadedModel:
         with loading(f"timm:{spec}", BY_FILE, hub=True):
             module = timm.create_model(spec, pretrained=True)
         if module.num_classes != CLASS_COUNT:
-            raise RequestError(
-                f"timm:{spec} has {module.num_classes} classes, not the 1000 of ImageNet-1k; choose an in1k tag"
-            )
+            wrong = f"has {module.num_classes} classes, not the 1000 of ImageNet-1k"
+            raise RequestError(f"timm:{spec} {wrong}; choose an in1k tag")
     else:
         module = timm.create_model(spec, pretrained=False, num_classes=options.labels)
         _load_state(module, file, options)
@@ -168,7 +154,7 @@ def _fitting(file: Path, trust_pickle: bool) -> Iterator[None]:
 
 
 def check_transformers(name: str, file: Path | None) -> None:
-    """Raises RequestError unless `name` is a folder with a model or may be a name on the hub."""
+    """Refuse what is neither the folder of a model nor a possible name on the hub."""
     folder = Path(name)
     on_hub = name.count("/") == 1 and not folder.exists() and not name.startswith((".", "/", "~"))
     if not on_hub and not (folder / "config.json").is_file():
@@ -215,16 +201,12 @@ def load_hf(name: str, file: Path | None, options: Options) -> LoadedModel:
         ids, mask = tokens.unbind(1)
         return _pooled(module.get_text_features(ids) if siglip else module.get_text_features(ids, attention_mask=mask))
 
-    return LoadedModel(
-        "CLIP",
-        module,
-        lambda pixels: _pooled(module.get_image_features(pixel_values=pixels)),
-        ProcessorTransform(processor),
-        encode_text,
-        tokenize,
-        {"weights": name},
-        {"config": config.to_dict() | {"_name_or_path": None}, "processor": processor.to_dict()},
-    )
+    def encode_image(pixels):
+        return _pooled(module.get_image_features(pixel_values=pixels))
+
+    configuration = {"config": config.to_dict() | {"_name_or_path": None}, "processor": processor.to_dict()}
+    about = {"settings": {"weights": name}, "configuration": configuration}
+    return LoadedModel("CLIP", module, encode_image, ProcessorTransform(processor), encode_text, tokenize, **about)
 
 
 def _pooled(out: Any) -> Any:

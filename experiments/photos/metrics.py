@@ -3,6 +3,7 @@
 `experiments.heads.intervals` has the means and intervals of counts. Letters: N photos.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -13,9 +14,9 @@ from experiments.heads.intervals import (
     COUNTED,
     MEANS,
     REPLICATES,
-    Mean,
     accuracy,
     complete,
+    drawn_accuracies,
     drop_interval,
     group_accuracies,
     interval_method,
@@ -24,16 +25,8 @@ from experiments.heads.intervals import (
     with_drop,
     worst_cell,
 )
-from experiments.inference import (
-    binomial_bounds,
-    bootstrap_interval,
-    holm,
-    mcnemar,
-    resampled_means,
-    resamples,
-    sign_test,
-)
-from experiments.results import FEWEST, GROUPS, QUANTITIES
+from experiments.inference import binomial_bounds, bootstrap_interval, holm, mcnemar, resampled_means, sign_test
+from experiments.results import FEWEST, GROUPS, QUANTITIES, Mean
 from simulator.accuracy import LEVEL, rounded
 from simulator.streams import numpy_stream
 
@@ -77,13 +70,12 @@ def class_accuracies(counts: pd.DataFrame) -> pd.DataFrame:
 
 def summary(counts: pd.DataFrame, seed: int = 0, grouped: bool = True) -> dict[str, Any]:
     """Both means with intervals, and counts. Without groups one `accuracy` replaces the three numbers."""
-    used, names = complete(counts), QUANTITIES if grouped else ("accuracy",)
+    used = complete(counts)
     n_common, n_counter = used.photos.sum().tolist()
     number = {"common": n_common, "counter": n_counter} if grouped else {"photos": n_common}
-    ends = {mean: [list(span) for span in intervals(counts, mean, seed).values()] for mean in MEANS}
     left_out = counts.index.difference(used.index).tolist()
     return {
-        "intervals": {mean: dict(zip(names, spans, strict=False)) for mean, spans in ends.items()},
+        "intervals": {mean: _named(map(list, intervals(counts, mean, seed).values()), grouped) for mean in MEANS},
         **_means(counts, grouped),
         "interval_method": interval_method(len(used)),
         "level": LEVEL,
@@ -92,10 +84,12 @@ def summary(counts: pd.DataFrame, seed: int = 0, grouped: bool = True) -> dict[s
 
 
 def _means(counts: pd.DataFrame, grouped: bool) -> dict[Mean, dict[str, float]]:
-    values = {mean: with_drop(group_accuracies(counts, mean)).tolist() for mean in MEANS}
-    return {
-        mean: dict(zip(QUANTITIES, v, strict=True)) if grouped else {"accuracy": v[0]} for mean, v in values.items()
-    }
+    return {mean: _named(with_drop(group_accuracies(counts, mean)).tolist(), grouped) for mean in MEANS}
+
+
+def _named(values: Iterable[Any], grouped: bool) -> dict[str, Any]:
+    """The three numbers by name; without groups the first is the accuracy."""
+    return dict(zip(QUANTITIES if grouped else ("accuracy",), values, strict=False))
 
 
 def paired(first: pd.DataFrame, second: pd.DataFrame, seed: int = 0, mean: Mean = "macro") -> dict[str, Any] | None:
@@ -116,9 +110,8 @@ def paired(first: pd.DataFrame, second: pd.DataFrame, seed: int = 0, mean: Mean 
         numbers = (with_drop(group_accuracies(one, mean)).tolist() for one in (b, a))
         spans: list[Any] = list(map(drop_interval, *numbers, over_photos(b, mean), over_photos(a, mean)))
     else:
-        weights = resamples(len(shared), REPLICATES, numpy_stream(seed, "paired bootstrap"))
-        replicates = with_drop(group_accuracies(b, mean, weights) - group_accuracies(a, mean, weights)).T
-        spans = [bootstrap_interval(sample, len(shared)) for sample in replicates]
+        of_b, of_a = (drawn_accuracies(one, mean, seed, stream="paired bootstrap") for one in (b, a))
+        spans = [bootstrap_interval(sample, len(shared)) for sample in with_drop(of_b - of_a).T]
     for name, each, total, span in zip(QUANTITIES, differences, value.tolist(), spans, strict=True):
         up, down = int((each > 0).sum()), int((each < 0).sum())
         sign = {"classes_up": up, "classes_down": down, "sign_test_p": sign_test(up, down)}

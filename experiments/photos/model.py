@@ -47,7 +47,8 @@ class LoadedModel:
 def finished(model: LoadedModel) -> LoadedModel:
     """The model in evaluation mode (open_clip returns training mode), with its settings and its key."""
     model.module.eval()
-    parts = {"weights_hash": weights_hash(model.module), "preprocessing": described(model.preprocess)}
+    preprocessing = " ".join(re.sub(r" at 0x[0-9a-f]+", "", repr(model.preprocess)).split())  # without addresses
+    parts = {"weights_hash": weights_hash(model.module), "preprocessing": preprocessing}
     key = None if model.configuration is None else feature_key({**parts, **model.configuration})
     settings = {"activation": activations(model.module), "versions": versions(DISTRIBUTIONS), **parts, **model.settings}
     return replace(model, settings=settings, key=key)
@@ -79,11 +80,6 @@ def activations(module: Any) -> str:
         if type(part).__module__.endswith(("activation", "activations")) or type(part).__name__ == "QuickGELU"
     }
     return "+".join(sorted(names - {"MultiheadAttention"})) or "unknown"
-
-
-def described(preprocess: Callable) -> str:
-    """The repr of a preprocessing without memory addresses, so that equal pipelines give equal text."""
-    return re.sub(r"\s+", " ", re.sub(r" at 0x[0-9a-f]+", "", repr(preprocess)))
 
 
 @cache

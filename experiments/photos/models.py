@@ -39,10 +39,8 @@ def checked(models: Sequence[str], weights: Sequence[Path] | None, options: Opti
     if not models:
         raise RequestError("no model is given; name one with --model")
     if weights is not None and len(weights) != len(models):
-        raise RequestError(
-            f"{len(weights)} --weights are given for {len(models)} --model; "
-            "give one per model, and - for a model without a file"
-        )
+        wrong = f"{len(weights)} --weights are given for {len(models)} --model"
+        raise RequestError(f"{wrong}; give one per model, and - for a model without a file")
     specs = [checkpoint_spec(spec) for spec in models]
     if options.quick_gelu != "auto" and not any(spec.startswith("open_clip:") for spec in specs):
         raise RequestError(f"--quick-gelu {options.quick_gelu} applies only to open_clip: models; leave it out")
@@ -57,10 +55,8 @@ def check_spec(spec: str, file: Path | None) -> None:
     """Raise RequestError for errors in a specification that are known before loading."""
     kind, _, name = spec.partition(":")
     if kind not in KINDS or not name:
-        raise RequestError(
-            f"model {spec!r} does not start with one of {', '.join(k + ':' for k in KINDS)}"
-            f"{suggestion(spec, [f'{k}:{name}' for k in KINDS])}"
-        )
+        near = suggestion(spec, [f"{k}:{name}" for k in KINDS])
+        raise RequestError(f"model {spec!r} does not start with one of {', '.join(f'{k}:' for k in KINDS)}{near}")
     if file is not None and not file.is_file():
         raise RequestError(f"there is no weights file {str(file)!r}; leave --weights out to use the tag's own")
     if kind in ("hf", "python", "lvlm") and file is not None:
@@ -112,14 +108,9 @@ def _check_python(name: str, file: Path | None) -> None:
 
 
 def _python(name: str, file: Path | None, options: Options) -> LoadedModel:
-    """The model that model() in a user's file returns. The file is executed. Features are not cached: it may change.
+    """The model that model() in a user's file returns, with the methods of one of PARTS; the README has their shapes.
 
-        preprocess(image)       PIL image -> tensor (3, H, W)
-        encode_image(pixels)    (B, 3, H, W) -> (B, d)      and     encode_text(ids) -> (T, d), tokenizer(texts) -> ids
-        logits(pixels)          (B, 3, H, W) -> (B, labels) instead of those three: a score of every label, in order
-
-    A torch module is moved to the device and put into evaluation mode. An attribute `family`, a word, puts the model on
-    the line of a family such as CLIP or ImageNet.
+    The file is executed. Its features are not cached, since it may change.
     """
     try:
         model = runpy.run_path(name)["model"]()
@@ -128,9 +119,8 @@ def _python(name: str, file: Path | None, options: Options) -> LoadedModel:
     parts = next((parts for parts in PARTS if all(callable(getattr(model, part, None)) for part in parts)), None)
     if parts is None:
         needed = ", or ".join(map(", ".join, PARTS))
-        raise RequestError(
-            f"model() of {name!r} returned a {type(model).__name__}, which lacks methods; it needs {needed}"
-        )
+        kind = type(model).__name__
+        raise RequestError(f"model() of {name!r} returned a {kind}, which lacks methods; it needs {needed}")
     family = getattr(model, "family", OWN)
     if not (isinstance(family, str) and family.strip()):
         raise RequestError(f"the family of model() in {name!r} is {family!r}; expected a word, such as 'CLIP'")

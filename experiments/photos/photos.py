@@ -25,9 +25,11 @@ from simulator.progress import track
 PREFIX, EACH = "prefix", "each"
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 MANIFEST, REQUEST = "composites.csv", "compose.json"  # of compose: the object of each composite, and what was requested
+# Of a listed photo. The place is what stands between class and photo: group-background, or background.
 COLUMNS = ["path", "class_name", "place", "group", "object"]
 Key = tuple[str, int, int]  # path, bytes, modification time in nanoseconds
-# bytes of file names that are not UTF-8 fit no column of strings, so columns are of objects
+# (photos, the folder of their paths, files and folders without photos). Columns are of objects, since bytes of file
+# names that are not UTF-8 fit no column of strings.
 Listing = tuple[pd.DataFrame, Path, list[str]]
 
 
@@ -68,7 +70,8 @@ class PhotoSet:
 
 def read_photos(root: Path, groups: str = PREFIX, vocabulary: Vocabulary | None = None) -> PhotoSet:
     """All photos at `root`. Raises RequestError for another layout, an unknown class or group, and no photo."""
-    member, (listed, folder, strays) = _grouping(groups), list_photos(root)
+    member = _grouping(groups)
+    listed, folder, strays = (_table if root.suffix == ".csv" and root.is_file() else _folders)(root)
     listed = listed.sort_values("path", kind="stable", ignore_index=True)
     places = [member(photo) for photo in listed.itertuples()]  # group and background
     chosen = pd.Series([place is not None for place in places], dtype=bool)
@@ -88,21 +91,11 @@ def read_photos(root: Path, groups: str = PREFIX, vocabulary: Vocabulary | None 
     return PhotoSet(root, photos, classes, tuple(sorted({*map(printable, strays)})), folder)
 
 
-def list_photos(root: Path) -> Listing:
-    """(photos, the folder of their paths, files and folders without photos) in either layout, else RequestError.
-
-    A photo has its path, its class's name, its place, and its group and object if they are known. The place is what
-    stands between class and photo: group-background, or background.
-    """
-    if root.suffix == ".csv" and root.is_file():
-        return _table(root)
+def _folders(root: Path) -> Listing:
+    """The photos below a folder."""
     if root.is_file():
         raise RequestError(f"{str(root)!r} is neither a folder nor a CSV file (.csv)")
     check_folder(root)
-    return _folders(root)
-
-
-def _folders(root: Path) -> Listing:
     rows, folders, strays = [], [], []
     for file in sorted(file for depth in ("*", "*/*", "*/*/*") for file in root.glob(depth)):
         parts = file.relative_to(root).parts
@@ -136,10 +129,8 @@ def _table(table: Path) -> Listing:
             raise RequestError(f"{path!r} is listed again in line {line} of {str(table)!r}; keep one")
         photos[path] = path, row["class"], *(row.get(key) or "" for key in ("background", "group", "object"))
     if missing := [path for path in photos if not (table.parent / path).is_file()]:
-        raise RequestError(
-            f"{len(missing)} of {len(rows)} photos in {str(table)!r} do not exist, the first is {missing[0]!r}; "
-            f"paths are relative to {str(table.parent)!r}"
-        )
+        lacks = f"{len(missing)} of {len(rows)} photos in {str(table)!r} do not exist, the first is {missing[0]!r}"
+        raise RequestError(f"{lacks}; paths are relative to {str(table.parent)!r}")
     return pd.DataFrame(photos.values(), columns=COLUMNS, dtype=object), table.parent, []
 
 
@@ -227,6 +218,7 @@ def inspect(
         record |= {f"published_{group}": published[index][group] if counteranimal else None for group in GROUPS}
         backgrounds = {g: own.background[own.group == g].value_counts().sort_index().to_dict() for g in names}
         classes.append({**record, "backgrounds": backgrounds})
+    empty = [{"class_index": c["class_index"], "group": g} for c in classes for g in names if g and not c[f"n_{g}"]]
     document = {
         "root": str(photo_set.root),
         "grouped": photo_set.grouped,
@@ -236,12 +228,7 @@ def inspect(
         "counteranimal": counteranimal,
         **{f"published_n_{group}": sum(photos[group] for photos in published.values()) for group in GROUPS},
         "missing_classes": [index for index in published if counteranimal and index not in photo_set.classes],
-        "empty_groups": [
-            {"class_index": c["class_index"], "group": group}
-            for c in classes
-            for group in names
-            if group and not c[f"n_{group}"]
-        ],
+        "empty_groups": empty,
         "unreadable": [{"path": path, "reason": why} for path, why in sorted(bad.items())],
         "strays": list(photo_set.strays),
     }

@@ -4,7 +4,7 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import combinations, product
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -14,22 +14,14 @@ from scipy.stats import rankdata
 
 from experiments.effective_robustness import AXES, SMALLEST_FAMILY, Line, fit_line, resampled
 from experiments.errors import RequestError, checked_seed, unknown
-from experiments.heads.intervals import (
-    Mean,
-    complete,
-    counted,
-    drawn_accuracies,
-    group_accuracies,
-    intervals,
-    photo_bounds,
-)
+from experiments.heads.intervals import complete, counted, drawn_accuracies, group_accuracies, intervals, photo_bounds
 from experiments.heads.least_regret import middle, ranked
 from experiments.inference import bootstrap_interval, combined, hull
 from experiments.photos.metrics import class_counts, has_groups, paired
 from experiments.photos.model import OWN
 from experiments.photos.summaries import LARGEST, PREDICTIONS, SUMMARY, read_predictions
 from experiments.published.tables import classwise, published_classes, published_rows
-from experiments.results import FEWEST, GROUPS, Row
+from experiments.results import FEWEST, GROUPS, Mean, Row
 from simulator.accuracy import LEVEL, PLACE
 from simulator.naming import suggestion
 from simulator.streams import numpy_stream
@@ -72,10 +64,8 @@ def gather(specs: Sequence[str], mean: Mean, labels: str, prompt: str) -> list[R
     results = list(distinct.values())
     other = next((result for result in results if result.vocabulary != results[0].vocabulary), None)
     if other is not None:
-        raise RequestError(
-            f"{results[0].row.model!r} and {other.row.model!r} have different classes, which differ in difficulty; "
-            "compare results of the same --classes"
-        )
+        differ = f"{results[0].row.model!r} and {other.row.model!r} have different classes, which differ in difficulty"
+        raise RequestError(f"{differ}; compare results of the same --classes")
     times = Counter(result.row.model for result in results)
     return [
         replace(r, row=replace(r.row, model=f"{r.row.model} [{r.row.source}]")) if times[r.row.model] > 1 else r
@@ -90,10 +80,8 @@ def _results(spec: str, mean: Mean, labels: str, prompt: str) -> list[Result]:
         return [_own_result(folder, mean) for folder in _folders(Path(spec))]
     rows = published_rows(labels, prompt, mean)
     if not rows:
-        raise RequestError(
-            f"no rows were published for {labels} labels, {prompt} prompts and the {mean} mean; "
-            "the nearest protocol is --labels 1000 --prompts simple --mean macro"
-        )
+        lacks = f"no rows were published for {labels} labels, {prompt} prompts and the {mean} mean"
+        raise RequestError(f"{lacks}; the nearest protocol is --labels 1000 --prompts simple --mean macro")
     if not name:
         return [Result(row) for row in rows]
     names = [row.model for row in rows]
@@ -103,10 +91,8 @@ def _results(spec: str, mean: Mean, labels: str, prompt: str) -> list[Result]:
     if figures is None or (labels, prompt) != ("1000", "simple"):
         return [Result(row)]
     # Counts of Tables 15 and 16, rounded from the printed percentages (class 23 has an error).
-    index = np.array([c.index for c in published_classes()])
-    photos = np.array([c.photos for c in published_classes()])
-    accuracy = np.array([figures[i] for i in index])
-    counts = counted(index, photos, np.rint(accuracy * photos).astype(np.int64))
+    index, photos = (np.array([getattr(c, name) for c in published_classes()]) for name in ("index", "photos"))
+    counts = counted(index, photos, np.rint(np.array([figures[i] for i in index]) * photos).astype(np.int64))
     return [Result(_with_intervals(row, counts, seed=0), counts)]
 
 
@@ -126,17 +112,15 @@ def _own_result(folder: Path, mean: Mean) -> Result:
     predictions = read_predictions(folder / PREDICTIONS, LARGEST)
     counts = class_counts(predictions)
     if not (has_groups(predictions) and len(complete(counts))):
-        raise RequestError(
-            f"{str(folder)!r} has no common and counter photos to compare; evaluate with --groups that assigns them"
-        )
-    common, counter = group_accuracies(counts, mean).tolist()
-    n_common, n_counter = complete(counts).photos.sum().tolist()
+        lacks = f"{str(folder)!r} has no common and counter photos to compare"
+        raise RequestError(f"{lacks}; evaluate with --groups that assigns them")
+    accuracies, photos = group_accuracies(counts, mean).tolist(), complete(counts).photos.sum().tolist()
     try:
         summary = json.loads((folder / SUMMARY).read_text(encoding="utf-8-sig"))
         json.dumps([summary, str(folder)], ensure_ascii=False).encode()  # as they will be written
         words = {"prompt": summary.get("prompts"), "labels": summary.get("labels"), "mean": mean}
-        photos = {"n_common": n_common, "n_counter": n_counter}
-        row = Row(str(folder), summary["model"], summary["family"], common, counter, **words, **photos)
+        words |= zip(("n_common", "n_counter"), photos, strict=True)
+        row = Row(str(folder), summary["model"], summary["family"], *accuracies, **words)
         seed = checked_seed(summary["seed"])
         place, lacks = _place(summary.get("equivalent")), str(summary.get("equivalent_lacks") or UNPLACED)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
@@ -177,10 +161,11 @@ def compare(results: Sequence[Result], reference: str | None = None, seed: int =
             f"families with a line: {', '.join(fitted) or 'none'}"
         )
     chosen = reference or ("ImageNet" if "ImageNet" in fitted else next(iter(fitted), None))
-    lines: dict[str, dict[str, Any]] = {name: {"models": len(x)} for name, (x, _) in fitted.items()}
-    for name, axis in product(fitted, AXES):
-        line = fit_line(*fitted[name], axis)
-        lines[name][axis] = {"slope": float(line.slope), "intercept": float(line.intercept)}
+    lines = {}
+    for name, at in fitted.items():
+        each = ((axis, fit_line(*at, axis)) for axis in AXES)
+        words = {axis: {"slope": float(line.slope), "intercept": float(line.intercept)} for axis, line in each}
+        lines[name] = {"models": len(at[0]), **words}
     rows = [
         {
             "number": number,
@@ -192,11 +177,15 @@ def compare(results: Sequence[Result], reference: str | None = None, seed: int =
         for result, number in zip(results, numbers(results), strict=True)
     ]
     lacks: dict[str, list[str]] = {}
-    for result in results:
-        if result.place is None:
-            lacks.setdefault(result.lacks, []).append(result.row.model)
+    for result in (result for result in results if result.place is None):
+        lacks.setdefault(result.lacks, []).append(result.row.model)
     reasons = [why if why == UNPLACED else f"{', '.join(names)}: {why}" for why, names in lacks.items()]
-    few = {r.row.model: len(complete(r.classes)) for r in results if r.classes is not None}
+    known = [result for result in results if result.classes is not None]
+    few = {result.row.model: len(complete(result.classes)) for result in known}
+    pairs = []
+    for a, b in combinations(known[:MOST_PAIRED], 2):
+        if classes := paired(a.classes, b.classes, seed, a.row.mean or "macro"):
+            pairs.append({"first": a.row.model, "second": b.row.model, **classes})
     return {
         "reference": chosen,
         "rows": rows,
@@ -204,7 +193,8 @@ def compare(results: Sequence[Result], reference: str | None = None, seed: int =
         "over_photos": {name: classes for name, classes in few.items() if classes < FEWEST},
         **ranked({result.row.model: result.place for result in results if result.place}),
         "equivalent_lacks": "; ".join(reasons) or None,
-        **_pairs(results, seed),
+        "pairs": pairs,
+        "unpaired": [result.row.model for result in known[MOST_PAIRED:]],
     }
 
 
@@ -236,13 +226,13 @@ def _robustness(result: Result, results: Sequence[Result], family: str | None, s
         line = fit_line(x, y, axis)
         draws = fit_line(x, y, axis, resampled(x, REPLICATES, numpy_stream(seed, f"robustness {axis}")))
         value = row.counter - float(line.at(common)[0])
-        of_line = tuple(np.quantile(row.counter - draws.at(common)[:, 0], [tail, 1 - tail]).tolist())
+        of_line = np.quantile(row.counter - draws.at(common)[:, 0], [tail, 1 - tail]).tolist()
         of_model = _model_interval(result, line, value, seed)
         over[axis] = {
             "value": value,
-            "interval": list(of_line if of_model is None else combined(value, of_line, of_model)),
+            "interval": of_line if of_model is None else list(combined(value, of_line, of_model)),
             "interval_of": "line" if of_model is None else "line and model",
-            "interval_line": list(of_line),
+            "interval_line": of_line,
             "interval_model": of_model and list(of_model),
             "level": LEVEL,
             "extrapolated": not x.min() <= row.common <= x.max(),
@@ -268,14 +258,3 @@ def _model_interval(result: Result, line: Line, value: float, seed: int) -> Span
         replicates = drawn_accuracies(classes, mean, seed, REPLICATES)
         over_classes = bootstrap_interval(replicates[:, 1] - expected(replicates[:, 0]), len(complete(classes)))
     return hull(over_classes, over_photos)
-
-
-def _pairs(results: Sequence[Result], seed: int) -> dict[str, Any]:
-    """`pairs` of the first MOST_PAIRED models with class counts; the other models are `unpaired`."""
-    counted = [r for r in results if r.classes is not None]
-    pairs = []
-    for a, b in combinations(counted[:MOST_PAIRED], 2):
-        classes = paired(a.classes, b.classes, seed, a.row.mean or "macro")
-        if classes is not None:
-            pairs.append({"first": a.row.model, "second": b.row.model, **classes})
-    return {"pairs": pairs, "unpaired": [r.row.model for r in counted[MOST_PAIRED:]]}

@@ -42,10 +42,8 @@ def score_photos(photo_set: PhotoSet, model: LoadedModel, options: Options, spac
     distinct = {label: row for row, label in enumerate(dict.fromkeys(phrases[k] for k in labels))}
     text, truncated = text_features(model, list(distinct), options)
     if text.shape[1] != encoded.features.shape[1]:
-        raise RequestError(
-            f"{model.spec} embeds photos in {encoded.features.shape[1]} dimensions and texts in "
-            f"{text.shape[1]}; expected one space"
-        )
+        both = f"photos in {encoded.features.shape[1]} dimensions and texts in {text.shape[1]}"
+        raise RequestError(f"{model.spec} embeds {both}; expected one space")
     cosines = (torch.from_numpy(encoded.features) @ torch.from_numpy(text.T.copy())).numpy()
     scores = np.zeros((len(cosines), len(phrases)), dtype=np.float32)
     scores[:, labels] = cosines[:, [distinct[phrases[k]] for k in labels]]
@@ -98,20 +96,18 @@ def rank_labels(
     """
     answered = np.isfinite(scores).all(axis=1)
     mask = space.mask(truth, scores.shape[1])
-    if mask is not None:
-        scores = np.where(mask, scores, -np.inf)
+    scores = np.where(mask, scores, -np.inf)
     rows = np.arange(len(truth))
     true = scores[rows, truth][:, None]
     earlier = np.arange(scores.shape[1]) < truth[:, None]
     rank = 1 + ((scores > true) | ((scores == true) & earlier)).sum(axis=1)
     others = scores.copy()
     others[rows, truth] = -np.inf
-    last = np.full(len(truth), scores.shape[1]) if mask is None else mask.sum(axis=1)
     with np.errstate(invalid="ignore"):
         margin = (true[:, 0] - others.max(axis=1)).astype(np.float64)
     return (
         np.where(answered, scores.argmax(axis=1), NO_ANSWER),
-        np.where(answered, rank, last),
+        np.where(answered, rank, mask.sum(axis=1)),
         np.where(answered, margin, np.nan),
     )
 

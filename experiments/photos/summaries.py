@@ -10,6 +10,7 @@ unknown). rank and margin are nan if they are unknown.
 
 import re
 from collections.abc import Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -86,9 +87,8 @@ def _integers(
     for line, word in enumerate(table[column], start=2):
         value = int(word) if re.fullmatch(r"\s*[+-]?\d{1,19}\s*", word) else None
         if value is None or not low <= value <= high:
-            raise RequestError(
-                f"{column} {word!r} in line {line} of {str(path)!r} is not a whole number in {low}..{high}"
-            )
+            where = f"in line {line} of {str(path)!r}"
+            raise RequestError(f"{column} {word!r} {where} is not a whole number in {low}..{high}")
         values.append(value)
     return np.array(values, dtype=np.int64)
 
@@ -171,10 +171,9 @@ def score_files(
     names = [name] if name is not None else [_model_of(path) for path in files]
     read = [read_predictions(path, CLASS_COUNT if classes is None else len(classes.names)) for path in files]
     folders = [None] * len(files) if output is None else result_folders(output_folder(output), names)
-    for path in files:
-        for folder in folders:
-            if folder is not None and (folder / PREDICTIONS).exists() and (folder / PREDICTIONS).samefile(path):
-                raise RequestError(f"--output would overwrite the input {str(path)!r}; choose another folder")
+    for path, folder in product(files, filter(None, folders)):
+        if (folder / PREDICTIONS).exists() and (folder / PREDICTIONS).samefile(path):
+            raise RequestError(f"--output would overwrite the input {str(path)!r}; choose another folder")
     own: dict[str, Any] = {}
     if classes is not None:
         folders_of = {str(index): name for index, name in enumerate(classes.names)}

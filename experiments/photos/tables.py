@@ -58,18 +58,15 @@ def has_sign_test(document: Record) -> bool:
 def pairs_table(document: Record, *names: str) -> Table:
     """Second model minus first in these numbers, and class by class."""
 
-    def difference(name: str) -> list[Column]:
-        value = Column(name, lambda pair: spanned(gain, pair[name]["difference"], pair[name]["interval"]), NUMBER)
-        if not has_sign_test(document):
-            return [value]
+    def columns(name: str) -> list[Column]:
         return [
-            value,
+            Column(name, lambda pair: spanned(gain, pair[name]["difference"], pair[name]["interval"]), NUMBER),
             Column("up:down", lambda pair: f"{pair[name]['classes_up']}:{pair[name]['classes_down']}", NUMBER),
             Column("p", lambda pair: f"{pair[name]['sign_test_p']:.3g}", NUMBER),
-        ]
+        ][: 3 if has_sign_test(document) else 1]
 
     models = Column("second - first", lambda pair: f"{pair['second']} - {pair['first']}\n{pair['classes']} classes")
-    return Table(None, [models, *(column for name in names for column in difference(name))], document["pairs"])
+    return Table(None, [models, *(column for name in names for column in columns(name))], document["pairs"])
 
 
 def over_photos(document: Record) -> str | None:
