@@ -39,12 +39,7 @@ Ideal = Callable[..., Float[np.ndarray, "groups=2 *w"]]
 
 
 def passing(
-    ideal: Ideal,
-    numbers: list[np.ndarray],
-    a: float,
-    b: float,
-    value: np.ndarray,
-    replicates: Known | None = None,
+    ideal: Ideal, numbers: list[np.ndarray], a: float, b: float, value: np.ndarray, replicates: Known | None = None
 ) -> np.ndarray:
     """The p in [0, 1] at which a c* + b k* takes a value, which it must within LOG_ODDS; the sum rises with p.
 

@@ -25,12 +25,7 @@ from simulator.gaussian.critic import gaussian_points, standardise
 from simulator.mixture import cell_groups, cell_shares, class_means
 from simulator.tables import diagonal
 from simulator.world import World
-from theory.density import (
-    attribute_log_density,
-    class_log_density,
-    image_patterns,
-    table_evidence,
-)
+from theory.density import attribute_log_density, class_log_density, image_patterns, table_evidence
 from theory.learners.base import LARGEST_CLASSES, Learner, world_by_world
 from theory.quadrature import RANGE, REPLICATES, estimate
 

@@ -31,12 +31,7 @@ from simulator.gaussian.critic import gaussian_points
 from simulator.prompts import Prompt
 from simulator.world import World
 from theory.accuracy import linear_accuracy
-from theory.density import (
-    block_log_density,
-    class_log_density,
-    image_patterns,
-    log_density,
-)
+from theory.density import block_log_density, class_log_density, image_patterns, log_density
 from theory.integrator import plane_shares
 from theory.learners.base import joined, world_by_world
 from theory.learners.bayes import bayes_accuracy

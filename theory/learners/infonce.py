@@ -35,13 +35,7 @@ from simulator.naming import outside
 from simulator.prompts import LINEAR, PROMPTS, Prompt, check_told, prompt_row
 from simulator.quantities import Scale, domain_of
 from simulator.world import World, narrowest
-from theory.density import (
-    attribute_log_density,
-    block_log_density,
-    image_patterns,
-    log_density,
-    prompt_scores,
-)
+from theory.density import attribute_log_density, block_log_density, image_patterns, log_density, prompt_scores
 from theory.integrator import roots
 from theory.learners.base import LARGEST_CLASSES, Learner, joined, sampled_accuracy, world_by_world
 from theory.learners.bayes import Bayes, bayes_accuracy

@@ -17,13 +17,7 @@ from simulator.prompts import PROMPTS
 from simulator.world import Attribute, World
 from theory.accuracy import linear_accuracy
 from theory.learners import Bayes, InfoNCE, captions
-from theory.learners.captions import (
-    _splined_accuracy,
-    drawn_accuracy,
-    drawn_scores,
-    gridded_accuracy,
-    preferences,
-)
+from theory.learners.captions import _splined_accuracy, drawn_accuracy, drawn_scores, gridded_accuracy, preferences
 
 POOLED = ("captions", "scores")
 
