@@ -74,8 +74,7 @@ def betting_bounds(
     counts = np.ones_like(values) if counts is None else np.asarray(counts, float)
     x, width = (values - floor) / (ceiling - floor), ceiling - floor
     return Bounds(
-        (floor + width * _betting_low(x, counts, tail))[()],
-        (ceiling - width * _betting_low(1 - x, counts, tail))[()],
+        (floor + width * _betting_low(x, counts, tail))[()], (ceiling - width * _betting_low(1 - x, counts, tail))[()]
     )
 
 

@@ -27,10 +27,7 @@ from simulator.progress import say
 # main.py has its help text.
 app = App(name="counteranimal", help_format="plaintext")
 
-Data = flag(
-    Path,
-    "photos: the folder of the class folders, or a CSV file (path, class, group or background)",
-)
+Data = flag(Path, "photos: the folder of the class folders, or a CSV file (path, class, group or background)")
 Groups = flag(
     str,
     "the group of each background: prefix (from the folders or the column group), a CSV file (background, "
@@ -55,13 +52,7 @@ Scoring = Annotated[flags_of(Options, Panel.create_default_parameters()), Parame
 
 @app.command
 def inspect(
-    data: Data,
-    /,
-    *,
-    groups: Groups = "prefix",
-    classes: Classes = None,
-    output: Folder = None,
-    json: Json = False,
+    data: Data, /, *, groups: Groups = "prefix", classes: Classes = None, output: Folder = None, json: Json = False
 ) -> None:
     """Parse a data set: classes, groups and backgrounds with their counts, unreadable photos, strays.
 
@@ -289,10 +280,7 @@ def inspection_table(document: Document) -> Group:
     columns = [Column("class", _folder)]
     for group in GROUPS if document["grouped"] else ("",):
         words = f"{group or 'photos'}{' (published)' if has_published else ''}"
-        columns += [
-            Column(words, partial(photos, group), NUMBER),
-            Column("backgrounds", partial(backgrounds, group)),
-        ]
+        columns += [Column(words, partial(photos, group), NUMBER), Column("backgrounds", partial(backgrounds, group))]
     counts = {"classes": document["n_classes"], "photos": document["n"]}
     if document["grouped"]:
         counts |= {group: document[f"n_{group}"] for group in GROUPS}

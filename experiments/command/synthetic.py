@@ -141,8 +141,7 @@ def train(
     prompt: PromptFlag = None,
     mitigate: Mitigate = "none",
     until: flag(
-        float | None,
-        "stop once no mean accuracy moves by more than this while the steps double; --steps is the limit",
+        float | None, "stop once no mean accuracy moves by more than this while the steps double; --steps is the limit"
     ) = None,
     device: flag(str, "cpu, cuda, cuda:1 ...") = "cpu",
     draw_on: flag(str | None, "device that draws the pairs; cpu makes them equal on every device") = None,

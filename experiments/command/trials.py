@@ -28,8 +28,7 @@ WHOSE = {"printed": "printed: ", "reading": "our reading of: ", "own": "own stat
 
 
 def claims(
-    *patterns: named(IDS, "parts of ids, or patterns such as '*mean*' [default: all claims]"),
-    json: Json = False,
+    *patterns: named(IDS, "parts of ids, or patterns such as '*mean*' [default: all claims]"), json: Json = False
 ) -> None:
     every, others = ALL_CLAIMS, untried()
     ids = set(matching(patterns, [one.id for one in (*every, *others)]))

@@ -37,10 +37,7 @@ RULES: dict[str, tuple[Learner, str, str]] = {
     "logistic regression": (Logistic(), "black", ":"),
 }
 ACROSS = 101  # points of a grid, along each latent, on which rules are asked
-LOOKS = {
-    "common": {"marker": "o", "s": 16, "alpha": 0.35},
-    "counter": {"marker": "X", "s": 42, "edgecolor": "white"},
-}
+LOOKS = {"common": {"marker": "o", "s": 16, "alpha": 0.35}, "counter": {"marker": "X", "s": 42, "edgecolor": "white"}}
 CELL, GAP, LINE = 1.0, 0.35, 0.13  # side of an image, space between groups, height of a line of captions
 
 
