@@ -117,18 +117,6 @@ def critic_of(S: np.ndarray, q: np.ndarray, frames) -> LinearCritic:
     return LinearCritic(inside, perpendicular @ perpendicular.transpose(0, 2, 1))
 
 
-def contrastive_loss(W_image: np.ndarray, W_text: np.ndarray, images, texts, rho: float) -> float:
-    """The loss of section 6 of Wang et al.: the double sum over i != j in both directions, plus the penalty."""
-    n, total = len(images), 0.0
-    s = (images @ W_image.T) @ (texts @ W_text.T).T
-    for i in range(n):
-        for j in range(n):
-            if i != j:
-                total += (s[i, j] - s[i, i]) + (s[j, i] - s[i, i])
-    penalty = rho / 2 * np.linalg.norm(W_image.T @ W_text, "fro") ** 2
-    return total / (2 * n * (n - 1)) + penalty
-
-
 def joint_covariance(world: World) -> np.ndarray:
     """Cov of (D_I' x_I, D_T' x_T), (2l, 2l), including noise, summed over groups and masks."""
     return moments_of_pairs(world)[1]

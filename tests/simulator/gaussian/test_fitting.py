@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from reference import contrastive_loss
 from scipy.optimize import nnls
 from scipy.special import expit, softmax
 from stattest import assert_mean
@@ -49,27 +48,6 @@ def test_the_covariance_of_weighted_pairs_by_its_sums():
     apart = sum(w[i] * w[j] * np.outer(x[i], t[j]) for i in range(5) for j in range(5) if i != j) / 20
     assert sample_covariance(x, t, w) == pytest.approx(together - apart, rel=1e-12)
     assert sample_covariance(x, t, np.ones(5)) == pytest.approx(sample_covariance(x, t), rel=1e-12)
-
-
-def test_the_closed_form_minimises_the_printed_loss():
-    """Section 6 of Wang et al. as a double sum: at M = S/rho the slope in (W_I, W_T) is zero and the loss minimal."""
-    rho, rng = 0.3, numpy_stream(0, "test/loss")
-    drawn = WORLD.draw(7, seed=5)
-    M = fit("linear", drawn).weights / rho
-    left, values, right = np.linalg.svd(M, full_matrices=False)
-    W_image, W_text = (np.sqrt(values)[:, None] * x for x in (left.T, right))
-
-    def loss(a, b):
-        return contrastive_loss(W_image + a, W_text + b, drawn.images.numpy(), drawn.texts.numpy(), rho)
-
-    S = rho * M
-    product = (W_image.T @ W_text * S).sum()
-    assert loss(0, 0) == pytest.approx(-product + rho / 2 * (M**2).sum(), rel=1e-10)
-    for _ in range(5):
-        a, b = rng.standard_normal(W_image.shape), rng.standard_normal(W_text.shape)
-        h = 1e-4
-        assert (loss(h * a, h * b) - loss(-h * a, -h * b)) / (2 * h) == pytest.approx(0, abs=1e-5)
-        assert loss(h * a, h * b) + loss(-h * a, -h * b) > 2 * loss(0, 0)
 
 
 # Supervised estimators
