@@ -213,6 +213,7 @@ CALLS = [
     ),
     (lambda: World.stack([World(), World(sigma_xi_text=0.5)]), "some set sigma_xi_text"),
     (lambda: World.stack([World(), World(table=TABLE)]), "differ in table"),
+    (lambda: World.stack([World(), World(views=Pixels())]), "worlds that differ in views make no grid"),
     (lambda: World(table=TABLE).correlation, "have no p_spu"),
     (lambda: World(classes=[[2, 2], [3, 5]], p_spu=0.5).class_count, "one number of classes"),
     (lambda: fit("linear", World(views=Pixels()).draw(4)), "pixels"),

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from simulator import mixture
+from simulator.pixels.views import Pixels
 from simulator.quantities import domain_of
 from simulator.strategies import quantity, table_worlds, worlds
 from simulator.world import SHARED, Attribute, World
@@ -27,11 +28,16 @@ def test_a_table_replaces_p_spu_and_sets_the_number_of_classes():
     assert world.replace(table=TABLE) == World(table=TABLE, dim_image=4, dim_text=4), "a table tells its classes anew"
 
 
-def test_a_grid_has_one_table():
-    grid = World(table=TABLE, mu_spu=[1.0, 2.0], common=[[0], [0, 1]])
-    assert grid[1] == World(table=TABLE, mu_spu=2.0, common=((0,), (0, 1)))
-    assert grid[:1].replace(mu_inv=2.0)[0] == World(table=TABLE, mu_inv=2.0, common=((0,), (0, 1)))
-    assert (grid.classes, grid.background_count) == (2, 3)
+@pytest.mark.parametrize(
+    "shared", [{"table": TABLE, "common": [[0], [0, 1]]}, {"views": Pixels(tied=(0, 1)), "classes": 5, "p_spu": 0.75}]
+)
+def test_a_grid_shares_what_is_no_number(shared):
+    grid, one = World(**shared, p_inv=[0.75, 0.9]), World(**shared, p_inv=0.9)
+    assert grid[1] == one
+    assert grid.replace(mention_spu=[[0.5], [0.6]])[1, 1] == one.replace(mention_spu=0.6)
+    assert World.stack([grid[0], one])[1:].replace(mention_spu=0.5)[0] == one.replace(mention_spu=0.5)
+    assert all(getattr(grid[1], name) is getattr(grid, name) for name in SHARED)
+    assert (grid.class_count, grid.background_count) == (one.classes, one.background_count)
 
 
 def test_a_copy_is_validated_like_the_original():
