@@ -16,26 +16,19 @@ TRIAL = trial(WORLD)
 TABLE = World(table=[[0.3, 0.1, 0.0, 0.1], [0.0, 0.2, 0.2, 0.1]], p_inv=0.75, views=Pixels())
 
 
-def test_weights_are_laws_with_the_stated_marginals():
-    found = weights(WORLD, TRIAL)
-    o, a = TRIAL.objects.numpy(), TRIAL.attributes.numpy()
-    assert list(found) == ["common", "counter", "rand", "rev", "rest", "trained"]
-    for group, w in found.items():
-        assert w.min() >= 0
-        assert w.sum() == pytest.approx(1, abs=1e-12)
-        labels = np.arange(5)[:, None]
-        assert w[o == labels].sum() == pytest.approx(0.75, abs=1e-12), group  # the object is the label's
-    share = lambda group, of: (found[group] * of).sum()  # noqa: E731
-    assert share("rev", a == 1 - labels) == pytest.approx(1, abs=1e-12)
-    assert share("rest", labels < 2) == 0
-
-
 def test_rules_of_known_accuracy():
-    """One rule uses the object only, the other the colour only."""
-    found = accuracies(WORLD, TRIAL, np.eye(WORLD.classes)[np.stack([TRIAL.objects, TRIAL.attributes])])
-    assert {group: x[0] for group, x in found.items()} == pytest.approx(dict.fromkeys(found, 0.75), abs=1e-12)
+    """Rules that are always right, and that use the object only, the colour only, or the other colour of two."""
+    o, a = TRIAL.objects.numpy(), TRIAL.attributes.numpy()
+    rules = np.stack([np.ones((len(TRIAL), 5)), *np.eye(5)[np.stack([o, a, np.where(a < 2, 1 - a, a)])]])
     colour = {"common": 1, "counter": 0, "rand": 0.2, "rev": 0, "rest": 0.2, "trained": 0.4 * 0.9 + 0.6 * 0.2}
-    assert {group: x[1] for group, x in found.items()} == pytest.approx(colour, abs=1e-12)
+    other = {**colour, "common": 0, "counter": 0.25, "rev": 1, "trained": 0.4 * 0.025 + 0.6 * 0.2}
+    expected = [dict.fromkeys(colour, 1), dict.fromkeys(colour, 0.75), colour, other]
+    for k, own in enumerate(expected):
+        found = {group: x[k] for group, x in accuracies(WORLD, TRIAL, rules).items()}
+        assert list(found) == list(own)
+        assert found == pytest.approx(own, abs=1e-12)
+    assert min(w.min() for w in weights(WORLD, TRIAL).values()) >= 0
+    assert weights(WORLD, TRIAL)["rest"][:2].sum() == 0
 
 
 def test_rev_shows_the_other_tied_classes_alike():
