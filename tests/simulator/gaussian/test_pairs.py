@@ -7,8 +7,10 @@ from gaussian_worlds import WORLDS
 from reference import structural_pairs
 from stattest import assert_mean, assert_same_law, law_size, mean_size
 
-from simulator.gaussian.pairs import Pairs, block_size, contradicted, dictionaries, draw_pairs, orthonormal_dictionary
+from simulator.gaussian.pairs import Pairs, contradicted, dictionaries, draw_pairs, orthonormal_dictionary
+from simulator.pixels.views import Pixels
 from simulator.streams import numpy_stream
+from simulator.views import shown
 from simulator.world import World
 
 
@@ -23,10 +25,11 @@ def test_dictionaries_are_orthonormal_and_uniform_over_frames():
     assert_mean(frames**2, 1 / 3, effect=0.15, what="squares of the entries")
 
 
-@pytest.mark.parametrize("world", [WORLDS["paper"], WORLDS["bare"]])
+@pytest.mark.parametrize("world", [WORLDS["paper"], WORLDS["bare"], World(classes=3, mention_spu=0.5, views=Pixels())])
 def test_a_prefix_does_not_depend_on_the_number_of_pairs(world):
-    size = block_size(world)
+    size = shown(world).block_size(world)
     whole = world.draw(2 * size + 5)
+    assert not torch.equal(whole.images[:5], whole.images[size : size + 5])
     for n in (1, 7, size, size + 1):
         part = world.draw(n)
         for name in Pairs._fields:

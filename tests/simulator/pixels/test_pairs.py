@@ -6,7 +6,7 @@ import torch
 
 from simulator.gaussian.pairs import draw_codes
 from simulator.pixels import groups
-from simulator.pixels.pairs import block_size, draw, draw_scenes, rendered
+from simulator.pixels.pairs import draw, draw_scenes
 from simulator.pixels.scenery import PARTS, scenery
 from simulator.pixels.views import Pixels
 from simulator.streams import independent
@@ -24,15 +24,6 @@ def test_labels_and_captions_are_those_of_the_gaussian_world():
     assert torch.equal(scenes.objects, codes.objects)
     assert torch.equal(scenes.attributes, codes.backgrounds[..., 0])
     assert torch.equal(scenes.captions < world.classes, codes.multiples != 0)
-
-
-def test_more_pairs_leave_the_first_ones_as_they_are():
-    size = block_size(WORLD)
-    few, many = draw(WORLD, 10, seed=1), draw(WORLD, size + 10, seed=1)
-    assert torch.equal(few.images, many.images[:10])
-    assert torch.equal(few.texts, many.texts[:10])
-    second = rendered(scenery(WORLD), draw_scenes((WORLD,), size, 1, 1, streams=("pairs",)))
-    assert torch.equal(second.images[0, :10], many.images[size:])
 
 
 def test_training_validation_and_test_share_no_scan():
