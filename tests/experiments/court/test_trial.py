@@ -12,7 +12,7 @@ from experiments.court import measured as measuring
 from experiments.court.arms import arms_at
 from experiments.court.measured import draw
 from experiments.court.trial import judge
-from experiments.court.worst_point import Worst, by_formula, by_measurement, roundest
+from experiments.court.worst_point import Worst, by_formula, by_measurement
 from theory.claims.claim import Axis, Claim
 from theory.docket.catalogue import CLAIMS
 from theory.learners import LeastSquares, LinearCLIP, Logistic
@@ -153,15 +153,6 @@ def test_contradiction_rests_on_drawn_pairs_alone(monkeypatch):
     verdict = judge(CATALOGUE["paper-condition-sufficient"], quick=True)
     assert verdict.verdict == "undecided"
     assert "measurements there show at least 0" in verdict.reason
-
-
-def test_counterexamples_are_round_and_inside():
-    lemma = CATALOGUE["wang-lemma-d3"]
-    worst = by_formula(lemma, 0)
-    point = roundest(lemma, worst, worst.violation / 2, lambda x: float(lemma.true_violation(x)[0]))
-    assert lemma.contains(point)
-    assert float(lemma.true_violation(point)[0]) >= worst.violation / 2
-    assert all(float(f"{v:.1g}") == v for v in point.values())
 
 
 @pytest.mark.parametrize("subject", [LinearCLIP("name"), LinearCLIP("mean"), LinearCLIP("mean", 1), LeastSquares()])

@@ -12,11 +12,13 @@ from experiments.court.worst_point import (
     QUADRATURE,
     SAMPLED,
     SPREADS,
+    Worst,
     _effort,
     by_formula,
     by_measurement,
     corners,
     drawn,
+    roundest,
     sobol,
 )
 from theory.claims.claim import Axis
@@ -128,3 +130,11 @@ def test_a_polish_goes_downhill_and_stays_in_the_cube():
     end = worst_point._polished(loss, np.array([0.35, 0.97]))
     np.testing.assert_allclose(end, [0.3, 1.0], atol=1e-6)
     assert np.all((np.concatenate(calls) >= 0) & (np.concatenate(calls) <= 1))
+
+
+@pytest.mark.parametrize(("needed", "expected"), [(-np.inf, 0.96), (-0.001, 0.957), (0.0, 0.9567)])
+def test_a_point_has_as_few_digits_as_its_domain_and_its_violation_allow(needed, expected):
+    """One digit would be 1, outside the domain."""
+    one = claim(domain={"p_spu": Axis(0.5, 0.97)})
+    point = roundest(one, Worst({"p_spu": 0.9567}, 0.0, 1, 0), needed, lambda point: -abs(point["p_spu"] - 0.9567))
+    assert point == {"p_spu": expected}
