@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from experiments.effective_robustness import fit_line, offset
 from experiments.errors import RequestError
+from experiments.lab.history import check_until
 from experiments.photos.options import Options
 from experiments.results import Row
 from simulator import Attribute, Pixels, Recipe, World, fit, train
@@ -254,6 +255,7 @@ CALLS = [
     ),
     (partial(offset, (np.arange(1, 4) / 10,) * 2, (np.array([0.9]),) * 2, "plain", np.random.default_rng(0)), "range"),
     *((partial(Options, **wrong), str(*wrong.values())) for wrong in OPTIONS),
+    (partial(check_until, 0.01, Recipe(), 3, 2), "2 share this run; leave it out"),
     (partial(caption, "captions"), "captions"),
     (partial(rows, Group(0, 3), 100), "99"),
     (partial(installed, "absent", "Absent", "x", "a world"), r"^Absent, which a world needs, is not .* '\.\[x\]'$"),

@@ -58,6 +58,7 @@ REFUSALS = [  # command line, a part of the sentence, status
     ("train --until .01 --ensemble 3 --schedule cosine", "needs --schedule constant", 2),
     ("train --until .01", "--ensemble = 1 has none, --ensemble 2 has", 2),
     ("train --resume a --output b", "leave --output", 2),
+    ("train --history -1", "--history = -1 lies outside [0, 1000]; the nearest valid value is 0", 2),
     ("train --loss supervised --mitigate group-dro --p-spu 1 --no-compile", "counter pairs", 2),
     ("plot", "--store", 2),
     ("claims wnag", "no claim's id has 'wnag' in it", 2),
@@ -76,6 +77,8 @@ REFUSALS = [  # command line, a part of the sentence, status
     ("sweep colored-coco --root val2017 --model open_clip:RN50/openai -o coco", "soberclip finetune", 2),
     ("finetune --root val2017", "--model open_clip:", 2),
     ("sweep --workers 1000", "workers = 1000 lies outside [1, ", 2),
+    ("sweep --workers 0", "workers = 0 lies outside", 2),
+    ("sweep --workers 2 --scheduler tcp://a:1", "workers = 2 and scheduler = 'tcp://a:1' are both given", 2),
     ("counteranimal compose", "--objects", 2),
 ]
 

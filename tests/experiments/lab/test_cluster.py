@@ -163,15 +163,3 @@ def test_a_scheduler_that_does_not_answer_is_named(monkeypatch):
         pass
     with pytest.raises(RequestError, match="scheduler = 'nonsense'"), mapping(scheduler="nonsense"):
         pass
-
-
-@pytest.mark.parametrize(
-    ("given", "sentence"),
-    [
-        ({"workers": 0}, "workers = 0 .* nearest valid value is 1$"),
-        ({"workers": 2, "scheduler": "tcp://a:1"}, "workers = 2 and scheduler = 'tcp://a:1'"),
-    ],
-)
-def test_bad_requests_get_one_sentence_before_anything_starts(given, sentence):
-    with pytest.raises(RequestError, match=sentence):
-        TRAINED.run(**given)

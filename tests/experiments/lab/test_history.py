@@ -68,13 +68,8 @@ def test_a_run_is_drawn_beside_its_end(whole):
     for series in picture.series:
         end = equivalent(WORLD, InfoNCE(series.who.prompt).accuracy(WORLD)).correlation
         assert series.numbers("predicted") == pytest.approx(np.full(12, end), abs=1e-6)
-
-
-def test_what_a_history_has_not_is_refused_in_one_sentence(whole):
     with pytest.raises(RequestError, match="--what = 'reliance' is not one of common, "):
         arrange(of_run(whole[0]), "reliance")
-    with pytest.raises(RequestError, match=r"--history = -1 lies outside \[0, 1000\]; the nearest valid value is 0"):
-        train(RECIPE, WORLD, history=-1)
 
 
 def test_towers_from_python_have_the_same_history(whole):

@@ -265,21 +265,17 @@ def _combinations(t):
 
 def _domains(t):
     """With four backgrounds per class."""
-    yield (
-        r"typical appearance: .*and (\d+) % on pairs",
-        t.unseen.sel(learner="infonce", prompt="name").mean("replicate"),
-    )
-    yield r"caption they rise .*and (\d+) %, and", t.unseen.sel(learner="infonce", prompt="mean").mean("replicate")
-    yield r"supervised towers .*and (\d+) %", t.unseen.sel(learner="bayes", prompt="name").mean("replicate")
+    unseen = t.unseen.mean("replicate")
+    yield r"typical appearance: .*and (\d+) % on pairs", unseen.sel(learner="infonce", prompt="name")
+    yield r"caption they rise .*and (\d+) %, and", unseen.sel(learner="infonce", prompt="mean")
+    yield r"supervised towers .*and (\d+) %", unseen.sel(learner="bayes", prompt="name")
 
 
 SPOKEN_OF = {  # values of axes that the answers name
     "batch-size": {"steps": [2000]},
     "combinations": {"mu_spu": [3.0]},
     "domains": {"table": ["compositional(2, 5, 1)"]},
-    "mitigations": {
-        "mitigation": ["none", "balance", "prompt-name", "omit-background", "group-dro", "prompt-captions"]
-    },
+    "mitigations": {"mitigation": "none,balance,prompt-name,omit-background,group-dro,prompt-captions"},
     "temperature": {"temperature": [0.1, 0.3, 1.0]},
     "towers": {"depth": [1]},
 }

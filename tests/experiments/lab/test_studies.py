@@ -2,6 +2,7 @@
 
 import tomllib
 from dataclasses import fields, replace
+from itertools import product
 
 import numpy as np
 import pytest
@@ -193,13 +194,18 @@ def test_a_theory_has_intervals_if_any_number_is_sampled(most, tmp_path, monkeyp
 
 
 def test_a_mitigation_that_depends_on_the_number_of_classes_has_a_law_for_each():
-    """It ended in a TypeError."""
-    axes = {"mitigation": ["none", "narrow"], "classes": [2, 3]}
+    """Or a reason. It ended in a TypeError."""
+    axes = {"mitigation": ["none", "narrow", "balance", "group-dro"], "classes": [2, 3], "p_spu": [0.8, 1.0]}
     table = study(axes=axes, learners=["linear"]).run().sel(learner="linear", prompt="name")
-    for name in axes["mitigation"]:
-        for classes in axes["classes"]:
-            world, learner = mitigated(name, World(classes=classes), named("linear"))
-            cell = table.sel(mitigation=name, classes=classes)
+    for name, classes, p in product(*axes.values()):
+        cell = table.sel(mitigation=name, classes=classes, p_spu=p)
+        reason = str(table.legend.values[int(cell.undefined)])
+        try:
+            world, learner = mitigated(name, World(classes=classes, p_spu=p), named("linear"))
+        except RequestError:
+            assert {"balance": "p_spu = 1", "group-dro": "'linear'"}[name] in reason
+        else:
+            assert reason == ""
             assert [float(cell.common), float(cell.counter)] == pytest.approx([*learner.accuracy(world)][:2], abs=1e-12)
 
 
@@ -245,31 +251,12 @@ def test_tables_are_an_axis_and_a_base_world():
 
 # Other values of fields that are no numbers. A number's other value is computed.
 OTHERS = {
-    "table": ((0.5, 0.0), (0.25, 0.25)),
-    "attribute": (Attribute(),),
-    "views": Pixels(),
-    "sigma_xi_text": 2.0,
-    "loss": "siglip",
-    "towers": "linear",
-    "activation": "relu",
-    "skip": "none",
-    "frozen": "text",
-    "n": 512,
-    "points": "sobol",
-    "sampler": "balanced",
-    "last_layer": "refitted",
-    "optimizer": "sgd",
-    "schedule": "cosine",
-    "clip": 1.0,
-    "temperature": 0.1,
-    "precision": "float64",
-    "prompt": "mean",
-    "embed_dim": 2,
-    "scale": 2.0,
-    "bias": -1.0,
-    "batch_size": 8,
-    "time": 2.0,
-}
+    "table": ((0.5, 0.0), (0.25, 0.25)), "attribute": (Attribute(),), "views": Pixels(), "sigma_xi_text": 2.0,
+    "loss": "siglip", "towers": "linear", "activation": "relu", "skip": "none", "frozen": "text", "n": 512,
+    "points": "sobol", "sampler": "balanced", "last_layer": "refitted", "optimizer": "sgd", "schedule": "cosine",
+    "clip": 1.0, "temperature": 0.1, "precision": "float64", "prompt": "mean", "embed_dim": 2, "scale": 2.0,
+    "bias": -1.0, "batch_size": 8, "time": 2.0,
+}  # fmt: skip
 
 
 def another(name, value):
