@@ -30,6 +30,9 @@ from theory.learners import Bayes
 
 WORLD = World(mu_spu=1.5, sigma_xi=6.0, bare=0.2, mention_spu=0.7)
 SIZES = {"n": 250, "seed": 3, "test_images": 220}  # two full shards: a stream drawn twice gives equal pictures
+FLAGS = ("--mu-spu", 1.5, "--sigma-xi", 6)
+ROW = {"learner": "bayes", "prompt": None, "common": 0.9554, "counter": 0.3623}
+ROW |= {"equivalent_correlation": 0.9, "shortfall": 0.0, "interval95": None}
 
 
 @pytest.fixture(scope="module")
@@ -236,7 +239,7 @@ def test_the_command_exports_and_names_its_size(soberclip, tmp_path, monkeypatch
     # Where some captions omit the background, the animal's phrase alone is a prompt, too.
     rows = lambda world: [row | {"prompt": asked} for row in theory_rows(world)[:1] for asked in ("name", "object")]  # noqa: E731
     monkeypatch.setattr(exporting, "theory_rows", rows)
-    flags = ["--mu-spu", "1.5", "--sigma-xi", "6", "--n", "20", "--test-images", "5"]
+    flags = (*FLAGS, "--n", 20, "--test-images", 5)
     run = soberclip("export", *flags, "-o", tmp_path / "data", "--json")
     assert run.status == 0
     assert run.document["request"]["world"]["mu_spu"] == 1.5
@@ -246,3 +249,62 @@ def test_the_command_exports_and_names_its_size(soberclip, tmp_path, monkeypatch
     assert "no background" in run.out
     run = soberclip("export", *flags, "--sigma-xi", ".01", "-o", tmp_path / "data")
     assert run.status == 2
+
+
+@pytest.fixture
+def without_theory(soberclip, tmp_path, monkeypatch):
+    """(an export in shards of 20 whose theory must not be computed, its command)."""
+    monkeypatch.setattr(exporting, "SHARD", 20)
+    words = ("export", *FLAGS, "--bare", ".2", "--n", 30, "--test-images", 40, "-o", tmp_path / "data")
+    with monkeypatch.context() as patch:
+        for rows in ("theory_rows", "worded_rows"):
+            patch.setattr(exporting, rows, lambda world: pytest.fail("the theory was computed"))
+        run = soberclip(*words, "--no-theory")
+    assert run.status == 0
+    assert "--no-theory" in run.out
+    return tmp_path / "data", words
+
+
+def test_place_works_without_the_theory_which_a_second_export_adds(soberclip, without_theory, tmp_path, monkeypatch):
+    folder, words = without_theory
+    said = (folder / "README.txt").read_text()
+    assert "p' and r of the learners are missing, since this folder was exported with --no-theory" in said
+    wrong, lines = {"common": 2, "counter": 24}, ["file,prediction"]  # of 40 images
+    for row in csv.DictReader((folder / "manifest.csv").read_text().splitlines()):
+        wrong[row["group"]] -= 1
+        lines.append(f"{row['file']},{int(row['label']) ^ (wrong[row['group']] >= 0)}")
+    (tmp_path / "p.csv").write_text("\n".join(lines))
+    placed = soberclip("place", tmp_path / "p.csv", "--data", folder, "--json").document
+    assert placed["theory"] is None
+    assert [one["accuracy"] for one in placed["groups"]] == [0.95, 0.4]
+    assert 0.8 < placed["equivalent_correlation"] < 1
+    run = soberclip("place", tmp_path / "p.csv", "--data", folder)
+    assert run.status == 0
+    for part in (f"{placed['equivalent_correlation']:.3f}", "points short", "The theory is missing"):
+        assert part in " ".join(run.out.split())
+
+    pictures = {file.name: file.stat().st_mtime_ns for file in folder.glob("*.tar")}
+    for rows in ("theory_rows", "worded_rows"):
+        monkeypatch.setattr(exporting, rows, lambda world: [ROW])
+    assert soberclip(*words).status == 0
+    assert {file.name: file.stat().st_mtime_ns for file in folder.glob("*.tar")} == pictures
+    assert json.loads((folder / "export.json").read_text())["theory"] == [ROW, ROW]
+    assert "--no-theory" not in (folder / "README.txt").read_text()
+
+
+def test_the_lines_of_its_readme_load_every_pair_in_plain_pytorch(without_theory, monkeypatch):
+    folder, _ = without_theory
+    readme = (folder / "README.txt").read_text()
+    (code,) = re.findall(r"^import glob, json, tarfile\nimport numpy.*?(?=^TO )", readme, re.DOTALL | re.MULTILINE)
+    monkeypatch.chdir(folder)
+    names: dict = {}
+    exec(code, names)
+    assert names["images"].shape == (30, 1, 16, 16)
+    assert 0.1 < names["images"].std() < 3
+    assert len(names["captions"]) == len(names["labels"]) == 30
+    known = members(folder / "train-00000.tar") | members(folder / "train-00001.tar")
+    for i, (grey, caption, label) in enumerate(names["pairs"]):
+        key = f"{i:09d}"
+        assert caption == known[f"{key}.txt"].decode()
+        assert label == json.loads(known[f"{key}.json"])["label"]
+        assert (grey[0].numpy() == np.asarray(Image.open(io.BytesIO(known[f"{key}.png"])))).all()

@@ -4,9 +4,7 @@ import csv
 import io
 import json
 import re
-import tarfile
 import tomllib
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -24,14 +22,13 @@ from experiments.ground_truth.export import RECORD, export
 from experiments.ground_truth.place import place
 from simulator import World
 from simulator.accuracy import Accuracy
+from tests.experiments.ground_truth.test_export import FLAGS, ROW, members
 from theory import learners
 from theory.ideal_curve import equivalent
 
 WORLD = World(mu_spu=1.5, sigma_xi=6.0)
-ROW = {"learner": "bayes", "prompt": None, "common": 0.9554, "counter": 0.3623}
-ROW |= {"equivalent_correlation": 0.9, "shortfall": 0.0, "interval95": None}
 COUNTS = {"common": (19_000, 20_000), "counter": (8_000, 20_000)}
-FILES, GROUPED, FLAGS = ("file", "prediction"), ("group", "accuracy", "count"), ("--mu-spu", "1.5", "--sigma-xi", "6")
+FILES, GROUPED = ("file", "prediction"), ("group", "accuracy", "count")
 
 
 @pytest.fixture(scope="module")
@@ -44,11 +41,9 @@ def data(tmp_path_factory):
     return path
 
 
-def pictures_of(path: Path) -> Iterator[tuple[str, np.ndarray]]:
-    with tarfile.open(path) as archive:
-        for name in archive.getnames():
-            if name.endswith("png"):
-                yield name, np.asarray(Image.open(io.BytesIO(archive.extractfile(name).read())))
+def pictures_of(path: Path) -> list[tuple[str, np.ndarray]]:
+    files = members(path).items()
+    return [(name, np.asarray(Image.open(io.BytesIO(content)))) for name, content in files if name.endswith("png")]
 
 
 def answers(data: Path) -> list[tuple[str, int]]:

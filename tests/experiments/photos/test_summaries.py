@@ -9,15 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from experiments.errors import RequestError
-from experiments.photos.summaries import (
-    COLUMNS,
-    read_predictions,
-    result_folders,
-    score_files,
-    summarise,
-    write_predictions,
-)
-from tests.experiments.photos.test_metrics import answers, composites
+from experiments.photos.summaries import COLUMNS, read_predictions, result_folders, score_files, write_predictions
 
 HEADER = "class_index,group,predicted_index\n"
 ROWS = HEADER + "9,common,9\n9,counter,1\n10,common,10\n10,counter,10\n"
@@ -79,19 +71,6 @@ def test_ranks_and_margins_are_read_if_every_row_has_a_rank(tmp_path, second, kn
     found = read_predictions(write(tmp_path / "p.csv", rows))
     assert found["rank"].notna().tolist() == [known] * 2
     assert found.margin.notna().tolist() == [known, False]
-
-
-def test_objects_travel_with_predictions(tmp_path):
-    both = answers(composites(np.random.default_rng(5).random((6, 2, 2)) < 0.5))
-    found, settings = [], {"prompts": None, "labels": "1000", "data": "x"}
-    for name, table in (("p.csv", both), ("q.csv", both.drop(columns="object"))):
-        write_predictions(tmp_path / name, table)
-        found.append(read_predictions(tmp_path / name))
-    assert list(found[0].object) == list(both.object)
-    paired = [summarise("score", "m", "CLIP", p, settings, 0).get("paired") for p in (both, *found)]
-    assert paired[0] == paired[1] is not None
-    assert paired[2] is None
-    assert "object" not in (tmp_path / "q.csv").read_text().splitlines()[0]
 
 
 def test_a_byte_order_mark_is_no_part_of_a_column_and_one_prediction_is_a_table(tmp_path):
