@@ -6,6 +6,7 @@ tries both ends of every field's domain.
 
 import re
 from functools import cache, partial
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,8 +14,10 @@ from pydantic import ValidationError
 
 from experiments.effective_robustness import fit_line, offset
 from experiments.errors import RequestError
+from experiments.ground_truth.export import check_request
 from experiments.lab.history import check_until
 from experiments.photos.options import Options
+from experiments.photos.robustness import compare, gather
 from experiments.results import Row
 from simulator import Attribute, Pixels, Recipe, World, fit, train
 from simulator.accuracy import Accuracy
@@ -174,6 +177,23 @@ TRAININGS = [
         for p, n, words in ((1.0, None, "p_spu = 1: .* counter "), (0.999, 99, "n = 99: no pair has label . and back"))
     ),
 ]
+EXPORTS = [
+    ({"dim_image": 2, "dim_text": 2, "sigma_xi": 1.0}, "dim_image = 64 and sigma_xi = 5.65685"),
+    ({"sigma_xi": 0.01}, "choose at least"),
+    ({"mu_inv": 0.0, "sigma_xi": 6.0}, "mu_inv = 0"),
+    ({"sigma_spu": 0.0, "sigma_xi": 6.0, "sigma_xi_text": 0.0}, "sigma_xi_text above 0"),
+    ({"classes": 11}, "for 10 classes"),
+    ({"attribute": (Attribute(),)}, r"\[\[attribute\]\]"),
+    ({"views": Pixels()}, r"\[views\]"),
+    ({"p_spu": [0.5, 0.9]}, "one world"),
+]
+PROTOCOL = {"mean": "macro", "labels": "1000", "prompt": "simple"}
+RESULTS = [
+    ({"specs": ["published:CLIP-OpenAI-RN5O"]}, "'CLIP-OpenAI-RN50'"),
+    ({"specs": []}, "nothing to compare"),
+    ({"specs": ["published"], "labels": "45"}, "45"),
+    ({"specs": [str(Path(__file__).parent)]}, "holds no summary.json"),
+]
 OPTIONS = [{"batch_size": 0}, {"precision": "fp16"}, *({"device": d} for d in ("cpuu", "cpu:abc", "cpu:", "cuda:99"))]
 
 
@@ -256,6 +276,9 @@ CALLS = [
     (partial(offset, (np.arange(1, 4) / 10,) * 2, (np.array([0.9]),) * 2, "plain", np.random.default_rng(0)), "range"),
     *((partial(Options, **wrong), str(*wrong.values())) for wrong in OPTIONS),
     (partial(check_until, 0.01, Recipe(), 3, 2), "2 share this run; leave it out"),
+    *((lambda fields=fields: check_request(World(**fields), 10, 0, 10), words) for fields, words in EXPORTS),
+    *((partial(gather, **{**PROTOCOL, **sources}), words) for sources, words in RESULTS),
+    (lambda: compare(gather(["published"], **PROTOCOL), "LVLM"), "'LVLM'"),
     (partial(caption, "captions"), "captions"),
     (partial(rows, Group(0, 3), 100), "99"),
     (partial(installed, "absent", "Absent", "x", "a world"), r"^Absent, which a world needs, is not .* '\.\[x\]'$"),

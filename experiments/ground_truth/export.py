@@ -132,10 +132,8 @@ def check_request(world: World, n: int, seed: int, test_images: int) -> None:
         raise RequestError(f"an export has words for {len(ANIMALS)} classes and backgrounds, not for {most}")
     if world.dim_image != DIMENSIONS:
         near = np.sqrt(world.nu_image * DIMENSIONS)
-        raise RequestError(
-            f"dim_image = {world.dim_image}, but pictures have {DIMENSIONS} grey values; the same noise per value has "
-            f"dim_image = {DIMENSIONS} and sigma_xi = {near:.6g}"
-        )
+        same = f"the same noise per value has dim_image = {DIMENSIONS} and sigma_xi = {near:.6g}"
+        raise RequestError(f"dim_image = {world.dim_image}, but pictures have {DIMENSIONS} grey values; {same}")
     if world.mu_inv == 0:
         raise RequestError("mu_inv = 0: no picture shows its class; choose another mu_inv")
     try:
@@ -147,10 +145,9 @@ def check_request(world: World, n: int, seed: int, test_images: int) -> None:
     rounding = 1 / 12 / _levels(words) ** 2
     if rounding > MOST_ROUNDING * world.nu_image:
         near = np.sqrt(DIMENSIONS * rounding / MOST_ROUNDING)
-        raise RequestError(
-            f"sigma_xi = {world.sigma_xi:g} is too little noise for pictures of 8 bits, whose rounding adds more than "
-            f"{MOST_ROUNDING:.0%} to it; choose at least {near:.2g}"
-        )
+        little = f"sigma_xi = {world.sigma_xi:g} is too little noise for pictures of 8 bits"
+        adds = f"whose rounding adds more than {MOST_ROUNDING:.0%} to it"
+        raise RequestError(f"{little}, {adds}; choose at least {near:.2g}")
 
 
 def size_of(world: World, n: int, test_images: int) -> int:

@@ -126,9 +126,8 @@ def _counts_of_files(predictions: Path, data: Path, classes: int) -> Counts:
         if name in right:
             raise RequestError(f"{str(predictions)!r} has the file {name!r} twice")
         if not (answer.isdecimal() and int(answer) < classes):
-            raise RequestError(
-                f"{str(predictions)!r} predicts {answer!r} for {name!r}; expected a class from 0 to {classes - 1}"
-            )
+            expected = f"expected a class from 0 to {classes - 1}"
+            raise RequestError(f"{str(predictions)!r} predicts {answer!r} for {name!r}; {expected}")
         right[name] = int(answer) == int(manifest[name]["label"])
     if missing := [name for name in manifest if name not in right]:
         lacks = f"{len(missing)} of {len(manifest)} files, such as {missing[0]!r}"
@@ -147,10 +146,8 @@ def _counts_of_groups(path: Path) -> Counts:
         except ValueError as error:
             raise RequestError(f"{str(path)!r}: {error}") from None
         if not 0 <= accuracy <= 1 or count < 1:
-            raise RequestError(
-                f"{str(path)!r}: group {row['group']!r} has accuracy {accuracy:g} and count {count}; expected a "
-                "fraction, and at least one image"
-            )
+            wrong = f"group {row['group']!r} has accuracy {accuracy:g} and count {count}"
+            raise RequestError(f"{str(path)!r}: {wrong}; expected a fraction, and at least one image")
         if row["group"] in counts:
             raise RequestError(f"{str(path)!r} has the group {row['group']!r} twice")
         counts[row["group"]] = round(accuracy * count), count

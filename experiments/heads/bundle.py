@@ -246,13 +246,12 @@ def _groups(
 
 def _check_counts(bundle: Bundle) -> None:
     """Refuse a class with too few rows in a group, among those that are fitted or those that are scored."""
-    parts = {"": ~bundle.unseen}
+    parts = [("", ~bundle.unseen, FEWEST)]
     if bundle.train is not None:
-        parts = {"train ": bundle.train, "test ": ~bundle.train & ~bundle.unseen}
-    for words, chosen in parts.items():
+        parts = [("train ", bundle.train, 2), ("test ", ~bundle.train & ~bundle.unseen, FEWEST)]
+    for words, chosen, least in parts:
         for group, member in zip(GROUPS, (bundle.common, ~bundle.common), strict=True):
             n = np.bincount(bundle.label[chosen & member], minlength=bundle.classes)
-            least = 2 if words == "train " else FEWEST
             if (few := n < least).any():
                 y = int(few.argmax())
                 rows = f"{n[y] or 'no'} {words}rows in the {group} group"

@@ -36,10 +36,9 @@ def caption_detail(
     """The largest canonical correlations within cells of (class, background), with intervals of level 95 %."""
     first = halves(cell, np.ones(len(cell), bool), rng)
     if (freedom := min(map(_freedom, (cell[first], cell[~first])))) < 1:
-        raise RequestError(
-            f"{len(cell)} pairs in {len(np.unique(cell, axis=0))} cells of class and background leave {freedom} "
-            "degrees of freedom in a half; expected 1 or more, so give more pairs per cell"
-        )
+        pairs = f"{len(cell)} pairs in {len(np.unique(cell, axis=0))} cells of class and background"
+        few = f"leave {freedom} degrees of freedom in a half; expected 1 or more, so give more pairs per cell"
+        raise RequestError(f"{pairs} {few}")
     parts = [_measured((image, caption), cell, fitted) for fitted in (first, ~first)]
     most = min(len(part[0]) for part in parts)
     rho, error = (np.mean([part[i][:most] for part in parts], axis=0) for i in (0, 1))

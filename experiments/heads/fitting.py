@@ -60,11 +60,8 @@ def zero_shot(text: Float[np.ndarray, "K T D"]) -> Head:
 def plain_heads(bundle: Bundle, photos: Photos) -> dict[str, Head]:
     """Zero-shot, if there are prompts, and supervised heads, fitted on these photos."""
     prompted = {} if bundle.text is None else {"zero-shot": zero_shot(bundle.text)}
-    return prompted | {
-        "logistic regression": _logistic(photos, None),
-        "least squares": _least_squares(photos),
-        "nearest class mean": _class_means(photos),
-    }
+    fitted = {"logistic regression": _logistic(photos, None), "least squares": _least_squares(photos)}
+    return prompted | fitted | {"nearest class mean": _class_means(photos)}
 
 
 def traced_heads(photos: Photos) -> dict[str, Head]:
@@ -80,8 +77,7 @@ def fixed_heads(
     base, fitted, effects = plain["zero-shot"], plain["logistic regression"], _effects(law)
     fixes = {}
     plain_projection = np.eye(len(base.weights)), np.zeros(len(base.weights))
-    if bundle.text_background is not None:
-        captions = bundle.text_background
+    if (captions := bundle.text_background) is not None:
         centred = captions - captions.mean(axis=0)
         fixes["project out the captions of backgrounds"] = _erased(base, centred, *plain_projection)
     fixes["project out the groups' means"] = _erased(base, effects, *plain_projection)
@@ -197,10 +193,8 @@ def fit_folds(bundle: Bundle, seed: int) -> list[Fold]:
     """Heads for each part of the rows, fitted on other rows. Raises RequestError where no law can be fitted."""
     cells = len(np.unique(bundle.cell, axis=0))
     if cells > MOST_CELLS:
-        raise RequestError(
-            f"label and background make {cells:,} cells; at most {MOST_CELLS:,} are possible, so join backgrounds or "
-            "give group alone"
-        )
+        most = f"at most {MOST_CELLS:,} are possible, so join backgrounds or give group alone"
+        raise RequestError(f"label and background make {cells:,} cells; {most}")
     if bundle.train is not None:
         return [_fold(bundle, bundle.train, seed)]
     first = halves(bundle.cell, bundle.common, numpy_stream(seed, "embeddings halves"))

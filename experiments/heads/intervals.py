@@ -112,10 +112,8 @@ def intervals(
     if classes < FEWEST:
         return dict(zip(QUANTITIES, floors, strict=True))
     samples = with_drop(drawn_accuracies(counts, mean, seed, replicates)).T
-    return {
-        name: hull(bootstrap_interval(sample, classes), floor)
-        for name, sample, floor in zip(QUANTITIES, samples, floors, strict=True)
-    }
+    each = zip(QUANTITIES, samples, floors, strict=True)
+    return {name: hull(bootstrap_interval(sample, classes), floor) for name, sample, floor in each}
 
 
 def by_class(

@@ -196,9 +196,9 @@ def answer(bundle: Bundle, seed: int) -> dict[str, Any]:
 
 def _unseen(label: Int[np.ndarray, " n"], right: Float[np.ndarray, " n"]) -> dict[str, Any] | None:
     """Accuracy on unseen pairs of class and background, mean over the classes that have some."""
-    n = np.bincount(label)
-    if not n.size:
+    if not len(label):
         return None
+    n = np.bincount(label)
     k, n = np.bincount(label, right)[n > 0], n[n > 0]
     mean, photos = float((k / n).mean()), float(worth(n[:, None])[0])
     return {"accuracy": mean, "interval": list(map(float, binomial_bounds(mean * photos, photos, (1 - LEVEL) / 2)))}

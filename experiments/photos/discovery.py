@@ -102,15 +102,13 @@ def _class_record(index: int, table: pd.DataFrame, folder: str, seed: int, permu
     n, k = table.photos.to_numpy(), table.correct.to_numpy()
     common = table.loc[table.accuracy.idxmax()]
     counter = table.loc[table.accuracy[::-1].idxmin()]  # the last, so that both differ even if all accuracies are equal
+    extremes = dict(zip(GROUPS, (common, counter), strict=True))
     return {
         "class_index": index,
         "folder": folder,
-        "common_background": common.background,
-        "counter_background": counter.background,
-        "n_common": int(common.photos),
-        "n_counter": int(counter.photos),
-        "common": float(common.accuracy),
-        "counter": float(counter.accuracy),
+        **{f"{group}_background": row.background for group, row in extremes.items()},
+        **{f"n_{group}": int(row.photos) for group, row in extremes.items()},
+        **{group: float(row.accuracy) for group, row in extremes.items()},
         "naive_drop": float(common.accuracy - counter.accuracy),
         "honest_drop": honest_drop(n, k, numpy_stream(seed, "splits", index)),
         "backgrounds": len(table),

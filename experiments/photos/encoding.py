@@ -119,10 +119,7 @@ def encode(
     forward: Callable[[list[int], Any], torch.Tensor],
     batch_size: int | None = None,
 ) -> Encoded:
-    """One row per readable photo, from the cache or from forward(indices of a batch, its preprocessed inputs).
-
-    Finished photos stay cached if the run fails.
-    """
+    """One row per readable photo, from the cache or from forward(indices of a batch, its preprocessed inputs)."""
     size = batch_size or options.batch_size
     missing = [i for i, key in enumerate(keys) if key not in store.rows]
     blocks = [list(block) for _, block in groupby(missing, lambda i: i // size)]
@@ -170,10 +167,9 @@ def failures(options: Options) -> Iterator[None]:
     except RuntimeError as error:
         if not str(error).startswith("DataLoader worker"):
             raise
-        raise RunError(
-            f"a decoding process ended early, perhaps for lack of memory ({one_line(error)}); "
-            f"try fewer --workers than {options.processes} (finished photos are kept)"
-        ) from error
+        ended = f"a decoding process ended early, perhaps for lack of memory ({one_line(error)})"
+        fewer = f"try fewer --workers than {options.processes} (finished photos are kept)"
+        raise RunError(f"{ended}; {fewer}") from error
 
 
 def _loader(photo_set: PhotoSet, preprocess: Callable, options: Options, blocks: list[list[int]]) -> DataLoader:

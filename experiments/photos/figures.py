@@ -138,13 +138,11 @@ def _mark(color: str, marker: str, **more: Any) -> Line2D:
 
 
 def _scaled(panel: Axes, results: Sequence[Result], axis: Axis, lines: bool) -> np.ndarray:
-    """Draw y = x; returns the limits in positions on the axis, (common, counter) x (low, high).
-
-    Without lines there are few models, whose whole intervals are visible.
-    """
+    """Draw y = x; returns the limits in positions on the axis, (common, counter) x (low, high)."""
     limits = []
     for name in GROUPS:
         values = [getattr(result.row, name) for result in results]
+        # Without lines there are few models, whose whole intervals are visible.
         ends = [] if lines else [getattr(result.row, f"interval_{name}") or () for result in results]
         at = stretch(np.array([*values, *chain(*ends)]), axis)
         at = at[np.isfinite(at)] if np.isfinite(at).any() else stretch(np.array([0.1, 0.9]), axis)

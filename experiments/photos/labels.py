@@ -140,10 +140,6 @@ class LabelSpace:
             mask[np.ix_(truth == index, self.of(index, labels))] = True
         return mask
 
-    def union(self, labels: int) -> list[int]:
-        """The labels that compete for some photo."""
-        return list(range(labels)) if self.allowed is None else sorted(set().union(*self.allowed.values()))
-
 
 def own_classes(classes: Sequence[int]) -> LabelSpace:
     """The data set's own classes, named 45 if there are as many as in CounterAnimal, otherwise "data"."""
@@ -208,17 +204,13 @@ def imagenet_index(name: str) -> int:
     words = _words(name)
     indices = sorted(classes.get(words, ()))
     if not indices:
-        raise RequestError(
-            f"the class {name!r} has no leading index, and no class of ImageNet has this name or WordNet id"
-            f"{suggestion(words, classes, quoted=True)}; classes of your own need --classes FILE"
-        )
+        lacks = f"the class {name!r} has no leading index, and no class of ImageNet has this name or WordNet id"
+        near = suggestion(words, classes, quoted=True)
+        raise RequestError(f"{lacks}{near}; classes of your own need --classes FILE")
     if len(indices) > 1:
-        spelled = imagenet().names  # they tell the classes apart
-        readings = ", ".join(f"{i} ({spelled[i]})" for i in indices)
-        raise RequestError(
-            f"the class {name!r} may be any of ImageNet's {readings}; put the index before its name, as in "
-            f"'{indices[0]} {name}', or give your own classes with --classes FILE"
-        )
+        readings = ", ".join(f"{i} ({imagenet().names[i]})" for i in indices)
+        way = f"put the index before its name, as in '{indices[0]} {name}', or give your own classes"
+        raise RequestError(f"the class {name!r} may be any of ImageNet's {readings}; {way} with --classes FILE")
     return indices[0]
 
 

@@ -146,10 +146,9 @@ def _fitting(file: Path, trust_pickle: bool) -> Iterator[None]:
         raise
     except Exception as error:  # torch, safetensors, open_clip and pickle raise different types
         if not trust_pickle and "weights_only" in str(error):
-            raise RequestError(
-                f"{str(file)!r} holds code beside its weights (TorchScript or pickle), which loading would run; "
-                "convert it to safetensors, or pass --trust-pickle if you trust its origin"
-            ) from error
+            danger = "holds code beside its weights (TorchScript or pickle), which loading would run"
+            way_out = "convert it to safetensors, or pass --trust-pickle if you trust its origin"
+            raise RequestError(f"{str(file)!r} {danger}; {way_out}") from error
         raise RequestError(f"the weights in {str(file)!r} do not fit the model ({one_line(error)})") from error
 
 
@@ -173,9 +172,8 @@ def transformers_module(spec: str, kind: str) -> Any:
     module, report = of_transformers(spec, kind, output_loading_info=True, ignore_mismatched_sizes=True)
     lacking = sorted(set(report["missing_keys"]) | {key for key, *_ in report["mismatched_keys"]})
     if lacking:
-        raise RequestError(
-            f"the weights of {spec} do not fit it: {len(lacking)} are missing or have a wrong shape, first {lacking[0]}"
-        )
+        wrong = f"{len(lacking)} are missing or have a wrong shape, first {lacking[0]}"
+        raise RequestError(f"the weights of {spec} do not fit it: {wrong}")
     return module
 
 

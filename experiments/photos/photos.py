@@ -54,15 +54,14 @@ class PhotoSet:
 
     def keys(self) -> list[Key]:
         """What changes if a photo does, for each photo."""
-
-        def key(path: str) -> Key:
+        keys = []
+        for path in self.photos.path:
             try:
                 stat = (self.folder / path).stat()
+                keys.append((path, stat.st_size, stat.st_mtime_ns))
             except OSError:  # a broken link, or removed since the listing; decoding will give the reason
-                return path, -1, -1
-            return path, stat.st_size, stat.st_mtime_ns
-
-        return list(map(key, self.photos.path))
+                keys.append((path, -1, -1))
+        return keys
 
     def image(self, path: str) -> Any:
         return decode(self.folder / path)
@@ -141,9 +140,8 @@ def _grouping(choice: str) -> Callable[[Any], tuple[str, str] | None]:
     if choice == PREFIX:
         return _by_prefix
     if not Path(choice).is_file():
-        raise RequestError(
-            f"--groups {choice!r} is neither {PREFIX}, {EACH} nor a file{suggestion(choice, (PREFIX, EACH))}"
-        )
+        near = suggestion(choice, (PREFIX, EACH))
+        raise RequestError(f"--groups {choice!r} is neither {PREFIX}, {EACH} nor a file{near}")
     table: dict[tuple[str, str], str] = {}  # (class, background) -> group; an empty or missing class means all
     for line, row in enumerate(read_table(Path(choice), ("background", "group"), "groups"), start=2):
         key = row.get("class") or "", row["background"]
@@ -196,16 +194,15 @@ def inspect(
     """
     photo_set = read_photos(root, groups, vocabulary)
 
-    def reason(path: str) -> str | None:
+    bad: dict[str, str] = {}
+
+    def check(path: str) -> None:
         try:
             photo_set.image(path)
         except ValueError as error:
-            return str(error)
-        return None
+            bad[path] = str(error)
 
-    paths = list(photo_set.photos.path)
-    reasons = dict(zip(paths, in_threads(reason, paths, "decoding"), strict=True))
-    bad = {path: why for path, why in reasons.items() if why is not None}
+    in_threads(check, list(photo_set.photos.path), "decoding")
     published = {c.index: dict(zip(GROUPS, c.photos, strict=True)) for c in published_classes()}
     counteranimal = photo_set.grouped and vocabulary is None and set(photo_set.classes) <= set(published)
     names = GROUPS if photo_set.grouped else ("",)

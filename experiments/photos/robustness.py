@@ -156,10 +156,8 @@ def compare(results: Sequence[Result], reference: str | None = None, seed: int =
     """
     fitted = lines_of(results)
     if reference is not None and reference not in fitted:
-        raise RequestError(
-            f"reference family {reference!r} has no line here (three models with different accuracies are needed); "
-            f"families with a line: {', '.join(fitted) or 'none'}"
-        )
+        lacks = f"reference family {reference!r} has no line here (three models with different accuracies are needed)"
+        raise RequestError(f"{lacks}; families with a line: {', '.join(fitted) or 'none'}")
     chosen = reference or ("ImageNet" if "ImageNet" in fitted else next(iter(fitted), None))
     lines = {}
     for name, at in fitted.items():

@@ -38,7 +38,8 @@ def score_photos(photo_set: PhotoSet, model: LoadedModel, options: Options, spac
     if not model.embeds_text:
         return Scored(encoded, encoded.features, {"phrases_cut": 0})
     phrases = options.vocabulary.phrases(options.templates)
-    labels = (space or options.vocabulary.every_label).union(len(phrases))
+    space = space or options.vocabulary.every_label
+    labels = sorted({k for index in photo_set.classes for k in space.of(index, len(phrases))})
     distinct = {label: row for row, label in enumerate(dict.fromkeys(phrases[k] for k in labels))}
     text, truncated = text_features(model, list(distinct), options)
     if text.shape[1] != encoded.features.shape[1]:
@@ -74,10 +75,9 @@ def text_features(
     text = np.stack([store.rows[key] for key in keys])
     finite = np.isfinite(text).all(axis=1)
     if not finite.all():
-        raise RunError(
-            f"{model.spec} has no finite embedding for {(~finite).sum()} of {len(phrases)} labels, the "
-            f"first is {phrases[int(finite.argmin())][0]!r}; check its weights, or --precision {options.precision}"
-        )
+        lost = f"{(~finite).sum()} of {len(phrases)} labels, the first is {phrases[int(finite.argmin())][0]!r}"
+        check = f"check its weights, or --precision {options.precision}"
+        raise RunError(f"{model.spec} has no finite embedding for {lost}; {check}")
     return text, truncated
 
 

@@ -83,14 +83,11 @@ def read_predictions(path: Path, labels: int = CLASS_COUNT) -> pd.DataFrame:
 def _integers(
     path: Path, table: pd.DataFrame, column: str, low: int = -LARGEST, high: int = LARGEST
 ) -> Int[np.ndarray, " N"]:
-    values = []
     for line, word in enumerate(table[column], start=2):
-        value = int(word) if re.fullmatch(r"\s*[+-]?\d{1,19}\s*", word) else None
-        if value is None or not low <= value <= high:
+        if not (re.fullmatch(r"\s*[+-]?\d{1,19}\s*", word) and low <= int(word) <= high):
             where = f"in line {line} of {str(path)!r}"
             raise RequestError(f"{column} {word!r} {where} is not a whole number in {low}..{high}")
-        values.append(value)
-    return np.array(values, dtype=np.int64)
+    return table[column].map(int).to_numpy(np.int64)
 
 
 def summarise(

@@ -19,11 +19,11 @@ from stattest import assert_mean, assert_scale, mean_size, seeds_for
 
 from experiments.errors import RequestError
 from experiments.ground_truth import export as exporting
-from experiments.ground_truth.export import check_request, export, size_of
+from experiments.ground_truth.export import export, size_of
 from experiments.ground_truth.pictures import levels_per_unit, pixels, png, templates
 from experiments.ground_truth.sentences import sentence
 from experiments.ground_truth.truth import theory_rows
-from simulator import Attribute, Pixels, World
+from simulator import World
 from simulator.accuracy import won
 from theory.binned_captions import NONE, BinnedCaptions
 from theory.learners import Bayes
@@ -202,25 +202,6 @@ def test_an_export_that_was_killed_resumes_to_the_same_bytes(folder, tmp_path, q
     ours, theirs = ({p.name: p for p in path.iterdir() if p.is_file()} for path in (data, folder))
     assert set(ours) == set(theirs)
     assert all(ours[name].read_bytes() == theirs[name].read_bytes() for name in set(ours) - skip)
-
-
-@pytest.mark.parametrize(
-    ("world", "sentence"),
-    [
-        (World(dim_image=2, dim_text=2, sigma_xi=1.0), "dim_image = 64 and sigma_xi = 5.65685"),
-        (World(sigma_xi=0.01), "choose at least"),
-        (World(mu_inv=0.0, sigma_xi=6.0), "mu_inv = 0"),
-        (World(sigma_spu=0.0, sigma_xi=6.0, sigma_xi_text=0.0), "sigma_xi_text above 0"),
-        (World(classes=11), "for 10 classes"),
-        (World(attribute=(Attribute(),)), r"\[\[attribute\]\]"),
-        (World(views=Pixels()), r"\[views\]"),
-        (World(p_spu=[0.5, 0.9]), "one world"),
-    ],
-)
-def test_worlds_without_such_pictures_are_refused(world, sentence):
-    check_request(WORLD, 1, 0, 1)
-    with pytest.raises(RequestError, match=sentence):
-        check_request(world, 10, 0, 10)
 
 
 @pytest.mark.deep

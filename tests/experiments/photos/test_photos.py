@@ -166,9 +166,9 @@ def test_classes_of_ones_own(tmp_path):
     as_tree(tmp_path / "data", spread([("teacup", "common", "table", 1), ("mug blue", "counter", "sink", 2)]))
     lines = tmp_path / "classes.txt"
     lines.write_text("teapot\nteacup\nmug blue\n")
-    tree = read_photos(tmp_path / "data", vocabulary=own_vocabulary(lines))
-    assert tree.classes == {1: "teacup", 2: "mug blue"}
-    assert inspect(tmp_path / "data", vocabulary=own_vocabulary(lines))["missing_classes"] == []
+    document = inspect(tmp_path / "data", vocabulary=own_vocabulary(lines))
+    assert {c["class_index"]: c["folder"] for c in document["classes"]} == {1: "teacup", 2: "mug blue"}
+    assert document["missing_classes"] == []
     lines.write_text("teapot\nteacups\n")
     with pytest.raises(RequestError, match="mug blue"):
         read_photos(tmp_path / "data", vocabulary=own_vocabulary(lines))

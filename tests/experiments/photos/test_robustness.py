@@ -43,19 +43,6 @@ def test_published_rows_and_their_lines():
     assert {r["family"] for r in document["rows"] if r["effective_robustness"]["plain"]["left_out"]} == {"ImageNet"}
 
 
-def test_wrong_requests(tmp_path):
-    for sources, labels, named in (
-        (["published:CLIP-OpenAI-RN5O"], "1000", "'CLIP-OpenAI-RN50'"),
-        ([], "1000", "nothing to compare"),
-        (["published"], "45", "45"),
-        ([str(tmp_path)], "1000", "holds no summary.json"),
-    ):
-        with pytest.raises(RequestError, match=named):
-            gather(sources, "macro", labels, "simple")
-    with pytest.raises(RequestError, match="'LVLM'"):
-        compare(gather(["published"], *PROTOCOL), "LVLM")
-
-
 def scored(folder, name, right=6):
     """A result of 8 classes with 5 photos per group; in the counter group `right` classes are right."""
     folder.mkdir(parents=True, exist_ok=True)
