@@ -14,7 +14,7 @@ ideal drop and c* rise with lambda, and k* falls.
 In a world with a table, lambda and 1 - lambda are the weights of its two groups; `theory.least_regret` serves three.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,10 +26,9 @@ from simulator.accuracy import GROUPS, LEVEL, Accuracy, Ends, Interval, Numbers
 from simulator.gaussian.critic import standardise
 from simulator.mixture import groups_of
 from simulator.summary import numbers_html, numbers_line
-from simulator.tables import diagonal
 from simulator.world import World
 from theory.learners.base import joined_numbers
-from theory.learners.bayes import bayes_points, bayes_replicates, table_rules, two_block_accuracy
+from theory.learners.bayes import ideal_rules, two_block_accuracy
 from theory.least_regret import LOG_ODDS, ROUNDING, Ideal, SampledCurve, least_regret_of_groups, passing
 from theory.quadrature import REPLICATES
 
@@ -223,16 +222,12 @@ def _joined(parts: list[tuple[Any, Equivalent]], shape: tuple[int, ...]) -> Equi
 def _of_groups(worlds: World, values: Iterable[Numbers]) -> Equivalent:
     """One world with a table that does not have two groups."""
     world = worlds.ravel()[0]
-    groups, rules = groups_of(world.table, world.common), table_rules(world)
-
-    def ideal(weights: Float[np.ndarray, " G"]) -> Float[np.ndarray, " G"]:
-        return rules(dict(zip(groups, weights, strict=True))).mean(axis=0)[groups]
-
-    weights, regret = least_regret_of_groups(ideal, np.ravel([*values]))
+    rules = ideal_rules(world)
+    weights, regret = least_regret_of_groups(lambda w: rules(w).mean(axis=0), np.ravel([*values]))
     if world.mean[1] == 0:
-        weights = np.full(len(groups), np.nan)
-    wide = [np.full(worlds.shape, x)[()] for x in (weights[0], regret, weights[-1])]
-    return Equivalent(wide[0], wide[1], None, wide[2] if len(groups) == 3 else None)
+        weights = np.full(len(weights), np.nan)
+    first, regret, last = (np.full(worlds.shape, x)[()] for x in (weights[0], regret, weights[-1]))
+    return Equivalent(first, regret, None, last if len(weights) == 3 else None)
 
 
 def _with(fits: Ends, interval: Interval) -> Interval:
@@ -268,15 +263,6 @@ def _check(worlds: World, accuracies: Iterable[Numbers]) -> None:
             raise ValueError(f"an accuracy of {accuracy[outside].flat[0]:.6g} lies outside [0, 1]")
 
 
-def _sampled_points(world: World) -> Callable[[float], Float[np.ndarray, "R groups=2"]]:
-    """Replicates of (c*, k*) at lambda, in one world with three classes or more, or with a table of two groups."""
-    if world.table is None:
-        points = [*bayes_points(world)]  # the same points serve every correlation
-        return lambda lam: bayes_replicates(world, diagonal(lam, world.class_count), points)
-    rules, groups = table_rules(world), groups_of(world.table, world.common)
-    return lambda lam: rules(dict(zip(groups, (lam, 1 - lam), strict=True)))[:, groups]
-
-
 class IdealCurve:
     """c*, k* and their inverses for a grid of worlds, which are exact for two classes.
 
@@ -291,8 +277,8 @@ class IdealCurve:
             self._of_world = [np.broadcast_to(logit(worlds.p_inv), self.shape), signal[..., 0], signal[..., 1]]
             self._ideal: Ideal = two_block_accuracy  # of the log odds of lambda, and of each world
         else:
-            points = _sampled_points(worlds.replace(attribute=()).ravel()[0])
-            self._sampled = SampledCurve(points, interpolate=self._silent.size > FEW)
+            rules = ideal_rules(worlds.replace(attribute=()).ravel()[0])
+            self._sampled = SampledCurve(lambda lam: rules(np.array([lam, 1 - lam])), self._silent.size > FEW)
             self._ideal = lambda h: self._sampled.replicates(h).mean(axis=0)
         self._ends = self.at(0.0), self.at(1.0)
         if worlds.table is not None:  # groups may show the same backgrounds in all classes

@@ -11,7 +11,7 @@ from stattest import POWER, SHARE, spend
 
 from simulator.accuracy import LEVEL, Accuracy
 from simulator.world import Attribute, World
-from theory import ideal_curve, learners
+from theory import learners
 from theory.ideal_curve import IdealCurve, equivalent, equivalent_of_draws
 from theory.learners import bayes
 from theory.quadrature import REPLICATES
@@ -301,8 +301,8 @@ def test_worlds_of_three_classes_share_a_curve_only_if_the_correlation_alone_dif
         drop = 0.2 * p * (1 + np.sin(np.dot(numbers, np.arange(1, 8))) / 2)
         return np.tile([0.6 + drop, 0.6 - drop], (REPLICATES, 1))
 
-    monkeypatch.setattr(ideal_curve, "bayes_replicates", made_up)
-    monkeypatch.setattr(ideal_curve, "bayes_points", lambda world: [])
+    monkeypatch.setattr(bayes, "bayes_replicates", made_up)
+    monkeypatch.setattr(bayes, "bayes_points", lambda world: [])
     two = [OTHER_VALUES.get(field, 40), {"sigma_xi": 1.0, "p_inv": 1.0, "dim_image": 64}.get(field, 2.0)]
     grid = World(classes=3, p_spu=[[0.5], [0.7]], **{field: two})
     place = equivalent(grid, Accuracy(0.65, 0.6))

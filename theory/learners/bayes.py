@@ -11,7 +11,7 @@ so that two blocks decide by the sign of D_inv tanh(h_inv/2) + D_spu tanh(h_spu/
 correlations matters. The rule is therefore that of a world in which the more reliable block never disagrees.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import product
 from typing import ClassVar, NamedTuple
@@ -22,8 +22,7 @@ from scipy.special import logit, ndtr
 
 from simulator.accuracy import Accuracy, Numbers, rounded, won
 from simulator.gaussian.critic import gaussian_points, standardise
-from simulator.mixture import cell_groups, cell_shares, class_means
-from simulator.tables import diagonal
+from simulator.mixture import COMMON, COUNTER, cell_groups, cell_shares, class_means
 from simulator.world import World
 from theory.density import attribute_log_density, class_log_density, image_patterns, table_evidence
 from theory.learners.base import LARGEST_CLASSES, Learner, world_by_world
@@ -54,13 +53,7 @@ def bayes_accuracy(worlds: World, seed: int = 0) -> Accuracy:
     if (most := np.max(worlds.classes, initial=2)) > LARGEST_CLASSES:
         raise ValueError(f"classes = {most} is more than the {LARGEST_CLASSES} for which the Bayes accuracy is sampled")
     if most > 2 or worlds.mean.shape[-1] > 2:
-        if worlds.shape:
-            return world_by_world(lambda world: bayes_accuracy(world, seed), worlds)
-        return estimate(
-            bayes_replicates(
-                worlds, diagonal(float(worlds.agreement[1]), worlds.class_count), bayes_points(worlds, seed)
-            )
-        )
+        return world_by_world(lambda world: _sampled_accuracy(world, seed), worlds)
     a, p = np.moveaxis(np.abs(standardise(worlds.mean, np.sqrt(S))), -1, 0), np.moveaxis(worlds.agreement, -1, 0)
     odds = np.where(p < 0.5, -logit(1 - p), logit(p))  # p and 1 - p have the same, to the last bit
     return Accuracy(*two_block_accuracy(odds[1], odds[0], *a))
@@ -135,21 +128,6 @@ def _object_agrees(a: float, sign: int, g: Float[np.ndarray, "*s"], odds: Number
     return ndtr(standardise(2 * a**2 * sign + _needed(g, odds), np.broadcast_to(2 * a, g.shape)))
 
 
-class Rivals(NamedTuple):
-    """The log densities f of the object's coordinates of the other classes, and e^f without their largest factor."""
-
-    log: Float[np.ndarray, "others ..."]
-    top: Float[np.ndarray, "*s"]  # the largest f
-    share: Float[np.ndarray, "others ..."]  # e^(f - top)
-    total: Float[np.ndarray, "*s"]  # of the shares
-
-
-def _rivals(log: Float[np.ndarray, "others ..."]) -> Rivals:
-    top = log.max(axis=0)
-    share = np.exp(log - top)
-    return Rivals(log, top, share, share.sum(axis=0))
-
-
 def _chance_of_the_object(lead: Float[np.ndarray, "others ..."], a: float) -> Float[np.ndarray, "..."]:
     """E prod_k Phi(x + a - lead_k/a), x ~ N(0, 1): class 0, whose object is shown, beats every other class k."""
     least = a - lead / a
@@ -158,24 +136,25 @@ def _chance_of_the_object(lead: Float[np.ndarray, "others ..."], a: float) -> Fl
 
 
 def _chance_of_class_0(
-    rivals: Rivals, mean: float, lead: Float[np.ndarray, "others ..."], a: float, p: float
+    rivals: Float[np.ndarray, "others ..."], mean: float, lead: Float[np.ndarray, "others ..."], a: float, p: float
 ) -> Float[np.ndarray, "*s"]:
     """Probability over the object's coordinate of class 0; `lead` are log odds l against class 0 from the rest.
 
-    Let E = e^f and r = (1 - p)/(K - 1). With R the sum of E over the classes other than 0 and k, class 0 beats k iff
+    `rivals` are the log densities f of the other classes' objects. Let E = e^f and r = (1 - p)/(K - 1). With R the sum
+    of E over the classes other than 0 and k, class 0 beats k iff
         p E_0 + r (E_k + R) > e^l (p E_k + r (E_0 + R)),
     that is E_0 (p - r e^l) > (p - r) e^l E_k + r (e^l - 1) (E_k + R). For p > 1/K this is a lower bound on E_0 or never
     true, for p < 1/K an upper bound or always true.
     """
     if p == 1:
-        return ndtr(mean - (rivals.log + lead).max(axis=0) / a)
-    r, l = (1 - p) / len(lead), np.minimum(lead, LARGEST)
-    odds = np.exp(l)
-    right, left = (p - r) * (odds * rivals.share) + np.expm1(l) * (r * rivals.total), p - r * odds
+        return ndtr(mean - (rivals + lead).max(axis=0) / a)
+    r, l, top = (1 - p) / len(lead), np.minimum(lead, LARGEST), rivals.max(axis=0)
+    odds, share = np.exp(l), np.exp(rivals - top)
+    right, left = (p - r) * (odds * share) + np.expm1(l) * (r * share.sum(axis=0)), p - r * odds
     with np.errstate(divide="ignore", invalid="ignore"):
         bound = right / np.where(left == 0, -0.0, left)
         ends = np.where(left > 0, bound, 0.0).max(axis=0), np.where(left > 0, np.inf, bound).min(axis=0)
-        low, high = (ndtr(mean - (rivals.top + np.log(np.maximum(end, 0.0))) / a) for end in ends)
+        low, high = (ndtr(mean - (top + np.log(np.maximum(end, 0.0))) / a) for end in ends)
     return np.maximum(low - high, 0.0)
 
 
@@ -188,7 +167,7 @@ class Points(NamedTuple):
     own: Float[np.ndarray, "P N A"]  # log densities f(a) of the background,
     further: Float[np.ndarray, "#P #N #K"]  # and those of further attributes given the label; one 0 without any
     # (K - 1, 1, N), by whether images show the label's object; None for K = 2, and where an integral takes their place.
-    rivals: tuple[Rivals, Rivals] | None
+    rivals: Float[np.ndarray, "2 others 1 N"] | None
 
 
 def bayes_points(world: World, seed: int = 0) -> Iterator[Points]:
@@ -214,7 +193,7 @@ def bayes_points(world: World, seed: int = 0) -> Iterator[Points]:
         agreements = world.agreement[2:] if more else ()
         further = sum(map(attribute_log_density, more, agreements), np.zeros((1, 1, 1)))
         log = a * points[:, :others].T[:, None]
-        yield Points(own, further, (_rivals(log), _rivals(log + a**2 * run)) if others else None)
+        yield Points(own, further, np.stack([log, log + a**2 * run]) if others else None)
 
 
 def _patterns(world: World) -> tuple[Int[np.ndarray, "P J"], Float[np.ndarray, "groups P"] | None]:
@@ -256,21 +235,23 @@ def bayes_replicates(
     return world.mixture(objects=False).group_average(result.reshape(REPLICATES, -1))
 
 
-def table_accuracy(world: World) -> Accuracy:
-    """Group accuracies of the Bayes rule in a world with a table, sampled, with an interval."""
-    return estimate(bayes_replicates(world, np.array(world.table), bayes_points(world)))
+def ideal_rules(world: World) -> Callable[[Float[np.ndarray, " G"]], Float[np.ndarray, "R G"]]:
+    """Bayes rules' accuracies on the groups of one world, from weights that cells share as in the test law."""
+    points = [*bayes_points(world)]  # the same points serve every rule
+    own = np.where(np.eye(world.class_count), COMMON, COUNTER)
+    cells = own if world.table is None else cell_groups(world.table, world.common)
+    groups = np.unique(cells)
 
-
-def table_rules(world: World) -> Callable[[Mapping[int, float]], Float[np.ndarray, "R groups"]]:
-    """Group accuracies of Bayes rules, from weights of groups that their cells share as the test law does."""
-    assert world.table is not None
-    points, groups = [*bayes_points(world)], cell_groups(world.table, world.common)
-
-    def replicates(weights: Mapping[int, float]) -> Float[np.ndarray, "R groups"]:
-        table = np.select([groups == g for g in weights], [*weights.values()], 0.0) * cell_shares(groups)
-        return bayes_replicates(world, table, points)
+    def replicates(weights: Float[np.ndarray, " G"]) -> Float[np.ndarray, "R G"]:
+        table = np.select([cells == g for g in groups], [*weights], 0.0) * cell_shares(cells)
+        return bayes_replicates(world, table, points)[:, groups]
 
     return replicates
+
+
+def _sampled_accuracy(world: World, seed: int = 0) -> Accuracy:
+    """Group accuracies in one world of any kind, with an interval."""
+    return estimate(bayes_replicates(world, world.joint_law(), bayes_points(world, seed)))
 
 
 @dataclass(frozen=True)
@@ -282,7 +263,7 @@ class Bayes(Learner):
 
     def accuracy(self, worlds: World) -> Accuracy:
         """By quadrature for two classes and one attribute, else sampled; see `bayes_accuracy`."""
-        return bayes_accuracy(worlds) if worlds.table is None else world_by_world(table_accuracy, worlds)
+        return bayes_accuracy(worlds) if worlds.table is None else world_by_world(_sampled_accuracy, worlds)
 
     def scores(self, world: World, images: Float[np.ndarray, "N l"]) -> Float[np.ndarray, "N K"]:
         """log p(x_I | y) under the training law, in nats; with a table, whose classes have priors, log p(x_I, y)."""

@@ -68,15 +68,12 @@ def infonce_accuracy(worlds: World, prompt: Prompt) -> Accuracy:
     interval, where a boundary is too jagged to be followed. Several attributes or K >= 3 classes: REPLICATES randomised
     Sobol nets, world by world, with a 95% interval. A bare name gives the Bayes rule.
     """
-    check_told(prompt, worlds.bare)
-    if prompt == "bare":
-        _refuse_bare(worlds)
-        return _by_bare_name(worlds, bayes_accuracy(worlds))
     if (bare := _pools_bare(worlds, prompt)).any():
-        by_name = (bare, infonce_accuracy(worlds[bare], "bare"))
-        others = [(~bare, infonce_accuracy(worlds[~bare], prompt))] if not bare.all() else []
-        return joined([by_name, *others], worlds.shape)
+        parts = [(part, own) for part, own in ((bare, "bare"), (~bare, prompt)) if part.any()]
+        return joined([(part, infonce_accuracy(worlds[part], own)) for part, own in parts], worlds.shape)
     _refuse(worlds, prompt)
+    if prompt == "bare":
+        return _by_bare_name(worlds, bayes_accuracy(worlds))
     if prompt_row(prompt).pool:
         return all_captions_accuracy(worlds, prompt)
     if np.all(np.equal(worlds.classes, 2)) and worlds.mean.shape[-1] == 2:
@@ -92,13 +89,6 @@ def _pools_bare(worlds: World, prompt: Prompt) -> np.ndarray:
     return np.broadcast_to((np.asarray(worlds.bare) == 1) & (prompt_row(prompt).pool is not None), worlds.shape)
 
 
-def _refuse_bare(worlds: World) -> None:
-    if np.any(np.asarray(worlds.bare) == 0):
-        raise ValueError(
-            "prompt = 'bare' is a bare caption, and with bare = 0 no training caption is bare; any bare > 0 is valid"
-        )
-
-
 def _by_bare_name(worlds: World, accuracy: Accuracy) -> Accuracy:
     """The Bayes rule's accuracies: p(x_I | bare y) = p(x_I | y). A bare caption at mu_inv = 0 tells no label."""
     silent, chance = np.asarray(worlds.mu_inv) == 0, 1 / np.asarray(worlds.classes)
@@ -106,6 +96,13 @@ def _by_bare_name(worlds: World, accuracy: Accuracy) -> Accuracy:
 
 
 def _refuse(worlds: World, prompt: Prompt) -> None:
+    """Raise ValueError for worlds in which a prompt has no PMI."""
+    check_told(prompt, worlds.bare)
+    if prompt == "bare":
+        if np.any(np.asarray(worlds.bare) == 0):
+            words = "is a bare caption, and with bare = 0 no training caption is bare; any bare > 0 is valid"
+            raise ValueError(f"prompt = 'bare' {words}")
+        return
     silent = (worlds.nu_text == 0)[..., None]
     if np.any(worlds.variances().image <= 0):
         raise ValueError(
@@ -133,8 +130,7 @@ def _mentions(worlds: World, prompt: Prompt) -> Bool[np.ndarray, "*w B"]:
     """Whether a prompt mentions a block; with a table, of one world."""
     if worlds.table is None:
         return worlds.prompt(prompt) != 0
-    texts = worlds.prompts(prompt)
-    return np.array([texts[:, place].any() for place in worlds.block_latents])
+    return np.array([worlds.prompts(prompt)[:, place].any() for place in worlds.block_latents])
 
 
 def table_accuracy(world: World, prompt: Prompt, seed: int = 0) -> Accuracy:
@@ -142,10 +138,11 @@ def table_accuracy(world: World, prompt: Prompt, seed: int = 0) -> Accuracy:
 
     Prompts of different classes need not be equally frequent, so that log p(p_y) counts.
     """
-    if prompt == "bare" or _pools_bare(world, prompt):
-        _refuse_bare(world)
-        return _by_bare_name(world, Bayes().accuracy(equal_classes(world)))
+    if _pools_bare(world, prompt):
+        prompt = "bare"
     _refuse(world, prompt)
+    if prompt == "bare":
+        return _by_bare_name(world, Bayes().accuracy(equal_classes(world)))
     if prompt_row(prompt).pool:
         raise ValueError(
             f"prompt = {prompt!r} ({prompt_row(prompt).words}) has no law in worlds with a table; choose from "
@@ -164,15 +161,12 @@ def _drawn_cells(world: World, prompt: Prompt, seed: int) -> list[float]:
     deviation, cost = np.sqrt(mixture.image_variances), world.classes**2 * world.background_count
     power = int(np.clip(np.log2(MOST_TERMS / cost), 5, 13))
     noise, uniform = np.split(gaussian_points(len(deviation) + 1, power, seed), [-1], axis=1)
-    accuracy = []
-    for group in range(max(COUNTER, mixture.test_groups.max()) + 1):
+    accuracy = [np.nan] * (max(COUNTER, mixture.test_groups.max()) + 1)
+    for group in np.unique(mixture.test_groups):
         share = np.cumsum(np.where(mixture.test_groups == group, mixture.test_weights, 0))
-        if not share[-1]:
-            accuracy.append(np.nan)
-            continue
         cell = np.searchsorted(share, ndtr(uniform[:, 0]) * share[-1])
         scores = prompt_scores(mixture.means[cell] + deviation * noise, texts, world)
-        accuracy.append(won(scores, mixture.labels[cell]).mean())
+        accuracy[group] = won(scores, mixture.labels[cell]).mean()
     return accuracy
 
 
@@ -202,7 +196,6 @@ def _many_classes(worlds: World, prompt: Prompt, seed: int) -> list[float]:
     turned = (texts[0, 0, 0] - texts[0, 0, 1]) * worlds.mean[0]  # of the object: above 0 if its text shows its class
     one_side = turned > 0 and worlds.caption_kinds.silence[0] < 1 and worlds.caption_kinds.plainly_told
     by_object = one_side and (worlds.caption_kinds.always_told.all() or not differ[1:].any())
-    chance = _chance_by_object if by_object else _counted
     power = 12 if by_object else int(np.clip(np.log2(2**23 / (K * K * B)), 9, 13))
     noise = gaussian_points(B * K, power, seed).reshape(-1, B, K) * np.sqrt(worlds.image_variance)[:, None]
     total = np.zeros(2)
@@ -210,13 +203,12 @@ def _many_classes(worlds: World, prompt: Prompt, seed: int) -> list[float]:
     for code, share in zip(codes, shares.T, strict=True):
         image = noise.copy()
         image[:, np.arange(B), code] += worlds.mean
-        total += share * chance(worlds, texts, image, code).mean()
+        if by_object:
+            right = _chance_by_object(worlds, texts, image, code)
+        else:
+            right = won(prompt_scores(image.reshape(len(image), -1), texts.reshape(K, -1), worlds))
+        total += share * right.mean()
     return list(total)
-
-
-def _counted(worlds: World, texts: np.ndarray, image: Float[np.ndarray, "N B K"], _) -> Float[np.ndarray, " N"]:
-    """Whether class 0 is decided."""
-    return won(prompt_scores(image.reshape(len(image), -1), texts.reshape(len(texts), -1), worlds))
 
 
 def _chance_by_object(worlds: World, texts: np.ndarray, image: Float[np.ndarray, "N B K"], code) -> np.ndarray:
@@ -246,9 +238,8 @@ def _chance_by_object(worlds: World, texts: np.ndarray, image: Float[np.ndarray,
     log_V = attribute_log_density(log_V, worlds.agreement[0])
     x, K = np.sign(worlds.mean[0]) * image[:, 0], worlds.class_count
     terms = log_V + A * x[:, None]
-    log_r = np.logaddexp.reduce(terms[..., 1:], axis=-1)
+    log_r = np.broadcast_to(np.logaddexp.reduce(terms[..., 1:], axis=-1), x.shape)
     log_V, terms = (np.broadcast_to(each, (len(x), K, K)) for each in (log_V, terms))
-    log_r = np.broadcast_to(log_r, x.shape)
     with np.errstate(divide="ignore"):
         log_gain = C + np.log(-np.expm1(-C))  # log(e^C - 1)
     own = log_gain + terms[:, np.arange(K), np.arange(K)]
@@ -261,11 +252,11 @@ def _chance_by_object(worlds: World, texts: np.ndarray, image: Float[np.ndarray,
         first = D * x_0 + np.logaddexp(log_s[:, 0], log_gain + log_V[rows, 0, 0] + A * x_0)
         return first - (D * x[rows, 1:] + np.logaddexp(log_s[:, 1:], own[rows, 1:])).max(axis=-1)
 
-    low, high = (np.full(len(x), end) for end in (-RANGE, RANGE))
-    at_low, at_high = (lead(slice(None), end) for end in (low, high))
+    ends = np.repeat([[-RANGE], [RANGE]], len(x), axis=1)
+    at_low, at_high = (lead(slice(None), end) for end in ends)
     inside = np.flatnonzero((at_low < 0) & (at_high > 0))
     threshold = np.where(at_low < 0, np.inf, -np.inf)
-    threshold[inside] = roots(lambda active, t: lead(inside[active], t), low[inside], high[inside])
+    threshold[inside] = roots(lambda active, t: lead(inside[active], t), *ends[:, inside])
     log_Q = np.logaddexp(log_r[:, 1:], own[:, 1:])
     rises = (C + log_V[:, :1, 0] + log_Q - log_V[:, 1:, 0] - log_r[:, :1] >= -SLACK).all(axis=-1)
     return np.where(rises, ndtr(-threshold), lead(slice(None), (x[:, 0] - centre) / np.sqrt(S)) > 0)
@@ -342,16 +333,12 @@ class InfoNCE(Learner):
         if not self._without_limits(world, scale):
             return unit_accuracy(world, self.prompt, scale, self.embed_dim, self.objective)
         law = infonce_accuracy(world, self.prompt)
-        return Accuracy.of([*law], LEVEL, law.interval or [(x, x) for x in law])
+        return Accuracy.of([*law], LEVEL, law.interval or zip(law, law, strict=True))
 
     def _without_limits(self, world: World, scale: float) -> bool:
         """Whether unit embeddings reach all scores of the optimum over unrestricted towers."""
         check_unit(world)
-        check_told(self.prompt, world.bare)
-        if self.prompt == "bare":
-            _refuse_bare(world)
-        else:
-            _refuse(world, self.prompt)
+        _refuse(world, self.prompt)
         return self.embed_dim is None and reaches(world, self.prompt, scale, self.objective.constant)
 
     def scores(self, world: World, images: Float[np.ndarray, "N l"]) -> Float[np.ndarray, "N K"]:
@@ -360,14 +347,14 @@ class InfoNCE(Learner):
             gaps = gap_function(narrow, self.prompt, self.scale, self.embed_dim, self.objective)
             gap = gaps(*(images / np.sqrt(world.image_variance)).T)
             return np.stack([gap, -gap], axis=1)
-        if self.prompt == "bare" or _pools_bare(world, self.prompt):
-            _refuse_bare(world)
+        prompt = "bare" if _pools_bare(world, self.prompt) else self.prompt
+        _refuse(world, prompt)
+        if prompt == "bare":
             scores = Bayes().scores(equal_classes(world) if world.table is not None else world, images)
             return scores if world.mu_inv else np.zeros_like(scores)  # as in `_by_bare_name`
-        _refuse(world, self.prompt)
-        if world.table is None and prompt_row(self.prompt).pool:
-            return all_captions_scores(world, self.prompt, images)
-        return prompt_scores(images, world.prompts(self.prompt), world)
+        if world.table is None and prompt_row(prompt).pool:
+            return all_captions_scores(world, prompt, images)
+        return prompt_scores(images, world.prompts(prompt), world)
 
     @property
     def by_likelihood(self) -> bool:
@@ -396,8 +383,8 @@ class InfoNCE(Learner):
         """
         plain = world.p_inv == 1 and not world.attribute and world.table is None
         noisy = world.nu_image > 0 and world.nu_text > 0
-        one_caption = self.prompt != "bare" and prompt_row(self.prompt).pool is None
-        if self.scale is not None or not (plain and noisy and one_caption) or world.caption_kinds.silence.any():
+        single = self.by_likelihood and self.prompt != "bare"
+        if not (plain and noisy and single) or world.caption_kinds.silence.any():
             return None
         similar = (1 - world.mismatch) * (1 - world.bare)  # other pairs are spread like independent images and captions
         best = [_best_pmi(world, world.prompts(self.prompt), group) for group in (0, 1)]
@@ -412,6 +399,6 @@ def _best_pmi(world: World, texts: Float[np.ndarray, "K l"], group: int) -> Floa
     patterns = class_means(world.classes)[[0, group]]
     deviation = np.repeat(np.sqrt(world.image_variance), patterns.shape[1])
     images = (world.mean[:, None] * patterns).ravel() + deviation * gaussian_points(len(deviation), NEAR, group)
-    own, alone = log_density(images, None, world), log_density(None, texts, world)
-    pmi = [log_density(images, np.broadcast_to(text, images.shape), world) - own for text in texts]
-    return np.max(np.array(pmi) - alone[:, None], axis=0)
+    joint = [log_density(images, np.broadcast_to(text, images.shape), world) for text in texts]
+    pmi = np.array(joint) - log_density(images, None, world) - log_density(None, texts, world)[:, None]
+    return pmi.max(axis=0)

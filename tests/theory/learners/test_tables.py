@@ -14,7 +14,7 @@ from simulator.world import World
 from theory import learners
 from theory.ideal_curve import equivalent, equivalent_of_draws
 from theory.learners import bayes, infonce
-from theory.learners.bayes import table_rules
+from theory.learners.bayes import ideal_rules
 from theory.quadrature import REPLICATES
 
 FIELDS = {"mu_inv": 1.3, "mu_spu": 2.0, "sigma_inv": 0.9, "sigma_spu": 0.6, "sigma_xi": 4.0}
@@ -220,7 +220,7 @@ def test_three_groups_that_tell_nothing_have_no_place(fields, accuracy):
 def test_an_ideal_classifier_has_its_own_weights_and_no_shortfall(K, A, weights, monkeypatch):
     monkeypatch.setattr(bayes, "TERMS", 2**18)  # the curve has the same points
     world = HOLE if K == 2 else random_world(K, A)
-    place = equivalent(world, Accuracy.of([*table_rules(world)(dict(enumerate(weights))).mean(axis=0)]))
+    place = equivalent(world, Accuracy.of([*ideal_rules(world)(np.array(weights)).mean(axis=0)]))
     assert place.shortfall == pytest.approx(0, abs=1e-5)
     assert (place.correlation, place.unseen) == pytest.approx((weights[COMMON], weights[UNSEEN]), abs=2e-3)
 
