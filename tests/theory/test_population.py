@@ -6,7 +6,7 @@ from reference import latent_cross_covariance, population_critic, worlds_with
 
 from simulator.world import Attribute, World
 from theory.learners import LinearCLIP
-from theory.population import leading_direction, modal_weights, projected_weights
+from theory.population import modal_weights, projected_weights
 
 
 def differences(u: np.ndarray, world: World) -> np.ndarray:
@@ -79,12 +79,3 @@ def test_a_cut_keeps_the_modes_of_the_covariance_of_all_groups():
         else:
             explicit = differences(population_critic(world, "mean", width).inside[0], world)
             assert modal_weights(world, "mean", width) == pytest.approx(explicit, abs=1e-12), width
-
-
-def test_truncation_keeps_both_prompts_on_one_direction():
-    """h = 1 in the binary world: top singular vector, u_spu/u_inv = [B - A + sqrt((A - B)^2 + 4c^2)]/(2c)."""
-    blocks = worlds_with(p_spu=0.8, mu_spu=1.7, sigma_inv=0.9, sigma_spu=0.6)
-    A, B, c = 1 + 0.81, 1.7**2 + 0.36, 1.7 * 0.6
-    expected = (B - A + np.sqrt((A - B) ** 2 + 4 * c**2)) / (2 * c)
-    for u in (modal_weights(blocks, "name", 1), modal_weights(blocks, "mean", 1), leading_direction(blocks)):
-        assert u[1] / u[0] == pytest.approx(expected, rel=1e-12)

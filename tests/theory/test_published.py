@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from reference import worlds_with
 from scipy.special import ndtr
 
-from theory.learners import LinearCLIP
+from theory.learners import LinearCLIP, Printed
 from theory.population import block_covariance
 from theory.published import (
     corrected_kappas,
@@ -29,6 +29,16 @@ from theory.published import (
 def test_theorem_62_as_tabulated(world, expected):
     bounds = theorem_62_bounds(*world)
     assert (float(bounds.error_counter), float(bounds.accuracy_common)) == pytest.approx(expected, abs=5.001e-4)
+
+
+def test_the_learner_of_the_printed_law_has_the_printed_bounds():
+    """View noise is no field of the formulas."""
+    grid = worlds_with(p_spu=np.linspace(0.5, 1, 6)[:, None], mu_spu=[1.5, 3.0], sigma_inv=1.0, sigma_spu=0.5)
+    bound = theorem_62_bounds(grid.p_spu, grid.mu_spu, 1.0, 0.5)
+    for noise in (0.0, 4.0):
+        accuracy = Printed().accuracy(grid.replace(sigma_xi=noise))
+        np.testing.assert_allclose(accuracy.error_counter, bound.error_counter, atol=1e-15)
+        np.testing.assert_allclose(accuracy.common, bound.accuracy_common, atol=1e-15)
 
 
 @given(st.floats(0, 1), st.floats(0, 10), st.floats(0, 10))

@@ -118,3 +118,22 @@ def test_too_many_groups_are_not_sampled():
 def test_an_empty_grid_has_no_accuracies(learner, fields):
     worlds = World(**fields)
     assert learner.accuracy(worlds).common.shape == learner.accuracy(worlds).counter.shape == worlds.shape
+
+
+@pytest.mark.parametrize(
+    ("learner", "fields", "known"),
+    [
+        (learners.LinearCLIP(), {"bare": 0.5}, True),
+        (learners.LinearCLIP(embed_dim=1), {}, True),
+        (learners.LinearCLIP(embed_dim=1), {"bare": 0.5}, False),
+        (learners.LinearCLIP(projected=True), {"bare": 0.5, "mention_spu": 0.5}, False),
+        (learners.Logistic(), {"dim_image": 2, "dim_text": 2}, False),
+        (learners.LeastSquares(), {"dim_image": 2, "dim_text": 2}, True),
+        (learners.LeastSquares(), {}, False),  # views wider than the latents
+        (learners.LinearCLIP(), {"classes": 3, "mismatch": 0.1}, True),
+        # 30^4 pairs of groups
+        (learners.LinearCLIP(), {"classes": 30, "mismatch": 0.1, "dim_image": 60, "dim_text": 60}, False),
+    ],
+)
+def test_an_exact_law_is_known_or_not(learner, fields, known):
+    assert ("exact" in learner.routes(World(**{"dim_image": 6, "dim_text": 6, **fields}))) == known
