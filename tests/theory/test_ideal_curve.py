@@ -195,30 +195,6 @@ def test_three_classes_agree_with_the_definition_to_1e_4(name, prompt):
     assert place.shortfall == pytest.approx(correlation * (c - common) + (1 - correlation) * (k - counter), abs=1e-4)
 
 
-@pytest.mark.deep
-def test_many_classes_meet_the_rule_that_counts_drawn_images():
-    """The ideal accuracies at p' exceed those of the learner by the shortfall, on images drawn with labels."""
-    K = 5
-    world = World(classes=K, mu_inv=2.0, mu_spu=3.0, sigma_xi=4.0)
-    accuracy = learners.named("linear").accuracy(world)
-    place = equivalent(world, accuracy)
-    ideal = learners.named("bayes")
-    n, rng = 200_000, np.random.default_rng(0)
-    for counter in (0, 1):
-        z = rng.standard_normal((n, 2, K)) * np.sqrt(
-            np.array([[world.sigma_inv], [world.sigma_spu]]) ** 2 + world.nu_image
-        )
-        z[:, 0, 0] += world.mu_inv
-        z[:, 1, counter] += world.mu_spu
-        scores = ideal.scores(world.replace(p_spu=float(place.correlation)), z.reshape(n, -1))
-        hits = (scores.argmax(axis=1) == 0).sum()
-        spend(SHARE)
-        expected = tuple(accuracy)[counter] + place.shortfall
-        law = binom(n, expected)
-        # 1e-3 is the precision that `equivalent` states.
-        assert law.ppf(SHARE / 2) - 1e-3 * n <= hits <= law.isf(SHARE / 2) + 1e-3 * n
-
-
 @given(rows, st.floats(0.5, 0.95), st.floats(0.2, 0.9), st.floats(0.001, 0.05))
 @settings(max_examples=2)
 def test_the_interval_holds_every_place_within_the_rectangle(worlds, common, counter, half):

@@ -1,7 +1,5 @@
 """Least squares and Fisher's discriminant against explicit lists of groups, for any p_inv."""
 
-from itertools import product
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -10,18 +8,6 @@ from reference import per_block, worlds_with
 
 from simulator.world import Attribute
 from theory.learners.least_squares import LeastSquares
-
-
-def moments_by_groups(blocks):
-    """(weights, labels, latent means, latent variances) of all groups."""
-    K, B = blocks.classes, len(blocks.mean)
-    patterns = np.array([[1.0], [-1.0]]) if K == 2 else np.eye(K)
-    codes = np.array(list(product(range(K), repeat=1 + B)))
-    match = codes[:, 1:] == codes[:, :1]
-    weights = np.where(match, blocks.agreement, (1 - blocks.agreement) / (K - 1)).prod(1) / K
-    means = (blocks.mean[:, None] * patterns[codes[:, 1:]]).reshape(len(codes), -1)
-    return weights, codes[:, 0], means, np.repeat(blocks.image_variance, patterns.shape[1])
-
 
 worlds = st.builds(
     lambda attributes, **kw: worlds_with(attribute=(Attribute(p=0.7, mu=0.8),) * attributes, **kw),
@@ -39,16 +25,13 @@ worlds = st.builds(
 
 @given(worlds)
 def test_least_squares_is_regression_on_the_groups(blocks):
-    w, labels, M, variances = moments_by_groups(blocks)
-    K = blocks.classes
-    Y = np.where(labels == 0, 1.0, -1.0)[:, None] if K == 2 else np.eye(K)[labels] - 1 / K
-    centred = M - w @ M
-    covariance = centred.T @ (w[:, None] * centred) + np.diag(variances)
-    W = np.linalg.solve(covariance, centred.T @ (w[:, None] * Y))
-    expected = per_block(W, K)
-    np.testing.assert_allclose(
-        LeastSquares().direction(blocks), expected, rtol=1e-9, atol=1e-11 * max(np.abs(expected).max(), 1e-3)
-    )
+    mixture, K = blocks.mixture(), blocks.classes
+    Y = np.where(mixture.labels == 0, 1.0, -1.0)[:, None] if K == 2 else np.eye(K)[mixture.labels] - 1 / K
+    centred = mixture.means - mixture.weights @ mixture.means
+    weighed = mixture.weights * centred.T
+    expected = per_block(np.linalg.solve(weighed @ centred + np.diag(mixture.image_variances), weighed @ Y), K)
+    slack = 1e-11 * max(np.abs(expected).max(), 1e-3)
+    np.testing.assert_allclose(LeastSquares().direction(blocks), expected, rtol=1e-9, atol=slack)
 
 
 def test_a_noiseless_block_that_errs_needs_no_special_case():

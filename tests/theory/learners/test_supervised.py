@@ -6,7 +6,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from reference import worlds_with
 
-from simulator.world import Attribute, World
+from simulator.world import World
 from theory.accuracy import linear_accuracy
 from theory.learners.bayes import bayes_accuracy
 from theory.learners.least_squares import LeastSquares
@@ -32,20 +32,6 @@ def accuracy_of(u, blocks) -> tuple[float, float]:
 def relabelled(blocks: World) -> World:
     """The same law with swapped names of the backgrounds: mu_spu -> -mu_spu, p -> 1 - p."""
     return blocks.replace(mu_spu=-blocks.mu_spu, p_spu=1 - blocks.p_spu)
-
-
-@pytest.mark.deep
-def test_logistic_regression_is_the_limit_of_samples():
-    """Sample size 4e6, error rate 1e-6: |z| of each coordinate by the sandwich variance stays below 4.9."""
-    world = World(p_spu=0.85, mu_spu=1.5, attribute=(Attribute(p=0.7, mu=0.8),))
-    blocks, n = world, 4_000_000
-    u = Logistic().direction(blocks)
-    rng = np.random.default_rng(11)
-    agree = np.where(rng.random((n, 3)) < blocks.agreement, 1, -1)
-    yx = agree * blocks.mean + np.sqrt(blocks.image_variance) * rng.standard_normal((n, 3))
-    score = -yx / (1 + np.exp(yx @ u))[:, None]
-    z = score.mean(0) / (score.std(0) / np.sqrt(n))
-    assert np.abs(z).max() < 4.9, z
 
 
 @given(binary_worlds(p=st.sampled_from([0.0, 1.0])))
