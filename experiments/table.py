@@ -64,7 +64,6 @@ PERCENT = Unit(percent, " %")
 POINTS = Unit(points)
 GAIN = Unit(gain)
 CORRELATION = Unit("{:.3f}".format)
-INTERVAL = Unit(interval)
 SPAN = Unit(span)
 SPAN_PERCENT = Unit(span, " %")
 EDGES = 3  # letters of a terminal's table per column, for its line and two spaces

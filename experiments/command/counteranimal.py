@@ -58,16 +58,22 @@ def inspect(
 
     Example: soberclip counteranimal inspect LAION-final
     """
-    from experiments.photos.labels import own_vocabulary
     from experiments.photos.photos import inspect as run
 
-    document = run(data, output, groups, None if classes is None else own_vocabulary(classes))
+    document = run(data, output, groups, _vocabulary(classes))
     emit(document, json, inspection_table)
     if document["counteranimal"] and (document["n_common"], document["n_counter"]) != (
         document["published_n_common"],
         document["published_n_counter"],
     ):
         say("counts differ from the published ones, which contradict each other; results state your counts")
+
+
+def _vocabulary(classes: Path | None) -> Any:
+    """The user's own classes; None for ImageNet's."""
+    from experiments.photos.labels import own_vocabulary
+
+    return None if classes is None else own_vocabulary(classes)
 
 
 def _check_photos(data: Path) -> None:
@@ -109,20 +115,9 @@ def evaluate(
     from experiments.photos.evaluation import run
 
     _check_photos(data)
-    documents = run(
-        data=data,
-        models=model,
-        weights=weights,
-        options=Options(**(scoring or {})),
-        groups=groups,
-        labels=labels,
-        confusing=confusing,
-        reference=reference,
-        embeddings=embeddings,
-        seed=seed,
-        output=output,
-        note=say,
-    )
+    space = {"labels": labels, "confusing": confusing, "reference": reference}
+    how = {"options": Options(**(scoring or {})), "embeddings": embeddings, "seed": seed, "note": say}
+    documents = run(data=data, groups=groups, models=model, weights=weights, output=output, **space, **how)
     emit(documents, json, partial(summary_table, verbose=verbose))
 
 
@@ -141,18 +136,10 @@ def score(
 
     Example: soberclip counteranimal score answers.csv --name LLaVA --labels 20
     """
-    from experiments.photos.labels import own_vocabulary
     from experiments.photos.summaries import score_files
 
-    documents = score_files(
-        predictions,
-        name=name,
-        family=family,
-        labels=labels,
-        classes=None if classes is None else own_vocabulary(classes),
-        seed=seed,
-        output=output,
-    )
+    space = {"labels": labels, "classes": _vocabulary(classes)}
+    documents = score_files(predictions, name=name, family=family, seed=seed, output=output, **space)
     emit(documents, json, partial(summary_table, verbose=True))
 
 
@@ -265,6 +252,10 @@ def _folder(entry: Document) -> str:
     return folder if folder.split(" ")[0] == index else f"{folder} ({index})"
 
 
+def _listed(counts: dict[str, int]) -> str:
+    return ", ".join(f"{name or 'unnamed'} {n}" for name, n in counts.items())
+
+
 def inspection_table(document: Document) -> Group:
     """Counts, for CounterAnimal's classes beside the published ones, then unreadable photos and strays."""
     has_published = any(c["published_common"] is not None for c in document["classes"])
@@ -274,13 +265,11 @@ def inspection_table(document: Document) -> Group:
         words = f"{number}" if printed is None else f"{number} ({printed})"
         return words if printed in (None, number) else warning(words)
 
-    def backgrounds(group: str, c: Document) -> str:
-        return ", ".join(f"{name or 'unnamed'} {n}" for name, n in c["backgrounds"][group].items())
-
     columns = [Column("class", _folder)]
     for group in GROUPS if document["grouped"] else ("",):
         words = f"{group or 'photos'}{' (published)' if has_published else ''}"
-        columns += [Column(words, partial(photos, group), NUMBER), Column("backgrounds", partial(backgrounds, group))]
+        columns.append(Column(words, partial(photos, group), NUMBER))
+        columns.append(Column("backgrounds", lambda c, group=group: _listed(c["backgrounds"][group])))
     counts = {"classes": document["n_classes"], "photos": document["n"]}
     if document["grouped"]:
         counts |= {group: document[f"n_{group}"] for group in GROUPS}
@@ -449,13 +438,10 @@ def comparison_screen(document: Document, verbose: bool) -> Group:
 
 
 def composition_table(document: Document) -> Group:
-    def backgrounds(group: str, c: Document) -> str:
-        return ", ".join(f"{name} {n}" for name, n in c[group].items())
-
     columns = (
         Column("class", _folder),
         Column("cut-outs", "objects"),
-        *(Column(f"{group} (photos)", partial(backgrounds, group)) for group in GROUPS),
+        *(Column(f"{group} (photos)", lambda c, group=group: _listed(c[group])) for group in GROUPS),
     )
     return Group(
         Table(document["output"], columns, document["classes"]),

@@ -12,17 +12,7 @@ from rich.console import Group
 from experiments.command.options import Json, Seed, Verbose, flag, own_folder
 from experiments.command.output import emit, warning
 from experiments.files import PAGE_FILES
-from experiments.heads.tables import (
-    answer,
-    best_fix,
-    data_share,
-    detail,
-    fixes_table,
-    heads_table,
-    in_order,
-    in_short,
-    rows_measured,
-)
+from experiments.heads import tables
 from simulator.progress import say
 
 
@@ -54,25 +44,18 @@ def reliance_screen(document: dict[str, Any], verbose: bool) -> Group:
     models, parts = document["models"], list[Any]()
     if len(models) > 1:
         by_p, by_r = document["ranking"].values()
-        words = zip(("p′", "r"), (in_order(by_p, document), ", ".join(by_r)), strict=True)
+        words = zip(("p′", "r"), (tables.in_order(by_p, document), ", ".join(by_r)), strict=True)
         parts += [f"{models[0]['heads'][0]['head']} in order of {name}: {order}" for name, order in words]
     for model in models:
-        parts += [_lead(model), *(_reliance(model) if verbose else _short(model))]
+        first = model["heads"][0]
+        parts.append(tables.answer(f"{first['head']} of {model['model']}", first))
+        rows, share = tables.rows_measured(model), tables.data_share(model)
+        if not verbose:
+            parts += [*tables.in_short(model), tables.best_fix(model), share, rows]
+            continue
+        parts += [tables.heads_table(model), rows, share, tables.detail(model["detail"])]
+        if model["fixes"]:
+            parts += ["gains of fixes over zero-shot, in points", tables.fixes_table(model)]
     parts += [warning(f"{one['model']} has no p′: {one['equivalent_lacks']}") for one in document["equivalent_lacks"]]
     more = models[0]["assumptions"] if verbose else ["--verbose prints all heads and fixes, and what is assumed"]
     return Group(*filter(None, parts), *more)
-
-
-def _lead(model: dict[str, Any]) -> str:
-    first = model["heads"][0]
-    return answer(f"{first['head']} of {model['model']}", first)
-
-
-def _short(model: dict[str, Any]) -> list[str | None]:
-    return [*in_short(model), best_fix(model), data_share(model), rows_measured(model)]
-
-
-def _reliance(model: dict[str, Any]) -> list[Any]:
-    """All that was measured of a model."""
-    fixes = ("gains of fixes over zero-shot, in points", fixes_table(model)) if model["fixes"] else ()
-    return [heads_table(model), rows_measured(model), data_share(model), detail(model["detail"]), *fixes]

@@ -9,17 +9,8 @@ from typing import Annotated, Any
 from cyclopts import Group, Parameter
 from rich.console import Group as Screen
 
-from experiments.command.options import (
-    DEFAULT_WORLD,
-    Json,
-    Seed,
-    Whole,
-    WorldOptions,
-    check_set_once,
-    flag,
-    flags_of,
-    named,
-)
+from experiments.command import options
+from experiments.command.options import DEFAULT_WORLD, Json, Seed, Whole, WorldOptions, flag, named
 from experiments.command.output import dim, emit, warning
 from experiments.lab.finetuning import FIXED, GRID, LEARNERS
 from experiments.table import NUMBER, Column, Table, counted
@@ -27,6 +18,7 @@ from simulator.progress import say
 from simulator.towers.recipe import Recipe
 
 HEADS = {"trained": "in distribution %", "rand": "Rand %", "rev": "Rev %", "rest": "Rest %"}
+TABLE7 = "Table 7 of [W], OpenAI's weights: in and out of distribution %"
 TRAINING = Group("Training", help="These defaults give way to the setting that ships; --dry-run prints it.", sort_key=0)
 OTHERS = tuple(Recipe.model_fields.keys() - {*GRID, *FIXED})
 
@@ -38,22 +30,14 @@ def finetune(
     weights: flag(Path | None, "file of its weights, instead of a tag's own") = None,
     device: flag(str, "device of the training") = "cpu",
     full: flag(bool, "the full size rather than the quick one") = False,
-    axis: flag(
-        list[str] | None,
-        f"NAME=LOW:HIGH:COUNT, with :log or :one-minus after it, or NAME=V1,V2,V3, for {', '.join(GRID)}, which are "
-        "chosen by validation; may be repeated",
-    ) = None,
-    learner: flag(
-        list[named(LEARNERS, "")] | None, f"{', '.join(LEARNERS)}; may be repeated [default: all]", show_choices=False
-    ) = None,
+    axis: options.axes_of(f", for {', '.join(GRID)}, which are chosen by validation") = None,
+    learner: options.several(named(LEARNERS, ""), f"{', '.join(LEARNERS)}; may be repeated [default: all]") = None,
     n: flag(Whole | None, "pairs to train on") = None,
     replicates: flag(Whole | None, "independent trainings per point of the axes") = None,
-    training: Annotated[flags_of(Recipe, TRAINING, OTHERS), Parameter(name="*")] | None = None,
+    training: Annotated[options.flags_of(Recipe, TRAINING, OTHERS), Parameter(name="*")] | None = None,
     seed: Seed = 0,
     world: WorldOptions = DEFAULT_WORLD,
-    output: flag(
-        Path | None, "folder of the results; an interrupted run resumes from it", name=["--output", "-o"]
-    ) = None,
+    output: options.target(Path | None, "folder of the results; an interrupted run resumes from it") = None,
     dry_run: flag(bool, "print the size, and stop") = False,
     json: Json = False,
 ) -> None:
@@ -61,7 +45,7 @@ def finetune(
     from experiments.lab.finetuning.spec import checked, preset
 
     axes, recipe = given_axes(axis or ()), training or {}
-    check_set_once(axes, recipe)
+    options.check_set_once(axes, recipe)
     fields = {"learners": learner, "n": n, "replicates": replicates}
     fields = {name: value for name, value in fields.items() if value is not None}
     flags = {"axes": axes, "recipe": recipe, "world": world.fields, "seed": seed, **fields}
@@ -93,11 +77,7 @@ def finetuning_view(document: dict[str, Any]) -> Screen:
     learner = Column("learner", "learner")
     return Screen(
         Table(title, [learner, *(Column(HEADS[group], group, NUMBER) for group in groups)], rows),
-        Table(
-            "Table 7 of [W], OpenAI's weights: in and out of distribution %",
-            [learner, *(Column(backbone, backbone, NUMBER) for backbone in backbones)],
-            printed.values(),
-        ),
+        Table(TABLE7, [learner, *(Column(name, name, NUMBER) for name in backbones)], printed.values()),
         *([warning(f"diverged, so not chosen: {counted(lost, 'training')}")] if lost else []),
         document["design"]["look"],
         f"Known so far: {document['design']['answer']}",

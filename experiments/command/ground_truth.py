@@ -10,29 +10,16 @@ from typing import Any
 
 from rich.console import Group
 
-from experiments.command.options import DEFAULT_WORLD, Json, Seed, Verbose, Whole, WorldOptions, flag
+from experiments.command.options import DEFAULT_WORLD, Json, Seed, Verbose, Whole, WorldOptions, flag, target
 from experiments.command.output import emit
 from experiments.errors import RequestError
 from experiments.heads.tables import relies, spanned
-from experiments.table import (
-    CORRELATION,
-    COUNT,
-    INTERVAL,
-    NUMBER,
-    PERCENT,
-    POINTS,
-    Column,
-    Table,
-    interval,
-    percent,
-    points,
-)
+from experiments.table import CORRELATION, COUNT, NUMBER, PERCENT, POINTS, Column, Table, interval, percent, points
 from simulator.accuracy import GROUPS
 from simulator.progress import say
 from simulator.prompts import asked
 
 ROUNDED = 0.0005  # less is printed as 0.0 points
-FOLDER = flag(Path, "new folder, or one with a started export of the same request", name=["--output", "-o"])
 
 
 def export(
@@ -44,7 +31,7 @@ def export(
         "leave out p′ and r of every learner and prompt, which take seconds with two classes, and a minute with ten",
     ) = False,
     seed: Seed = 0,
-    output: FOLDER,
+    output: target(Path, "new folder, or one with a started export of the same request"),
     world: WorldOptions = DEFAULT_WORLD,
     json: Json = False,
 ) -> None:
@@ -111,7 +98,7 @@ MEASURED = (
     Column("group", "group"),
     Column("images", "images", COUNT),
     Column("measured", "accuracy", PERCENT),
-    Column("95% interval", lambda row: interval(row["interval95"]), INTERVAL),
+    Column("95% interval", lambda row: interval(row["interval95"]), NUMBER),
 )
 THEORY = (
     Column("learner", "learner"),

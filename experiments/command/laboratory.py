@@ -14,16 +14,8 @@ from rich.console import Group as Screen
 from rich.filesize import decimal
 from rich.text import Text
 
-from experiments.command.options import (
-    DEFAULT_WORLD,
-    Json,
-    RecipeOptions,
-    Whole,
-    WorldOptions,
-    check_set_once,
-    flag,
-    named,
-)
+from experiments.command import options
+from experiments.command.options import DEFAULT_WORLD, Json, RecipeOptions, Whole, WorldOptions, flag, named
 from experiments.command.output import dim, emit, indented, warning
 from experiments.errors import RequestError
 from experiments.table import GAIN, NUMBER, SPAN_PERCENT, Column, Table, Unit, counted, gain
@@ -39,53 +31,33 @@ ROWS = 10_000  # of one JSON document; a store or --csv holds any number
 GAINS = ("counter_gained", "common_lost", "pairs", "predicted_counter_gained", "predicted_common_lost")
 
 
-def _design(_type: Any, tokens: Any) -> str:
-    """The word of a design or a file; it is read before the flags that only `finetune` has."""
-    if (word := tokens[0].value) == "colored-coco":
-        raise RequestError("sweep 'colored-coco' is a verb of its own now: soberclip finetune, with the same flags")
-    return word
-
-
 def sweep(
     what: flag(
         named(DESIGNS, "") | None,
         "design (`soberclip designs` lists them) or TOML file of a study; flags override it",
         show_choices=False,
-        converter=_design,
     ) = None,
     /,
     *,
     full: flag(bool, "a design in its full size rather than the quick one") = False,
-    axis: flag(
-        list[str] | None,
-        "NAME=LOW:HIGH:COUNT, with :log or :one-minus after it, or NAME=V1,V2,V3; a field of the world, of "
-        "training, n or seed; may be repeated",
-    ) = None,
-    learner: flag(
-        list[named(names(), "")] | None,
+    axis: options.axes_of("; a field of the world, of training, n or seed") = None,
+    learner: options.several(
+        named(names(), ""),
         f"what is trained: {', '.join(names())}, an objective, or FILE.py:CLASS; may be repeated [default: linear]",
-        show_choices=False,
     ) = None,
-    prompt: flag(
-        list[Prompt] | None,
-        f"class prompt: {', '.join(CHOICES)}; may be repeated [default: typical]",
-        show_choices=False,
-    ) = None,
-    route: flag(
-        list[Literal["theory", "exact", "drawn", "trained"]] | None,
+    prompt: options.several(Prompt, f"class prompt: {', '.join(CHOICES)}; may be repeated [default: typical]") = None,
+    route: options.several(
+        Literal["theory", "exact", "drawn", "trained"],
         "theory (n = infinity), exact (exact law given n pairs), drawn (pairs one by one) or trained "
         "(towers); may be repeated; the theory is always included [default: theory]",
-        show_choices=False,
     ) = None,
     n: flag(Whole | None, "pairs to train on, 2 to 1e12") = None,
     replicates: flag(Whole | None, "independent trainings per cell [default: 1]") = None,
     training: RecipeOptions | None = None,
     seed: flag(Whole | None, "root of the random streams [default: 0]") = None,
     world: WorldOptions = DEFAULT_WORLD,
-    output: flag(
-        str | None,
-        "zarr store of the numbers, a folder or an fsspec address; an interrupted run resumes from it",
-        name=["--output", "-o"],
+    output: options.target(
+        str | None, "zarr store of the numbers, a folder or an fsspec address; an interrupted run resumes from it"
     ) = None,
     workers: flag(Whole | None, "processes of this machine that compute [default: this one alone]") = None,
     scheduler: flag(str | None, "address of a dask cluster that computes") = None,
@@ -103,7 +75,7 @@ def sweep(
     fields = {"learners": learners, "prompts": prompt, "routes": route, "n": n, "replicates": replicates, "seed": seed}
     fields = {name: value for name, value in fields.items() if value is not None}
     flags = {"axes": axes, "recipe": recipe, "world": world.fields, **fields}
-    check_set_once(axes, {**fields, **recipe, **world.fields})
+    options.check_set_once(axes, {**fields, **recipe, **world.fields})
     study, design = _study(what, full, flags, world.file, csv)
     planned = plan(study)
     size = f"{counted(study.cells, 'cell')} in {counted(prod(planned.blocks), 'block')}"
@@ -178,9 +150,7 @@ def plot(
         "FILE.py:CLASS of a learner of your own in the store, for the line where it and another are equal; may be "
         "repeated",
     ) = None,
-    output: flag(
-        Path | None, ".svg, .png or .pdf [default: the store's name with .svg, beside it]", name=["--output", "-o"]
-    ) = None,
+    output: options.target(Path | None, ".svg, .png or .pdf [default: the store's name with .svg, beside it]") = None,
     json: Json = False,
 ) -> None:
     from experiments.figure_files import check_target, save_figure

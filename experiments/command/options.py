@@ -83,6 +83,22 @@ Json = flag(bool, "print one JSON document on stdout")
 Seed = flag(int, "root of every random stream", converter=seed)
 
 
+def target(kind: Any, help: str) -> Any:
+    """The type of --output, also called -o."""
+    return flag(kind, help, name=["--output", "-o"])
+
+
+def several(kind: Any, help: str) -> Any:
+    """The type of a flag that may be repeated; --help does not list its choices."""
+    return flag(list[kind] | None, help, show_choices=False)
+
+
+def axes_of(names: str) -> Any:
+    """The type of --axis over these fields."""
+    words = f"NAME=LOW:HIGH:COUNT, with :log or :one-minus after it, or NAME=V1,V2,V3{names}; may be repeated"
+    return flag(list[str] | None, words)
+
+
 def own_folder(verb: str, names: Iterable[str], help: str) -> Any:
     """The type of --output: a folder in which the verb may write files of these names. It is checked if it is given."""
 
@@ -144,6 +160,5 @@ DEFAULT_WORLD = WorldOptions()
 
 _TRAINING = Group("Training", sort_key=0)
 TrainingOptions = Annotated[flags_of(Recipe, _TRAINING), Parameter(name="*")]
-RecipeOptions = Annotated[  # a study has learners and its own n
-    flags_of(Recipe, _TRAINING, without=("loss", "n")), Parameter(name="*")
-]
+# A study has learners and its own n.
+RecipeOptions = Annotated[flags_of(Recipe, _TRAINING, without=("loss", "n")), Parameter(name="*")]

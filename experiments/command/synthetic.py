@@ -14,17 +14,8 @@ from jaxtyping import Int
 from rich.console import Group
 from rich.text import Text
 
-from experiments.command.options import (
-    DEFAULT_WORLD,
-    Json,
-    Seed,
-    TrainingOptions,
-    Whole,
-    WorldOptions,
-    flag,
-    named,
-    own_folder,
-)
+from experiments.command import options
+from experiments.command.options import DEFAULT_WORLD, Json, Seed, Whole, WorldOptions, flag, named, own_folder
 from experiments.command.output import emit
 from experiments.errors import RequestError
 from experiments.files import RUN_FILES
@@ -89,9 +80,8 @@ class Question:
 
         world = world_from(self.world.file, self.world.fields)
         kind = learner_in(text) if IN_FILE in text else text
-        options = {name: getattr(self, name) for name in OPTIONS}
         try:
-            learner = learners.named(kind, **options)
+            learner = learners.named(kind, **{name: getattr(self, name) for name in OPTIONS})
         except ValueError as error:  # it begins with the option's name
             option, _, words = str(error).partition(" ")
             raise RequestError(f"--{option.replace('_', '-')} {words}") from None
@@ -136,7 +126,7 @@ def simulate(
 
 def train(
     *,
-    training: TrainingOptions | None = None,
+    training: options.TrainingOptions | None = None,
     ensemble: flag(Whole, "models trained at once, each with its own streams") = 1,
     prompt: PromptFlag = None,
     mitigate: Mitigate = "none",
@@ -169,35 +159,20 @@ def train(
         fields["loss"] = loss_in(fields["loss"])
     recipe = recipe_from(fields)
     compile = recipe.steps >= WORTH_COMPILING if compile is None else compile
-    words = "compiling the step; --no-compile starts sooner" if compile else "training"
-    with counting(words):
-        document = run(
-            recipe,
-            settings,
-            models=ensemble,
-            seed=seed,
-            prompt=prompt,
-            mitigate=mitigate,
-            device=device,
-            draw_on=draw_on,
-            compile=compile,
-            output=output,
-            resume=resume,
-            report=tell,
-            until=until,
-            share_out=not own,  # further processes do not know the loss of a file
-            history=history,
-        )
+    measured = {"prompt": prompt, "mitigate": mitigate, "until": until, "history": history}
+    machine = {"device": device, "draw_on": draw_on, "compile": compile}
+    machine["share_out"] = not own  # further processes do not know the loss of a file
+    folders = {"output": output, "resume": resume}
+    with counting("compiling the step; --no-compile starts sooner" if compile else "training"):
+        document = run(recipe, settings, models=ensemble, seed=seed, report=tell, **measured, **machine, **folders)
     if document is not None:  # rank 0 of torchrun, or the only process
         emit(document, json, train_screen)
 
 
 def show(
     *,
-    output: flag(
-        Path | None,
-        ".png, .svg or .pdf [default: the world file's name with .png, or world.png]",
-        name=["--output", "-o"],
+    output: options.target(
+        Path | None, ".png, .svg or .pdf [default: the world file's name with .png, or world.png]"
     ) = None,
     seed: Seed = 0,
     world: WorldOptions = DEFAULT_WORLD,

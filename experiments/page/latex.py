@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 from functools import singledispatch
+from operator import attrgetter
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from experiments.court.certificates import file_name
 from experiments.court.registry import digest_of
@@ -27,41 +28,36 @@ CAPTION = (
 )
 
 
-class LatexRow(NamedTuple):
-    """A verdict beside its claim, and the file of its certificate, if there is one."""
-
-    verdict: Verdict
-    claim: AnyClaim
-    certificate: str
-
-
 def latex_table(
     verdicts: Sequence[Verdict], claims: Sequence[AnyClaim], seed: int, certificates: Path | None = None
 ) -> str:
     """A table environment with one row per verdict; `certificates` is the folder where `check` wrote them."""
     of = {claim.id: claim for claim in claims}
-    rows = [LatexRow(v, of[v.claim], _certificate(v, certificates)) for v in verdicts]
+
+    def statement(v: Verdict) -> str:
+        return f"{v.statement} [{evidence.claimed(v)}]" if v.relation else v.statement
+
+    def worst(v: Verdict) -> str:
+        return evidence.how(v) if v.quantifier == "on average" else evidence.place(v)[1]
+
+    def rate(v: Verdict) -> str:
+        return "" if v.verdict == REFUSED else f"{(v.alpha or ALPHA) / 2:g}"
+
+    def digest(v: Verdict) -> str:
+        named = certificates is not None and v.certified
+        return f"{digest_of(of[v.claim])}" + (f", {(certificates / file_name(v.claim)).as_posix()}" if named else "")
+
+    columns = (
+        Column("Statement", statement, width=0.22),
+        Column("Domain", lambda v: domain(of[v.claim]), width=0.2),
+        Column("Verdict", attrgetter("verdict"), width=0.08),
+        Column("Worst point", worst, width=0.13),
+        Column("Measured", evidence.measured, width=0.1),
+        Column("Error rate", rate, width=0.06),
+        Column("Digest, certificate", digest, width=0.12),
+    )
     caption = CAPTION.format(version=versions()["soberclip"], seed=seed)
-    return f"{LATEX_MARK}\n{latex(Table(caption, COLUMNS, rows))}"
-
-
-def _certificate(verdict: Verdict, folder: Path | None) -> str:
-    if folder is None or not verdict.certified:
-        return ""
-    return f", {(folder / file_name(verdict.claim)).as_posix()}"
-
-
-def _statement(row: LatexRow) -> str:
-    v = row.verdict
-    return f"{v.statement} [{evidence.claimed(v)}]" if v.relation else v.statement
-
-
-def _worst(row: LatexRow) -> str:
-    return evidence.how(row.verdict) if row.verdict.quantifier == "on average" else evidence.place(row.verdict)[1]
-
-
-def _rate(row: LatexRow) -> str:
-    return "" if row.verdict.verdict == REFUSED else f"{(row.verdict.alpha or ALPHA) / 2:g}"
+    return f"{LATEX_MARK}\n{latex(Table(caption, columns, verdicts))}"
 
 
 @singledispatch
@@ -91,14 +87,3 @@ def _range(claim: Claim, bounds: Any) -> str:
     if not isinstance(bounds, Axis):
         return f"= {end(bounds)}"
     return f"from {end(bounds.low)} to {end(bounds.high)}" + (" (whole numbers)" if bounds.integer else "")
-
-
-COLUMNS = (
-    Column("Statement", _statement, width=0.22),
-    Column("Domain", lambda row: domain(row.claim), width=0.2),
-    Column("Verdict", lambda row: row.verdict.verdict, width=0.08),
-    Column("Worst point", _worst, width=0.13),
-    Column("Measured", lambda row: evidence.measured(row.verdict), width=0.1),
-    Column("Error rate", _rate, width=0.06),
-    Column("Digest, certificate", lambda row: f"{digest_of(row.claim)}{row.certificate}", width=0.12),
-)

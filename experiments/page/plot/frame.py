@@ -95,7 +95,7 @@ def title_of(picture: Picture) -> str:
         first, second = both_labels(picture)
         return f"{DIFFERENCE} accuracy: ({first}) − ({second}) [points]"
     quantity = MEASURED[picture.what]
-    return f"{quantity.meaning}, ${quantity.symbol}${UNITS.get(quantity.unit, '')}"
+    return f"{quantity.meaning}, ${quantity.symbol}${UNITS.get(picture.unit, '')}"
 
 
 def both_labels(picture: Picture) -> tuple[str, str]:
@@ -140,11 +140,6 @@ def _source(picture: Picture) -> str:
         return f"Filled marks: {mean}{bars}. Open marks: {THEORY}. Dashes: equal accuracy on both groups."
     drawn = "Dashes" if picture.x is None or picture.x.words else "Lines"
     return f"Points: {mean}{bars}." + (f" {drawn}: {THEORY}." if predicted else "")
-
-
-def in_percent(what: str) -> bool:
-    """Whether the quantity is a fraction or a difference of two."""
-    return what not in MEASURED or MEASURED[what].unit == "fraction"
 
 
 def percent(value: float, _=None) -> str:

@@ -67,6 +67,11 @@ class Picture(NamedTuple):
         return self.difference or self.what in ("drop", "reliance")
 
     @property
+    def unit(self) -> str:
+        """Of the numbers; a difference of two learners and both groups are fractions."""
+        return MEASURED[self.what].unit if self.what in MEASURED else "fraction"
+
+    @property
     def columns(self) -> int:
         """Two panels stand side by side; an odd number of them in one column, since a grid would have a hole."""
         return 2 - len(self.panels) % 2
@@ -91,8 +96,7 @@ class Picture(NamedTuple):
 
 def alike(one: Picture, other: Picture) -> bool:
     """Whether two pictures show the same kind of numbers in the same way, so that one scale fits both."""
-    units = [MEASURED[picture.what].unit if picture.what in MEASURED else "fraction" for picture in (one, other)]
-    return one.kind == other.kind and one.signed == other.signed and units[0] == units[1]
+    return (one.kind, one.signed, one.unit) == (other.kind, other.signed, other.unit)
 
 
 def _panel_as_json(panel: Panel, kind: str) -> dict[str, Any]:

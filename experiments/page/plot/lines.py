@@ -10,7 +10,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from experiments.page.plot.axes import PlotAxis, literal, readable
-from experiments.page.plot.frame import SMALLEST, both_labels, finished, framed, in_percent, percent
+from experiments.page.plot.frame import SMALLEST, both_labels, finished, framed, percent
 from experiments.page.plot.layout import Picture
 from experiments.page.plot.series import MINUS, Series, Who
 from experiments.style import styled
@@ -92,14 +92,14 @@ def _limit(axes: tuple[Axes, ...], side: str, picture: Picture, series: list[Ser
     every = every[np.isfinite(every)]
     if picture.difference:
         every = np.append(every, 0.0)
-    if in_percent(picture.what):
+    if picture.unit == "fraction":
         every = np.clip(every, -1 if picture.difference or picture.what == "drop" else 0, 1)
     low, high = (every.min(), every.max()) if len(every) else (0.0, 1.0)
     room = max(HEADROOM * (high - low), LEAST_ROOM / 10 if picture.what == "shortfall" else LEAST_ROOM)
     axis = getattr(axes[0], f"{side}axis")  # all panels share it
     getattr(axes[0], f"set_{side}lim")(low - room, high + room)
     axis.set_major_locator(MaxNLocator(6 if side == "y" else 4, steps=[1, 2, 5, 10]))
-    if in_percent(picture.what):
+    if picture.unit == "fraction":
         axis.set_major_formatter(FuncFormatter(percent))
 
 

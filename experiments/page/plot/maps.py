@@ -14,7 +14,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from experiments.page.plot.axes import fold
 from experiments.page.plot.boundary import LEVEL
-from experiments.page.plot.frame import SMALLEST, both_labels, finished, framed, in_percent, letters, percent
+from experiments.page.plot.frame import SMALLEST, both_labels, finished, framed, letters, percent
 from experiments.page.plot.layout import Panel, Picture
 from experiments.style import styled
 
@@ -89,7 +89,7 @@ def _bar(figure: Figure, mesh: QuadMesh, picture: Picture) -> None:
         bar.ax.set_title(words[0], loc="left", fontsize=9)
         bar.ax.set_title(words[1], loc="right", fontsize=9)
     bar.locator = MaxNLocator(6, steps=[1, 2, 2.5, 5, 10])
-    if in_percent(picture.what):
+    if picture.unit == "fraction":
         bar.formatter = FuncFormatter(percent)
     bar.update_ticks()
 
@@ -140,7 +140,7 @@ def _contours(ax: Axes, picture: Picture, panel: Panel, levels: np.ndarray) -> N
         return
     lines = ax.contour(picture.x.places[i], picture.y.places[j], value, levels=levels, colors="white", linewidths=0.9)
     lines.set(path_effects=[patheffects.withStroke(linewidth=1.9, foreground="0.25")])
-    form = percent if in_percent(picture.what) else "%.6g"
+    form = percent if picture.unit == "fraction" else "%.6g"
     for text in ax.clabel(lines, fontsize=SMALLEST, fmt=form):
         text.set(color="black", path_effects=[patheffects.withStroke(linewidth=2, foreground="white")])
 
