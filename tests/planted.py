@@ -258,7 +258,7 @@ FAULTS = {
     "point estimate taken for a bound": Fault(
         "experiments.court.decision:violation_bounds",
         _point_estimate,
-        "experiments/court/test_decision.py::test_the_violation_of_the_mean_lies_between_its_bounds",
+        "experiments/court/test_decision.py::test_coverage_on_every_side",
     ),
     "worlds drawn from a part of the domain": Fault(
         "experiments.court.quantified:drawn",
