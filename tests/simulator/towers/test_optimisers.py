@@ -25,25 +25,19 @@ def soap_of_the_paper(W, gradients, rate):
         yield W
 
 
-def soap_of_an_ensemble(parameters, gradients, rate):
-    state = moments("soap", parameters)
-    for t, g in enumerate(gradients, start=1):
-        count = torch.tensor(float(t), dtype=torch.float64)
-        parameters, state = update("soap", parameters, g, state, torch.tensor(rate, dtype=torch.float64), count, 0.0)
-        if t % REFRESH_EVERY == 0:
-            state = refresh_eigenbasis(state)
-        yield parameters
-
-
 def test_soap_equals_the_algorithm_of_its_paper():
     rng = np.random.default_rng(0)
     first = {"layer.weight": rng.normal(size=(2, 5, 3)), "bias": rng.normal(size=(2, 3))}
     steps = [{name: rng.normal(size=p.shape) for name, p in first.items()} for _ in range(35)]
-    start, *gradients = ({name: torch.tensor(x) for name, x in own.items()} for own in (first, *steps))
+    parameters, *gradients = ({name: torch.tensor(x) for name, x in own.items()} for own in (first, *steps))
     own = [[step["layer.weight"][k] for step in (first, *steps)] for k in range(2)]
-    theirs = [soap_of_the_paper(matrix, moves, 0.01) for matrix, *moves in own]
-    for parameters, *matrices in zip(soap_of_an_ensemble(start, gradients, 0.01), *theirs, strict=True):
+    theirs = (soap_of_the_paper(matrix, moves, 0.01) for matrix, *moves in own)
+    state, rate = moments("soap", parameters), torch.tensor(0.01, dtype=torch.float64)
+    for t, (g, *matrices) in enumerate(zip(gradients, *theirs, strict=True), start=1):
+        parameters, state = update("soap", parameters, g, state, rate, torch.tensor(t).double(), 0.0)
         np.testing.assert_allclose(parameters["layer.weight"].numpy(), matrices, rtol=1e-10)
+        if t % REFRESH_EVERY == 0:
+            state = refresh_eigenbasis(state)
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw", "soap"])
