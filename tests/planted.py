@@ -461,7 +461,7 @@ FAULTS = {
         "laws/test_meetings.py::test_every_field_changes_what_is_drawn",
     ),
     "a mitigation of one's own is its name alone": Fault(
-        "experiments.lab.grid:identity",
+        "experiments.lab.mitigations:identity",
         instead(lambda name: None),
         "experiments/lab/test_store.py::test_a_changed_mitigation_of_ones_own_is_refused",
     ),

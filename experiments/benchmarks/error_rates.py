@@ -39,11 +39,14 @@ class Kind(NamedTuple):
     relations: tuple[str, ...] = ("<=", ">=", "=", "iff")
 
 
+DRAWN = {  # fields of a world, each between these ends
+    "p_spu": (0.6, 0.95), "mu_spu": (0.5, 2.0), "sigma_inv": (0.5, 1.2), "sigma_spu": (0.4, 1.2),
+    "sigma_xi": (0.4, 1.0),
+}  # fmt: skip
+THREE = {"classes": 3, "dim_image": 6, "dim_text": 6}
 KINDS = {
     "exact law": Kind("counter", LinearCLIP(), fields=CERTAIN),
-    "exact law, 3 classes": Kind(
-        "counter", LinearCLIP("mean"), fields={**CERTAIN, "classes": 3, "dim_image": 6, "dim_text": 6}
-    ),
+    "exact law, 3 classes": Kind("counter", LinearCLIP("mean"), fields={**CERTAIN, **THREE}),
     "drawn pairs": Kind("common", Logistic()),
     "drawn pairs, unbounded": Kind("reliance", LinearCLIP("mean")),
     "drawn pairs of two worlds": Kind("counter", LinearCLIP(), relations=("increasing", "slope")),
@@ -59,16 +62,8 @@ KINDS = {
 def planted(kind: Kind, number: int, times: float) -> Claim:
     """A claim whose violation at its worst point is `times` the tolerance."""
     rng = numpy_stream(0, f"error rates/{kind.quantity}", number)
-    fields: dict[str, Any] = {
-        "p_spu": rng.uniform(0.6, 0.95),
-        "mu_spu": rng.uniform(0.5, 2.0),
-        "sigma_inv": rng.uniform(0.5, 1.2),
-        "sigma_spu": rng.uniform(0.4, 1.2),
-        "sigma_xi": rng.uniform(0.4, 1.0),
-        "dim_image": 2,
-        "dim_text": 2,
-        **kind.fields,
-    }
+    fields: dict[str, Any] = {name: rng.uniform(*ends) for name, ends in DRAWN.items()}
+    fields |= {"dim_image": 2, "dim_text": 2, **kind.fields}
     relation = kind.relations[number % len(kind.relations)]
     if relation == "increasing":
         fields["mu_spu"] = Axis(fields["mu_spu"], fields["mu_spu"] + 0.5)

@@ -177,10 +177,7 @@ def simulate(
 
 
 def unable(world: World, learner: Learner, exact: bool, mitigate: str = NONE) -> str | None:
-    """Why a learner cannot be measured at finitely many pairs, exactly or on drawn pairs; None if it can.
-
-    World and learner are those after the mitigation.
-    """
+    """Why a learner, after its mitigation, cannot be measured at finitely many pairs; None if it can."""
     own = MITIGATIONS[mitigate]
     if not own.fitted:
         return "this mitigation cannot be fitted to drawn pairs"

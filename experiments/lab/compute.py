@@ -84,10 +84,7 @@ def _predict(group: Setting, at: Index, cells: Cells, legend: Legend) -> None:
 
 
 def _columns(learner: Learner, worlds: World) -> Float[np.ndarray, "*w columns"]:
-    """COLUMNS of a learner in each world; nan for a group that the worlds lack, no interval, and no reliance.
-
-    A rule that is not linear, or that ignores the invariant latent, has no reliance.
-    """
+    """COLUMNS of a learner in each world; nan for a group that the worlds lack, no interval, and no reliance."""
     accuracy = learner.accuracy(worlds)
     groups = [np.asarray(getattr(accuracy, group), float) for group in GROUPS]  # None, no such group, becomes nan
     ends = [(np.nan, np.nan)] * 3 if accuracy.interval is None else [*accuracy.interval, (np.nan, np.nan)]

@@ -19,17 +19,10 @@ import numpy as np
 from pydantic import BeforeValidator, InstanceOf
 from pydantic.dataclasses import dataclass
 
+from experiments.lab import mitigations
 from experiments.lab.answers import MOST_REPLICATES
 from experiments.lab.axes import OF_BOTH, OF_LEARNERS, OF_RECIPE, StudyAxis
 from experiments.lab.config import recipe_of, validated, world_fields
-from experiments.lab.mitigations import (
-    NONE,
-    apply_to_learner,
-    apply_to_towers,
-    identity,
-    law_of_learner,
-    law_of_towers,
-)
 from experiments.provenance import source
 from simulator.prompts import prompt_name
 from simulator.quantities import PairCount, Seed, one_number
@@ -175,7 +168,7 @@ class Grid:
         used = [str(name) for axis in self.axes if axis.name == "mitigation" for name in axis.values]
         return {
             **{f"the file of {name}": code for name, kind in kinds.items() if (code := source(kind))},
-            **{f"the mitigation {name}": code for name in used if (code := identity(name))},
+            **{f"the mitigation {name}": code for name in used if (code := mitigations.identity(name))},
         }
 
 
@@ -224,18 +217,18 @@ class Setting:
 
     @property
     def mitigation(self) -> str:
-        return self.values.get("mitigation", NONE)
+        return self.values.get("mitigation", mitigations.NONE)
 
     def mitigated_learner(self) -> tuple[World, Learner]:
         """The worlds of the pairs and the learner that is fitted to them, after the mitigation."""
-        return apply_to_learner(self.mitigation, self.worlds, self.learner)
+        return mitigations.apply_to_learner(self.mitigation, self.worlds, self.learner)
 
     def mitigated_towers(self) -> tuple[World, Recipe, str | None]:
         """The worlds of the pairs, the recipe of the towers and their prompt, after the mitigation."""
-        return apply_to_towers(self.mitigation, self.worlds, self.recipe, self.prompt)
+        return mitigations.apply_to_towers(self.mitigation, self.worlds, self.recipe, self.prompt)
 
     def law(self) -> tuple[World, Learner] | None:
         """What the learner, or its towers, become at infinitely many pairs; None where that is not known."""
         if self.study.trained:
-            return law_of_towers(self.mitigation, *self.mitigated_towers())
-        return law_of_learner(self.mitigation, *self.mitigated_learner())
+            return mitigations.law_of_towers(self.mitigation, *self.mitigated_towers())
+        return mitigations.law_of_learner(self.mitigation, *self.mitigated_learner())

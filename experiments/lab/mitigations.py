@@ -91,10 +91,7 @@ def identity(name: str) -> str | None:
 
 
 def apply_to_learner(name: str, world: World, learner: Learner) -> tuple[World, Learner]:
-    """The world of the pairs and the learner that is fitted to them, after a mitigation.
-
-    Raises RequestError for an unknown name, and where the mitigation does not apply.
-    """
+    """The world of the pairs and the learner that is fitted to them; RequestError where a mitigation does not fit."""
     with _applied(name) as own:
         pairs, fitted = _changed(own, world, learner)
         return pairs, fitted if own.prompt is None else _prompted(fitted, own.prompt)
@@ -112,10 +109,7 @@ def apply_to_towers(name: str, world: World, recipe: Recipe, prompt: str | None)
 
 
 def law_of_learner(name: str, world: World, learner: Learner) -> tuple[World, Learner] | None:
-    """What a learner becomes at infinitely many pairs; world and learner are those after the mitigation.
-
-    None where no closed form is known. ValueError if a group that is to be balanced is empty.
-    """
+    """What a learner of a world, both after the mitigation, becomes at infinitely many pairs; None where unknown."""
     own = MITIGATIONS[name]
     return _sampled(SAMPLERS[own.sampler], SAMPLERS[own.head].law(world), learner)
 
@@ -170,15 +164,9 @@ def _is_name(grid: World) -> bool:
 
 
 def mitigated(name: str, world: World, learner: Learner) -> tuple[World, Learner]:
-    """A learner and a world whose accuracies a mitigation leads to at infinitely many pairs.
+    """The world and learner that the pairs of a world, or of each of a grid, lead to after the mitigation `name`.
 
-    Raises RequestError where no law is known, with the training that measures it, if there is one.
-
-    Parameters
-    ----------
-    name : one of `names()`
-    world : of the pairs before, or a grid of worlds
-    learner : what is fitted before
+    At infinitely many pairs. Raises RequestError where no law is known, with the training that measures it, if any.
     """
     law, why = None, f"mitigation {name!r} has no known law for {_called(learner)}"
     try:

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -116,20 +117,13 @@ def gains(study: Grid, table: xr.Dataset) -> list[dict[str, Any]]:
             place = tuple(numbered[row[axis.name]] for axis, numbered in zip(study.axes, places, strict=True))
             who = {"learner": row["learner"], "prompt": row["prompt"] or None}
             route = row.get("route", (*study.measured, "theory")[0])
-            pairs = _pairs(study, study.labels.index(who["learner"]), place, who["prompt"], route)
+            one, pairs = study.cell(place, study.labels.index(who["learner"]), who["prompt"]), None
+            with suppress(RequestError, ValueError):  # the mitigation cannot be applied to the learner of this route
+                world, what = one.mitigated_towers()[:2] if route == "trained" else one.mitigated_learner()
+                pairs = float(inflation(one.mitigation, world, what))
             cell = {name: row[name] for name in study.dims}
             rows.append({**cell, **who, "route": route, **numbers, "pairs": pairs})
     return rows
-
-
-def _pairs(study: Grid, k: int, place: tuple[int, ...], prompt: str | None, route: str) -> float | None:
-    """None where the mitigation cannot be applied to the learner of this route."""
-    try:
-        one = study.cell(place, k, prompt)
-        world, what = one.mitigated_towers()[:2] if route == "trained" else one.mitigated_learner()
-        return float(inflation(one.mitigation, world, what))
-    except (RequestError, ValueError):
-        return None
 
 
 def beside(table: xr.Dataset, name: str) -> list[dict[str, Any]]:

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from experiments.errors import Interrupted, RequestError
+from experiments.errors import RequestError
 from experiments.lab.history import of_run
 from experiments.lab.training import train
 from experiments.page.plot.layout import arrange
@@ -39,13 +39,6 @@ def test_a_history_has_the_place_of_every_model(whole):
             place = equivalent(WORLD, Accuracy(np.array(numbers["common"]), np.array(numbers["counter"])))
             assert numbers["equivalent_correlation"] == pytest.approx(place.correlation)
             assert numbers["shortfall"] == pytest.approx(place.shortfall)
-
-
-def test_an_interrupted_history_resumes_to_the_same(whole, tmp_path, ctrl_c):
-    options = {"models": 2, "compile": False, "history": 5}
-    with pytest.raises(Interrupted, match="step 8 of 20"):
-        train(RECIPE, WORLD, output=tmp_path, report=ctrl_c("step 8 "), **options)
-    assert train(RECIPE, WORLD, resume=tmp_path, **options)["history"] == whole[1]["history"]
 
 
 def test_the_files_hold_the_history(whole):

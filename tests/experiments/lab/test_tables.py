@@ -93,13 +93,10 @@ def measured(rev, **further) -> xr.Dataset:
     return xr.Dataset({"rand": cells, "rev": cells})
 
 
-def test_trainings_without_a_measurement_do_not_count():
+def test_trainings_without_a_measurement_and_settings_of_several_cells_do_not_count():
     several, single = (beside(measured(rev), "multicolored-mnist")[-1] for rev in ([0.2, np.nan, 0.4], [0.2, np.nan]))
     assert (several["measured"], several["deviation"]) == pytest.approx((0.3, np.sqrt(0.02)))
     assert (single["measured"], single["deviation"]) == (pytest.approx(0.2), None)
-
-
-def test_settings_without_a_printed_counterpart_are_omitted():
     assert beside(measured([np.nan, np.nan]), "multicolored-mnist") == []
     assert len(beside(measured([0.2]), "multicolored-mnist")) == 2
     assert beside(measured([0.2], lr=[0.1, 0.2]), "multicolored-mnist") == []

@@ -24,6 +24,7 @@ from experiments.lab.evaluate import _measured, predicted
 from experiments.lab.mitigations import NONE, law_of_towers
 from experiments.lab.runfolder import FORMAT, specification_hash
 from experiments.lab.training import train
+from simulator.pixels.views import Pixels
 from simulator.towers import evaluation
 from simulator.towers.ensemble import Ensemble, least_bytes
 from simulator.towers.recipe import Recipe
@@ -36,8 +37,8 @@ RECIPE = Recipe(**SMALL)
 ROOT = Path(__file__).parents[3]
 
 
-def quick(recipe: Recipe = RECIPE, **options):
-    return train(recipe, WORLD, models=2, compile=False, **options)
+def quick(recipe: Recipe = RECIPE, world: World = WORLD, **options):
+    return train(recipe, world, models=2, compile=False, **options)
 
 
 def test_the_document_has_the_keys_of_simulate(tmp_path):
@@ -101,12 +102,17 @@ def test_without_a_compiler_training_warns_and_continues(tmp_path):
     assert json.loads(done.stdout)["compiled"] is False
 
 
-def test_an_interrupted_run_resumes_to_the_weights_of_an_uninterrupted_one(tmp_path, ctrl_c):
-    before = signal.getsignal(signal.SIGINT)
-    quick(output=tmp_path / "whole")
-    with pytest.raises(Interrupted, match="step 10 of 20; resume with --resume"):
-        quick(output=tmp_path / "halves", report=ctrl_c("step 10 "))
-    quick(resume=tmp_path / "halves")
+PIXELS = World(classes=3, p_inv=0.9, p_spu=0.75, views=Pixels(tied=(0, 1)))
+CONV = Recipe(n=64, **{**SMALL, "towers": "conv", "width": 4, "optimizer": "adamw"})
+
+
+@pytest.mark.parametrize("what", [{}, {"history": 5}, {"recipe": CONV, "world": PIXELS}], ids=str)
+def test_an_interrupted_run_resumes_to_the_weights_of_an_uninterrupted_one(tmp_path, ctrl_c, what):
+    before, run = signal.getsignal(signal.SIGINT), partial(quick, **what)
+    run(output=tmp_path / "whole")
+    with pytest.raises(Interrupted, match="step 8 of 20; resume with --resume"):
+        run(output=tmp_path / "halves", report=ctrl_c("step 8 "))
+    run(resume=tmp_path / "halves")
     whole, halves = (load_file(tmp_path / name / "weights.safetensors") for name in ("whole", "halves"))
     assert all((whole[name] == halves[name]).all() for name in whole)
     histories = [json.loads((tmp_path / name / "result.json").read_text())["history"] for name in ("whole", "halves")]
