@@ -106,7 +106,9 @@ PIXELS = World(classes=3, p_inv=0.9, p_spu=0.75, views=Pixels(tied=(0, 1)))
 CONV = Recipe(n=64, **{**SMALL, "towers": "conv", "width": 4, "optimizer": "adamw"})
 
 
-@pytest.mark.parametrize("what", [{}, {"history": 5}, {"recipe": CONV, "world": PIXELS}], ids=str)
+@pytest.mark.parametrize(
+    "what", [{}, {"history": 5}, {"recipe": CONV, "world": PIXELS}], ids=["plain", "history", "pixels"]
+)
 def test_an_interrupted_run_resumes_to_the_weights_of_an_uninterrupted_one(tmp_path, ctrl_c, what):
     before, run = signal.getsignal(signal.SIGINT), partial(quick, **what)
     run(output=tmp_path / "whole")
