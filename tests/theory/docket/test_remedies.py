@@ -1,4 +1,4 @@
-"""The laws that a remedy makes."""
+"""Laws that claims about remedies and related work compute themselves."""
 
 from dataclasses import replace
 
@@ -8,7 +8,8 @@ import pytest
 from experiments.lab.mitigations import mitigated
 from simulator.world import World
 from theory.docket import combinations, remedies
-from theory.learners import InfoNCE
+from theory.docket.related_work import best_source
+from theory.learners import InfoNCE, LinearCLIP
 from theory.proofs.expression import NotExpressible
 from theory.proofs.identity import digest_of
 from theory.proofs.statements import statements
@@ -19,6 +20,13 @@ def test_captions_that_name_a_random_background_have_the_law_that_the_claim_uses
     (world,) = (claim.at(claim.place(np.full((1, 2), 0.5)))[0],)
     for prompt in ("name", "mean"):
         assert mitigated("contradict", world, InfoNCE(prompt)) == (world, claim.subject)
+
+
+@pytest.mark.parametrize("prompt", ["name", "mean"])
+def test_two_sources_mix_to_the_world_and_the_better_one_counts(prompt):
+    learner, world = LinearCLIP(prompt), World(p_spu=[0.6, 0.9], mu_spu=1.5)
+    low, high = (learner.accuracy(world.replace(p_spu=p)).counter for p in ([0.5, 0.8], [0.7, 1.0]))
+    assert best_source(world, learner).tolist() == [max(pair) for pair in zip(low, high, strict=True)]
 
 
 def test_a_second_background_is_part_of_the_world():
