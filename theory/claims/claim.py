@@ -254,7 +254,7 @@ class Claim(AnyClaim):
     grid: tuple[float, ...] = ()
     threshold: float | Callable[[World], Numbers] = 0.0
     reference: Callable[[World], Numbers] | None = None
-    tolerance: float | None = None
+    tolerance: Any = None  # becomes the quantity's
     share: float | None = None
     quantifier: Quantifier = "always"
     n: int = 10**10
