@@ -195,12 +195,11 @@ def unit_accuracy(world: World, prompt: Prompt, scale: float, width: int | None,
     usual level because p' and r need one.
     """
     check_unit(world)
-    rows = []
-    for place, towers in ends(world, scale, width, objective):
-        gaps = score_gaps(world, prompt, place, towers, scale, width is None, objective)
-        rows.append(_accuracy(world, place, gaps))
-    *others, value = np.array(rows)
-    error = np.abs(others - value).max(axis=0)
+    *others, value = (
+        _accuracy(world, place, score_gaps(world, prompt, place, towers, scale, width is None, objective))
+        for place, towers in ends(world, scale, width, objective)
+    )
+    error = np.abs(np.array(others) - value).max(axis=0)
     return Accuracy.of([*value], LEVEL, zip(np.maximum(value - error, 0), np.minimum(value + error, 1), strict=True))
 
 

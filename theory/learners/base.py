@@ -46,15 +46,12 @@ def joined(parts: list[tuple[Any, Accuracy]], shape: tuple[int, ...]) -> Accurac
 
 
 def joined_numbers(parts: list[tuple[Any, Any]], shape: tuple[int, ...]) -> tuple[np.ndarray, float | None, list[Ends]]:
-    """Numbers over a grid, the level of their intervals, and these, from parts that each yield numbers and an interval.
-
-    If one part has intervals, those of exact worlds have width 0.
-    """
+    """Numbers over a grid, the level of their intervals, and these: of width 0 where only other parts have one."""
     numbers = max((len([*part]) for _, part in parts), default=2)
     whole, level = np.empty((*shape, numbers, 3)), None  # value, low and high end
     for index, part in parts:
         level = level if part.interval is None else part.interval.level
-        ends = [(x, x) for x in part] if part.interval is None else part.interval
+        ends = part.interval or zip(part, part, strict=True)
         rows = np.array([(x, *pair) for x, pair in zip(part, ends, strict=True)])
         whole[index] = np.moveaxis(rows, (0, 1), (-2, -1))
     values, low, high = np.moveaxis(whole, (-1, -2), (0, 1))
@@ -237,10 +234,8 @@ class Learner:
             raise ValueError(f"learner {self.name!r} is not a linear rule, so it has no direction")
         if worlds.table is not None:
             raise ValueError("worlds with a table have no block that all classes share, so a rule has no direction")
-        weights = np.empty((*worlds.shape, worlds.mean.shape[-1]))
-        for w in np.ndindex(worlds.shape):
-            weights[w] = block_weights(self.critic(worlds[w]).inside.mean(axis=0))
-        return weights
+        rows = [block_weights(self.critic(worlds[w]).inside.mean(axis=0)) for w in np.ndindex(worlds.shape)]
+        return np.reshape(rows, worlds.mean.shape)
 
     def weights(self, x):
         """(u_inv, u_spu), the direction in a world with one background and p_inv = 1, as a formula of its fields.

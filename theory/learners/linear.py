@@ -18,18 +18,8 @@ from simulator.gaussian.statistics import full_critics, projected_critics
 from simulator.naming import outside
 from simulator.prompts import Prompt
 from simulator.world import World
+from theory import population
 from theory.learners.base import Learner, latent_critic
-from theory.population import (
-    START,
-    grown,
-    kappa,
-    kept_values,
-    latent_cross_covariance,
-    modal_weights,
-    pattern_correlation,
-    projected_weights,
-    two_block_weights,
-)
 
 
 @dataclass(frozen=True)
@@ -73,7 +63,7 @@ class LinearCLIP(Learner):
     embed_dim: int | None = None
     projected: Projected = False
     time: float = np.inf
-    start: float = START
+    start: float = population.START
 
     def __post_init__(self):
         super().__post_init__()
@@ -83,7 +73,7 @@ class LinearCLIP(Learner):
         if not self.time >= 0:
             raise ValueError(f"time = {outside(self.time, 0)}")
         if not 0 < self.start < np.inf:
-            raise ValueError(f"start = {self.start} is no positive number; {START} is usual")
+            raise ValueError(f"start = {self.start} is no positive number; {population.START} is usual")
         if self.embed_dim is not None and self.embed_dim < 1:
             raise ValueError(f"embed_dim = {outside(self.embed_dim, 1)}")
 
@@ -94,15 +84,15 @@ class LinearCLIP(Learner):
 
     def strength(self, values: Float[np.ndarray, "*r h"]) -> Float[np.ndarray, "*r h"]:
         """Strengths in M of the modes of S with these singular values, in descending order."""
-        return first_modes(grown(values, self.time, self.start), self.embed_dim)
+        return first_modes(population.grown(values, self.time, self.start), self.embed_dim)
 
     def direction(self, worlds: World) -> Float[np.ndarray, "*w B"]:
         """u = A q, or that of the modes of A that the towers have learned."""
         if self.projected:
-            return projected_weights(worlds, self.prompt, self.projected)
+            return population.projected_weights(worlds, self.prompt, self.projected)
         if not self.modal:
-            return np.einsum("...ij,...j->...i", latent_cross_covariance(worlds), worlds.prompt(self.prompt))
-        return modal_weights(worlds, self.prompt, self.embed_dim, self.time, self.start)
+            return np.einsum("...ij,...j->...i", population.latent_cross_covariance(worlds), worlds.prompt(self.prompt))
+        return population.modal_weights(worlds, self.prompt, self.embed_dim, self.time, self.start)
 
     def critic(self, world: World) -> LinearCritic:
         """u_y = A q_y in one world of any kind, A = Cov(z_I, z_T). See `direction`."""
@@ -112,9 +102,9 @@ class LinearCLIP(Learner):
         largest = np.linalg.norm(q) * self.strength(values).max()
         q = without_captions(A, q, np.eye(len(A)), world, self.projected)
         if self.modal:
-            strength = grown(values, self.time, self.start)
+            strength = population.grown(values, self.time, self.start)
             width = len(values) if self.embed_dim is None else self.embed_dim
-            A = left * (strength * kept_values(values, values[:0], 2, width)) @ right
+            A = left * (strength * population.kept_values(values, values[:0], 2, width)) @ right
         return latent_critic(rounded(q @ A.T, largest))
 
     def exact_law(self, world: World, n: int, replicates: int, seed: int, stream: str) -> Iterator[LinearCritic]:
@@ -128,6 +118,11 @@ class LinearCLIP(Learner):
         """u = A q, written out; see `Learner.weights`."""
         if self.modal or self.projected:
             return super().weights(x)
-        si2, ss2 = (kappa(x.classes) * g * s**2 for g, s in ((x.detail_inv, x.sigma_inv), (x.detail_spu, x.sigma_spu)))
-        D = pattern_correlation(x.p_spu, x.classes)
-        return two_block_weights(x.mu_inv, x.mu_spu, si2, ss2, D, x.mention_inv, x.mention_spu, x.bare, self.prompt)
+        si2, ss2 = (
+            population.kappa(x.classes) * g * s**2
+            for g, s in ((x.detail_inv, x.sigma_inv), (x.detail_spu, x.sigma_spu))
+        )
+        D = population.pattern_correlation(x.p_spu, x.classes)
+        return population.two_block_weights(
+            x.mu_inv, x.mu_spu, si2, ss2, D, x.mention_inv, x.mention_spu, x.bare, self.prompt
+        )

@@ -210,12 +210,11 @@ def margin_critic(world: World, moments: Callable) -> LinearCritic:
     groups, S = _noisy_groups(world)
     n, ones = np.append(S, 0.0)[None], np.ones((len(groups.labels), 1))
     e, weights = (1 - 2 * groups.labels)[:, None] * np.hstack([groups.means, ones]), groups.weights[None]
-    unit = np.sqrt(n + weights @ e**2)
-    r = _newton(
-        np.zeros(n.shape),
-        unit,
-        lambda r, _: _margin_derivatives(r, n, e[None], weights, np.ones(n.shape, bool), moments),
-    )
+
+    def derivatives(r, _):
+        return _margin_derivatives(r, n, e[None], weights, np.ones(n.shape, bool), moments)
+
+    r = _newton(np.zeros(n.shape), np.sqrt(n + weights @ e**2), derivatives)
     return LinearCritic(r[:, None, :-1], np.zeros((1, 1, 1)), r[:, -1:])
 
 
@@ -275,10 +274,7 @@ class OfMargins(Learner):
             return margin_minimiser(worlds, self.loss.moments, self.loss.first_guess)
         if not worlds.shape:
             return sampled_minimisers(worlds, self.loss.of_scores).mean(axis=0)
-        u = np.empty(worlds.mean.shape)
-        for w in np.ndindex(worlds.shape):
-            u[w] = self.direction(worlds[w])
-        return u
+        return np.reshape([self.direction(worlds[w]) for w in np.ndindex(worlds.shape)], worlds.mean.shape)
 
     def accuracy(self, worlds: World) -> Accuracy:
         """Exact for two classes; for K >= 3 the accuracies of sampled minimisers, with their interval."""

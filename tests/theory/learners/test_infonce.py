@@ -211,27 +211,27 @@ def test_the_preference_and_its_sign_agree_where_objects_mostly_disagree():
 
 
 @pytest.mark.parametrize(
-    ("fields", "expected", "sampled"),
+    ("prompt", "fields", "expected", "error", "sampled"),
     [
-        ({"p_spu": 0.99999, "mu_spu": 0.873619, "mu_inv": 0.349916, "sigma_inv": 8.59289, "sigma_spu": 0.210999,
-          "sigma_xi": 0.650484, "sigma_xi_text": 0.0983139, "mention_spu": 0.158598, "mention_inv": 0.20448},
-         (0.991185, 0.008976), False),
-        ({"p_spu": 0.99774, "mu_spu": 0.374282, "mu_inv": 0.185998, "sigma_inv": 7.84238, "sigma_spu": 0.0158357,
-          "sigma_xi": 0.767867, "sigma_xi_text": 0.0927554, "mention_spu": 0.0840056, "mention_inv": 0.792255},
-         (0.960841, 0.039416), True),
+        # Jagged boundaries, from 2^20 Sobol points per group; sign changes along lines gave .99289 and .00722
+        ("background", {"p_spu": 0.99999, "mu_spu": 0.873619, "mu_inv": 0.349916, "sigma_inv": 8.59289,
+          "sigma_spu": 0.210999, "sigma_xi": 0.650484, "sigma_xi_text": 0.0983139, "mention_spu": 0.158598, "mention_inv": 0.20448},
+         (0.991185, 0.008976), 1e-4, False),
+        ("background", {"p_spu": 0.99774, "mu_spu": 0.374282, "mu_inv": 0.185998, "sigma_inv": 7.84238,
+          "sigma_spu": 0.0158357, "sigma_xi": 0.767867, "sigma_xi_text": 0.0927554, "mention_spu": 0.0840056, "mention_inv": 0.792255},
+         (0.960841, 0.039416), 1e-4, True),
+        # Nodes over both groups at once once lay 22 standard deviations apart, met no mass, and agreed on 0
+        ("name", {"p_inv": 0.83, "mu_inv": 9.0, "mu_spu": -8.3, "sigma_inv": 0.0, "sigma_spu": 0.0035,
+          "sigma_xi": 0.27}, (0.83, 0.83), 1e-7, False),
+        # Ties count one half; the quadrature weights sum to one to rounding
+        *(("name", {"sigma_xi": 5.0, **fields}, (0.5, 0.5), 1e-12, False)
+          for fields in ({"mu_inv": 0.0}, {"mention_inv": 0.0}, {"mu_inv": 0.0, "mu_spu": 0.0})),
     ],
 )  # fmt: skip
-def test_a_jagged_boundary_is_followed_on_finer_grids_or_sampled(fields, expected, sampled):
-    """From 2^20 Sobol points per group. In the first world sign changes along lines gave .99289 and .00722."""
-    found = InfoNCE("background").accuracy(World(**fields))
-    assert pair(found) == pytest.approx(expected, abs=1e-4)
+def test_hard_boundaries_have_known_accuracies(prompt, fields, expected, error, sampled):
+    found = InfoNCE(prompt).accuracy(World(**fields))
+    assert pair(found) == pytest.approx(expected, abs=error)
     assert (found.interval is not None) == sampled
-
-
-def test_means_far_apart_are_not_passed_over():
-    """Nodes over both groups at once once lay 22 standard deviations apart, met no mass, and agreed on 0."""
-    fields = {"p_inv": 0.83, "mu_inv": 9.0, "mu_spu": -8.3, "sigma_inv": 0.0, "sigma_spu": 0.0035, "sigma_xi": 0.27}
-    assert pair(InfoNCE("name").accuracy(World(**fields))) == pytest.approx([0.83, 0.83], abs=1e-7)
 
 
 def test_a_world_s_answer_does_not_depend_on_the_others_in_its_grid():
@@ -265,16 +265,6 @@ def test_silence_about_the_object_costs_nothing_without_noise(nu):
     blocks = worlds_with(p_spu=0.9, nu=nu, mention_inv=0.5)
     limit = linear_pair(np.array([1.0, 0.0]), blocks)
     assert pair(infonce_accuracy(blocks, "name")) == pytest.approx(limit, abs=2 * nu * np.log(9))
-
-
-def test_ties_count_one_half():
-    for world in (
-        {"mu_inv": 0.0, "nu": 0.5},
-        {"mention_inv": 0.0, "nu": 0.5},
-        {"mu_inv": 0.0, "mu_spu": 0.0, "nu": 0.1},
-    ):
-        # The quadrature weights sum to one to rounding.
-        assert pair(infonce_accuracy(worlds_with(**world), "name")) == pytest.approx((0.5, 0.5), abs=1e-12)
 
 
 THREE = {"classes": 3, "p_spu": 0.8, "mu_inv": 1.5, "mu_spu": 2.0, "sigma_inv": 0.7, "sigma_xi": 4.0}
