@@ -215,11 +215,11 @@ def test_the_preference_and_its_sign_agree_where_objects_mostly_disagree():
     [
         # Jagged boundaries, from 2^20 Sobol points per group; sign changes along lines gave .99289 and .00722
         ("background", {"p_spu": 0.99999, "mu_spu": 0.873619, "mu_inv": 0.349916, "sigma_inv": 8.59289,
-          "sigma_spu": 0.210999, "sigma_xi": 0.650484, "sigma_xi_text": 0.0983139, "mention_spu": 0.158598, "mention_inv": 0.20448},
-         (0.991185, 0.008976), 1e-4, False),
+          "sigma_spu": 0.210999, "sigma_xi": 0.650484, "sigma_xi_text": 0.0983139,
+          "mention_spu": 0.158598, "mention_inv": 0.20448}, (0.991185, 0.008976), 1e-4, False),
         ("background", {"p_spu": 0.99774, "mu_spu": 0.374282, "mu_inv": 0.185998, "sigma_inv": 7.84238,
-          "sigma_spu": 0.0158357, "sigma_xi": 0.767867, "sigma_xi_text": 0.0927554, "mention_spu": 0.0840056, "mention_inv": 0.792255},
-         (0.960841, 0.039416), 1e-4, True),
+          "sigma_spu": 0.0158357, "sigma_xi": 0.767867, "sigma_xi_text": 0.0927554,
+          "mention_spu": 0.0840056, "mention_inv": 0.792255}, (0.960841, 0.039416), 1e-4, True),
         # Nodes over both groups at once once lay 22 standard deviations apart, met no mass, and agreed on 0
         ("name", {"p_inv": 0.83, "mu_inv": 9.0, "mu_spu": -8.3, "sigma_inv": 0.0, "sigma_spu": 0.0035,
           "sigma_xi": 0.27}, (0.83, 0.83), 1e-7, False),
