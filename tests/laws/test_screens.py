@@ -150,7 +150,7 @@ def test_every_text_of_a_table_is_escaped():
 
 def test_a_table_has_the_same_cells_in_every_print():
     """Each number in its row and column, on a terminal, in HTML and in LaTeX."""
-    units = (table.COUNT, table.PERCENT, table.GAIN, table.CORRELATION, table.INTERVAL)
+    units = (table.COUNT, table.PERCENT, table.GAIN, table.CORRELATION, table.SPAN)
     columns = [
         table.Column("name", "name"),
         *(table.Column(f"column {i}", str(i), unit) for i, unit in enumerate(units)),

@@ -91,7 +91,6 @@ def test_discover(run, photo, tmp_path, squeezenet):
     common += ("--model", "torchvision:squeezenet1_1", "--weights", squeezenet)
     arguments = ("discover", *common, "--min-photos", 4, "--cache", tmp_path / "c", "--output", tmp_path / "o")
     document, _ = run(*arguments, "--json")
-    assert "permutations allow p = 0.0001 at best" in discovery_table(document).renderables[3]
     assert document["classes"][0]["backgrounds"] == 2
     assert misplaced(discovery_table, document)[0] == []
     heads, cells = discovery_table(document).renderables[0].rows
@@ -115,7 +114,6 @@ def test_compose_then_evaluate(run, photo, tiny_clip, tmp_path):
     words = (*words, "--common", "bulbul=grass", "--output", tmp_path / "tree")
     document, _ = run(*words, "--json")
     assert document["composites"] == 9
-    assert "9 composites of 224 pixels" in run(*words[:-1], tmp_path / "again")[0]
 
     words = ("evaluate", "--data", tmp_path / "tree", "--model", f"open_clip:local-dir:{tiny_clip}", "--labels", 45)
     words = (*words, "--cache", tmp_path / "c", "--workers", 0, "--output", tmp_path / "o")
@@ -123,9 +121,6 @@ def test_compose_then_evaluate(run, photo, tiny_clip, tmp_path):
     effect = summary["paired"]
     assert effect["difference"] == pytest.approx(summary["micro"]["common"] - summary["micro"]["counter"])
     assert [c["class_index"] for c in effect["classes"]] == [9, 16]
-    said = [part for part in summary_table([summary], verbose=False).renderables if isinstance(part, str)]
-    assert any("the background's effect at a fixed object" in part and "no interval" in part for part in said)
-    assert "no p′" in said[0]
     (scored,), _ = run("score", tmp_path / "o" / "predictions.csv", "--labels", 45, "--json")
     assert scored["paired"] == effect
 

@@ -2,12 +2,19 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
+from laws.test_photos import placed_results
+from planted_embeddings import balanced, planted
 from rich.console import Group
 
+from experiments.command.counteranimal import comparison_screen
 from experiments.command.output import emit
 from experiments.command.synthetic import predict_screen
 from experiments.command.trials import claims_table, verdict_table
+from experiments.heads.reliance import embeddings
+from experiments.heads.tables import answer
+from experiments.photos.robustness import compare
 from experiments.table import NUMBER, Column, Table, html
 from experiments.verdict import Verdict
 from simulator import progress
@@ -115,6 +122,26 @@ def test_kinds_of_claims_are_counted_separately_and_show_where_they_were_tried()
         *("p_spu = 0.6, sigma_xi = 1, ν = 0.01562, where it holds by 0.0027", "where it is off by 0.001"),
     ):
         assert part in text
+
+
+def test_an_answer_has_its_percentages_or_says_why_it_has_none():
+    head = embeddings(**planted(np.random.default_rng(0), 800))["heads"][0]
+    p, low, high = head["equivalent_correlation"], *head["interval"]["equivalent_correlation"]
+    sentence = "mine relies on the background as much as the best classifier of data in which "
+    sentence += f"{100 * p:.0f} % ({100 * low:.0f} to {100 * high:.0f} %) of the photos are common"
+    assert answer("mine", head) == sentence
+    head = embeddings(**balanced(np.random.default_rng(0), 20))["heads"][0]
+    assert head["equivalent_correlation"] is None
+    low, high = (f"{100 * end:.0f}" for end in head["interval"]["equivalent_correlation"])
+    sentence = f"The photos do not resolve how much mine relies on the background: p′ lies within {low} to {high} %; "
+    sentence += f"about {head['photos_needed']:.1f} times as many photos of each group would resolve it"
+    assert answer("mine", head) == sentence
+
+
+def test_a_comparison_begins_with_the_order_of_its_models(tmp_path):
+    sentence = "In order of p′, the least reliance on the background first: second, fourth"
+    for verbose in (False, True):
+        assert words(shown(comparison_screen(compare(placed_results(tmp_path)), verbose), 80)).startswith(sentence)
 
 
 def predicted(world, **numbers) -> str:
