@@ -10,11 +10,6 @@ from experiments.effective_robustness import AXES, band, fit_line, offset, resam
 fractions = st.lists(st.floats(0.05, 0.95), min_size=4, max_size=9, unique=True).map(lambda v: np.array(sorted(v)))
 
 
-@given(st.sampled_from(AXES), st.floats(0.001, 0.999))
-def test_axes_invert(axis, p):
-    assert unstretch(stretch(np.array([p]), axis), axis)[0] == pytest.approx(p, abs=1e-12)
-
-
 @given(st.sampled_from(AXES), fractions, st.floats(0.3, 1.4), st.floats(-0.6, 0.1))
 def test_a_straight_line_is_found(axis, common, slope, intercept):
     x = stretch(common, axis)

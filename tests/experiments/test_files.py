@@ -34,14 +34,6 @@ def test_interrupted_write_keeps_the_old_file(tmp_path):
     assert list(tmp_path.iterdir()) == [target]
 
 
-def test_an_open_reader_keeps_the_old_file(tmp_path):
-    write_text(tmp_path / "a", "old")
-    with open(tmp_path / "a") as reader:
-        write_text(tmp_path / "a", "new")
-        assert reader.read() == "old"
-    assert (tmp_path / "a").read_text() == "new"
-
-
 @pytest.mark.parametrize(("mask", "mode"), [(0o077, 0o600), (0o002, 0o664)])
 def test_files_follow_the_umask(tmp_path, mask, mode):
     def private(path: Path):

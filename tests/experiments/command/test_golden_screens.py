@@ -105,7 +105,7 @@ def folder(tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize("command", SCREENS)
+@pytest.mark.parametrize("command", SCREENS, ids=str)  # pytest shortens long ones
 def test_a_verb_has_its_screen(command, folder):
     assert screen(command, folder) == SCREENS[command]
     assert max(map(len, SCREENS[command].splitlines())) <= PIPE_WIDTH

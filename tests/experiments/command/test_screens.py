@@ -95,11 +95,9 @@ def test_words_in_brackets_are_printed_as_they_are(capsys):
 def test_a_place_that_is_unknown_says_why():
     for fields, why in (
         ({"views": Pixels()}, "of pixels"),
-        ({"classes": 11}, "at most ten classes"),
         ({"classes": 3, "sigma_xi": 0.0, "sigma_spu": 0.0}, "without noise"),
     ):
         assert why in predicted(World(**fields), common=0.9, counter=0.8, drop=0.1)
-    assert "many correlations" in predicted(World(mu_spu=0.0), common=0.9, counter=0.8, drop=0.1, shortfall=0.1)
 
 
 def test_a_place_is_compared_with_data_above_chance_alone():

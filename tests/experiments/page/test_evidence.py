@@ -4,7 +4,7 @@ import re
 
 from experiments.court.registry import ALL_CLAIMS
 from experiments.court.trained import stored_documents, stored_for
-from experiments.page.evidence import details, point
+from experiments.page.evidence import details
 from theory.claims.trained import TrainedClaim
 
 
@@ -26,7 +26,3 @@ def test_every_stored_trial_shows_its_worlds_and_rows():
                 for group, one, two in numbers
             ]
             assert re.search("; ".join(words), text), text
-
-
-def test_a_point_has_the_noise_of_its_images():
-    assert point({"p_spu": 0.9, "sigma_xi": 4.0}) == "p_spu = 0.9, sigma_xi = 4, ν = 0.25"
