@@ -6,7 +6,7 @@ numbers of the world a Setting may hold an array of values; of each other axis i
 are further dimensions of a cell's numbers. `experiments.lab.studies` makes a Grid from a request and runs it.
 """
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass as plain_dataclass
 from dataclasses import replace
 from functools import cached_property
@@ -115,7 +115,9 @@ class Grid:
         Along another axis a setting has all values of a number of the world, and the first of anything else.
         """
         whole = [axis.name for axis in self.axes if axis.name not in names]
-        every = [range(len(axis.values)) if axis.name in names else [slice(None)] for axis in self.axes]
+        every: list[Iterable[int | slice]] = [
+            range(len(axis.values)) if axis.name in names else [slice(None)] for axis in self.axes
+        ]
         for index in product(*every):
             values: dict[str, Any] = {}
             for axis, i in zip(self.axes, index, strict=True):
