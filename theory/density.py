@@ -35,12 +35,9 @@ def class_patterns(agreement: Float[np.ndarray, " J"], K: int) -> tuple[Int[np.n
     for p in agreement:
         grown: list[tuple[tuple[int, ...], float]] = []
         for pattern, weight in patterns:
-            largest = max(pattern, default=0)
-            other = weight * (1 - p) / (K - 1)
-            grown.append(((*pattern, 0), weight * p))
-            grown += [((*pattern, c), other) for c in range(1, largest + 1)]
-            if largest < K - 1:
-                grown.append(((*pattern, largest + 1), other * (K - 1 - largest)))
+            largest, other = max(pattern, default=0), weight * (1 - p) / (K - 1)
+            chances = [weight * p, *[other] * largest, other * (K - 1 - largest)]  # the last is any new class
+            grown += [((*pattern, c), chance) for c, chance in enumerate(chances[:K])]
         patterns = grown
     codes, weights = zip(*patterns, strict=True)
     return np.array(codes, dtype=np.int64).reshape(len(codes), len(agreement)), np.array(weights)

@@ -162,8 +162,7 @@ def trained(
         end = minimize(of_flat, flat, jac=True, method="L-BFGS-B", options=options)
         flat, ends = end.x, [*ends, towers_of(end.x)]
         if end.success:
-            ends = ends[-1:]
-            break
+            return ends[-1:]
     return ends
 
 

@@ -69,8 +69,9 @@ def infonce_accuracy(worlds: World, prompt: Prompt) -> Accuracy:
     Sobol nets, world by world, with a 95% interval. A bare name gives the Bayes rule.
     """
     if (bare := _pools_bare(worlds, prompt)).any():
-        parts = [(part, own) for part, own in ((bare, "bare"), (~bare, prompt)) if part.any()]
-        return joined([(part, infonce_accuracy(worlds[part], own)) for part, own in parts], worlds.shape)
+        parts: list[tuple[np.ndarray, Prompt]] = [(bare, "bare"), (~bare, prompt)]
+        each = [(part, infonce_accuracy(worlds[part], own)) for part, own in parts if part.any()]
+        return joined(each, worlds.shape)
     _refuse(worlds, prompt)
     if prompt == "bare":
         return _by_bare_name(worlds, bayes_accuracy(worlds))
