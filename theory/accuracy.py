@@ -65,14 +65,17 @@ def _many_classes(u: np.ndarray, worlds: World) -> Accuracy:
     s = np.sqrt((u**2 * worlds.image_variance).sum(-1))
     # Under the test law attributes are uniform and the object keeps its law; here its odds are equal, `chance` weighs.
     codes, weights = class_patterns(np.array([0.5, *np.full(pull.shape[-1] - 1, 1 / K)]), K)
-    groups = np.zeros((2, *np.shape(s)))  # the first attribute shows the true class, 0, or another one
-    for pattern, weight in zip(codes, weights, strict=True):
-        other, counter = pattern[:2] > 0
-        chance = np.asarray(1 - worlds.p_inv if other else worlds.p_inv)
-        if chance.any():
-            share = weight / (0.5 * (1 - 1 / K if counter else 1 / K))
-            groups[int(counter)] += chance * share * _pattern_accuracy(pull, s, pattern, K)
-    return Accuracy(*groups)
+    objects = (0,) if np.all(worlds.p_inv == 1) else (0, 1)
+    result: list[Numbers] = []
+    for first in (0, 1):  # the first attribute shows the true class, 0, or another one
+        total = np.zeros(np.shape(s))
+        for own in objects:
+            part = ((codes[:, 0] > 0) == own) & ((codes[:, 1] > 0) == first)
+            chance = np.asarray(1 - worlds.p_inv if own else worlds.p_inv)
+            for weight, pattern in zip(weights[part] / weights[part].sum(), codes[part], strict=True):
+                total = total + chance * weight * _pattern_accuracy(pull, s, pattern, K)
+        result.append(total)
+    return Accuracy(result[0], result[1])
 
 
 def _pattern_accuracy(pull: np.ndarray, s: Numbers, pattern: np.ndarray, K: int) -> Numbers:
