@@ -31,11 +31,19 @@ ROWS = 10_000  # of one JSON document; a store or --csv holds any number
 GAINS = ("counter_gained", "common_lost", "pairs", "predicted_counter_gained", "predicted_common_lost")
 
 
+def _design(_type: Any, tokens: Any) -> str:
+    """The word of a design or a file; it is read before the flags that only `finetune` has."""
+    if (word := tokens[0].value) == "colored-coco":
+        raise RequestError("sweep 'colored-coco' is a verb of its own now: soberclip finetune, with the same flags")
+    return word
+
+
 def sweep(
     what: flag(
         named(DESIGNS, "") | None,
         "design (`soberclip designs` lists them) or TOML file of a study; flags override it",
         show_choices=False,
+        converter=_design,
     ) = None,
     /,
     *,

@@ -74,6 +74,7 @@ REFUSALS = [  # command line, a part of the sentence, status
     ("sweep --axis p_spu=.6,.9 --axis p-spu=.5,.6", "'p_spu'", 2),
     ("sweep --axis p_spu=.6,.9 -o s4://bucket/a.zarr", "'s4://bucket/a.zarr'", 2),
     ("sweep --axis start=.1,.2", "start has no meaning at the optimum; an axis of time leaves it", 2),
+    ("sweep colored-coco --root val2017 --model open_clip:RN50/openai -o coco", "soberclip finetune", 2),
     ("finetune --root val2017", "--model open_clip:", 2),
     ("sweep --workers 1000", "workers = 1000 lies outside [1, ", 2),
     ("sweep --workers 0", "workers = 0 lies outside", 2),

@@ -371,6 +371,21 @@ def test_error_rate_of_the_judge_at_the_edge(monkeypatch):
     assert false <= stats.binom.isf(SHARE, 100, alpha / 2)
 
 
+@pytest.mark.deep
+@pytest.mark.parametrize(("shift", "expected"), [(0.0075, "contradicted"), (0.0, "supported")])
+def test_power_near_the_tolerance(shift, expected):
+    """With probability .95 per claim, v = 1.5 tau on either side is contradicted and a true equality is supported."""
+    learner = LinearCLIP("name")
+    domain = {"p_spu": Axis(0.6, 0.95), "mu_spu": 1.5, **QUIET}
+    right = 0
+    for seed in range(30):
+        prediction = lambda w, off=shift * (-1) ** seed: learner.accuracy(w).counter + off  # noqa: E731
+        planted = claim(relation="=", subject=learner, domain=domain, prediction=prediction)
+        right += judge(planted, seed=seed, quick=True).verdict == expected
+    spend(SHARE)
+    assert right >= stats.binom.ppf(SHARE, 30, 0.95)
+
+
 @pytest.mark.parametrize("drawn", [True, False])
 def test_covariances_in_wide_views_are_those_of_the_latents(drawn, monkeypatch):
     calls, draw = [], arms.drawn_covariances

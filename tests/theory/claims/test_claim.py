@@ -61,6 +61,7 @@ def test_a_bound_may_depend_on_the_fields_before_it(s, t):
         ("iff", 1.0, 0.4, 0.1),  # on the wrong side, the violation is the distance from the threshold
         ("iff", -1.0, 0.6, 0.1),
         ("iff", -1.0, 0.4, -0.1),
+        ("iff", 1.0, 0.6, -0.1),
     ],
 )
 def test_violation_of_every_relation(relation, says, value, expected, threshold):
