@@ -198,7 +198,8 @@ def compare(results: Sequence[Result], reference: str | None = None, seed: int =
 
 def numbers(results: Sequence[Result]) -> list[int]:
     """The number of each result in tables and figures, from 1 for the highest counter accuracy; ties in order."""
-    return rankdata([-result.row.counter for result in results], "ordinal").tolist()
+    ranks = rankdata([-result.row.counter for result in results], "ordinal")
+    return ranks.astype(int).tolist()  # floats from scipy 1.18 on
 
 
 def lines_of(results: Sequence[Result]) -> dict[str, tuple[np.ndarray, np.ndarray]]:

@@ -53,7 +53,9 @@ def bayes_accuracy(worlds: World, seed: int = 0) -> Accuracy:
     if (most := np.max(worlds.classes, initial=2)) > LARGEST_CLASSES:
         raise ValueError(f"classes = {most} is more than the {LARGEST_CLASSES} for which the Bayes accuracy is sampled")
     if most > 2 or worlds.mean.shape[-1] > 2:
-        return world_by_world(lambda world: _sampled_accuracy(world, seed), worlds)
+        if worlds.shape:  # those of two classes are exact
+            return world_by_world(lambda world: bayes_accuracy(world, seed), worlds)
+        return _sampled_accuracy(worlds, seed)
     a, p = np.moveaxis(np.abs(standardise(worlds.mean, np.sqrt(S))), -1, 0), np.moveaxis(worlds.agreement, -1, 0)
     odds = np.where(p < 0.5, -logit(1 - p), logit(p))  # p and 1 - p have the same, to the last bit
     return Accuracy(*two_block_accuracy(odds[1], odds[0], *a))
