@@ -164,9 +164,15 @@ def _is_name(grid: World) -> bool:
 
 
 def mitigated(name: str, world: World, learner: Learner) -> tuple[World, Learner]:
-    """The world and learner that the pairs of a world, or of each of a grid, lead to after the mitigation `name`.
+    """A learner and a world whose accuracies a mitigation leads to at infinitely many pairs.
 
-    At infinitely many pairs. Raises RequestError where no law is known, with the training that measures it, if any.
+    Raises RequestError where no law is known, with the training that measures it, if there is one.
+
+    Parameters
+    ----------
+    name : one of `names()`
+    world : of the pairs before, or a grid of worlds
+    learner : what is fitted before
     """
     law, why = None, f"mitigation {name!r} has no known law for {_called(learner)}"
     try:
