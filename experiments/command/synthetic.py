@@ -333,7 +333,7 @@ def _of_towers(document: dict[str, Any]) -> Iterator[str]:
 
 def show_screen(document: dict[str, Any]) -> Text:
     if document["kind"] == "latents":
-        rules = ", ".join(document["curves"]) or "none"
+        rules = "; ".join(document["curves"]) or "none"
         return Text(f"{document['output']}: latents of {document['pairs']} pairs; rules with an answer: {rules}")
     parts = ", ".join(f"{count} {part}" for part, count in document["objects"].items())
     rows = len({image["label"] for image in document["images"]})
