@@ -274,7 +274,7 @@ def drawn_scores(
     K, each = world.class_count, max(1, CELLS // (CAPTIONS * world.classes**2))
     if prompt == "scores":
         power = int(np.log2(np.clip(PAIRS / (IMAGES * K * K), 32, CAPTIONS)))
-        first = _drawn_captions(world, None, 2**power, seed)[0]
+        first = _drawn_captions(world, None, power, seed)[0]
         blocks = first.reshape(len(first), len(world.mean), -1)
         turned = [blocks, -blocks] if K == 2 else [np.roll(blocks, y, axis=-1) for y in range(K)]
         texts = np.reshape(turned, (K, *first.shape))
@@ -283,7 +283,7 @@ def drawn_scores(
     def score(x: Float[np.ndarray, "N l"]) -> Float[np.ndarray, "2 N K"]:
         by_name = bare_log_score(world, x)
         if prompt == "captions":
-            density = class_log_density(None, _drawn_captions(world, x, CAPTIONS, seed), world)
+            density = class_log_density(None, _drawn_captions(world, x, CAPTIONS.bit_length() - 1, seed), world)
             value, by_name = softmax(density, axis=-1).swapaxes(1, 2), softmax(by_name, axis=-1)
         else:
             value = log_density(x[:, None, None], texts, world)
@@ -300,14 +300,14 @@ def drawn_scores(
     return np.concatenate([score(image[start : start + each]) for start in range(0, len(image), each)], axis=1)
 
 
-def _drawn_captions(world: World, image, count: int, seed: int) -> Float[np.ndarray, "N count l"]:
-    """Captions of each image, or of class 0 if there is no image, from the same Sobol points."""
+def _drawn_captions(world: World, image, power: int, seed: int) -> Float[np.ndarray, "N count l"]:
+    """2^power captions of each image, or of class 0 if there is no image, from the same Sobol points."""
     K, B = world.class_count, len(world.mean)
     means = world.prompts("background").reshape(K, B, -1)
     width = means.shape[-1]
-    points = gaussian_points(1 + B * (2 + width), count.bit_length() - 1, np.random.default_rng((seed, 1)))
+    points = gaussian_points(1 + B * (2 + width), power, np.random.default_rng((seed, 1)))
     chance, normals = ndtr(points[:, : 1 + 2 * B]), points[:, 1 + 2 * B :].reshape(-1, B, width)
-    h, own_variance, y = np.zeros(B), world.scale**2, np.zeros((1, count), int)
+    h, own_variance, y = np.zeros(B), world.scale**2, np.zeros((1, len(points)), int)
     if image is not None:
         shared, n_I, n_T = world.variances()
         h = shared / (shared + n_I)
