@@ -65,6 +65,13 @@ def test_rows_have_gaps_of_their_own():
     assert found == pytest.approx(ndtr(centre[0] - np.arange(3)), abs=1e-8)
 
 
+@pytest.mark.deep
+def test_a_boundary_of_rounding_errors_is_refused():
+    noise = np.random.default_rng(0).standard_normal(1000)
+    with pytest.raises(ArithmeticError, match="did not settle"):
+        plane_shares(lambda row, u, v: noise[np.abs(1e7 * u + 1e6 * v).astype(int) % 1000], np.zeros((2, 1)))
+
+
 class OwnBayes(Learner):
     name, words = "own", "a rule by its scores"
 

@@ -154,9 +154,11 @@ def test_every_set_of_even_images_counts_once():
     assert (drawn.common[-1], drawn.counter[-1]) == pytest.approx((last[0, 0], last[0, 1]))
 
 
-def test_a_verdict_counts_the_images_of_its_sets():
-    found = judge(claim("shortfall", domain={**BOX, "p_spu": 0.9, "mu_spu": 1.5}), quick=True)
-    assert (found.route, found.n) == ("even images", found.replicates * EVEN**2)
+def test_a_verdict_names_the_route_and_rests_on_enough_sets():
+    found = judge(claim("shortfall", ">=", domain={**BOX, "p_spu": 0.9, "mu_spu": 1.5}), quick=True)
+    assert (found.route, found.replicates >= budget.EVEN_SETS.fewest) == ("even images", True)
+    assert found.n == found.replicates * EVEN**2
+    assert found.interval[0] < found.measured < found.interval[1]
 
 
 def test_the_tails_of_all_looks_add_up_to_the_whole():

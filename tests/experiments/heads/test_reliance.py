@@ -431,6 +431,7 @@ def test_the_verb_and_its_files(tmp_path, soberclip, monkeypatch):
     html = (out / "embeddings.html").read_text()
     assert "<b>two" not in html
     assert "1 of 3 models is left out" in html
+    assert len((out / "embeddings.csv").read_text().splitlines()) == 1 + 3 * (4 + 7)
     assert "p′: one, <b>two; 1 of 3 models is left out" in console(reliance_screen(document, verbose=False))
     assert soberclip("embeddings", files[0], "--output", out).status == 0  # its own files are replaced
     (tmp_path / "mine").mkdir()

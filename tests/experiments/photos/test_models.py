@@ -4,6 +4,7 @@ import json
 import shutil
 import time
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ from experiments.photos.models import checked, load, score
 from experiments.photos.options import Options
 from experiments.photos.photos import read_photos
 from experiments.photos.scoring import text_features
-from tests.experiments.conftest import build_tree, here
+from tests.experiments.conftest import here
 
 TIMM = "timm:test_resnet.r160_in1k"
 SIZE = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
@@ -391,7 +392,11 @@ def test_an_error_in_a_users_model_is_one_sentence(old, new, words, shared_tree,
 
 def test_a_model_without_spread_is_scored_and_later_models_run(tmp_path, run):
     """Logits of two labels are one number per photo, so there are no other heads and no curve."""
-    build_tree(tmp_path / "photos", {name: {"common-a": 8, "counter-b": 8} for name in ("saw", "teacup")})
+    for index, (name, shade) in enumerate((("saw", 200), ("teacup", 50))):
+        for group, i in product(("common", "counter"), range(8)):
+            file = tmp_path / "photos" / name / f"{group}-{group}" / f"{i}.png"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            Image.new("RGB", (4, 4), (shade + i, shade, shade + index)).save(file)
     (tmp_path / "classes.csv").write_text("class,name\nsaw,hand saw\nteacup,\n")
     for name in ("one", "two"):
         (tmp_path / f"{name}.py").write_text(MODEL.format(method=SURE))
@@ -403,3 +408,5 @@ def test_a_model_without_spread_is_scored_and_later_models_run(tmp_path, run):
     for document in documents:
         assert document["equivalent"] is None
         assert "the scores of two labels are one number per photo" in document["equivalent_lacks"]
+        assert document["macro"] == {"common": 1.0, "counter": 1.0, "drop": 0.0}
+        assert document["intervals"]["macro"]["common"] == pytest.approx([0.025 ** (1 / 16), 1])  # 16 of 16

@@ -160,6 +160,7 @@ def test_a_number_before_the_name_of_its_class_is_accepted():
         for index, name in enumerate(names):
             assert imagenet_index(f"{index} {name}") == index
     assert imagenet_index("n01518878") == 9
+    assert [imagenet_index(name) for name in ("517 crane", "388 panda")] == [517, 388]
 
 
 def test_classes_of_ones_own(tmp_path):

@@ -5,9 +5,11 @@ import warnings
 import numpy as np
 import pytest
 import torch
-from scipy.stats import t
+from scipy.stats import binom, t
+from stattest import SHARE, spend
 
 from simulator import Recipe, World, fit, train
+from simulator.accuracy import mean_interval
 from simulator.towers.ensemble import Ensemble
 from simulator.towers.evaluation import ensemble_accuracy
 from simulator.towers.training import run, start
@@ -41,6 +43,25 @@ def test_accuracy_is_the_mean_over_models_with_its_t_interval(towers):
             assert [*accuracy.interval][g] == pytest.approx(np.clip(expected, 0, 1))  # one would end at 1.26
         assert accuracy.interval.level == 0.95
     assert towers.accuracy().common == towers.accuracy("name").common
+
+
+@pytest.mark.deep
+def test_intervals_of_forty_ensembles_cover():
+    """At their level, up to .02: for towers whose steps suffice, accuracies over models are nearly normal.
+
+    Eight models per ensemble, linear towers at the minimum for 300 pairs of their own. The truth is the mean of all.
+    """
+    recipe = {"loss": "linear", "towers": "linear", "embed_dim": 2, "batch_size": 300, "n": 300, "steps": 150}
+    falling = {"optimizer": "adamw", "lr": 0.03, "warmup": 0, "averaging": 0.0}
+    world = World(p_spu=0.9, mu_spu=1.5, dim_image=2, dim_text=2)
+    models = train(world, Recipe(**recipe, **falling), models=320)
+    spend(SHARE)
+    for prompt in ("name", "mean"):
+        for values in models.each(prompt):
+            _, _, low, high = mean_interval(values.reshape(40, 8))
+            hits = int(((low <= values.mean()) & (values.mean() <= high)).sum())
+            assert hits >= binom.ppf(SHARE / 4, 40, 0.93), (prompt, hits)
+            assert np.median(high - low) < 4 * values.std(), "wide intervals cover anything"
 
 
 HOLES = World(table=[[0.3, 0.2, 0.0], [0.0, 0.1, 0.4]], mu_spu=1.5, sigma_xi=1.5, dim_image=4, dim_text=4)

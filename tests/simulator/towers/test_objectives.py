@@ -6,6 +6,7 @@ import torch
 from simulator.gaussian.pairs import Pairs
 from simulator.prompts import LINEAR
 from simulator.towers import training
+from simulator.towers.api import train
 from simulator.towers.distributed import Group
 from simulator.towers.ensemble import Ensemble
 from simulator.towers.evaluation import class_vectors, ensemble_accuracy, prompts_of
@@ -14,6 +15,9 @@ from simulator.towers.objectives import GROUP_WEIGHTS, OBJECTIVES, Objective, re
 from simulator.towers.recipe import Recipe
 from simulator.towers.training import batch_losses, one_step, run, start
 from simulator.world import Attribute, World
+from theory.learners import named
+
+DECAYING = {"optimizer": "adamw", "schedule": "cosine", "averaging": 0.0, "lr": 0.02}
 
 WORLD = World(p_spu=0.9, mu_spu=2.0, dim_image=5, dim_text=4, attribute=(Attribute(p=0.7),))
 PLAIN = World(p_spu=0.9, mu_spu=2.0, dim_image=2, dim_text=2)
@@ -126,7 +130,7 @@ def test_an_objective_of_ones_own_trains_in_one_process_and_says_what_it_lacks()
         register(type("Silent", (Objective,), {"name": "silent", "captions": False}))
 
 
-# GroupDRO; its law is tried among the mitigations.
+# GroupDRO: group weights, and the law of balanced groups.
 
 
 def test_the_gradient_by_a_groups_weight_is_its_mean_loss():
@@ -162,3 +166,17 @@ def test_weights_are_raised_by_their_losses_and_stay_shares(loss, table):
     after = one_step(one, state, batch, torch.tensor(1e-3, dtype=torch.float64))
     assert torch.allclose(after.parameters[GROUP_WEIGHTS], expected / expected.sum(1, keepdim=True), rtol=1e-12)
     assert not any(name.endswith(GROUP_WEIGHTS) for name in after.moments)
+
+
+@pytest.mark.deep
+def test_supervised_towers_reach_the_balanced_law():
+    """8 models with standard deviation .0024: .005 is six standard errors of their mean."""
+    recipe = Recipe(loss="group-dro", towers="linear", steps=1500, embed_dim=4, batch_size=256, **DECAYING)
+    towers = train(PLAIN, recipe, models=8)
+    law = named(recipe.objective.learner(recipe)).accuracy(recipe.objective.law(recipe, PLAIN))
+    assert law.drop == pytest.approx(0, abs=1e-12)
+    for measured_group, expected in zip(towers.accuracy(), law, strict=True):
+        assert measured_group == pytest.approx(expected, abs=0.005)
+    q = towers.parameters[GROUP_WEIGHTS]
+    common, counter = q[:, [0, 3]].sum(1), q[:, [1, 2]].sum(1)
+    assert (common - counter).abs().max() < 0.1, "common and counter weigh about the same"

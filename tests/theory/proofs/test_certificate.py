@@ -65,13 +65,17 @@ def changed(tree: np.ndarray, place: int, code: int) -> np.ndarray:
         lambda t: changed(t, len(t) - 1, SECOND + 1),
         lambda t: changed(t, len(t) - 1, HALVES),  # halves without an end
         lambda t: np.tile(np.array([HALVES], np.uint8), 64),
-        lambda t: "way 0",
-        lambda t: "no such way",
     ],
 )
-def test_forged_trees_and_routes_are_caught(tree, lie):
+def test_forged_trees_are_caught(tree, lie):
     with pytest.raises(Refused):
         check(settled_by(lie(tree)), CLAIM)
+
+
+@pytest.mark.parametrize("route", ["way 0", "no such way"])
+def test_invalid_exact_routes_are_caught(route):
+    with pytest.raises(Refused, match="does not show that"):
+        check(settled_by(route), CLAIM)
 
 
 def test_a_certificate_fits_one_claim_with_one_tolerance(tree):
