@@ -225,13 +225,13 @@ def _robustness(result: Result, results: Sequence[Result], family: str | None, s
         line = fit_line(x, y, axis)
         draws = fit_line(x, y, axis, resampled(x, REPLICATES, numpy_stream(seed, f"robustness {axis}")))
         value = row.counter - float(line.at(common)[0])
-        of_line = np.quantile(row.counter - draws.at(common)[:, 0], [tail, 1 - tail]).tolist()
+        of_line = tuple(np.quantile(row.counter - draws.at(common)[:, 0], [tail, 1 - tail]).tolist())
         of_model = _model_interval(result, line, value, seed)
         over[axis] = {
             "value": value,
-            "interval": of_line if of_model is None else list(combined(value, of_line, of_model)),
+            "interval": list(of_line if of_model is None else combined(value, of_line, of_model)),
             "interval_of": "line" if of_model is None else "line and model",
-            "interval_line": of_line,
+            "interval_line": list(of_line),
             "interval_model": of_model and list(of_model),
             "level": LEVEL,
             "extrapolated": not x.min() <= row.common <= x.max(),
