@@ -330,6 +330,11 @@ class World(Checked):
         return int(K[0]) if len(K) else 2  # formulas for any K hold in an empty grid
 
     @property
+    def binary(self) -> bool:
+        """Whether all worlds have two classes and no attribute beside the background, the setting of the papers."""
+        return not self.attribute and bool(np.all(np.asarray(self.classes) == 2))
+
+    @property
     def background_count(self) -> int:
         """A, the number of backgrounds; without a table every class has its own."""
         return self.class_count if self.table is None else len(self.table[0])

@@ -50,7 +50,7 @@ class Nodes(NamedTuple):
 
 def check_unit(world: World) -> None:
     """Raise ValueError for a world in which no law of unit embeddings is known."""
-    if world.table is not None or world.classes != 2 or len(world.mean) != 2:
+    if world.table is not None or not world.binary:
         raise ValueError(
             "unit embeddings have a law for two classes and one background, without a table; leave scale out"
         )

@@ -171,7 +171,8 @@ def others():
 
 
 FUNCTIONS = {name: f for part in (properties, laws, quantities, others) for name, f in part()}
-OF_ALL_WORLDS = ("class_count", "background_count", "text_width", "block_latents", "caption_kinds")  # not one per world
+# Not one per world.
+OF_ALL_WORLDS = ("class_count", "background_count", "binary", "text_width", "block_latents", "caption_kinds")
 ROOTS = ("equivalent-correlation", "shortfall", "effective-robustness")
 
 

@@ -186,7 +186,7 @@ class Learner:
         A sample notices what falls between the lines on which an integral compares signs.
         """
         sample = sampled_accuracy(self, world)
-        if world.table is not None or world.classes != 2 or len(world.mean) != 2:
+        if world.table is not None or not world.binary:
             return sample
         unit = np.sqrt(world.image_variance)
 

@@ -51,7 +51,7 @@ class Filtered(Learner):
 
     def _kept(self, world: World):
         """Images, texts, their weights after the filter, and flags: object and background agree, captions match."""
-        if world.classes != 2 or world.latents != 2 or world.table is not None:
+        if world.table is not None or not world.binary:
             raise ValueError("filtered pairs have a law in worlds of two classes and one background, without a table")
         mixture = world.mixture().seen
         S = mixture.image_variances

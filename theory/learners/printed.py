@@ -39,7 +39,7 @@ class Printed(Learner):
     def accuracy(self, worlds: World) -> Accuracy:
         """The printed bounds, exact to rounding."""
         x = worlds
-        if np.any(np.asarray(x.classes) != 2) or x.attribute:
+        if not x.binary:
             raise ValueError("Theorem 6.2 is about two classes and one background")
         # Broadcasts over fields that the formulas do not contain. Pixels have no mean, and tables no p_spu.
         whole = 0 * (x.mean + x.agreement)[..., 0]

@@ -49,7 +49,7 @@ class Separating(Learner):
 
     def _of_prompts(self, worlds: World) -> tuple[Float[np.ndarray, "*w P B"], Float[np.ndarray, "*w P"]]:
         """(u, separation) of every prompt; one that shows nothing separates nothing."""
-        if np.any(np.asarray(worlds.classes) != 2) or worlds.attribute:
+        if not worlds.binary:
             raise ValueError("the most separating prompt is known in worlds of two classes and one background")
         A = latent_cross_covariance(worlds)
         _, values, right = np.linalg.svd(A)
