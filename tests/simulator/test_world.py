@@ -40,6 +40,14 @@ def test_a_grid_shares_what_is_no_number(shared):
     assert (grid.class_count, grid.background_count) == (one.classes, one.background_count)
 
 
+@pytest.mark.parametrize(
+    ("fields", "binary"),
+    [({"p_spu": [0.6, 0.9]}, True), ({"classes": [2, 3]}, False), ({"attribute": (Attribute(p=0.7),)}, False)],
+)
+def test_worlds_are_binary_if_all_of_them_are(fields, binary):
+    assert World(**fields).binary is binary
+
+
 def test_a_copy_is_validated_like_the_original():
     """Pydantic's own model_copy does not validate."""
     wrong = {"p_spu": 1.5}, {"p_spo": 0.5}, {"dim_image": 1}, {"classes": 40}

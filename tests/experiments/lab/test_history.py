@@ -6,7 +6,8 @@ import pytest
 import xarray as xr
 
 from experiments.errors import RequestError
-from experiments.lab.history import of_run
+from experiments.lab.compute import NO_LAW
+from experiments.lab.history import dataset_of, of_run
 from experiments.lab.training import train
 from experiments.page.plot.layout import arrange
 from simulator.accuracy import Accuracy
@@ -63,6 +64,14 @@ def test_a_run_is_drawn_beside_its_end(whole):
         assert series.numbers("predicted") == pytest.approx(np.full(12, end), abs=1e-6)
     with pytest.raises(RequestError, match="--what = 'reliance' is not one of common, "):
         arrange(of_run(whole[0]), "reliance")
+
+
+def test_a_prompt_without_a_law_says_so(whole):
+    prompts = whole[1]["prompts"]
+    table = dataset_of({**whole[1], "prompts": {**prompts, "mean": {**prompts["mean"], "predicted": None}}})
+    for prompt, reason in (("name", ""), ("mean", NO_LAW)):
+        assert {*table.legend.values[table.predicted_undefined.sel(prompt=prompt)].ravel()} == {reason}
+        assert np.isnan(table.predicted_counter.sel(prompt=prompt)).all() == bool(reason)
 
 
 def test_towers_from_python_have_the_same_history(whole):
