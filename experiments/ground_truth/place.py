@@ -140,14 +140,17 @@ def _counts_of_files(predictions: Path, data: Path, classes: int) -> Counts:
 
 def _counts_of_groups(path: Path) -> Counts:
     counts: dict[str, tuple[int, int]] = {}
-    for row in read_table(path, ("group", "accuracy", "count"), "accuracies"):
+    for line, row in enumerate(read_table(path, ("group", "accuracy", "count"), "accuracies"), start=2):
         try:
-            accuracy, count = float(row["accuracy"]), int(row["count"])
-        except ValueError as error:
-            raise RequestError(f"{str(path)!r}: {error}") from None
-        if not 0 <= accuracy <= 1 or count < 1:
-            wrong = f"group {row['group']!r} has accuracy {accuracy:g} and count {count}"
-            raise RequestError(f"{str(path)!r}: {wrong}; expected a fraction, and at least one image")
+            accuracy = float(row["accuracy"])
+        except ValueError:
+            accuracy = np.nan
+        count = int(word) if (word := row["count"].strip()).isdecimal() else 0
+        where = f"in line {line} of {str(path)!r}"
+        if not 0 <= accuracy <= 1:
+            raise RequestError(f"accuracy {row['accuracy']!r} {where} is not a number in 0..1")
+        if count < 1:
+            raise RequestError(f"count {row['count']!r} {where} is not a whole number of at least 1")
         if row["group"] in counts:
             raise RequestError(f"{str(path)!r} has the group {row['group']!r} twice")
         counts[row["group"]] = round(accuracy * count), count

@@ -215,8 +215,9 @@ def test_theory_of_the_command_is_that_of_the_world():
         (GROUPED, lambda _: [("common", 0.9, 10)], "expected the groups common, counter; got common"),
         (GROUPED, lambda _: [("common", 0.9, 10), ("common", 0.9, 10)], "twice"),
         (GROUPED, lambda _: [("common", 95, 10), ("counter", 0.9, 10)], "95"),
-        (GROUPED, lambda _: [("common", 0.9, 0), ("counter", 0.9, 10)], "at least one image"),
-        (GROUPED, lambda _: [("common", "high", 1), ("counter", 0.9, 10)], "'high'"),
+        (GROUPED, lambda _: [("common", 0.9, 0), ("counter", 0.9, 10)], "count '0' in line 2"),
+        (GROUPED, lambda _: [("common", "high", 1), ("counter", 0.9, 10)], "accuracy 'high' in line 2"),
+        (GROUPED, lambda _: [("common", 0.9, 10), ("counter", 0.9, "1e1")], "count '1e1' in line 3"),
     ],
 )
 def test_wrong_files_are_refused(soberclip, data, tmp_path, header, change, part):
