@@ -94,7 +94,10 @@ def _of_blocks(stem: str, meaning: str) -> cached_property:
         rows = (getattr(self, f"{stem}_inv"), getattr(self, f"{stem}_spu"), *(getattr(a, stem) for a in self.attribute))
         if rows[1] is None:
             raise ValueError("worlds with a table have no p_spu, and this formula needs it")
-        return read_only(np.stack([np.broadcast_to(row, self.shape) for row in rows], axis=-1, dtype=float))
+        blocks = np.empty((*self.shape, len(rows)))
+        for b, row in enumerate(rows):
+            blocks[..., b] = row
+        return read_only(blocks)
 
     numbers.__doc__ = (
         f"{meaning} Shape (*w, B): w is that of the grid, and B blocks are object, background and attributes."
