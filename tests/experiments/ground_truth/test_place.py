@@ -242,11 +242,14 @@ def test_the_command_reads_an_export_and_refuses_wrong_requests(soberclip, data,
     document = soberclip("place", path, "--data", data, "--json").document
     assert document["difference"] == pytest.approx(document["equivalent_correlation"] - 0.9)
     assert document["theory"] == [ROW, ROW]  # as the export has found it
-    (tmp_path / "half").mkdir()
     record = json.loads((data / RECORD).read_text())
-    (tmp_path / "half" / RECORD).write_text(json.dumps({key: record[key] for key in ("verb", "request")}))
+    wrong = {"half": {key: record[key] for key in ("verb", "request")}, "damaged": {**record, "request": {}}}
+    for folder, document in wrong.items():
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / RECORD).write_text(json.dumps(document))
     for flags, sentence in (
         (["--data", tmp_path / "half"], "is not finished"),
+        (["--data", tmp_path / "damaged"], "is damaged"),
         (["--data", tmp_path], "is not a folder that soberclip export wrote"),
         (["--data", data, "--mu-spu", "2"], "leave out --world"),
         ([], "name the folder of an export"),
