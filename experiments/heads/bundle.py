@@ -153,11 +153,12 @@ def _checked(arrays: dict[str, Any]) -> Bundle:
     if label.dtype.kind not in "iu" or label.min() < 0:
         wrong = label.min() if label.dtype.kind in "iu" else label.dtype
         raise RequestError(f"label holds {wrong}; expected integers from 0")
-    K = len(text) if "text" in arrays else int(label.max()) + 1
+    largest = int(label.max())  # of 64 bits: one more may not fit into the label's own type
+    K = len(text) if "text" in arrays else largest + 1
     if not 2 <= K <= MOST_CLASSES:
         raise RequestError(f"{'text' if 'text' in arrays else 'label'} has {K} classes; expected 2 to {MOST_CLASSES:,}")
-    if label.max() >= K:
-        raise RequestError(f"label goes up to {label.max()}, so text needs {label.max() + 1} classes and has {K}")
+    if largest >= K:
+        raise RequestError(f"label goes up to {largest}, so text needs {largest + 1} classes and has {K}")
     label, notes = label.astype(np.int64), _check_numbers(numbers)
     train = None if "split" not in arrays else _coded(arrays["split"], SPLITS, "split") == 0
     names = tuple(map(str, arrays.get("names", range(K))))

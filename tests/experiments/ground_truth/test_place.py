@@ -247,9 +247,14 @@ def test_the_command_reads_an_export_and_refuses_wrong_requests(soberclip, data,
     for folder, document in wrong.items():
         (tmp_path / folder).mkdir()
         (tmp_path / folder / RECORD).write_text(json.dumps(document))
+    manifest = (data / "manifest.csv").read_text()
+    (tmp_path / "label").mkdir()
+    (tmp_path / "label" / RECORD).write_text(json.dumps(record))
+    (tmp_path / "label" / "manifest.csv").write_text(manifest.replace("000.png,0,", "000.png,,", 1))
     for flags, sentence in (
         (["--data", tmp_path / "half"], "is not finished"),
         (["--data", tmp_path / "damaged"], "is damaged"),
+        (["--data", tmp_path / "label"], "has the label ''"),
         (["--data", tmp_path], "is not a folder that soberclip export wrote"),
         (["--data", data, "--mu-spu", "2"], "leave out --world"),
         ([], "name the folder of an export"),
