@@ -7,7 +7,7 @@ from gaussian_worlds import WORLDS
 from reference import structural_pairs
 from stattest import assert_mean, assert_same_law, law_size, mean_size
 
-from simulator.gaussian.pairs import Pairs, contradicted, dictionaries, draw_pairs, orthonormal_dictionary
+from simulator.gaussian.pairs import Pairs, contradicted, dictionaries, orthonormal_dictionary
 from simulator.pixels.views import Pixels
 from simulator.streams import numpy_stream
 from simulator.views import shown
@@ -20,6 +20,7 @@ def test_dictionaries_are_orthonormal_and_uniform_over_frames():
     frames = np.stack([orthonormal_dictionary(3, 2, rng) for _ in range(size)])
     for D in (*frames, *(orthonormal_dictionary(*shape, rng) for shape in ((2, 2), (64, 9), (3, 1)))):
         assert pytest.approx(np.eye(D.shape[1]), abs=1e-13) == D.T @ D
+    assert not np.allclose(*dictionaries(World(dim_image=5, dim_text=5), 1)), "one dictionary for both views"
     frames = frames.reshape(size, -1)
     assert_mean(np.sign(frames), 0.0, effect=0.15, what="signs of the entries")
     assert_mean(frames**2, 1 / 3, effect=0.15, what="squares of the entries")
@@ -34,16 +35,6 @@ def test_a_prefix_does_not_depend_on_the_number_of_pairs(world):
         part = world.draw(n)
         for name in Pairs._fields:
             assert torch.equal(getattr(part, name), getattr(whole, name)[:n]), name
-
-
-def test_streams_seeds_and_dtypes():
-    world = WORLDS["paper"]
-    base = world.draw(20)
-    assert base.images.dtype == torch.float64
-    assert world.draw(20, dtype=torch.float32).images.dtype == torch.float32
-    assert not torch.equal(base.images, world.draw(20, stream="test").images)
-    assert torch.equal(base.images, world.draw(20, draw_on="cpu").images)
-    assert not np.allclose(*dictionaries(World(dim_image=5, dim_text=5), 1)), "one dictionary for both views"
 
 
 @pytest.mark.parametrize("name", WORLDS)
@@ -65,14 +56,6 @@ def test_pairs_follow_the_structural_equations(name):
     for further, a in zip(ours.backgrounds[:, 1:].T, world.attribute, strict=True):
         share = (further == ours.labels).double().mean()
         assert abs(share - a.p) < 6 * np.sqrt(a.p * (1 - a.p) / size)
-
-
-def test_images_do_not_depend_on_whether_captions_are_drawn():
-    world, frames = World(), dictionaries(World(), 0)
-    (full,), (images,) = (list(draw_pairs(world, frames, 9, 0, captions=told)) for told in (True, False))
-    assert torch.equal(full.images, images.images)
-    assert torch.equal(full.labels, images.labels)
-    assert images.texts.shape == (9, 0)
 
 
 # Contradicted captions name a uniform background and keep their object.

@@ -18,7 +18,6 @@ from simulator.world import Attribute, World
 WORLD = World(p_spu=0.9, mu_spu=2.0, dim_image=3, dim_text=2)
 FURTHER = (Attribute(p=0.4, mention=0.5),)
 RICH = World(classes=3, p_inv=0.7, p_spu=0.6, mention_inv=0.8, attribute=FURTHER, dim_image=9, dim_text=10)
-TOLD = World(p_spu=0.9, mu_spu=2.0, detail_inv=0.4, bare=0.3, dim_image=3, dim_text=2)
 
 
 def tensors(frames) -> tuple[torch.Tensor, torch.Tensor]:
@@ -62,29 +61,17 @@ def test_a_small_batch_is_not_a_net():
 def test_a_single_pair_obeys_its_world():
     """A pair of many sequences against the structural equations, number by number."""
     world, effect = RICH.replace(sigma_xi=0.0, mismatch=0.3, detail_inv=0.4, bare=0.3), 0.2
-    frames, columns = dictionaries(world, 0), 3 + 2 * world.latents
+    frames, columns = dictionaries(world, 0), 4 + 2 * world.latents
     n = law_size(effect, false_alarm=1e-7 / columns)
     source = even((world,) * n, tensors(frames), 8, 0, 0, [f"train/{k}" for k in range(n)])
     drawn = draw_latents((world,) * n, 8, source, device="cpu", dtype=torch.float64)
     y, a, image, text = (values[:, 5].numpy() for values in drawn)
-    text = text[:, : world.latents]  # without the mark
     known = structural_pairs(world, (n,), numpy_stream(0, "test/nets"), frames)
-    latents = (known.images @ frames[0], known.texts @ frames[1])
+    latents = (known.images @ frames[0], known.texts @ frames[1], known.texts[:, -1])  # last the mark of bare captions
     expected = np.column_stack([known.labels, known.backgrounds, known.backgrounds == known.labels, *latents])
     found = np.column_stack([y, a[:, 0], a[:, 0] == y, image, text])
     # Rounded: omitted blocks of captions are 0 on both sides.
     assert_same_law(found.round(12), expected.round(12), effect=effect, share=1e-7, what="groups and latents")
-
-
-def test_bare_captions_are_whole_in_even_blocks():
-    """A bare caption has the mark 1, its label's latents and no noise; the others have the mark 0 and noise."""
-    frames = dictionaries(TOLD, 0)
-    pairs = draw_block((TOLD,), frames, 0, 0, streams=("train/0",), points="sobol")
-    texts, mark = pairs.texts[0, :, :-1].numpy(), pairs.texts[0, :, -1].numpy()
-    label = TOLD.mu_inv * (1 - 2 * pairs.labels[0].numpy())[:, None] * frames[1][:-1, :1].T
-    assert abs((mark == 1).mean() - TOLD.bare) <= 1 / len(mark)
-    np.testing.assert_allclose(texts[mark == 1], label[mark == 1], atol=1e-15)
-    assert np.abs(texts - label)[mark == 0].min() > 0
 
 
 @pytest.mark.parametrize("law", ["integer", "uniform", "normal"])

@@ -4,16 +4,14 @@ The law of every feature that determines an accuracy is compared, also at n = 2 
 are far from normal.
 """
 
-from functools import partial
-
 import numpy as np
 import pytest
 from gaussian_worlds import WORLDS
-from reference import critic_of, first_coordinates, latent_cross_covariance, sample_covariance, structural_pairs
+from reference import critic_of, first_coordinates, sample_covariance, structural_pairs
 from stattest import assert_same_law, law_size
 
 from simulator.gaussian import statistics
-from simulator.gaussian.critic import LinearCritic, first_modes, group_accuracy
+from simulator.gaussian.critic import LinearCritic, group_accuracy
 from simulator.gaussian.statistics import (
     cross_covariance,
     decision_prompts,
@@ -119,19 +117,6 @@ def test_full_law_is_that_of_drawn_pairs(name, n):
     assert_same_law(*columns, effect=FULL_EFFECT, what=f"S, {name}, {n}")
 
 
-@pytest.mark.parametrize(("name", "width"), [("paper", 1), ("paper", 6), ("classes", 3)])
-def test_truncated_critics_are_those_of_the_first_modes(name, width):
-    """Of draws of S, replicate by replicate; a width beyond the views truncates nothing."""
-    world = WORLDS[name]
-    S = np.concatenate([cross_covariance(world, 12, 1, numpy_stream(0, "full", r)) for r in range(5)])
-    left, values, right = np.linalg.svd(S, full_matrices=False)
-    M = (left[:, :, :width] * values[:, None, :width]) @ right[:, :width]
-    found = joined(full_critics(world, "mean", 12, 5, 0, strength=partial(first_modes, width=width)))
-    expected = critic_of(M, decision_prompts(world, "mean"), first_coordinates(world))
-    assert found.inside == pytest.approx(expected.inside, abs=1e-12)
-    assert found.outside == pytest.approx(expected.outside, abs=1e-12)
-
-
 def test_rounding_does_not_choose_the_draw(monkeypatch):
     # Only a change of rounding shows this fault.
     # Two of three latents are always mentioned: the scatter of (z_I, z_T) has rank four, since their copies add none.
@@ -163,13 +148,3 @@ def test_labelled_moments_are_those_of_drawn_images(name, n):
         return np.concatenate([second.reshape(SIZE, -1), first, weights], axis=1)
 
     assert_same_law(columns(*exact), columns(second, first), effect=EFFECT, what=f"labelled, {name}, {n}")
-
-
-def test_statistics_of_a_trillion_pairs_draw_none():
-    for route in (projected_scatter, labelled_moments):
-        next(route(WORLDS["fitting"], 10**12, 2, 0))
-    world = WORLDS["masks"]
-    (found,) = cross_covariance(world, 10**12, 1, numpy_stream(0, "full"))
-    expected = np.zeros((5, 3))
-    expected[:2, :2] = latent_cross_covariance(world)
-    assert found == pytest.approx(expected, abs=1e-4)
