@@ -223,7 +223,7 @@ FAULTS = {
     "prompts swapped": Fault(
         "simulator.prompts:caption",
         on_arguments(lambda prompt: ({"name": "mean", "mean": "name"}.get(prompt, prompt),)),
-        "simulator/test_prompts.py::test_single_captions_are_means_over_groups",
+        "simulator/test_mixture.py::test_single_captions_are_means_over_groups",
     ),
     "object chosen by chance in the test law": Fault(
         "simulator.mixture:mixture_of",

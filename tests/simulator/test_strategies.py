@@ -43,15 +43,12 @@ def test_every_branch_is_reached():
     assert not missing, list(missing)
 
 
-@given(worlds(most_attributes=2, scale=1e3, extra_dimensions=0))
-def test_worlds_keep_to_their_arguments(world):
+@given(
+    worlds(most_attributes=2, scale=1e3, extra_dimensions=0), quantity("classes", 3, 7), quantity("mu_inv", high=2.0)
+)
+def test_worlds_and_quantities_keep_to_their_arguments(world, classes, mean):
     assert world.dim_image == world.dim_text == world.latents
     assert len(world.attribute) <= 2
     assert max(abs(world.mu_inv), world.sigma_spu) <= 1e3
-
-
-@given(quantity("classes", 3, 7), quantity("sigma_inv", high=2.0))
-def test_one_quantity_over_a_part_of_its_domain(classes, sigma):
-    assert 3 <= classes <= 7
-    assert isinstance(classes, int)
-    assert 0 <= sigma <= 2
+    assert classes in range(3, 8)
+    assert mean <= 2
