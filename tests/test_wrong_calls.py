@@ -104,7 +104,9 @@ TABLES = [
 ]
 LEARNERS = [
     (("infonse", {}), "learner = 'infonse' is not one of .*; the nearest is infonce"),
-    (("zzz", {}), "learner = 'zzz' is not one of [^;]*$"),
+    (("InfoNCE", {}), "the nearest is infonce$"),
+    (("lstsq", {}), "the nearest is least-squares$"),
+    *(((far, {}), f"learner = '{far}' is not one of [^;]*$") for far in ("zzz", "clip", "lsq")),
     (("bayes", {"prompt": "mean"}), "prompt = mean has no meaning for learner 'bayes'"),
     (("infonce", {"embed_dim": 4}), "embed_dim = 4 is the width of unit embeddings, which need a scale"),
     (("linear", {"embed_dim": 0}), "embed_dim = 0 is below 1"),
