@@ -15,29 +15,22 @@ WORLD = World(mu_spu=BACKGROUND, sigma_inv=1.0, sigma_spu=1.0, sigma_xi=0.0)  # 
 OFFSET = 30.0
 
 
-def planted(rng, n, dimensions=10, reliance=0.8, bend=0.0, common=0.5):
-    """Arrays of `embeddings`, whose zero-shot head has weight `reliance` on the background.
-
-    With `bend` a coordinate holds the square of the object's, and another a product of class and background: nonlinear
-    rules then beat all linear ones.
-    """
+def planted(rng, n, dimensions=10, reliance=0.8, common=0.5):
+    """Arrays of `embeddings`, whose zero-shot head has weight `reliance` on the background."""
     label = rng.integers(2, size=n)
     background = np.where(rng.random(n) < common, label, 1 - label)
-    return _arrays(label, background, rng.normal(size=(n, dimensions)), reliance, bend)
+    return _arrays(label, background, rng.normal(size=(n, dimensions)), reliance)
 
 
 def balanced(rng, photos, dimensions=10, reliance=0.8):
     """The same law with so many photos of each group, half of them of each class."""
     label, background = np.repeat([[0, 1, 0, 1], [0, 1, 1, 0]], photos // 2, axis=1)
-    return _arrays(label, background, rng.normal(size=(2 * photos, dimensions)), reliance, 0.0)
+    return _arrays(label, background, rng.normal(size=(2 * photos, dimensions)), reliance)
 
 
-def _arrays(label, background, z, reliance, bend):
+def _arrays(label, background, z, reliance):
     z[:, 0] += 2 * label - 1
     z[:, 1] += BACKGROUND * (2 * background - 1)
-    if bend:
-        z[:, 2] += bend * (2 * label - 1) * (2 * background - 1)
-        z[:, 3] += bend * (z[:, 0] ** 2 - 2)
     n, dimensions = z.shape
     text = np.zeros((2, dimensions + 1))
     text[1, :2] = 1, reliance
@@ -72,8 +65,8 @@ def example():
     n = 1500
     label, background = rng.integers(2, size=n), rng.integers(2, size=n)
     shared, of_image, of_caption = rng.normal(size=(3, n, 10))
-    arrays = _arrays(label, background, np.sqrt(0.5) * (shared + of_image), 0.5, 0.0)
-    caption = _arrays(label, background, np.sqrt(0.5) * (shared + of_caption), 0.5, 0.0)["image"]
+    arrays = _arrays(label, background, np.sqrt(0.5) * (shared + of_image), 0.5)
+    caption = _arrays(label, background, np.sqrt(0.5) * (shared + of_caption), 0.5)["image"]
     small = {name: arrays[name].astype(np.float16) for name in ("text", "text_background")}
     return small | {
         "image": arrays["image"].astype(np.float16),

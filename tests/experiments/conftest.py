@@ -159,6 +159,13 @@ def tiny_clip(random_clip, tiny_config):
     return random_clip(tiny_config, seed=1, scale=4)
 
 
+@pytest.fixture(scope="session")
+def clip(tiny_clip):
+    from experiments.photos.models import load
+
+    return load(f"open_clip:local-dir:{tiny_clip}")
+
+
 def random_weights(module, file, seed=0):
     """Save the state of a module after a seeded initialisation as safetensors."""
     import torch

@@ -148,6 +148,7 @@ def test_one_dominating_head_has_an_interval_and_no_number():
     assert first["equivalent_correlation"] is None
     low, high = first["interval"]["equivalent_correlation"]
     assert high - low > RESOLVED
+    assert first["photos_needed"] == pytest.approx(((high - low) / RESOLVED) ** 2)
     assert first["shortfall"] == pytest.approx(0, abs=1e-6)
     assert second["equivalent_correlation"] == 1
     assert second["shortfall"] == pytest.approx(0.05, abs=1e-3)

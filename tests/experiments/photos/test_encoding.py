@@ -3,6 +3,7 @@
 import os
 import signal
 from dataclasses import replace
+from unittest.mock import MagicMock
 
 import numpy as np
 import pytest
@@ -20,11 +21,6 @@ from experiments.photos.options import Options
 from experiments.photos.photos import read_photos
 from experiments.photos.scoring import NO_ANSWER, confusing_space, predict, score_photos, text_features
 from tests.experiments.conftest import here
-
-
-@pytest.fixture(scope="module")
-def clip(tiny_clip):
-    return load(f"open_clip:local-dir:{tiny_clip}")
 
 
 def encode(model, tree, cache, **more):
@@ -139,9 +135,7 @@ def die(image):
     return small(image)
 
 
-class Heavy(torch.nn.Module):
-    def to(self, *_):
-        raise torch.OutOfMemoryError("CUDA out of memory")
+FULL = {"to.side_effect": torch.OutOfMemoryError("CUDA out of memory")}
 
 
 @pytest.mark.parametrize(
@@ -150,7 +144,7 @@ class Heavy(torch.nn.Module):
         (r"scores of shape \(10,\) per photo.* 1000", {"logits": lambda pixels: torch.zeros(len(pixels), 10)}),
         (r"scores of shape \(1001,\) per photo", {"logits": lambda pixels: torch.zeros(len(pixels), 1001)}),
         ("decoding process ended early.* fewer --workers than 1", {"preprocess": die, "workers": 1}),
-        ("cpu ran out of memory at --batch-size 1; try --device cpu", {"module": Heavy(), "batch_size": 1}),
+        ("cpu ran out of memory at --batch-size 1; try --device cpu", {"module": MagicMock(**FULL), "batch_size": 1}),
     ],
 )
 def test_a_failure_is_one_sentence(words, wrong, shared_tree):

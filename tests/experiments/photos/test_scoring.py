@@ -13,7 +13,6 @@ from experiments.errors import RequestError
 from experiments.photos.encoding import Encoded
 from experiments.photos.labels import (
     LabelSpace,
-    Vocabulary,
     imagenet,
     load_confusing,
     own_classes,
@@ -22,37 +21,27 @@ from experiments.photos.labels import (
 )
 from experiments.photos.models import load
 from experiments.photos.photos import read_photos
-from experiments.photos.scoring import Scored, confusing_space, predict, rank_labels, score_photos, text_features
+from experiments.photos.scoring import Scored, confusing_space, predict, rank_labels, score_photos
 from tests.experiments.conftest import here
 
 EVERY = LabelSpace("1000")
 
 
-@pytest.fixture(scope="module")
-def clip(tiny_clip):
-    return load(f"open_clip:local-dir:{tiny_clip}")
-
-
-def by_open_clip(tiny_clip, tree, prompts):
-    """Scores from open_clip's own zero-shot classifier and preprocessing, one photo at a time."""
+def test_predictions_are_open_clips_own(clip, tiny_clip, shared_tree, tmp_path):
+    """Of the mean of two prompts, and of its own zero-shot classifier and preprocessing, one photo at a time."""
     import open_clip
 
-    model, _, preprocess = open_clip.create_model_and_transforms(f"local-dir:{tiny_clip}")
-    model.eval()
-    tokenizer = open_clip.get_tokenizer(f"local-dir:{tiny_clip}")
-    classifier = open_clip.build_zero_shot_classifier(model, tokenizer, open_clip.IMAGENET_CLASSNAMES, prompts)
-    rows = []
-    with torch.no_grad():
-        for path in tree.photos.path:
-            pixels = preprocess(Image.open(tree.root / path))[None]
-            rows.append(model.encode_image(pixels, normalize=True) @ classifier)
-    return torch.cat(rows).numpy()
-
-
-def test_predictions_are_open_clips_own(clip, tiny_clip, shared_tree):
     tree = read_photos(shared_tree)
-    scores = by_open_clip(tiny_clip, tree, [lambda name: f"A photo of {name}."])
-    found = predict(score_photos(tree, clip, here()), EVERY)
+    (tmp_path / "prompts.txt").write_text("A photo of {}.\n{} at night\n")
+    found = predict(score_photos(tree, clip, here(prompts=str(tmp_path / "prompts.txt"))), EVERY)
+    model, _, preprocess = open_clip.create_model_and_transforms(f"local-dir:{tiny_clip}")
+    prompts = [lambda name: f"A photo of {name}.", lambda name: f"{name} at night"]
+    tokenizer = open_clip.get_tokenizer(f"local-dir:{tiny_clip}")
+    classifier = open_clip.build_zero_shot_classifier(model.eval(), tokenizer, open_clip.IMAGENET_CLASSNAMES, prompts)
+    with torch.no_grad():
+        photos = [preprocess(Image.open(tree.root / path))[None] for path in tree.photos.path]
+        scores = torch.cat([model.encode_image(pixels, normalize=True) @ classifier for pixels in photos]).numpy()
+    assert len(templates("openai80")) == 80
     assert list(found.path) == list(tree.photos.path)
     assert (found.predicted_index == scores.argmax(axis=1)).all()
     truth = found.class_index.to_numpy()
@@ -63,17 +52,6 @@ def test_predictions_are_open_clips_own(clip, tiny_clip, shared_tree):
     assert (found["rank"] >= 1 + (scores > true[:, None] + rounding).sum(axis=1)).all()
     assert (found["rank"] <= (scores >= true[:, None] - rounding).sum(axis=1)).all()
     assert len(set(found.predicted_index.tolist())) > 3  # a model that always predicts one label would test nothing
-
-
-def test_prompt_ensemble_is_open_clips_own(clip):
-    import open_clip
-
-    names = open_clip.IMAGENET_CLASSNAMES[:25]
-    theirs = open_clip.build_zero_shot_classifier(
-        clip.module, clip.tokenizer, names, open_clip.OPENAI_IMAGENET_TEMPLATES, num_classes_per_batch=3
-    )
-    ours, _ = text_features(clip, Vocabulary(tuple(names), "a part").phrases(templates("openai80")), here())
-    assert (ours == theirs.T.numpy()).all()
 
 
 def torchvision_parts():
