@@ -29,18 +29,15 @@ TEMPLATES = {
 }
 
 
-def save(folder: Path, family: str, seed: int = 0, side: int = 32, template: bool = True) -> Any:
-    """Write a model of one of FAMILIES to `folder`, and return it.
-
-    Photos are scaled to `side` pixels, in patches of eight.
-    """
+def save(folder: Path, family: str, side: int = 32) -> None:
+    """Write a model of one of FAMILIES to `folder`; photos are scaled to `side` pixels, in patches of eight."""
     import torch
     from transformers import AutoModelForImageTextToText
 
     words = tokenizer()
     config = _config(family, words, side)
     with torch.random.fork_rng():
-        torch.manual_seed(seed)
+        torch.manual_seed(0)
         module = AutoModelForImageTextToText.from_config(config).eval()
         for value in module.parameters():  # with initial weights all labels score nearly alike
             if value.ndim > 1:
@@ -48,8 +45,7 @@ def save(folder: Path, family: str, seed: int = 0, side: int = 32, template: boo
     module.generation_config.eos_token_id = words.eos_token_id
     module.generation_config.pad_token_id = words.pad_token_id
     module.save_pretrained(folder)
-    _processor(family, words, side, template).save_pretrained(folder)
-    return module
+    _processor(family, words, side).save_pretrained(folder)
 
 
 def tokenizer() -> Any:
@@ -94,10 +90,10 @@ def _config(family: str, words: Any, side: int) -> Any:
     )
 
 
-def _processor(family: str, words: Any, side: int, template: bool) -> Any:
+def _processor(family: str, words: Any, side: int) -> Any:
     import transformers as t
 
-    chat = TEMPLATES[family] if template else None
+    chat = TEMPLATES[family]
     if family == "llava":
         square = {"height": side, "width": side}
         photos = t.CLIPImageProcessor(size=square, crop_size=square)
