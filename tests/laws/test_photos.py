@@ -52,6 +52,11 @@ def placed_results(root):
     return gather([str(root / name) for name in NAMES], "macro", "1000", "simple")
 
 
+def three(cells, name):
+    """A number and its ends in a row of a CSV file."""
+    return [float(cells[f"{name}{end}"]) if cells[f"{name}{end}"] else None for end in ("", "_low", "_high")]
+
+
 @pytest.fixture(scope="module")
 def results(tmp_path_factory):
     return placed_results(tmp_path_factory.mktemp("results"))
@@ -69,18 +74,12 @@ def test_a_model_is_the_same_in_any_company(results):
     assert alone == pairs["second", "third"]
 
 
-def test_a_file_of_embeddings_is_the_same_in_any_company(tmp_path):
+def test_the_csv_of_embeddings_repeats_the_document_and_a_file_is_the_same_in_any_company(tmp_path):
     files = [tmp_path / f"{name}.npz" for name in NAMES[:2]]
     for seed, file in enumerate(files):
         np.savez(file, **planted(np.random.default_rng(seed), 300 + 40 * seed))
-    both, alone = answer_files(files, 0)["models"], answer_files(files[1:], 0)["models"]
-    assert both[1:] == alone
-
-
-def test_the_csv_of_embeddings_repeats_the_document(tmp_path):
-    for seed, name in enumerate(NAMES[:2]):
-        np.savez(tmp_path / f"{name}.npz", **planted(np.random.default_rng(seed), 300 + 40 * seed))
-    document = answer_files([tmp_path / f"{name}.npz" for name in NAMES[:2]], 0)
+    document = answer_files(files, 0)
+    assert document["models"][1:] == answer_files(files[1:], 0)["models"]
     write_files(tmp_path, document)
     listed = csv.DictReader((tmp_path / "embeddings.csv").read_text().splitlines())
     cells = {(row["model"], row["kind"], row["name"]): row for row in listed}
@@ -96,8 +95,7 @@ def test_the_csv_of_embeddings_repeats_the_document(tmp_path):
         numbers = {name: (entry[name], *entry["interval"][name]) for name in (*QUANTITIES, *PLACE)}
         numbers |= {f"gain_{group}": (entry["gain"][group], *entry["gain_interval"][group]) for group in gains}
         for name, expected in (numbers | {"worst_group": (worst["accuracy"], *worst["interval"])}).items():
-            shown = [cells[key][f"{name}{end}"] for end in ("", "_low", "_high")]
-            assert [float(cell) if cell else None for cell in shown] == [*expected], (key, name)
+            assert three(cells[key], name) == [*expected], (key, name)
         assert [cells[key][f"worst_group_{part}"] for part in ("class", "group")] == [worst["name"], worst["group"]]
 
 
@@ -173,5 +171,4 @@ def test_the_csv_of_a_comparison_repeats_the_document(results, tmp_path):
             keys = (f"{name}_{axis}" for name in ("effective_robustness", "low", "high"))
             assert [float(cells[key]) for key in keys] == [over["value"], *over["interval"]]
         for name in PLACE if row["equivalent"] else ():
-            ends = row["equivalent"][name], *row["equivalent"]["interval"][name]
-            assert [float(cells[f"{name}{end}"]) for end in ("", "_low", "_high")] == [*ends]
+            assert three(cells, name) == [row["equivalent"][name], *row["equivalent"]["interval"][name]]

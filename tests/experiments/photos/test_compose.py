@@ -1,6 +1,7 @@
 """Composites: every object on every background, at one place; no file is partial or overwritten."""
 
 import csv
+from unittest.mock import MagicMock
 
 import numpy as np
 import pytest
@@ -46,23 +47,16 @@ def contents(folder):
     return {p.relative_to(folder).as_posix(): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
 
 
-def test_every_object_stands_on_every_background(arguments):
-    document = compose(**arguments)
-    assert document["composites"] == 9
-    tree = read_photos(arguments["output"])
+def test_every_object_stands_on_every_background_and_nothing_else_differs(arguments):
+    """On opaque pixels all composites of an object agree; outside its box they have the photo's plain colour."""
+    assert compose(**arguments)["composites"] == 9
+    tree, rows = read_photos(arguments["output"]), manifest(arguments["output"])
     assert group_counts(tree) == {9: (4, 2), 16: (1, 2)}
     assert {(p.object, p.background) for p in tree.photos.itertuples() if p.class_index == 9} == {
         (f"9 ostrich/{name}.png", background) for name in "ab" for background in ("sand", "snow")
     }
-    rows = manifest(arguments["output"])
     assert {row["file"] for row in rows} == set(tree.photos.path)
     assert all(row["file"].split("/")[1] == f"{row['group']}-{row['background']}" for row in rows)
-
-
-def test_nothing_differs_but_the_background(arguments):
-    """On opaque pixels all composites of an object agree; outside its box they have the photo's plain colour."""
-    compose(**arguments)
-    rows = manifest(arguments["output"])
     for name in {row["object"] for row in rows}:
         mine = [row for row in rows if row["object"] == name]
         assert len({(row["scale"], row["x"], row["y"]) for row in mine}) == 1
@@ -98,16 +92,12 @@ def test_a_folder_with_files_is_left_alone_and_a_failure_leaves_none(arguments, 
         compose(**arguments | {"output": thesis.parent})
     assert contents(thesis.parent) == {"thesis.tex": b"x"}
     with monkeypatch.context() as full:
-        full.setattr("experiments.photos.compose.write_table", fail)
+        full.setattr("experiments.photos.compose.write_table", MagicMock(side_effect=OSError(28, "no space")))
         with pytest.raises(RunError, match="could not be written: no space"):
             compose(**arguments)
     assert sorted(file.name for file in tmp_path.iterdir()) == ["mine", "objects", "scenes"]
     arguments["output"].mkdir()  # an empty folder is as good as none
     assert compose(**arguments)["composites"] == 9
-
-
-def fail(*_):
-    raise OSError(28, "no space")
 
 
 def rewritten(path, mode, fill=255):
@@ -119,7 +109,7 @@ def animated(path):
     frames[0].save(path, save_all=True, append_images=frames[1:])
 
 
-BAD = {  # words in the error -> change of objects o and scenes s
+FOLDERS = {  # words in the error -> change of objects o and scenes s
     "scenes'; the nearest is 'scenery'": lambda o, s: s.rename(s.with_name("scenery")),
     "c.png": lambda o, s: draw_cutout(o / "c.png", "red"),
     "class 16 is given twice": lambda o, s: draw_cutout(o / "16" / "a.png", "red"),
@@ -131,39 +121,25 @@ BAD = {  # words in the error -> change of objects o and scenes s
     "one background, 'sand'": lambda o, s: (s / "snow.png").unlink(),
     "9 ostrich/common-sand/a on one.png": lambda o, s: rewritten(s / "sand" / "One.png", "RGB", 9),
 }
+REQUESTS = {
+    "'bulbul' has no common": {"common": ("ostrich=sand",)},
+    "'bulbul' has no counter": {"common": (*COMMON, "16=sand")},
+    "'snw'": {"common": (*COMMON, "16=snw")},
+    "'brambling=snow'": {"common": (*COMMON, "brambling=snow")},
+    "'hen='": {"common": (*COMMON, "hen=")},
+    "no.txt": {"common": ("no.txt",)},
+    "16": {"size": 16},
+    "-1": {"seed": -1},
+    "3 cut-outs and 3 photos": {"size": 1024},
+}
 
 
-@pytest.mark.parametrize("named", BAD)
-def test_bad_folders_are_one_sentence(arguments, named):
-    BAD[named](arguments["objects"], arguments["backgrounds"])
-    refused(arguments, named)
-
-
-@pytest.mark.parametrize(
-    ("change", "named"),
-    [
-        ({"common": ("ostrich=sand",)}, "'bulbul' has no common"),
-        ({"common": (*COMMON, "16=sand")}, "'bulbul' has no counter"),
-        ({"common": (*COMMON, "16=snw")}, "'snw'"),
-        ({"common": (*COMMON, "brambling=snow")}, "'brambling=snow'"),
-        ({"common": (*COMMON, "hen=")}, "'hen='"),
-        ({"common": ("no.txt",)}, "no.txt"),
-        ({"size": 16}, "16"),
-        ({"seed": -1}, "-1"),
-    ],
-)
-def test_wrong_requests_are_one_sentence(arguments, change, named):
-    refused(arguments | change, named)
-
-
-def test_more_than_memory_should_hold_is_refused(arguments, monkeypatch):
-    monkeypatch.setattr("experiments.photos.compose.MOST_BYTES", 10_000)  # the real bound is gigabytes
-    refused(arguments, "3 cut-outs and 3 photos")
-
-
-def refused(arguments, named):
+@pytest.mark.parametrize("words", [*FOLDERS, *REQUESTS])
+def test_a_wrong_request_is_one_sentence(arguments, monkeypatch, words):
+    monkeypatch.setattr("experiments.photos.compose.MOST_BYTES", 10_000_000)  # the real bound is gigabytes
+    FOLDERS.get(words, lambda *_: None)(arguments["objects"], arguments["backgrounds"])
     with pytest.raises(RequestError) as caught:
-        compose(**arguments)
-    assert named in str(caught.value)
+        compose(**arguments | REQUESTS.get(words, {}))
+    assert words in str(caught.value)
     assert "\n" not in str(caught.value)
     assert not arguments["output"].exists()

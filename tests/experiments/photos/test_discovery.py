@@ -68,19 +68,24 @@ def answers(photos, right):
     return photos.assign(group="", predicted_index=photos.class_index.where(answered, 999))
 
 
-NAMES = {9: "9 ostrich", 10: "10 brambling", 16: "bulbul"}
+NAMES = {9: "9 ostrich", 10: "10 brambling", 16: "bulbul", 30: "bullfrog"}
 
 
 def test_extremes_of_each_class_are_selected():
-    photos = photos_of({9: {"sand": 6, "grass": 4, "sea": 5, "rare": 1}, 16: {"sky": 4, "tree": 4}})
-    wins = {"sand": 1, "grass": 0, "sea": 1, "sky": 0, "tree": 1, "rare": 1}
+    """Among backgrounds of four photos or more; where all are equal, the first and the last."""
+    spread = {9: {"sand": 6, "grass": 4, "sea": 5, "rare": 1}, 10: {"ash": 4, "oak": 4}, 16: {"sky": 4, "tree": 4}}
+    photos = photos_of(spread | {30: {"sand": 6, "sea": 3}})
+    wins = {"sand": 1, "grass": 0, "sea": 1, "sky": 0, "tree": 1, "rare": 1, "ash": 1, "oak": 1}
     given = answers(photos, lambda p: wins[p.background] == 1 and not p.path.endswith("sea/0.jpg"))
     found = discover(given, NAMES, smallest=4)
     chosen = [(c["common_background"], c["counter_background"]) for c in found["classes"]]
-    assert chosen == [("sand", "grass"), ("tree", "sky")]
-    assert found["naive"]["drop"] == 1
-    assert [c["backgrounds"] for c in found["classes"]] == [3, 2]
+    assert chosen == [("sand", "grass"), ("ash", "oak"), ("tree", "sky")]
+    assert found["naive"]["drop"] == pytest.approx(2 / 3)
+    assert [c["backgrounds"] for c in found["classes"]] == [3, 2, 2]
+    assert found["left_out"] == [30]
     assert discover(given, NAMES, smallest=4) == found
+    with pytest.raises(RequestError, match="no class has two backgrounds of 7 photos"):
+        discover(given, NAMES, smallest=7)
 
 
 def test_an_effect_among_many_classes_can_be_found(monkeypatch):
@@ -93,13 +98,3 @@ def test_an_effect_among_many_classes_can_be_found(monkeypatch):
     assert found["background_effects"] == 1
     assert found["classes"][3]["p_holm"] == pytest.approx(7 / (found["permutations"] + 1))
     assert found["least_p_holm"] < 0.05
-
-
-def test_small_cells_are_left_out():
-    given = answers(photos_of({9: {"sand": 6, "sea": 3}, 10: {"sand": 4, "sea": 4}}), lambda p: True)
-    found = discover(given, NAMES, 4)
-    assert found["left_out"] == [9]
-    (record,) = found["classes"]
-    assert (record["common_background"], record["counter_background"], record["naive_drop"]) == ("sand", "sea", 0)
-    with pytest.raises(RequestError, match="no class has two backgrounds of 5 photos"):
-        discover(given, NAMES, 5)

