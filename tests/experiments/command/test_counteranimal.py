@@ -15,7 +15,6 @@ from experiments.command.counteranimal import discovery_table, summary_table
 from experiments.errors import RequestError
 from experiments.photos.models import load
 from experiments.photos.robustness import compare, gather
-from tests.experiments.photos.test_compose import draw_cutout
 from tests.experiments.photos.test_models import saved
 
 ROOT = Path(__file__).parents[3]
@@ -89,8 +88,8 @@ def test_discover(run, photo, tmp_path, squeezenet):
             photo(tmp_path / "photos" / "9 ostrich" / background / f"{i}.png", seed + i)
     common = ("--data", tmp_path / "photos", "--workers", 0)
     common += ("--model", "torchvision:squeezenet1_1", "--weights", squeezenet)
-    arguments = ("discover", *common, "--min-photos", 4, "--cache", tmp_path / "c", "--output", tmp_path / "o")
-    document, _ = run(*arguments, "--json")
+    how = ("--min-photos", 4, "--cache", tmp_path / "c", "--output", tmp_path / "o", "--json")
+    document, _ = run("discover", *common, *how)
     assert document["classes"][0]["backgrounds"] == 2
     assert misplaced(discovery_table, document)[0] == []
     heads, cells = discovery_table(document).renderables[0].rows
@@ -100,55 +99,6 @@ def test_discover(run, photo, tmp_path, squeezenet):
     assert (inspected["n_common"], inspected["n_counter"]) == (6, 6)
     assert inspected["strays"] == ["9 ostrich/rare"]
     assert rows(tmp_path / "o" / "discovered.csv")[0]["folder"] == "9 ostrich"
-    with pytest.raises(RequestError, match="nearest valid value is 2"):  # before any photo is encoded
-        run("discover", *common, "--min-photos", 1, "--cache", tmp_path / "new", "--output", tmp_path / "p")
-    assert not (tmp_path / "new").exists()
-
-
-def test_compose_then_evaluate(run, photo, tiny_clip, tmp_path):
-    for i, name in enumerate(("9 ostrich/a", "9 ostrich/b", "16 bulbul/a")):
-        draw_cutout(tmp_path / "objects" / f"{name}.png", (80 * i, 90, 200))
-    for i, name in enumerate(("grass", "sand", "snow")):
-        photo(tmp_path / "scenes" / f"{name}.jpg", 9 + i)
-    words = ("compose", "--objects", tmp_path / "objects", "--backgrounds", tmp_path / "scenes", "--common", "9=sand")
-    words = (*words, "--common", "bulbul=grass", "--output", tmp_path / "tree")
-    document, _ = run(*words, "--json")
-    assert document["composites"] == 9
-
-    words = ("evaluate", "--data", tmp_path / "tree", "--model", f"open_clip:local-dir:{tiny_clip}", "--labels", 45)
-    words = (*words, "--cache", tmp_path / "c", "--workers", 0, "--output", tmp_path / "o")
-    (summary,), _ = run(*words, "--json")
-    effect = summary["paired"]
-    assert effect["difference"] == pytest.approx(summary["micro"]["common"] - summary["micro"]["counter"])
-    assert [c["class_index"] for c in effect["classes"]] == [9, 16]
-    (scored,), _ = run("score", tmp_path / "o" / "predictions.csv", "--labels", 45, "--json")
-    assert scored["paired"] == effect
-
-
-def test_wrong_requests_are_one_sentence(run, shared_tree, tiny_clip, tmp_path):
-    clip = f"open_clip:local-dir:{tiny_clip}"
-    base = ("evaluate", "--data", shared_tree, "--cache", tmp_path / "c", "--output", tmp_path / "o")
-    cases = {
-        (*base, "--model", clip, "--prompts", "openai8"): "openai80",
-        (*base, "--model", clip, "--confusing", "x.json"): "--confusing",
-        (*base, "--model", clip, "--weights", "a", "--weights", "b"): "2 --weights",
-        (*base, "--model", clip, "--batch-size", 0): "--batch-size = 0",
-        (*base, "--model", clip, "--seed", -1): "seed = -1",
-        (*base, "--model", clip, "--reference", "timm:resnet50"): "--reference",
-        (*base, "--model", clip, "--labels", "own"): "--classes",
-        (*base, "--model", "torchvision:resnet50", "--quick-gelu", "on"): "applies only to open_clip: models",
-        ("evaluate", "--data", tmp_path / "no", "--model", clip): "there is no folder",
-        ("discover", "--data", tmp_path / "no", "--model", clip): "there is no folder",
-        ("inspect", tmp_path / "no"): "there is no folder",
-        ("score",): "no predictions",
-        ("score", tmp_path / "p.csv"): "p.csv",
-    }
-    for words, expected in cases.items():
-        with pytest.raises(RequestError) as caught:
-            run(*words)
-        assert expected in str(caught.value)
-        assert "\n" not in str(caught.value)
-    assert not (tmp_path / "o").exists()  # nothing was written for a request that was wrong
 
 
 @pytest.mark.parametrize(

@@ -2,14 +2,8 @@
 
 import shlex
 
-from experiments.lab.presets import designs
-
 SWEEP = ("sweep", "--axis", "p_spu=0.6,0.9")
 SMALL = ("--axis", "p_spu=0.6,0.9", "--learner", "linear")
-
-
-def test_designs_are_listed(soberclip):
-    assert [row["design"] for row in soberclip("designs", "--json").document] == [*designs()]
 
 
 def test_a_design_runs_and_is_drawn(soberclip, tmp_path):

@@ -63,62 +63,6 @@ def refused(run, value: str) -> None:
     assert value in run.err
 
 
-@pytest.mark.parametrize("verb", ["predict", "simulate", "check", "reproduce"])
-def test_output_that_is_a_file(soberclip, tmp_path, verb):
-    file = tmp_path / "taken"
-    file.write_text("mine")
-    for output in (file, file / "deeper", tmp_path / ("n" * 300)):
-        refused(soberclip(verb, "--output", output), repr(str(output)))
-    assert file.read_text() == "mine"
-
-
-@pytest.mark.parametrize(
-    ("code", "needle"),
-    [
-        ("x = 1\n\nraise RuntimeError('no')\n", "line 3: RuntimeError: no"),
-        ("x = (\n", "line 1: SyntaxError"),
-        ("x = 1\n", "mine.py"),
-        ("import sys\nsys.exit(3)\n", "line 2: SystemExit: 3"),
-        (
-            "from theory import Claim\n"
-            "c = Claim(id='c', source='me', statement='', quantity='counter', relation='>=', domain={'p': .5})\n",
-            "mine.py, line 2: ValueError: domain",
-        ),
-    ],
-)
-def test_wrong_claims_files(soberclip, tmp_path, code, needle):
-    file = tmp_path / "mine.py"
-    file.write_text(code)
-    refused(soberclip("check", "--claims", file, "--json"), needle)
-
-
-CLAIM = """
-from theory import Claim
-from helper import HALF
-print("hello from the file")
-def prediction(world):
-    print("hello from the prediction")
-    return HALF
-mine = Claim(id="mine", source="me", statement="", quantity="common", relation=">=", domain={"p_spu": 0.9},
-             prediction=prediction)
-everything = [mine]
-"""
-
-
-def test_a_claims_file_may_print_and_import_its_neighbours(soberclip, tmp_path):
-    (tmp_path / "helper.py").write_text("HALF = 0.5\n")
-    (tmp_path / "mine.py").write_text(CLAIM)
-    before = list(sys.path)
-    run = soberclip("check", "--claims", tmp_path / "mine.py", "--quick", "--json")
-    assert run.status == 0, run.err
-    assert [verdict["claim"] for verdict in run.document] == ["mine"]
-    assert run.err.count("hello from the") >= 2
-    assert sys.path == before
-    quiet = CLAIM.replace('print("hello from the file")', "")
-    (tmp_path / "mine.py").write_text(quiet + quiet.replace("mine = Claim", "other = Claim"))
-    refused(soberclip("check", "--claims", tmp_path / "mine.py", "--quick"), "'mine'")
-
-
 @pytest.mark.parametrize(
     ("output", "words"), [([], "nothing was kept"), (["--output", "kept"], "in kept/verdicts.json")]
 )
@@ -235,23 +179,34 @@ def test_full_or_closed_streams_give_no_traceback(line, status, said):
 
 OWN = """
 import numpy as np
+from helper import HALF
 from theory import Axis, Claim, Phi
+print("hello from the file")
 
 def claim(name, prediction):
     domain = {"p_spu": Axis(0.9, 1), "mu_spu": Axis(2, 3), "sigma_inv": Axis(0.5, 1), "sigma_xi": 0.0}
     given = dict(source="me", statement="Loudness costs.", quantity="counter", relation="<=", domain=domain)
     return Claim(id=name, prediction=prediction, **given)
 
-mine = [claim("good", lambda w: Phi(1.5 - w.mu_spu)), claim("bad", lambda w: Phi(1.3 - w.mu_spu)),
-        claim("odd", lambda w: np.where(w.mu_spu > 0, 0.4, 0.5))]
+def odd(world):
+    print("hello from the prediction")
+    return np.where(world.mu_spu > 0, 0.4, HALF)
+
+good = claim("good", lambda w: Phi(1.5 - w.mu_spu))
+mine = [good, claim("bad", lambda w: Phi(1.3 - w.mu_spu)), claim("odd", odd)]
 """
 
 
 def test_own_claims_are_proved_and_their_certificates_verified(soberclip, tmp_path):
+    """Their file may print, and import its neighbours."""
     (tmp_path / "mine.py").write_text(OWN)
+    (tmp_path / "helper.py").write_text("HALF = 0.5\n")
+    before = list(sys.path)
     own, folder = ("--claims", tmp_path / "mine.py"), tmp_path / "proofs"
     run = soberclip("check", *own, "--quick", "--prove", "--output", folder, "--json")
     assert run.status == 0, run.err
+    assert run.err.count("hello from the") >= 2
+    assert sys.path == before
     found = {v["claim"]: (v["verdict"], v["proof"]["outcome"]) for v in run.document}
     expected = {"good": ("proved", "proved"), "bad": ("contradicted", "refuted"), "odd": ("supported", "not provable")}
     assert found == expected

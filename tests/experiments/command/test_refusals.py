@@ -5,6 +5,7 @@ One table of command lines. What a flag, a field or a name refuses belongs here.
 
 import pytest
 
+CLAIM = "Claim(id='c', source='me', statement='', quantity='counter', relation='>=', domain={'p_spu': .9})"
 TEXTS = {  # files beside the command
     "misspelt.toml": "p_spuu = 0.9",
     "fraction.toml": "dim_image = 64.5",
@@ -12,6 +13,13 @@ TEXTS = {  # files beside the command
     "nested.toml": "a = " + "[" * 3000,  # too deep for Python's parser
     "tied.toml": "[views]\ntied = [0, 5]\n",
     "pixels.toml": "classes = 3\n[views]\ntied = [0, 1]\n",
+    "taken": "mine",
+    "raises.py": "x = 1\n\nraise RuntimeError('no')\n",
+    "syntax.py": "x = (\n",
+    "empty.py": "x = 1\n",
+    "exits.py": "import sys\nsys.exit(3)\n",
+    "domain.py": "from theory import Claim\nc = " + CLAIM.replace("p_spu", "p"),
+    "twice.py": f"from theory import Claim\na = {CLAIM}\nb = {CLAIM}\n",
 }
 REFUSALS = [  # command line, a part of the sentence, status
     ("--bogus", "--bogus", 2),
@@ -66,6 +74,17 @@ REFUSALS = [  # command line, a part of the sentence, status
     ("check no-such-claim", "claim 'no-such-claim' is unknown; soberclip claims lists them", 2),
     ("check mine.py", "as in --claims mine.py", 2),
     ("check --error-rate 2", "--error-rate = 2", 2),
+    ("check --claims raises.py", "line 3: RuntimeError: no", 2),
+    ("check --claims syntax.py", "line 1: SyntaxError", 2),
+    ("check --claims empty.py", "empty.py", 2),
+    ("check --claims exits.py", "line 2: SystemExit: 3", 2),
+    ("check --claims domain.py", "domain.py, line 2: ValueError: domain", 2),
+    ("check --claims twice.py", "'c'", 2),
+    *(
+        (f"{verb} --output {file}", f"{file}'", 2)
+        for verb in ("predict", "simulate", "check", "reproduce")
+        for file in ("taken", "taken/deeper", 300 * "n")
+    ),
     ("sweep sorces", "the nearest is sources", 2),
     ("sweep sources.tml", "'sources.tml'", 2),
     ("sweep mine.toml --full", "--full", 2),
@@ -80,19 +99,40 @@ REFUSALS = [  # command line, a part of the sentence, status
     ("sweep --workers 0", "workers = 0 lies outside", 2),
     ("sweep --workers 2 --scheduler tcp://a:1", "workers = 2 and scheduler = 'tcp://a:1' are both given", 2),
     ("counteranimal compose", "--objects", 2),
+    ("counteranimal score", "no predictions", 2),
+    ("counteranimal score p.csv", "p.csv", 2),
+    ("counteranimal inspect no", "there is no folder", 2),
+    ("counteranimal discover --data no --model timm:resnet18", "there is no folder", 2),
+    ("counteranimal discover --data . --model timm:resnet18 --min-photos 1", "nearest valid value is 2", 2),
+    ("counteranimal evaluate --data no --model timm:resnet18", "there is no folder", 2),
+    *(
+        (f"counteranimal evaluate --data . --model torchvision:resnet50 {flags}", part, 2)
+        for flags, part in (
+            ("--prompts openai8", "openai80"),
+            ("--confusing x.json", "--confusing"),
+            ("--weights a --weights b", "2 --weights"),
+            ("--batch-size 0", "--batch-size = 0"),
+            ("--seed -1", "seed = -1"),
+            ("--reference timm:resnet50", "--reference"),
+            ("--labels own", "--classes"),
+            ("--quick-gelu on", "applies only to open_clip: models"),
+        )
+    ),
 ]
 
 
 @pytest.mark.parametrize(("line", "part", "status"), REFUSALS, ids=[line for line, *_ in REFUSALS])
 def test_refusals(soberclip, tmp_path, monkeypatch, line, part, status):
-    monkeypatch.chdir(tmp_path)
+    here = tmp_path / "here"  # beside the cache, where libraries write when they are imported
+    here.mkdir()
+    monkeypatch.chdir(here)
     for name, text in TEXTS.items():
         if name in line:
-            (tmp_path / name).write_text(text)
-    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+            (here / name).write_text(text)
+    before = {path: path.read_bytes() for path in here.iterdir()}
     run = soberclip(*line.split(), *([] if line == "--bogus" else ["--json"]))
     assert (run.status, run.out) == (status, "")
     assert run.err.startswith("soberclip: ")
     assert len(run.err.splitlines()) == 1, "a request that is refused says nothing else"
     assert part in run.err
-    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before, "a wrong request writes nothing"
+    assert {path: path.read_bytes() for path in here.iterdir()} == before, "a wrong request writes nothing"
