@@ -67,16 +67,16 @@ class Store(NamedTuple):
                 content = system.cat_file(f"{folder}/{chunk}")
             return content[-4:] == google_crc32c.value(content[:-4]).to_bytes(4, "little")
 
-        root = zarr.open_group(str(self.path), mode="r", zarr_format=3, use_consolidated=False)
-        for number in np.flatnonzero(done).tolist():
-            if not intact(f"{MANIFEST}/{number}"):
-                yield number, f"{MANIFEST}/{number}"
-                continue
-            at = np.unravel_index(number, self.planned.blocks)  # along all other dimensions there is one chunk
-            for name in json.loads(root[MANIFEST][number].item())["variables"]:
-                place = [*at, *[0] * (len(self.planned.variables[name].dims) - len(at))]
-                if not intact(chunk := f"{name}/{'.'.join(map(str, place))}"):
-                    yield number, chunk
+        with _opened(self.path) as root:
+            for number in np.flatnonzero(done).tolist():
+                if not intact(f"{MANIFEST}/{number}"):
+                    yield number, f"{MANIFEST}/{number}"
+                    continue
+                at = np.unravel_index(number, self.planned.blocks)  # along all other dimensions there is one chunk
+                for name in json.loads(root[MANIFEST][number].item())["variables"]:
+                    place = [*at, *[0] * (len(self.planned.variables[name].dims) - len(at))]
+                    if not intact(chunk := f"{name}/{'.'.join(map(str, place))}"):
+                        yield number, chunk
 
     def write(self, number: int, cells: Cells, reasons: list[str]) -> None:
         at = self.planned.region(number)

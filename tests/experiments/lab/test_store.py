@@ -3,8 +3,10 @@
 import json
 import subprocess
 import sys
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
+from shutil import copytree, rmtree
 
 import fsspec
 import numpy as np
@@ -119,16 +121,29 @@ def test_a_damaged_chunk_is_named_and_recomputed(tmp_path, harm, name, same, res
     assert said[-1] == f"4 of 5 blocks are in {where} already"
 
 
-@pytest.mark.parametrize(
-    "lost", ["prompt/zarr.json", "sigma_xi/c/0", "counter/zarr.json", "manifest/zarr.json", "zarr.json"]
-)
-def test_a_store_without_one_of_its_files_is_refused(tmp_path, lost):
-    """A lost coordinate once ended in a traceback of the picture."""
-    where = tmp_path / "a.zarr"
-    SWEEP.run(where)
-    (where / lost if (where / lost).is_file() else where / lost / "zarr.json").unlink()
-    with pytest.raises(RequestError, match="not a readable store"):
-        store.read(where)
+def harm(file, how):
+    """Flip a bit of a file, or cut, empty or remove it."""
+    content = bytearray(file.read_bytes())
+    file.unlink()
+    if how != "remove":
+        content[len(content) // 2] ^= 1
+        file.write_bytes({"flip": content, "cut": content[:-1], "empty": b""}[how])
+
+
+@pytest.mark.parametrize("how", ["flip", "cut", "remove", "empty"])
+def test_damaged_metadata_and_coordinates_are_refused(tmp_path, how, same):
+    """A lost coordinate once ended in a traceback of the picture. Another letter may change no number."""
+    whole = SWEEP.run(tmp_path / "whole")
+    for file in sorted(tmp_path.rglob("zarr.json")) + sorted(tmp_path.rglob("c/0")):
+        copytree(tmp_path / "whole", tmp_path / "harmed")
+        harm(tmp_path / "harmed" / file.relative_to(tmp_path / "whole"), how)
+        with (
+            suppress(RequestError)
+            if how == "flip"
+            else pytest.raises(RequestError, match=r"not a readable store|holds other")
+        ):
+            same(SWEEP.run(tmp_path / "harmed"), whole)
+        rmtree(tmp_path / "harmed")
 
 
 def test_two_processes_may_begin_one_store(tmp_path, monkeypatch, same):
