@@ -1,4 +1,4 @@
-"""What holds for any data (T9, T11, T14, T15): finite worlds with random joint laws, and losses minimised plainly."""
+"""What holds for any data (T9, T11, T14, T15): finite worlds with random joint laws, and gradients of exact losses."""
 
 from typing import NamedTuple
 
@@ -6,15 +6,12 @@ import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from scipy.optimize import minimize
 from scipy.special import expit, log_expit
 
 from theory import theorems as T
 
 MANY = np.inf  # negatives
-CLEAR = 2e-3  # nats: what L-BFGS leaves open of a score's gap
 seeds = st.integers(0, 2**32 - 1)
-batches = st.sampled_from([MANY, 2, 3])
 
 
 class Finite(NamedTuple):
@@ -69,11 +66,6 @@ def caption_to_image(scores: np.ndarray, pairs: np.ndarray, batch: float) -> tup
     return value, gradient.T
 
 
-def symmetric(scores: np.ndarray, pairs: np.ndarray, batch: float) -> tuple[float, np.ndarray]:
-    halves = image_to_caption(scores, pairs, batch), caption_to_image(scores, pairs, batch)
-    return sum(value for value, _ in halves) / 2, np.add(*(gradient for _, gradient in halves)) / 2
-
-
 def sigmoid(scores: np.ndarray, pairs: np.ndarray, batch: float) -> tuple[float, np.ndarray]:
     """SigLIP: the own caption against batch - 1 others."""
     others = (batch - 1) * np.outer(pairs.sum(axis=1), pairs.sum(axis=0))
@@ -81,30 +73,15 @@ def sigmoid(scores: np.ndarray, pairs: np.ndarray, batch: float) -> tuple[float,
     return float(value), others * expit(scores) - pairs * expit(-scores)
 
 
-def minimum(loss, pairs: np.ndarray, batch: float) -> np.ndarray:
-    def of_flat(flat):
-        value, gradient = loss(flat.reshape(pairs.shape), pairs, batch)
-        return value, gradient.ravel()
-
-    options = {"maxiter": 20_000, "maxfun": 40_000, "ftol": 0.0, "gtol": 1e-10, "maxcor": 30}
-    return minimize(of_flat, np.zeros(pairs.size), jac=True, method="L-BFGS-B", options=options).x.reshape(pairs.shape)
-
-
 def gaps(scores: np.ndarray) -> np.ndarray:
     """Scores less the first prompt's: what decides."""
     return scores - scores[:, :1]
 
 
-def clear(scores: np.ndarray, margin: float = CLEAR) -> np.ndarray:
-    """Images whose best score leads by more than the margin."""
+def clear(scores: np.ndarray) -> np.ndarray:
+    """Images whose best score leads by more than rounding."""
     first, second = np.sort(scores, axis=1)[:, :-3:-1].T
-    return first - second > margin
-
-
-def off(scores: np.ndarray, ideal: np.ndarray) -> int:
-    """Clear decisions that are not the ideal ones."""
-    both = clear(scores) & clear(ideal)
-    return int((scores.argmax(axis=1) != ideal.argmax(axis=1))[both].sum())
+    return first - second > 1e-9
 
 
 def best_average(gain: np.ndarray) -> float:
@@ -112,20 +89,6 @@ def best_average(gain: np.ndarray) -> float:
     X, K = gain.shape
     rules = np.indices((K,) * X).reshape(X, -1)
     return gain[np.arange(X)[:, None], rules].sum(axis=0).max()
-
-
-@given(seeds, batches)
-def test_t14_plain_minimisation_finds_the_pmi_and_by_bare_name_the_bayes_rule(seed, batch):
-    world = finite_world(seed)
-    pairs, K = world.pairs(), world.classes
-    exact = T.pmi(pairs)
-    for loss in (symmetric, image_to_caption):
-        scores = minimum(loss, pairs, batch)
-        np.testing.assert_allclose(gaps(scores), gaps(exact), atol=CLEAR / 2)
-        np.testing.assert_allclose(gaps(scores[:, -K:]), gaps(np.log(world.ideal)), atol=CLEAR / 2)
-        assert off(scores[:, -K:], np.log(world.ideal)) == 0
-        if loss is symmetric:
-            assert np.ptp(scores - exact) < CLEAR  # one constant
 
 
 @given(seeds)
@@ -233,57 +196,6 @@ def test_t9_pooled_captions_that_tell_the_label_are_the_bayes_rule(seed):
     pairs, captions = captions_that_tell_labels(world)
     exact = np.log(world.ideal) - np.log(world.images.sum(axis=(1, 2)))[:, None]
     np.testing.assert_allclose(T.pooled_score(T.pmi(pairs), captions), exact, atol=1e-12)
-
-
-def test_every_condition_is_needed():
-    """In fixed worlds each broken condition moves decisions; with all of them none moves."""
-    worlds = [finite_world(seed) for seed in range(160)]
-    moved = dict.fromkeys(
-        ["intact", "caption to image", "omission", "confusion", "priors", "mean of scores", "mismatch", "labels"], 0
-    )
-    for seed, world in enumerate(worlds):
-        K, ideal = world.classes, np.log(world.ideal)
-        rng = np.random.default_rng([seed, 1])
-        pairs = world.pairs()
-        exact = T.pmi(pairs)
-        moved["intact"] += off(exact[:, -K:], ideal)
-        if seed < 40:
-            moved["caption to image"] += off(minimum(caption_to_image, pairs, MANY)[:, -K:], ideal)
-        share = rng.uniform(0.05, 0.9, world.images.shape[1:])
-        moved["omission"] += off(np.log(T.bare_law(world.images, share)), ideal)
-        told = (pairs / pairs.sum(axis=0))[:, rng.integers(pairs.shape[1] - K, size=K)]
-        moved["confusion"] += off(np.log(T.confused_law(world.ideal, 0.3, told)), ideal)
-        moved["priors"] += off(np.log(world.images.sum(axis=-1)), ideal)
-        labels, captions = captions_that_tell_labels(world)
-        scores = T.pmi(labels)
-        mean = scores @ captions
-        moved["mean of scores"] += off(mean, ideal)
-        moved["mismatch"] += off(T.mismatched_pmi(scores, 0.5) @ captions, mean)
-        moved["labels"] += off(T.pooled_score(exact, captions_of_classes(world)), ideal)
-    assert moved.pop("intact") == 0
-    assert min(moved.values()) > 0, moved
-
-
-@pytest.mark.deep
-def test_the_theorems_hold_in_ten_thousand_worlds():
-    """Plain minimisation is tried in every tenth. In all of them it takes ten CPU minutes, and passed."""
-    minimised, *exact = (
-        test.hypothesis.inner_test
-        for test in (
-            test_t14_plain_minimisation_finds_the_pmi_and_by_bare_name_the_bayes_rule,
-            test_t14_the_pmi_is_where_every_gradient_vanishes,
-            test_t9_pooled_captions_that_tell_the_label_are_the_bayes_rule,
-            test_t15_omission_that_depends_on_the_background_weighs_backgrounds,
-            test_t15_captions_read_as_bare_mix_their_images_in,
-            test_t11_mismatch_moves_no_decision_by_single_prompts_nor_by_their_pool,
-        )
-    )
-    for seed in range(10_000):
-        shares = np.random.default_rng(seed).uniform(0.02, 0.9, 2)
-        for test, count in zip(exact, (0, 0, 2, 1, 1), strict=True):
-            test(seed, *shares[:count])
-        if seed % 10 == 0:
-            minimised(seed, (MANY, 2, 3)[seed // 10 % 3])
 
 
 def looks(seed: int) -> tuple[float, np.ndarray, np.ndarray]:
