@@ -122,7 +122,8 @@ def exported(data: Path | str) -> tuple[World, list[dict[str, Any]]]:
 def _counts_of_files(predictions: Path, data: Path, classes: int) -> Counts:
     manifest = {row["file"]: row for row in read_table(data / "manifest.csv", ("file", "label", "group"), "manifest")}
     if wrong := next((row for row in manifest.values() if not row["label"].isdecimal()), None):
-        raise RequestError(f"manifest.csv in {str(data)!r} is damaged: {wrong['file']!r} has the label {wrong['label']!r}")
+        of = f"{wrong['file']!r} has the label {wrong['label']!r}"
+        raise RequestError(f"manifest.csv in {str(data)!r} is damaged: {of}")
     right: dict[str, bool] = {}
     for row in read_table(predictions, ("file", "prediction"), "predictions"):
         name, answer = row["file"], row["prediction"].strip()
