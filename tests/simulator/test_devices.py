@@ -81,11 +81,6 @@ def test_the_stand_in_refuses_what_cuda_refuses(to_cpu):
     ):
         with pytest.raises(DevicesMixed):
             mixed()
-    for result, value in ((far[torch.tensor([0])], 1.0), (near.to("cuda") * far, 1.0)):
-        assert result.device.type == "cuda"
-        assert (to_cpu(result) == value).all()
-    assert near.copy_(2 * far).device.type == "cpu"
-    assert near.sum() == 12
 
 
 @pytest.mark.parametrize("case", CASES)

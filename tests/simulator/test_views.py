@@ -39,9 +39,6 @@ class Letters(Views):
         codes = self.written(ensemble.worlds[0], o, a[..., 0])
         return Pairs(codes, codes, y, a)
 
-    def draw(self, world, n, seed=0):
-        return self.written(world, *torch.zeros(2, n, dtype=torch.int64))
-
     def trial(self, world, seed, device):
         pairs = torch.cartesian_prod(torch.arange(world.classes), torch.arange(world.background_count))
         return Trial(pairs, self, world)
@@ -77,7 +74,6 @@ def test_a_kind_of_views_is_one_class(letters):
     assert world.views == Letters(loud=0.5)
     assert world.model_dump()["views"] == {"kind": "letters", "loud": 0.5}
     assert World(**world.model_dump(mode="json")) == world
-    assert len(world.draw(10)) == 10
     recipe = Recipe(loss="supervised", towers="linear", embed_dim=4, steps=200, batch_size=64, lr=0.05)
     found = train(world, recipe, models=2).accuracy()
     assert (float(found.common), float(found.counter)) == (1.0, 1.0)  # objects decide without noise

@@ -16,15 +16,9 @@ from simulator.towers.training import start
 from simulator.world import World
 
 WORLD = World(p_spu=0.9, mu_spu=2.0, classes=3, dim_image=7, dim_text=7)
-SMALL = {"width": 5, "depth": 1, "embed_dim": 8, "batch_size": 16, "last_layer": "refitted"}
-
-
+SMALL = {"width": 5, "depth": 1, "embed_dim": 8, "batch_size": 16, "last_layer": "refitted", "precision": "float64"}
 TABLE = World(table=[[0.5, 0.2], [0.0, 0.3]], mu_spu=2.0, dim_image=2, dim_text=2)
 LINEAR = {"loss": "linear", "towers": "linear"}
-
-
-def ensemble(world: World = WORLD, **fields) -> Ensemble:
-    return Ensemble(Recipe(**{**SMALL, **fields}), (world, world), (0, 1), 3)
 
 
 @pytest.mark.parametrize(
@@ -41,10 +35,11 @@ def test_the_head_is_least_squares_on_balanced_pairs(world, fields, balanced, mo
     Linear towers have an intercept with a table: classes, backgrounds and their shares are not symmetric there.
     """
     monkeypatch.setattr(last_layer_retraining, "BLOCKS", 2)
-    one, K = ensemble(world, **fields, precision="float64"), world.classes
+    one, K = Ensemble(Recipe(**SMALL, **fields), (world, world), (0, 1), 3), world.classes
     before = start(one).parameters
     after = with_retrained_head(one, before)
     assert all(torch.equal(after[name], value) for name, value in before.items() if not name.startswith("head"))
+    assert prompts_of(one.recipe) == (None,)
     constant = one.recipe.towers == "mlp" or world.table is not None
     frames, streams = dictionaries(balanced, 3), ("refit/0", "refit/1")
     blocks = [draw_block((balanced,) * 2, frames, 3, i, streams=streams) for i in range(2)]
@@ -59,16 +54,6 @@ def test_the_head_is_least_squares_on_balanced_pairs(world, fields, balanced, mo
         if constant:
             ours += after["head.bias"][k].numpy()
         assert ours == pytest.approx(fitted, abs=1e-6)
-
-
-def test_towers_with_a_head_take_no_prompt():
-    one = ensemble(loss="linear", towers="linear")
-    assert prompts_of(one.recipe) == (None,)
-    accuracy = ensemble_accuracy(one, with_retrained_head(one, start(one).parameters), None)
-    assert accuracy.shape == (1, 2, 2)
-    kept = one._replace(recipe=one.recipe.model_copy(update={"last_layer": "trained"}))
-    before = start(kept).parameters
-    assert with_retrained_head(kept, before) is before
 
 
 def test_a_history_has_the_refitted_head():

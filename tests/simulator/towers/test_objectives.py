@@ -4,12 +4,11 @@ import pytest
 import torch
 
 from simulator.gaussian.pairs import Pairs
-from simulator.prompts import LINEAR
 from simulator.towers import training
 from simulator.towers.api import train
 from simulator.towers.distributed import Group
 from simulator.towers.ensemble import Ensemble
-from simulator.towers.evaluation import class_vectors, ensemble_accuracy, prompts_of
+from simulator.towers.evaluation import class_vectors
 from simulator.towers.group_batches import draw_batches
 from simulator.towers.objectives import GROUP_WEIGHTS, OBJECTIVES, Objective, register
 from simulator.towers.recipe import Recipe
@@ -44,27 +43,12 @@ def test_the_share_of_a_process_alone_is_the_whole(loss, monkeypatch):
 
 
 def test_what_towers_become():
-    """The learner depends on towers and temperature; with a fixed temperature only InfoNCE has a known law."""
-    becomes = {
-        (loss, towers): row.learner(Recipe(loss=loss, towers=towers))
-        for loss, row in OBJECTIVES.items()
-        for towers in ("linear", "mlp", "conv")
-        if towers in row.towers
-    }
-    labels = ("supervised", "perfect-captions", "group-dro")
-    assert {key: learner for key, learner in becomes.items() if learner} == {
-        ("linear", "linear"): "linear",
-        **{(loss, "mlp"): loss for loss in ("infonce", "siglip")},
-        **{(loss, "linear"): "logistic" for loss in labels},
-        **{(loss, "mlp"): "bayes" for loss in labels},
-    }
+    """A frozen tower has no law; with a fixed temperature those of captions have one. GroupDRO alone balances."""
     for loss in ("infonce", "siglip"):
         assert OBJECTIVES[loss].learner(Recipe(loss=loss, frozen="text")) is None
         assert OBJECTIVES[loss].learner(Recipe(loss=loss, temperature=5.0)) == loss
-    balanced = {
-        loss for loss, row in OBJECTIVES.items() if row.law(Recipe(loss=loss, towers=row.towers[0]), PLAIN) != PLAIN
-    }
-    assert balanced == {"group-dro"}
+    laws = {loss: row.law(Recipe(loss=loss, towers=row.towers[0]), PLAIN) for loss, row in OBJECTIVES.items()}
+    assert [loss for loss, law in laws.items() if law != PLAIN] == ["group-dro"]
 
 
 def test_perfect_captions_are_two_plain_cross_entropies():
@@ -93,6 +77,15 @@ def test_siglip_without_bias_is_siglip_at_bias_zero():
     assert torch.equal(batch_losses(bare, without, batch), expected)
 
 
+def test_rho_weighs_the_penalty_of_linear_towers():
+    one = ensemble("linear")
+    state, batch = start(one), next(draw_batches(one, 0))
+    recipes = (one.recipe.model_copy(update={"rho": rho}) for rho in (1.0, 2.0, 4.0))
+    first, second, fourth = (batch_losses(one._replace(recipe=own), state.parameters, batch) for own in recipes)
+    assert (second > first).all()
+    assert torch.allclose(fourth - first, 3 * (second - first))
+
+
 class Agreeing(Objective):
     """Attracts pairs whose first background agrees with the label."""
 
@@ -110,12 +103,8 @@ def own_objective():
 
 
 @pytest.mark.usefixtures("own_objective")
-def test_an_objective_of_ones_own_trains_in_one_process_and_says_what_it_lacks():
-    one = ensemble("agreeing", steps=30)
-    first, last = (s for s in run(one, start(one), [1, 29]) if int(s.step) in (1, 30))
-    assert (last.loss < first.loss).all()
-    assert prompts_of(one.recipe) == LINEAR
-    assert ensemble_accuracy(one, last.parameters, "name").shape == (8, 2, 2)
+def test_an_objective_of_ones_own_says_what_it_lacks():
+    one = ensemble("agreeing")
     state, batch = start(one), next(draw_batches(one, 0))
     never = batch._replace(backgrounds=1 - batch.labels[..., None])  # backgrounds reach the loss
     assert batch_losses(one, state.parameters, never).tolist() == [0.0, 0.0]
@@ -126,8 +115,6 @@ def test_an_objective_of_ones_own_trains_in_one_process_and_says_what_it_lacks()
         register(Agreeing)
     with pytest.raises(ValueError, match="sampler = 'balanced'"):
         Recipe(loss="agreeing", sampler="reweighted")
-    with pytest.raises(ValueError, match=r"'silent' .* heads"):
-        register(type("Silent", (Objective,), {"name": "silent", "captions": False}))
 
 
 # GroupDRO: group weights, and the law of balanced groups.

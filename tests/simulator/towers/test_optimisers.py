@@ -40,17 +40,6 @@ def test_soap_equals_the_algorithm_of_its_paper():
             state = refresh_eigenbasis(state)
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "adamw", "soap"])
-def test_only_weights_decay(optimizer):
-    """Without a gradient a weight shrinks by 1 - rate x decay; biases and the scale stay."""
-    before = {name: torch.full((1, 2, 2), 3.0) for name in ("image.0.weight", "image.0.bias", "bias", "log_scale")}
-    none = {name: torch.zeros_like(p) for name, p in before.items()}
-    after, _ = update(optimizer, before, none, moments(optimizer, before), torch.tensor(0.1), torch.tensor(1.0), 0.5)
-    assert {name: float(p.max()) for name, p in after.items()} == pytest.approx(
-        {"image.0.weight": 2.85, "image.0.bias": 3.0, "bias": 3.0, "log_scale": 3.0}
-    )
-
-
 @given(st.lists(st.floats(-10, 10), min_size=1, max_size=30), st.floats(0.05, 1.0))
 def test_an_average_is_the_weighted_mean_of_all_iterates(iterates, share):
     """The explicit weights sum to 1, so there is no initial bias to correct."""
