@@ -14,18 +14,13 @@ def rgba(pixels) -> Image.Image:
     return Image.fromarray(np.asarray(pixels, dtype=np.uint8))
 
 
-def speckled(height, width, seed=0):
-    """An object of random colours and opacities. Its corners are opaque, so its box is the whole picture."""
-    pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 4))
-    pixels[[0, 0, -1, -1], [0, -1, 0, -1], 3] = 255
-    pixels[0, width // 2, 3] = 0
-    return pixels
-
-
 def test_pixels_are_mixed_by_opacity():
-    h, w = 20, 16
-    pixels = speckled(h, w)
-    photo = frame(rgba(np.random.default_rng(1).integers(0, 256, (SIDE, SIDE, 3))), SIDE)
+    """An object of random colours and opacities. Its corners are opaque, so its box is the whole picture."""
+    h, w, rng = 20, 16, np.random.default_rng(0)
+    pixels = rng.integers(0, 256, (h, w, 4))
+    pixels[[0, 0, -1, -1], [0, -1, 0, -1], 3] = 255
+    pixels[0, w // 2, 3] = 0
+    photo = frame(rgba(rng.integers(0, 256, (SIDE, SIDE, 3))), SIDE)
     ready = cut(rgba(pixels), Placement(h / SIDE, 0.25, 0.75), SIDE)
     assert (ready.x, ready.y) == (6, 15)
     behind = np.asarray(photo).astype(float)
