@@ -213,7 +213,7 @@ FAULTS = {
     "n for root n": Fault(
         "experiments.inference:t_bounds",
         _spread_of_single_values,
-        "experiments/test_inference.py::test_t_bounds_are_scipys",
+        "experiments/test_inference.py::test_t_bounds_are_scipys_within_the_support",
     ),
     "mu_spu forgotten in a covariance": Fault(
         "theory.population:two_block_covariance",

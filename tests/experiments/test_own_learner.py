@@ -144,12 +144,6 @@ def test_a_learner_that_reads_captions_is_fitted_to_drawn_pairs(file):
     assert 0 < table.counter.mean() < 1
 
 
-def test_a_shipped_learner_needs_no_file_to_be_drawn(soberclip, tmp_path):
-    run = soberclip("plot", tmp_path / "none.zarr", "--learner", "bayes")
-    assert (run.status, run.out) == (2, "")
-    assert "--learner 'bayes' is not FILE.py:CLASS" in run.err
-
-
 @pytest.mark.parametrize(
     ("change", "words"),
     [

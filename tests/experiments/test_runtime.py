@@ -2,8 +2,6 @@
 
 import ctypes
 import os
-import subprocess
-import sys
 
 import pytest
 from fresh import printed
@@ -66,9 +64,7 @@ def test_one_thread_each_holds_inside_its_block(monkeypatch, before):
     with one_thread_each():
         assert [os.environ[name] for name in THREAD_COUNTS] == ["1"] * len(THREAD_COUNTS)
         if before:
-            code = "import torch; print(torch.get_num_threads())"
-            child = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-            assert child.stdout.split() == ["1"]
+            assert printed("import torch; print(torch.get_num_threads())") == "1"
     assert [os.environ.get(name) for name in THREAD_COUNTS] == [before] * len(THREAD_COUNTS)
 
 

@@ -1,7 +1,6 @@
 """World, its mixture and its blocks describe one law."""
 
 import pickle
-from typing import get_type_hints
 
 import numpy as np
 import pytest
@@ -11,7 +10,6 @@ from pydantic import ValidationError
 
 from simulator import mixture
 from simulator.pixels.views import Pixels
-from simulator.quantities import domain_of
 from simulator.strategies import quantity, table_worlds, worlds
 from simulator.world import SHARED, Attribute, World
 
@@ -145,29 +143,3 @@ def test_worlds_and_grids_are_frozen_with_all_that_they_hold():
 def test_a_background_by_chance_has_no_correlation(classes):
     """A rounding error would decide where no other block says anything."""
     assert World(p_spu=1 / classes, classes=classes).correlation[1] == 0
-
-
-# Domains of the fields.
-
-FIELDS = [
-    (model, name, hint)
-    for model in (World, Attribute)
-    for name, hint in get_type_hints(model, include_extras=True).items()
-    if name in model.model_fields and name not in ("attribute", *SHARED)
-]
-
-
-@pytest.mark.parametrize(("model", "name", "hint"), FIELDS)
-def test_both_ends_are_valid_and_the_next_number_is_not(model, name, hint):
-    wide = {"dim_image": 10**6, "dim_text": 10**6} if model is World else {}
-    low, high = domain_of(hint)
-    assert np.isfinite([low, high]).all()
-    integer = isinstance(low, int)
-    below, above = (low - 1, high + 1) if integer else (np.nextafter(low, -np.inf), np.nextafter(high, np.inf))
-    for value in (low, high):
-        if name.startswith("dim"):
-            value = max(value, 2)
-        assert getattr(model(**{**wide, name: value}), name) == value
-    for value in (below, above):
-        with pytest.raises(ValidationError, match=name):
-            model(**{**wide, name: value if integer else float(value)})

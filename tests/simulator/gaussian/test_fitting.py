@@ -7,13 +7,7 @@ from scipy.optimize import nnls
 from scipy.special import expit, softmax
 
 from simulator.gaussian.critic import group_accuracy
-from simulator.gaussian.fitting import (
-    SeparabilityError,
-    fit,
-    margin_vectors,
-    maximum_margin,
-    score_vectors,
-)
+from simulator.gaussian.fitting import SeparabilityError, fit, margin_vectors, maximum_margin, score_vectors
 from simulator.streams import numpy_stream
 from simulator.world import World
 

@@ -61,21 +61,15 @@ def test_pairs_follow_the_structural_equations(name):
 # Contradicted captions name a uniform background and keep their object.
 
 
-def swapped(world: World, n: int, seed: int = 0):
-    """(drawn pairs, the same pairs contradicted), latents of their captions."""
-    drawn = world.draw(n, seed)
-    pairs = Pairs(*(x[None] for x in (drawn.images, drawn.texts, drawn.labels, drawn.backgrounds)))
-    texts = contradicted(pairs, world, drawn.frames[1], seed, 0, streams=("pairs",)).texts[0]
-    D = torch.as_tensor(drawn.frames[1])
-    return drawn, drawn.texts @ D, texts @ D
-
-
 @pytest.mark.parametrize(
     ("K", "law"), [(2, {"p_spu": 0.95}), (3, {"classes": 3, "p_spu": 0.95}), (3, {"table": WORLDS["table"].table})]
 )
 def test_the_background_alone_is_exchanged_for_one_by_chance(K, law):
     world = World(**law, mu_spu=3.0, sigma_spu=0.0, sigma_xi_text=0.0, dim_image=9, dim_text=9)
-    drawn, before, after = swapped(world, 4000)
+    drawn = world.draw(4000)
+    pairs, D = Pairs(*(getattr(drawn, name)[None] for name in Pairs._fields)), torch.as_tensor(drawn.frames[1])
+    texts = contradicted(pairs, world, drawn.frames[1], 0, 0, streams=("pairs",)).texts[0]
+    before, after = drawn.texts @ D, texts @ D
     width = 1 if world.classes == 2 else K
     assert torch.allclose(before[:, :width], after[:, :width], atol=1e-12), "the object stays"
     assert torch.allclose(before.sort(dim=1).values, after.sort(dim=1).values, atol=1e-9) or K == 2

@@ -24,18 +24,13 @@ def tensors(frames) -> tuple[torch.Tensor, torch.Tensor]:
     return tuple(torch.from_numpy(D) for D in frames)
 
 
-def cells(u: np.ndarray) -> np.ndarray:
-    """Sorted indices (D, n) of the n equal parts of each axis in which n points lie."""
-    return np.sort(np.floor(u * len(u)), axis=0).T
-
-
 @pytest.mark.parametrize("world", [WORLD, RICH], ids=["binary", "rich"])
 @pytest.mark.parametrize("index", [0, 3])
 def test_any_block_is_a_net(world, index):
     """1024 points: one in every 1024th part of every axis."""
     u = points(world, 1024, 7, "train/0", index)
     assert u.shape == (1024, coordinates(world)["object"].stop)
-    assert (cells(u) == np.arange(1024)).all()
+    assert (np.arange(1024) == np.sort(np.floor(1024 * u), axis=0).T).all()
 
 
 def test_a_point_is_the_same_in_whatever_order_it_is_read():
