@@ -68,21 +68,18 @@ def test_a_mixture_too_large_to_write_out_names_the_largest_that_fits(p_inv, cod
 # Grids.
 
 
-def with_attributes(world: World, count: int) -> World:
-    """The world with `count` further attributes and views wide enough for them."""
-    latents = (2 + count) * (1 if world.classes == 2 else world.classes)
-    widths = {name: max(getattr(world, name), latents) for name in ("dim_image", "dim_text")}
-    further = tuple(Attribute(mu=1.0 + j, p=world.p_spu, sigma=world.sigma_spu) for j in range(count))
-    return world.replace(attribute=further, **widths)
-
-
 @st.composite
 def lists(draw) -> list[World]:
     count = draw(st.integers(0, 2))
     drawn = draw(st.lists(worlds(most_attributes=0), min_size=1, max_size=5))
     if len({world.sigma_xi_text is None for world in drawn}) > 1:  # such worlds make no grid
         drawn = [world.replace(sigma_xi_text=None) for world in drawn]
-    return [with_attributes(world, count) for world in drawn]
+    worlds_of = []
+    for world in drawn:
+        further = tuple(Attribute(mu=1.0 + j, p=world.p_spu, sigma=world.sigma_spu) for j in range(count))
+        wide = world.replace(dim_image=world.dim_image + 4 * count, dim_text=world.dim_text + 4 * count)
+        worlds_of.append(wide.replace(attribute=further))
+    return worlds_of
 
 
 # For this sigma the power of a scalar and the square of an array round differently.

@@ -21,11 +21,8 @@ KINDS = {3: "car", 24: "zebra", 10: "traffic light"}  # COCO's numbers have gaps
 def annotation(number, image, kind, box, **other):
     x, y, w, h = box
     corners = [x, y, x + w, y, x + w, y + h, x, y + h]
-    area = w * h
-    return {
-        "id": number, "image_id": image, "category_id": kind, "segmentation": [corners], "area": area, "bbox": box,
-        "iscrowd": 0,
-    } | other  # fmt: skip
+    own = {"id": number, "image_id": image, "category_id": kind, "segmentation": [corners], "area": w * h, "bbox": box}
+    return {**own, "iscrowd": 0, **other}
 
 
 @pytest.fixture

@@ -139,17 +139,13 @@ def test_pooled_scores_are_those_of_the_definition(loss, monkeypatch):
             assert torch.allclose(got[..., y], slow, rtol=0, atol=1e-12)
 
 
-def test_prompts_of_linear_towers(monkeypatch):
+def test_prompts_of_linear_towers():
     """The mean of inner products is the product with the mean caption; a log-mean-exp needs a scale."""
     ensemble, parameters = trained(CAPTIONED, loss="linear", towers="linear")
     assert prompts_of(ensemble.recipe) == tuple(p for p in PROMPTS if p != "captions")
     by_hand = class_captions(ensemble).mean(2)
     T = embed(ensemble.recipe, parameters, "text", by_hand)
     assert torch.allclose(class_vectors(ensemble, parameters, "scores"), T, rtol=0, atol=1e-12)
-    monkeypatch.setattr(evaluation, "CAPTIONS", 8)
-    cosine, parameters = trained(CAPTIONED, loss="infonce", towers="linear")
-    assert ensemble_accuracy(cosine, parameters, "scores").shape[0] == 1  # exact
-    assert ensemble_accuracy(cosine, parameters, "captions").shape[0] == 8
 
 
 def test_reliance_of_a_tower_without_hidden_layers_is_its_weight_ratio():

@@ -96,14 +96,8 @@ class Agreeing(Objective):
         return (weight * (batch.images - batch.texts).square().sum(2)).mean(1)
 
 
-@pytest.fixture
-def own_objective():
-    yield register(Agreeing)
-    del OBJECTIVES["agreeing"]
-
-
-@pytest.mark.usefixtures("own_objective")
-def test_an_objective_of_ones_own_says_what_it_lacks():
+def test_an_objective_of_ones_own_says_what_it_lacks(monkeypatch):
+    monkeypatch.setitem(OBJECTIVES, "agreeing", Agreeing())
     one = ensemble("agreeing")
     state, batch = start(one), next(draw_batches(one, 0))
     never = batch._replace(backgrounds=1 - batch.labels[..., None])  # backgrounds reach the loss
