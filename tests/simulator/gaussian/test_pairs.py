@@ -91,12 +91,15 @@ def test_the_background_alone_is_exchanged_for_one_by_chance(K, law):
 # Sobol points: each obeys its world's law, together they fill it evenly, and point i never changes.
 
 WORLD = World(p_spu=0.9, mu_spu=2.0, dim_image=3, dim_text=2)
-FURTHER = (Attribute(p=0.4, mention=0.5),)
-RICH = World(classes=3, p_inv=0.7, p_spu=0.6, mention_inv=0.8, attribute=FURTHER, dim_image=9, dim_text=10)
-
-
-def tensors(frames) -> tuple[torch.Tensor, torch.Tensor]:
-    return tuple(torch.from_numpy(D) for D in frames)
+RICH = World(
+    classes=3,
+    p_inv=0.7,
+    p_spu=0.6,
+    mention_inv=0.8,
+    attribute=(Attribute(p=0.4, mention=0.5),),
+    dim_image=9,
+    dim_text=10,
+)
 
 
 @pytest.mark.parametrize("world", [WORLD, RICH], ids=["binary", "rich"])
@@ -105,7 +108,7 @@ def test_any_block_is_a_net(world, index):
     """1024 points: one in every 1024th part of every axis."""
     u = points(world, 1024, 7, "train/0", index)
     assert u.shape == (1024, coordinates(world)["object"].stop)
-    assert (np.arange(1024) == np.sort(np.floor(1024 * u), axis=0).T).all()
+    assert (np.sort(np.floor(1024 * u), axis=0) == np.arange(1024)[:, None]).all()
 
 
 def test_a_point_is_the_same_in_whatever_order_it_is_read():
@@ -133,7 +136,7 @@ def test_a_single_pair_obeys_its_world():
     world, effect = RICH.replace(sigma_xi=0.0, mismatch=0.3, detail_inv=0.4, bare=0.3), 0.2
     frames, columns = dictionaries(world, 0), 4 + 2 * world.latents
     n = law_size(effect, false_alarm=1e-7 / columns)
-    source = even((world,) * n, tensors(frames), 8, 0, 0, [f"train/{k}" for k in range(n)])
+    source = even((world,) * n, tuple(map(torch.from_numpy, frames)), 8, 0, 0, [f"train/{k}" for k in range(n)])
     drawn = draw_latents((world,) * n, 8, source, device="cpu", dtype=torch.float64)
     y, a, image, text = (values[:, 5].numpy() for values in drawn)
     known = structural_pairs(world, (n,), numpy_stream(0, "test/nets"), frames)
@@ -163,7 +166,9 @@ def test_together_they_fill_the_law():
 def test_a_views_noise_is_the_points_along_its_dictionary_and_independent_across():
     """In wide views sums along the dictionary hardly vary, others do, and one pair's noise is N(0, I)."""
     models, n, frames = 1000, 256, dictionaries(WORLD, 0)
-    source = even((WORLD,) * models, tensors(frames), n, 0, 0, [f"train/{k}" for k in range(models)])
+    source = even(
+        (WORLD,) * models, tuple(map(torch.from_numpy, frames)), n, 0, 0, [f"train/{k}" for k in range(models)]
+    )
     noise = source(torch.empty(models, n, 3, dtype=torch.float64), "image-noise", "normal").numpy()
     along = frames[0]
     across = np.linalg.svd(along.T)[2][2]

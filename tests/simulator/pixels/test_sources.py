@@ -203,13 +203,6 @@ def test_a_file_larger_than_any_photo_is_not_read(tmp_path):
             decode(file)
 
 
-def test_gray_palette_and_alpha_become_rgb(tmp_path):
-    for mode in ("L", "RGBA", "P", "1", "CMYK", "I;16"):
-        file = tmp_path / f"{mode.replace(';', '')}.{'jpg' if mode == 'CMYK' else 'png'}"
-        Image.new(mode, (4, 3)).save(file)
-        assert decode(file).mode == "RGB"
-
-
 def test_animations_are_refused_if_a_still_image_is_needed(tmp_path):
     frames = [Image.new("RGB", (9, 9), (90 * i, 0, 0)) for i in range(3)]
     frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
