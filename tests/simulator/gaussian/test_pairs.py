@@ -91,15 +91,8 @@ def test_the_background_alone_is_exchanged_for_one_by_chance(K, law):
 # Sobol points: each obeys its world's law, together they fill it evenly, and point i never changes.
 
 WORLD = World(p_spu=0.9, mu_spu=2.0, dim_image=3, dim_text=2)
-RICH = World(
-    classes=3,
-    p_inv=0.7,
-    p_spu=0.6,
-    mention_inv=0.8,
-    attribute=(Attribute(p=0.4, mention=0.5),),
-    dim_image=9,
-    dim_text=10,
-)
+FURTHER = (Attribute(p=0.4, mention=0.5),)
+RICH = World(classes=3, p_inv=0.7, p_spu=0.6, mention_inv=0.8, attribute=FURTHER, dim_image=9, dim_text=10)
 
 
 @pytest.mark.parametrize("world", [WORLD, RICH], ids=["binary", "rich"])
@@ -166,9 +159,8 @@ def test_together_they_fill_the_law():
 def test_a_views_noise_is_the_points_along_its_dictionary_and_independent_across():
     """In wide views sums along the dictionary hardly vary, others do, and one pair's noise is N(0, I)."""
     models, n, frames = 1000, 256, dictionaries(WORLD, 0)
-    source = even(
-        (WORLD,) * models, tuple(map(torch.from_numpy, frames)), n, 0, 0, [f"train/{k}" for k in range(models)]
-    )
+    streams = [f"train/{k}" for k in range(models)]
+    source = even((WORLD,) * models, tuple(map(torch.from_numpy, frames)), n, 0, 0, streams)
     noise = source(torch.empty(models, n, 3, dtype=torch.float64), "image-noise", "normal").numpy()
     along = frames[0]
     across = np.linalg.svd(along.T)[2][2]
