@@ -92,40 +92,35 @@ def test_corners_of_the_sliders_equal_theory_or_are_refused():
                 assert one["counter"] == pytest.approx(truth.counter, abs=ERRORS[job["learner"]]), (job, world)
 
 
-def test_equivalent_correlation_and_shortfall_equal_theory_at_random_worlds():
-    fields, rng = worlds(300, 4), np.random.default_rng(4)
-    grid = World(**fields)
-    learner = learners.named("linear", prompt="mean")
-    accuracy = learner.accuracy(grid)
+def test_equivalent_correlation_and_shortfall_equal_theory():
+    """In random worlds, and for the ideal rule itself where its curve is flat at an end, or nearly so."""
+    fields, rng, ends = worlds(300, 4), np.random.default_rng(4), np.tile([0.0, 0.5, 1.0], 4)
+    plain_world = World(sigma_spu=1.0, sigma_xi=4.0)
+    own = {name: np.full(12, float(getattr(plain_world, name))) for name in fields}
+    own["mu_spu"] = np.repeat([0.01, 0.1, 0.5, 2.0], 3)
     some = rng.uniform(size=300) < 0.5  # others: any pair, with drops beyond the ideal ones among them
-    common, counter = (np.where(some, x, rng.uniform(size=300)) for x in accuracy)
-    cases = [{"w": w, "a": {"common": c, "counter": k}} for w, c, k in zip(plain(fields), common, counter, strict=True)]
+    pairs = [
+        np.concatenate([np.where(some, x, rng.uniform(size=300)), y])
+        for x, y in zip(
+            learners.named("linear", prompt="mean").accuracy(World(**fields)),
+            IdealCurve(World(**own)).at(ends),
+            strict=True,
+        )
+    ]
+    fields = {name: np.concatenate([x, own[name]]) for name, x in fields.items()}
+    grid = World(**fields)
+    cases = [{"w": w, "a": {"common": c, "counter": k}} for w, c, k in zip(plain(fields), *pairs, strict=True)]
     found = by_node("(cases) => cases.map(({w, a}) => equivalent(w, a))", cases)
     correlation = np.array([one["correlation"] for one in found], float)  # JSON turns NaN into null
     shortfall = np.array([one["shortfall"] for one in found])
-    truth, curve = equivalent(grid, Accuracy(common, counter)), IdealCurve(grid)
+    truth, curve = equivalent(grid, Accuracy(*pairs)), IdealCurve(grid)
     assert shortfall == pytest.approx(truth.shortfall, abs=1e-6)
     known, step = ~np.isnan(truth.correlation), 1e-4
     assert (np.isnan(correlation) == ~known).all()
+    assert not known[[300, 302]].any(), "flat at both ends"
+    assert correlation[[309, 311]].tolist() == [0, 1]
     near = np.where(known, truth.correlation, 0.5)
     low, high = np.maximum(near - step, 0), np.minimum(near + step, 1)
     steep = known & ((curve.at(high).drop - curve.at(low).drop) > 0.01 * (high - low))
     assert 100 < steep.sum() < 300
     assert np.abs(correlation - near)[steep].max() < 1e-6
-
-
-def test_a_curve_that_is_flat_at_an_end_determines_nothing_there():
-    """Accuracies of the ideal rule itself, at both ends and inside; backgrounds from almost invisible to plain."""
-    plain_world = World(sigma_spu=1.0, sigma_xi=4.0)
-    fields = {knob.field: np.full(12, float(getattr(plain_world, knob.field))) for knob in KNOBS}
-    fields["mu_spu"] = np.repeat([0.01, 0.1, 0.5, 2.0], 3)
-    grid, at = World(**fields), np.tile([0.0, 0.5, 1.0], 4)
-    accuracy = IdealCurve(grid).at(at)
-    cases = [
-        {"w": w, "a": {"common": c, "counter": k}} for w, c, k in zip(plain(fields), *map(list, accuracy), strict=True)
-    ]
-    found = by_node("(cases) => cases.map(({w, a}) => equivalent(w, a).correlation)", cases)
-    ours = equivalent(grid, accuracy).correlation
-    assert [one is None for one in found] == np.isnan(ours).tolist()
-    assert np.isnan(ours[[0, 2]]).all(), "flat at both ends"
-    assert ours[[9, 11]].tolist() == [0, 1]

@@ -1,23 +1,17 @@
 """`soberclip show`: contact sheets of groups, latents of any world, own files."""
 
-from dataclasses import dataclass
-from typing import ClassVar
-
 import numpy as np
 import pytest
 
-from experiments.page import show
 from experiments.page.show import EACH, JOINED, examples, picture_of, sheet
 from simulator.pixels.views import COLOURS, Pixels
 from simulator.world import World
-from theory.learners import InfoNCE, Learner
-
-FILE = "classes = 4\np_inv = 0.9\n[views]\ntied = [0, 1]\n"
+from theory.learners import InfoNCE
 
 
 def test_a_contact_sheet(tmp_path, soberclip):
     file = tmp_path / "world.toml"
-    file.write_text(FILE)
+    file.write_text("classes = 4\np_inv = 0.9\n[views]\ntied = [0, 1]\n")
     document = soberclip("show", "--world", file, "--mention-spu", 0, "--json").document
     assert document["output"] == str(tmp_path / "world.png")
     assert (tmp_path / "world.png").read_bytes().startswith(b"\x89PNG")
@@ -78,37 +72,7 @@ def test_the_curve_of_infonce_parts_its_answers_and_is_linear_clips_line_in_much
     assert np.abs(np.array(piece) @ u).max() < 0.02 * np.hypot(*u)
 
 
-@dataclass(frozen=True)
-class Rounded(Learner):
-    """Both classes have the score -1, up to its last digit."""
-
-    name: ClassVar[str] = "rounded"
-
-    def scores(self, world, images):
-        return -1.0 - np.spacing(1.0) * np.random.default_rng(0).integers(0, 2, (len(images), 2))
-
-
-def test_a_rule_that_only_rounding_decides_has_no_curve():
-    # No rule that ships has such scores, and `show` draws no others.
-    assert show._curves(Rounded(), World(), np.ones(2)) == []
-
-
 def test_arrows_lead_from_images_to_captions_that_tell_less():
     for g, bare, count in ((1.0, 0.5, 0), (0.3, 0.0, JOINED), (0.3, 1.0, 0)):
         figure, _ = picture_of(World(detail_inv=g, detail_spu=g, bare=bare), 0)
         assert len(figure.axes[0].texts) == count, (g, bare)
-
-
-def test_show_refuses_wrong_requests(tmp_path, soberclip):
-    file, thesis = tmp_path / "world.toml", tmp_path / "thesis.svg"
-    file.write_text(FILE)
-    thesis.write_text("<svg>mine</svg>")
-    for words, value in (
-        (["-o", thesis], "thesis"),
-        (["-o", file], "'.toml'"),
-        (["--seed", -1], "seed = -1"),
-        (["--mu-spu", 2], "mu_spu = 2.0"),
-    ):
-        run = soberclip("show", "--world", file, *words)
-        assert (run.status, value in run.err) == (2, True), run.err
-    assert thesis.read_text() == "<svg>mine</svg>"

@@ -99,33 +99,22 @@ def test_no_line_crosses_worlds_that_a_learner_refuses():
     assert np.allclose(line[:, 0], turning_points(line[:, 1], 1.0, 0.5)[0], atol=1e-6)
 
 
-def test_a_line_is_that_of_the_learner_at_the_panel_s_place():
-    """At an axis of a learner's option the panel's value counts, not the axis's first."""
-    axes = {"p_spu": [0.6, 0.9], "mu_spu": [1.0, 2.0], "time": [0.5, 3.0]}
-    table = study(World(), axes, ["linear", "least-squares"], "mean").run()
-    ends = [axis("p_spu", [0.6, 0.9]), axis("mu_spu", [1.0, 2.0])]
-    worlds = World(p_spu=np.array([0.7]), mu_spu=np.array([1.5]))
-    for time in (0.5, 3.0):
-        gap = gap_of(study_of(table), Who("linear", "mean"), Who("least-squares", None), {"time": time}, ends)
-        rules = learners.named("linear", prompt="mean", time=time), learners.named("least-squares")
-        expected = np.subtract(*(rule.accuracy(worlds).counter for rule in rules))
-        assert gap(np.array([0.7]), np.array([1.5])) == pytest.approx(expected, abs=1e-12)
-
-
-@pytest.mark.deep
-def test_lines_are_those_of_the_mitigation():
-    """The mitigation "mention" makes captions name the background always, so its line is that of mention_spu = 1."""
-    axes, who, pair = (
-        {"p_spu": "0.6:0.95:5", "mu_spu": "0.5:4:8"},
-        ["linear", "infonce"],
-        "linear:mean minus infonce:mean",
-    )
-    half, whole = (World(sigma_xi=2.0, mention_spu=mention) for mention in (0.5, 1.0))
-    (expected,) = arrange(study(whole, axes, who, "mean").run(), pair).panels
-    none, mention = arrange(study(half, {**axes, "mitigation": ["none", "mention"]}, who, "mean").run(), pair).panels
-    assert len(expected.boundary) == 1
-    assert all(np.array_equal(a, b) for a, b in zip(mention.boundary, expected.boundary, strict=True))
-    assert not any(np.array_equal(a, expected.boundary[0]) for a in none.boundary)
+@pytest.mark.parametrize(
+    ("further", "option", "changed"),
+    [
+        ({"time": [0.5, 3.0]}, {"time": 3.0}, {}),
+        ({"mitigation": ["none", "mention"]}, {}, {"mention_spu": 1.0}),  # captions then always name the background
+    ],
+)
+def test_a_line_is_that_of_the_learner_and_the_mitigation_at_the_panel_s_place(further, option, changed):
+    """There the panel's value counts, not the axis's first."""
+    world = World(sigma_xi=2.0, mention_spu=0.5)
+    request = study(world, {"p_spu": [0.6, 0.9], "mu_spu": [1.0, 2.0], **further}, ["linear", "infonce"], "mean")
+    ends, at = [axis("p_spu", [0.6, 0.9]), axis("mu_spu", [1.0, 2.0])], {name: x[1] for name, x in further.items()}
+    gap = gap_of(study_of(request.run()), Who("linear", "mean"), Who("infonce", "mean"), at, ends)
+    rules = learners.named("linear", prompt="mean", **option), learners.named("infonce", prompt="mean")
+    truth = [rule.accuracy(world.replace(p_spu=0.7, mu_spu=1.5, **changed)).counter for rule in rules]
+    assert gap(np.array([0.7]), np.array([1.5])) == pytest.approx(np.subtract(*truth), abs=1e-12)
 
 
 def test_sampled_accuracies_and_towers_have_no_exact_line():

@@ -66,16 +66,6 @@ def test_measurements_have_the_place_of_their_mean_with_its_interval(table, what
 
 
 @pytest.mark.deep
-def test_a_sampled_accuracy_has_the_interval_of_its_rectangle():
-    world = World(mu_spu=2.0, classes=3, sigma_xi=6.0)
-    table = study(world, {"p_spu": [0.9]}, ["bayes"]).run()
-    series = arrange(table, "shortfall").panels[0].series[0]
-    assert (series.data.low <= series.data.value + 1e-3).all()
-    assert (series.data.high >= series.data.value - 1e-3).all()
-    assert (series.data.high > series.data.low).all()
-
-
-@pytest.mark.deep
 def test_cells_of_tables_have_the_places_of_their_own_worlds(monkeypatch):
     """Two groups of images in one table, three in the other; few points, since both sides share them."""
     monkeypatch.setattr(bayes, "TERMS", 2**12)
@@ -124,12 +114,16 @@ def test_what_has_no_ideal_curve_is_refused_or_undefined(table):
 
 @pytest.mark.deep
 def test_three_classes_have_the_place_of_their_world():
-    """Cells that differ in p alone share a sampled curve, within its error."""
-    table = study(World(classes=3, sigma_xi=6.0), {"p_spu": [0.4, 0.85, 0.95], "mu_spu": [1.0, 2.0]}, ["linear"]).run()
-    correlation = placed(table, World(classes=3, sigma_xi=6.0), "equivalent-correlation")
+    """Cells that differ in p alone share a sampled curve, within its error; a sampled accuracy has an interval."""
+    request = World(classes=3, sigma_xi=6.0)
+    table = study(request, {"p_spu": [0.4, 0.85, 0.95], "mu_spu": [1.0, 2.0]}, ["linear", "bayes"]).run()
+    found = placed(table, request, "equivalent-correlation").squeeze("prompt")
     for p, mu in ((0.4, 1.0), (0.85, 2.0), (0.95, 1.0)):
         at = {"p_spu": p, "mu_spu": mu, "learner": "linear"}
-        cell, world = table.squeeze("prompt").sel(at), World(p_spu=p, mu_spu=mu, classes=3, sigma_xi=6.0)
-        one = equivalent(world, Accuracy(cell.common.item(), cell.counter.item()))
-        found = correlation["equivalent-correlation"].squeeze("prompt").sel(at).item()
-        assert found == pytest.approx(one.correlation, abs=1e-3)
+        cell = table.squeeze("prompt").sel(at)
+        one = equivalent(request.replace(p_spu=p, mu_spu=mu), Accuracy(cell.common.item(), cell.counter.item()))
+        assert found["equivalent-correlation"].sel(at).item() == pytest.approx(one.correlation, abs=1e-3)
+    (series,) = arrange(table.sel(learner=["bayes"]), "shortfall", {"mu_spu": 2.0}).panels[0].series
+    assert (series.data.low <= series.data.value + 1e-3).all()
+    assert (series.data.high >= series.data.value - 1e-3).all()
+    assert (series.data.high > series.data.low).all()
