@@ -8,7 +8,7 @@ import functools
 import inspect
 import multiprocessing
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
@@ -54,10 +54,12 @@ def instead(other: Callable) -> Callable[[Callable], Callable]:
 def _spread_of_single_values(t_bounds: Callable) -> Callable:
     """n in place of root n."""
 
-    def wrong(values, tail):
-        low, high = t_bounds(values, tail)
-        middle, n = (low + high) / 2, np.shape(values)[-1]
-        return type(t_bounds(values, tail))(middle + (low - middle) / np.sqrt(n), middle + (high - middle) / np.sqrt(n))
+    def wrong(values, *rest):
+        ends, n = t_bounds(values, *rest), np.shape(values)[-1]
+        middle = (ends.low + ends.high) / 2
+        return ends._replace(
+            low=middle + (ends.low - middle) / np.sqrt(n), high=middle + (ends.high - middle) / np.sqrt(n)
+        )
 
     return wrong
 
@@ -71,97 +73,26 @@ def _signed_violation(violation: Callable) -> Callable:
     return wrong
 
 
-def _in_place(write_atomically: Callable) -> Callable:
-    return lambda path, write: write(path)
-
-
-def _dropped_coordinate(two_class_scores: Callable) -> Callable:
-    def wrong(critic, mixture, nu):
-        inside = critic.inside.copy()
-        inside[..., -1] = 0
-        return two_class_scores(critic._replace(inside=inside), mixture, nu)
-
-    return wrong
-
-
-def _same_index(numpy_stream: Callable) -> Callable:
-    return lambda seed, name, index=0: numpy_stream(seed, name)
-
-
-def _point_estimate(violation_bounds: Callable) -> Callable:
-    def wrong(*args, **kwargs):
-        low, high = violation_bounds(*args, **kwargs)
-        return type(violation_bounds(*args, **kwargs))((low + high) / 2, (low + high) / 2)
-
-    return wrong
-
-
-def _macro(group_accuracies: Callable) -> Callable:
-    return lambda counts, mean, weights=None: group_accuracies(counts, "macro", weights)
-
-
-def _two_groups_alone(placed: Callable) -> Callable:
-    def wrong(world, counts):
-        if len(counts) == 1:
-            raise TypeError("missing 1 required positional argument: 'counter'")
-        return placed(world, counts)
-
-    return wrong
-
-
-def _some_spread(bayes_rules: Callable) -> Callable:
-    def wrong(law, shares):
-        return bayes_rules(replace(law, covariance=law.covariance + 1e-10 * np.eye(len(law.covariance))), shares)
-
-    return wrong
-
-
-def _unwrapped_never(source: Callable) -> Callable:
-    def wrong(kind):
-        files = {Path(method.__code__.co_filename) for method in vars(kind).values() if inspect.isfunction(method)}
-        return " ".join(file.read_text() for file in files if file.is_file())
-
-    return wrong
-
-
 def _overlapping(below: dict, above: dict) -> bool:
     ends = (head["interval"]["equivalent_correlation"] for head in (below, above))
     return next(ends)[1] < next(ends)[0]
 
 
-def _noise_of_the_first_chunk(draw_block: Callable) -> Callable:
-    def wrong(worlds, frames, *rest, **options):
-        pairs = sys.modules["simulator.gaussian.pairs"]
-        together = max(1, pairs.CHUNK_NUMBERS // (pairs.block_size(worlds[0]) * max(map(len, frames))))
-        first = [worlds[k % together].sigma_xi_text for k in range(len(worlds))]
-        worlds = [world.replace(sigma_xi_text=own) for world, own in zip(worlds, first, strict=True)]
-        return draw_block(worlds, frames, *rest, **options)
-
-    return wrong
-
-
 def _interval_of_bayes(by_bare_name: Callable) -> Callable:
     def wrong(worlds, accuracy):
         found = by_bare_name(worlds, accuracy)
-        ends = accuracy.interval
-        return found if ends is None else type(found).of([*found], ends.level, [*ends])
+        return found if accuracy.interval is None else replace(found, interval=accuracy.interval)
 
     return wrong
 
 
 def _first_kind_alone_matches(kept: Callable) -> Callable:
     def wrong(self, world):
-        images, texts, weights, told = kept(self, world)
-        kinds = world.mixture().seen.pairs
-        told = told.copy()
-        told[len(told) // len(kinds) :, 1] = 0
-        return images, texts, weights, told
+        *pairs, told = kept(self, world)
+        first = np.arange(len(told)) < len(told) / len(world.mixture().seen.pairs)
+        return *pairs, np.column_stack([told[:, 0], first])
 
     return wrong
-
-
-def _default_start(strength: Callable) -> Callable:
-    return lambda self, values: strength(replace(self, start=type(self).start), values)
 
 
 def _even_beside_a_plain_world(lines: Callable) -> Callable:
@@ -173,36 +104,36 @@ def _even_beside_a_plain_world(lines: Callable) -> Callable:
     return wrong
 
 
-def _usual_level(each: Callable) -> Callable:
-    def wrong(accuracy, function):
-        found = each(accuracy, function)
-        return found if found.interval is None else type(found).of([*found], 0.95, [*found.interval])
-
-    return wrong
-
-
 def _shortfall_from_zero(interval: Any) -> Any:
     low, high = interval.ends["shortfall"]
     return replace(interval, ends={**interval.ends, "shortfall": (np.maximum(low, 0.0), high)})
+
+
+def _without_the_last(inside: np.ndarray) -> np.ndarray:
+    return inside * [*np.ones(inside.shape[-1] - 1), 0]
 
 
 def _lost_as_in_the_last(rows: list, prompt: str, name: str) -> tuple:
     return [{**row, "loss": rows[-1]["loss"]} for row in rows], prompt, name
 
 
-def _groups_exchanged(limits: Callable) -> Callable:
-    def wrong(document):
-        shares = document.get("uncovered_share")
-        exchanged = shares and {"common": shares["counter"], "counter": shares["common"]}
-        return limits({**document, "uncovered_share": exchanged})
+def _groups_exchanged(document: dict) -> tuple:
+    shares = document.get("uncovered_share")
+    return ({**document, "uncovered_share": shares and dict(zip(shares, [*shares.values()][::-1], strict=True))},)
 
-    return wrong
+
+def _noise_of_two(worlds: Sequence, *rest: Any) -> tuple:
+    return [world.replace(sigma_xi_text=worlds[k % 2].sigma_xi_text) for k, world in enumerate(worlds)], *rest
+
+
+def _at_the_usual_level(found: Any) -> Any:
+    return found if found.interval is None else type(found).of([*found], 0.95, [*found.interval])
 
 
 FAULTS = {
     "dropped coordinate": Fault(
         "simulator.gaussian.critic:two_class_scores",
-        _dropped_coordinate,
+        on_arguments(lambda critic, *law: (critic._replace(inside=_without_the_last(critic.inside)), *law)),
         "simulator/gaussian/test_critic.py::test_two_classes_against_a_grid_of_quantiles",
     ),
     "missing absolute value": Fault(
@@ -237,7 +168,7 @@ FAULTS = {
     ),
     "streams that share numbers": Fault(
         "simulator.streams:numpy_stream",
-        _same_index,
+        on_arguments(lambda seed, name, *index: (seed, name)),
         "simulator/test_streams.py::test_seed_name_and_index_each_select_a_stream",
     ),
     "large counts one too small": Fault(
@@ -257,7 +188,7 @@ FAULTS = {
     ),
     "point estimate taken for a bound": Fault(
         "experiments.court.decision:violation_bounds",
-        _point_estimate,
+        on_result(lambda ends: ends._replace(low=(ends.low + ends.high) / 2, high=(ends.low + ends.high) / 2)),
         "experiments/court/test_decision.py::test_coverage_on_every_side",
     ),
     "worlds drawn from a part of the domain": Fault(
@@ -267,12 +198,12 @@ FAULTS = {
     ),
     "file written in place": Fault(
         "experiments.files:write_atomically",
-        _in_place,
+        instead(lambda path, write: write(path)),
         "experiments/test_files.py::test_interrupted_write_keeps_the_old_file",
     ),
     "micro mean called macro": Fault(
         "experiments.heads.intervals:group_accuracies",
-        _macro,
+        on_arguments(lambda counts, mean, *weights: (counts, "macro", *weights)),
         "experiments/heads/test_intervals.py::test_means_are_what_their_names_say",
     ),
     "bounds rounded to nearest": Fault(
@@ -317,7 +248,7 @@ FAULTS = {
     ),
     "a place needs two groups": Fault(
         "experiments.ground_truth.place:_placed",
-        _two_groups_alone,
+        on_arguments(lambda world, counts: (world, {name: counts[name] for name in ("common", "counter")})),
         "experiments/ground_truth/test_place.py::test_a_table_whose_images_have_one_group_has_a_place",
     ),
     "a drop without an ideal one is beyond it": Fault(
@@ -347,7 +278,7 @@ FAULTS = {
     ),
     "rules of a law without spread": Fault(
         "experiments.heads.gaussian_law:bayes_rules",
-        _some_spread,
+        on_arguments(lambda law: (law._replace(covariance=law.covariance + 1e-10 * np.eye(len(law.covariance))),)),
         "experiments/heads/test_reliance.py::test_embeddings_without_spread_are_refused_in_a_sentence",
     ),
     "unresolved models ranked": Fault(
@@ -401,8 +332,8 @@ FAULTS = {
         "experiments/heads/test_caption_detail.py::test_too_few_pairs_are_refused",
     ),
     "a decorator's file for a class's": Fault(
-        "experiments.provenance:source",
-        _unwrapped_never,
+        "experiments.provenance:_parts",
+        on_result(lambda parts: parts[:1]),
         "laws/test_identity.py::test_a_users_class_is_all_files_that_it_is_made_of",
     ),
     "a picture without the learner of a user's file": Fault(
@@ -422,7 +353,7 @@ FAULTS = {
     ),
     "caption noise of the first chunk": Fault(
         "simulator.gaussian.pairs:draw_block",
-        _noise_of_the_first_chunk,
+        on_arguments(_noise_of_two),
         "laws/test_grids.py::test_worlds_of_an_ensemble",
     ),
     "a grid is refused where all its worlds are": Fault(
@@ -442,12 +373,12 @@ FAULTS = {
     ),
     "an interval of the usual level": Fault(
         "simulator.accuracy:Accuracy.each",
-        _usual_level,
+        on_result(_at_the_usual_level),
         "theory/test_ideal_curve.py::test_the_interval_holds_every_place_within_the_rectangle",
     ),
     "the exact law of a training that begins elsewhere": Fault(
         "theory.learners.linear:LinearCLIP.strength",
-        _default_start,
+        on_arguments(lambda self, values: (replace(self, start=type(self).start), values)),
         "laws/test_meetings.py::test_linear_rules_are_those_of_the_modes",
     ),
     "a model that diverged loses its earlier rows": Fault(
@@ -532,7 +463,7 @@ FAULTS = {
     ),
     "groups exchanged in a sentence": Fault(
         "experiments.command.synthetic:_limits",
-        _groups_exchanged,
+        on_arguments(_groups_exchanged),
         "laws/test_screens.py::test_each_number_stands_beside_its_words",
     ),
     "a title that is not escaped": Fault(
