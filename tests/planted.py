@@ -334,7 +334,7 @@ FAULTS = {
     "a decorator's file for a class's": Fault(
         "experiments.provenance:_parts",
         on_result(lambda parts: parts[:1]),
-        "laws/test_identity.py::test_a_users_class_is_all_files_that_it_is_made_of",
+        "laws/test_identity.py::test_users_code_is_all_that_it_is_made_of[class]",
     ),
     "a picture without the learner of a user's file": Fault(
         "experiments.page.plot.boundary:study_of",
@@ -344,7 +344,7 @@ FAULTS = {
     "one's own quantity by its name": Fault(
         "theory.proofs.identity:_Form._quantity",
         instead(lambda self, quantity: quantity.name),
-        "laws/test_identity.py::test_a_claim_about_ones_own_quantity_is_all_that_the_quantity_computes",
+        "laws/test_identity.py::test_users_code_is_all_that_it_is_made_of[quantity]",
     ),
     "even lines for all worlds of a grid if one is plain": Fault(
         "theory.learners.contour:_lines",

@@ -21,48 +21,16 @@ FILES = {
     "    return functools.wraps(method)(lambda *args: method(*args))\n",
     "other.py": "def unused():\n    return 1\n",
 }
-CHANGES = {  # what a file's text becomes
-    "own.py": [("twice(LIMIT)", "twice(LIMIT + 1)"), ("LIMIT = 1", "LIMIT = 2")],
-    "helpers.py": [("+ 1", "+ 2")],
-    "deeper.py": [("return x", "return 2 * x")],
-    "bases.py": [("return 1", "return 2")],
-    "decorators.py": [("method(*args)", "-method(*args)")],
-}
-
-
-@pytest.fixture
-def identity(tmp_path, monkeypatch):
-    """Function of the files' texts: the hash of the class, read anew."""
-    monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setattr(sys, "dont_write_bytecode", True)
-
-    def found(files):
-        for name, text in files.items():
-            (tmp_path / name).write_text(text)
-            sys.modules.pop(name.removesuffix(".py"), None)
-        return source(runpy.run_path(str(tmp_path / "own.py"))["Own"])
-
-    yield found
-    for name in FILES:
-        sys.modules.pop(name.removesuffix(".py"), None)
-
-
-@pytest.mark.parametrize("decorated", [True, False])
-def test_a_users_class_is_all_files_that_it_is_made_of(identity, decorated):
-    files = FILES if decorated else {**FILES, "own.py": FILES["own.py"].replace("    @logged\n", "")}
-    first = identity(files)
-    assert first is not None
-    assert identity(files) == first
-    assert identity({**files, "other.py": "x = 2\n"}) == first
-    seen = {first}
-    for name, changes in CHANGES.items():
-        for old, new in changes:
-            changed = files[name].replace(old, new)
-            assert changed != files[name]
-            seen.add(identity({**files, name: changed}))
-    assert len(seen) == 1 + sum(map(len, CHANGES.values()))
-
-
+CHANGES = [  # file, its text, what becomes of it
+    ("own.py", "twice(LIMIT)", "twice(LIMIT + 1)"),
+    ("own.py", "LIMIT = 1", "LIMIT = 2"),
+    ("helpers.py", "+ 1", "+ 2"),
+    ("deeper.py", "return x", "return 2 * x"),
+    ("bases.py", "return 1", "return 2"),
+    ("decorators.py", "method(*args)", "-method(*args)"),
+]
+NOT_USED = [("other.py", "return 1", "return 2")]
+PLAIN = {**FILES, "own.py": FILES["own.py"].replace("    @logged\n", "")}
 QUANTITY = {
     "quantities.py": "from theory.claims.quantities import OfAccuracy\nfrom helpers import twice\n"
     "def of(a):\n    return twice(a.common)\nclass Own(OfAccuracy):\n    def at(self, x):\n        return x\n"
@@ -81,25 +49,43 @@ WORDS = [
 ]
 
 
-def test_a_claim_about_ones_own_quantity_is_all_that_the_quantity_computes(tmp_path, monkeypatch):
-    """Its name alone was in the digest."""
+def of_class(folder, monkeypatch):
+    return source(runpy.run_path(str(folder / "own.py"))["Own"])
+
+
+def of_quantity(folder, monkeypatch):
+    """The digest of a claim about the quantity."""
+    monkeypatch.setitem(QUANTITIES, "mine", importlib.import_module("quantities").mine)
+    found = digest_of(claim(quantity="mine"))
+    assert found.source
+    return found.sha256
+
+
+@pytest.mark.parametrize(
+    ("identity", "files", "others", "same"),
+    [
+        (of_class, FILES, CHANGES, NOT_USED),
+        (of_class, PLAIN, CHANGES, NOT_USED),
+        (of_quantity, QUANTITY, OTHERS, WORDS),
+    ],
+    ids=["class", "undecorated", "quantity"],
+)
+def test_users_code_is_all_that_it_is_made_of(identity, files, others, same, tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
 
-    def digest(folder, *change):
-        place = tmp_path / folder
-        place.mkdir()
-        for name, text in QUANTITY.items():
-            (place / name).write_text(text.replace(*change[1:]) if change[:1] == (name,) else text)
+    def found(*change):
+        folder = tmp_path / str(len([*tmp_path.iterdir()]))
+        folder.mkdir()
+        for name, text in files.items():
+            (folder / name).write_text(text.replace(*change[1:]) if change[:1] == (name,) else text)
             sys.modules.pop(name.removesuffix(".py"), None)
         with monkeypatch.context() as here:
-            here.syspath_prepend(place)
-            here.setitem(QUANTITIES, "mine", importlib.import_module("quantities").mine)
-            found = digest_of(claim(quantity="mine"))
-        assert found.source
-        return found.sha256
+            here.syspath_prepend(folder)
+            return identity(folder, here)
 
-    first = digest("first")
-    assert len({first, *(digest(str(i), *change) for i, change in enumerate(OTHERS))}) == 1 + len(OTHERS)
-    assert {digest(f"words {i}", *change) for i, change in enumerate(WORDS)} == {first}
-    for name in QUANTITY:
+    first = found()
+    assert first is not None
+    assert {found(), *(found(*change) for change in same)} == {first}
+    assert len({first, *(found(*change) for change in others)}) == 1 + len(others)
+    for name in files:
         sys.modules.pop(name.removesuffix(".py"), None)

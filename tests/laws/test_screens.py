@@ -51,16 +51,7 @@ def counts(tmp_path):
 
 
 def embeddings(tmp_path):
-    """Unequal classes on unequal backgrounds, three of them, and captions that show them."""
-    rng, n = np.random.default_rng(0), 300
-    label = rng.choice(2, n, p=[0.6, 0.4])
-    group = rng.choice(2, n, p=[0.55, 0.45])
-    image = rng.normal(size=(n, 6)) / 2
-    image[:, 0] += 2 * label - 1
-    image[:, 1] += (2 * label - 1) * (1 - 2 * group)
-    text = np.zeros((2, 6))
-    text[:, :2] = np.array([[-1], [1]]) * (1, 0.7)
-    np.savez(tmp_path / "mine.npz", image=image, label=label, group=group, text=text)
+    np.savez(tmp_path / "mine.npz", **planted(np.random.default_rng(0), 300, 4, common=0.6))
     return tmp_path / "mine.npz"
 
 
