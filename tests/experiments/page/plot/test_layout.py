@@ -133,38 +133,34 @@ def test_names_outside_the_table_are_refused(table, what, at, words):
 @st.composite
 def tables(draw):
     """Small Datasets of any shape, with gaps, reasons, replicates, routes and words as values."""
-    sizes = draw(st.lists(st.integers(1, 6), max_size=4))
-    kinds = [draw(st.sampled_from(["linear", "log", "one-minus", "listed", "words"])) for _ in sizes]
+    kinds = draw(st.lists(st.sampled_from(["linear", "log", "one-minus", "listed", "words"]), max_size=4))
     names = draw(st.lists(st.sampled_from(["linear", "infonce", "bayes", "own"]), min_size=1, max_size=4, unique=True))
     prompts = draw(st.sampled_from([["name"], ["mean"], ["name", "mean"]]))
-    routes = draw(st.sampled_from([None, ["exact", "drawn"]]))
-    replicates = draw(st.sampled_from([None, 1, 3]))
+    routes, replicates = draw(st.sampled_from([[], ["exact", "drawn"]])), draw(st.sampled_from([0, 1, 3]))
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     coords = {}
-    for i, (size, kind) in enumerate(zip(sizes, kinds, strict=True)):
-        values = np.sort(rng.uniform(0.05, 0.95, size))
-        coords[f"x{i}"] = (f"x{i}", [f"w{k}" for k in range(size)] if kind == "words" else values, {"scale": kind})
+    for i, kind in enumerate(kinds):
+        values = np.sort(rng.uniform(0.05, 0.95, draw(st.integers(1, 6))))
+        words = [f"w{k}" for k in range(len(values))]
+        coords[f"x{i}"] = (f"x{i}", words if kind == "words" else values, {"scale": kind})
     without = {"without_prompt": [name for name in names if name in ("bayes", "own")]}
-    coords |= {"learner": ("learner", names, without), "prompt": prompts} | ({"route": routes} if routes else {})
-    dims = [*(f"x{i}" for i in range(len(sizes))), "learner", "prompt"]
-    shape = [*sizes, len(names), len(prompts)]
-    whole, long = [*dims, *(["route"] if routes else [])], [*shape, *([2] if routes else [])]
-    if replicates:
-        whole, long = [*whole, "replicate"], [*long, replicates]
-    found = {n: (whole, rng.uniform(0, 1, long)) for n in ("common", "counter", "reliance")}
-    cell, long_cell = (whole[:-1], long[:-1]) if replicates else (whole, long)
-    undefined = (rng.uniform(size=long_cell) < 0.1) * rng.integers(1, 3, long_cell)
-    table = xr.Dataset(
-        {**found, "undefined": (cell, undefined), "legend": ("legend", np.array(["", "a", "b"], object))}, coords=coords
-    )
-    table = table.where(rng.uniform() < 0.5) if draw(st.booleans()) else table
-    table["undefined"] = (cell, undefined)
-    if replicates:
-        table["predicted_undefined"] = (dims, rng.integers(0, 3, shape))
+    coords |= {"learner": ("learner", names, without), "prompt": ("prompt", prompts)}
+    theory = {name: len(coord[1]) for name, coord in coords.items()}
+    cells = theory | ({"route": 2} if routes else {})
+    every = cells | ({"replicate": replicates} if replicates else {})
+
+    def drawn(sizes):
+        return xr.DataArray(rng.uniform(size=[*sizes.values()]), dims=[*sizes])
+
+    table = xr.Dataset(coords=coords | ({"route": routes} if routes else {}))
+    table["legend"] = ("legend", np.array(["", "a", "b"], object))
+    table["undefined"] = (drawn(cells) < 0.1) * (1 + (drawn(cells) < 0.5))
+    missing = draw(st.sampled_from([0.1, 0.1, 0.1, 1.0]))
     for name in ("common", "counter", "reliance"):
-        table[name] = table[name].where((table.undefined == 0) & (rng.uniform(size=long_cell) < 0.9))
+        table[name] = drawn(every).where((table.undefined == 0) & (drawn(cells) >= missing))
         if replicates:
-            table[f"predicted_{name}"] = (dims, rng.uniform(0, 1, shape))
+            table[f"predicted_{name}"] = drawn(theory)
+            table["predicted_undefined"] = (3 * drawn(theory)).astype(int)
     return table
 
 
