@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from laws.test_options import VERB
 
 from experiments.command.main import main
 from experiments.court.certificates import file_name
@@ -134,7 +135,6 @@ def test_verdicts_equal_the_record(report):
     counts = [verdict[word] for word in ("proved", "supported", "contradicted", "undecided")]
     claims = r"Of (\d+) claims (\d+) are proved, (\d+) supported, (\d+) contradicted \((\d+) of them .* (\d+) undecided"
     for page, pattern, numbers in (
-        (README, r"tries (\d+) claims", [len(recorded)]),
         (CLAIMS, claims, [len(recorded), *counts[:3], certain, counts[3]]),
         (CLAIMS, r"exact algebra \((\d+) claims\)", [exactly]),
         (CLAIMS, r"bounds on boxes that fill the domain \((\d+)\)", [boxes]),
@@ -277,13 +277,6 @@ def test_commands_run_and_pictures_are_drawn(tmp_path):
     assert "bare         0.9554   0.3623   0.9000" in (tmp_path / "world" / "README.txt").read_text()
 
 
-def test_what_the_first_page_writes_is_ignored_by_git():
-    ignored = (ROOT / ".gitignore").read_text().splitlines()
-    written = re.findall(r"(?:--output|-o) (\S+)", "".join(blocks("sh")))
-    assert len(written) == 2
-    assert all(f"/{folder}/" in ignored for folder in written)
-
-
 @pytest.mark.deep
 def test_commands_of_the_laboratory_run_and_pictures_are_drawn(tmp_path):
     for block in blocks("toml", LAB):  # each begins with its file's name
@@ -320,11 +313,8 @@ def test_the_file_that_extends_runs_on_the_command_line(tmp_path):
 
 
 def test_every_flag_and_verb_in_the_readmes_exists(capsys):
-    verbs = ["", "predict", "simulate", "train", "show", "sweep", "plot", "designs", "check", "embeddings", "reproduce"]
-    verbs += ["export", "place", "finetune"]
-    photos = "inspect evaluate score published compare discover compose"
-    verbs += [f"counteranimal {verb}" for verb in photos.split()]
-    assert [main([*verb.split(), "--help"]) for verb in verbs] == [0] * len(verbs)
+    verbs = [["counteranimal", verb] if module == "counteranimal" else [verb] for verb, module in VERB.items()]
+    assert [main([*verb, "--help"]) for verb in [[], *verbs]] == [0] * (1 + len(verbs))
     helps = capsys.readouterr().out
     for flag in {flag for page in PAGES for flag in re.findall(r"`(?:soberclip [^`]* )?(--[a-z][a-z-]+)", page)}:
         assert flag in helps or flag == "--help", flag

@@ -14,7 +14,6 @@ from laws.screens import misplaced
 from experiments.command.counteranimal import discovery_table, summary_table
 from experiments.errors import RequestError
 from experiments.photos.models import load
-from experiments.photos.robustness import compare, gather
 from tests.experiments.photos.test_models import saved
 
 ROOT = Path(__file__).parents[3]
@@ -59,7 +58,6 @@ def test_from_photos_to_scores(run, tree, tiny_clip, squeezenet, tmp_path):
     )
     folders = sorted(p for p in (tmp_path / "both").iterdir())
     table = rows(folders[0] / "predictions.csv")
-    assert list(table[0]) == ["path", "class_index", "group", "background", "predicted_index", "rank", "margin"]
     assert {r["background"] for r in table if r["class_index"] == "16"} == {"sky", "branch-with-fruit", "grass"}
     answered = [r for r in table if r["group"] == "common" and r["class_index"] != "30"]
     right = [r["class_index"] == r["predicted_index"] for r in answered]
@@ -76,10 +74,6 @@ def test_from_photos_to_scores(run, tree, tiny_clip, squeezenet, tmp_path):
 
     scored, _ = run("score", folders[0] / "predictions.csv", "--labels", 45, "--name", "mine", "--json")
     assert (scored[0]["macro"], scored[0]["intervals"]) == (first["macro"], first["intervals"])
-    compared = compare(gather([str(tmp_path / "both"), "published:CLIP-OpenAI-ViT/B/32"], "macro", "1000", "simple"))
-    assert len(compared["rows"]) == 3
-    assert compared["pairs"][0]["classes"] == 3
-    assert compared["over_photos"] == {d["model"]: d["counts"]["classes"] for d in documents}
 
 
 def test_discover(run, photo, tmp_path, squeezenet):
