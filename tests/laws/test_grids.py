@@ -36,7 +36,6 @@ from theory.claims.quantities import QUANTITIES
 from theory.frontier import frontier
 from theory.ideal_curve import equivalent, equivalent_of_draws
 from theory.learners import bayes, captions, contour, infonce
-from theory.learners.base import attempt
 from theory.published import papers
 
 PLAIN = distinct(1)[0]
@@ -231,21 +230,6 @@ def test_frontiers():
     worlds, common = distinct(5, 3), np.random.default_rng(0).uniform(0.7, 0.9, (5, 1))[..., 0]
     found = lambda w, c: frontier(w, np.asarray(c), learners.named("least-squares"))  # noqa: E731
     law_holds({"": differences(found, worlds, TOLERANCE["root"], common)})
-
-
-def test_an_attempt_is_each_world():
-    """Values of the worlds that have an answer, wherever the others lie, and the reason of each of those."""
-    worlds = with_edges([{"sigma_xi": 0.0, "detail_inv": 1.0}, {"bare": 1.0}, {}, {"sigma_xi": 0.0, "detail_spu": 1.0}])
-    for index in (np.arange(9), [1, 3], [7], [0, 1]):
-        values, reasons = attempt(lambda w: np.stack([*learners.named("infonce").accuracy(w)], -1), worlds[index])
-        for i in range(len(index)):
-            alone = learners.named("infonce").refuses(worlds[index][i])
-            assert reasons.get((i,)) == alone
-            if alone is None:
-                expected = [*learners.named("infonce").accuracy(worlds[index][i])]
-                np.testing.assert_allclose(values[i], expected, rtol=EXACT)
-            else:
-                assert np.isnan(values[i]).all()
 
 
 # What is drawn, trained, measured and stored

@@ -74,6 +74,7 @@ REFUSALS = [  # command line, a part of the sentence, status
     ("check no-such-claim", "claim 'no-such-claim' is unknown; soberclip claims lists them", 2),
     ("check mine.py", "as in --claims mine.py", 2),
     ("check --error-rate 2", "--error-rate = 2", 2),
+    ("check counteranimal/clip-drops --latex thesis.svg", "was not written by soberclip check --latex", 2),
     ("check --claims raises.py", "line 3: RuntimeError: no", 2),
     ("check --claims syntax.py", "line 1: SyntaxError", 2),
     ("check --claims empty.py", "empty.py", 2),

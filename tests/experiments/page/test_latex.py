@@ -54,15 +54,3 @@ def test_every_kind_of_claim_has_a_row(verdict, tmp_path):
 )
 def test_domains_are_formulas(claim, words):
     assert words in domain(next(c for c in CLAIMS if c.id == claim))
-
-
-def test_check_writes_its_table_and_keeps_other_files(soberclip, tmp_path):
-    file = tmp_path / "verdicts.tex"
-    for _ in range(2):
-        assert soberclip("check", "counteranimal/clip-drops", "--latex", file).status == 0
-        assert file.read_text().startswith(LATEX_MARK)
-    file.write_text("my thesis")
-    refused = soberclip("check", "counteranimal/clip-drops", "--latex", file)
-    assert refused.status == 2
-    assert "was not written by soberclip check --latex" in refused.err
-    assert file.read_text() == "my thesis"
