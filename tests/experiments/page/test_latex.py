@@ -3,8 +3,6 @@
 import re
 from dataclasses import replace
 
-import pytest
-
 from experiments.court.registry import ALL_CLAIMS
 from experiments.court.trained import stored_for
 from experiments.files import LATEX_MARK
@@ -44,13 +42,10 @@ def test_every_kind_of_claim_has_a_row(verdict, tmp_path):
     assert plain.endswith(r"``$\nu$ $\ge$ 0''$|$é[U+2230]")
 
 
-@pytest.mark.parametrize(
-    ("claim", "words"),
-    [
+def test_domains_are_formulas():
+    for claim, words in (
         ("wang-theorem-6.2-error", "mu_spu from (sigma_inv**2 + 2) / 2 to 10"),
         ("many-classes/name-closed-form", "classes from 3 to 8 (whole numbers)"),
         ("most-harmful-correlation/place", "p_spu = (1 + (sqrt((1 + sigma_inv**2)) / mu_spu)) / 2"),
-    ],
-)
-def test_domains_are_formulas(claim, words):
-    assert words in domain(next(c for c in CLAIMS if c.id == claim))
+    ):
+        assert words in domain(next(c for c in CLAIMS if c.id == claim))

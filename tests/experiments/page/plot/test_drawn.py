@@ -8,6 +8,7 @@ import pytest
 from legible import legible, words
 from matplotlib.collections import PolyCollection, QuadMesh
 
+from experiments.errors import RequestError
 from experiments.lab.studies import study
 from experiments.page.plot import draw, plot
 from experiments.page.plot.layout import arrange
@@ -15,6 +16,7 @@ from simulator.world import World
 
 P, MU = np.linspace(0.5, 1.0, 8), np.linspace(0.5, 4.0, 6)
 WHO = list(product(("linear", "infonce"), ("name", "mean")))
+WORLD = World(mu_spu=2.0, dim_image=2, dim_text=2)
 
 
 @pytest.fixture(scope="module")
@@ -171,8 +173,7 @@ def test_panels_fill_their_grid_and_without_axes_each_learner_is_a_point():
 
 
 def test_each_route_has_its_mark():
-    world = World(dim_image=2, dim_text=2)
-    table = study(world, {"p_spu": [0.6, 0.9]}, ["linear"], "name", ["exact", "drawn"], n=200, replicates=2).run()
+    table = study(WORLD, {"p_spu": [0.6, 0.9]}, ["linear"], "name", ["exact", "drawn"], n=200, replicates=2).run()
     figure = plot(table)
     (key,), (ax,) = figure.legends, figure.axes
     marks = {text.get_text(): part.get_marker() for text, part in zip(key.texts, key.legend_handles, strict=True)}
@@ -180,3 +181,53 @@ def test_each_route_has_its_mark():
     for points, route in zip(ax.containers, ("exact", "drawn"), strict=True):
         assert points[0].get_marker() == marks[route]
         assert np.allclose(points[0].get_ydata(), table.counter.sel(route=route).mean("replicate").squeeze())
+
+
+# Counter against common: open marks for theory, filled ones for measurements
+
+SOME = ["none", "balance", "contradict", "narrow"]
+
+
+@pytest.fixture(scope="module")
+def measured():
+    return study(WORLD, {"mitigation": SOME}, ["linear", "logistic"], "mean", "drawn", n=200, replicates=3).run()
+
+
+@pytest.fixture(scope="module")
+def theory():
+    return study(WORLD, {"mitigation": SOME, "p_spu": [0.7, 0.9]}, ["linear", "infonce"], ["name", "mean"]).run()
+
+
+def marks(ax) -> list[tuple[float, float, bool]]:
+    """(common, counter, whether it is filled) of every mark."""
+    found = []
+    for line in ax.lines:
+        if line.get_marker() not in ("None", "", "_", "|") and len(line.get_xdata()) == 1:
+            x, y = (float(np.ravel(part)[0]) for part in (line.get_xdata(), line.get_ydata()))
+            if np.isfinite([x, y]).all():
+                found.append((x, y, line.get_markerfacecolor() != "none"))
+    return found
+
+
+def test_marks_are_the_datasets_numbers(measured):
+    figure = plot(measured, "groups")
+    legible(figure)
+    for ax, learner in zip(figure.axes, ("linear", "logistic"), strict=True):
+        part = measured.sel(learner=learner, prompt="mean")
+        mean = [part[group].mean("replicate").values for group in ("common", "counter")]
+        law = [part[f"predicted_{group}"].values for group in ("common", "counter")]
+        every = {(c, k, filled) for pair, filled in ((mean, True), (law, False)) for c, k in zip(*pair, strict=True)}
+        expected = {mark for mark in every if np.isfinite(mark[:2]).all()}
+        assert set(marks(ax)) == expected
+        assert len({filled for *_, filled in expected}) == 2
+    panels = arrange(measured, "groups").as_json()["panels"]
+    assert [[one["group"] for one in panel["series"]] for panel in panels] == [["common", "counter"]] * 2
+
+
+def test_a_plane_needs_one_axis(theory):
+    with pytest.raises(RequestError, match=r"--at p_spu=0\.7"):
+        plot(theory, "groups")
+    with pytest.raises(RequestError, match="groups"):
+        plot(theory, "groups", {"p_spu": "0.9", "mitigation": "balance"})
+    with pytest.raises(RequestError, match="60"):
+        plot(study(WORLD, {"p_spu": "0.5:1:60"}).run(), "groups")
