@@ -36,6 +36,7 @@ from theory.claims.quantities import QUANTITIES
 from theory.frontier import frontier
 from theory.ideal_curve import equivalent, equivalent_of_draws
 from theory.learners import bayes, captions, contour, infonce
+from theory.learners.base import attempt
 from theory.published import papers
 
 PLAIN = distinct(1)[0]
@@ -162,7 +163,14 @@ def quantities():
         yield quantity.name, lambda worlds, of=quantity, about=claim: of.truth(about, learners.named("linear"), worlds)
 
 
+def with_noise(worlds):
+    if np.any(worlds.sigma_xi == 0):
+        raise ValueError("no noise")
+    return np.broadcast_to(worlds.mu_spu, worlds.shape)
+
+
 def others():
+    yield "attempt", lambda worlds: attempt(with_noise, worlds)[0]
     yield "rarest", arms.rarest
     yield "drawable, infinite", lambda worlds: arms.drawable(worlds, 10**12)
     yield "drawable", lambda worlds: arms.drawable(worlds, 10**6)

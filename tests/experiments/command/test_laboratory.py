@@ -63,10 +63,9 @@ def test_a_table_replaces_an_earlier_one_and_no_other_file(soberclip, tmp_path):
 def test_flags_override_a_world_file_and_it_overrides_a_study(soberclip, tmp_path):
     """A path with a folder is a file even if it is named like a design."""
     world, file = tmp_path / "world.toml", tmp_path / "sources"
-    world.write_text("mu_spu = 2.0\nsigma_inv = -1.0\n[[attribute]]\nmu = 1.5\np = 0.8\n")
+    world.write_text("mu_spu = 2.0\nsigma_inv = -1.0")
     file.write_text("[world]\nmu_spu = -7000.0")
     assert "sigma_inv = -1.0" in soberclip(*SWEEP, "--world", world).err
     assert "mu_spu = -7000.0" in soberclip("sweep", file).err
     run = soberclip("sweep", file, "--world", world, "--sigma-inv", "1", "--axis", "p_spu=.6,.9", "--json")
     assert (run.document["study"]["world"]["mu_spu"], run.document["design"]) == (2.0, None)
-    assert len(run.document["study"]["world"]["attribute"]) == 1
