@@ -16,18 +16,11 @@ from experiments.errors import RequestError
 from experiments.photos.models import load
 from experiments.photos.photos import read_photos
 from experiments.photos.scoring import predict, score_photos
+from tests.experiments.command.test_golden_screens import OWN
 from tests.experiments.conftest import draw_photo, here
 from tests.experiments.photos.test_models import saved
 
 ROOT = Path(__file__).parents[3]
-OWN = """
-from types import SimpleNamespace
-import numpy, torch
-
-def model():
-    preprocess = lambda image: torch.from_numpy(numpy.asarray(image.resize((2, 2)), dtype="float32"))
-    return SimpleNamespace(preprocess=preprocess, logits=lambda pixels: pixels.mean(dim=(1, 2))[:, :2])
-"""
 
 
 def rows(path):
