@@ -16,7 +16,6 @@ from collections import Counter
 from contextlib import chdir, redirect_stderr, redirect_stdout
 from io import StringIO
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 from laws.test_options import VERB
@@ -67,18 +66,9 @@ COMMAND, NO_LOOK = re.search(
 WORLD = text.WORLD
 
 
-class Row(NamedTuple):
-    """A row of the table of the answer, as the page prints it."""
-
-    learner: str
-    prompt: str
-    every: str
-    none: str
-    flags: str
-
-
 PLACE = r"([\d.]+(?: \([\d.]+\))?)"
-ROWS = [Row(*row) for row in re.findall(rf"^\| (.*) \| (.*) \| {PLACE} \| {PLACE} \| `(.*)` \|$", README, re.MULTILINE)]
+# Learner, prompt, p' where captions tell every look and none, and flags: the table of the answer, as printed.
+ROWS = re.findall(rf"^\| (.*) \| (.*) \| {PLACE} \| {PLACE} \| `(.*)` \|$", README, re.MULTILINE)
 
 
 def numbers(words: str) -> list[float]:
@@ -122,8 +112,7 @@ def test_set_up_is_two_commands_and_ci_runs_the_second():
 @pytest.mark.deep  # `report` takes a minute and a half on two cores
 def test_verdicts_equal_the_record(report):
     """tests/verdicts.csv is the record. If a verdict changes, find out whether it is a discovery or a fault."""
-    lines = (ROOT / "tests" / "verdicts.csv").read_text().splitlines()[1:]
-    recorded = [tuple(line.rsplit(",", 1)) for line in lines]
+    recorded = [*RECORD.items()]
     assert [(v["claim"], v["verdict"]) for v in report[1]] == recorded
     assert [claim.id for claim in ALL_CLAIMS] == [claim for claim, _ in recorded]
     verdict = Counter(found for _, found in recorded)
@@ -188,12 +177,12 @@ def test_the_first_page_is_short_and_says_the_correlation_of_its_table():
     assert f"here the data have p = {WORLD.p_spu}" in README
 
 
-@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.flags)
-def test_commands_print_the_numbers_of_the_answer(row, tmp_path):
-    prompt = row.prompt and f", prompted with {row.prompt}"
-    for looks, number in (("", row.every), (NO_LOOK, row.none)):
-        printed, _ = soberclip(shlex.split(f"{COMMAND} {row.flags} {looks}")[1:], tmp_path)
-        assert printed.startswith(f"{row.flags.split()[0]}{prompt}\n")
+@pytest.mark.parametrize(("_", "prompt", "every", "none", "flags"), ROWS)
+def test_commands_print_the_numbers_of_the_answer(_, prompt, every, none, flags, tmp_path):
+    prompted = prompt and f", prompted with {prompt}"
+    for looks, number in (("", every), (NO_LOOK, none)):
+        printed, _ = soberclip(shlex.split(f"{COMMAND} {flags} {looks}")[1:], tmp_path)
+        assert printed.startswith(f"{flags.split()[0]}{prompted}\n")
         place = re.search(rf"correlation p′ = ([\d.]+) \(yours has p = {WORLD.p_spu}\)", printed)[1]
         assert f"{float(place):.2f}" == number.split()[0]
 

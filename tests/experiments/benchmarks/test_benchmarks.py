@@ -8,13 +8,10 @@ from experiments.lab.studies import study as study_of
 from simulator.towers.ensemble import Ensemble
 
 
-def test_a_row_shows_ratios():
+def test_seconds_are_per_call_and_a_row_shows_ratios():
+    assert timing.seconds(lambda: sum(range(20_000)), least=0.01) < timing.once(lambda: sum(range(2_000_000)))
     assert str(timing.Timing("a", "world", 2e-9, 8e-9, 1e-9, "b; c")) == "| a | 2 ns per world | 2 | 4 | b; c |"
     assert str(timing.Timing("a", "pair", 0.004, 1, None, "b")) == "| a | 4 ms per pair |  | 250 | b |"
-
-
-def test_seconds_are_per_call():
-    assert timing.seconds(lambda: sum(range(20_000)), least=0.01) < timing.once(lambda: sum(range(2_000_000)))
 
 
 def test_the_laws_and_a_loss_are_measured(monkeypatch):
