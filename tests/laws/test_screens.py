@@ -3,13 +3,12 @@
 import importlib
 import pkgutil
 import re
-from html.parser import HTMLParser
 
 import numpy as np
 import pytest
 from laws.screens import lines, misplaced, page_lines
 from laws.test_photos import placed_results
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from planted_embeddings import planted
 
 import experiments.command
@@ -114,29 +113,13 @@ def test_each_number_stands_beside_its_words(name, emitted, tmp_path):
 HOSTILE = '<b title="x">&amp;</b> 100 % of $a_b$ \\x{}~^#'
 
 
-class Reader(HTMLParser):
-    """Tags and words of a page."""
-
-    def __init__(self):
-        super().__init__()
-        self.tags, self.words = set(), []
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.add(tag)
-
-    def handle_data(self, data):
-        self.words.append(data)
-
-
 def test_every_text_of_a_table_is_escaped():
     columns = [table.Column(HOSTILE, lambda record: HOSTILE, width=0.5) for _ in range(2)]
     hostile = table.Table(HOSTILE, columns, [1, 2])
     page = table.html(hostile, below=lambda record: HOSTILE, anchor=lambda record: HOSTILE)
-    reader = Reader()
-    reader.feed(str(page))
     assert isinstance(page, Markup)
-    assert "b" not in reader.tags
-    assert sum(HOSTILE in words for words in reader.words) >= 1 + 2 + 2 * 2 + 2  # title, heads, cells, and below them
+    assert "<b" not in page
+    assert str(page).count(f">{escape(HOSTILE)}<") >= 1 + 2 + 2 * 2 + 2  # title, heads, cells, and below them
 
 
 def test_a_table_has_the_same_cells_in_every_print():

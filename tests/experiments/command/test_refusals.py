@@ -89,6 +89,7 @@ REFUSALS = [  # command line, a part of the sentence, status
     ("sweep sorces", "the nearest is sources", 2),
     ("sweep sources.tml", "'sources.tml'", 2),
     ("sweep mine.toml --full", "--full", 2),
+    ("sweep nested.toml", "'nested.toml' is not TOML", 2),
     ("sweep --full", "--full", 2),
     ("sweep --axis p_spu=.6,.9 --p-spu .7", "--p-spu", 2),
     ("sweep --axis p_spu=.6,.9 --axis p-spu=.5,.6", "'p_spu'", 2),
