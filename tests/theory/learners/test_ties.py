@@ -1,11 +1,9 @@
-"""Classes whose scores are equal in exact arithmetic share the decision, against rules written out on drawn images."""
+"""Classes whose scores are equal in exact arithmetic share the decision, against their scores on drawn images."""
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from reference import latent_cross_covariance, log_densities, prompt_by_mixture
-from scipy.special import logsumexp
 
 from simulator.accuracy import decision, won
 from simulator.world import World
@@ -28,35 +26,12 @@ def tied_worlds(draw) -> tuple[World, np.ndarray]:
     return world, (rows[:, None] == rows).all(axis=-1)
 
 
-def plain_scores(learner, world: World, x: np.ndarray) -> np.ndarray:
-    """Scores of all classes on latent images, from moments and densities of the world's groups."""
-    mixture = world.mixture()
-    if learner.name == "bayes":
-        return log_densities(world, x, None)
-    if learner.name == "infonce":
-        texts = prompt_by_mixture(world, learner.prompt)
-        joint = [logsumexp(log_densities(world, x, np.broadcast_to(t, x.shape)), axis=1) for t in texts]
-        return np.transpose(joint) - logsumexp(log_densities(world, None, texts), axis=1)
-    if learner.name == "linear":
-        left, values, right = np.linalg.svd(latent_cross_covariance(world))
-        values[learner.embed_dim or len(values) :] = 0.0
-        return x @ (left * values) @ right @ prompt_by_mixture(world, learner.prompt).T
-    if learner.name == "least-squares":
-        features = np.column_stack([mixture.means, np.ones(len(mixture.means))])
-        S = (mixture.weights * features.T) @ features + np.diag(np.append(mixture.variances + world.nu_image, 0.0))
-        target = (mixture.weights * features.T) @ np.eye(world.classes)[mixture.labels]
-        return np.column_stack([x, np.ones(len(x))]) @ np.linalg.solve(S, target)
-    critic = learner.critic(world)
-    score = x @ critic.inside.mean(axis=0).T + critic.intercept.mean(axis=0)
-    return np.concatenate([score, -score], axis=1) if world.classes == 2 else score
-
-
 def assert_shared(learner, world: World, tied: np.ndarray, images: int) -> None:
     """The accuracies are those of a rule that draws lots among tied classes, within 5 deviations of the count."""
     mixture, rng = world.mixture(), np.random.default_rng(0)
     G, n = len(mixture.labels), images // len(mixture.labels)
     noise = rng.standard_normal((G, n, world.latents)) * np.sqrt(mixture.variances + world.nu_image)
-    first = plain_scores(learner, world, (mixture.means[:, None] + noise).reshape(G * n, -1)).argmax(axis=1)
+    first = learner.scores(world, (mixture.means[:, None] + noise).reshape(G * n, -1)).argmax(axis=1)
     right = (tied[first, np.repeat(mixture.labels, n)] / tied.sum(axis=1)[first]).reshape(G, n)
     share = np.array([np.where(mixture.test_groups == g, mixture.test_weights, 0.0) for g in range(3)])
     counted = mixture.group_average(right.mean(axis=1))
