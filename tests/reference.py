@@ -223,17 +223,6 @@ def optimum_by_groups(world: World, prompt: str, power: int) -> np.ndarray:
     return mixture.group_average((best == mixture.labels[:, None]).mean(axis=1))
 
 
-def per_block(W: np.ndarray, classes: int) -> np.ndarray:
-    """Per block of class vectors W (l, K): a class's weight on its own coordinate minus that on another's, (B,).
-
-    With two classes a block has only one weight.
-    """
-    if classes == 2:
-        return W[:, 0]
-    square = W.reshape(-1, classes, classes)
-    return square[:, 0, 0] - square[:, 1, 0]
-
-
 def prompt_by_mixture(world: World, prompt: str) -> np.ndarray:
     """q_y, (K, l): the mean of z_T given y under the training law.
 
