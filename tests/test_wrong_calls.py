@@ -34,7 +34,7 @@ from simulator.tables import named
 from simulator.towers.distributed import Group, rows
 from simulator.world import refusal
 from theory import equivalent, learners
-from theory.learners import Bayes, GaussianPMI, InfoNCE, LinearCLIP, Logistic, Printed
+from theory.learners import Bayes, GaussianPMI, InfoNCE, LinearCLIP, Logistic, Printed, SigLIP
 from theory.learners.filtered import Filtered
 from theory.population import projected_weights
 
@@ -110,7 +110,16 @@ LEARNERS = [
     (("bayes", {"prompt": "mean"}), "prompt = mean has no meaning for learner 'bayes'"),
     (("infonce", {"embed_dim": 4}), "embed_dim = 4 is the width of unit embeddings, which need a scale"),
     (("linear", {"embed_dim": 0}), "embed_dim = 0 is below 1"),
-]
+    *(
+        (("siglip", fields), f"^{name} ")
+        for name, fields in [
+            *(("scale", {"scale": x}) for x in (0.0, 101.0, NAN)), ("embed_dim", {"scale": 1.0, "embed_dim": 1}),
+            ("bias", {"bias": -10.0}), ("bias", {"scale": 1.0, "bias": NAN, "batch_size": 2}),
+            ("bias", {"scale": 1.0, "bias": -10.0}),
+            *(("batch_size", {"batch_size": n, **scale}) for n, scale in ((256, {}), (1, {"scale": 1.0}))),
+        ]
+    ),
+]  # fmt: skip
 LAWS = [  # a learner, fields of a world
     (Bayes(), MANY, "classes = 51"),
     (Bayes(), {"p_spu": 1.0, "sigma_inv": 0.0, "sigma_spu": 0.0, "sigma_xi": 0.0}, "no density"),
@@ -142,6 +151,13 @@ LAWS = [  # a learner, fields of a world
     (GaussianPMI("scores"), {"table": TABLE}, "choose from name, mean, background, bare"),
     (Printed(), {"table": TABLE, "mu_spu": 2.0}, "no p_spu"),
     (InfoNCE("captions"), {"table": TABLE}, "choose from name, mean, background"),
+    (InfoNCE(scale=1.0), {"classes": 3}, "two classes"),
+    (InfoNCE(scale=1.0), {"sigma_xi_text": 0.0}, "sigma_xi_text"),
+    (InfoNCE(scale=1.0), {"sigma_xi": 0.1}, "nodes"),
+    (InfoNCE("bare", scale=1.0), {}, "bare"),
+    (InfoNCE(scale=1.0), {"bare": 1.0}, "bare"),
+    (InfoNCE(scale=1.0, embed_dim=5000), {}, "two CPU minutes"),
+    (SigLIP(scale=1.0, bias=-10.0, batch_size=256), {"mu_spu": 1.5, "sigma_xi": 6.0}, "all embeddings are equal"),
     (InfoNCE(), {"table": TABLE, "sigma_xi": 0.0}, "sigma_xi = 0"),
     (Logistic(), {"table": TABLE, "sigma_xi": 0.0, "sigma_spu": 0.0}, "little noise"),
     (Bayes(), {"table": TABLE, "sigma_xi": 0.0, "sigma_spu": 0.0}, "need sigma"),

@@ -177,47 +177,41 @@ def test_where_all_scores_are_within_reach_the_law_holds_as_it_is():
     assert not reaches(WORLD, "name", 100.0, -60.0), "a fixed bias far from the best one needs more"
 
 
-@pytest.mark.parametrize(
-    ("fields", "scale", "places"),
-    [  # computed on another grid by somebody else; towers of 2,500 steps have .8993/.6112 and .8716/.6734, p' .72, .66
-        ({}, 1.0, {"typical": 0.722, "average": 0.984, "scores": 0.979}),
-        pytest.param({}, 2.0, {"typical": 0.649, "average": 0.971, "scores": 0.968}, marks=pytest.mark.deep),
-        ({"bare": 0.5}, 1.0, {"typical": 0.7535, "average": 0.944, "bare": 0.917}),
-        pytest.param(
-            {"bare": 0.5, "detail_inv": 0.0, "detail_spu": 0.0},
-            1.0,
-            {"typical": 0.901, "average": 0.999, "bare": 0.947},
-            marks=pytest.mark.deep,
-        ),
-    ],
-)
-def test_below_the_budget_prompts_differ_from_the_law_as_computed_elsewhere(fields, scale, places):
-    world = WORLD.replace(**fields)
-    for prompt, place in places.items():
-        value, error = correlation(world, InfoNCE(prompt, scale))
-        assert value == pytest.approx(place, abs=1.5e-3)
-        assert error < 3e-3
+def stored() -> list[dict[str, str]]:
+    with FILE.open(newline="") as file:
+        return [*csv.DictReader(file)]
+
+
+def test_below_the_budget_prompts_differ_from_the_law_as_computed_elsewhere():
+    """On another grid by somebody else; towers of 2,500 steps have .8993/.6112 and .8716/.6734, p' .72, .66."""
+    found = {tuple(row.values())[:5]: float(row["p"]) for row in stored()}
+    for size, places in (
+        (("1.0", "", "1.0", "0.0"), {"name": 0.722, "mean": 0.984, "scores": 0.979}),
+        (("2.0", "", "1.0", "0.0"), {"name": 0.649, "mean": 0.971, "scores": 0.968}),
+        (("1.0", "", "1.0", "0.5"), {"bare": 0.917}),
+        (("1.0", "", "0.0", "0.5"), {"bare": 0.947}),
+    ):
+        assert {prompt: found[*size, prompt] for prompt in places} == pytest.approx(places, abs=1.5e-3)
+    for prompt, place in (("typical", 0.7535), ("average", 0.944)):
+        assert correlation(WORLD.replace(bare=0.5), InfoNCE(prompt, 1.0))[0] == pytest.approx(place, abs=1.5e-3)
 
 
 @pytest.mark.parametrize(
     ("scale", "bare"), [(1.0, 0.0), *(pytest.param(*row, marks=pytest.mark.deep) for row in ((2.0, 0.5), (5.0, 0.0)))]
 )
 def test_the_table_is_recomputed(scale, bare):
-    with FILE.open(newline="") as file:
-        stored = [tuple(row.values()) for row in csv.DictReader(file)]
+    known = [tuple(row.values()) for row in stored()]
     for row in rows(scale, None, 1.0, bare):
-        (same,) = [each for each in stored if each[:5] == tuple(map(str, row[:5]))]
+        (same,) = [each for each in known if each[:5] == tuple(map(str, row[:5]))]
         assert same[-1] == row[-1]
         np.testing.assert_allclose([float(x) for x in same[5:9]], [float(x) for x in row[5:9]], atol=1e-3)
 
 
 def test_the_page_of_the_lab_has_the_budgets_of_the_table():
     """The least scale of the table from which on accuracies are within .2 points of those without limits."""
-    with FILE.open(newline="") as file:
-        stored = [row for row in csv.DictReader(file) if row["detail"] == "1.0" and not row["embed_dim"]]
-    budgets = []
+    wide, budgets = [row for row in stored() if row["detail"] == "1.0" and not row["embed_dim"]], []
     for prompt in ("name", "bare", "mean", "scores"):
-        mine = [(float(row["scale"]), float(row["off"])) for row in stored if row["prompt"] == prompt]
+        mine = [(float(row["scale"]), float(row["off"])) for row in wide if row["prompt"] == prompt]
         budgets.append(min(scale for scale, _ in mine if all(off <= WITHIN for at, off in mine if at >= scale)))
     page = (Path(__file__).parents[2] / "experiments" / "lab" / "README.md").read_text(encoding="utf-8")
     (sentence,) = re.findall(r"In this world all scales .*? scores\.", page)
@@ -266,39 +260,6 @@ def test_a_fixed_bias_is_a_dial_below_the_budget():
         assert error < 0.003
 
 
-@pytest.mark.parametrize(
-    ("world", "learner", "words"),
-    [
-        (World(classes=3, sigma_xi=6.0), InfoNCE(scale=1.0), "two classes"),
-        (World(classes=3, sigma_xi=6.0), SigLIP(scale=1.0), "two classes"),
-        (WORLD.replace(sigma_xi_text=0.0), InfoNCE(scale=1.0), "sigma_xi_text"),
-        (WORLD.replace(sigma_xi=0.1), InfoNCE(scale=1.0), "nodes"),
-        (WORLD, InfoNCE("bare", scale=1.0), "bare"),
-        (WORLD.replace(bare=1.0), InfoNCE(scale=1.0), "bare"),
-        (WORLD, InfoNCE(scale=1.0, embed_dim=5000), "two CPU minutes"),
-        (WORLD, SigLIP(scale=1.0, bias=-10.0, batch_size=256), "all embeddings are equal"),
-    ],
-)
-def test_worlds_without_a_law_are_refused(world, learner, words):
-    assert words in learner.refuses(world)
-
-
-@pytest.mark.parametrize(
-    "fields",
-    [
-        {"scale": 0.0}, {"scale": 101.0}, {"scale": float("nan")}, {"scale": 1.0, "embed_dim": 1}, {"bias": -10.0},
-        {"batch_size": 256}, {"scale": 1.0, "batch_size": 1}, {"scale": 1.0, "bias": float("nan"), "batch_size": 2},
-        {"scale": 1.0, "bias": -10.0},
-    ],
-)  # fmt: skip
-def test_limits_have_a_domain(fields):
-    with pytest.raises(ValueError, match=r"^(scale|embed_dim|bias|batch_size) "):
-        SigLIP(**fields)
-    if not fields.keys() & {"bias", "batch_size"}:
-        with pytest.raises(ValueError, match=r"^(scale|embed_dim) "):
-            InfoNCE(**fields)
-
-
 def test_the_answer_of_narrow_towers_is_the_least_minimum_on_its_grid():
     every = ends(WORLD.replace(sigma_xi=12.0), 2.0, 2, INFONCE)
     losses = [towers.loss for place, towers in every if place is every[-1][0]]
@@ -338,5 +299,5 @@ def test_the_networks_of_the_stored_towers_hold_the_optimum():
 
 
 def test_a_document_has_every_limit_of_its_learner():
-    document = predict(WORLD.replace(sigma_xi=12.0), SigLIP(scale=0.5, bias=-0.5, batch_size=2))
-    assert [document[name] for name in ("scale", "bias", "batch_size")] == [0.5, -0.5, 2]
+    document = predict(WORLD, SigLIP(scale=100.0, bias=0.0, batch_size=2))
+    assert [document[name] for name in ("scale", "bias", "batch_size")] == [100.0, 0.0, 2]
