@@ -12,14 +12,6 @@ from theory import learners
 from theory.learners.base import Learner, latent_critic
 
 
-def test_a_learner_gives_a_reason_if_it_has_no_answer():
-    assert "sigma_xi = 0" in learners.named("infonce").refuses(World(sigma_xi=0.0))
-    assert learners.named("infonce").refuses(World()) is None
-    for name in ("infonce", "bayes"):
-        with pytest.raises(ValueError, match="not a linear rule"):
-            learners.named(name).direction(World())
-
-
 @dataclass(frozen=True)
 class Blind(Learner):
     """The nearest class mean of the object block; ignores the background."""
