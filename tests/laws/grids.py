@@ -110,7 +110,10 @@ def accepted(kind: type, options: Iterable[dict[str, Any]]) -> Iterator[dict[str
 
 
 # Values of options whose type does not tell them, and what an option needs beside it.
-OPTIONS = {"prompts": [((1.0, 0.0), (0.3, 1.0), (1.0, 1.0))], "time": [0.7], "start": [1e-2], "scale": [3.0]}
+OPTIONS = {
+    "prompts": [((1.0, 0.0), (0.3, 1.0), (1.0, 1.0))], "projected": [True, (0.2, -0.7)], "kept": [0.4, 1.0],
+    "time": [0.7], "start": [1e-2], "scale": [3.0],
+}  # fmt: skip
 BESIDE = {
     "start": {"time": 3.0}, "embed_dim": {"scale": 3.0},
     "bias": {"scale": 3.0, "batch_size": 8}, "batch_size": {"scale": 3.0},

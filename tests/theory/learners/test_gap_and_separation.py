@@ -1,4 +1,4 @@
-"""Embeddings that are moved over their gap, and the most separating prompt, against towers written out."""
+"""Embeddings that are moved over their gap, the most separating prompt, and a limit of filtered pairs."""
 
 import numpy as np
 import pytest
@@ -6,6 +6,7 @@ import pytest
 from simulator import tables
 from simulator.world import World
 from theory.learners import LinearCLIP
+from theory.learners.filtered import Filtered
 from theory.learners.gap import GapClosed
 from theory.learners.separating import Separating
 from theory.population import latent_cross_covariance
@@ -62,3 +63,9 @@ def test_the_chosen_prompt_separates_test_images_most():
         assert spread[chosen] >= 0.98 * spread.max()  # six standard errors
         assert family.direction(worlds)[i] == pytest.approx(latent_cross_covariance(world) @ q[chosen])
     assert len(set(family.chosen(worlds).tolist())) > 1
+
+
+def test_filtered_pairs_of_an_object_without_any_noise_are_the_limit_of_little_noise():
+    """Its critic was nan."""
+    none, little = (World(mu_spu=2.0, sigma_inv=sigma, sigma_xi=0.0) for sigma in (0.0, 1e-5))
+    assert [*Filtered().accuracy(none)] == pytest.approx([*Filtered().accuracy(little)], abs=1e-4)
