@@ -11,8 +11,7 @@ from scipy.integrate import quad
 from scipy.optimize import minimize
 
 from simulator.gaussian.fitting import margin_vectors
-from simulator.world import World
-from theory.learners import LeastSquares, MaxMargin
+from theory.learners import MaxMargin
 from theory.learners.max_margin import hinge_loss
 
 worlds = st.builds(
@@ -51,17 +50,6 @@ def test_the_gradient_of_the_squared_hinge_vanishes(world):
                 # Of one group alone the integral is 0, which no relative precision reaches.
                 gradient[b] += chance * quad(integrand, *ends, epsabs=1e-9 * whole, epsrel=0, limit=200)[0]
     assert np.abs(gradient).max() <= 2e-7 * size.max()
-
-
-def test_known_answer_and_lda_at_full_correlation():
-    """T13: p = .9, mu_spu = 2, sigma = (1, .5), nu = 0."""
-    world = World(p_spu=0.9, mu_spu=2.0, sigma_xi=0.0)
-    u = MaxMargin().direction(world)
-    assert u[1] / u[0] == pytest.approx(0.57428, abs=1e-5)
-    assert tuple(MaxMargin().accuracy(world)) == pytest.approx((0.98054, 0.44323), abs=1e-5)
-    full = worlds_with(p_spu=1.0, mu_spu=[0.5, 2.0], sigma_inv=0.05, nu=0.1)
-    u, lda = (learner.direction(full) for learner in (MaxMargin(), LeastSquares()))
-    np.testing.assert_allclose(u[:, 1] / u[:, 0], lda[:, 1] / lda[:, 0], rtol=1e-7)
 
 
 @pytest.mark.parametrize("K", [2, 3, 5])

@@ -5,7 +5,6 @@ from itertools import product
 import numpy as np
 import pytest
 from mpmath import mpf, npdf, sqrt, workdps
-from reference import log_densities
 from scipy.special import expit, logsumexp, ndtr, softmax
 
 from simulator.accuracy import Accuracy
@@ -15,6 +14,7 @@ from theory import learners
 from theory.ideal_curve import equivalent, equivalent_of_draws
 from theory.learners import bayes, infonce
 from theory.learners.bayes import ideal_rules
+from theory.learners.max_margin import hinge_loss
 from theory.quadrature import REPLICATES
 
 FIELDS = {"mu_inv": 1.3, "mu_spu": 2.0, "sigma_inv": 0.9, "sigma_spu": 0.6, "sigma_xi": 4.0}
@@ -56,18 +56,6 @@ def test_intervals_of_drawn_cells_cover(monkeypatch):
     assert np.ptp(truth.interval.ends["common"]) < 0.1 * np.ptp(found[0].interval.ends["common"])
     held = [low < truth.common < high for low, high in (one.interval.ends["common"] for one in found)]
     assert sum(held) >= 66
-
-
-def test_scores_leave_out_what_silent_captions_give_all_prompts():
-    """Captions may say nothing wherever prompts differ. Differences of p(x_I, p_y)/p(p_y) between prompts stay."""
-    world = random_world(2, 3, p_inv=0.8, mention_inv=0.5, mention_spu=0.6, sigma_xi_text=2.0)
-    x, texts = np.random.default_rng(0).normal(size=(400, world.latents)) * 2, world.prompts("mean")
-    joint = [log_densities(world, x, np.broadcast_to(t, x.shape)) for t in texts]
-    ratios = np.exp(logsumexp(joint, axis=2).T - logsumexp(log_densities(world, None, texts), axis=1))
-    scores = learners.InfoNCE("mean").scores(world, x)
-    kept = np.isfinite(scores).all(axis=1)  # -inf where the rest is not above 0
-    assert kept.sum() > 10
-    np.testing.assert_allclose(np.diff(np.exp(scores))[kept], np.diff(ratios)[kept], rtol=1e-7, atol=1e-12)
 
 
 def exact_scores(world: World, x: np.ndarray, texts: np.ndarray) -> list:
@@ -117,24 +105,6 @@ def test_very_little_noise_and_masks_leave_the_order_of_scores(prompt, table):
     assert 0 < sum(first) < 12
 
 
-def lifted(score: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Slope of the least |c|^2 with (s + c)_y >= (s + c)_k + 1: c_k = -(h_k - t)_+, c_y = t, h_k = 1 - s_y + s_k.
-
-    c_y = t is optimal where t is the sum of the (h_k - t)_+; by bisection.
-    """
-    each = np.arange(len(score))
-    h = 1 - score[each, labels][:, None] + score
-    h[each, labels] = -np.inf
-    low, high = np.zeros(len(h)), np.maximum(h.max(axis=1), 0)
-    for _ in range(60):
-        t = (low + high) / 2
-        more = np.maximum(h - t[:, None], 0).sum(axis=1) > t
-        low, high = np.where(more, t, low), np.where(more, high, t)
-    slope = 2 * np.maximum(h - low[:, None], 0)
-    slope[each, labels] = -slope.sum(axis=1)
-    return slope
-
-
 @pytest.mark.parametrize(("K", "A"), [(2, 2), (2, 4), (3, 3)])
 @pytest.mark.parametrize("name", ["least-squares", "logistic", "max-margin"])
 def test_the_loss_of_drawn_images_is_level_at_the_minimiser(K, A, name):
@@ -157,7 +127,7 @@ def test_the_loss_of_drawn_images_is_level_at_the_minimiser(K, A, name):
             "max-margin": -sign * np.maximum(1 - sign * score, 0),
         }[name]
     elif name == "max-margin":
-        slope = lifted(score, mixture.labels[group])
+        slope = hinge_loss(score, mixture.labels[group])[1]
     else:
         slope = score - y if name == "least-squares" else softmax(score, axis=1) - y
     slopes = slope[:, :, None] * features[:, None]
