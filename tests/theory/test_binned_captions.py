@@ -9,7 +9,6 @@ from simulator.accuracy import won
 from simulator.world import World
 from theory import binned_captions
 from theory.binned_captions import NONE, BinnedCaptions
-from theory.learners import Bayes, InfoNCE
 
 HEADLINE = {"mu_spu": 1.5, "sigma_xi": 6.0}
 WORLDS = [
@@ -65,9 +64,10 @@ def test_the_density_given_words_is_that_of_integrals_over_bins(world):
     assert found - found[:1, :1] == pytest.approx(expected - expected[:1, :1], abs=1e-6)
 
 
-def test_edges_are_quantiles_and_symmetric_for_two_classes():
+def test_edges_are_quantiles_and_symmetric_for_two_classes_and_bare_names_have_no_bins():
     edges = BinnedCaptions(World(p_spu=0.7, mu_inv=-2.0, **HEADLINE)).edges
     assert edges + edges[:, ::-1] == pytest.approx(np.zeros_like(edges), abs=1e-12)
+    assert BinnedCaptions(WORLDS[0]).prompts("bare").tolist() == [[0, NONE, NONE], [1, NONE, NONE]]
     flat = BinnedCaptions(WORLDS[2].replace(p_spu=1 / 3))
     middle = np.where(np.eye(6), 2, NONE)  # each caption tells that one latent lies in the middle bin
     shares = np.exp(flat.log_shares(np.insert(middle, 0, NONE, axis=1)))
@@ -91,29 +91,6 @@ def test_accuracies_are_those_of_all_groups_where_the_first_class_stands_for_all
     monkeypatch.setattr(binned_captions, "POINTS", 2**11)
     for found, drawn in zip(words.accuracies(prompts), mixture.group_average(shares), strict=True):
         assert [*found] == pytest.approx(drawn, abs=4 * 0.5 / np.sqrt(n))
-
-
-@pytest.mark.parametrize(("fields", "prompt"), [({"detail_inv": 0, "detail_spu": 0}, "name"), ({"bare": 0.3}, "bare")])
-def test_words_without_detail_and_bare_names_decide_as_the_bayes_rule(fields, prompt):
-    world = World(**HEADLINE, **fields)
-    words, images = BinnedCaptions(world), 2 * np.random.default_rng(0).normal(size=(4000, 2))
-    gap = np.diff(words.log_density(images, words.prompts(prompt)))[:, 0]
-    ideal = np.diff(Bayes().scores(world, images))[:, 0]
-    clear = np.abs(ideal) > 1e-9
-    assert (np.sign(gap) == np.sign(ideal))[clear].all()
-
-
-def test_finer_words_lead_to_the_scores_of_continuous_captions(monkeypatch):
-    world, off = World(**HEADLINE), []
-    images = np.random.default_rng(0).normal(size=(300, 2))
-    continuous = np.diff(InfoNCE(prompt="name").scores(world, images))
-    for bins in (5, 51, 501):
-        monkeypatch.setattr(binned_captions, "BINS", bins)
-        words = BinnedCaptions(world)
-        off.append(np.abs(np.diff(words.log_density(images, words.prompts("name"))) - continuous).max())
-    assert off[0] > 10 * off[2]
-    assert off[1] > 3 * off[2]
-    assert off[2] < 0.05  # the slope of the scores, per latent, times the width of a bin, .01 to .02
 
 
 def test_mismatched_captions_raise_the_critic_to_a_floor():

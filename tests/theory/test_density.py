@@ -1,7 +1,5 @@
 """Densities against the explicit mixture: one Gaussian per group and caption mask."""
 
-from itertools import product
-
 import numpy as np
 import pytest
 from hypothesis import example, given
@@ -13,7 +11,6 @@ from simulator.world import Attribute, World
 from theory.density import (
     attribute_log_density,
     class_log_density,
-    class_patterns,
     log_density,
     prompt_scores,
     table_evidence,
@@ -60,34 +57,6 @@ def test_evidence_of_a_table_does_not_underflow():
     f, table = 1e3 * np.random.default_rng(0).normal(size=(4, 5, 3)), [[0.6, 0.0, 0.1], [0.0, 0.3, 0.0]]
     expected = np.stack([logsumexp(f, b=row, axis=-1) for row in table], axis=-1)
     np.testing.assert_allclose(table_evidence(f, table), expected, rtol=1e-13)
-
-
-@pytest.mark.parametrize(("agreement", "K"), [([0.7], 3), ([0.9, 0.6, 0.2], 2), ([0.7, 0.5, 0.2], 4), ([1.0, 0.0], 3)])
-def test_patterns_count_every_assignment_once(agreement, K):
-    codes, weights = class_patterns(np.array(agreement), K)
-    found = {tuple(c): w for c, w in zip(codes, weights, strict=True)}
-    assert sum(weights) == pytest.approx(1, abs=1e-14)
-    expected = dict.fromkeys(found, 0.0)
-    for classes in product(range(K), repeat=len(agreement)):
-        names = {0: 0}
-        pattern = tuple(names.setdefault(c, len(names)) for c in classes)
-        expected[pattern] += np.prod(
-            [p if c == 0 else (1 - p) / (K - 1) for c, p in zip(classes, agreement, strict=True)]
-        )
-    assert found == pytest.approx(expected, abs=1e-14)
-
-
-@pytest.mark.parametrize("world", WORLDS)
-@pytest.mark.parametrize("prompt", ["name", "mean"])
-def test_prompt_and_joint_densities_differ_by_the_part_common_to_all_prompts(world, prompt):
-    texts, image = world.prompts(prompt), np.random.default_rng(8).normal(size=(20, world.latents))
-    separate, joint = prompt_scores(image, texts, world), log_density(image[:, None], texts, world)
-    assert np.all(separate <= joint + 1e-12)
-    if np.all(np.isneginf(separate)):  # no caption distinguishes the prompts
-        np.testing.assert_allclose(joint, joint[:, :1] * np.ones(world.classes), rtol=1e-12)
-        return
-    shared = np.exp(joint) - np.exp(separate)
-    np.testing.assert_allclose(shared, shared[:, :1] * np.ones(world.classes), rtol=0, atol=1e-12 * np.exp(joint).max())
 
 
 @pytest.mark.parametrize("classes", [2, 3])

@@ -8,10 +8,9 @@ from reference import worlds_with
 from scipy.special import ndtr, ndtri
 
 from simulator.world import Attribute, World
-from theory.accuracy import linear_accuracy
 from theory.density import log_density
 from theory.integrator import gap_accuracy
-from theory.learners import InfoNCE, infonce
+from theory.learners import InfoNCE
 from theory.learners.contour import contour_accuracy
 from theory.learners.infonce import SPACINGS, _chance_by_object, infonce_accuracy
 from theory.learners.pmi import prompt_preference
@@ -37,10 +36,6 @@ def test_a_masked_world_beside_a_plain_one_keeps_its_narrow_lines():
 
 def pair(got) -> tuple[float, float]:
     return float(np.ravel(got.common)[0]), float(np.ravel(got.counter)[0])
-
-
-def linear_pair(u, blocks):
-    return pair(linear_accuracy(u[None], blocks[None]))
 
 
 def written_out(world: World, prompt, x, y):
@@ -241,30 +236,6 @@ def test_a_world_s_answer_does_not_depend_on_the_others_in_its_grid():
     grid = World(**fields, sigma_xi=4.9e-7, sigma_xi_text=0.0, **mention)
     alone = InfoNCE("name").accuracy(grid[0]).counter
     assert InfoNCE("name").accuracy(grid).counter[0] == pytest.approx(alone, abs=1e-9)
-
-
-@pytest.mark.parametrize("prompt", PROMPTS)
-def test_without_noise_it_is_the_nearest_prompt(prompt, monkeypatch):
-    """The gap closes like nu: log-log slope between nu = 1e-4 and 1e-5 is 1 to within a tenth."""
-    gaps = []
-    monkeypatch.setattr(infonce, "TOLERANCE", 1e-9)
-    for nu in (1e-4, 1e-5):
-        blocks = worlds_with(p_spu=0.9, mu_spu=2.0, nu=nu)
-        limit = linear_pair(blocks.prompt(prompt), blocks)  # |z - q_y|^2/(2 (nu_I + nu_T)) decides
-        gaps.append(np.abs(np.subtract(pair(infonce_accuracy(blocks, prompt)), limit)).max())
-    assert gaps[0] < 1e-3
-    assert np.log10(gaps[0] / gaps[1]) == pytest.approx(1, abs=0.1)
-
-
-@pytest.mark.parametrize("nu", [1e-2, 1e-3, 1e-4])
-def test_silence_about_the_object_costs_nothing_without_noise(nu):
-    """Far from both prompts silence explains an image better by e^(1/nu), far below rounding: no tie may come of it.
-
-    The name prompt's limit stays Phi(alpha/sqrt S_i); the gap is the width nu of the boundary, times the log odds of p.
-    """
-    blocks = worlds_with(p_spu=0.9, nu=nu, mention_inv=0.5)
-    limit = linear_pair(np.array([1.0, 0.0]), blocks)
-    assert pair(infonce_accuracy(blocks, "name")) == pytest.approx(limit, abs=2 * nu * np.log(9))
 
 
 THREE = {"classes": 3, "p_spu": 0.8, "mu_inv": 1.5, "mu_spu": 2.0, "sigma_inv": 0.7, "sigma_xi": 4.0}
