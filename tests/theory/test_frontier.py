@@ -5,7 +5,7 @@ import pytest
 
 from simulator.world import World
 from theory.frontier import correlation, frontier
-from theory.learners import Bayes, InfoNCE, LeastSquares, LinearCLIP, Logistic
+from theory.learners import InfoNCE, LeastSquares, LinearCLIP
 
 WORLDS = World(
     mu_spu=[0.7, 1.5, 2.5, 3.0],
@@ -38,15 +38,6 @@ def test_the_frontier_is_the_best_member_of_a_fine_grid(family):
         assert reached.all()
         expected = [by_grid(WORLDS[[i]], common[i], family) for i in range(4)]
         assert found == pytest.approx(expected, abs=1e-5)
-
-
-def test_no_classifier_is_above_the_frontier_of_ideal_ones():
-    noisy = WORLDS[:3].replace(p_spu=0.9)
-    for learner in (LinearCLIP("name"), InfoNCE("name"), InfoNCE("mean"), Logistic()):
-        c, k = learner.accuracy(noisy)
-        f, reached = frontier(noisy, c, Bayes())
-        assert reached.all()
-        assert (k - f < 1e-7).all()
 
 
 def test_beyond_its_reach_a_family_has_the_value_of_its_nearest_member():

@@ -32,17 +32,6 @@ def test_a_sum_of_the_curve_is_taken_where_it_passes(p, weights):
     assert found[0] == pytest.approx(p, abs=1e-6)
 
 
-@pytest.mark.deep
-@settings(max_examples=8)
-@given(st.lists(st.floats(0.05, 1), min_size=2, max_size=4), st.floats(0, 0.3))
-def test_on_a_sphere_the_ideal_classifier_is_as_far_in_all_groups(direction, shortfall):
-    """a* = w/|w| maximises w.a. A classifier a* - r has its weights and its shortfall."""
-    best = np.array(direction) / np.linalg.norm(direction)
-    weights, regret = least_regret_of_groups(lambda w: w / np.linalg.norm(w), best - shortfall)
-    assert regret == pytest.approx(shortfall, abs=2e-7)
-    np.testing.assert_allclose(weights, best / best.sum(), atol=2e-3)
-
-
 @settings(max_examples=8)
 @given(st.integers(0, 2**32 - 1))
 def test_a_polygon_of_three_groups_is_certified_by_mixtures(seed):

@@ -16,7 +16,6 @@ from theory.published import (
     lemma_d3_limit,
     smallest_mu_spu,
     theorem_62_bounds,
-    theorem_62_kappas,
     turning_points,
 )
 
@@ -82,18 +81,6 @@ def test_corrected_kappas_are_the_population_accuracies(p, mu, si, ss):
 
 def test_without_noise_corrected_kappas_are_infinite():
     assert corrected_kappas(0.9, 2.0, 0.0, 0.0) == (-np.inf, -np.inf)
-
-
-@given(st.floats(0.5, 1), st.floats(1, 10), st.floats(0.1, 3), st.floats(0, 3))
-def test_fact_vi_the_difference_of_the_numerators(p, mu, si, ss):
-    m0 = 2 * p - 1
-    R = np.sqrt((1 + si**2) ** 2 * si**2 + mu**2 * m0**2 * ss**2)
-    R_printed = np.sqrt((1 + si**2) ** 2 * si**2 + (2 * mu * p - 1) ** 2 * ss**2)
-    true, printed = corrected_kappas(p, mu, si, ss), theorem_62_kappas(p, mu, si, ss)
-    expected = -(mu - 1) * (mu * m0 - 1)
-    assert true[0] * R - printed[0] * R_printed == pytest.approx(expected, abs=1e-9)
-    assert -true[1] * R + printed[1] * R_printed == pytest.approx(-expected, abs=1e-9)
-    assert R_printed - R >= -1e-12
 
 
 @given(under_the_theorem())

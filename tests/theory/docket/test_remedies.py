@@ -1,14 +1,17 @@
-"""Laws that claims about remedies and related work compute themselves."""
+"""Laws that claims about remedies and related work compute themselves, and numbers in what claims on detail mean."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.optimize import brentq
 
 from experiments.lab.mitigations import mitigated
 from simulator.world import World
-from theory.docket import combinations, remedies
+from theory.docket import combinations, detail, remedies
 from theory.docket.related_work import best_source
+from theory.docket.subjects import LEAST_SQUARES, LINEAR_NAME, LOGISTIC
 from theory.learners import InfoNCE, LinearCLIP
 from theory.proofs.expression import NotExpressible
 from theory.proofs.identity import digest_of
@@ -45,3 +48,29 @@ def test_the_accuracy_that_a_claim_gives_as_a_number_is_that_of_the_law():
     world = World(**combinations.ONE_WORLD, table=combinations.ONE_HOLE)
     expected = combinations.INFONCE_ON_ONE_HOLE
     assert float(combinations.INFONCE_NAME.accuracy(world).unseen) == pytest.approx(expected, abs=3e-4)
+
+
+FIRST_PAGE = World(p_spu=0.9, mu_spu=1.5, sigma_xi=6.0)
+
+
+def numbers(id: str) -> list[float]:
+    """The numbers in what a claim means."""
+    (claim,) = (claim for claim in detail.CLAIMS if claim.id == id)
+    return [float(each) for each in re.findall(r"(?<![\d.])\d*\.\d+", claim.meaning)]
+
+
+def same_accuracy(learner, other, vary) -> float:
+    """Where between two learners the counter accuracy is the same; `vary` makes the world of a number."""
+
+    def lead(x: float) -> float:
+        return float(learner.accuracy(vary(x)).counter - other.accuracy(vary(x)).counter)
+
+    return brentq(lead, 0, 1)
+
+
+def test_the_meanings_have_the_numbers_of_the_first_pages_world():
+    detailed = lambda g: FIRST_PAGE.replace(detail_inv=g)  # noqa: E731
+    without = lambda x: FIRST_PAGE.replace(detail_inv=0.0, p_spu=0.6 + 0.4 * x)  # noqa: E731
+    turn, p = same_accuracy(LINEAR_NAME, LEAST_SQUARES, detailed), same_accuracy(LINEAR_NAME, LEAST_SQUARES, without)
+    assert numbers("detail/order-turns")[2:] == [round(turn, 3), round(0.6 + 0.4 * p, 3)]
+    assert numbers("detail/logistic/above") == [round(same_accuracy(LINEAR_NAME, LOGISTIC, detailed), 3)]
