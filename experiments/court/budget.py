@@ -1,7 +1,4 @@
-"""What a trial may cost: every constant of memory and of effort.
-
-An arm (`experiments.court.arms`) is one learner in one world. Its route sets the price of a value.
-"""
+"""What a trial may cost: every constant of memory and of effort; the route of an arm sets the price of a value."""
 
 from typing import NamedTuple
 

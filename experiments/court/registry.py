@@ -90,9 +90,7 @@ def select(ids: Sequence[str], available: Sequence[AnyClaim]) -> list[AnyClaim]:
     """
     names_of = {claim.id: {claim.id, claim.id.split("/")[0], claim.sentence} - {""} for claim in available}
     names = set().union(*names_of.values())
-    for wanted in ids:
-        if wanted in names:
-            continue
+    for wanted in (id for id in ids if id not in names):
         if reason := next((u.reason for u in untried() if u.id == wanted), None):
             raise RequestError(f"claim {wanted!r} is not on trial: {reason}")
         listed = "soberclip claims lists them" if available is ALL_CLAIMS else f"there are {', '.join(sorted(names))}"

@@ -86,11 +86,11 @@ def nowhere_defined(claim: Claim, worst: Worst) -> RequestError:
     return cannot_be_judged(claim, why)
 
 
-def _best(claim: Claim, unit: np.ndarray, values: np.ndarray, evaluations: int) -> Worst:
-    """The worst of the candidates; nan counts as no violation at all."""
+def _best(claim: Claim, unit: np.ndarray, values: np.ndarray, evaluations: int, first: np.ndarray) -> Worst:
+    """The worst of the candidates; nan counts as no violation at all. `first` are the values of the first ones."""
     worst = int(np.argmax(np.fmax(values, -np.inf)))
     point = single(claim.relation.points(claim, unit), worst)
-    return Worst(point, float(values[worst]), evaluations, int(np.isnan(values).sum()))
+    return Worst(point, float(values[worst]), evaluations, int(np.isnan(first).sum()))
 
 
 def _effort(claim: Claim) -> int:
@@ -136,11 +136,9 @@ def by_formula(claim: Claim, seed: int, scales: Sequence[Scale] = SCALES) -> Wor
 
     def loss(x, scale, low):
         nonlocal spent
-        rows = np.atleast_2d(x.T)
-        spent += len(rows)
-        value = scale(claim, claim.relation.points(claim, rows))
-        value = -np.clip(np.where(np.isfinite(value), value, low), -LARGEST, LARGEST)
-        return value if x.ndim == 2 else float(value[0])
+        spent += x.shape[1]
+        value = scale(claim, claim.relation.points(claim, x.T))
+        return -np.clip(np.where(np.isfinite(value), value, low), -LARGEST, LARGEST)
 
     for scale in scales:
         if (of_starts := scale(claim, points)) is None:
@@ -167,8 +165,7 @@ def by_formula(claim: Claim, seed: int, scales: Sequence[Scale] = SCALES) -> Wor
         unit.append(np.clip(ends, 0.0, 1.0))
         values.append(scales[0](claim, claim.relation.points(claim, unit[-1])))
         spent += len(ends)
-    worst = _best(claim, np.concatenate(unit), np.concatenate(values), spent)
-    return worst._replace(undefined=int(np.isnan(values[0]).sum()))
+    return _best(claim, np.concatenate(unit), np.concatenate(values), spent, values[0])
 
 
 def _polished(loss: Callable[[np.ndarray], np.ndarray], start: np.ndarray) -> np.ndarray:
@@ -191,8 +188,7 @@ def by_measurement(claim: Claim, seed: int) -> Worst:
     """
     direct = not claim.quantity.placed and all("exact" in learner.routes() for learner in claim.learners)
     rounds = ROUNDS if direct and not draws_matrices(claim) else FITTED_ROUNDS
-    rng, spent, undefined = np.random.default_rng(seed), 0, None
-    d = claim.dimension
+    rng, spent, first, d = np.random.default_rng(seed), 0, None, claim.dimension
     rounds = rounds if d else ALONE
     unit = np.concatenate([corners(d), sobol(d, rounds[0][0], seed)])
     for number, (count, replicates) in enumerate(rounds):
@@ -207,12 +203,12 @@ def by_measurement(claim: Claim, seed: int) -> Worst:
         inside = {name: column[good] for name, column in points.items()}
         values[good] = estimates(claim, inside, replicates, seed, number)
         spent += len(unit)
-        best = _best(claim, unit, values, spent)
-        undefined = best.undefined if undefined is None else undefined
+        first = values if first is None else first
+        best = _best(claim, unit, values, spent, first)
         if not np.isfinite(best.violation):
             break
         unit = unit[np.argsort(-np.fmax(values, -np.inf), kind="stable")]
-    return best._replace(undefined=undefined)
+    return best
 
 
 def roundest(claim: Claim, worst: Worst, needed: float, violation: Callable[[Point], float]) -> dict[str, float]:
