@@ -118,12 +118,12 @@ class Sample:
     def mean(self) -> float:
         return float(np.average(self.values, weights=self.counts))
 
-    def bounds(self, tail: float) -> Bounds | None:
-        """One-sided bounds of the law's mean, by the sharpest method that the law allows; None if it allows none."""
+    def bounds(self, tail: float) -> Bounds:
+        """One-sided bounds of the law's mean, by the sharpest method that it allows; infinite if it allows none."""
         if self.normal:
             return Bounds(*map(float, t_bounds(self.values, tail, self.support or REALS, self.least)))
         if self.support is None:
-            return None
+            return Bounds(*REALS)
         low, high = self.support
         if np.isin(self.values, self.support).all():
             hits = self.size * (self.mean - low) / (high - low)

@@ -19,7 +19,7 @@ from experiments.court.registry import ALL_CLAIMS, QUESTIONS, by_question, claim
 from experiments.errors import Interrupted, RequestError, RunError
 from experiments.files import LATEX_MARK, check_writable, output_folder, write_json, write_text
 from experiments.verdict import REFUSED, WORDS, Verdict, words_of
-from simulator.progress import say, tell
+from simulator.progress import say
 from theory.docket.catalogue import CLAIMS, untried
 
 VERDICTS = "verdicts.json"
@@ -58,8 +58,9 @@ def check(
     latex: flag(Path | None, "file for a LaTeX table of the verdicts, for a paper") = None,
     json: Json = False,
 ) -> None:
-    from experiments.court.certificates import refuse_other_files
+    from experiments.court.certificates import file_name
     from experiments.court.parallel import trials
+    from theory.proofs.certificate import MARK
 
     if verify is not None:
         if ids or quick or prove or error_rate is not None or any(path is not None for path in (output, latex)):
@@ -73,7 +74,7 @@ def check(
         for claim in selected:
             digest_of(claim)  # a claim without one is refused before its trial
     if prove and output is not None:
-        refuse_other_files(output, [claim.id for claim in selected])
+        check_writable(output, "check", [file_name(claim.id) for claim in selected], MARK)
     folder, verdicts, ranks = output and output_folder(output), [], {claim.id: i for i, claim in enumerate(selected)}
     how = {"seed": seed, "quick": quick, "error_rate": error_rate, "own": claims is not None}
     how |= {"prove": prove, "certificates": output} if prove else {}
@@ -106,7 +107,7 @@ def _verify(folder: Path, claims: Path | None, json: bool) -> None:
     from experiments.court.certificates import verify_folder
 
     every = [*CLAIMS, *([] if claims is None else claims_of_file(claims))]
-    document = verify_folder(folder, every, tell)
+    document = verify_folder(folder, every)
     emit(document, json, checked_table)
     refused = [result["file"] for result in document if result["refused"]]
     if refused:

@@ -8,13 +8,14 @@ reason says what would be needed.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import product
 from typing import NamedTuple
 
 import numpy as np
 
 from experiments.court import budget
-from experiments.court.budget import Effort, price
+from experiments.court.budget import Effort
 from experiments.finite_samples import (
     OF_RULES,
     Route,
@@ -51,17 +52,15 @@ class Arm(NamedTuple):
         """(size,) accuracies, one per training (for a rule, one per set of images)."""
         world, learner, _, route, size, seed, stream = self
         if route == "drawn images":
-            rates = [[*image_accuracy(learner, world, seed, f"{stream}/{r}")] for r in range(size)]
-            return Accuracy.of(np.transpose(rates))
-        if route == "even images":
+            each = [[[*image_accuracy(learner, world, seed, f"{stream}/{r}")]] for r in range(size)]
+        elif route == "even images":
             step = budget.EVEN_SETS.fewest
             blocks = [range(start, min(start + step, size)) for start in range(0, size, step)]
             each = [even_accuracies(learner, world, seed, f"{stream}/images", block) for block in blocks]
-            return Accuracy.of(np.concatenate(each).T)
-        mixture, each = world.mixture(), []
-        for i, critic in enumerate(self.critics()):
-            points = numpy_stream(seed, f"{stream}/test points", i)
-            each.append(group_accuracy(critic, mixture, world.nu_image, points))
+        else:
+            mixture, points = world.mixture(), partial(numpy_stream, seed, f"{stream}/test points")
+            critics = enumerate(self.critics())
+            each = [group_accuracy(critic, mixture, world.nu_image, points(i)) for i, critic in critics]
         return Accuracy.of(np.concatenate(each).T)
 
     def critics(self) -> Iterator[LinearCritic]:
@@ -108,11 +107,6 @@ class Arms:
         return self.claim.quantity.placed and self.claim.share is None
 
     @property
-    def bounded(self) -> bool:
-        """Whether some number of values has bounds of their mean."""
-        return not self.rare or self.claim.support is not None or self.claim.share is not None
-
-    @property
     def effort(self) -> Effort:
         """The numbers of values, by the price of one."""
         if self.by_image:
@@ -125,7 +119,7 @@ class Arms:
         if "exact law" in routes and matrices:
             limits.append(budget.PRODUCTS / side(worlds) ** 3)
         if rows:
-            limits.append(budget.NUMBERS / max(1000, sum(price(arm.route, arm.n) for arm in self.every)))
+            limits.append(budget.NUMBERS / max(1000, sum(budget.price(arm.route, arm.n) for arm in self.every)))
         fewest = max(self.claim.relation.fewest, *(row.fewest for row in rows or [laws]))
         return Effort(fewest, int(max(fewest, min(limits))))
 
@@ -134,17 +128,21 @@ class Arms:
 
         Places on curves have a sample of accuracies for each arm and group. Else there is one: of the number that the
         claim's relation limits, with the value of `against` subtracted. Its values belong to images, or to trainings;
-        rules beside fits are measured on IMAGES images. Raises SeparabilityError or LinAlgError for a sample that
-        cannot be fitted.
+        rules beside fits are measured on IMAGES images. Raises Unmeasurable for a sample that cannot be fitted.
         """
+        from simulator.gaussian.fitting import SeparabilityError  # start-up time
+
         claim = self.claim
         if self.by_image:
             return np.concatenate([*self._by_image(size, seed)])[None]
         legs = [[arm._replace(size=size, seed=seed, stream=claim.id) for arm in leg] for leg in self.legs]
-        if self.on_curves:
-            return np.array([rates for leg in legs for arm in leg for rates in [*arm.accuracies()][:2]])
-        values = ([claim.quantity.measured(claim, arm) for arm in leg] for leg in legs)
-        return np.asarray(claim.relation.compare(claim, values))[None]
+        try:
+            if self.on_curves:
+                return np.array([rates for leg in legs for arm in leg for rates in [*arm.accuracies()][:2]])
+            values = ([claim.quantity.measured(claim, arm) for arm in leg] for leg in legs)
+            return np.asarray(claim.relation.compare(claim, values))[None]
+        except (SeparabilityError, np.linalg.LinAlgError) as error:
+            raise Unmeasurable(str(error)) from error
 
     def _by_image(self, size: int, seed: int) -> Iterator[np.ndarray]:
         """One value per image, or per pair of images where the quantity needs both groups; all on the same draws."""
@@ -168,28 +166,27 @@ def arms_at(claim: Claim, point: Point, drawn: bool = False) -> Arms:
     worlds = [grid.worlds[0] if claim.finite else narrowest(grid.worlds[0]) for grid in grids]
     if draws_matrices(claim):
         _check_matrices(side(worlds))
-    drawn = drawn and all(drawable(world, grid.n) for world, grid in zip(worlds, grids, strict=True))
-    legs: list[list[Arm]] = [[] for _ in grids]
-    for learner in claim.learners:
-        law: Route = "exact law" if all("exact" in learner.routes(world) for world in worlds) else "drawn pairs"
-        route = _image_route(claim, learner) or law
-        if drawn and "drawn" in learner.routes() and route not in OF_RULES:
-            route = "drawn pairs"
-        for leg, world, (_, n) in zip(legs, worlds, grids, strict=True):
-            leg.append(Arm(world, learner, drawn_pairs(world, n) if route == "drawn pairs" else n, route))
-    rules = " and ".join(arm.learner.name for arm in legs[0] if arm.route in OF_RULES)
+    sizes = [grid.n for grid in grids]
+    drawn = drawn and all(map(drawable, worlds, sizes))
+    routes = [(learner, _route(claim, learner, worlds, drawn)) for learner in claim.learners]
+    rules = " and ".join(learner.name for learner, route in routes if route in OF_RULES)
     if claim.share is not None and rules:
         raise cannot_be_judged(claim, f"a share of trainings needs learners that are fitted to pairs; {rules} is not")
+    legs: list[list[Arm]] = []
+    for world, n in zip(worlds, sizes, strict=True):
+        pairs = [drawn_pairs(world, n) if route == "drawn pairs" else n for _, route in routes]
+        legs.append([Arm(world, learner, m, route) for (learner, route), m in zip(routes, pairs, strict=True)])
     trained = (arm for leg in legs for arm in leg if arm.route not in OF_RULES)
     rare = any(arm.n * float(rarest(arm.world)) < budget.RARE for arm in trained)
     return Arms(claim, dict(point), grids[0].worlds, legs, rare)
 
 
-def _image_route(claim: Claim, learner: Learner) -> Route | None:
-    """How a rule is measured on images; None for a learner that is trained. Raises Unmeasurable if neither is known."""
+def _route(claim: Claim, learner: Learner, worlds: list[World], drawn: bool) -> Route:
+    """How a learner is measured in all of these worlds. Raises Unmeasurable for a rule without a measurement."""
     trained = bool(learner.routes() & {"exact", "drawn"})
     if "images" not in learner.routes() or (claim.finite and trained):
-        return None
+        exact = all("exact" in learner.routes(world) for world in worlds)
+        return "exact law" if exact and not (drawn and "drawn" in learner.routes()) else "drawn pairs"
     if claim.quantity.of_accuracies:
         return "even images" if claim.quantity.placed else "drawn images"
     limit, instead = (" at n = infinity", "; a finite n has a measurement") if trained else ("", "")

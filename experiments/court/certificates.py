@@ -3,15 +3,14 @@
 A proof is about the closed form; the audits tie the closed form to the world. So a claim is "proved" only if the
 checker accepts the certificate and the audits agree.
 
-A proof records the claim's prediction and its learners' `weights`. The trial evaluates the prediction and the
-learners' `direction` or `accuracy`. Tests compare the two for the project's own claims. A user's prediction may depend
-on the type of its argument, and a user's learner may inherit `weights` and change `direction`. So `mismatch` compares
-both in floats at points of the domain before a proof counts.
+A proof records the prediction and the learners' `weights`; the trial evaluates the prediction and their `direction` or
+`accuracy`. A user's prediction may depend on the type of its argument, and a user's learner may inherit `weights` and
+change `direction`. So `mismatch` compares both in floats before a proof counts.
 
 Functions import what they need when they run, for start-up time.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -20,7 +19,8 @@ import numpy as np
 
 from experiments.court.decision import Ruling
 from experiments.errors import RequestError
-from experiments.files import check_writable, write_atomically
+from experiments.files import write_atomically
+from simulator.progress import tell
 from theory.claims.claim import Claim
 from theory.claims.relations import LATER
 
@@ -82,12 +82,10 @@ def mismatch(claim: Claim) -> str | None:
         draw = np.random.default_rng(0)
         unit = {name: draw.random(POINTS) for name in sorted(set(variables(*outputs, *fields.values())))}
 
-        def numbers(formulas, unit=unit):
-            return [np.array(np.broadcast_to(value, POINTS)) for value in evaluate(list(formulas), FLOATS, unit)]
-
         with np.errstate(all="ignore"):
-            parts = numbers(outputs)
-            point = dict(zip(fields, numbers(fields.values()), strict=True))
+            values = evaluate([*outputs, *fields.values()], FLOATS, unit)
+        values = [np.array(np.broadcast_to(value, POINTS)) for value in values]
+        parts, point = values[: len(outputs)], dict(zip(fields, values[len(outputs) :], strict=True))
         recorded = np.max(np.where(np.array(parts[1::2]) > 0, parts[::2], -np.inf), axis=0)
         trial = claim.true_violation(point)
         wrong = np.isfinite(trial) & ~(np.abs(recorded - trial) <= ROUNDING * np.maximum(1, np.abs(trial)))
@@ -103,13 +101,15 @@ def mismatch(claim: Claim) -> str | None:
 
 def apply_proof(ruling: Ruling, proof: dict[str, Any]) -> Ruling:
     """The ruling after the proof."""
-    if proof["outcome"] == "proved" and ruling.decision == "supported":
-        return Ruling("proved", f"{proof['reason']}; the certificate passes the checker, and the audit points agree")
-    if proof["outcome"] == "proved":
-        return Ruling(ruling.decision, f"{ruling.reason}; but {proof['reason']}")
-    if proof["outcome"] == "refuted" and ruling.decision == "contradicted":
-        return Ruling("contradicted", f"{ruling.reason}; the closed form is refuted: {proof['reason']}")
-    return Ruling(ruling.decision, f"{ruling.reason}; {proof['reason']}")
+    (decision, reason), why = ruling, proof["reason"]
+    match proof["outcome"], decision:
+        case "proved", "supported":
+            return "proved", f"{why}; the certificate passes the checker, and the audit points agree"
+        case "proved", _:
+            return decision, f"{reason}; but {why}"
+        case "refuted", "contradicted":
+            return decision, f"{reason}; the closed form is refuted: {why}"
+    return decision, f"{reason}; {why}"
 
 
 def file_name(claim_id: str) -> str:
@@ -117,14 +117,7 @@ def file_name(claim_id: str) -> str:
     return claim_id.replace("/", "--") + SUFFIX
 
 
-def refuse_other_files(folder: Path, claim_ids: Iterable[str]) -> None:
-    """Raise RequestError if the folder cannot be written, or a file with one of the names is not a certificate."""
-    from theory.proofs.certificate import MARK
-
-    check_writable(folder, "check", map(file_name, claim_ids), MARK)
-
-
-def verify_folder(folder: Path, claims: Iterable[Claim], report: Callable[[str], None]) -> list[dict[str, Any]]:
+def verify_folder(folder: Path, claims: Iterable[Claim]) -> list[dict[str, Any]]:
     """Check every certificate of a folder. Each result says what it shows, or why it is refused.
 
     Raises RequestError if the folder does not exist or holds no certificate.
@@ -137,11 +130,7 @@ def verify_folder(folder: Path, claims: Iterable[Claim], report: Callable[[str],
         advice = f"try {str(below[0].parent)!r}" if below else "check --prove --output FOLDER writes them"
         raise RequestError(f"{str(folder)!r} holds no certificate (*{SUFFIX}); {advice}")
     by_id = {claim.id: claim for claim in claims}
-    results = []
-    for file in files:
-        report(f"checking {file.name}")
-        results.append(_verified(file, by_id))
-    return results
+    return [_verified(file, by_id) for file in files]
 
 
 def _verified(file: Path, by_id: dict[str, Claim]) -> dict[str, Any]:
@@ -149,6 +138,7 @@ def _verified(file: Path, by_id: dict[str, Claim]) -> dict[str, Any]:
     from theory.proofs.checker import check
     from theory.proofs.expression import NotExpressible
 
+    tell(f"checking {file.name}")
     began = perf_counter()
     name, shows, boxes, refused = None, None, 0, None
     try:

@@ -9,27 +9,18 @@ proved        supported, and a proof of the closed form covers the whole domain 
 """
 
 from collections.abc import Callable, Sequence
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import numpy as np
-from scipy.special import ndtri, stdtrit
 
 from experiments.inference import Bounds, Numbers
 
 Decision = Literal["proved", "supported", "contradicted", "undecided"]
-POWER = 0.95  # of a whole claim: the probability of a miss is divided among its audit points
-FEWEST = 8  # replicates; with fewer, t bounds are much wider than normal ones
+Ruling = tuple[Decision, str]  # the decision, and the reason in one sentence
 
 
-class Ruling(NamedTuple):
-    """The decision, and the reason in one sentence."""
-
-    decision: Decision
-    reason: str
-
-
-def violation_bounds(side: int, bounds: Callable[[Numbers], Bounds | None], target: float, tail: Numbers) -> Bounds:
-    """Bounds of the violation v, each side at `tail`, from bounds(tail) of the quantity q; infinite if q has none.
+def violation_bounds(side: int, bounds: Callable[[Numbers], Bounds], target: float, tail: Numbers) -> Bounds:
+    """Bounds of the violation v, each side at `tail`, from bounds(tail) of the quantity q.
 
         v = q - target      on side 1
         v = target - q      on side -1
@@ -37,11 +28,9 @@ def violation_bounds(side: int, bounds: Callable[[Numbers], Bounds | None], targ
 
     The lower bound of |q - target| is the distance from target to a two-sided interval. The upper bound needs one side.
     """
-    ends = bounds(tail)
-    if ends is None:
-        return Bounds(-np.inf, np.inf)
-    low, high = ends
-    if side == 0 and (inner := bounds(tail / 2)) is not None:
+    low, high = bounds(tail)
+    if side == 0:
+        inner = bounds(tail / 2)
         distance = np.maximum(0.0, np.maximum(inner.low - target, target - inner.high))
         return Bounds(distance, np.maximum(high - target, target - low))
     return Bounds(low - target, high - target) if side > 0 else Bounds(target - high, target - low)
@@ -68,14 +57,11 @@ def decide(
     searched: float,
     tau: float,
     obstacles: Sequence[str] = (),
-    notes: Sequence[str] = (),
     called: tuple[str, str] = ("point", "audit points"),
 ) -> Ruling:
     """The verdict from bounds on the violation v."""
     if worst is not None and worst.low > tau:
-        return Ruling(
-            "contradicted", f"the violation is at least {worst.low:.4g} at the worst {called[0]}, above {tau:g}"
-        )
+        return "contradicted", f"the violation is at least {worst.low:.4g} at the worst {called[0]}, above {tau:g}"
     above = [bound.high for bound in audits if bound.high >= tau]
     violations = []
     if searched >= tau:
@@ -86,16 +72,6 @@ def decide(
     elif not audits and not obstacles:
         violations.append("no point could be audited")
     if violations or obstacles:
-        return Ruling("undecided", "; ".join([*violations, *obstacles, *notes]))
-    return Ruling(
-        "supported",
-        f"no violation of {tau:g} was found and {len(audits)} {called[1]} agree; other points are not covered",
-    )
-
-
-def normal_size(deviation: float, gap: float, tail: float, miss: float) -> float:
-    """Replicates for a t bound at `tail` to come within `gap`, at least FEWEST. Normal approximation, two t steps."""
-    R = max(FEWEST, ((ndtri(1 - tail) + ndtri(1 - miss)) * deviation / gap) ** 2)
-    for _ in range(2):
-        R = max(FEWEST, ((stdtrit(R - 1, 1 - tail) + stdtrit(R - 1, 1 - miss)) * deviation / gap) ** 2)
-    return float(np.ceil(R))
+        return "undecided", "; ".join([*violations, *obstacles])
+    agree = f"{len(audits)} {called[1]} agree; other points are not covered"
+    return "supported", f"no violation of {tau:g} was found and {agree}"

@@ -48,23 +48,9 @@ class Measured:
     def mean(self) -> float:
         return float(self.value(np.array([sample.mean for sample in self.samples])))
 
-    @property
-    def predicted(self) -> float:
-        """The number that limits q."""
-        return self._limit[0]
-
-    @property
-    def route(self) -> str:
-        return " and ".join(dict.fromkeys(arm.route for arm in self.arms.every))
-
-    @property
-    def n(self) -> int:
-        """Pairs per training, or images per group where nothing is trained."""
-        images = self.size * (EVEN**2 if "even images" in self.route else 1)
-        return max((arm.n for arm in self.arms.every if arm.route not in OF_RULES), default=images)
-
     @cached_property  # a prediction may take a second, and a p-value has forty bounds
     def _limit(self) -> tuple[float, int]:
+        """The number that limits q, and its side."""
         claim = self.arms.claim
         if claim.share is not None:
             return claim.share, -1
@@ -75,22 +61,25 @@ class Measured:
         """q at means (sample, ...); where a flat curve tells nothing, nan, or the lowest (end -1) or highest q (1)."""
         if not self.arms.on_curves:
             return means[0]
-        pairs = zip(self._terms, means.reshape(-1, 2, *means.shape[1:]), strict=True)
-        return sum((sign * self._place(world, pair, sign * end) for (sign, world), pair in pairs), np.zeros(()))
+        claim, q = self.arms.claim, np.zeros(())
+        for (sign, world), pair in zip(self._terms, means.reshape(-1, 2, *means.shape[1:]), strict=True):
+            worlds = world.ravel()[np.zeros(pair.shape[1:], int)]
+            place = np.asarray(claim.quantity.at(claim, worlds, Accuracy(*np.clip(pair, 0, 1)))[0])
+            if end:
+                place = np.where(np.isnan(place), claim.quantity.support[(1 + sign * end) // 2], place)
+            q = q + sign * place
+        return q
 
-    def _place(self, world: World, pair: np.ndarray, end: int) -> np.ndarray:
-        """The place of one arm at mean accuracies (2, ...)."""
-        claim, worlds = self.arms.claim, world.ravel()[np.zeros(pair.shape[1:], int)]
-        value = np.asarray(claim.quantity.at(claim, worlds, Accuracy(*np.clip(pair, 0, 1)))[0])
-        return np.where(np.isnan(value), claim.quantity.support[(1 + end) // 2], value) if end else value
-
-    def bounds(self, tail: Numbers) -> Bounds | None:
-        """One-sided bounds of q, from bounds of every mean at its share of the tail, or of tails; None without any."""
+    def bounds(self, tail: Numbers) -> Bounds:
+        """One-sided bounds of q, from bounds of every mean at its share of the tail, or of tails."""
         if not self.arms.on_curves:
             return self.samples[0].bounds(tail)
         tails = np.ravel(tail) / (SPARED * len(self.samples))
         ends = np.array([[sample.bounds(float(t)) for t in tails] for sample in self.samples])
-        return Bounds(*(np.reshape(end, np.shape(tail))[()] for end in self._rectangle(ends[..., 0], ends[..., 1])))
+        rises = np.concatenate([sign * np.array(self.arms.claim.quantity.changes) for sign, _ in self._terms]) > 0
+        lowest, highest = np.where(rises, ends.T, ends.T[::-1]).swapaxes(1, 2)  # the corners of a rectangle of means
+        q = self.value(lowest, -1), self.value(highest, 1)
+        return Bounds(*(np.reshape(end, np.shape(tail))[()] for end in q))
 
     def violation(self, tail: Numbers | None = None) -> Bounds:
         """Bounds of the violation, each side at a tail; by default at that which decides."""
@@ -111,12 +100,14 @@ class Measured:
     def fields(self) -> dict[str, Any]:
         """The fields of a verdict that rest on it."""
         interval = self.bounds((1 - LEVEL) / 2)
+        routes = dict.fromkeys(arm.route for arm in self.arms.every)
+        images = self.size * (EVEN**2 if "even images" in routes else 1)  # per group, where nothing is trained
         return {
-            "predicted": self.predicted,
+            "predicted": self._limit[0],
             "measured": self.mean,
-            "interval": interval and [float(interval.low), float(interval.high)],
-            "route": self.route,
-            "n": self.n,
+            "interval": [*map(float, interval)] if np.isfinite(interval).all() else None,
+            "route": " and ".join(routes),
+            "n": max((arm.n for arm in self.arms.every if arm.route not in OF_RULES), default=images),
             "replicates": self.size,
             "point": self.arms.point or None,
         }
@@ -127,12 +118,6 @@ class Measured:
         weights = self.arms.claim.relation.weights
         legs = zip(weights, self.arms.legs, strict=True)
         return [((-1) ** place * weight, arm.world) for weight, leg in legs for place, arm in enumerate(leg)]
-
-    def _rectangle(self, low: np.ndarray, high: np.ndarray) -> Bounds:
-        """The least and the largest q of means between low and high."""
-        rises = np.concatenate([sign * np.array(self.arms.claim.quantity.changes) for sign, _ in self._terms]) > 0
-        up = rises.reshape(-1, *[1] * (low.ndim - 1))
-        return Bounds(self.value(np.where(up, low, high), -1), self.value(np.where(up, high, low), 1))
 
 
 def measured(arms: Arms, draws: np.ndarray, tail: float = 0.0, share: float = 1.0) -> Measured:
@@ -148,16 +133,6 @@ def measured(arms: Arms, draws: np.ndarray, tail: float = 0.0, share: float = 1.
         for route, rates in zip(routes, draws, strict=True)
     ]
     return Measured(arms, samples, size, tail, share)
-
-
-def draw(arms: Arms, size: int, seed: int) -> np.ndarray:
-    """(sample, value) of new draws. Raises Unmeasurable for draws that cannot be fitted."""
-    from simulator.gaussian.fitting import SeparabilityError  # start-up time
-
-    try:
-        return arms.draws(size, seed)
-    except (SeparabilityError, np.linalg.LinAlgError) as error:
-        raise Unmeasurable(str(error)) from error
 
 
 def _sample(arms: Arms, q: np.ndarray) -> Sample:
@@ -204,19 +179,17 @@ def gather(
     the random streams; each look adds values on its own. Raises Unmeasurable for a point beyond the budget.
     """
     arms = arms_at(claim, point, drawn)
-    sizes = arms.effort.looks if arms.bounded else [arms.effort.fewest]
-    blocks, note = [], None
+    sizes, blocks = arms.effort.looks, []
     for k, more in enumerate(np.diff([0, *sizes])):
-        blocks.append(draw(arms, int(more), derived(seed, f"{purpose}/{k}")))
+        blocks.append(arms.draws(int(more), derived(seed, f"{purpose}/{k}")))
         share = budget.STRICT if k < len(sizes) - 1 else budget.FINAL
         estimate = measured(arms, np.concatenate(blocks, axis=-1), tail, share)
         low, high = estimate.violation()
         if low > limit or high < limit:
             return estimate
-    note = f"at most {sizes[-1]} values are measured there, which do not suffice"
-    if not arms.bounded:
-        note = "the mean of an unbounded quantity over so few pairs has no bound"
-    return replace(estimate, note=note)
+        if high == np.inf:
+            return replace(estimate, note="the mean of an unbounded quantity over so few pairs has no bound")
+    return replace(estimate, note=f"at most {sizes[-1]} values are measured there, which do not suffice")
 
 
 def estimates(claim: Claim, points: Point, size: int, seed: int, number: int) -> Float[np.ndarray, " P"]:
@@ -230,7 +203,7 @@ def estimates(claim: Claim, points: Point, size: int, seed: int, number: int) ->
         tell(f"{claim.id}: estimate at point {i + 1} of {worlds.size}")
         with suppress(Unmeasurable):
             arms = arms_at(claim, single(points, i))
-            draws = draw(arms, int(min(size, arms.effort.most)), derived(seed, f"search/{number}"))
+            draws = arms.draws(int(min(size, arms.effort.most)), derived(seed, f"search/{number}"))
             means[i] = measured(arms, draws).mean
     return claim.violation(means, worlds) if claim.share is None else claim.share - means
 

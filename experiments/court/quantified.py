@@ -36,10 +36,10 @@ COARSE = 16  # halvings for a p-value to one percent, where a bound takes 20 mil
 
 def finding(ruling: Ruling, searched: Worst, sample: Measured | None = None, **further: Any) -> dict[str, Any]:
     """The fields of a verdict that say what was searched and what was measured."""
-    point = searched.point or None
+    (decision, reason), point = ruling, searched.point or None
     words = {
-        "verdict": ruling.decision,
-        "reason": ruling.reason,
+        "verdict": decision,
+        "reason": reason,
         "worst": point,
         "point": point,
         "search_evaluations": searched.evaluations,
@@ -67,18 +67,16 @@ def somewhere(claim: Claim, alpha: float, seed: int) -> dict[str, Any]:
     limit = -claim.tau if claim.relation.side else claim.tau
     if best.violation >= limit:
         why = f"at {v.size} points the smallest violation by theory is {best.violation:.4g}, not below {limit:g}"
-        return finding(Ruling("undecided", f"{why}; other points are not covered"), best)
+        return finding(("undecided", f"{why}; other points are not covered"), best)
     needed = KEPT * (limit - best.violation) - limit
     point = roundest(claim, best, needed, lambda p: -float(claim.true_violation(p)[0]))
     try:
         sample = gather(claim, point, limit, alpha / 2, "somewhere", seed)
     except Unmeasurable as error:
-        return finding(Ruling("undecided", str(error)), best)
+        return finding(("undecided", str(error)), best)
     high = float(sample.violation().high)
     word: Decision = "supported" if high < limit else "undecided"
-    return finding(
-        Ruling(word, f"at the best point the violation is at most {high:.4g}; {limit:g} is needed"), best, sample
-    )
+    return finding((word, f"at the best point the violation is at most {high:.4g}; {limit:g} is needed"), best, sample)
 
 
 def on_average(claim: Claim, alpha: float, seed: int) -> dict[str, Any]:
@@ -107,7 +105,7 @@ def on_average(claim: Claim, alpha: float, seed: int) -> dict[str, Any]:
     if word == "contradicted":
         against = p_value(lambda tails: np.array([bounds(float(tail)).low for tail in tails]), claim.tau, COARSE)
     return finding(
-        Ruling(word, f"{where} {low:.4g} and {high:.4g}; {claim.tau:g} is allowed"),
+        (word, f"{where} {low:.4g} and {high:.4g}; {claim.tau:g} is allowed"),
         searched,
         predicted=target,
         measured=sample.mean,

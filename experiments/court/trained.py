@@ -22,8 +22,10 @@ from time import perf_counter
 from typing import Any, NamedTuple
 
 import numpy as np
+from scipy.special import stdtrit
 
-from experiments.court.decision import POWER, decide, normal_size, violation_bounds
+from experiments.court import budget
+from experiments.court.decision import decide, violation_bounds
 from experiments.errors import RequestError
 from experiments.inference import FRACTION, Bounds, Sample, interval95
 from experiments.provenance import provenance
@@ -40,15 +42,20 @@ STORED = "stored/trained.json"
 UNSTORED = {*WORDS, "formula", "level", "stored", "route", "counterexample", "world", "recipe"} - {"claim"}
 ROUTE = "trained towers"
 DEVICE = "cpu"
-MOST_MODELS = 64
+MOST_MODELS, POWER = 64, 0.95
 
 Trainings = dict[tuple, dict[str, Any]]  # documents of ensembles, which claims about the same towers share
+# A number that a claim is about: its group, the prediction, and an accuracy or a difference of two over models.
+Comparison = tuple[str, float, Sample]
 
 
 def models_for(claim: TrainedClaim) -> int:
-    """Models per case: bounds at the claim's tails lie within its tolerance with probability .95."""
-    tail = claim.error_rate / (2 * rows_of(claim))
-    return int(min(MOST_MODELS, normal_size(claim.spread, claim.tolerance, tail, 1 - POWER)))
+    """Models per case: bounds at the claim's tails lie within its tolerance with probability POWER."""
+    tail, models = claim.error_rate / (2 * rows_of(claim)), np.inf
+    for _ in range(3):  # the first size is that of normal bounds
+        gap = stdtrit(models - 1, 1 - tail) + stdtrit(models - 1, POWER)  # in deviations of a mean
+        models = max(budget.FITS.fewest, (gap * claim.spread / claim.tolerance) ** 2)
+    return int(min(MOST_MODELS, np.ceil(models)))
 
 
 def rows_of(claim: TrainedClaim) -> int:
@@ -71,13 +78,10 @@ def judge(
     predicted, measured and interval are those of the row with the largest violation. A quick trial shows the verdict
     stored with the package, where there is one. Raises RequestError for a stored verdict of another seed.
     """
-    stored = stored_for(claim) if quick and error_rate is None else None
-    if stored is not None and stored.seed != seed:
-        raise RequestError(
-            f"--seed = {seed}: --quick shows the verdict of claim {claim.id!r} that is stored for seed {stored.seed}; "
-            "leave --seed out, or leave --quick out to train"
-        )
-    if stored is not None:
+    if quick and error_rate is None and (stored := stored_for(claim)) is not None:
+        if stored.seed != seed:
+            shown = f"--quick shows the verdict of claim {claim.id!r} that is stored for seed {stored.seed}"
+            raise RequestError(f"--seed = {seed}: {shown}; leave --seed out, or leave --quick out to train")
         return stored
     trainings = {} if trainings is None else trainings
     claim = claim if error_rate is None else replace(claim, error_rate=error_rate)
@@ -126,19 +130,11 @@ def run_case(case: Case, models: int, seed: int, name: str, trainings: Trainings
         measured = document["prompts"][str(prompt or "none")]
         for group in predicted or measured["interval95"]:
             if group in measured["replicates"][0]:  # a table may lack it
-                models = [replicate[group] for replicate in measured["replicates"]]
-                row = {"prompt": prompt, "group": group, "predicted": predicted.get(group), "models": models}
+                each = [replicate[group] for replicate in measured["replicates"]]
+                row = {"prompt": prompt, "group": group, "predicted": predicted.get(group), "models": each}
                 rows.append({**row, "bridge": bridge.get(group)})
     parts = {name: document[name] for name in ("hash", "diverged", "seconds", "compiled")}
     return {"world": case.world.model_dump(), "recipe": recipe.model_dump(), "rows": rows, **parts}
-
-
-class Comparison(NamedTuple):
-    """One number that the claim is about: an accuracy, or a difference of two, over models."""
-
-    group: str
-    predicted: float
-    sample: Sample
 
 
 def verdict_of(claim: TrainedClaim, cases: list[dict[str, Any]], seed: int, seconds: float) -> Verdict:
@@ -146,34 +142,33 @@ def verdict_of(claim: TrainedClaim, cases: list[dict[str, Any]], seed: int, seco
     statement = SAYS[claim.says]
     rows = statement.rows(claim, cases)
     tail = claim.error_rate / (2 * len(rows))
-    violations = [violation_bounds(statement.side, row.sample.bounds, row.predicted, tail) for row in rows]
+    violations = [violation_bounds(statement.side, sample.bounds, due, tail) for _, due, sample in rows]
     if statement.denied:
         violations = [Bounds(claim.tolerance - high, claim.tolerance - low) for low, high in violations]
-    lost = sum(len(case["diverged"]) for case in cases)
-    notes = [f"{lost} models diverged and count against the claim"] if lost else []
     lows, highs = zip(*violations, strict=True)
     against = int(np.argmax(lows))
     allowed = 0.0 if statement.denied else claim.tolerance
-    ruling = decide(violations[against], violations, -np.inf, allowed, notes=notes, called=("row", "rows"))
-    line = rows[against if ruling.decision == "contradicted" else int(np.argmax(highs))]
-    bounds = line.sample.bounds(claim.error_rate / 2)
+    word, reason = decide(violations[against], violations, -np.inf, allowed, called=("row", "rows"))
+    if lost := sum(len(case["diverged"]) for case in cases):
+        reason = f"{reason}; {lost} models diverged and count against the claim"
+    group, predicted, sample = rows[against if word == "contradicted" else int(np.argmax(highs))]
     return Verdict(
         kind="trained",
         **words_of(claim),
-        verdict=ruling.decision,
-        reason=ruling.reason,
-        predicted=line.predicted,
-        measured=line.sample.mean,
-        interval=[bounds.low, bounds.high],
+        verdict=word,
+        reason=reason,
+        predicted=predicted,
+        measured=sample.mean,
+        interval=[*sample.bounds(claim.error_rate / 2)],
         level=1 - claim.error_rate,
         route=ROUTE,
         n=max(r.get("n") or r["steps"] * r["batch_size"] for r in (case["recipe"] for case in cases)),
-        replicates=len(line.sample.values),
+        replicates=len(sample.values),
         alpha=claim.error_rate,
         tau=claim.tolerance,
         seconds=round(seconds, 1),
         formula=claim.formula,
-        quantity=line.group,
+        quantity=group,
         relation=statement.relation,
         largest_violation_found=max(lows),
         largest_violation_bounded=max(highs),
@@ -203,7 +198,7 @@ def _sample(values: np.ndarray, worst: float, support: tuple[float, float], norm
 def _predicted(claim: TrainedClaim, cases: list[dict[str, Any]], group: str | None = None) -> list[Comparison]:
     """Accuracies beside their predictions."""
     return [
-        Comparison(row["group"], row["predicted"], _sample(row["models"], float(row["predicted"] <= 0.5), FRACTION))
+        (row["group"], row["predicted"], _sample(row["models"], float(row["predicted"] <= 0.5), FRACTION))
         for row in _rows(cases, group)
     ]
 
@@ -223,7 +218,7 @@ def _bridged(claim: TrainedClaim, cases: list[dict[str, Any]]) -> list[Compariso
 
 
 def _lead(claim: TrainedClaim, group: str, first: np.ndarray, second: np.ndarray) -> Comparison:
-    return Comparison(group, claim.margin, _sample(np.subtract(first, second), -1.0, (-1.0, 1.0), not claim.clustered))
+    return group, claim.margin, _sample(np.subtract(first, second), -1.0, (-1.0, 1.0), not claim.clustered)
 
 
 def _placed(claim: TrainedClaim, cases: list[dict[str, Any]]) -> list[Comparison]:
@@ -236,7 +231,7 @@ def _placed(claim: TrainedClaim, cases: list[dict[str, Any]]) -> list[Comparison
         accuracy = Accuracy(*(np.where(lost, 0.5, each) for each in (common, counter)))
         p = np.where(lost, np.nan, equivalent(grid, accuracy).correlation)
         for name, values in (("p' minus 1/2", p - 0.5), ("p minus p'", world.p_spu - p)):
-            rows.append(Comparison(name, 0.0, _sample(values, -0.5, (-0.5, 0.5))))
+            rows.append((name, 0.0, _sample(values, -0.5, (-0.5, 0.5))))
     return rows
 
 

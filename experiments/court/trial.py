@@ -11,7 +11,7 @@ import numpy as np
 
 from experiments.court.arms import drawable
 from experiments.court.certificates import apply_proof, proof_of
-from experiments.court.decision import Ruling, decide
+from experiments.court.decision import decide
 from experiments.court.measured import Measured, estimates, gather
 from experiments.court.quantified import finding, on_average, somewhere
 from experiments.court.worst_point import (
@@ -67,17 +67,12 @@ def judge(
     certificates
         Folder to which the certificate is written.
 
-    Returns
-    -------
-    Verdict
-
     Raises
     ------
     ValueError
         For an error rate outside (0, 1).
     RequestError
-        If the quantity is defined nowhere, if a prediction, threshold or reference fails on the domain's worlds, and
-        for `prove` if the libraries for proofs are missing.
+        If the quantity is defined nowhere, or a prediction, threshold or reference fails on the domain's worlds.
     """
     alpha = ALPHA if error_rate is None else error_rate
     if not 0 < alpha < 1:
@@ -96,8 +91,7 @@ def judge(
             case "on average":
                 outcome = on_average(claim, alpha, seed)
         if proof is not None:
-            ruling = apply_proof(Ruling(outcome["verdict"], outcome["reason"]), proof)
-            outcome |= {"verdict": ruling.decision, "reason": ruling.reason}
+            outcome["verdict"], outcome["reason"] = apply_proof((outcome["verdict"], outcome["reason"]), proof)
         return Verdict(
             **words_of(claim),
             **outcome,
@@ -153,10 +147,10 @@ def _everywhere(claim: Claim, worst: Worst, alpha: float, seed: int, quick: bool
         except Unmeasurable as error:
             obstacles.append(str(error))
     bounds = [each.violation() for each in samples]
-    obstacles, notes = ([*dict.fromkeys(texts)] for texts in (obstacles, (e.note for e in samples if e.note)))
-    ruling = decide(None, bounds, worst.violation, claim.tau, obstacles, notes)
+    obstacles += [each.note for each in samples if each.note]
+    ruling = decide(None, bounds, worst.violation, claim.tau, [*dict.fromkeys(obstacles)])
     highs = [float(bound.high) for bound in bounds]
-    sample = samples[-1 if ruling.decision == "supported" else int(np.argmax(highs))] if samples else None
+    sample = samples[-1 if ruling[0] == "supported" else int(np.argmax(highs))] if samples else None
     largest = max(highs, default=np.inf)
     bounded = largest if np.isfinite(largest) else None
     return finding(ruling, worst, sample, audits=len(bounds), largest_violation_bounded=bounded)
@@ -170,8 +164,8 @@ def _at_worst(claim: Claim, worst: Worst, alpha: float, seed: int) -> dict[str, 
         sample = gather(claim, point, claim.tau, alpha / 2, "worst", seed, drawn=True)
     except Unmeasurable as error:
         return finding(decide(None, [], worst.violation, claim.tau, [str(error)]), worst)
-    ruling = decide(sample.violation(), [], worst.violation, claim.tau, notes=[sample.note] if sample.note else [])
-    counterexample = sample.arms.point or None if ruling.decision == "contradicted" else None
+    ruling = decide(sample.violation(), [], worst.violation, claim.tau, [sample.note] if sample.note else [])
+    counterexample = sample.arms.point or None if ruling[0] == "contradicted" else None
     return finding(ruling, worst, sample, p_value=sample.p_value, counterexample=counterexample)
 
 

@@ -120,7 +120,7 @@ def test_equal_values_are_counted():
 
 def test_a_sample_gets_the_sharpest_valid_bound():
     values = np.array([0.2, 0.5, 0.4, 0.3])
-    assert Sample(values).bounds(0.01) is None
+    assert Sample(values).bounds(0.01) == (-np.inf, np.inf)
     assert Sample(values, normal=True).bounds(0.01) == pytest.approx(t_bounds(values, 0.01))
     assert Sample(values, support=(0, 1)).bounds(0.01) == pytest.approx(betting_bounds(values, 0.01))
     answers = Sample(np.array([0.0, 1.0]), support=(0, 1), counts=np.array([30, 70]))

@@ -12,7 +12,6 @@ from closed_form import claim
 from scipy.stats import norm
 
 from experiments.court.certificates import apply_proof, file_name, mismatch, proof_of, verify_folder
-from experiments.court.decision import Ruling
 from experiments.court.trial import judge
 from experiments.errors import RequestError
 from experiments.page.evidence import headed
@@ -27,10 +26,6 @@ PROOF = {"outcome": "proved", "reason": "shown"}
 MINE = claim(domain={"p_spu": Axis(0.8, 0.9), "sigma_xi": 0.0}, prediction=lambda w: 0.1)
 
 
-def quiet(line: str) -> None:
-    pass
-
-
 def test_the_formula_of_the_minimiser_knows_detail_and_bare_captions():
     told = {"detail_inv": Axis(0.0, 1.0), "detail_spu": Axis(0.0, 1.0), "bare": Axis(0.0, 0.9)}
     masked = {"mention_inv": Axis(0.2, 1.0), "mention_spu": Axis(0.1, 1.0)}
@@ -39,12 +34,12 @@ def test_the_formula_of_the_minimiser_knows_detail_and_bare_captions():
 
 
 def test_only_a_supported_claim_is_proved():
-    assert apply_proof(Ruling("supported", "seen"), PROOF).decision == "proved"
+    assert apply_proof(("supported", "seen"), PROOF)[0] == "proved"
     for decision in ("undecided", "contradicted"):
-        found = apply_proof(Ruling(decision, "seen"), PROOF)
+        found = apply_proof((decision, "seen"), PROOF)
         assert found == (decision, "seen; but shown")
     for outcome in ("refuted", "open", "not provable"):
-        assert apply_proof(Ruling("supported", "seen"), {**PROOF, "outcome": outcome}).decision == "supported"
+        assert apply_proof(("supported", "seen"), {**PROOF, "outcome": outcome})[0] == "supported"
 
 
 def test_the_verdict_carries_the_proof(tmp_path):
@@ -52,7 +47,7 @@ def test_the_verdict_carries_the_proof(tmp_path):
     assert verdict.verdict == "proved"
     assert verdict.proof["boxes"] > 0
     json.dumps(verdict.as_json(), allow_nan=False)
-    (found,) = verify_folder(tmp_path / "new", [MINE], quiet)
+    (found,) = verify_folder(tmp_path / "new", [MINE])
     assert (found["claim"], found["shows"], found["refused"]) == (MINE.id, "proved", None)
 
 
@@ -94,7 +89,7 @@ def certificate() -> bytes:
 )
 def test_a_damaged_certificate_is_named(tmp_path, certificate, damage, words):
     (tmp_path / file_name("wang-theorem-6.2-error")).write_bytes(damage(certificate))
-    (found,) = verify_folder(tmp_path, CLAIMS, quiet)
+    (found,) = verify_folder(tmp_path, CLAIMS)
     if words is None:
         assert found["refused"] is None
     else:
@@ -105,9 +100,9 @@ def test_a_folder_without_certificates_is_refused(tmp_path):
     (tmp_path / "proofs").mkdir()
     (tmp_path / "proofs" / file_name("one")).touch()
     with pytest.raises(RequestError, match=r"holds no certificate .*; try '.*proofs'"):
-        verify_folder(tmp_path, CLAIMS, quiet)
+        verify_folder(tmp_path, CLAIMS)
     with pytest.raises(RequestError, match="nowhere' is not a folder"):
-        verify_folder(tmp_path / "nowhere", CLAIMS, quiet)
+        verify_folder(tmp_path / "nowhere", CLAIMS)
 
 
 def test_a_thin_counterexample_is_measured():

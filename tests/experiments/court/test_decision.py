@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy import stats
 from stattest import SHARE, spend
 
-from experiments.court.decision import decide, normal_size, p_value, violation_bounds
+from experiments.court.decision import decide, p_value, violation_bounds
 from experiments.inference import Bounds, t_bounds
 
 TAU = 0.005
@@ -45,16 +45,6 @@ def test_coverage_on_every_side(side):
             assert (high < truth).any()
 
 
-@pytest.mark.parametrize("ratio", [1.0, 2.0, 10.0])
-@pytest.mark.parametrize("tail", [0.005, 0.005 / 64])
-def test_a_design_is_the_smallest_with_its_quantiles(ratio, tail):
-    def wanted(R: int) -> float:
-        return ((stats.t.isf(tail, R - 1) + stats.t.isf(0.05, R - 1)) * ratio) ** 2
-
-    least = next(R for R in range(8, 10_000) if wanted(R) <= R)
-    assert normal_size(ratio, 1.0, tail, 0.05) == least
-
-
 def test_p_value_inverts_the_bound():
     samples = np.random.default_rng(2).normal(0.02, 0.004, 12)
     low = lambda tails: np.array([bounds_of(1, samples, float(t), target=0.0).low for t in tails])  # noqa: E731
@@ -78,13 +68,7 @@ def test_p_value_inverts_the_bound():
     ],
 )
 def test_decision_rule(worst, audits, searched, obstacles, verdict):
-    ruling = decide(worst, audits, searched, TAU, obstacles)
-    assert ruling.decision == verdict
+    decision, reason = decide(worst, audits, searched, TAU, obstacles)
+    assert decision == verdict
     if verdict == "undecided":
-        assert all(sentence in ruling.reason for sentence in obstacles)
-
-
-def test_a_note_explains_and_decides_nothing():
-    wide = "12,000 replicates are needed"
-    assert decide(None, [Bounds(0, 0.001)], 0.003, TAU, notes=[wide]).decision == "supported"
-    assert wide in decide(None, [Bounds(0, 0.006)], 0.003, TAU, notes=[wide]).reason
+        assert all(sentence in reason for sentence in obstacles)

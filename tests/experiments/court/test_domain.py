@@ -12,7 +12,7 @@ from stattest import SHARE, assert_same_law, spend
 from experiments.court import arms, budget, worst_point
 from experiments.court.arms import arms_at, drawable
 from experiments.court.budget import MOST_DRAWN
-from experiments.court.measured import draw, gather, measured
+from experiments.court.measured import gather, measured
 from experiments.court.trial import judge
 from experiments.court.worst_point import CLOSED, QUADRATURE, by_formula, probit_violation
 from experiments.errors import RequestError
@@ -127,7 +127,7 @@ def test_finite_n_keeps_the_width_of_its_views():
 
 def shown(mine: Claim, point: dict, size: int, seed: int, drawn: bool = False) -> Sample:
     found = arms_at(mine, point, drawn)
-    (sample,) = measured(found, draw(found, size, seed)).samples
+    (sample,) = measured(found, found.draws(size, seed)).samples
     return sample
 
 

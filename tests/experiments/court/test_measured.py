@@ -11,9 +11,8 @@ from scipy import stats
 from stattest import SHARE, spend
 
 from experiments.court import budget
-from experiments.court import measured as measuring
 from experiments.court.arms import Arm, Arms, arms_at
-from experiments.court.measured import SPARED, Measured, draw, even_sample, gather, measured
+from experiments.court.measured import SPARED, Measured, even_sample, gather, measured
 from experiments.court.trial import judge
 from experiments.finite_samples import EVEN, even_accuracies
 from experiments.inference import Sample, binomial_bounds, t_bounds
@@ -81,7 +80,7 @@ def test_differences_along_a_parameter_and_between_learners_have_the_signs_of_th
     point = {"p_spu": 0.8, "mu_spu": 1.2, **{name: BOX[name] for name in ("sigma_xi", "dim_image", "dim_text")}}
     rising = claim("equivalent-correlation", relation, along="p_spu", subject="linear", against="least-squares")
     arms = arms_at(rising, {**point, "p_spu_later": 0.9})
-    found = measured(arms, draw(arms, 8, 0))
+    found = measured(arms, arms.draws(8, 0))
     early, late = (float(truth(rising, arms_at(claim("shortfall"), {**point, "p_spu": p}).here)[0]) for p in (0.8, 0.9))
     due = early - late if relation == "increasing" else late - early
     assert found.mean == pytest.approx(due, abs=1e-4)
@@ -180,14 +179,15 @@ TRAINED = closed_form.claim(relation="<=", domain=AT, subject="linear", n=10_000
 def test_a_measurement_ends_where_its_bounds_decide(shift, decided, monkeypatch):
     """Each look adds values on a stream of its own, and looks at all of them."""
     monkeypatch.setattr(budget, "LAWS", budget.LAWS._replace(most=3000))
-    mean = measured(arms_at(TRAINED, AT), draw(arms_at(TRAINED, AT), 20_000, 1)).mean
-    blocks, of_stream = [], measuring.draw
+    arms = arms_at(TRAINED, AT)
+    mean = measured(arms, arms.draws(20_000, 1)).mean
+    blocks, of_stream = [], Arms.draws
 
     def spy(arms, size, seed):
         blocks.append((seed, of_stream(arms, size, seed)))
         return blocks[-1][1]
 
-    monkeypatch.setattr(measuring, "draw", spy)
+    monkeypatch.setattr(Arms, "draws", spy)
     found = gather(TRAINED, AT, limit=mean + shift, tail=0.005, purpose="worst", seed=0)
     assert found.samples[0].values.tolist() == np.concatenate([block[0] for _, block in blocks]).tolist()
     assert len({seed for seed, _ in blocks}) == len(blocks)

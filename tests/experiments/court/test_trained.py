@@ -9,10 +9,9 @@ from itertools import chain, cycle
 
 import numpy as np
 import pytest
-from scipy.stats import binom
+from scipy.stats import binom, t
 
 from experiments.court import trained
-from experiments.court.decision import normal_size
 from experiments.court.trained import case_hash, judge, models_for, rows_of, stored_text, verdict_of
 from simulator.accuracy import GROUPS
 from simulator.towers.api import train
@@ -218,28 +217,30 @@ def test_a_lost_model_has_no_place_and_the_worst_distance():
     claim, world = claim_of("placed"), World(mu_spu=1.5, sigma_xi=1.0, dim_image=2, dim_text=2)
     rows = [{"group": group, "models": [at, np.nan, at]} for group, at in (("common", 0.88), ("counter", 0.6))]
     case = {"world": world.model_dump(), "rows": rows, "diverged": [{"model": 1, "step": 7}]}
-    for row in trained.SAYS["placed"].rows(claim, [case]):
-        going, lost, again = row.sample.values
+    for *_, sample in trained.SAYS["placed"].rows(claim, [case]):
+        going, lost, again = sample.values
         assert lost == -0.5 < 0 < going == again
-        assert not row.sample.normal
+        assert not sample.normal
 
 
 @pytest.mark.parametrize(("predicted", "worst"), [(0.2, 1.0), (0.8, 0.0)])
 def test_a_lost_model_is_as_far_from_its_prediction_as_possible(predicted, worst):
     (case,) = reported((predicted, np.full(8, predicted)), diverged=(1,))
-    (row, *_) = trained.SAYS["reaches"].rows(claim_of("reaches"), [case])
-    assert row.sample.values.tolist() == [predicted, worst, *[predicted] * 6]
-    assert not row.sample.normal
+    ((*_, sample),) = trained.SAYS["reaches"].rows(claim_of("reaches"), [case])
+    assert sample.values.tolist() == [predicted, worst, *[predicted] * 6]
+    assert not sample.normal
 
 
-def test_more_rows_and_smaller_error_rates_need_more_models():
-    one, many = claim_of("reaches"), CLAIMS["trained/tower-free"]
-    assert rows_of(one) == 2
-    assert rows_of(many) == 12
-    at = [models_for(dataclasses.replace(one, spread=0.01, error_rate=a)) for a in (0.1, 0.01, 0.001)]
-    assert at == sorted(set(at))
-    assert at[1] == normal_size(0.01, one.tolerance, 0.01 / 4, 0.05)  # two sides of two rows
-    assert models_for(dataclasses.replace(many, spread=0.01)) > at[1]
+@pytest.mark.parametrize("ratio", [0.2, 1.0, 2.0])
+@pytest.mark.parametrize("tail", [0.005, 0.005 / 64])
+@pytest.mark.parametrize(("name", "rows"), [("trained/infonce", 8), ("trained/frozen-text", 1)])
+def test_models_are_the_fewest_whose_bounds_come_within_the_tolerance(name, rows, tail, ratio):
+    """At two sides of every row, with power .95."""
+    claim = CLAIMS[name]
+    claim = dataclasses.replace(claim, spread=ratio * claim.tolerance, error_rate=2 * rows * tail)
+    least = next(R for R in range(8, 999) if ((t.isf(tail, R - 1) + t.isf(0.05, R - 1)) * ratio) ** 2 <= R)
+    assert rows_of(claim) == rows
+    assert models_for(claim) == min(least, 64)
 
 
 @pytest.mark.parametrize(("recipe", "n"), [({}, 6), ({"n": None}, 6), ({"n": 50}, 50)])

@@ -9,8 +9,7 @@ from closed_form import claim
 
 from experiments.court import budget, trial
 from experiments.court import measured as measuring
-from experiments.court.arms import arms_at
-from experiments.court.measured import draw
+from experiments.court.arms import Arms, arms_at
 from experiments.court.trial import judge
 from experiments.court.worst_point import Worst, by_formula, by_measurement
 from theory.claims.claim import Axis, Claim
@@ -118,8 +117,8 @@ def test_audits_are_corners_up_to_half_and_else_lie_inside(axes, corners):
 
 
 def test_looks_are_fixed_and_every_point_has_its_own_streams(monkeypatch):
-    calls = []
-    monkeypatch.setattr(measuring, "draw", lambda *how: calls.append(how) or draw(*how))
+    calls, draws = [], Arms.draws
+    monkeypatch.setattr(Arms, "draws", lambda *how: calls.append(how) or draws(*how))
     judge(CATALOGUE["xue-data-model-1/counter"], quick=True)
     assert {size for _, size, _ in calls} <= set(np.diff([0, *calls[0][0].effort.looks]))
     assert len({seed for _, _, seed in calls}) == len(calls) >= 5
@@ -147,9 +146,10 @@ def test_contradiction_rests_on_drawn_pairs_alone(monkeypatch):
 
     def denies(arms, size, seed):
         exact = {arm.route for arm in arms.every} == {"exact law"}
-        return draw(arms, size, seed) if exact else 0.5 + 1e-6 * np.arange(size)[None]
+        return draws(arms, size, seed) if exact else 0.5 + 1e-6 * np.arange(size)[None]
 
-    monkeypatch.setattr(measuring, "draw", denies)
+    draws = Arms.draws
+    monkeypatch.setattr(Arms, "draws", denies)
     verdict = judge(CATALOGUE["paper-condition-sufficient"], quick=True)
     assert verdict.verdict == "undecided"
     assert "measurements there show at least 0" in verdict.reason
@@ -164,8 +164,8 @@ def test_routes_agree(subject):
     point = {"p_spu": 0.8, "mu_spu": 1.5, "sigma_spu": 0.6, "sigma_xi": 0.0, "dim_image": 2, "dim_text": 2}
     for group in ("common", "counter"):
         equal = claim(quantity=group, relation="=", subject=subject, n=400)
-        exact = draw(arms_at(equal, point), 320, 11)[0]
-        drawn = draw(arms_at(equal, point, drawn=True), 210, 12)[0]
+        exact = arms_at(equal, point).draws(320, 11)[0]
+        drawn = arms_at(equal, point, drawn=True).draws(210, 12)[0]
         z = (exact.mean() - drawn.mean()) / np.hypot(exact.std() / len(exact) ** 0.5, drawn.std() / len(drawn) ** 0.5)
         assert abs(z) < 4.42
 
