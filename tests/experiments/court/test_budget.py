@@ -123,6 +123,7 @@ class Lawful(LinearCLIP):
 def test_a_claim_about_n_pairs_is_measured_by_training(subject):
     """Also for a learner whose own rule has answers on images: that rule is the limit of many pairs."""
     at = {name: POINT[name] for name in POINT}
-    (few,), (many,) = (arms_at(claim("counter", subject, n), at).every for n in (50, None))
-    assert few.route not in OF_RULES
-    assert (many.route in OF_RULES) == ("images" in subject.routes())
+    for drawn in (False, True):
+        (few,), (many,) = (arms_at(claim("counter", subject, n), at, drawn).every for n in (50, None))
+        assert few.route not in OF_RULES
+        assert (many.route in OF_RULES) == ("images" in subject.routes())

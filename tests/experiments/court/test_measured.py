@@ -134,14 +134,10 @@ def test_bounds_of_even_images_hold_at_the_tails_that_decide(learner, fields):
     assert np.max(missed) <= stats.binom.isf(SHARE / 4, samples, tail)
 
 
-@pytest.mark.deep
-def test_a_share_of_trainings_is_about_single_trainings():
-    """Every training of linear CLIP on 50 pairs falls short of the ideal classifier, and most by more than .005."""
-    fields = {"subject": "linear", "n": 50, "share": 0.95}
-    domain = {**{name: BOX[name] for name in ("sigma_xi", "dim_image", "dim_text")}, "p_spu": 0.9, "mu_spu": 1.5}
-    assert judge(claim("shortfall", domain=domain, **fields), quick=True).verdict == "supported"
-    near = claim("shortfall", "<=", domain=domain, **fields)
-    assert judge(near, quick=True).verdict == "contradicted"
+def test_a_share_of_trainings_is_about_places_of_single_trainings():
+    arms = arms_at(claim("shortfall", subject="linear", n=50, share=0.95), {**AT, "sigma_xi": HEADLINE.sigma_xi})
+    (sample,) = measured(arms, arms.draws(8, 0)).samples
+    assert set(sample.values) <= {0.0, 1.0}
 
 
 def test_every_set_of_even_images_counts_once():

@@ -4,20 +4,17 @@ True claims have 2 tau of slack or hold exactly. False claims fail by 1.5 tau at
 says more: they are nearer to the truth than the false twins of the docket, which try every learner and quantity.
 """
 
-import numpy as np
 import pytest
 from closed_form import claim, truth
 
 from experiments.court.trial import judge
 from experiments.errors import RequestError
-from simulator.world import World
 from theory.claims.claim import Axis
 from theory.learners import Bayes, InfoNCE, LeastSquares, LinearCLIP, Logistic
 
 QUIET = {"sigma_xi": 0.0, "dim_image": 2, "dim_text": 2}
 BOX = {"p_spu": Axis(0.55, 0.95), "mu_spu": Axis(0.5, 2.0), "sigma_spu": 0.6, **QUIET}
 LOUD = {**BOX, "sigma_xi": 0.5}
-MASKED = {"p_spu": Axis(0.6, 1.0), "mention_inv": Axis(0.5, 1.0), "mention_spu": Axis(0.2, 1.0), **QUIET}
 NAME, MEAN, WIDTH_1 = LinearCLIP("name"), LinearCLIP("mean"), LinearCLIP("mean", 1)
 
 
@@ -35,14 +32,6 @@ def bent(rise: float) -> dict:
     """
     slow = lambda w: 1.0 + 0.2066 * (w.p_spu - 0.5) * rise / 5  # noqa: E731
     return {"p_spu": Axis(0.5, 1.0), "mu_spu": 0.0, "sigma_inv": 1.0, **QUIET, "mu_inv": slow}
-
-
-def minimiser(w: World) -> np.ndarray:
-    """C of [W] Lemma D.3 as an explicit matrix, with masked captions; the mean is zero by symmetry."""
-    cross = w.mu_inv * w.mu_spu * (2 * w.p_spu - 1)
-    first, second = w.mu_inv**2 + w.sigma_inv**2, w.mu_spu**2 + w.sigma_spu**2
-    rows = (np.stack(np.broadcast_arrays(*row), -1) for row in ((first, cross), (cross, second)))
-    return np.stack([*rows], -2) * w.mention[..., None, :]
 
 
 def after_50(points: int) -> dict:
@@ -79,7 +68,6 @@ def whole(low: float, high: float) -> dict:
 QUICK = {
     "linear CLIP": ("supported", off(NAME, -2)),
     "linear CLIP, average caption": ("supported", off(MEAN, 0, relation="=")),
-    "least squares": ("supported", off(LeastSquares(), 0, relation="=")),
     "bayes": ("supported", off(Bayes(), -2, domain=LOUD)),
     "worst group": ("supported", off(NAME, -2, "worst", domain=LOUD)),
     "two learners": ("supported", off(NAME, 0, relation="=", against=LeastSquares())),
@@ -96,51 +84,22 @@ QUICK = {
     "errors too rare to fit": ("undecided", {"domain": {**QUIET, "p_spu": 1 - 1e-5}, "subject": "logistic"}),
     # Almost no sample of 20 pairs has a minimiser.
     "separable pairs": ("refused", {"n": 20, "domain": {**QUIET, "sigma_inv": 0.1}, "subject": "logistic"}),
-    # Reliance is a ratio, so its mean may not exist.
-    "a mean that need not exist": (
-        "undecided",
-        {"quantity": "reliance", "relation": "<=", "n": 50, "domain": QUIET, "prediction": lambda w: 5.0},
-    ),
-    "masked minimiser": (
-        "supported",
-        {"quantity": "operator-error", "relation": "<=", "domain": MASKED, "reference": minimiser},
-    ),
-    "undefined at a corner": (
-        "supported",
-        {"domain": BOX, "prediction": lambda w: np.where((w.p_spu < 0.56) & (w.mu_spu < 0.6), np.nan, 0.0)},
-    ),
-    "whole numbers from 2 to 4": ("supported", whole(2, 4)),
     "whole numbers from 2.4 to 4.4": ("supported", whole(2.4, 4.4)),
     "defaults": ("supported", {"domain": {"p_spu": Axis(0.5, 1.0)}}),  # in 64 dimensions
 }
 SLOW = {  # quadrature, fits, or drawn pairs near the tolerance
-    "linear CLIP, false": ("contradicted", off(NAME, 1.5)),
     "width 1": ("supported", off(WIDTH_1, 0, relation="=", domain=LOUD)),
     "width 1, false": ("contradicted", off(WIDTH_1, -1.5, relation="=", domain=LOUD)),
-    "least squares, false": ("contradicted", off(LeastSquares(), 1.5)),
     "logistic": ("supported", off(Logistic(), -2)),
-    "infonce": ("supported", off(InfoNCE("name"), 0, relation="=", domain=LOUD)),
     "infonce, average caption, false": ("contradicted", off(InfoNCE("mean"), -1.5, relation="=", domain=LOUD)),
     "worst group, false": ("contradicted", off(NAME, 1.5, "worst", domain=LOUD)),
-    "drop, false": ("contradicted", off(NAME, -1.5, "drop", "<=", LOUD)),
-    "drop of a rule": ("supported", off(Bayes(), 0, "drop", "=", LOUD)),
     "balanced accuracy of a rule, false": ("contradicted", off(Bayes(), -1.5, "balanced", "<=", LOUD)),
-    "two learners, false": ("contradicted", off(NAME, 1.5, relation="=", against=LeastSquares())),
     "rule against fit": ("supported", off(Bayes(), -2, domain=LOUD, against=NAME)),
-    "shortfall, false": ("contradicted", placed(LeastSquares(), 1.5, "shortfall")),
-    "effective robustness, false": ("contradicted", placed(NAME, 1.5, "effective-robustness")),
-    "effective robustness of a rule": ("supported", placed(InfoNCE("name"), -2, "effective-robustness")),
-    "equivalent correlation": ("supported", placed(InfoNCE("name"), -2, "equivalent-correlation")),
-    "equivalent correlation, false": ("contradicted", placed(InfoNCE("name"), 1.5, "equivalent-correlation")),
     "slow rise of half a tau": ("supported", {"domain": bent(0.5), **FALLS}),
     "iff, off by .05 in p": ("contradicted", {"prediction": lambda w: turning(w) + 0.1 * w.mu_spu**2, **IFF}),
     "50 pairs lose at most 5 points": ("contradicted", after_50(5)),
     "50 pairs lose at most 9 points": ("supported", after_50(9)),
     "least squares in 16 dimensions": ("supported", {"n": 1000, "subject": "least-squares", "domain": WIDE}),
-    "three classes, false": (
-        "contradicted",
-        {"domain": {**BOX, "classes": 3, "dim_image": 64, "dim_text": 64}, "prediction": lambda w: 1.0},
-    ),
     **{
         f"{rule.name} of three classes": ("supported", {"subject": rule, "domain": THREE})
         for rule in (Bayes(), InfoNCE("name"), LeastSquares(), Logistic())

@@ -1,6 +1,6 @@
 """Digests: the same for the same claim, another for any change of its meaning."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from types import ModuleType
 from typing import ClassVar
@@ -107,7 +107,6 @@ LIMIT = 0.5
     [
         (lambda w: Phi(w.mu_spu), lambda x: Phi(x.mu_spu), lambda w: Phi(-w.mu_spu)),  # formulas
         (partial(shifted, by=0.5), partial(shifted, by=0.5), partial(shifted, by=0.6)),
-        (lambda w: shifted(w, 0.5), lambda w: shifted(w, 0.5), lambda w: scaled(w, 0.5)),
         (lambda w: np.maximum(w.p_spu, 0.5), lambda w: np.maximum(w.p_spu, 0.5), lambda w: np.minimum(w.p_spu, 0.5)),
         (lambda w, a=1: w.p_spu.max() + a, lambda w, a=1: w.p_spu.max() + a, lambda w, a=2: w.p_spu.max() + a),
         (partial(undocumented, by=0.5), partial(documented, by=0.5), partial(shifted, by=0.5)),
@@ -178,7 +177,6 @@ def test_the_docket_has_distinct_digests_and_most_are_of_formulas():
     digests = [digest_of(one) for one in (*CLAIMS, *TRAINED)]
     assert len({one.sha256 for one in digests}) == len(digests)
     assert sum(one.source for one in digests) < len(digests) / 2
-    assert all(digest_of(replace(one, id="x", source="y")).sha256 == digest_of(one).sha256 for one in CLAIMS)
 
 
 def test_functions_without_source_are_refused():
