@@ -1,7 +1,7 @@
 """A study on disk: a run that fails and resumes gives the same store as an undisturbed one."""
 
-import json
-import subprocess
+import resource
+import signal
 import sys
 from contextlib import suppress
 from itertools import islice
@@ -12,6 +12,7 @@ import fsspec
 import numpy as np
 import pytest
 import xarray as xr
+from fresh import printed
 from fsspec.implementations.local import LocalFileSystem
 
 from experiments import provenance
@@ -22,7 +23,6 @@ from experiments.lab.plan import plan, region
 from experiments.lab.studies import study
 from experiments.user_code import learner_in, run_file
 
-ROOT = Path(__file__).parents[3]
 SWEEP = study(axes={"p_spu": "0.5:1:5", "sigma_xi": [0.0, 1.0]}, learners=["infonce", "bayes"])
 pytestmark = pytest.mark.usefixtures("small_blocks")
 
@@ -37,21 +37,13 @@ def stopped_after(count):
     return mapped
 
 
-@pytest.fixture(scope="module")
-def aftermath(tmp_path_factory, exact):
-    """(folder of stores, exit statuses per store) of all disturbed runs, by killed.py."""
-    folder = tmp_path_factory.mktemp("stores")
-    what = [
-        ("killed", "kill", {"count": 4, "seed": 0, "longest": 0.12}),
-        ("full", "full", {"blocks": 2, "size": 5000}),
-        ("SIGINT", "end", {"by": "SIGINT"}),
-        ("SIGTERM", "end", {"by": "SIGTERM"}),
-    ]
-    (folder / "study.toml").write_text(exact.toml())
-    command = [sys.executable, "tests/experiments/lab/killed.py", str(folder), json.dumps(what)]
-    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
-    assert run.returncode == 0, run.stderr
-    return folder, json.loads(run.stdout.splitlines()[-1])
+def harm(file, how):
+    """Flip a bit of a file, or cut, empty or remove it."""
+    content = bytearray(file.read_bytes())
+    file.unlink()
+    if how != "remove":
+        content[len(content) // 2] ^= 1
+        file.write_bytes({"flip": content, "cut": content[:-1], "empty": b""}[how])
 
 
 def test_a_store_equals_the_table_in_memory_and_is_not_recomputed(tmp_path, same, resumed):
@@ -76,61 +68,82 @@ def test_an_interrupted_run_says_what_it_kept_and_resumes(tmp_path, count, same,
     assert said == [f"{count} of 5 blocks are in {where} already"]
 
 
-def test_a_full_disk_ends_with_status_1(aftermath, exact, undisturbed, same):
+def test_a_full_disk_ends_with_status_1(soberclip, tmp_path, monkeypatch, exact, undisturbed, same, resumed):
     """A limit on file sizes imitates a full disk: both fail in the middle of a chunk."""
-    folder, statuses = aftermath
-    assert statuses["full"] == [0, 1]
-    where, said = folder / "full", (folder / "full.said").read_text()
-    assert f"soberclip: {where} could not be written: File too large; 2 of 12 blocks are in {where}" in said
-    assert "Traceback" not in said
+    where = tmp_path / "a.zarr"
+    (tmp_path / "study.toml").write_text(exact.toml())
+    with pytest.raises(Interrupted):
+        resumed(exact, where, mapped=stopped_after(2))
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)  # the limit would truncate .pyc files
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (5000, limits[1]))
+    try:
+        ended = soberclip("sweep", tmp_path / "study.toml", "-o", where)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert ended.status == 1
+    assert f"soberclip: {where} could not be written: File too large; 2 of 12 blocks are in {where}" in ended.err
     same(exact.run(where), undisturbed)
 
 
-@pytest.mark.parametrize("by", ["SIGINT", "SIGTERM"])
-def test_signals_end_the_command_line_with_status_130(aftermath, exact, undisturbed, same, by):
-    folder, statuses = aftermath
-    assert statuses[by] == [130]
-    said = (folder / f"{by}.said").read_text()
-    assert "of 12 blocks are in" in said
-    assert "Traceback" not in said
-    same(exact.run(folder / by), undisturbed)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signals_end_the_command_line(soberclip, tmp_path, monkeypatch, exact, undisturbed, same, number):
+    """After the first block."""
+    write, where = store.Store.write, tmp_path / "a.zarr"
+    (tmp_path / "study.toml").write_text(exact.toml())
+
+    def signalled(*block):
+        monkeypatch.setattr(store.Store, "write", write)
+        write(*block)
+        signal.raise_signal(number)
+
+    monkeypatch.setattr(store.Store, "write", signalled)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # whatever the one who started us has
+    ended = soberclip("sweep", tmp_path / "study.toml", "-o", where)
+    assert ended.status == 130
+    assert f"interrupted; 1 of 12 blocks are in {where}" in ended.err
+    same(exact.run(where), undisturbed)
 
 
-def test_a_store_resumes_after_a_kill_at_any_moment(aftermath, exact, undisturbed, same):
-    folder, statuses = aftermath
-    assert -9 in statuses["killed"]
-    same(exact.run(folder / "killed"), undisturbed)
+KILLED = """
+import os, random, signal, time
+from experiments.lab import plan, run, store, studies  # once: children are forked before zarr starts its thread
+plan.MOST = 2
+planned = plan.plan(studies.read(open("FOLDER/study.toml").read()))
+for seconds in random.Random(0).choices([0.01, 0.03, 0.06, 0.12], k=4):
+    if not (child := os.fork()):
+        try:
+            run.run(planned, store.begin("FOLDER/a.zarr", planned))
+        finally:
+            os._exit(0)
+    time.sleep(seconds)
+    os.kill(child, signal.SIGKILL)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
 
 
-@pytest.mark.parametrize("harm", ["flip", "cut", "remove", "empty"])
+def test_a_store_resumes_after_a_kill_at_any_moment(tmp_path, exact, undisturbed, same):
+    (tmp_path / "study.toml").write_text(exact.toml())
+    assert "-9" in printed(KILLED.replace("FOLDER", str(tmp_path))).split()
+    same(exact.run(tmp_path / "a.zarr"), undisturbed)
+
+
+HARMS = pytest.mark.parametrize("how", ["flip", "cut", "remove", "empty"])
+
+
+@HARMS
 @pytest.mark.parametrize("name", ["counter/3.0.0.0", "manifest/3"])
-def test_a_damaged_chunk_is_named_and_recomputed(tmp_path, harm, name, same, resumed):
-    where = tmp_path / "a.zarr"
+def test_a_damaged_chunk_is_named_and_recomputed(tmp_path, how, name, same, resumed):
+    where, said = tmp_path / "a.zarr", []
     SWEEP.run(where)
-    chunk = where / name
-    content = bytearray(chunk.read_bytes())
-    if harm == "remove":
-        chunk.unlink()
-    else:
-        content[len(content) // 2] ^= 1
-        chunk.write_bytes({"flip": content, "cut": content[:-1], "empty": b""}[harm])
-    said = []
+    harm(where / name, how)
     same(resumed(SWEEP, where, report=said.append), SWEEP.run())
-    unfinished = name == "manifest/3" and harm == "remove"  # without its manifest a block is not finished
+    unfinished = (name, how) == ("manifest/3", "remove")  # without its manifest a block is not finished
     assert said[:-1] == ([] if unfinished else [f"{name} is damaged, so its block is computed again"])
     assert said[-1] == f"4 of 5 blocks are in {where} already"
 
 
-def harm(file, how):
-    """Flip a bit of a file, or cut, empty or remove it."""
-    content = bytearray(file.read_bytes())
-    file.unlink()
-    if how != "remove":
-        content[len(content) // 2] ^= 1
-        file.write_bytes({"flip": content, "cut": content[:-1], "empty": b""}[how])
-
-
-@pytest.mark.parametrize("how", ["flip", "cut", "remove", "empty"])
+@HARMS
 def test_damaged_metadata_and_coordinates_are_refused(tmp_path, how, same):
     """A lost coordinate once ended in a traceback of the picture. Another letter may change no number."""
     whole = SWEEP.run(tmp_path / "whole")
