@@ -72,31 +72,21 @@ def test_the_table_is_the_printed_one():
     assert (one["printed"], one["printed_deviation"]) == pytest.approx((0.4802, 0.0550))
 
 
-def test_settings_of_a_study_stand_beside_printed_ones():
-    recipe = {"towers": "linear", "embed_dim": 2, "batch_size": 16, "steps": 2}
-    axes = {"classes": [2, 4], "p_inv": [0.9], "p_spu": [0.75, 0.8]}  # 4 and .8 are not printed
-    world = World(views={"tied": (0, 1)})
-    sweep = study(world, axes, ["supervised"], routes=["trained"], n=32, replicates=2, recipe=recipe)
-    table = sweep.run()
-    rows = beside(table, "multicolored-mnist")
-    assert [(row["classes"], row["p_spu"], row["group"]) for row in rows] == [(2, 0.75, "rand"), (2, 0.75, "rev")]
-    assert rows[1]["measured"] == pytest.approx(float(table.rev[0, 0, 0, 0, 0].mean()))
-    assert rows[1]["printed"] == pytest.approx(0.8022)
-    assert "(80.2 ± 1.7)" in shown(printed_view(rows))
-
-
-def measured(rev, **further) -> xr.Dataset:
-    """Rev of one setting of two classes, one number per training, optionally along further axes."""
+def measured(rev, **axes):
+    """Rows beside the printed ones of a study in which each setting has these numbers, one per training."""
     setting = {"classes": [2], "p_inv": [0.9], "p_spu": [0.75], "learner": ["supervised"], "prompt": ["name"]}
-    dims = {**further, **setting, "replicate": range(len(rev))}
+    dims = {**setting, **axes, "replicate": range(len(rev))}
     cells = xr.DataArray(np.broadcast_to(rev, [len(values) for values in dims.values()]), dims)
-    return xr.Dataset({"rand": cells, "rev": cells})
+    return beside(xr.Dataset({"rand": 1 - cells, "rev": cells}), "multicolored-mnist")
 
 
-def test_trainings_without_a_measurement_and_settings_of_several_cells_do_not_count():
-    several, single = (beside(measured(rev), "multicolored-mnist")[-1] for rev in ([0.2, np.nan, 0.4], [0.2, np.nan]))
-    assert (several["measured"], several["deviation"]) == pytest.approx((0.3, np.sqrt(0.02)))
+def test_trainings_stand_beside_printed_ones():
+    """Settings that are not printed, trainings without a number, and settings of several cells do not count."""
+    rows = measured([0.2, np.nan, 0.4], classes=[2, 4], p_spu=[0.75, 0.8])
+    assert [(row["classes"], row["p_spu"], row["group"]) for row in rows] == [(2, 0.75, "rand"), (2, 0.75, "rev")]
+    assert [(row["measured"], row["deviation"]) for row in rows] == [pytest.approx((x, 0.02**0.5)) for x in (0.7, 0.3)]
+    assert rows[1]["printed"] == pytest.approx(0.8022)
+    assert "30.0 ± 14.1 (80.2 ± 1.7)" in shown(printed_view(rows))
+    _, single = measured([0.2, np.nan])
     assert (single["measured"], single["deviation"]) == (pytest.approx(0.2), None)
-    assert beside(measured([np.nan, np.nan]), "multicolored-mnist") == []
-    assert len(beside(measured([0.2]), "multicolored-mnist")) == 2
-    assert beside(measured([0.2], lr=[0.1, 0.2]), "multicolored-mnist") == []
+    assert measured([np.nan, np.nan]) == measured([0.2], lr=[0.1, 0.2]) == []
