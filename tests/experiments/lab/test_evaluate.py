@@ -1,4 +1,6 @@
-"""The bridge from theory to pictures: distances of hand-made embeddings, and the world with these distances."""
+"""Documents of towers, worlds of pixels in studies, and the bridge from theory to pictures: distances of hand-made
+embeddings, and the world with these distances.
+"""
 
 import json
 
@@ -6,9 +8,14 @@ import numpy as np
 import pytest
 import torch
 
+from experiments.errors import RequestError
 from experiments.files import to_json
+from experiments.lab.config import world_from, world_toml
 from experiments.lab.evaluate import LARGEST, bridge
+from experiments.lab.plan import plan
+from experiments.lab.studies import read, study
 from experiments.lab.training import train
+from simulator.pixels.views import Pixels
 from simulator.towers.ensemble import Ensemble
 from simulator.towers.probes import separation
 from simulator.towers.recipe import Recipe
@@ -59,31 +66,83 @@ def test_rand_has_every_background_equally_often():
     assert found["common"][0] > found["counter"][0]
 
 
+TABLE, SMALL = [[0.3, 0.2, 0.0], [0.1, 0.0, 0.4]], {"dim_image": 4, "dim_text": 4}
+LINEAR = {"loss": "linear", "towers": "linear"}  # the optimum of others in a world with a table is sampled for seconds
+PIXELS = ["common", "counter", "rand", "rev", "rest", "trained"]
+TIED = World(classes=3, p_inv=0.9, p_spu=0.75, views={**VIEWS, "tied": (0, 1)})
+
+
 @pytest.mark.parametrize(
-    ("table", "views", "groups"),
+    ("world", "fields", "groups"),
     [
-        ([[0.3, 0.2, 0.0], [0.1, 0.0, 0.4]], None, {"common", "counter", "unseen"}),
-        ([[0.5, 0.0], [0.0, 0.5]], None, {"common", "unseen"}),
-        ([[0.3, 0.2, 0.0], [0.1, 0.0, 0.4]], VIEWS, {"common", "counter", "unseen", "rand", "trained"}),
+        (World(table=TABLE, **SMALL), LINEAR, ["common", "counter", "unseen"]),
+        (World(table=[[0.5, 0.0], [0.0, 0.5]], **SMALL), LINEAR, ["common", "unseen"]),
+        (World(table=TABLE, views=VIEWS), {}, ["common", "counter", "unseen", "rand", "trained"]),
+        (TIED, {"n": 64}, PIXELS),
     ],
 )
-def test_documents_of_towers_have_the_groups_of_a_table(table, views, groups):
-    sizes = {} if views else {"dim_image": 4, "dim_text": 4}
-    # Linear towers: the optimum of others in a world with a table is sampled for seconds.
-    kind = {} if views else {"loss": "linear", "towers": "linear"}
-    recipe = Recipe(width=4, depth=1, embed_dim=4, batch_size=16, steps=4, warmup=0, **kind)
-    document = train(recipe, World(table=table, views=views, **sizes), models=2, compile=False)
+def test_documents_of_towers_have_the_groups_of_their_world(world, fields, groups):
+    """Pixels have no prediction and no covariances, which once ended a finished run."""
+    recipe = Recipe(width=4, depth=1, embed_dim=4, batch_size=16, steps=4, warmup=0, **fields)
+    document = train(recipe, world, models=2, compile=False)
     json.dumps(document, allow_nan=False, default=to_json)
-    assert set(document["replicates"][0]) == set(document["history"][-1]["prompts"]["name"]) == groups
-    assert {name for name, value in document.items() if name in groups and value is not None} == groups
-    assert all(document["prompts"]["mean"][group] is not None for group in groups)
+    assert {name for name, value in document.items() if name in {*groups, *PIXELS} and value is not None} == {*groups}
+    assert {*document["history"][-1]["prompts"]["name"]} == {*groups}
+    for found in document["prompts"].values():
+        assert [list(one) for one in found["replicates"]] == [groups] * 2
+        assert {*groups} <= {*found["interval95"]}
+        for group in groups:
+            assert found[group] == pytest.approx(np.mean([one[group] for one in found["replicates"]]))
+        if world is TIED:
+            assert (found["predicted"], found["unseen"], found["covariances"]) == (None, None, None)
+
+
+def test_a_study_has_the_groups_of_pixels():
+    recipe = {"towers": "conv", "width": 4, "embed_dim": 4, "batch_size": 16, "steps": 3, "optimizer": "adamw"}
+    world, how = TIED.replace(p_inv=1.0, p_spu=0.9), {"n": 64, "replicates": 2, "recipe": recipe}
+    sweep = study(world, {"classes": [2, 3]}, ["perfect-captions"], routes=["trained"], **how)
+    table = sweep.run()
+    assert {"rand", "rev_low", "rest_se"} <= set(table.data_vars)
+    assert "predicted_rand" not in table
+    assert np.isnan(table.rest.sel(classes=2)).all()
+    assert np.isfinite(table.rest.sel(classes=3)[0, 0]).all()
+    two = table.sel(classes=2)
+    assert np.allclose(two.rand, (two.common + two.counter) / 2)
+    assert np.array_equal(two.rev, two.counter, equal_nan=True)
+    one = sweep.cell((1,), 0)
+    single = train(one.recipe, one.worlds, models=2)
+    assert np.allclose(table.rev[1, 0, 0], [one["rev"] for one in single["replicates"]], atol=1e-12)
+    assert "no closed form" in str(table.legend.values)
+
+
+def test_unreadable_pictures_get_one_sentence_before_any_work(tmp_path):
+    root = str(tmp_path / "nowhere")
+    world = World(views=Pixels(objects="cutouts", root=root, attribute="background-colour"))
+    sweep = study(world, {"classes": [2, 3]}, ["supervised"], routes=["trained"])
+    for ask in (plan, lambda sweep: sweep.run(tmp_path / "a.zarr")):
+        with pytest.raises(RequestError, match=f"^folder {root!r} cannot be read: No such file or directory$"):
+            ask(sweep)
+    assert not list(tmp_path.iterdir())
+    assert read(sweep.toml()) == sweep  # reading a store needs no pictures
+
+
+def test_a_study_can_balance_classes_without_an_own_background():
+    world, recipe = World(classes=3, p_spu=0.7, views=Pixels(tied=(0, 1))), {"towers": "linear", "embed_dim": 3}
+    recipe = {**recipe, "batch_size": 16, "steps": 2}
+    names = ["balance", "subsample", "reweight", "group-dro", "dfr"]
+    sweep = study(world, {"mitigation": names}, ["supervised"], routes=["trained"], n=1000, recipe=recipe)
+    assert np.isfinite(sweep.run().counter).all()
+
+
+def test_a_world_is_written_as_a_file_that_is_read(tmp_path):
+    (tmp_path / "world.toml").write_text(world_toml(TIED))
+    assert world_from(tmp_path / "world.toml", {"p_spu": 0.5}) == TIED.replace(p_spu=0.5)
 
 
 def test_no_bridge_without_a_head_or_with_classes_without_colour():
     parameters = reading({(0, 3, 3): 1.0})
     assert bridge(ensemble(loss="infonce"), parameters) is None
-    untied = World(classes=3, p_inv=0.9, p_spu=0.75, views={**VIEWS, "tied": (0, 1)})
-    assert bridge(ensemble(untied), parameters) is None
+    assert bridge(ensemble(TIED), parameters) is None
     assert bridge(ensemble(World()), parameters) is None
     for other in ({"sampler": "balanced"}, {"last_layer": "refitted"}, {"loss": "group-dro"}):  # these change the law
         assert bridge(ensemble(**other), parameters) is None
