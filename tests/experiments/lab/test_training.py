@@ -6,11 +6,13 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
+from fresh import printed
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from scipy.stats import t
@@ -23,9 +25,9 @@ from experiments.lab import training
 from experiments.lab.evaluate import _measured, predicted
 from experiments.lab.mitigations import NONE, law_of_towers
 from experiments.lab.runfolder import FORMAT, specification_hash
-from experiments.lab.training import train
+from experiments.lab.training import interruption, train
 from simulator.pixels.views import Pixels
-from simulator.towers import evaluation
+from simulator.towers import distributed, evaluation
 from simulator.towers.ensemble import Ensemble, least_bytes
 from simulator.towers.recipe import Recipe
 from simulator.world import World
@@ -81,13 +83,6 @@ def test_a_requested_prompt_is_added_to_the_usual_ones(monkeypatch):
         quick(linear, prompt="captions")
 
 
-def test_without_a_folder_ctrl_c_keeps_nothing(tmp_path, monkeypatch, ctrl_c):
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(KeyboardInterrupt):
-        quick(report=ctrl_c())
-    assert not list(tmp_path.iterdir())
-
-
 @pytest.mark.deep  # torch needs ten seconds to find that there is no compiler
 def test_without_a_compiler_training_warns_and_continues(tmp_path):
     environment = {**os.environ, "CXX": "/nowhere/c++", "TORCHINDUCTOR_CACHE_DIR": str(tmp_path / "cache")}
@@ -122,13 +117,59 @@ def test_an_interrupted_run_resumes_to_the_weights_of_an_uninterrupted_one(tmp_p
     assert signal.getsignal(signal.SIGINT) is before, "the handler is restored"
 
 
-def test_ctrl_c_during_the_evaluation_keeps_the_training(tmp_path, monkeypatch, ctrl_c):
-    press = ctrl_c()
-    with monkeypatch.context() as evaluation:
-        evaluation.setattr("experiments.lab.training.result", lambda *_: press("now"))
-        with pytest.raises(Interrupted, match=f"--resume {tmp_path} resumes"):
-            quick(output=tmp_path)
+def test_ctrl_c_at_once_says_how_to_resume_where_there_is_a_checkpoint(tmp_path, monkeypatch, ctrl_c):
+    """Without a folder, before the first step, and in the evaluation."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        quick(report=ctrl_c())
+    assert not list(tmp_path.iterdir())
+    for name, ended in (("start", KeyboardInterrupt), ("result", Interrupted)):
+        press = ctrl_c()
+        with monkeypatch.context() as here:
+            here.setattr(training, name, lambda *_, press=press: press("now"))
+            with pytest.raises(ended, match=f"--resume {tmp_path} resumes|^$"):
+                quick(output=tmp_path)
     assert quick(resume=tmp_path)["common"] == quick()["common"]
+
+
+def test_the_first_ctrl_c_prints_and_the_second_stops(capfd):
+    before = {*threading.enumerate()}
+    with interruption(distributed.ALONE) as stop:
+        assert not stop()
+        signal.raise_signal(signal.SIGINT)  # to this thread, because others may be slower
+        assert stop()
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    for thread in {*threading.enumerate()} - before:  # one prints; what it writes during a reading is lost
+        thread.join(10)
+    assert capfd.readouterr().err == "soberclip: stopping after the current step; Ctrl-C again stops at once\n"
+
+
+BLOCKED = """
+import os, signal, sys, time
+from simulator import progress
+from simulator.signals import block_signals
+from simulator.progress import counting
+sys.stderr = sys.stdout
+sys.stderr.isatty, os.environ["TERM"], progress.PATIENCE = lambda: True, "xterm", 0.0
+signal.signal(signal.SIGINT, signal.default_int_handler)  # whatever the one who started us has
+when = "meanwhile"
+try:
+    with counting("working"), block_signals():
+        time.sleep(0.3)
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.1)
+        when = "at the end"
+except KeyboardInterrupt:
+    print(when)
+"""
+
+
+def test_signals_stay_blocked_while_progress_is_printed():
+    """In its own process, because other threads of this process would receive the signal."""
+    lines = printed(BLOCKED)
+    assert lines.endswith("at the end")
+    assert "working, after 0 s" in lines
 
 
 def test_means_omit_a_frozen_model(poison):
@@ -147,14 +188,9 @@ def test_means_omit_a_frozen_model(poison):
 def test_a_folder_of_another_run_is_left_alone(tmp_path):
     quick(output=tmp_path)
     before = (tmp_path / "checkpoint.safetensors").read_bytes()
-    for given, words in (
-        ({"recipe": RECIPE.model_copy(update={"lr": 0.1})}, r"lr is 0\.005 there and 0\.1 here"),
-        ({"world": WORLD.replace(mu_inv=3.0)}, r"worlds\.0\.mu_inv is 1\.0 there and 3\.0 here"),  # one is left out
-        ({"models": 3}, r"models is \[0, 1\] there and \[0, 1, 2\] here"),
-    ):
-        for folder in ("output", "resume"):
-            with pytest.raises(RequestError, match=words):
-                train(**{"recipe": RECIPE, "world": WORLD, "models": 2, "compile": False, **given, folder: tmp_path})
+    for folder in ("output", "resume"):
+        with pytest.raises(RequestError, match=r"worlds\.0\.mu_inv is 1\.0 there and 3\.0 here"):  # one is left out
+            quick(world=WORLD.replace(mu_inv=3.0), **{folder: tmp_path})
     assert (tmp_path / "checkpoint.safetensors").read_bytes() == before
 
 
@@ -271,8 +307,8 @@ def on_two(flags):
 
 
 @pytest.mark.deep
-def test_two_processes_print_the_output_of_one(capsys):
-    """Only rank 0 prints: one document, and no step twice."""
+def test_two_processes_print_the_output_of_one_and_refuse_together(capsys):
+    """Only rank 0 prints: one document, no step twice, and one refusal."""
     flags = [*FLAGS.split(), "--precision", "float64", "--json"]
     done = on_two(flags)
     assert done.returncode == 0, done.stderr[-3000:]
@@ -283,13 +319,9 @@ def test_two_processes_print_the_output_of_one(capsys):
     assert done.stderr.count("step 12 of 12") <= 1
     for group in ("common", "counter"):
         assert shared[group] == pytest.approx(alone[group], abs=1e-9)
-
-
-@pytest.mark.deep
-def test_two_processes_refuse_together():
-    done = on_two(FLAGS.replace("16", "17").split())
-    assert done.returncode != 0
-    assert done.stderr.count("does not divide over 2 processes") == 1
+    refused = on_two(FLAGS.replace("16", "17").split())
+    assert refused.returncode != 0
+    assert refused.stderr.count("does not divide over 2 processes") == 1
 
 
 @pytest.mark.deep
