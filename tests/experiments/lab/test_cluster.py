@@ -49,8 +49,19 @@ def elsewhere(request):
     return request.getfixturevalue(request.param)
 
 
+def interrupting(mapped, task, parts):
+    """A map that is interrupted after one block."""
+    for done in mapped(task, parts):
+        yield done
+        raise KeyboardInterrupt
+
+
 def test_other_processes_give_the_bits_of_this_one(elsewhere, tmp_path, exact, undisturbed, same, resumed):
-    same(resumed(exact, tmp_path / "a.zarr", mapped=elsewhere), undisturbed)
+    """Also after an interruption."""
+    where = tmp_path / "a.zarr"
+    with pytest.raises(Interrupted, match=rf"interrupted; 1 of 12 blocks are in {where}"):
+        resumed(exact, where, mapped=partial(interrupting, elsewhere))
+    same(resumed(exact, where, mapped=elsewhere), undisturbed)
 
 
 @pytest.mark.deep
@@ -64,20 +75,6 @@ def test_a_file_url_and_a_relative_path_are_the_same_store(tmp_path, monkeypatch
     said = []
     same(resumed(exact, f"file://{tmp_path}/a.zarr", report=said.append), undisturbed)
     assert said == [f"12 of 12 blocks are in {tmp_path}/a.zarr already"]
-
-
-def interrupting(mapped, task, parts):
-    """A map that is interrupted after one block."""
-    for done in mapped(task, parts):
-        yield done
-        raise KeyboardInterrupt
-
-
-def test_an_interrupted_run_resumes_without_workers(elsewhere, tmp_path, exact, undisturbed, same, resumed):
-    where = tmp_path / "a.zarr"
-    with pytest.raises(Interrupted, match=rf"interrupted; 1 of 12 blocks are in {where}"):
-        resumed(exact, where, mapped=partial(interrupting, elsewhere))
-    same(resumed(exact, where), undisturbed)
 
 
 def pressed():

@@ -46,8 +46,6 @@ def quick(recipe: Recipe = RECIPE, world: World = WORLD, **options):
 def test_the_document_has_the_keys_of_simulate(tmp_path):
     lines = []
     document = quick(output=tmp_path, report=lines.append)
-    assert document["drop"] == pytest.approx(document["common"] - document["counter"])
-    assert document["balanced"] == pytest.approx((document["common"] + document["counter"]) / 2)
     assert len(document["replicates"]) == 2
     assert document["prompts"]["name"]["common"] == document["common"]
     assert document["predicted"]["common"] == pytest.approx(document["prompts"]["name"]["predicted"]["common"])
@@ -91,9 +89,7 @@ def test_without_a_compiler_training_warns_and_continues(tmp_path):
     command += ["--output", str(tmp_path / "run")]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    first, *others = [line for line in done.stderr.splitlines() if not line.endswith("so far")]
-    assert "C++ compiler" in first
-    assert all(line.startswith("step ") for line in others), "lines are at least ten seconds apart"
+    assert "C++ compiler" in done.stderr
     assert json.loads(done.stdout)["compiled"] is False
 
 
@@ -281,10 +277,7 @@ def test_predictions_fit_the_loss_and_the_towers():
         return predicted(law(world, recipe, prompt))
 
     assert prediction(Recipe(), WORLD, "name") == prediction(Recipe(loss="siglip"), WORLD, "name")
-    linear = prediction(Recipe(loss="linear", towers="linear"), WORLD, "mean")
-    assert linear["common"] != prediction(Recipe(), WORLD, "mean")["common"]
     narrow = Recipe(loss="linear", towers="linear", embed_dim=1)
-    assert prediction(narrow, WORLD, "mean") not in (linear, None)
     widths = [law(WORLD, one, "mean")[1].embed_dim for one in (narrow, narrow.model_copy(update={"embed_dim": 9}))]
     assert widths == [1, None], "a width counts where it is below that of the latents"
     world, hot = WORLD.replace(sigma_xi=2.0), {"temperature": 5.0, "embed_dim": 4}  # 1/temperature bounds the scores
@@ -325,15 +318,11 @@ def test_two_processes_print_the_output_of_one_and_refuse_together(capsys):
 
 
 @pytest.mark.deep
-def test_distributing_models_over_processes_changes_nothing(tmp_path, monkeypatch, ctrl_c):
+def test_distributing_models_over_processes_changes_nothing(monkeypatch):
     monkeypatch.setattr(training, "processes_for", lambda ensemble: 2)
-    long = RECIPE.model_copy(update={"steps": 1500})
-    alone = quick(long)
-    with pytest.raises(Interrupted, match="resume with --resume"):
-        quick(long, share_out=True, output=tmp_path, report=ctrl_c())
-    resumed = quick(long, share_out=True, resume=tmp_path)
-    assert (alone["processes"], resumed["processes"]) == (1, 2)
-    assert (alone["prompts"], alone["history"]) == (resumed["prompts"], resumed["history"])
+    alone, shared = quick(), quick(share_out=True)
+    assert (alone["processes"], shared["processes"]) == (1, 2)
+    assert (alone["prompts"], alone["history"]) == (shared["prompts"], shared["history"])
 
 
 def test_the_interval_over_models_counts_the_error_of_shared_test_images():
