@@ -66,7 +66,7 @@ def place(
     position = place(predictions, data, None if data is not None else world_from(world.file, world.fields))
     theory: list[dict[str, Any]] | None = []
     if data is not None:
-        _, theory = exported(data)
+        theory = exported(data)["theory"]
     elif verbose or json:  # with ten classes it takes a minute
         theory = theory_rows(position.world)
     emit(placed_document(position, theory), json, partial(place_screen, verbose=verbose))

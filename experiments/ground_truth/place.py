@@ -99,22 +99,22 @@ def place(predictions: Path | str | Counts, data: Path | str | None = None, worl
     if (data is None) == (world is None):
         raise RequestError("expected either the folder of an export or a world")
     if data is not None:
-        world, _ = exported(data)
+        world = exported(data)["world"]
         counts = _counts_of_files(Path(predictions), Path(data), world.class_count)
     else:
         counts = predictions if isinstance(predictions, Mapping) else _counts_of_groups(Path(predictions))
     return _placed(world, counts)
 
 
-def exported(data: Path | str) -> tuple[World, list[dict[str, Any]]]:
-    """The world of a finished export and its rows of theory. Raises RequestError for another folder."""
+def exported(data: Path | str) -> dict[str, Any]:
+    """"world" of a finished export, and "theory", its rows or None. Raises RequestError for another folder."""
     record = read_json(Path(data) / RECORD)
     if not (isinstance(record, dict) and record.get("verb") == "export"):
         raise RequestError(f"{str(data)!r} is not a folder that soberclip export wrote")
     if "theory" not in record:
         raise RequestError(f"the export in {str(data)!r} is not finished; the same soberclip export resumes it")
     try:
-        return World(**record["request"]["world"]), record["theory"]
+        return {"world": World(**record["request"]["world"]), "theory": record["theory"]}
     except (KeyError, TypeError, ValueError):
         raise RequestError(f"{RECORD} in {str(data)!r} is damaged; export the world again") from None
 
