@@ -1,8 +1,7 @@
 """How often the intervals of `place` and `evaluate` hold the truth where a group has few photos.
 
-`python tests/photo_coverage.py` writes photo_coverage.csv in about four minutes of one core, so it is no test. A test
-reads the file. Worlds have two classes, and their theory gives p' and the drop of the classifier that is measured. A
-row counts the data sets whose interval holds the truth.
+`python tests/photo_coverage.py` writes photo_coverage.csv in about four minutes of one core; a test reads the file.
+Worlds have two classes, and their theory gives p' and the drop of the classifier that is measured.
 """
 
 from collections import Counter
@@ -53,10 +52,7 @@ def evaluated(photos: int, seed: int) -> dict[str, bool]:
     exact, p = truth("evaluate")
     document = embeddings(**balanced(numpy_stream(seed, "evaluated photos"), photos, reliance=RELIANCE), seed=seed)
     (low, high), drop = (document["heads"][0]["interval"][name] for name in (PLACE[0], "drop"))
-    return {
-        "p": low <= p <= high,
-        "drop": drop[0] <= float(exact.drop) <= drop[1],
-    }
+    return {"p": low <= p <= high, "drop": drop[0] <= float(exact.drop) <= drop[1]}
 
 
 def rows() -> Iterator[tuple]:

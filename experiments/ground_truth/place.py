@@ -107,7 +107,7 @@ def place(predictions: Path | str | Counts, data: Path | str | None = None, worl
 
 
 def exported(data: Path | str) -> dict[str, Any]:
-    """"world" of a finished export, and "theory", its rows or None. Raises RequestError for another folder."""
+    """The world of a finished export, and its rows of theory or None. Raises RequestError for another folder."""
     record = read_json(Path(data) / RECORD)
     if not (isinstance(record, dict) and record.get("verb") == "export"):
         raise RequestError(f"{str(data)!r} is not a folder that soberclip export wrote")

@@ -57,16 +57,19 @@ def test_rounds_of_measurements_close_in_on_the_worst_point(monkeypatch):
     assert not undefined.count(2), "the last round's candidates are children of the best"
 
 
-def test_children_scatter_about_their_parents_by_the_spread_of_their_round(monkeypatch):
+@pytest.mark.parametrize(("subject", "most"), [(LinearCLIP(), 4096), (LinearCLIP(embed_dim=2), 64), (Logistic(), 64)])
+def test_children_scatter_by_the_spread_of_their_round_and_values_that_take_long_are_few(monkeypatch, subject, most):
     """No candidate lies near an edge, which would stop it."""
-    rounds = []
+    rounds, sizes = [], []
 
-    def estimate(claim, points, *_):
+    def estimate(claim, points, size, *_):
         rounds.append(2 * points["p_spu"] - 1)  # in widths of the domain
+        sizes.append(size)
         return -((points["p_spu"] - 0.75) ** 2)
 
     monkeypatch.setattr(worst_point, "estimates", estimate)
-    by_measurement(claim(domain={"p_spu": Axis(0.5, 1.0)}, n=50), seed=0)
+    by_measurement(claim(subject=subject, domain={"p_spu": Axis(0.5, 1.0)}, n=50), seed=0)
+    assert max(sizes) == most
     for spread, candidates in zip(SPREADS, rounds[1:], strict=True):
         parents, children = np.split(candidates, 2)
         moves = np.abs(children - parents) / spread
@@ -77,19 +80,6 @@ def test_children_scatter_about_their_parents_by_the_spread_of_their_round(monke
 @pytest.mark.parametrize(("against", "points"), [(LinearCLIP("mean"), QUADRATURE), (Bayes(), SAMPLED)])
 def test_a_search_of_many_classes_is_short_if_either_rule_is_sampled(against, points):
     assert _effort(claim(against=against, domain={"classes": 3, "p_spu": Axis(0.5, 1.0)})) == points
-
-
-@pytest.mark.parametrize(("subject", "most"), [(LinearCLIP(), 4096), (LinearCLIP(embed_dim=2), 64), (Logistic(), 64)])
-def test_fewer_values_are_drawn_where_each_takes_long(monkeypatch, subject, most):
-    seen = []
-
-    def estimate(claim, points, size, seed, number):
-        seen.append(size)
-        return np.zeros(len(points["p_spu"]))
-
-    monkeypatch.setattr(worst_point, "estimates", estimate)
-    by_measurement(claim(subject=subject, domain={"p_spu": Axis(0.5, 1.0)}, n=50), seed=0)
-    assert max(seen) == most
 
 
 def test_the_search_stays_among_the_allowed_points():

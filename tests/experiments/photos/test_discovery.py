@@ -51,21 +51,11 @@ def test_permutation_p_is_the_exact_one():
     assert permutation_p(np.full(2, 5), np.full(2, 5), np.random.default_rng(0)) == 1
 
 
-def photos_of(spread):
-    """Photos of class -> background -> count."""
-    rows = [
-        (f"{index}/{background}/{i}.jpg", index, background)
-        for index, backgrounds in spread.items()
-        for background, count in backgrounds.items()
-        for i in range(count)
-    ]
-    return pd.DataFrame(rows, columns=["path", "class_index", "background"])
-
-
-def answers(photos, right):
-    """Predictions for photos; `right` says whether a photo's prediction is correct."""
-    answered = [right(photo) for photo in photos.itertuples()]
-    return photos.assign(group="", predicted_index=photos.class_index.where(answered, 999))
+def answers(spread, right):
+    """Predictions for class -> background -> number of photos; `right` says which of these are correct."""
+    rows = [(index, place, i) for index, places in spread.items() for place, n in places.items() for i in range(n)]
+    table = pd.DataFrame(rows, columns=["class_index", "background", "i"])
+    return table.assign(predicted_index=table.class_index.where([right(*row) for row in rows], 999))
 
 
 NAMES = {9: "9 ostrich", 10: "10 brambling", 16: "bulbul", 30: "bullfrog"}
@@ -74,9 +64,9 @@ NAMES = {9: "9 ostrich", 10: "10 brambling", 16: "bulbul", 30: "bullfrog"}
 def test_extremes_of_each_class_are_selected():
     """Among backgrounds of four photos or more; where all are equal, the first and the last."""
     spread = {9: {"sand": 6, "grass": 4, "sea": 5, "rare": 1}, 10: {"ash": 4, "oak": 4}, 16: {"sky": 4, "tree": 4}}
-    photos = photos_of(spread | {30: {"sand": 6, "sea": 3}})
     wins = {"sand": 1, "grass": 0, "sea": 1, "sky": 0, "tree": 1, "rare": 1, "ash": 1, "oak": 1}
-    given = answers(photos, lambda p: wins[p.background] == 1 and not p.path.endswith("sea/0.jpg"))
+    spread |= {30: {"sand": 6, "sea": 3}}
+    given = answers(spread, lambda _, place, i: wins[place] == 1 and (place, i) != ("sea", 0))
     found = discover(given, NAMES, smallest=4)
     chosen = [(c["common_background"], c["counter_background"]) for c in found["classes"]]
     assert chosen == [("sand", "grass"), ("ash", "oak"), ("tree", "sky")]
@@ -92,8 +82,8 @@ def test_an_effect_among_many_classes_can_be_found(monkeypatch):
     """With 99 permutations Holm's p over 7 classes would be at least 7/100, so no effect could be found."""
     monkeypatch.setattr(discovery, "PERMUTATIONS", 99)  # with 9999 it takes 501 classes, and seconds
     names = {index: str(index) for index in range(7)}
-    photos = photos_of({index: {"a": 30, "b": 30} for index in names})
-    given = answers(photos, lambda p: p.background == "a" and p.class_index == 3)  # all others: always wrong
+    spread = {index: {"a": 30, "b": 30} for index in names}
+    given = answers(spread, lambda index, place, _: (index, place) == (3, "a"))  # all others: always wrong
     found = discover(given, names, smallest=20)
     assert found["background_effects"] == 1
     assert found["classes"][3]["p_holm"] == pytest.approx(7 / (found["permutations"] + 1))

@@ -152,7 +152,7 @@ def test_a_failure_is_one_sentence(words, wrong, shared_tree):
         scored(shared_tree, **{"logits": answers, **wrong})
 
 
-def test_what_a_feature_depends_on_is_in_its_key(clip, tree, tmp_path, tiny_clip):
+def test_what_a_feature_depends_on_is_in_its_key(clip, tree, tmp_path):
     photo_set = read_photos(tree)
     first = score_photos(photo_set, clip, here(cache=tmp_path))
     assert first.encoded.passes == len(photo_set.photos)
@@ -170,9 +170,7 @@ def test_what_a_feature_depends_on_is_in_its_key(clip, tree, tmp_path, tiny_clip
     damaged = encode(clip, photo_set, tmp_path)
     assert damaged.passes == len(photo_set.photos)
     assert (damaged.features == first.encoded.features).all()
-    other = load(f"open_clip:local-dir:{tiny_clip}", options=Options(quick_gelu="on"))
-    assert encode(other, photo_set, tmp_path).passes == len(photo_set.photos)
-    assert encode(clip, photo_set, tmp_path, precision="bf16").passes == len(photo_set.photos)
+    assert encode(replace(clip, key="other"), photo_set, tmp_path).passes == len(photo_set.photos)
 
 
 def test_every_option_is_in_the_key_or_changes_rounding_alone(tmp_path, monkeypatch):
@@ -191,30 +189,26 @@ def test_every_option_is_in_the_key_or_changes_rounding_alone(tmp_path, monkeypa
     assert FeatureCache(here(), None).folder is None
 
 
-def test_interrupted_at_any_shard_gives_the_same_bits(clip, shared_tree, tmp_path, monkeypatch):
-    """Stop before each shard in turn, resume, and compare with an uninterrupted run."""
+@pytest.mark.parametrize("stop", [1, 2, 3])
+def test_interrupted_at_any_shard_gives_the_same_bits(clip, shared_tree, tmp_path, monkeypatch, stop):
+    """Stop before a shard, resume, and compare with an uninterrupted run."""
     monkeypatch.setattr(encoding, "SHARD_ROWS", 6)
-    tree = read_photos(shared_tree)
-    whole = encode(clip, tree, tmp_path / "whole", batch_size=4)
-    add = FeatureCache.add
-    for stop in range(1, 4):
-        calls = []
+    tree, add, calls = read_photos(shared_tree), FeatureCache.add, []
 
-        def failing(self, keys, features, calls=calls, stop=stop):
-            calls.append(1)
-            if len(calls) == stop:
-                raise RunError("disk full")
-            add(self, keys, features)
+    def failing(self, keys, features):
+        calls.append(1)
+        if len(calls) == stop:
+            raise RunError("disk full")
+        add(self, keys, features)
 
-        folder = tmp_path / f"stopped-{stop}"
-        with monkeypatch.context() as patch:
-            patch.setattr(FeatureCache, "add", failing)
-            with pytest.raises(RunError, match="disk full"):
-                encode(clip, tree, folder, batch_size=4)
-        resumed = encode(clip, tree, folder, batch_size=4)
-        assert 0 < resumed.passes <= len(tree.photos)
-        assert (resumed.passes < len(tree.photos)) == (stop > 1)
-        assert (resumed.features == whole.features).all()
+    with monkeypatch.context() as patch:
+        patch.setattr(FeatureCache, "add", failing)
+        with pytest.raises(RunError, match="disk full"):
+            encode(clip, tree, tmp_path / "stopped", batch_size=4)
+    resumed, whole = (encode(clip, tree, tmp_path / name, batch_size=4) for name in ("stopped", "whole"))
+    assert resumed.passes > 0
+    assert (resumed.passes < len(tree.photos)) == (stop > 1)
+    assert (resumed.features == whole.features).all()
 
 
 def test_workers_batches_and_company_change_nothing(clip, squeezenet, shared_tree, tmp_path):

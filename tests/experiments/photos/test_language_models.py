@@ -15,7 +15,7 @@ from PIL import Image
 
 from experiments.errors import RequestError, RunError
 from experiments.photos import language_models
-from experiments.photos.labels import LabelSpace, own_classes
+from experiments.photos.labels import LabelSpace
 from experiments.photos.language_models import (
     QUESTION,
     answer_tokens,
@@ -150,9 +150,6 @@ def test_labels_of_one_name_tie_exactly(score_all):
     assert 9 not in set(predictions.predicted_index[ostriches])  # a tie goes to the lower index
     assert (predictions.margin[ostriches] <= 0).all()
     assert (predictions.margin[ostriches] == 0).any()
-    _, own, *_ = score_all(own_classes([9, 10, 16, 30]))
-    assert set(own.predicted_index) <= {9, 10, 16, 30}
-    assert own["rank"].max() <= 4
 
 
 def test_unreadable_and_refused_photos_are_left_out(score_all, tree, model, photo):
@@ -162,10 +159,6 @@ def test_unreadable_and_refused_photos_are_left_out(score_all, tree, model, phot
     encoded, predictions, *_ = score_all(one=model("qwen2_vl"))
     assert [photo["path"].rpartition("/")[2] for photo in encoded.skipped] == ["broken.jpg", "long.png"]
     assert len(predictions.path) == 32
-    for file in tree.glob("*/*/*"):
-        file.write_bytes(b"no photo")
-    with pytest.raises(RunError, match=r"none of the 34 photos .* the first is '10 "):
-        score_all()
 
 
 def test_what_cannot_be_scored_is_one_sentence(score_all, model, monkeypatch):
@@ -258,26 +251,21 @@ def test_inputs_are_those_of_the_librarys_own_conversation(model, family):
         assert ids.count(1) == 1
 
 
-def test_the_verbs_score_a_language_model_beside_a_clip(soberclip, folder, shared_tree, tiny_clip, tmp_path):
+def test_the_verbs_score_a_language_model_beside_a_clip(run, folder, shared_tree, tiny_clip, tmp_path):
     """Of four classes it selects the labels that compete, for both models; then it selects backgrounds."""
-    spec = f"lvlm:{folder('llava')}"
+    spec, out = f"lvlm:{folder('llava')}", tmp_path / "out"
     (tmp_path / "classes.txt").write_text("".join(f"{path.name}\n" for path in shared_tree.iterdir() if path.is_dir()))
     common = ("--data", shared_tree, "--classes", tmp_path / "classes.txt", "--cache", tmp_path / "cache")
-    common = (*common, "--workers", 0, "--model", spec)
-
-    def run(verb, output, *words):
-        made = soberclip("counteranimal", verb, *common, "--output", tmp_path / output, *words, "--json")
-        assert made.status == 0, made.err
-        return made
-
+    common = (*common, "--workers", 0, "--json", "--model", spec, "--output")
     clip = ("--model", f"open_clip:local-dir:{tiny_clip}")
-    first, second = run("evaluate", "out", *clip, "--labels", 20, "--reference", spec).document
+    (first, second), _ = run("evaluate", *common, out, *clip, "--labels", 20, "--reference", spec)
     assert (first["family"], second["family"]) == ("LVLM", "CLIP")
     assert first["label_sets"] == second["label_sets"]
-    sets = json.loads((tmp_path / "out" / "confusing.json").read_text())["labels"]
+    sets = json.loads((out / "confusing.json").read_text())["labels"]
     assert {tuple(sorted(labels)) for labels in sets.values()} == {(0, 1, 2, 3)}
-    again = run("evaluate", "again", "--labels", 20, "--confusing", tmp_path / "out" / "confusing.json")
-    assert "1 vs 20 is an oracle label space" in again.err
-    assert again.document[0]["macro"] == first["macro"]
-    assert again.document[0]["image_passes"] == 0  # the same labels: scores are cached
-    assert run("discover", "discovered", "--min-photos", 2).document["model"]["spec"] == spec
+    words = ("--labels", 20, "--confusing", out / "confusing.json")
+    (again,), said = run("evaluate", *common, tmp_path / "again", *words)
+    assert "1 vs 20 is an oracle label space" in said
+    assert (again["macro"], again["image_passes"]) == (first["macro"], 0)  # the same labels: scores are cached
+    document, _ = run("discover", *common, tmp_path / "discovered", "--min-photos", 2)
+    assert document["model"]["spec"] == spec
