@@ -93,6 +93,7 @@ SLOW = {  # quadrature, fits, or drawn pairs near the tolerance
     "logistic": ("supported", off(Logistic(), -2)),
     "infonce, average caption, false": ("contradicted", off(InfoNCE("mean"), -1.5, relation="=", domain=LOUD)),
     "worst group, false": ("contradicted", off(NAME, 1.5, "worst", domain=LOUD)),
+    "drop of a rule": ("supported", off(Bayes(), 0, "drop", "=", LOUD)),
     "balanced accuracy of a rule, false": ("contradicted", off(Bayes(), -1.5, "balanced", "<=", LOUD)),
     "rule against fit": ("supported", off(Bayes(), -2, domain=LOUD, against=NAME)),
     "slow rise of half a tau": ("supported", {"domain": bent(0.5), **FALLS}),

@@ -6,7 +6,8 @@ from reference import worlds_with
 from scipy.special import ndtr
 
 from simulator.world import Attribute, World
-from theory.learners.bayes import bayes_accuracy
+from theory.learners.base import sampled_accuracy
+from theory.learners.bayes import Bayes, bayes_accuracy
 
 
 def test_an_exact_background_adds_its_log_odds_to_those_of_the_object():
@@ -39,3 +40,20 @@ def test_the_average_over_certain_objects_is_the_limit_of_drawn_ones(world):
         margin = 7.3 / 2.13 * np.hypot(*(float(high - low) / 2 for low, high in ends))
         assert margin < 2e-3
         assert abs(a - b) < margin
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"p_inv": 0.3, "attribute": (Attribute(p=0.7, mu=0.9),)},
+        {"p_inv": 0.1, "attribute": (Attribute(p=0.7, mu=0.9),), "classes": 3},
+        {"p_inv": 0.3, "table": [[0.35, 0.05], [0.1, 0.2], [0.05, 0.25]]},
+    ],
+)
+def test_objects_that_mostly_disagree_are_integrated_as_scores_on_images_are_counted(fields):
+    """Sixteen randomisations of each differ by |t| = 7.3 once in 4e5 (95% is 2.13)."""
+    world = World(mu_inv=1.8, mu_spu=1.5, sigma_xi=4.0, **fields)
+    found, counted = Bayes().accuracy(world), sampled_accuracy(Bayes(), world)
+    for a, b, *ends in zip(found, counted, found.interval, counted.interval, strict=True):
+        margin = 7.3 / 2.13 * np.hypot(*(float(high - low) / 2 for low, high in ends))
+        assert abs(a - b) < margin < 1e-2

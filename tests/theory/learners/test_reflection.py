@@ -50,10 +50,3 @@ def test_opposite_means_have_the_same_accuracies_and_places(world, monkeypatch):
         found = equivalent(other, accuracy)
         assert found.correlation == pytest.approx(place.correlation, abs=5e-3 if sampled else 1e-6)
         assert found.shortfall == pytest.approx(place.shortfall, abs=1e-3 if sampled else 1e-6)
-
-
-@pytest.mark.parametrize("prompt", ["captions", "scores"])
-def test_opposite_means_have_the_same_pooled_accuracies(prompt):
-    world = World(p_spu=0.8, mu_spu=1.4, sigma_xi=4.0)
-    rule = learners.InfoNCE(prompt)
-    assert_near(rule.accuracy(world.replace(mu_inv=-1.0, mu_spu=-1.4)), rule.accuracy(world))

@@ -5,6 +5,7 @@ from itertools import product
 import numpy as np
 import pytest
 from mpmath import mpf, npdf, sqrt, workdps
+from reference import log_densities
 from scipy.special import expit, logsumexp, ndtr, softmax
 
 from simulator.accuracy import Accuracy
@@ -56,6 +57,18 @@ def test_intervals_of_drawn_cells_cover(monkeypatch):
     assert np.ptp(truth.interval.ends["common"]) < 0.1 * np.ptp(found[0].interval.ends["common"])
     held = [low < truth.common < high for low, high in (one.interval.ends["common"] for one in found)]
     assert sum(held) >= 66
+
+
+def test_scores_leave_out_what_silent_captions_give_all_prompts():
+    """Captions may say nothing wherever prompts differ. Differences of p(x_I, p_y)/p(p_y) between prompts stay."""
+    world = random_world(2, 3, p_inv=0.8, mention_inv=0.5, mention_spu=0.6, sigma_xi_text=2.0)
+    x, texts = np.random.default_rng(0).normal(size=(400, world.latents)) * 2, world.prompts("mean")
+    joint = [log_densities(world, x, np.broadcast_to(t, x.shape)) for t in texts]
+    ratios = np.exp(logsumexp(joint, axis=2).T - logsumexp(log_densities(world, None, texts), axis=1))
+    scores = learners.InfoNCE("mean").scores(world, x)
+    kept = np.isfinite(scores).all(axis=1)  # -inf where the rest is not above 0
+    assert kept.sum() > 10
+    np.testing.assert_allclose(np.diff(np.exp(scores))[kept], np.diff(ratios)[kept], rtol=1e-7, atol=1e-12)
 
 
 def exact_scores(world: World, x: np.ndarray, texts: np.ndarray) -> list:
