@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize, minimize_scalar
 from scipy.special import log_expit
 
+from experiments.benchmarks.unit_embeddings import FILE, rows
 from experiments.lab.answers import WITHIN, predict
 from simulator.towers.layers import embed, initialise, scored
 from simulator.towers.recipe import Recipe
 from simulator.world import World
-from tests.theory.unit_table import FILE, rows
 from theory import equivalent, theorems
 from theory import unit_embeddings as E
 from theory.docket.trained import at_scale

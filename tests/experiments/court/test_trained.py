@@ -26,7 +26,7 @@ ONE = next(iter(CLAIMS["trained/siglip-without-bias"].cases))
 
 
 PROMPTS = ("bare", "name", "mean")  # the columns of the lab's page
-# Their theory takes ten seconds or more. That of unit embeddings is tested by its table (`tests.theory.unit_table`).
+# Their theory takes ten seconds or more. That of unit embeddings is tested by its table in experiments/benchmarks.
 SLOW = {"trained/ten-classes", "trained/unseen-pairs", *(name for name in CLAIMS if "unit-embeddings" in name)}
 
 

@@ -1,6 +1,6 @@
 """p' of InfoNCE's optimum for unit embeddings in the world of the first page, by scale, prompt and detail of captions.
 
-`python -m tests.theory.unit_table` writes unit_table.csv beside this file, in nine CPU minutes on one thread. `error`
+`python -m experiments.benchmarks.unit_embeddings` writes unit_embeddings.csv in nine CPU minutes on one thread. `error`
 is half of the interval of p', and `off` how far the accuracies without limits lie outside the intervals of these. A
 row's mark says how far it can be trusted:
     certified     no tower of any width has a loss lower by more than 1e-6 nats, and the error is at most .003
@@ -8,10 +8,10 @@ row's mark says how far it can be trusted:
     starts apart  they do not
 """
 
-import csv
 from collections.abc import Iterator
 from pathlib import Path
 
+from experiments.files import write_table
 from simulator.world import World
 from theory import equivalent
 from theory.learners import InfoNCE
@@ -50,15 +50,11 @@ def rows(scale: float, width: int | None, detail: float, bare: float) -> Iterato
         yield (scale, width or "", detail, bare, prompt, *numbers, mark)
 
 
-def main() -> None:
-    with FILE.open("w", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(COLUMNS)
-        for sizes, detail, bare in TABLE:
-            for scale, width in sizes:
-                writer.writerows(rows(scale, width, detail, bare))
-                file.flush()
+def every_row() -> Iterator[tuple]:
+    for sizes, detail, bare in TABLE:
+        for scale, width in sizes:
+            yield from rows(scale, width, detail, bare)
 
 
 if __name__ == "__main__":
-    main()
+    write_table(FILE, COLUMNS, every_row())
