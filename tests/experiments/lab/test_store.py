@@ -180,48 +180,35 @@ def test_another_study_is_refused_by_its_first_difference(tmp_path):
 
 
 OWN = """
+from experiments.lab.mitigations import Mitigation
 from theory.learners import LeastSquares
 class Mine(LeastSquares):
     name = "mine"
     def direction(self, world):
         return 1.0 * super().direction(world)
-"""
-
-
-def test_a_changed_file_of_a_learner_is_refused(tmp_path, same):
-    """A resumed sweep once mixed the numbers of both."""
-    file, where, sweeps = tmp_path / "own.py", tmp_path / "a.zarr", []
-    for text in (OWN, OWN.replace("1.0", "2.0")):
-        file.write_text(text)
-        sweeps.append(study(axes={"p_spu": [0.6, 0.9]}, learners=[learner_in(f"{file}:Mine")()]))
-        if len(sweeps) == 1:
-            before = sweeps[0].run(where)
-            same(sweeps[0].run(where), before)
-    with pytest.raises(RequestError, match=r"another study \(the file of mine is '\w{16}' there and '\w{16}' here\)"):
-        sweeps[1].run(where)
-
-
-MITIGATIONS = """
-from experiments.lab.mitigations import Mitigation
 row = Mitigation("mine", "other captions", world=lambda world: world.replace(mention_spu=0.5))
 """
 
 
-def test_a_changed_mitigation_of_ones_own_is_refused(tmp_path, monkeypatch):
+def test_a_changed_learner_or_mitigation_of_ones_own_is_refused(tmp_path, monkeypatch, same):
+    """A resumed sweep once mixed the numbers of both."""
     file = tmp_path / "own.py"
 
-    def run(text, names=("mine", "none")):
+    def run(text, where, names=("none",)):
         file.write_text(text)
         monkeypatch.setitem(mitigations.MITIGATIONS, "mine", run_file(file, "file")["row"])
-        return study(axes={"p_spu": [0.6, 0.9], "mitigation": list(names)}).run(tmp_path / "-".join(names))
+        learner = learner_in(f"{file}:Mine")() if where == "learner" else "linear"
+        return study(axes={"p_spu": [0.6, 0.9], "mitigation": list(names)}, learners=[learner]).run(tmp_path / where)
 
-    first = run(MITIGATIONS)
-    assert first.identical(run(MITIGATIONS))
-    prompted = MITIGATIONS.replace("world=", "prompt='mean', world=")
-    for changed in (MITIGATIONS.replace("0.5", "0.2"), prompted):
-        assert run(changed, ["none"]).identical(run(MITIGATIONS, ["none"])), "a study without it"
-        with pytest.raises(RequestError, match=r"another study \(the mitigation mine is .* there and .* here\)"):
-            run(changed)
+    for where, names, old, new, words in (
+        ("learner", ["none"], "1.0 *", "2.0 *", r"the file of mine is '\w{16}' there and '\w{16}' here"),
+        ("law", ["mine", "none"], "0.5", "0.2", "the mitigation mine is .* there and .* here"),
+        ("prompt", ["mine", "none"], "world=", "prompt='mean', world=", "the mitigation mine is .* there and .* here"),
+    ):
+        same(run(OWN, where, names), run(OWN, where, names))
+        with pytest.raises(RequestError, match=rf"another study \({words}\)"):
+            run(OWN.replace(old, new), where, names)
+    same(run(OWN, "without"), run(OWN.replace("0.5", "0.2"), "without"))
 
 
 def test_another_format_is_refused(tmp_path, monkeypatch):
