@@ -101,13 +101,8 @@ def test_unit_embeddings_are_minimised_once_for_a_world_and_its_narrowest_views(
     assert len(calls) == once > 0
 
 
-def test_wide_views_cost_more_at_finite_n():
-    grid = World(dim_image=8, dim_text=8)
-    assert drawable(grid, MOST_DRAWN // 2)
-    assert not drawable(grid, MOST_DRAWN // 2 + 1)
-
-
-def test_finite_n_keeps_the_width_of_its_views():
+def test_finite_n_keeps_the_width_of_its_views_and_wide_ones_cost_more():
+    assert [drawable(World(dim_image=8, dim_text=8), MOST_DRAWN // 2 + more) for more in (0, 1)] == [True, False]
     wide = {"dim_image": 16, "dim_text": 16}
     assert arms_at(claim(domain=wide), wide).every[0].world.dim_image == 2
     assert arms_at(claim(domain=wide, n=50), wide).every[0].world.dim_image == 16
