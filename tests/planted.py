@@ -394,7 +394,7 @@ FAULTS = {
     "a mitigation of one's own is its name alone": Fault(
         "experiments.lab.mitigations:identity",
         instead(lambda name: None),
-        "experiments/lab/test_store.py::test_a_changed_mitigation_of_ones_own_is_refused",
+        "experiments/lab/test_store.py::test_a_changed_learner_or_mitigation_of_ones_own_is_refused",
     ),
     "an interval of a sampled theory is lost": Fault(
         "experiments.lab.run:finished",
