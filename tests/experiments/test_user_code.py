@@ -29,13 +29,6 @@ class NotALearner:
 
 def broken(worlds):
     return worlds.undefined
-
-
-class Critical(Learner):
-    name = "critical"
-
-    def critic(self, world):
-        return LinearCLIP().critic(world)
 """
 DIRECTION = "def direction(self, worlds): return "
 
@@ -54,16 +47,6 @@ def file(tmp_path):
     path = tmp_path / "mine.py"
     path.write_text(FILE)
     return path
-
-
-def test_a_class_with_a_critic_alone_is_predicted_like_the_learner_it_copies(soberclip, file):
-    """One with a direction: `test_own_learner.py`."""
-    critical, linear = (
-        soberclip("predict", "--learner", kind, "--mu-spu", 1.5, "--json").document
-        for kind in (f"{file}:Critical", "linear")
-    )
-    for name in ("common", "counter", "reliance", "equivalent_correlation", "shortfall"):
-        assert critical[name] == pytest.approx(linear[name], rel=1e-9)
 
 
 @pytest.mark.parametrize(
