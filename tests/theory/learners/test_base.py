@@ -62,6 +62,7 @@ def test_one_method_says_a_rule_and_the_others_follow(fields):
     """All three agree within their intervals, which are below .01; so do images that have no ties."""
     world = World(mu_spu=2.0, sigma_xi=2.0, **fields)
     by_critic, by_scores = BlindCritic().accuracy(world), BlindScores().accuracy(world)
+    assert [kind().is_linear for kind in (BlindCritic, BlindScores)] == [True, False]
     assert (by_critic.interval is None) == (world.classes == 2)
     assert (by_scores.interval is None) == (not fields)  # integrated
     if not fields:

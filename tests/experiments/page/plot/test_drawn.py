@@ -24,39 +24,12 @@ def table():
     return handmade.theory({"p_spu": P, "mu_spu": MU}, ("linear", "infonce"), ("name", "mean"))
 
 
-def test_theory_is_lines(table):
-    figure = plot(table, "common", {"mu_spu": "0.5"})
-    legible(figure)
-    (ax,) = figure.axes
-    lines = [line for line in ax.lines if len(line.get_xdata()) == len(P)]
-    for line, (learner, prompt) in zip(lines, WHO, strict=True):
-        own = table.sel(mu_spu=0.5, learner=learner, prompt=prompt).common
-        assert np.array_equal(line.get_xdata(), P)
-        assert np.array_equal(line.get_ydata(), own)
-    for part in ("probability that the background matches", "InfoNCE, average caption", r"$\mu_{\mathrm{spu}}$ = 0.5"):
-        assert part in words(figure)
-
-
 def test_drops_below_zero_stay_in_the_frame(table):
     one = table.isel(mu_spu=-1)
     (ax,) = plot(one.assign(common=one.counter, counter=one.common), "drop").axes
     least = (one.counter - one.common).min()
     assert least < -0.01
     assert ax.get_ylim()[0] < least
-
-
-def test_measurements_are_points_with_intervals_beside_theory(table):
-    counted = handmade.measured(table.isel(mu_spu=2), replicates=6)
-    figure = plot(counted)
-    legible(figure)
-    (ax,) = figure.axes
-    assert len(ax.containers) == 4
-    own = counted.sel(learner="linear", prompt="name")
-    points, _, (bars,) = ax.containers[0]
-    assert np.allclose(points.get_ydata(), own.counter.mean("replicate"))
-    ends = np.array([segment[:, 1] for segment in bars.get_segments()])
-    assert np.allclose(ends, np.column_stack([own.counter_low, own.counter_high]))
-    assert any(np.array_equal(line.get_ydata(), own.predicted_counter) for line in ax.lines)
 
 
 def test_maps_show_the_cells_with_one_scale_of_colours(table):
@@ -180,7 +153,11 @@ def test_each_route_has_its_mark():
     assert marks["exact"] != marks["drawn"]
     for points, route in zip(ax.containers, ("exact", "drawn"), strict=True):
         assert points[0].get_marker() == marks[route]
-        assert np.allclose(points[0].get_ydata(), table.counter.sel(route=route).mean("replicate").squeeze())
+        here = table.sel(route=route).squeeze()
+        assert np.allclose(points[0].get_ydata(), here.counter.mean("replicate"))
+        ends = np.array([segment[:, 1] for segment in points[2][0].get_segments()])
+        assert np.allclose(ends, np.column_stack([here.counter_low, here.counter_high]))
+        assert any(np.array_equal(line.get_ydata(), here.predicted_counter) for line in ax.lines)
 
 
 # Counter against common: open marks for theory, filled ones for measurements
