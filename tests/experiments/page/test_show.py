@@ -58,7 +58,7 @@ def test_latents_of_any_gaussian_world(world, rules, curves):
         assert np.abs(np.array(piece) @ u).max() < 1e-9  # boundary of the rule
 
 
-def test_the_curve_of_infonce_parts_its_answers_and_is_linear_clips_line_in_much_noise():
+def test_the_curve_of_infonce_parts_its_answers():
     world = World(mu_spu=1.5, sigma_xi=6.0)
     _, document = picture_of(world, 0)
     for name, prompt in (("typical appearance", "name"), ("average caption", "mean")):
@@ -66,10 +66,6 @@ def test_the_curve_of_infonce_parts_its_answers_and_is_linear_clips_line_in_much
         for shift, label in ((-0.1, 1), (0.1, 0)):
             beside = np.array(piece) + np.array([shift, 0.0])
             assert (InfoNCE(prompt).scores(world, beside).argmax(axis=1) == label).all()
-    _, document = picture_of(world.replace(sigma_xi=300.0), 0)
-    (piece,) = document["curves"]["CLIP (InfoNCE), typical appearance"]
-    u = np.array(document["rules"]["linear CLIP, typical appearance"])
-    assert np.abs(np.array(piece) @ u).max() < 0.02 * np.hypot(*u)
 
 
 def test_arrows_lead_from_images_to_captions_that_tell_less():

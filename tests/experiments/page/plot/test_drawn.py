@@ -69,6 +69,11 @@ def test_pictures_beside_each_other_share_their_scale(table):
     assert ends[0][0] <= float(table.counter.min()) + 0.02
     assert ends[2][0] == -ends[2][1], "a drop has a sign, so its scale is its own"
     lines = [arrange(table, what, {"mu_spu": 4.0}) for what in ("common", "counter")]
+    figure, prompts = draw(lines[0]), ("typical appearance", "average caption")
+    names = [f"{learner}, {prompt}" for learner in ("linear CLIP", "InfoNCE") for prompt in prompts]
+    assert [text.get_text() for text in figure.legends[0].texts] == names
+    for part in ("probability that the background matches", r"$\mu_{\mathrm{spu}}$ = 4"):
+        assert part in words(figure)
     assert len({draw(picture, lines).axes[0].get_ylim() for picture in lines}) == 1
     assert len({draw(picture).axes[0].get_ylim() for picture in lines}) == 2
 
