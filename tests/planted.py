@@ -51,26 +51,9 @@ def instead(other: Callable) -> Callable[[Callable], Callable]:
     return lambda function: functools.wraps(function)(other)
 
 
-def _spread_of_single_values(t_bounds: Callable) -> Callable:
-    """n in place of root n."""
-
-    def wrong(values, *rest):
-        ends, n = t_bounds(values, *rest), np.shape(values)[-1]
-        middle = (ends.low + ends.high) / 2
-        return ends._replace(
-            low=middle + (ends.low - middle) / np.sqrt(n), high=middle + (ends.high - middle) / np.sqrt(n)
-        )
-
-    return wrong
-
-
-def _signed_violation(violation: Callable) -> Callable:
-    """A missing absolute value."""
-
-    def wrong(self, value, worlds):
-        return value - self.prediction(worlds) if self.relation.name == "=" else violation(self, value, worlds)
-
-    return wrong
+def _nearer_their_mean(values: np.ndarray, *rest: Any) -> tuple:
+    mean = np.mean(values, axis=-1, keepdims=True)
+    return mean + (values - mean) / np.sqrt(np.shape(values)[-1]), *rest
 
 
 def _overlapping(below: dict, above: dict) -> bool:
@@ -137,13 +120,13 @@ FAULTS = {
         "simulator/gaussian/test_critic.py::test_two_classes_against_a_grid_of_quantiles",
     ),
     "missing absolute value": Fault(
-        "theory.claims.claim:Claim.violation",
-        _signed_violation,
+        "theory.claims.relations:Relation.target",
+        on_result(lambda limit: (limit[0], limit[1] or 1)),
         "theory/claims/test_claim.py::test_violation_of_every_relation",
     ),
     "n for root n": Fault(
         "experiments.inference:t_bounds",
-        _spread_of_single_values,
+        on_arguments(_nearer_their_mean),
         "experiments/test_inference.py::test_t_bounds_are_scipys_within_the_support",
     ),
     "mu_spu forgotten in a covariance": Fault(
