@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from experiments.command.main import VERBS, app
+from experiments.command.main import app
 from experiments.command.options import whole
 from simulator.world import World
 
@@ -131,15 +131,6 @@ def test_short_trainings_are_not_compiled(soberclip, monkeypatch, words, compile
     monkeypatch.setattr("experiments.lab.training.train", lambda *_, compile, **__: asked.append(compile))
     assert soberclip("train", *words.split()).status == 0
     assert asked == [compiled]
-
-
-@pytest.mark.parametrize("verb", VERBS)
-def test_help_shows_an_example(soberclip, verb):
-    for words in ([verb, "--help"], ["--help", verb]):
-        run = soberclip(*words)
-        assert run.status == 0
-        assert f"Example: soberclip {verb}" in run.out
-        assert "None" not in run.out
 
 
 def test_bash_completes_verbs_flags_and_names(tmp_path):

@@ -105,6 +105,7 @@ REFUSALS = [  # command line, a part of the sentence, status
     ("counteranimal score", "no predictions", 2),
     ("counteranimal score p.csv", "p.csv", 2),
     ("counteranimal inspect no", "there is no folder", 2),
+    ("counteranimal discover --data no --model timm:resnet18", "there is no folder", 2),
     ("counteranimal discover --data . --model timm:resnet18 --min-photos 1", "nearest valid value is 2", 2),
     ("counteranimal evaluate --data no --model timm:resnet18", "there is no folder", 2),
     *(
