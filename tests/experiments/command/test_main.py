@@ -56,16 +56,6 @@ def refused(run, value: str) -> None:
     assert value in run.err
 
 
-def test_flags_override_the_file(soberclip, tmp_path):
-    file = tmp_path / "world.toml"
-    file.write_text("p_spu = 0.6\nmu_spu = 2.0\n[[attribute]]\nmu = 1.5\np = 0.8\n")
-    world = soberclip("predict", "--world", file, "--p-spu", "0.8", "--json").document["world"]
-    assert (world["p_spu"], world["mu_spu"], len(world["attribute"])) == (0.8, 2.0, 1)
-    # A file is valid if a flag completes it.
-    file.write_text("dim_image = 6\nclasses = 4\n")
-    assert soberclip("predict", "--world", file, "--dim-text", "8", "--classes", "3").status == 0
-
-
 @pytest.mark.parametrize(
     ("output", "words"), [([], "nothing was kept"), (["--output", "kept"], "in kept/verdicts.json")]
 )
