@@ -163,6 +163,8 @@ def test_what_a_feature_depends_on_is_in_its_key(clip, tree, tmp_path):
     again = score_photos(photo_set, replace(clip, encode_image=never, encode_text=never), here(cache=tmp_path))
     assert again.encoded.passes == 0
     assert (again.scores == first.scores).all()
+    shouting = replace(clip, tokenizer=lambda texts: clip.tokenizer([f"{text} again" for text in texts]))
+    assert (score_photos(photo_set, shouting, here(cache=tmp_path)).scores != first.scores).any()
     (tree / "9 ostrich, Struthio camelus/common-ground/0.jpg").touch()  # another modification time
     assert encode(clip, photo_set, tmp_path).passes == 1
     for shard in tmp_path.rglob("*.safetensors"):
