@@ -33,7 +33,7 @@ from simulator.quantities import check_count
 from simulator.tables import named
 from simulator.towers.distributed import Group, rows
 from simulator.world import refusal
-from theory import equivalent, learners
+from theory import equivalent, learners, theorems
 from theory.learners import Bayes, GaussianPMI, InfoNCE, LinearCLIP, Logistic, Printed, SigLIP
 from theory.learners.filtered import Filtered
 from theory.population import projected_weights
@@ -304,6 +304,8 @@ CALLS = [
     (partial(LinearCLIP, time=-1.0), "time = -1.0 is below 0; the nearest valid value is 0"),
     (partial(LinearCLIP, time=1.0, projected=True), "time = 1.0: a projected embedding has a law at the optimum only"),
     (partial(LinearCLIP, start=0.0), "start = 0.0 is no positive number"),
+    (lambda: theorems.pmi(np.array([[0.5, 0.5], [0.0, 0.0]])), "positive sum"),
+    (lambda: theorems.bare_law(np.full((3, 2, 2), 1 / 12), np.array([[0.0, 0.0], [0.5, 0.5]])), "no bare caption"),
     (lambda: equivalent(World(views=Pixels()), Accuracy(0.9, 0.5)), "pixels"),
     (lambda: equivalent(World(), Accuracy(1.2, 0.5)), "1.2"),
     (lambda: equivalent(World(), Accuracy(0.5, NAN)), "nan"),

@@ -189,7 +189,8 @@ def bare_law(images, share=1.0):
     """
     law = (images * np.asarray(share)).sum(axis=-1)
     if np.any(law.sum(axis=0) <= 0):
-        raise ValueError(f"a class has no bare caption: share = {share}; expected a share above 0 for every class")
+        given = np.asarray(share).tolist()
+        raise ValueError(f"a class has no bare caption: share = {given}; expected a share above 0 for every class")
     return law / law.sum(axis=0)
 
 

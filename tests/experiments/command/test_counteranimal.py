@@ -90,8 +90,6 @@ def test_discover(run, photo, tmp_path, squeezenet):
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("a,b\n1,2\n", "no column 'class_index'"),
-        ("class_index,group,predicted_index\n", "has no rows"),
         ("class_index,group,predicted_index\n9,common,1\n9,common\n", "line 3 .* before its column 'predicted_index'"),
         ("class_index,group,predicted_index\n9,common,x\n", "'x' in line 2 .* is not a whole number"),
         (f"class_index,group,predicted_index\n9,common,{10**20}\n", f"'{10**20}' in line 2"),

@@ -60,6 +60,7 @@ REFUSALS = [  # command line, a part of the sentence, status
     ("train --until .01 --ensemble 3 --schedule cosine", "needs --schedule constant", 2),
     ("train --until .01", "--ensemble = 1 has none, --ensemble 2 has", 2),
     ("train --resume a --output b", "leave --output", 2),
+    ("train --loss supervised --mitigate group-dro --p-spu 1 --no-compile", "counter pairs", 2),
     ("train --history -1", "--history = -1 lies outside [0, 1000]; the nearest valid value is 0", 2),
     ("plot", "--store", 2),
     ("plot none.zarr --learner bayes", "--learner 'bayes' is not FILE.py:CLASS", 2),
@@ -113,6 +114,7 @@ REFUSALS = [  # command line, a part of the sentence, status
         for flags, part in (
             ("--prompts openai8", "openai80"),
             ("--confusing x.json", "--confusing"),
+            ("--batch-size 0", "--batch-size = 0"),
             ("--weights a --weights b", "2 --weights"),
             ("--seed -1", "seed = -1"),
             ("--reference timm:resnet50", "--reference"),

@@ -129,12 +129,7 @@ def test_claims_about_the_same_towers_are_one_job():
     ids = [claim.id for claim in TRAINED]
     jobs = parallel._longest_first(["published/first", *ids])
     assert sorted(id for job in jobs for id in job) == sorted([*ids, "published/first"])
-    shared = [job for job in jobs if len(job) > 1]
-    assert shared == [
-        ["trained/noise-levels", "trained/name-below-data"],
-        ["trained/ten-classes", "trained/ten-classes-covariances"],
-        [f"pictures/infonce-as-perfect-captions/{prompt}" for prompt in ("name", "mean")],
-    ]
+    assert len(jobs) == 1 + len({claim.towers for claim in TRAINED}) < len(ids)
     assert jobs[0] == ["published/first"]  # its running time is unknown
     assert parallel._longest_first(["one", "family/a", "two", "family/b"])[0] == ["family/a", "family/b"]
 

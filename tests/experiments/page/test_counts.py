@@ -56,14 +56,9 @@ def test_statements_of_papers_and_own_ones_are_counted_apart():
 
 @pytest.mark.parametrize("other", [{"kind": "trained", "stored": True, "cases": []}, {"kind": "published"}])
 def test_a_sentence_with_one_fresh_verdict_was_tried_in_this_run(other):
-    fresh, mixed, alone = entries(
-        [
-            *verdicts("supported"),
-            *verdicts("supported", sentence="two", **other),
-            *verdicts("supported", sentence="two"),
-            *verdicts("supported", sentence="three", **other),
-        ]
-    )
+    two = [*verdicts("supported", sentence="two", **other), *verdicts("supported", sentence="two")]
+    three = verdicts("supported", sentence="three", **other)
+    fresh, mixed, alone = entries([*verdicts("supported"), *two, *three])
     assert mixed.shown_from == fresh.shown_from != alone.shown_from
 
 

@@ -12,16 +12,12 @@ from theory.docket import combinations, detail, remedies
 from theory.docket.catalogue import CLAIMS, TRAINED
 from theory.docket.common import REGIME
 
-NAMES = [c.id for c in CLAIMS]
+BY_ID = {claim.id: claim for claim in CLAIMS}
 RECORD = dict(line.split(",") for line in (Path(__file__).parents[2] / "verdicts.csv").read_text().splitlines())
 DECIDED = {claim.id for part in (remedies, combinations, detail) for claim in part.CLAIMS}
 EXTREME = {"always": np.nanmax, "somewhere": np.nanmin, "on average": np.nanmean}
 # Learners without a formula get few points here: these show only that they evaluate.
 SLOW = {"infonce", "bayes", "logistic"}
-
-
-def named(id: str):
-    return next(c for c in CLAIMS if c.id == id)
 
 
 def cube(d: int, count: int = 16) -> np.ndarray:
@@ -30,8 +26,8 @@ def cube(d: int, count: int = 16) -> np.ndarray:
 
 
 def test_ids_are_unique_and_statements_are_sentences():
-    assert len(set(NAMES)) == len(NAMES)
-    assert all(id == id.strip().lower() and " " not in id for id in NAMES)
+    assert len(BY_ID) == len(CLAIMS)
+    assert all(id == id.strip().lower() and " " not in id for id in BY_ID)
     for claim in (*CLAIMS, *TRAINED):
         assert re.fullmatch(r"[A-Z\[](?!.*%s).*[^ .]\.", claim.statement), claim.id
 
@@ -68,7 +64,7 @@ def test_closed_forms_have_values_and_decide_as_the_record_says(claim):
 
 
 def test_the_regime_is_the_papers():
-    claim = named("wang-theorem-6.2-error")
+    claim = BY_ID["wang-theorem-6.2-error"]
     point = claim.place(cube(len(claim.axes), 500))
     assert {n for n, a in REGIME.items() if isinstance(a, Axis)} == {"sigma_inv", "sigma_spu", "mu_spu", "p_spu"}
     assert np.all(point["sigma_spu"] <= point["sigma_inv"])
@@ -85,6 +81,6 @@ def test_the_regime_is_the_papers():
     ],
 )
 def test_a_domain_ends_where_its_statement_says(id, number, ends):
-    claim = named(id)
+    claim = BY_ID[id]
     values = getattr(claim.at(claim.place(cube(len(claim.axes)))), number)
     assert (values.min(), values.max()) == pytest.approx(ends)
