@@ -294,7 +294,7 @@ def test_the_networks_of_the_stored_towers_hold_the_optimum():
     assert 0 < loss().item() - towers.loss < 1e-4
     first, second = rows("text", world.prompts("name"))
     gaps = (rows("image", place.images) @ (first - second)).detach().numpy().reshape(tuple(map(len, place.axes)))
-    right = _accuracy(world, place, gaps)
+    right = _accuracy(world, place, gaps)  # gradient descent has no learner of its own
     np.testing.assert_allclose(right, [*InfoNCE("name", scale, 16).accuracy(world)], atol=0.002)
 
 

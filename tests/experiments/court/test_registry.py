@@ -127,7 +127,7 @@ def test_several_processes_give_the_verdicts_of_one(tmp_path, capsys):
 
 def test_claims_about_the_same_towers_are_one_job():
     ids = [claim.id for claim in TRAINED]
-    jobs = parallel._longest_first(["published/first", *ids])
+    jobs = parallel._longest_first(["published/first", *ids])  # no verdict shows that towers were trained twice
     assert sorted(id for job in jobs for id in job) == sorted([*ids, "published/first"])
     assert len(jobs) == 1 + len({claim.towers for claim in TRAINED}) < len(ids)
     assert jobs[0] == ["published/first"]  # its running time is unknown

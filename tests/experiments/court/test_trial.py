@@ -168,7 +168,7 @@ def test_routes_agree(subject):
 
 
 def test_fits_are_measured_where_the_pairs_of_all_worlds_can_be_drawn_if_the_claim_fails_there(monkeypatch):
-    """One image in 10^12 has the other background at the worst point, or at the later one of two."""
+    """No verdict says it: one image in 10^12 has the other background at the worst point, or at the later of two."""
     fields = {"subject": Logistic(), "domain": {"p_spu": Axis(0.5, 1 - 1e-12)}}
     fails, rises = claim(prediction=lambda w: 1.0, **fields), claim(relation="increasing", along="p_spu", **fields)
     at, beside = {"p_spu": 0.9}, {"p_spu": 0.8, "p_spu_later": 0.9}

@@ -326,7 +326,7 @@ def test_distributing_models_over_processes_changes_nothing(monkeypatch):
 
 
 def test_the_interval_over_models_counts_the_error_of_shared_test_images():
-    """Equal models differ in nothing; their error is that of the images, whose sets disagree by .02."""
+    """No run has equal models; their error is that of the images alone, whose sets disagree by .02."""
     by_set = np.array([[0.8] * 5, [0.82] * 5])
     measured = _measured(World(), {"common": by_set, "counter": by_set}, np.ones(5, bool))
     low, high = measured["interval95"]["common"]
