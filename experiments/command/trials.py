@@ -60,7 +60,6 @@ def check(
 ) -> None:
     from experiments.court.certificates import file_name
     from experiments.court.parallel import trials
-    from theory.proofs.certificate import MARK
 
     if verify is not None:
         if ids or quick or prove or error_rate is not None or any(path is not None for path in (output, latex)):
@@ -74,6 +73,8 @@ def check(
         for claim in selected:
             digest_of(claim)  # a claim without one is refused before its trial
     if prove and output is not None:
+        from theory.proofs.certificate import MARK  # start-up time
+
         check_writable(output, "check", [file_name(claim.id) for claim in selected], MARK)
     folder, verdicts, ranks = output and output_folder(output), [], {claim.id: i for i, claim in enumerate(selected)}
     how = {"seed": seed, "quick": quick, "error_rate": error_rate, "own": claims is not None}

@@ -42,7 +42,8 @@ STORED = "stored/trained.json"
 UNSTORED = {*WORDS, "formula", "level", "stored", "route", "counterexample", "world", "recipe"} - {"claim"}
 ROUTE = "trained towers"
 DEVICE = "cpu"
-MOST_MODELS, POWER = 64, 0.95
+MOST_MODELS = 64
+POWER = 0.95  # of a whole claim
 
 Trainings = dict[tuple, dict[str, Any]]  # documents of ensembles, which claims about the same towers share
 # A number that a claim is about: its group, the prediction, and an accuracy or a difference of two over models.

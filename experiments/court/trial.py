@@ -148,9 +148,9 @@ def _everywhere(claim: Claim, worst: Worst, alpha: float, seed: int, quick: bool
             obstacles.append(str(error))
     bounds = [each.violation() for each in samples]
     obstacles += [each.note for each in samples if each.note]
-    ruling = decide(None, bounds, worst.violation, claim.tau, [*dict.fromkeys(obstacles)])
+    decision, _ = ruling = decide(None, bounds, worst.violation, claim.tau, [*dict.fromkeys(obstacles)])
     highs = [float(bound.high) for bound in bounds]
-    sample = samples[-1 if ruling[0] == "supported" else int(np.argmax(highs))] if samples else None
+    sample = samples[-1 if decision == "supported" else int(np.argmax(highs))] if samples else None
     largest = max(highs, default=np.inf)
     bounded = largest if np.isfinite(largest) else None
     return finding(ruling, worst, sample, audits=len(bounds), largest_violation_bounded=bounded)
@@ -164,8 +164,9 @@ def _at_worst(claim: Claim, worst: Worst, alpha: float, seed: int) -> dict[str, 
         sample = gather(claim, point, claim.tau, alpha / 2, "worst", seed, drawn=True)
     except Unmeasurable as error:
         return finding(decide(None, [], worst.violation, claim.tau, [str(error)]), worst)
-    ruling = decide(sample.violation(), [], worst.violation, claim.tau, [sample.note] if sample.note else [])
-    counterexample = sample.arms.point or None if ruling[0] == "contradicted" else None
+    notes = [sample.note] if sample.note else []
+    decision, _ = ruling = decide(sample.violation(), [], worst.violation, claim.tau, notes)
+    counterexample = sample.arms.point or None if decision == "contradicted" else None
     return finding(ruling, worst, sample, p_value=sample.p_value, counterexample=counterexample)
 
 
