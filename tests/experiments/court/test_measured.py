@@ -69,9 +69,10 @@ def test_a_shortfall_below_zero_shows_itself():
 
 
 def test_where_a_curve_is_flat_the_bounds_are_as_wide_as_possible():
-    silent = HEADLINE.model_copy(update={"mu_spu": 0.0})
-    unknown = sample("equivalent-correlation", np.full(9, 0.8), np.full(9, 0.8), silent)
-    assert unknown.bounds(0.01) == (0, 1)
+    silent = {name: getattr(HEADLINE, name) for name in BOX} | {"mu_spu": 0.0}
+    assert sample("equivalent-correlation", np.full(9, 0.8), np.full(9, 0.8), World(**silent)).bounds(0.01) == (0, 1)
+    arms = arms_at(claim("equivalent-correlation", subject="linear", against="least-squares"), silent)
+    assert measured(arms, np.full((4, 9), 0.8)).bounds(0.01) == (-1, 1)
 
 
 @pytest.mark.parametrize("relation", ["increasing", "decreasing"])

@@ -126,6 +126,7 @@ def with_row(name, value):
         ("label", lambda a: a["label"] / 1.0, "label holds float64"),
         ("label", lambda a: a["label"] - 1, "label holds -1"),
         ("label", lambda a: np.uint8(255 * a["label"]), "label goes up to 255, so text needs 256 classes and has 2"),
+        ("label", lambda a: a["label"] + 1, "label goes up to 2, so text needs 3 classes and has 2"),
         ("label", lambda a: None, "the array 'label' is missing"),
         ("group", lambda a: a.update(background=None), "neither group nor background is given"),
         ("background", lambda a: a.update(group=np.array(["common"] * N)), "class 0 has no rows in the counter group"),
