@@ -103,31 +103,37 @@ def even(
     streams: Sequence[str],
 ) -> Source:
     """A source of numbers for one block of every world's pairs, on the CPU; see `independent`."""
-    places, rest = coordinates(worlds[0]), independent(seed, index, streams)
+    rest, places = independent(seed, index, streams), [coordinates(world) for world in worlds]
     each = zip(worlds, streams, np.broadcast_to(index, len(worlds)).tolist(), strict=True)
-    u = np.stack([points(world, size, seed, stream, place) for world, stream, place in each])
+    cubes = [points(world, size, seed, stream, block) for world, stream, block in each]
     along = dict(zip(("image-noise", "text-noise"), (frames[0], frames[1][: worlds[0].dim_text]), strict=True))
-    return lambda rows, field, law, high=0: (
-        _along(along[field], u[..., places[field]], rest(rows, field, law))
-        if field in along
-        else _pushed(u[..., places[field]], rows, law, high)
-        if field in places
-        else rest(rows, field, law, high)
-    )
+
+    def draw(rows: torch.Tensor, field: str, law: Law, high: int = 0) -> torch.Tensor:
+        if field in along or not all(field in place for place in places):
+            rest(rows, field, law, high)
+        for row, place, u in zip(rows, places, cubes, strict=True):
+            if field in along:
+                _along(along[field], u[:, place[field]], row)
+            elif field in place:  # a world may lack what another has, such as bare captions
+                _pushed(u[:, place[field]], row, law, high)
+        return rows
+
+    return draw
 
 
-def _along(D: Float[torch.Tensor, "d l"], u: Float[np.ndarray, "E n l"], zeta: torch.Tensor) -> torch.Tensor:
-    """Noise (E, n, d) of a view: transformed points replace the part of zeta along the dictionary D."""
-    eta = _pushed(u, zeta.new_empty(u.shape), "normal", 0)
-    return zeta.add_((eta - zeta @ D) @ D.T)
+def _along(D: Float[torch.Tensor, "d l"], u: Float[np.ndarray, "n l"], zeta: torch.Tensor) -> None:
+    """Noise (n, d) of a view: transformed points replace the part of zeta along the dictionary D."""
+    eta = zeta.new_empty(u.shape)
+    _pushed(u, eta, "normal", 0)
+    zeta.add_((eta - zeta @ D) @ D.T)
 
 
-def _pushed(u: Float[np.ndarray, "E n c"], rows: torch.Tensor, law: Law, high: int) -> torch.Tensor:
-    """Fill `rows` (E, n, ...) with points of the cube, transformed to a law."""
+def _pushed(u: Float[np.ndarray, "n c"], rows: torch.Tensor, law: Law, high: int) -> None:
+    """Fill `rows` (n, ...) with points of the cube, transformed to a law."""
     if law == "normal":
         values = ndtri(u)
     elif law == "uniform":
         values = u
     else:
         values = np.minimum(np.floor(u * high), high - 1)  # a product may round up to `high`
-    return rows.copy_(torch.from_numpy(values).reshape(rows.shape))
+    rows.copy_(torch.from_numpy(values).reshape(rows.shape))
