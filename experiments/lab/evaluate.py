@@ -90,7 +90,8 @@ def _measured(world: World, replicates: dict[str, np.ndarray], going: np.ndarray
     mean = {group: float(values[going].mean()) for group, values in accuracy.items()}
     names, absent = GROUPS[: 3 if "unseen" in replicates else 2], np.full_like(replicates["common"], np.nan)
     draws = np.stack([replicates.get(group, absent)[:, going] for group in names], axis=2)  # (R, E, groups)
-    numbers, intervals = placed(equivalent_of_draws, world, draws.mean(axis=0), draws.mean(axis=1))
+    shared = draws.mean(axis=1) if len(draws) > 1 else None  # exact accuracies use no test images
+    numbers, intervals = placed(equivalent_of_draws, world, draws.mean(axis=0), shared)
     return {
         **in_groups(Accuracy(mean["common"], mean.get("counter", np.nan), unseen=mean.get("unseen"))),
         **mean,

@@ -75,6 +75,7 @@ TIED = World(classes=3, p_inv=0.9, p_spu=0.75, views={**VIEWS, "tied": (0, 1)})
 @pytest.mark.parametrize(
     ("world", "fields", "groups"),
     [
+        (World(**SMALL), LINEAR, ["common", "counter"]),
         (World(table=TABLE, **SMALL), LINEAR, ["common", "counter", "unseen"]),
         (World(table=[[0.5, 0.0], [0.0, 0.5]], **SMALL), LINEAR, ["common", "unseen"]),
         (World(table=TABLE, views=VIEWS), {}, ["common", "counter", "unseen", "rand", "trained"]),
@@ -93,6 +94,7 @@ def test_documents_of_towers_have_the_groups_of_their_world(world, fields, group
         assert {*groups} <= {*found["interval95"]}
         for group in groups:
             assert found[group] == pytest.approx(np.mean([one[group] for one in found["replicates"]]))
+        assert ("equivalent_correlation" in found["interval95"]) == (groups == ["common", "counter"])
         if world is TIED:
             assert (found["predicted"], found["unseen"], found["covariances"]) == (None, None, None)
 
