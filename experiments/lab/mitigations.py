@@ -135,8 +135,10 @@ def _sampled(sampler: Sampler, worlds: World, learner: Learner) -> tuple[World, 
     """What a learner becomes on the sampled pairs of one world, or of each world of a grid; None where it is unknown.
 
     Captions with random backgrounds carry no information on the background. A critic that is linear in captions learns
-    from them what it learns from captions without background. For other critics they leave decisions by the typical
-    appearance unchanged, and by the average caption where both are one.
+    from them what it learns from captions without background; of three backgrounds or more two are exchanged, so the
+    others still vary with their image, which only full width and prompts without a background of their own do not see.
+    For other critics they leave decisions by the typical appearance unchanged, and by the average caption where both
+    are one.
     """
     prompt = getattr(learner, "prompt", None)
     # To captions of other pairs, which are not sampled with theirs.
@@ -146,7 +148,9 @@ def _sampled(sampler: Sampler, worlds: World, learner: Learner) -> tuple[World, 
     if sampler.swaps and getattr(learner, "scale", None) is not None:
         return None
     if sampler.swaps and isinstance(learner, LinearCLIP):
-        return worlds.replace(mention_spu=0.0), learner
+        two = np.all(np.equal(worlds.classes, 2)) if worlds.table is None else worlds.background_count == 2
+        plain = learner == LinearCLIP(prompt) and prompt != "background"
+        return (worlds.replace(mention_spu=0.0), learner) if two or plain else None
     if sampler.swaps and prompt == "mean" and _is_name(sampler.captioned(worlds)):
         return worlds, _prompted(learner, "name")
     return (sampler.law(worlds), learner) if sampler.answers(prompt) else None

@@ -265,9 +265,10 @@ def contradicted(
     the probability that another background is named, and R the exchange. At the optimum:
         InfoNCE     p(x, t) becomes (1 - c) p(x, t) + c p(x, R t). R t = t for the typical appearance, whose
                     background block is zero, so its decision does not depend on c.
-        linear      the cross-covariance of the backgrounds shrinks by 1 - c K/(K - 1). That of the objects stays, and
-                    so does the direction C q of the typical appearance. At c = (K - 1)/K, a uniform background, it is
-                    the world with mention_spu = 0 under any prompt.
+        linear      the cross-covariance of the backgrounds' means shrinks by 1 - c A/(A - 1), A backgrounds. That of
+                    the objects stays, and so does the direction C q of the typical appearance. At c = (A - 1)/A, a
+                    uniform background, two backgrounds have the world with mention_spu = 0 under any prompt; of
+                    more, (A - 2)/A of the covariance within a background stays.
     """
     backgrounds = pairs.backgrounds[..., 0].cpu()
     source = independent(seed, index, streams)
