@@ -38,7 +38,7 @@ STEPS, GRADIENT = 100, 1e-4  # where logistic regression stops; more steps chang
 RIDGE = 1e-3  # of least squares, in units of the mean variance
 TRACED = (0.02, 0.1, 0.3, 0.5, 0.7, 0.9, 0.98)  # group weights of logistic regression on the curve
 INTERPOLATED = (0.25, 0.5, 0.75)  # share of the fitted head
-PROMPT_ROWS = 20_000  # on which single prompts are compared
+PROMPT_ROWS = 20_000  # on which single prompts are compared, half of each group
 
 
 class Head(NamedTuple):
@@ -160,11 +160,12 @@ def _erased(
 
 
 def _best_prompt(text: Float[np.ndarray, "K T D"], photos: Photos) -> Head:
-    """The prompt whose worse group is best on fitted rows."""
-    first = slice(PROMPT_ROWS)
+    """The prompt whose worse group is best on fitted rows, in whatever order a large file has them."""
+    rng, groups = numpy_stream(0, "prompts"), (photos.common, ~photos.common)
+    rows = np.concatenate([rng.permutation(np.flatnonzero(group))[: PROMPT_ROWS // 2] for group in groups])
     heads = [zero_shot(text[:, [t]]) for t in range(text.shape[1])]
-    right = [won(head.scores(photos.values[first]), photos.label[first]) for head in heads]
-    common = photos.common[first]
+    right = [won(head.scores(photos.values[rows]), photos.label[rows]) for head in heads]
+    common = photos.common[rows]
     return heads[int(np.argmax([min(one[common].mean(), one[~common].mean()) for one in right]))]
 
 
