@@ -5,7 +5,7 @@ stay on disk.
 """
 
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float, Int
 from safetensors import SafetensorError, safe_open
 
 from experiments.errors import RequestError
-from experiments.heads.gaussian_law import Photos, sample
+from experiments.heads.gaussian_law import sample
 from experiments.results import GROUPS
 from simulator.naming import suggestion
 from simulator.streams import numpy_stream
@@ -66,9 +66,10 @@ class Bundle:
         label, common = self.label[self.train], self.common[self.train]
         return float((np.bincount(label, common) / np.bincount(label)).mean())
 
-    def photos(self, chosen: Int[np.ndarray, " n"]) -> Photos:
-        """Unit embeddings of these rows."""
-        return Photos(self.rows(chosen), self.label[chosen], self.background[chosen], self.common[chosen])
+    def part(self, chosen: Int[np.ndarray, " n"]) -> "Bundle":
+        """These rows without their captions and split, as unit vectors in memory."""
+        own = {name: getattr(self, name)[chosen] for name in ("label", "common", "background", "unseen")}
+        return replace(self, image=self.rows(chosen), caption=None, train=None, **own)
 
     def some(self, rows: Int[np.ndarray, " n"], most: int, seed: int, stream: str) -> Int[np.ndarray, " m"]:
         """At most so many of the rows, in order. Each class and group stays large enough to be halved."""

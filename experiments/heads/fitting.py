@@ -26,7 +26,7 @@ from jaxtyping import Bool, Float, Int
 
 from experiments.errors import RequestError
 from experiments.heads.bundle import BLOCK, Bundle
-from experiments.heads.gaussian_law import BayesRules, Law, Photos, bayes_rules, fit, halves
+from experiments.heads.gaussian_law import BayesRules, Law, bayes_rules, fit, halves
 from experiments.heads.least_regret import WEIGHTS
 from simulator.accuracy import rounded, won
 from simulator.streams import numpy_stream
@@ -57,33 +57,31 @@ def zero_shot(text: Float[np.ndarray, "K T D"]) -> Head:
     return Head((mean / np.linalg.norm(mean, axis=1, keepdims=True)).T, np.zeros(len(text)))
 
 
-def plain_heads(bundle: Bundle, photos: Photos) -> dict[str, Head]:
+def plain_heads(photos: Bundle) -> dict[str, Head]:
     """Zero-shot, if there are prompts, and supervised heads, fitted on these photos."""
-    prompted = {} if bundle.text is None else {"zero-shot": zero_shot(bundle.text)}
+    prompted = {} if photos.text is None else {"zero-shot": zero_shot(photos.text)}
     fitted = {"logistic regression": _logistic(photos, None), "least squares": _least_squares(photos)}
     return prompted | fitted | {"nearest class mean": _class_means(photos)}
 
 
-def traced_heads(photos: Photos) -> dict[str, Head]:
+def traced_heads(photos: Bundle) -> dict[str, Head]:
     return {f"logistic regression at weight {weight:g}": _logistic(photos, weight) for weight in TRACED}
 
 
-def fixed_heads(
-    bundle: Bundle, photos: Photos, law: Law, plain: dict[str, Head], traced: dict[str, Head]
-) -> dict[str, Head]:
+def fixed_heads(photos: Bundle, law: Law, plain: dict[str, Head], traced: dict[str, Head]) -> dict[str, Head]:
     """Zero-shot after each fix; none without prompts."""
-    if bundle.text is None:
+    if photos.text is None:
         return {}
     base, fitted, effects = plain["zero-shot"], plain["logistic regression"], _effects(law)
     fixes = {}
     plain_projection = np.eye(len(base.weights)), np.zeros(len(base.weights))
-    if (captions := bundle.text_background) is not None:
+    if (captions := photos.text_background) is not None:
         centred = captions - captions.mean(axis=0)
         fixes["project out the captions of backgrounds"] = _erased(base, centred, *plain_projection)
     fixes["project out the groups' means"] = _erased(base, effects, *plain_projection)
-    fixes["LEACE"] = _erased(base, effects, law.covariance, photos.values.mean(axis=0))
-    if bundle.text.shape[1] > 1:
-        fixes["best single prompt"] = _best_prompt(bundle.text, photos)
+    fixes["LEACE"] = _erased(base, effects, law.covariance, photos.image.mean(axis=0))
+    if photos.text.shape[1] > 1:
+        fixes["best single prompt"] = _best_prompt(photos)
     fixes["retrain the last layer on balanced groups"] = traced["logistic regression at weight 0.5"]
     spreads = [_spread(head, law) for head in (base, fitted)]
     for share in INTERPOLATED:
@@ -93,12 +91,12 @@ def fixed_heads(
     return fixes
 
 
-def _logistic(photos: Photos, weight: float | None) -> Head:
+def _logistic(photos: Bundle, weight: float | None) -> Head:
     from sklearn.exceptions import ConvergenceWarning  # an optional extra
     from sklearn.linear_model import LogisticRegression
 
-    mean = photos.values.mean(axis=0)
-    centred = photos.values - mean
+    mean = photos.image.mean(axis=0)
+    centred = photos.image - mean
     scale = float(np.sqrt((centred**2).mean()))
     model = LogisticRegression(C=PENALTY, max_iter=STEPS, tol=GRADIENT)
     with warnings.catch_warnings():
@@ -110,30 +108,30 @@ def _logistic(photos: Photos, weight: float | None) -> Head:
     return Head(weights, bias - mean @ weights)
 
 
-def row_weights(photos: Photos, weight: float) -> Float[np.ndarray, " n"]:
+def row_weights(photos: Bundle, weight: float) -> Float[np.ndarray, " n"]:
     """Weights with mean 1 at which each class has the share `weight` of common rows."""
     cell = 2 * photos.label + ~photos.common
     w = np.where(photos.common, weight, 1 - weight) / np.bincount(cell)[cell]
     return w / w.mean()
 
 
-def _classes(photos: Photos) -> Float[np.ndarray, "n K"]:
+def _classes(photos: Bundle) -> Float[np.ndarray, "n K"]:
     """1 for a row's class, 0 for the others."""
     return np.eye(photos.label.max() + 1, dtype=np.float32)[photos.label]
 
 
-def _least_squares(photos: Photos) -> Head:
-    mean, target = photos.values.mean(axis=0), _classes(photos)
-    centred = photos.values - mean
+def _least_squares(photos: Bundle) -> Head:
+    mean, target = photos.image.mean(axis=0), _classes(photos)
+    centred = photos.image - mean
     gram = (centred.T @ centred).astype(float)
     gram[np.diag_indices_from(gram)] += RIDGE * gram.trace() / len(gram)
     weights = np.linalg.solve(gram, (centred.T @ target).astype(float))
     return Head(weights, target.mean(axis=0) - mean @ weights)
 
 
-def _class_means(photos: Photos) -> Head:
+def _class_means(photos: Bundle) -> Head:
     target = _classes(photos)
-    means = (photos.values.T @ target).astype(float) / target.sum(axis=0)
+    means = (photos.image.T @ target).astype(float) / target.sum(axis=0)
     return Head(means, -(means**2).sum(axis=0) / 2)
 
 
@@ -159,12 +157,12 @@ def _erased(
     return Head(left, head.bias + mean @ change)
 
 
-def _best_prompt(text: Float[np.ndarray, "K T D"], photos: Photos) -> Head:
+def _best_prompt(photos: Bundle) -> Head:
     """The prompt whose worse group is best on fitted rows, in whatever order a large file has them."""
     rng, groups = numpy_stream(0, "prompts"), (photos.common, ~photos.common)
     rows = np.concatenate([rng.permutation(np.flatnonzero(group))[: PROMPT_ROWS // 2] for group in groups])
-    heads = [zero_shot(text[:, [t]]) for t in range(text.shape[1])]
-    right = [won(head.scores(photos.values[rows]), photos.label[rows]) for head in heads]
+    heads = [zero_shot(photos.text[:, [t]]) for t in range(photos.text.shape[1])]
+    right = [won(head.scores(photos.image[rows]), photos.label[rows]) for head in heads]
     common = photos.common[rows]
     return heads[int(np.argmax([min(one[common].mean(), one[~common].mean()) for one in right]))]
 
@@ -184,11 +182,6 @@ class Fold(NamedTuple):
     rules: BayesRules
     answered: Int[np.ndarray, " n"]
 
-    @property
-    def listed(self) -> list[str]:
-        """Names of the heads that results list."""
-        return [*self.plain, *self.fixes]
-
 
 def fit_folds(bundle: Bundle, seed: int) -> list[Fold]:
     """Heads for each part of the rows, fitted on other rows. Raises RequestError where no law can be fitted."""
@@ -203,14 +196,14 @@ def fit_folds(bundle: Bundle, seed: int) -> list[Fold]:
 
 
 def _fold(bundle: Bundle, fitted: Bool[np.ndarray, " N"], seed: int) -> Fold:
-    photos = bundle.photos(bundle.some(np.flatnonzero(fitted), FIT_ROWS, seed, "embeddings fit"))
+    photos = bundle.part(bundle.some(np.flatnonzero(fitted), FIT_ROWS, seed, "embeddings fit"))
     try:
-        law = fit(photos)
+        law = fit(photos.image, photos.cell, photos.common)
         rules = bayes_rules(law)
     except ValueError as error:
         raise RequestError(f"no head can be fitted: {error}") from error
-    plain, traced = plain_heads(bundle, photos), traced_heads(photos)
-    return Fold(plain, fixed_heads(bundle, photos, law, plain, traced), traced, rules, np.flatnonzero(~fitted))
+    plain, traced = plain_heads(photos), traced_heads(photos)
+    return Fold(plain, fixed_heads(photos, law, plain, traced), traced, rules, np.flatnonzero(~fitted))
 
 
 def answers(bundle: Bundle, folds: list[Fold]) -> pd.DataFrame:

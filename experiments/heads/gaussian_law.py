@@ -24,21 +24,6 @@ from simulator.accuracy import won
 SMALLEST = float(np.finfo(np.float32).eps) ** 2  # the variance of a unit vector's rounding
 
 
-@dataclass(frozen=True)
-class Photos:
-    """Embeddings of independent photos, with their classes, backgrounds and groups."""
-
-    values: Float[np.ndarray, "N D"]
-    label: Int[np.ndarray, " N"]
-    background: Int[np.ndarray, " N"]
-    common: Bool[np.ndarray, " N"]
-
-    @property
-    def cell(self) -> Int[np.ndarray, "N 2"]:
-        """(class, background) of each photo."""
-        return np.column_stack([self.label, self.background])
-
-
 class Law(NamedTuple):
     """A fitted law."""
 
@@ -48,12 +33,12 @@ class Law(NamedTuple):
     shares: Float[np.ndarray, "2 G K"]  # of a group and class's photos in each cell, whose photos are of one group
 
 
-def fit(photos: Photos) -> Law:
+def fit(y: Float[np.ndarray, "N D"], cell: Int[np.ndarray, "N 2"], common: Bool[np.ndarray, " N"]) -> Law:
     """Least squares of class and background effects, and the Ledoit-Wolf covariance of the residuals."""
     from sklearn.covariance import ledoit_wolf  # an optional extra
 
-    y, N = photos.values, len(photos.label)
-    cells, where = np.unique(photos.cell, axis=0, return_inverse=True)
+    N, label = len(cell), cell[:, 0]
+    cells, where = np.unique(cell, axis=0, return_inverse=True)
     n = np.bincount(where)
     design = np.hstack([(column[:, None] == np.unique(column)).astype(float) for column in cells.T])
     freedom = N - int(np.linalg.matrix_rank(design))
@@ -64,8 +49,8 @@ def fit(photos: Photos) -> Law:
     gram = design.T @ (n.astype(float)[:, None] * design)
     means = design @ np.linalg.pinv(gram, hermitian=True) @ design.T @ totals
     covariance = ledoit_wolf(y - means.astype(y.dtype)[where], assume_centered=True)[0] * N / freedom
-    shares = np.zeros((2, len(cells), photos.label.max() + 1))
-    np.add.at(shares, (np.where(photos.common, 0, 1), where, photos.label), 1)
+    shares = np.zeros((2, len(cells), label.max() + 1))
+    np.add.at(shares, (np.where(common, 0, 1), where, label), 1)
     return Law(cells, means, covariance, shares / np.maximum(shares.sum(axis=1, keepdims=True), 1))
 
 

@@ -156,7 +156,7 @@ def answer(bundle: Bundle, seed: int) -> dict[str, Any]:
     """The document of one model. Raises RequestError where no head has a place."""
     installed("sklearn", "scikit-learn", "embeddings", "a measurement of embeddings", RequestError)
     folds, notes = fit_folds(bundle, seed), list(bundle.notes)
-    right, listed = answers(bundle, folds), folds[0].listed
+    right, listed = answers(bundle, folds), [*folds[0].plain, *folds[0].fixes]
     unseen, right = right[bundle.unseen[right.index]], right[~bundle.unseen[right.index]]
     label, common = bundle.label[right.index], bundle.common[right.index]
     best = best_answers(right.to_numpy(), label, common, numpy_stream(seed, "embeddings parts"))

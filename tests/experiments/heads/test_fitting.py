@@ -20,14 +20,15 @@ def world():
     """
     arrays = planted(np.random.default_rng(0), 3000, 6, common=0.8)
     bundle = checked(arrays | {"text": unit(arrays["text"] + (np.arange(7) > 1))})
-    photos = bundle.photos(np.arange(3000))
-    law, plain, traced = fit_law(photos), plain_heads(bundle, photos), traced_heads(photos)
-    fixes = fixed_heads(bundle, photos, law, plain, traced)
+    photos = bundle.part(np.arange(3000))
+    law = fit_law(photos.image, photos.cell, photos.common)
+    plain, traced = plain_heads(photos), traced_heads(photos)
+    fixes = fixed_heads(photos, law, plain, traced)
     leaning = unit(bundle.text * np.where(np.arange(7) == 1, 6, 1))  # on the background: right on common photos
-    several = replace(bundle, text=np.concatenate([-bundle.text, leaning, bundle.text], axis=1))
-    fixes["best single prompt"] = fixed_heads(several, photos, law, plain, traced)["best single prompt"]
-    spanning = replace(bundle, text_background=unit(np.random.default_rng(1).normal(size=(10, 7))))
-    fixes["all"] = fixed_heads(spanning, photos, law, plain, traced)["project out the captions of backgrounds"]
+    several = replace(photos, text=np.concatenate([-bundle.text, leaning, bundle.text], axis=1))
+    fixes["best single prompt"] = fixed_heads(several, law, plain, traced)["best single prompt"]
+    spanning = replace(photos, text_background=unit(np.random.default_rng(1).normal(size=(10, 7))))
+    fixes["all"] = fixed_heads(spanning, law, plain, traced)["project out the captions of backgrounds"]
     return photos, law, plain | traced, fixes
 
 
@@ -43,7 +44,7 @@ def test_leace_leaves_no_linear_trace_of_the_background_given_the_class(world):
     for y in (0, 1):
         means = law.means[law.cells[:, 0] == y] @ found.weights
         assert means[0] == pytest.approx(means[1], abs=1e-12)
-    mean = photos.values.mean(axis=0)[None]
+    mean = photos.image.mean(axis=0)[None]
     assert found.scores(mean) == pytest.approx(base.scores(mean))
     changes = [spread(fix.weights - base.weights, law).sum() for fix in (found, fixes["project out the groups' means"])]
     assert changes[0] < changes[1]
@@ -67,7 +68,7 @@ def test_fixes_of_the_prompts_are_what_they_are_called(world):
 
 def test_supervised_heads_are_what_they_are_called(world):
     photos, _, heads, fixes = world
-    x, label = photos.values, photos.label
+    x, label = photos.image, photos.label
     mean, scale = x.mean(axis=0), np.sqrt(((x - x.mean(axis=0)) ** 2).mean())
     theirs = LogisticRegression(C=0.1, tol=1e-8, max_iter=1000).fit((x - mean) / scale, label)
     scores = heads["logistic regression"].scores(x)
