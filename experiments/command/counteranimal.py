@@ -93,7 +93,6 @@ def evaluate(
         "labels that compete: all 1000 of ImageNet, 20 confusing ones per class, 45 for the classes of the "
         "data (CounterAnimal has 45), own (all in --classes) [default: 1000, or own]",
     ) = None,
-    confusing: flag(Path | None, "with --labels 20: sets saved by an earlier run") = None,
     reference: flag(str | None, "with --labels 20: model whose confusions make the sets [default: the paper's]") = None,
     scoring: Scoring = None,
     embeddings: flag(
@@ -115,9 +114,9 @@ def evaluate(
     from experiments.photos.evaluation import run
 
     _check_photos(data)
-    space = {"labels": labels, "confusing": confusing, "reference": reference}
-    how = {"options": Options(**(scoring or {})), "embeddings": embeddings, "seed": seed, "note": say}
-    documents = run(data=data, groups=groups, models=model, weights=weights, output=output, **space, **how)
+    what = {"data": data, "groups": groups, "labels": labels, "reference": reference, "embeddings": embeddings}
+    options = Options(**(scoring or {}))
+    documents = run(models=model, weights=weights, options=options, **what, seed=seed, output=output, note=say)
     emit(documents, json, partial(summary_table, verbose=verbose))
 
 

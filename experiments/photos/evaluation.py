@@ -9,11 +9,11 @@ from typing import Any, Literal
 import numpy as np
 
 from experiments.errors import RequestError, checked_seed
-from experiments.files import check_writable, output_folder, write_atomically
+from experiments.files import check_writable, output_folder, write_atomically, write_json
 from experiments.heads.bundle import checked
 from experiments.heads.reliance import answer
 from experiments.photos.deciding import write_deciding
-from experiments.photos.labels import load_confusing, own_classes, save_confusing
+from experiments.photos.labels import digest, own_classes
 from experiments.photos.language_models import LanguageModel
 from experiments.photos.models import Model, load, score
 from experiments.photos.models import checked as checked_models
@@ -40,7 +40,6 @@ def run(
     options: Options,
     groups: str = PREFIX,
     labels: Literal["1000", "20", "45", "own"] | None = None,
-    confusing: Path | None = None,
     reference: str | None = None,
     embeddings: Path | None = None,
     seed: int = 0,
@@ -50,23 +49,23 @@ def run(
     """The summary of each model, written below `output` as soon as it is complete; `note` is called with warnings."""
     checked_seed(seed)
     chosen, vocabulary = checked_models(models, weights, options), options.vocabulary
-    if labels != "20" and (confusing, reference) != (None, None):
-        raise RequestError("--confusing and --reference need --labels 20")
+    if labels != "20" and reference is not None:
+        raise RequestError("--reference needs --labels 20")
     if labels in (("own",) if vocabulary.imagenet else ("1000", "45")):
         raise RequestError(f"--labels own needs --classes FILE, 1000 and 45 exclude it; got --labels {labels}")
     photo_set = read_photos(data, groups, vocabulary)
     if embeddings is not None:
         _check_file(embeddings, [spec for spec, _ in chosen])
         _check_independent(photo_set)
-    if labels == "20" and confusing is not None:
-        space = load_confusing(confusing, vocabulary, sorted(photo_set.classes))
-    elif labels == "20":
+    if labels == "20":
         usual = options.model_copy(update={"quick_gelu": "auto"})
         ((spec, _),) = checked_models([reference or REFERENCE], None, usual)
         model = load(spec, None, usual)
         space = confusing_space(score(photo_set, model, usual))
         origin = {"model": model.spec, "weights_hash": model.settings["weights_hash"], "prompts": options.prompts}
-        save_confusing(output_folder(output) / "confusing.json", space, vocabulary, origin)
+        record = {"class_names": vocabulary.source, "class_names_digest": digest(vocabulary.names), "reference": origin}
+        record |= {"added": list(space.added), "labels": space.allowed}
+        write_json(output_folder(output) / "confusing.json", record)
     else:
         space = own_classes(list(photo_set.classes)) if labels == "45" else vocabulary.every_label
     documents, specs = [], [spec for spec, _ in chosen]

@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import Bool, Int
 
 from experiments.errors import RequestError
-from experiments.files import read_table, write_json
+from experiments.files import read_table
 from simulator.extras import installed
 from simulator.naming import suggestion
 
@@ -149,29 +149,6 @@ def own_classes(classes: Sequence[int]) -> LabelSpace:
 
 def own_classes_name(count: int) -> str:
     return "45" if count == 45 else "data"
-
-
-def save_confusing(path: Path, space: LabelSpace, vocabulary: Vocabulary, reference: dict[str, Any]) -> None:
-    names = {"class_names": vocabulary.source, "class_names_digest": digest(vocabulary.names), "reference": reference}
-    labels = {str(index): list(labels) for index, labels in (space.allowed or {}).items()}
-    write_json(path, {**names, "added": list(space.added), "labels": labels})
-
-
-def load_confusing(path: Path, vocabulary: Vocabulary, classes: Sequence[int]) -> LabelSpace:
-    """Read the sets of `save_confusing`. Raises RequestError for another class list and a class without a set."""
-    try:
-        document = json.loads(path.read_text(encoding="utf-8-sig"))
-        if document["class_names_digest"] != digest(vocabulary.names):
-            raise ValueError(f"they are for the class names {document['class_names']!r}, not {vocabulary.source!r}")
-        allowed = {index: tuple(map(int, document["labels"][str(index)])) for index in classes}
-        for index, row in allowed.items():
-            if index not in row or not 0 <= min(row) <= max(row) < len(vocabulary.names):
-                raise ValueError(f"the labels of class {index} lack the class or lie outside the class list")
-        added = tuple(index for index in classes if index in document["added"])
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError) as error:
-        lacks = f"{str(path)!r} has no confusing sets for these classes ({error})"
-        raise RequestError(f"{lacks}; leave --confusing out to compute them") from error
-    return LabelSpace(str(CONFUSING), allowed, added, {"reference": document.get("reference")})
 
 
 def class_indices(names: Iterable[str], vocabulary: Vocabulary | None = None) -> dict[str, int]:

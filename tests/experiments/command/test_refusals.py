@@ -113,7 +113,6 @@ REFUSALS = [  # command line, a part of the sentence, status
         (f"counteranimal evaluate --data . --model torchvision:resnet50 {flags}", part, 2)
         for flags, part in (
             ("--prompts openai8", "openai80"),
-            ("--confusing x.json", "--confusing"),
             ("--batch-size 0", "--batch-size = 0"),
             ("--weights a --weights b", "2 --weights"),
             ("--seed -1", "seed = -1"),

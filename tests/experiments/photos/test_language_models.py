@@ -263,8 +263,7 @@ def test_the_verbs_score_a_language_model_beside_a_clip(run, folder, shared_tree
     assert first["label_sets"] == second["label_sets"]
     sets = json.loads((out / "confusing.json").read_text())["labels"]
     assert {tuple(sorted(labels)) for labels in sets.values()} == {(0, 1, 2, 3)}
-    words = ("--labels", 20, "--confusing", out / "confusing.json")
-    (again,), said = run("evaluate", *common, tmp_path / "again", *words)
+    (again,), said = run("evaluate", *common, tmp_path / "again", "--labels", 20, "--reference", spec)
     assert "1 vs 20 is an oracle label space" in said
     assert (again["macro"], again["image_passes"]) == (first["macro"], 0)  # the same labels: scores are cached
     document, _ = run("discover", *common, tmp_path / "discovered", "--min-photos", 2)
