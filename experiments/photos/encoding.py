@@ -12,6 +12,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256
 from itertools import groupby
 from typing import Any, NamedTuple
@@ -81,15 +82,11 @@ class Encoded(NamedTuple):
 
 def encode_photos(photo_set: PhotoSet, model: LoadedModel, options: Options) -> Encoded:
     """Features of every readable photo; a classifier's are its scores of the labels."""
-
-    def features(_: list[int], pixels: Any) -> torch.Tensor:
-        return forward(model, pixels, options)
-
-    store = FeatureCache(options, model.key)
+    store, features = FeatureCache(options, model.key), partial(_features, model, options)
     return encode(photo_set, photo_set.keys(), store, options, model.preprocess, features)
 
 
-def forward(model: LoadedModel, pixels: Any, options: Options) -> torch.Tensor:
+def _features(model: LoadedModel, options: Options, _: list[int], pixels: Any) -> torch.Tensor:
     """Features of one batch, float32 on the device: unit embeddings of a CLIP, scores of a classifier."""
     name, labels = model.spec, options.labels
     if not isinstance(pixels, torch.Tensor):
@@ -124,7 +121,6 @@ def encode(
     missing = [i for i, key in enumerate(keys) if key not in store.rows]
     blocks = [list(block) for _, block in groupby(missing, lambda i: i // size)]
     unreadable: dict[str, str] = {}
-    passes = 0
     waiting: dict[Key, torch.Tensor] = {}  # rows that are still on the device
 
     def write() -> None:
@@ -133,14 +129,22 @@ def encode(
             waiting.clear()
             store.add(done, rows)
 
+    loader = DataLoader(
+        _Photos(photo_set, preprocess),
+        batch_size=None,
+        sampler=blocks,
+        collate_fn=tuple,
+        num_workers=options.processes,
+        pin_memory=options.kind == "cuda",
+        generator=torch.Generator(),  # otherwise the loader seeds its workers from the global random state
+    )
     with counting("encoding", len(keys), "photos/s") as advance, failures(options):
         advance(len(keys) - len(missing))
         try:
-            for read, inputs, failed in _loader(photo_set, preprocess, options, blocks) if blocks else ():
+            for read, inputs, failed in loader if blocks else ():
                 unreadable |= {photo_set.photos.path[i]: reason for i, reason in failed}
                 if read:
                     waiting |= zip((keys[i] for i in read), forward(read, inputs), strict=True)
-                    passes += len(read)
                 if len(waiting) >= min(SHARD_ROWS, SHARD_BATCHES * size):
                     write()
                 advance(len(read) + len(failed))
@@ -152,6 +156,7 @@ def encode(
         raise RunError(f"none of the {len(keys)} photos could be read, the first is {path!r} ({reason})")
     rows = [store.rows[key] for key, good in zip(keys, loaded, strict=True) if good]
     skipped = [{"path": path, "reason": reason} for path, reason in sorted(unreadable.items())]
+    passes = len(missing) - len(unreadable)
     return Encoded(photo_set.photos[loaded].reset_index(drop=True), np.stack(rows), skipped, passes)
 
 
@@ -172,34 +177,22 @@ def failures(options: Options) -> Iterator[None]:
         raise RunError(f"{ended}; {fewer}") from error
 
 
-def _loader(photo_set: PhotoSet, preprocess: Callable, options: Options, blocks: list[list[int]]) -> DataLoader:
-    """(indices of the readable photos, their inputs, failures) of each block."""
-    return DataLoader(
-        _Photos(photo_set, preprocess),
-        batch_sampler=blocks,
-        collate_fn=_collate,
-        num_workers=options.processes,
-        pin_memory=options.kind == "cuda",
-        generator=torch.Generator(),  # otherwise the loader seeds its workers from the global random state
-    )
-
-
 @dataclass
 class _Photos(Dataset):
+    """Blocks of photos by their indices."""
+
     photo_set: PhotoSet
     preprocess: Callable
 
-    def __getitem__(self, i: int) -> tuple[int, Any, str | None]:
-        try:
-            return i, self.preprocess(self.photo_set.image(self.photo_set.photos.path[i])), None
-        except ValueError as error:  # from the decoder, or from a processor that refuses the photo
-            return i, None, str(error)
-
-
-def _collate(items: list[tuple[int, Any, str | None]]) -> tuple[list[int], Any, list[tuple[int, str]]]:
-    """Stacks pixels of one shape of the readable photos, in the decoding process; other inputs stay a list."""
-    inputs = [value for _, value, reason in items if reason is None]
-    failed = [(i, reason) for i, _, reason in items if reason is not None]
-    shapes = {value.shape if isinstance(value, torch.Tensor) else None for value in inputs}
-    stacked = torch.stack(inputs) if len(shapes - {None}) == len(shapes) == 1 else inputs
-    return [i for i, _, reason in items if reason is None], stacked, failed
+    def __getitem__(self, block: list[int]) -> tuple[list[int], Any, list[tuple[int, str]]]:
+        """(indices of the readable photos, their inputs, failures); pixels of one shape are stacked."""
+        inputs, failed = dict[int, Any](), []
+        for i in block:
+            try:
+                inputs[i] = self.preprocess(self.photo_set.image(self.photo_set.photos.path[i]))
+            except ValueError as error:  # from the decoder, or from a processor that refuses the photo
+                failed.append((i, str(error)))
+        values = list(inputs.values())
+        shapes = {value.shape if isinstance(value, torch.Tensor) else None for value in values}
+        one_shape = len(shapes - {None}) == len(shapes) == 1
+        return list(inputs), torch.stack(values) if one_shape else values, failed

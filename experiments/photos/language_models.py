@@ -1,14 +1,12 @@
 """Vision language models: a photo and a question, and the loss of each label's answer.
 
-[W] asks "What is the main object in the image?" and scores each label by the language model's loss on "A <label>". The
-answer follows the generation prompt of the model's own chat template. After LLaVA's "ASSISTANT:" it is " A ostrich";
-after Qwen's "assistant" and a line break it is "A ostrich". The loss is the one that transformers returns: the mean
+[W] asks "What is the main object in the image?" and scores each label by the language model's loss on "A <label>",
+after the generation prompt of the model's own chat template. The loss is the one that transformers returns: the mean
 over the answer's tokens of -log p(token | photo, question, tokens before), in nats. A mean favours long names whose
 later tokens follow from the earlier ones; a sum would favour short names.
 
 Photo and question pass through the model once, and their keys and values are cached. Each batch of answers continues
-from a copy of the cache, padded on the right. In a causal model no token sees later ones, so padding needs no mask. The
-model counts positions from the cache (for Qwen-VL's three axes too).
+from a copy of the cache, padded on the right. In a causal model no token sees later ones, so padding needs no mask.
 """
 
 import copy
