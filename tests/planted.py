@@ -205,8 +205,8 @@ FAULTS = {
         "laws/test_intervals.py::test_a_place_of_few_or_extreme_counts_lies_in_its_interval",
     ),
     "one of the correlations that fit equally well": Fault(
-        "theory.ideal_curve:_with",
-        instead(lambda fits, interval: interval),
+        "theory.ideal_curve:_interval",
+        on_arguments(lambda fits, shortfall, correlation, *rest: (correlation, shortfall, correlation, *rest)),
         "theory/test_ideal_curve.py::test_correlations_that_fit_equally_well_are_the_interval",
     ),
     "a sample in place of an integral": Fault(

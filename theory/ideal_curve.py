@@ -1,26 +1,23 @@
 """The ideal curve of a world, and where a classifier stands against it: equivalent correlation and shortfall.
 
 Fix a world and change only its correlation to lambda. Its Bayes rule has group accuracies c*(lambda) and k*(lambda);
-they form the ideal curve, on which further attributes are uniform, as in the test law. Weight the groups as lambda
-does: B(lambda) = lambda c* + (1 - lambda) k* is the best accuracy that any classifier can have. A classifier with
-accuracies (c, k) therefore has
-    R(lambda) = B(lambda) - lambda c - (1 - lambda) k >= 0   for every lambda in [0, 1].
-R is convex. Its minimiser p' is the equivalent correlation, its minimum r the shortfall. Where the ideal drop
-c* - k* takes the classifier's drop, it does so at p', and
+they form the ideal curve, on which further attributes are uniform, as in the test law. With a table, lambda and
+1 - lambda are the weights of its two groups. A classifier with accuracies (c, k) has the regret
+    R(lambda) = lambda (c* - c) + (1 - lambda) (k* - k) >= 0   for every lambda in [0, 1],
+a convex function (`theory.least_regret`). Its minimiser p' is the equivalent correlation, its minimum r the shortfall.
+Where the ideal drop c* - k* takes the classifier's drop, it does so at p', and
     (c, k) = (c*(p') - r, k*(p') - r).
-A drop beyond those of the ideal curve gives p' = 0 or p' = 1. Because c*' = (1 - lambda) B'' and k*' = -lambda B'', the
-ideal drop and c* rise with lambda, and k* falls.
-
-In a world with a table, lambda and 1 - lambda are the weights of its two groups; `theory.least_regret` serves three.
+A drop beyond those of the ideal curve gives p' = 0 or p' = 1. The ideal drop and c* rise with lambda, and k* falls.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float
-from scipy.special import logit, stdtrit
+from scipy.optimize.elementwise import find_root
+from scipy.special import expit, logit, stdtrit
 
 from simulator.accuracy import GROUPS, LEVEL, Accuracy, Ends, Interval, Numbers
 from simulator.gaussian.critic import standardise
@@ -29,14 +26,17 @@ from simulator.summary import numbers_html, numbers_line
 from simulator.world import World
 from theory.learners.base import joined_numbers
 from theory.learners.bayes import ideal_rules, two_block_accuracy
-from theory.least_regret import LOG_ODDS, ROUNDING, Ideal, SampledCurve, least_regret_of_groups, passing
+from theory.least_regret import LOG_ODDS, ROUNDING, SampledCurve, least_regret_of_groups
 from theory.quadrature import REPLICATES
 
 NEIGHBOURHOOD = 0.005  # p' is undetermined if the ideal drop does not change on one side of it, this far away
 SMALLEST_CHANGE = 2e-6  # of a drop: accuracies that are called exact may be off by 1e-6 (InfoNCE)
 MOST_CLASSES = 10
+EXACT, SAMPLED = {"xatol": 1e-9, "fatol": ROUNDING}, {"xatol": 1e-6, "fatol": 1e-8}  # of log odds and accuracies
 FEW = 8  # worlds with a sampled curve in common; more than these interpolate it
 _STEPS = np.linspace(0, 1, 9)  # from one end of an interval of p' to the other
+
+Sides = tuple[Ends, Ends]  # of p' and r
 
 
 @dataclass(frozen=True, repr=False)
@@ -128,23 +128,16 @@ def equivalent(world: World, accuracy: Accuracy) -> Equivalent:
         raise ValueError(
             f"accuracies of {len(accuracies)} groups given; this table also has the group {GROUPS[groups[-1]]}"
         )
-    values = [accuracies[g] for g in groups]
-    _check(world, values)
-    if world.shape and len(parts := _by_curve(world)) != 1:
-        return _joined([(index, equivalent(part, accuracy[index])) for index, part in parts], shape)
-    if len(groups) != 2:
-        return _of_groups(world, values)
-    curve = IdealCurve(world)
-    correlation, shortfall, fits = curve.place(*values)
-    if accuracy.interval is None and curve.exact:
-        if not np.isnan(correlation).any():
-            return Equivalent(correlation, shortfall)
-        return Equivalent(correlation, shortfall, _interval(fits, shortfall, (shortfall, shortfall), LEVEL))
-    level, sides = LEVEL, [(x, x) for x in values]
-    if accuracy.interval is not None:
-        level, sides = accuracy.interval.level, [accuracy.interval.ends[GROUPS[g]] for g in groups]
-    ends = (np.clip(x, 0, 1) for side in sides for x in side)
-    return Equivalent(correlation, shortfall, _with(fits, curve.over_rectangle(*ends, shortfall, level)))
+    known = accuracy.interval
+    level = LEVEL if known is None else known.level
+    sides = [(accuracies[g],) * 2 if known is None else known.ends[GROUPS[g]] for g in groups]
+
+    def ends(curve, index, correlation):
+        if known is None and curve.exact and not np.isnan(correlation).any():
+            return None
+        return curve.over_rectangle(*(np.clip(x[index], 0, 1) for side in sides for x in side), level)
+
+    return _placed(world, np.array([accuracies[g] for g in groups]), ends, level)
 
 
 def equivalent_of_draws(
@@ -161,33 +154,33 @@ def equivalent_of_draws(
     same mean by sets of test images that all replicates share, whose error their scatter does not show. The interval
     has level LEVEL, and is None for a single replicate or three groups. It raises what `equivalent` raises.
     """
-    sources, groups = [draws] if shared is None else [draws, shared], groups_of(world.table, world.common)
-    mean, R = draws[:, groups].mean(axis=0), min(map(len, sources))
-    _check(world, mean)
-    if world.shape and len(parts := _by_curve(world)) != 1:
-        each = [(index, equivalent_of_draws(part, *(x[:, :, *index] for x in sources))) for index, part in parts]
-        return _joined(each, world.shape)
-    if len(groups) != 2:
-        return _of_groups(world, mean)
-    curve, (common, counter) = IdealCurve(world), mean
-    correlation, shortfall, fits = curve.place(common, counter)
-    if R == 1:
-        return Equivalent(correlation, shortfall)
-    t, V = stdtrit(R - 1, (1 + LEVEL) / 2), sum(_covariance_of_mean(source[:, groups]) for source in sources)
+    groups = groups_of(world.table, world.common)
+    sources = [source[:, groups] for source in (draws, shared) if source is not None]
+    mean, R = sources[0].mean(axis=0), min(map(len, sources))
 
-    def margin(lam, a, b):
-        """Half the interval of a (c* - c) + b (k* - k), the ideal curve at `lam`."""
-        variance = a**2 * V[0, 0] + b**2 * V[1, 1] + 2 * a * b * V[0, 1]
-        return np.hypot(t * np.sqrt(np.maximum(variance, 0.0)), curve.margin(lam, a, b, LEVEL))
+    def ends(curve, index, _):
+        if R == 1:
+            return None
+        V = sum(_covariance_of_mean(source[:, :, *index]) for source in sources)
+        return curve.over_scatter(*mean[:, *index], V, stdtrit(R - 1, (1 + LEVEL) / 2))
 
-    drop = common - counter
-    half = margin(curve.where(1, -1, drop), 1, -1)
-    ends = tuple(curve.where(1, -1, drop + sign * half) for sign in (-1, 1))
-    low = high = np.full(curve.shape, np.inf)
-    for lam in (ends[0] + step * (ends[1] - ends[0]) for step in _STEPS):
-        regret, half = curve.regret(lam, common, counter), margin(lam, lam, 1 - lam)
-        low, high = np.minimum(low, regret - half), np.minimum(high, regret + half)
-    return Equivalent(correlation, shortfall, _with(fits, _interval(ends, shortfall, (low, high), LEVEL)))
+    return _placed(world, mean, ends, LEVEL)
+
+
+def _placed(worlds: World, values: np.ndarray, ends: Callable, level: float) -> Equivalent:
+    """Places of accuracies (G, *w); `ends` of p' and r follow from a curve, the index of its worlds, and p'."""
+    _check(worlds, values)
+    parts = []
+    for index, part in _by_curve(worlds):
+        if len(values) == 2:
+            curve = IdealCurve(part)
+            correlation, shortfall, fits = curve.place(*values[:, *index])
+            sides = ends(curve, index, correlation)
+            interval = None if sides is None else _interval(fits, shortfall, *sides, level)
+            parts.append((index, Equivalent(correlation, shortfall, interval)))
+        else:
+            parts.append((index, _of_groups(part, values[:, *index])))
+    return _joined(parts, worlds.shape) if worlds.shape else parts[0][1]
 
 
 def _exact(worlds: World) -> bool:
@@ -200,9 +193,10 @@ def _by_curve(worlds: World) -> list[tuple[Any, World]]:
     if _exact(worlds):
         return [((), worlds)]
     plain, alike = worlds.replace(attribute=()), {}
+    if worlds.table is not None:
+        return [(index, plain[index]) for index in np.ndindex(worlds.shape)]
     for index in np.ndindex(worlds.shape):
-        world = plain[index]
-        curve = "exact" if _exact(world) else index if world.table is not None else world.replace(p_spu=0.5)
+        curve = "exact" if _exact(plain[index]) else plain[index].replace(p_spu=0.5)
         alike.setdefault(curve, []).append(index)
     places = [tuple(np.transpose(some)) for some in alike.values()]
     return [(place, plain[place]) for place in places]
@@ -219,30 +213,21 @@ def _joined(parts: list[tuple[Any, Equivalent]], shape: tuple[int, ...]) -> Equi
     return Equivalent(correlation, shortfall, interval, unseen)
 
 
-def _of_groups(worlds: World, values: Iterable[Numbers]) -> Equivalent:
+def _of_groups(world: World, values: Float[np.ndarray, " G"]) -> Equivalent:
     """One world with a table that does not have two groups."""
-    world = worlds.ravel()[0]
     rules = ideal_rules(world)
-    weights, regret = least_regret_of_groups(lambda w: rules(w).mean(axis=0), np.ravel([*values]))
+    weights, regret = least_regret_of_groups(lambda w: rules(w).mean(axis=0), values)
     if world.mean[1] == 0:
         weights = np.full(len(weights), np.nan)
-    first, regret, last = (np.full(worlds.shape, x)[()] for x in (weights[0], regret, weights[-1]))
-    return Equivalent(first, regret, None, last if len(weights) == 3 else None)
+    return Equivalent(weights[0], regret, None, weights[-1] if len(weights) == 3 else None)
 
 
-def _with(fits: Ends, interval: Interval) -> Interval:
-    """The interval, and in that of p' itself and all correlations that fit equally well."""
-    (low, high), (first, last) = interval.ends["correlation"], fits
-    ends = np.minimum(low, first)[()], np.maximum(high, last)[()]
-    return Interval({**interval.ends, "correlation": ends}, interval.level)
-
-
-def _interval(correlation: Ends, shortfall: Numbers, ends: Ends, level: float) -> Interval:
-    """An interval of both numbers; that of a shortfall of 0 or more without its negative part."""
-    low, high = ends
-    return Interval(
-        {"correlation": correlation, "shortfall": (np.where(shortfall < 0, low, np.maximum(low, 0.0))[()], high)}, level
-    )
+def _interval(fits: Ends, shortfall: Numbers, of_correlation: Ends, of_shortfall: Ends, level: float) -> Interval:
+    """With all correlations that fit equally well, and for a shortfall of 0 or more without a negative part."""
+    (low, high), (first, last), (least, most) = of_correlation, fits, of_shortfall
+    correlation = np.minimum(low, first)[()], np.maximum(high, last)[()]
+    least = np.where(shortfall < 0, least, np.maximum(least, 0.0))[()]
+    return Interval({"correlation": correlation, "shortfall": (least, most)}, level)
 
 
 def _covariance_of_mean(draws: Float[np.ndarray, "R G *w"]) -> Float[np.ndarray, "G G *w"]:
@@ -275,7 +260,7 @@ class IdealCurve:
         if self.exact:
             signal = np.abs(standardise(worlds.mean, np.sqrt(worlds.image_variance)))
             self._of_world = [np.broadcast_to(logit(worlds.p_inv), self.shape), signal[..., 0], signal[..., 1]]
-            self._ideal: Ideal = two_block_accuracy  # of the log odds of lambda, and of each world
+            self._ideal: Callable = two_block_accuracy  # of the log odds of lambda, and of each world
         else:
             rules = ideal_rules(worlds.replace(attribute=()).ravel()[0])
             self._sampled = SampledCurve(lambda lam: rules(np.array([lam, 1 - lam])), self._silent.size > FEW)
@@ -317,9 +302,15 @@ class IdealCurve:
         inside = (below + ROUNDING < value) & (value < above - ROUNDING) & among
         place = np.where(value >= above - ROUNDING, 1.0, 0.0)
         if inside.any():
-            numbers = [x[inside] for x in self._of_world]
-            replicates = None if self.exact else self._sampled.known
-            place[inside] = passing(self._ideal, numbers, a, b, value[inside], replicates)
+            value, numbers = value[inside], [x[inside] for x in self._of_world]
+            bracket = LOG_ODDS if self.exact else self._sampled.bracket(a, b, value)
+
+            def excess(h, value, *numbers):
+                c, k = self._ideal(h, *numbers)
+                return a * c + b * k - value
+
+            tolerances = EXACT if self.exact else SAMPLED
+            place[inside] = expit(find_root(excess, bracket, args=(value, *numbers), tolerances=tolerances).x)
         return place[()]
 
     def regret(self, lam: Numbers, common: Numbers, counter: Numbers) -> Numbers:
@@ -335,7 +326,7 @@ class IdealCurve:
         error = (a * c + b * k).std(axis=0, ddof=1) / np.sqrt(REPLICATES)
         return stdtrit(REPLICATES - 1, (1 + level) / 2) * error
 
-    def over_rectangle(self, c_L, c_U, k_L, k_U, shortfall: Numbers, level: float) -> Interval:
+    def over_rectangle(self, c_L, c_U, k_L, k_U, level: float) -> Sides:
         """Smallest and largest p' and r over a rectangle of accuracies, and over the error of a sampled curve.
 
         p' rises with the drop, and r falls with each accuracy. Moreover c = c*(p') - r <= c*(p') and k <= k*(p').
@@ -347,4 +338,21 @@ class IdealCurve:
         possible = np.maximum(low, after) <= np.minimum(high, before)  # else no classifier has these accuracies
         low, high = np.where(possible, np.maximum(low, after), low), np.where(possible, np.minimum(high, before), high)
         least, most = (self.regret(self.where(1, -1, c - k), c, k) for c, k in ((c_U, k_U), (c_L, k_L)))
-        return _interval((low[()], high[()]), shortfall, (least - ideal, most + ideal), level)
+        return (low, high), (least - ideal, most + ideal)
+
+    def over_scatter(self, common: Numbers, counter: Numbers, V: Float[np.ndarray, "G G *w"], t: float) -> Sides:
+        """The ends that `equivalent_of_draws` describes, from the covariance of both accuracies."""
+
+        def margin(lam, a, b):
+            """Half the interval of a (c* - c) + b (k* - k), the ideal curve at `lam`."""
+            variance = a**2 * V[0, 0] + b**2 * V[1, 1] + 2 * a * b * V[0, 1]
+            return np.hypot(t * np.sqrt(np.maximum(variance, 0.0)), self.margin(lam, a, b, LEVEL))
+
+        drop = common - counter
+        half = margin(self.where(1, -1, drop), 1, -1)
+        first, last = (self.where(1, -1, drop + sign * half) for sign in (-1, 1))
+        low = high = np.full(self.shape, np.inf)
+        for lam in (first + step * (last - first) for step in _STEPS):
+            regret, half = self.regret(lam, common, counter), margin(lam, lam, 1 - lam)
+            low, high = np.minimum(low, regret - half), np.minimum(high, regret + half)
+        return (first, last), (low, high)

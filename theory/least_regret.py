@@ -14,7 +14,6 @@ from functools import cached_property
 import numpy as np
 from jaxtyping import Float
 from scipy.optimize import linprog
-from scipy.optimize.elementwise import find_root
 from scipy.special import expit
 
 from simulator.accuracy import Numbers
@@ -22,7 +21,6 @@ from simulator.accuracy import Numbers
 LOG_ODDS = (-36.0, 36.0)  # of p; the ends stand for 0 and 1: without noise there is no Bayes rule at 1 itself
 NEAR = (-4.0, 0.0, 4.0)  # log odds between which most positions lie
 ROUNDING = 1e-12  # of an accuracy
-EXACT, SAMPLED = {"xatol": 1e-9, "fatol": ROUNDING}, {"xatol": 1e-6, "fatol": 1e-8}  # of log odds and accuracies
 
 SLACK = 1e-8  # of a regret: a search for weights ends here,
 MOST_RULES = 60  # or after so many ideal classifiers; ordinary worlds take twenty
@@ -32,30 +30,6 @@ LEAST_RISE = FAR * 2e-6 / 2  # as where a gap between groups changes by 2e-6 ove
 
 STEP = 1 / 32  # of the ideal drop between two nodes of an interpolated curve
 NARROW, WIDE = 0.02, 0.5  # of the log odds: they are closer than WIDE where the drop changes, and no closer than NARROW
-
-Known = dict[float, Float[np.ndarray, "R 2"]]  # replicates of a sampled curve, by log odds
-# Accuracies (2, *w) on two groups of the ideal classifiers at log odds h (*w), of each world's own numbers (*w).
-Ideal = Callable[..., Float[np.ndarray, "groups=2 *w"]]
-
-
-def passing(
-    ideal: Ideal, numbers: list[np.ndarray], a: float, b: float, value: np.ndarray, replicates: Known | None = None
-) -> np.ndarray:
-    """The p in [0, 1] at which a c* + b k* takes a value, which it must within LOG_ODDS; the sum rises with p.
-
-    `replicates` are those of a sampled curve, by log odds: the search begins between two of them.
-    """
-    bracket, tolerances = LOG_ODDS, EXACT if replicates is None else SAMPLED
-    if replicates:
-        h = np.array(sorted(replicates))
-        first = (np.array([replicates[x].mean(axis=0) @ [a, b] for x in h]) >= value[:, None]).argmax(axis=1)
-        bracket = h[first - 1], h[first]
-
-    def excess(h, value, *numbers):
-        c, k = ideal(h, *numbers)
-        return a * c + b * k - value
-
-    return expit(find_root(excess, bracket, args=(value, *numbers), tolerances=tolerances).x)
 
 
 class SampledCurve:
@@ -70,6 +44,12 @@ class SampledCurve:
         h = np.clip(np.asarray(h), *LOG_ODDS)
         each = self._cubics(h.ravel()) if self._interpolate else [self._at(x) for x in h.flat]
         return np.moveaxis(each, 0, -1).reshape(-1, 2, *h.shape)
+
+    def bracket(self, a: float, b: float, value: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Neighbouring known log odds between which a c* + b k* takes a value, which it must within LOG_ODDS."""
+        h = np.array(sorted(self.known))
+        first = (np.array([self.known[x].mean(axis=0) @ [a, b] for x in h]) >= value[:, None]).argmax(axis=1)
+        return h[first - 1], h[first]
 
     def _at(self, h: float) -> Float[np.ndarray, "R 2"]:
         if h not in self.known:
