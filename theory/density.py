@@ -120,47 +120,28 @@ def _gaussian(image: Any, text: Any, worlds: World, b: int, multiple: float = 1.
     return pull - (base / 2 + width * np.log(abs(multiple)))[..., None]
 
 
-def attribute_log_density(f: Float[np.ndarray, "... K"], agreement) -> Float[np.ndarray, "... K"]:
-    """T(y): the block's class summed out given the label, from f(a) of that block."""
-    K = f.shape[-1]
-    if np.all(agreement == 1):
+def block_law(world: World, b: int) -> Float[np.ndarray, "K A"]:
+    """P(a | y) of the class that block b shows; of the background P(y, a), if there is a table."""
+    if b == 1 and world.table is not None:
+        return np.array(world.table)
+    p = world.agreement[b] if world.table is None else world.p_inv
+    return np.where(np.eye(world.class_count), p, (1 - p) / (world.class_count - 1))
+
+
+def given_label(f: Float[np.ndarray, "... A"], law: Float[np.ndarray, "K A"]) -> Float[np.ndarray, "... K"]:
+    """T(y) = log sum_a P(y, a) e^f(a): the class that a block shows summed out, by a law as that of `block_law`."""
+    if _is_nothing(f):
+        return np.full((*f.shape[:-1], len(law)), -np.inf)
+    if np.array_equal(law, np.eye(len(law))):
         return f
-    if np.all(agreement == 1 / K):  # equal for all labels, to the last bit
-        return np.broadcast_to(np.logaddexp.reduce(f, axis=-1, keepdims=True) - np.log(K), f.shape)
-    with np.errstate(divide="ignore"):
-        same, other = np.log(agreement)[..., None], np.log1p(-agreement)[..., None] - np.log(K - 1)
-    return np.logaddexp(same + f, other + log_sum_of_others(f))
-
-
-def log_sum_of_others(f: Float[np.ndarray, "... K"]) -> Float[np.ndarray, "... K"]:
-    """LSE over a != y for every y, from running sums on either side: total minus own term would cancel."""
-    if f.shape[-1] == 2:
-        return f[..., ::-1]
-    none = np.full_like(f[..., :1], -np.inf)
-    before = np.logaddexp.accumulate(f[..., :-1], axis=-1)
-    after = np.logaddexp.accumulate(f[..., :0:-1], axis=-1)[..., ::-1]
-    return np.logaddexp(np.concatenate([none, before], -1), np.concatenate([after, none], -1))
-
-
-def table_evidence(f: Float[np.ndarray, "... A"], table) -> Float[np.ndarray, "... K"]:
-    """log sum_a P(y, a) e^f(a), from a table of joint probabilities and f(a) of the background's block."""
-    weights, top = np.asarray(table), f.max(axis=-1, keepdims=True)
+    top = f.max(axis=-1, keepdims=True)
     top = np.where(np.isfinite(top), top, 0.0)
-    total = np.exp(f - top) @ weights.T
+    total = np.exp(f - top) @ law.T
     with np.errstate(divide="ignore"):
         result, far = top + np.log(total), (total < TINY).any(axis=-1)
         if far.any():  # an image that shows a background which training hardly ever shows with the class
-            result[far] = np.logaddexp.reduce(np.log(weights) + f[far][..., None, :], axis=-1)
+            result[far] = np.logaddexp.reduce(np.log(law) + f[far][..., None, :], axis=-1)
     return result
-
-
-def given_label(f: Float[np.ndarray, "... A"], worlds: World, b: int) -> Float[np.ndarray, "... K"]:
-    """T_b(y): the class of block b summed out given the label; with a table the background's with P(y, a)."""
-    if _is_nothing(f):
-        return np.full((*f.shape[:-1], worlds.class_count), -np.inf)
-    if worlds.table is None:
-        return attribute_log_density(f, worlds.agreement[..., b])
-    return table_evidence(f, worlds.table) if b else attribute_log_density(f, worlds.p_inv)
 
 
 def _is_nothing(f: np.ndarray) -> bool:
@@ -183,7 +164,7 @@ def class_log_density(
     total = np.zeros(())
     for b, place in enumerate(worlds.block_latents):
         x, t = (None if view is None else view[..., place] for view in (image, text))
-        total = total + given_label(block_log_density(x, t, worlds, b), worlds, b)
+        total = total + given_label(block_log_density(x, t, worlds, b), block_law(worlds, b))
     return total
 
 
@@ -206,12 +187,11 @@ class DensityParts(NamedTuple):
     shared: Float[np.ndarray, "... K"]
 
 
-def prompt_parts(image, text, worlds: World, b: int, differs) -> DensityParts:
-    """DensityParts of one block, its attribute summed out."""
-    silent, mention = block_parts(image, text, worlds, b)
-    differs = np.asarray(differs)[..., None]
-    either = silent if differs.all() else np.where(differs, silent, _log_sum(silent, mention))
-    return DensityParts(*(given_label(part, worlds, b) for part in (np.where(differs, mention, -np.inf), either)))
+def prompt_parts(image, text, world: World, b: int, differs: bool) -> DensityParts:
+    """DensityParts of one block, in which prompts differ or not, its class summed out."""
+    silent, mention = block_parts(image, text, world, b)
+    parts = (mention, silent) if differs else (np.full_like(mention, -np.inf), _log_sum(silent, mention))
+    return DensityParts(*(given_label(part, block_law(world, b)) for part in parts))
 
 
 def distinct_together(first: DensityParts, second: DensityParts) -> Float[np.ndarray, "... K"]:
@@ -252,7 +232,7 @@ def prompt_scores(
     log_c, lead = np.zeros(()), -prior
     for b, place in blocks:
         if differ[b]:
-            log_c = log_c + given_label(block_log_density(image[..., place], None, world, b), world, b)
+            log_c = log_c + given_label(block_log_density(image[..., place], None, world, b), block_law(world, b))
             lead = lead + _log_silence(texts[:, place], world, b)
         else:
             log_c = log_c + parts[b].shared[0]

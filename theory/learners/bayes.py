@@ -24,7 +24,7 @@ from simulator.accuracy import Accuracy, Numbers, rounded, won
 from simulator.gaussian.critic import gaussian_points, standardise
 from simulator.mixture import COMMON, COUNTER, cell_groups, cell_shares, class_means
 from simulator.world import World
-from theory.density import attribute_log_density, class_log_density, image_patterns, table_evidence
+from theory.density import block_law, class_log_density, given_label, image_patterns
 from theory.learners.base import LARGEST_CLASSES, Learner, world_by_world
 from theory.quadrature import RANGE, REPLICATES, estimate
 
@@ -192,8 +192,7 @@ def bayes_points(world: World, seed: int = 0) -> Iterator[Points]:
             f = signal * (signal * means[codes[:, None, j]] + noise[:, j])
             densities.append(f if A > 2 else np.minimum(2 * f * [1, -1], 0))  # one of two is 0, so that S may be
         own, *more = densities
-        agreements = world.agreement[2:] if more else ()
-        further = sum(map(attribute_log_density, more, agreements), np.zeros((1, 1, 1)))
+        further = sum((given_label(f, block_law(world, 2 + j)) for j, f in enumerate(more)), np.zeros((1, 1, 1)))
         log = a * points[:, :others].T[:, None]
         yield Points(own, further, np.stack([log, log + a**2 * run]) if others else None)
 
@@ -215,7 +214,7 @@ def bayes_replicates(
     labels = 1 if world.table is None else K
     result = np.zeros((REPLICATES, labels, len(codes)))
     for total, (own, further, rivals) in zip(result, points, strict=True):
-        rest = np.ascontiguousarray(np.moveaxis(table_evidence(own, table) + further, -1, 0))  # (K, P, N)
+        rest = np.ascontiguousarray(np.moveaxis(given_label(own, table) + further, -1, 0))  # (K, P, N)
         top = rest.max(axis=0)
         rest = rounded(rest - top, 1 + np.abs(top))  # classes that nothing tells apart tie to the last bit
         for y, (other, weight) in product(range(labels), enumerate((p_inv, 1 - p_inv))):

@@ -35,7 +35,7 @@ from simulator.naming import outside
 from simulator.prompts import LINEAR, PROMPTS, Prompt, check_told, prompt_row
 from simulator.quantities import Scale, domain_of
 from simulator.world import World, narrowest
-from theory.density import attribute_log_density, block_log_density, image_patterns, log_density, prompt_scores
+from theory.density import block_law, block_log_density, given_label, image_patterns, log_density, prompt_scores
 from theory.integrator import roots
 from theory.learners.base import LARGEST_CLASSES, Learner, joined, sampled_accuracy, world_by_world
 from theory.learners.bayes import Bayes, bayes_accuracy
@@ -235,8 +235,8 @@ def _chance_by_object(worlds: World, texts: np.ndarray, image: Float[np.ndarray,
         prompts = texts[:, b] if (texts[:, b] != texts[0, b]).any() else texts[:1, b]
         x_b, text = np.broadcast_arrays(image[:, None, b], prompts)
         density = block_log_density(x_b, text, worlds, b)
-        log_V = log_V + attribute_log_density(density, worlds.agreement[b])
-    log_V = attribute_log_density(log_V, worlds.agreement[0])
+        log_V = log_V + given_label(density, block_law(worlds, b))
+    log_V = given_label(log_V, block_law(worlds, 0))
     x, K = np.sign(worlds.mean[0]) * image[:, 0], worlds.class_count
     terms = log_V + A * x[:, None]
     log_r = np.broadcast_to(np.logaddexp.reduce(terms[..., 1:], axis=-1), x.shape)

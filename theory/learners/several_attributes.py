@@ -44,7 +44,7 @@ def several_attributes(world: World, prompt: Prompt, seed: int) -> Float[np.ndar
 
 def _prompt_terms(world: World, b: int, x: Float[np.ndarray, "*s"], q: float) -> DensityParts:
     """Parts (*s, 2, 2) of block b, by prompt (+, -) and class (+1, -1)."""
-    return prompt_parts(x[..., None, None], np.array([[q], [-q]]), world, b, np.asarray(q != 0))
+    return prompt_parts(x[..., None, None], np.array([[q], [-q]]), world, b, q != 0)
 
 
 def _preference(first: DensityParts, second: DensityParts) -> Float[np.ndarray, "..."]:
