@@ -24,18 +24,19 @@ each v_b, or w_b, on a line of nodes. Its sign on a grid of images gives the acc
 
 import numpy as np
 from jaxtyping import Float
-from scipy.special import expit, ndtr, softmax
+from scipy.special import ndtr, softmax
 
 from simulator.accuracy import LEVEL, Accuracy, objects_averaged, rounded, won
 from simulator.gaussian.critic import gaussian_points
 from simulator.prompts import Prompt
 from simulator.world import World
 from theory.accuracy import linear_accuracy
-from theory.density import block_log_density, class_log_density, image_patterns, log_density
+from theory.density import block_law, block_log_density, class_log_density, given_label, image_patterns, log_density
 from theory.integrator import plane_shares
 from theory.learners.base import joined, world_by_world
 from theory.learners.bayes import bayes_accuracy
 from theory.quadrature import REPLICATES, estimate
+from theory.theorems import mismatched_pmi
 
 WITHIN = 6.5  # standard deviations of captions and of images: 8e-11 lie beyond
 IMAGE_STEP, CAPTION_STEP = 1 / 8, 1 / 8  # distance of nodes, in standard deviations
@@ -170,44 +171,21 @@ def _side(world: World, b: int, prompt: Prompt, x: Float[np.ndarray, "n 1"], coa
     captions   v at captions of every image (image, caption), and weights (class shown, image, caption)
     scores     w at captions of both labels, and weights (label, image, caption)
     """
-    mu, p, pi, nu_T = world.mean[b], world.agreement[b], world.caption_kinds.moment()[b], float(world.nu_text)
+    mu, pi = world.mean[b], world.caption_kinds.moment()[b]
     v, alone, caption_alone = (each[b] for each in world.variances())
-    S, S_T, h = v + alone, v + caption_alone or 1.0, v / (v + alone)  # 1: captions without variance mention nothing
-    spread = h * alone + caption_alone or 1.0
-    given_image = prompt == "captions"
+    S, h, given_image = v + alone, v / (v + alone), prompt == "captions"
     z = np.arange(-WITHIN, WITHIN + 1e-9, coarse * CAPTION_STEP)
-    means, s = SIGNS * mu + (h * (x - SIGNS * mu) if given_image else 0 * x), np.sqrt(spread if given_image else S_T)
-    mentions, silence = means[..., None] + s * z, np.sqrt(nu_T) * z + 0 * x
-    t = np.concatenate([mentions[:, 0], mentions[:, 1], silence], axis=1)
+    means = SIGNS * mu + (h * (x - SIGNS * mu) if given_image else 0 * x)
+    mentions = means[..., None] + np.sqrt((h * alone if given_image else v) + caption_alone) * z
+    mentions[mentions == 0] = np.finfo(float).tiny  # in captions without noise 0 is silence
+    t = np.concatenate([mentions[:, 0], mentions[:, 1], np.sqrt(world.nu_text) * z + 0 * x], axis=1)
     chance, says = np.exp(-(z**2) / 2), np.repeat(np.eye(3), len(z), axis=1)  # + mentioned, - mentioned, silent
-    joint = (says[:2] * pi + says[2] * (1 - pi)) * np.tile(chance / chance.sum(), 3)
-    middle, half, variance, tilt = (0.0, mu, S_T, 0.0) if given_image else (h * x, (1 - h) * mu, spread, x * mu / S)
-    gap, mean = half * (t - middle) / variance, -((t - middle) ** 2 + half**2) / (2 * variance)
-    if nu_T == 0:  # captions show what they mention
-        gap, mean = gap * (says[2] == 0), mean * (says[2] == 0)
-    else:
-        with np.errstate(divide="ignore"):
-            mean = mean + np.log(pi) - np.log(variance) / 2
-            silent = np.log1p(-pi) - np.log(nu_T) / 2 - t**2 / (2 * nu_T)
-        even = mean + np.abs(gap) + np.log1p(np.exp(-2 * np.abs(gap))) - np.log(2)
-        mean = (np.logaddexp(mean + gap, silent) + np.logaddexp(mean - gap, silent)) / 2
-        gap, _ = _dampened(expit(even - silent), expit(silent - even), gap)
-    evidence, more = _dampened(max(p, 1 - p) * 2 - 1, 2 * min(p, 1 - p), gap + tilt)
-    weight = joint if given_image else np.array([[p, 1 - p], [1 - p, p]]) @ joint
-    evidence = evidence if p >= 0.5 else -evidence
-    return evidence, weight, (mean + more) @ (weight[0] - weight[1]), x * mu / S
-
-
-def _dampened(D, rest, gap):
-    """artanh(D tanh(gap)), precise if small or if D is close to 1, and log(1 + (1 - D^2) sinh^2 gap)/2; D + rest = 1.
-
-    With D = |2p - 1| these are half the difference and the mean of log(p e^gap + (1 - p) e^-gap) over both signs.
-    """
-    near, variance = np.clip(gap, -300, 300), rest * (1 + D)
-    root, beyond = np.sqrt(1 + variance * np.sinh(near) ** 2), gap - near
-    bounded = variance > 0
-    half = np.arcsinh(D * np.sinh(near) / root) + np.where(bounded, 0.0, beyond)
-    return half, np.log(root) + np.where(bounded, np.abs(beyond), 0.0)
+    weight = (says[:2] * pi + says[2] * (1 - pi)) * np.tile(chance / chance.sum(), 3)
+    t, weight, law = t[:, weight.any(axis=0), None], weight[:, weight.any(axis=0)], block_law(world, b)
+    density = given_label(block_log_density(None if given_image else x[..., None], t, world, b), law)
+    plus, minus = np.moveaxis(density, -1, 0)
+    weight = weight if given_image else law @ weight
+    return (plus - minus) / 2, weight, (plus + minus) / 2 @ (weight[0] - weight[1]), x * mu / S
 
 
 def _on_nodes(v: Float[np.ndarray, "n t"], weight: Float[np.ndarray, "2 t"], end: float, coarse: float):
@@ -289,11 +267,8 @@ def drawn_scores(
             value = log_density(x[:, None, None], texts, world)
             if world.mismatch > 0:
                 own = log_density(x, None, world)
-                strays = np.log(world.mismatch)
-                pmi = value - own[:, None, None] - alone
-                value = np.logaddexp(np.log1p(-world.mismatch) + pmi, strays)
-                by_name = by_name - own[:, None] if world.mu_inv else by_name  # PMI 0
-                by_name = np.logaddexp(np.log1p(-world.mismatch) + by_name, strays)
+                value = mismatched_pmi(value - own[:, None, None] - alone, world.mismatch)
+                by_name = mismatched_pmi(by_name - own[:, None] if world.mu_inv else by_name, world.mismatch)  # PMI 0
         vote = np.stack([half.mean(axis=-1) for half in np.split(value, 2, axis=-1)])
         return (1 - world.bare) * vote + world.bare * by_name if world.bare else vote
 
