@@ -25,6 +25,7 @@ from simulator.mixture import Mixture
 from simulator.prompts import Prompt
 from simulator.world import World
 from theory.quadrature import REPLICATES, estimate
+from theory.theorems import mismatched_pmi
 
 BINS = 5  # more bins change p' by less than .002; an odd number has one in the middle
 NONE = -1
@@ -109,8 +110,7 @@ class BinnedCaptions:
         """The optimum's scores (N, T): the pointwise mutual information, mismatched captions included."""
         silent = np.full((1, captions.shape[1]), NONE)
         pmi = self.log_density(images, captions) - self.log_density(images, silent)
-        eps = self.world.mismatch
-        return np.logaddexp(np.log1p(-eps) + pmi, np.log(eps)) if eps else pmi
+        return mismatched_pmi(pmi, self.world.mismatch) if self.world.mismatch else pmi
 
     def accuracies(self, prompts: Int[np.ndarray, "prompts K told"], seed: int = 0) -> list[Accuracy]:
         """Group accuracies of the optimum, by prompt; REPLICATES Sobol nets, 95% interval.

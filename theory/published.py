@@ -14,8 +14,6 @@ Err >= 1 - Phi(kappa_1) iff k1* <= kappa_1, and Acc >= 1 - Phi(kappa_2) iff k2* 
 conditions each difference changes sign once in p. A dense search found this; the claims theorem-6.2-boundary test it.
 """
 
-from typing import NamedTuple
-
 import numpy as np
 from scipy.special import ndtr
 
@@ -27,13 +25,6 @@ WANG = "Wang et al., arXiv 2403.11497 v1"
 def papers(worlds) -> tuple[Numbers, Numbers, Numbers, Numbers]:
     """(p_spu, mu_spu, sigma_inv, sigma_spu), the arguments of the papers' formulas."""
     return worlds.p_spu, worlds.mu_spu, worlds.sigma_inv, worlds.sigma_spu
-
-
-class PrintedBound(NamedTuple):
-    """Lower bounds, as fractions."""
-
-    error_counter: Numbers
-    accuracy_common: Numbers
 
 
 def lemma_d3_limit(p_spu, mu_spu, sigma_inv, sigma_spu) -> np.ndarray:
@@ -52,6 +43,7 @@ def lemma_d3_limit(p_spu, mu_spu, sigma_inv, sigma_spu) -> np.ndarray:
 def theorem_62_kappas(p_spu, mu_spu, sigma_inv, sigma_spu) -> tuple[Numbers, Numbers]:
     """(kappa_1, kappa_2) of [W] Theorem 6.2, in standard deviations.
 
+        Err(a != y) >= 1 - Phi(kappa_1) - o(1),   Acc(a = y) >= 1 - Phi(kappa_2) - o(1),
         kappa_1 = (sigma_inv^2 + 2 - 2 mu_spu p)/R,   kappa_2 = (-2 mu_spu p - sigma_inv^2)/R,
         R = sqrt((1 + sigma_inv^2)^2 sigma_inv^2 + (2 mu_spu p - 1)^2 sigma_spu^2)
 
@@ -62,12 +54,6 @@ def theorem_62_kappas(p_spu, mu_spu, sigma_inv, sigma_spu) -> tuple[Numbers, Num
     R = np.sqrt((1 + si**2) ** 2 * si**2 + (2 * mu * p - 1) ** 2 * ss**2)
     with np.errstate(divide="ignore"):
         return (si**2 + 2 - 2 * mu * p) / R, (-2 * mu * p - si**2) / R
-
-
-def theorem_62_bounds(p_spu, mu_spu, sigma_inv, sigma_spu) -> PrintedBound:
-    """[W] Theorem 6.2: Err(a != y) >= 1 - Phi(kappa_1) - o(1), Acc(a = y) >= 1 - Phi(kappa_2) - o(1)."""
-    k1, k2 = theorem_62_kappas(p_spu, mu_spu, sigma_inv, sigma_spu)
-    return PrintedBound(ndtr(-k1), ndtr(-k2))
 
 
 def data_model_1_accuracies(p_spu, sigma_inv, sigma_spu) -> tuple[Numbers, Numbers]:

@@ -127,7 +127,8 @@ def reliance_nearest_mean(alpha, beta, m0, D_inv=1.0):
     x'E[t | y]/nu_I + a function of x - E|t|^2/(2 nu_I), and the last term is the same for all classes. The rule is that
     of the nearest average caption, w = E[t | +]. It does not contain sigma: at p = 1 it relies less than Bayes' rule,
     whose t is beta S_i/(alpha S_s), where S_s < S_i. Log-mean-exp gives E_{t|y} p(x | t)/p(x) = p(x | y)/p(x) instead,
-    since given t the image is independent of y: Bayes' rule. One caption q gives the nearest prompt, w = q.
+    Bayes' rule, for any law by which the image is independent of y given t. One caption q gives the nearest prompt,
+    w = q.
     """
     return beta * m0 / (alpha * D_inv)
 
@@ -180,7 +181,8 @@ def bare_law(images, share=1.0):
       `match_among_bare`.
     - Classes have the frequencies pi_y. The decision stays that for equal priors; the Bayes rule of the data adds
       log pi_y to log p(x | y).
-    - Other captions are read as bare, see `confused_law`.
+    - A share d of the captions that are read as bare are others. Their law is (1 - d) p(x | y) + d p(x | t). If these
+      belong to the other classes evenly, no decision changes while d < (K - 1)/K.
 
     Raises
     ------
@@ -203,33 +205,11 @@ def match_among_bare(p, usual, other):
     return p * usual / (p * usual + (1 - p) * other)
 
 
-def confused_law(law, d, others=None):
-    """T15: (1 - d) p(x | y) + d p(x | t), the law of captions read as bare if a share d of them are others.
-
-    law, others (X, K): `bare_law`, and the law of images whose captions are read as bare captions of y by mistake.
-    Without `others` these belong to bare captions of the other classes, evenly. The mixture is then
-    (1 - d - d/(K - 1)) p(x | y) + d/(K - 1) times the sum over classes: no decision changes while d < (K - 1)/K.
-    """
-    if others is None:
-        others = (law.sum(axis=1, keepdims=True) - law) / (law.shape[1] - 1)
-    return (1 - d) * law + d * others
-
-
 def mismatched_pmi(scores, eps):
     """T11: log((1 - eps) e^PMI + eps), the PMI if a share eps of captions belongs to pairs drawn at random.
 
     Proof: the law of pairs is (1 - eps) p(x, t) + eps p(x) p(t), with the same p(x) and p(t). The function increases
-    and is the same for all prompts, so single prompts decide as before. So do pooled captions (`pooled_score`), since
-    the function is linear in e^PMI. The mean of scores may decide otherwise.
+    and is the same for all prompts, so single prompts decide as before. So does the log-mean-exp of scores, since the
+    function is linear in e^PMI. The mean of scores may decide otherwise.
     """
     return np.logaddexp(np.log1p(-eps) + scores, np.log(eps))
-
-
-def pooled_score(scores, captions):
-    """T9: log E_{t|y} e^PMI(x, t) (X, K), the log-mean-exp over the captions of a class, from p(t | y) (T, K).
-
-    If x is independent of y given t, as where captions tell the label, it is log p(x | y)/p(x): the Bayes rule for
-    equal priors. Proof: e^PMI = p(x | t)/p(x), where p(x | t) = p(x | t, y). No Gaussian is needed. Otherwise images of
-    other classes that have the same captions enter.
-    """
-    return np.log(np.exp(scores) @ captions)

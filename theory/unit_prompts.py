@@ -20,6 +20,7 @@ from simulator.quantities import LARGEST_SCALE
 from simulator.world import World
 from theory.density import class_log_density, log_density
 from theory.integrator import gap_accuracy
+from theory.theorems import mismatched_pmi
 from theory.unit_embeddings import LAW, NARROW, Objective, Slopes, Towers, factors, trained, unit
 
 COARSE, FINE = (0.6, 0.75), (0.5, 0.6)  # steps for object and background, in standard deviations within a group
@@ -239,7 +240,7 @@ def reaches(world: World, prompt: Prompt, scale: float, constant: float | None) 
     if world.bare:
         scores = np.concatenate([scores, class_log_density(place.images, None, world) - alone], axis=1)
     if world.mismatch:
-        scores = np.log((1 - world.mismatch) * np.exp(scores) + world.mismatch)
+        scores = mismatched_pmi(scores, world.mismatch)
     constant = -(scores.max() + scores.min()) / 2 if constant is None else constant
     if np.abs(scores + constant).max() > scale:
         return False

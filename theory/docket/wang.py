@@ -8,12 +8,13 @@ bound the share of trainings on few pairs that satisfy the inequality.
 from functools import partial
 
 import numpy as np
+from scipy.special import ndtr
 
 from theory.claims.claim import Axis, Claim
 from theory.docket.common import ANY_CORRELATION, PAPER_WORLD, REGIME, box, m0, says
 from theory.docket.sentences import printed, reading
 from theory.docket.subjects import LINEAR_MEAN, LINEAR_NAME
-from theory.published import WANG, lemma_d3_limit, papers, smallest_mu_spu, theorem_62_bounds, turning_points
+from theory.published import WANG, lemma_d3_limit, papers, smallest_mu_spu, theorem_62_kappas, turning_points
 
 BEYOND = f"soberclip, beyond what {WANG} states"
 THEOREM_62 = "wang-zero-shot-bounds"
@@ -27,12 +28,12 @@ ABOVE_HALF = r"\mathrm{Err}(a\neq y)\geq \frac{1}{2}"
 
 def printed_error(x):
     """The theorem's bound of the error on the counter group."""
-    return theorem_62_bounds(*papers(x)).error_counter
+    return ndtr(-theorem_62_kappas(*papers(x))[0])
 
 
 def printed_accuracy(x):
     """The theorem's bound of the accuracy on the common group."""
-    return theorem_62_bounds(*papers(x)).accuracy_common
+    return ndtr(-theorem_62_kappas(*papers(x))[1])
 
 
 # The theorem's two inequalities: quantity, printed bound, words, and LaTeX of measure, group and bound.

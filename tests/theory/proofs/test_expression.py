@@ -21,13 +21,13 @@ from theory.proofs.expression import (
     variable,
     variables,
 )
-from theory.published import corrected_kappas, data_model_1_accuracies, theorem_62_bounds
+from theory.published import corrected_kappas, data_model_1_accuracies, theorem_62_kappas
 
 p, mu, si, ss = (variable(name) for name in ("p", "mu", "si", "ss"))
 AT = {"p": 0.8, "mu": 1.7, "si": 1.3, "ss": 0.4}
 
 FORMULAS = {
-    "theorem 6.2": lambda *x: theorem_62_bounds(*x).error_counter,
+    "theorem 6.2": lambda *x: ndtr(-theorem_62_kappas(*x)[0]),
     "corrected law": lambda *x: corrected_kappas(*x)[0],
     "data model 1": lambda p, mu, si, ss: data_model_1_accuracies(p, si, ss)[0],
     "mean prompt": lambda p, mu, si, ss: theorems.reliance_mean(1.0, mu, si, ss, 2 * p - 1),
