@@ -19,7 +19,6 @@ from theory.quadrature import gaussian_average
 REACH = 6.5  # standard deviations of a group; 8e-11 lie beyond
 LINE = np.linspace(-REACH, REACH, 27)  # where signs are compared
 DEPTH, FINER = 3, 4  # rounds of a search for a pair of sign changes, and parts of a cell in each
-CELLS = 2**16  # numbers held in one array at a time: they stay in cache
 
 # f of rows, by their numbers, at coordinates in standard deviations; the three broadcast.
 Gap = Callable[[Int[np.ndarray, "*s"], Float[np.ndarray, "*s"], Float[np.ndarray, "*s"]], Float[np.ndarray, "*s"]]
@@ -59,16 +58,10 @@ def plane_shares(gap: Gap, centre: Float[np.ndarray, "2 R"]) -> Float[np.ndarray
 
 
 def line_shares(f, nodes: Float[np.ndarray, "R m"]) -> Float[np.ndarray, " R"]:
-    """P(f > 0) + P(f = 0)/2 over u ~ N(0, 1) on every line, for f(numbers of lines, u)."""
-    each, parts = max(1, CELLS // nodes.shape[1]), []
-    for start in range(0, len(nodes), each):
-        rows = np.arange(start, min(start + each, len(nodes)))
-        parts.append(_shares(lambda k, u, rows=rows: f(rows[k], u), nodes[rows]))
-    return np.concatenate(parts) if parts else np.empty(0)
+    """P(f > 0) + P(f = 0)/2 over u ~ N(0, 1) on every line, for f(numbers of lines, u).
 
-
-def _shares(f, nodes: Float[np.ndarray, "R m"]) -> Float[np.ndarray, " R"]:
-    """(P(f > 0) + P(f >= 0))/2: where f is 0, a region may end on both sides."""
+    It is (P(f > 0) + P(f >= 0))/2: where f is 0, a region may end on both sides.
+    """
     values = f(np.arange(len(nodes))[:, None], nodes)
     sign = np.sign(values)
     n, c = np.nonzero(sign[:, 1:] != sign[:, :-1])
