@@ -119,10 +119,15 @@ def rows_without_weight(
     return u
 
 
-def score_gaps(
+Gap = Callable[[np.ndarray, np.ndarray], np.ndarray]  # of coordinates in standard deviations of an image in its group
+
+
+def score_gap(
     world: World, prompt: Prompt, place: Nodes, towers: Towers, scale: float, wide: bool, objective: Objective
-) -> Float[np.ndarray, "n m"]:
-    """Scores of the prompt of class 0 less those of class 1, on the whole grid of images."""
+) -> Gap:
+    """The spline of scores of the prompt of class 0 less those of class 1."""
+    from scipy.interpolate import RectBivariateSpline  # start-up time
+
     U, V, law = towers.images, towers.captions, place.law
     scores, images = scale * U @ V.T, np.empty((len(place.images), U.shape[1]))
     of_images, of_captions = objective.loss(scores, law)[2], objective.loss(scores.T, law.T)[2]
@@ -133,35 +138,25 @@ def score_gaps(
         if world.bare:
             of_class = np.concatenate([of_class, world.bare * np.eye(2)], axis=1)
         if pool == "mean":
-            gap = images @ V.T @ (of_class[0] - of_class[1])
+            gaps = images @ V.T @ (of_class[0] - of_class[1])
         else:
             plus, minus = of_class @ np.exp(scale * images @ V.T).T
-            gap = np.log(plus / minus)
+            gaps = np.log(plus / minus)
     else:
         prompts = V[-2:]
         if prompt != "bare":
             near = np.exp(log_density(place.images[place.kept], world.prompts(prompt)[:, None], world))
             near = (1 - world.mismatch) * near / near.sum(axis=1, keepdims=True) + world.mismatch * law.sum(axis=1)
             prompts = rows_without_weight(near, U, of_captions, scale, wide)
-        gap = images @ (prompts[0] - prompts[1])
-    return gap.reshape(tuple(map(len, place.axes)))
+        gaps = images @ (prompts[0] - prompts[1])
+    x, y = (axis / sd for axis, sd in zip(place.axes, np.sqrt(world.image_variance), strict=True))
+    return RectBivariateSpline(x, y, gaps.reshape(len(x), len(y))).ev
 
 
-def gap_function(
-    world: World, prompt: Prompt, scale: float, width: int | None, objective: Objective
-) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
-    """The spline of the answer's score gaps, at coordinates in standard deviations of an image within its group."""
+def gap_function(world: World, prompt: Prompt, scale: float, width: int | None, objective: Objective) -> Gap:
+    """The score gap of the answer of `ends`."""
     *_, (place, towers) = ends(world, scale, width, objective)
-    return _spline(world, place, score_gaps(world, prompt, place, towers, scale, width is None, objective))
-
-
-def _spline(
-    world: World, place: Nodes, gaps: Float[np.ndarray, "n m"]
-) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
-    from scipy.interpolate import RectBivariateSpline  # start-up time
-
-    sd = np.sqrt(world.image_variance)
-    return RectBivariateSpline(place.axes[0] / sd[0], place.axes[1] / sd[1], gaps).ev
+    return score_gap(world, prompt, place, towers, scale, width is None, objective)
 
 
 @lru_cache(maxsize=8)
@@ -197,16 +192,15 @@ def unit_accuracy(world: World, prompt: Prompt, scale: float, width: int | None,
     """
     check_unit(world)
     *others, value = (
-        _accuracy(world, place, score_gaps(world, prompt, place, towers, scale, width is None, objective))
+        _accuracy(world, score_gap(world, prompt, place, towers, scale, width is None, objective))
         for place, towers in ends(world, scale, width, objective)
     )
     error = np.abs(np.array(others) - value).max(axis=0)
     return Accuracy.of([*value], LEVEL, zip(np.maximum(value - error, 0), np.minimum(value + error, 1), strict=True))
 
 
-def _accuracy(world: World, place: Nodes, gaps: Float[np.ndarray, "n m"]) -> Float[np.ndarray, " 2"]:
-    mean = standardise(world.mean, np.sqrt(world.image_variance))
-    return objects_averaged(gap_accuracy(_spline(world, place, gaps), mean), world.p_inv)
+def _accuracy(world: World, gap: Gap) -> Float[np.ndarray, " 2"]:
+    return objects_averaged(gap_accuracy(gap, standardise(world.mean, np.sqrt(world.image_variance))), world.p_inv)
 
 
 def least_scale(
@@ -219,8 +213,8 @@ def least_scale(
     place = nodes(world, COARSE)
     while (scale := scale * HIGHER) <= LARGEST_SCALE:
         *_, towers = trained(place.law, scale, WIDTH, LAW if scale >= FAR else 1, objective)
-        gaps = score_gaps(world, prompt, place, towers, scale, True, objective)
-        if np.abs(_accuracy(world, place, gaps) - law).max() <= within:
+        gap = score_gap(world, prompt, place, towers, scale, True, objective)
+        if np.abs(_accuracy(world, gap) - law).max() <= within:
             return scale
     return None
 

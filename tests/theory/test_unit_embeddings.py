@@ -9,6 +9,7 @@ import pytest
 import torch
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
+from scipy.interpolate import RectBivariateSpline
 from scipy.optimize import minimize, minimize_scalar
 from scipy.special import log_expit
 
@@ -22,7 +23,7 @@ from theory import unit_embeddings as E
 from theory.docket.trained import at_scale
 from theory.learners import InfoNCE, SigLIP
 from theory.unit_embeddings import INFONCE, Objective, infonce, siglip
-from theory.unit_prompts import _accuracy, ends, nodes, reaches, rows_without_weight, score_gaps
+from theory.unit_prompts import _accuracy, ends, nodes, reaches, rows_without_weight, score_gap
 
 WORLD = World(p_spu=0.9, mu_spu=1.5, sigma_xi=6.0)  # nu = .5625
 OBJECTIVES = (INFONCE, siglip(), siglip(None, 4), siglip(-1.0, 4))
@@ -155,8 +156,8 @@ def test_a_prompt_that_is_a_node_has_the_row_of_that_caption():
     same = np.isclose(world.prompts("typical")[:, None], place.captions).all(axis=-1)
     assert same.sum(axis=1).tolist() == [1, 1]
     expected = towers.images @ np.subtract(*same.astype(float) @ towers.captions)
-    gaps = score_gaps(world, "typical", place, towers, 1.0, True, INFONCE)
-    np.testing.assert_allclose(gaps.ravel()[place.kept], expected, atol=1e-5)
+    gap, sd = score_gap(world, "typical", place, towers, 1.0, True, INFONCE), np.sqrt(world.image_variance)
+    np.testing.assert_allclose(gap(*(place.images[place.kept] / sd).T), expected, atol=1e-5)
 
 
 def test_a_minimum_that_has_not_settled_comes_with_the_rows_before(monkeypatch):
@@ -294,7 +295,8 @@ def test_the_networks_of_the_stored_towers_hold_the_optimum():
     assert 0 < loss().item() - towers.loss < 1e-4
     first, second = rows("text", world.prompts("name"))
     gaps = (rows("image", place.images) @ (first - second)).detach().numpy().reshape(tuple(map(len, place.axes)))
-    right = _accuracy(world, place, gaps)  # gradient descent has no learner of its own
+    x, y = (axis / sd for axis, sd in zip(place.axes, np.sqrt(world.image_variance), strict=True))
+    right = _accuracy(world, RectBivariateSpline(x, y, gaps).ev)  # gradient descent has no learner of its own
     np.testing.assert_allclose(right, [*InfoNCE("name", scale, 16).accuracy(world)], atol=0.002)
 
 
