@@ -73,7 +73,7 @@ class Knob(NamedTuple):
     words: str
     low: float
     high: float
-    scale: str = "linear"
+    power: int = 1  # of the slider's place, to which the distance from `low` is proportional
 
 
 KNOBS = (
@@ -82,7 +82,7 @@ KNOBS = (
     Knob("mu_spu", "strength of the background, μ_spu", 0.0, 4.0),
     Knob("sigma_inv", "variation of the animal, σ_inv", 0.1, 3.0),
     Knob("sigma_spu", "variation of the background, σ_spu", 0.1, 3.0),
-    Knob("sigma_xi", "noise of images and captions, σ_ξ", 0.0, 20.0, "cube"),
+    Knob("sigma_xi", "noise of images and captions, σ_ξ", 0.0, 20.0, 3),
     Knob("mention_inv", "share of captions that mention the animal", 0.02, 1.0),
     Knob("mention_spu", "share of captions that mention the background", 0.0, 1.0),
     Knob("detail_inv", "how much captions describe the animal’s appearance, g_inv", 0.0, 1.0),

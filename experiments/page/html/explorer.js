@@ -3,45 +3,39 @@
  * The address has what differs from the start, so that a link shows what one sees. */
 
 const room = document.getElementById("explore");
-const knobs = [...room.querySelectorAll("[data-knob]")].map((box) => ({
-  field: box.dataset.knob, low: +box.dataset.low, high: +box.dataset.high, scale: box.dataset.scale,
-  usual: +box.dataset.default,
-  slider: box.querySelector("[type=range]"), number: box.querySelector("[type=number]"),
-}));
+const knobs = [...room.querySelectorAll("[data-knob]")].map((box) => {
+  const [slider, number] = box.querySelectorAll("input"), { knob: field, power } = box.dataset;
+  return { field, slider, number, power: +power, low: +number.min, high: +number.max, usual: +number.defaultValue };
+});
 const promptChoice = room.querySelector("select");
 const switches = [...room.querySelectorAll("[data-line]")];
 const DIMENSION = +room.dataset.dimension;
-const SIDE = 360, MIDDLE = SIDE / 2;  // of the picture, in SVG units
+const MIDDLE = 180;  // half the side of the picture, in SVG units
 const PROMPTED = ["linear", "infonce"];
 const CELLS = 48;  // of the grid for the curved boundary of InfoNCE
 
-/* ---- slider places, 0 to 1, and values ---- */
+/* ---- slider places t, 0 to 1, and values of two or three digits ---- */
 
-const SCALES = {
-  linear: { value: (t, k) => k.low + t * (k.high - k.low), place: (x, k) => (x - k.low) / (k.high - k.low) },
-  cube: { value: (t, k) => k.low + t ** 3 * (k.high - k.low), place: (x, k) => Math.cbrt((x - k.low) / (k.high - k.low)) },
-};
+const placeOf = (x, k) => ((x - k.low) / (k.high - k.low)) ** (1 / k.power);
 
-/* A short value: two or three digits. */
-const rounded = (x, knob) => (knob.scale === "cube" ? Number(x.toPrecision(3)) : +x.toFixed(2));
+function valueAt(t, k) {
+  const x = k.low + t ** k.power * (k.high - k.low);
+  return k.power > 1 ? Number(x.toPrecision(3)) : +x.toFixed(2);
+}
 
-/* ---- the world: controls and command ---- */
+/* ---- what is chosen: a world, a prompt and the lines that are shown ---- */
 
 const presets = [...room.querySelectorAll("[data-world]")];
-const START = { ...JSON.parse(presets[0].dataset.world), prompt: promptChoice.options[0].value };
-let chosen = START;
+const linesShown = () => switches.filter((one) => one.checked).map((one) => one.dataset.line).join(" ");
+const START = { ...JSON.parse(presets[0].dataset.world), prompt: promptChoice.options[0].value, lines: linesShown() };
+let chosen = START, writing;
 
 const world = () => ({ ...chosen, nu: chosen.sigma_xi ** 2 / DIMENSION });
 
 /* ---- the address: #explore?p_spu=0.99&prompt=mean&lines=bayes ---- */
 
-const linesShown = () => switches.filter((one) => one.checked).map((one) => one.dataset.line).join(" ");
-const ALL_LINES = linesShown();
-let writing;
-
 function writeAddress() {
-  const parts = Object.entries({ ...chosen, lines: linesShown() });
-  const differing = new URLSearchParams(parts.filter(([name, value]) => value !== { ...START, lines: ALL_LINES }[name]));
+  const differing = new URLSearchParams(Object.entries(chosen).filter(([name, value]) => value !== START[name]));
   history.replaceState(null, "", differing.size ? `#explore?${differing}` : location.hash.split("?")[0] || location.pathname + location.search);
 }
 
@@ -49,16 +43,15 @@ function writeAddress() {
 function readAddress() {
   const [place, words] = location.hash.split("?");
   if (place !== "#explore" || !words) return;
-  const asked = new URLSearchParams(words), numbers = {};
+  const asked = new URLSearchParams(words), read = { lines: asked.get("lines") ?? START.lines };
   for (const { field, low, high } of knobs) {
-    const x = asked.has(field) ? Number(asked.get(field)) : NaN;
-    if (x >= low && x <= high) numbers[field] = x;
+    const x = Number(asked.get(field) ?? NaN);
+    if (x >= low && x <= high) read[field] = x;
   }
   const prompts = [...promptChoice.options].map((one) => one.value);
-  if (prompts.includes(asked.get("prompt"))) numbers.prompt = asked.get("prompt");
-  if (asked.has("lines")) for (const one of switches) one.checked = asked.get("lines").split(" ").includes(one.dataset.line);
+  if (prompts.includes(asked.get("prompt"))) read.prompt = asked.get("prompt");
   room.scrollIntoView();
-  choose({ ...START, ...numbers });
+  choose({ ...START, ...read });
 }
 
 /* The command that prints a learner's numbers. */
@@ -72,20 +65,15 @@ const commands = () => switches.filter((one) => one.checked).map((one) => comman
 
 function showControls() {
   for (const k of knobs) {
-    k.slider.value = SCALES[k.scale].place(chosen[k.field], k);
+    k.slider.value = placeOf(chosen[k.field], k);
     k.slider.setAttribute("aria-valuetext", String(chosen[k.field]));
     k.number.value = chosen[k.field];
   }
   promptChoice.value = chosen.prompt;
+  for (const one of switches) one.checked = chosen.lines.split(" ").includes(one.dataset.line);
 }
 
 /* ---- the picture ---- */
-
-function shape(kind, attributes) {
-  const made = document.createElementNS("http://www.w3.org/2000/svg", kind);
-  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
-  return made;
-}
 
 /* The same uniform (Park and Miller) and normal numbers on every visit. */
 function fixedDraws(count) {
@@ -110,8 +98,8 @@ function pointsOf(w, at) {
   return DRAWS.map((d) => {
     const common = d.matches < w.p_spu, sign = d.y === 1 ? "plus" : "minus";
     const x = at(d.y * w.mu_inv + s * d.inv), y = -at((common ? d.y : -d.y) * w.mu_spu + t * d.spu);
-    if (common) return shape("circle", { class: sign, cx: x, cy: y, r: 2.2 });
-    return shape("path", { class: `${sign} counter`, d: `M${x - 3.2} ${y - 3.2}l6.4 6.4m0 -6.4l-6.4 6.4` });
+    if (common) return `<circle class="${sign}" cx="${x}" cy="${y}" r="2.2"/>`;
+    return `<path class="${sign} counter" d="M${x - 3.2} ${y - 3.2}l6.4 6.4m0 -6.4l-6.4 6.4"/>`;
   });
 }
 
@@ -120,7 +108,7 @@ function animalsOf(w, at) {
   const width = 42, height = width * 44 / 64;
   return [["polar-snow", 1, 1], ["polar-grass", 1, -1], ["brown-grass", -1, -1], ["brown-snow", -1, 1]].map(([name, y, a]) => {
     const x = at(y * w.mu_inv) - width / 2, top = -at(a * w.mu_spu) - height / 2;
-    return shape("use", { href: `#${name}`, transform: `translate(${x} ${top}) scale(${width / 64})` });
+    return `<use href="#${name}" transform="translate(${x} ${top}) scale(${width / 64})"/>`;
   });
 }
 
@@ -169,16 +157,14 @@ function curve(what, at, reach) {
 
 function drawPicture(w) {
   const reach = reachOf(w), at = (x) => MIDDLE * x / reach;
-  const parts = [shape("path", { class: "axis", d: `M${-MIDDLE} 0H${MIDDLE}M0 ${-MIDDLE}V${MIDDLE}` })];
-  for (const tick of [-reach / 2, reach / 2]) {
-    const across = shape("text", { x: at(tick), y: 14, "text-anchor": "middle" }), up = shape("text", { x: 4, y: -at(tick) + 4 });
-    across.textContent = up.textContent = String(tick).replace("-", "−");
-    parts.push(across, up);
-  }
-  parts.push(...pointsOf(w, at), ...animalsOf(w, at));
-  for (const { checked, dataset } of switches)
-    if (checked) parts.push(shape("path", { class: `rule ${dataset.line}`, d: LINES[dataset.line](w, at, reach) }));
-  room.querySelector("svg.sight g").replaceChildren(...parts);
+  const axes = `<path class="axis" d="M${-MIDDLE} 0H${MIDDLE}M0 ${-MIDDLE}V${MIDDLE}"/>`;
+  const ticks = [-reach / 2, reach / 2].map((tick) => {
+    const words = String(tick).replace("-", "−");
+    return `<text x="${at(tick)}" y="14" text-anchor="middle">${words}</text><text x="4" y="${-at(tick) + 4}">${words}</text>`;
+  });
+  const lines = switches.filter((one) => one.checked).map(({ dataset: { line: name } }) =>
+    `<path class="rule ${name}" d="${LINES[name](w, at, reach)}"/>`);
+  room.querySelector("svg.sight g").innerHTML = [axes, ...ticks, ...pointsOf(w, at), ...animalsOf(w, at), ...lines].join("");
 }
 
 /* ---- updates ---- */
@@ -210,12 +196,12 @@ function choose(part) {
 }
 
 for (const k of knobs) {
-  k.slider.addEventListener("input", () => choose({ [k.field]: rounded(SCALES[k.scale].value(+k.slider.value, k), k) }));
+  k.slider.addEventListener("input", () => choose({ [k.field]: valueAt(+k.slider.value, k) }));
   k.number.addEventListener("change", () => choose(k.number.reportValidity() ? { [k.field]: k.number.valueAsNumber } : {}));
 }
 /* The bare name needs captions that are bare. */
 promptChoice.addEventListener("change", () => choose({ prompt: promptChoice.value, ...(promptChoice.value === "bare" && chosen.bare === 0 ? { bare: 0.5 } : {}) }));
-switches.forEach((one) => one.addEventListener("change", redraw));
+switches.forEach((one) => one.addEventListener("change", () => choose({ lines: linesShown() })));
 presets.forEach((one) => one.addEventListener("click", () => choose(JSON.parse(one.dataset.world))));
 room.querySelector(".copy").addEventListener("click", async ({ target }) => {
   const copied = await navigator.clipboard?.writeText(commands()).then(() => true, () => false);

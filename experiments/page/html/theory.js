@@ -12,20 +12,12 @@
 const ROOT_TWO_PI = Math.sqrt(2 * Math.PI);
 const density = (t) => Math.exp(-t * t / 2) / ROOT_TWO_PI;
 
-/* The standard normal distribution function, to 1e-15: a series of positive terms; a continued fraction in the tails. */
+/* The standard normal distribution function, to 1e-15, by a series whose terms have one sign. */
 function Phi(x) {
-  const z = Math.abs(x);
-  if (z < 5) {
-    let term = z, sum = z;
-    for (let k = 3; term > 1e-17 * sum; k += 2) sum += (term *= z * z / k);
-    const beyond = density(z) * sum;
-    return x < 0 ? 0.5 - beyond : 0.5 + beyond;
-  }
-  if (z > 40) return x < 0 ? 0 : 1;
-  let fraction = z;
-  for (let k = 60; k > 0; k--) fraction = z + k / fraction;
-  const tail = density(z) / fraction;
-  return x < 0 ? tail : 1 - tail;
+  if (Math.abs(x) > 8) return x < 0 ? 0 : 1;
+  let term = x, sum = x;
+  for (let k = 3; Math.abs(term) > 1e-17 * Math.abs(sum); k += 2) sum += (term *= x * x / k);
+  return 0.5 + density(x) * sum;
 }
 
 /* Gauss and Kronrod's pair of rules on [-1, 1] (QUADPACK, qk15): node, weight of 15 nodes, weight of 7 of them. */
@@ -39,33 +31,22 @@ const NODES = [
   [0.949107912342759, 0.063092092629979, 0.129484966168870],
   [0.991455371120813, 0.022935322010529, 0],
 ].flatMap(([x, fine, rough]) => (x === 0 ? [[x, fine, rough]] : [[x, fine, rough], [-x, fine, rough]]));
-const DEEPEST = 40;  // halvings: enough to enclose a step of the integrand in 1e-12 of its panel
+const SHALLOWEST = 4;  // halvings of the whole range, so that no step of the integrand is missed
+const DEEPEST = 40;  // enough to enclose a step in 1e-12 of the range
 
-/* The integrals of two functions over [low, high]: panels are halved until both rules agree. */
+/* The integrals of two functions over [low, high]: panels are halved until both rules agree in each. */
 function integral(f, low, high, tolerance, depth = 0) {
-  const middle = (low + high) / 2, half = (high - low) / 2, fine = [0, 0], rough = [0, 0];
-  for (const [x, w, v] of NODES) {
-    const value = f(middle + half * x);
-    for (const k of [0, 1]) {
-      fine[k] += half * w * value[k];
-      rough[k] += half * v * value[k];
-    }
+  const middle = (low + high) / 2, half = (high - low) / 2, fine = [0, 0], off = [0, 0];
+  if (depth >= SHALLOWEST) {
+    for (const [x, w, v] of NODES)
+      f(middle + half * x).forEach((value, k) => {
+        fine[k] += half * w * value;
+        off[k] += half * (w - v) * value;
+      });
+    if (Math.max(...off.map(Math.abs)) < tolerance || depth >= DEEPEST) return fine;
   }
-  const off = Math.max(Math.abs(fine[0] - rough[0]), Math.abs(fine[1] - rough[1]));
-  if (off < tolerance || depth >= DEEPEST) return fine;
-  const a = integral(f, low, middle, tolerance, depth + 1), b = integral(f, middle, high, tolerance, depth + 1);
-  return [a[0] + b[0], a[1] + b[1]];
-}
-
-/* The integrals over [-range, range]. Narrow first panels make sure that no step is missed. */
-function average(f, tolerance, range) {
-  const total = [0, 0], panels = Math.ceil(2 * range), wide = 2 * range / panels;
-  for (let k = 0; k < panels; k++) {
-    const part = integral(f, -range + k * wide, -range + (k + 1) * wide, tolerance / panels);
-    total[0] += part[0];
-    total[1] += part[1];
-  }
-  return { common: total[0], counter: total[1] };
+  const upper = integral(f, middle, high, tolerance, depth + 1);
+  return integral(f, low, middle, tolerance, depth + 1).map((lower, k) => lower + upper[k]);
 }
 
 /* ---- worlds and linear rules ---- */
@@ -270,7 +251,7 @@ function positive({ begins, found }, mean, deviation) {
   return sum;
 }
 
-const TOLERANCE = 1e-6;
+const TOLERANCE = 1e-7;  // of a panel
 
 /* Exact along the block with the larger weight in linear CLIP, quadrature over the other. */
 function infonce(w, prompt) {
@@ -284,13 +265,12 @@ function infonce(w, prompt) {
   const inside = Math.abs(weight[0]) * deviation[0] >= Math.abs(weight[1]) * deviation[1] ? 0 : 1;
   const mean = [[w.mu_inv, w.mu_spu], [w.mu_inv, -w.mu_spu]];  // by group
   const places = searchGrid([...new Set(mean.map((m) => m[inside]))], deviation[inside], what.blocks[inside]);
-  const share = (groups) => average((t) => {
+  const share = (groups) => integral((t) => {
     const y = mean[groups[0]][1 - inside] + deviation[1 - inside] * t, found = turns(along(what, inside, y), places);
-    const right = groups.map((k) => positive(found, mean[k][inside], deviation[inside]) * density(t));
-    return [right[0], right[right.length - 1]];
-  }, TOLERANCE, REACH);
-  if (inside === 1) return share([0, 1]);
-  return { common: share([0]).common, counter: share([1]).common };
+    return groups.map((k) => positive(found, mean[k][inside], deviation[inside]) * density(t));
+  }, -REACH, REACH, TOLERANCE);
+  const [common, counter] = inside === 1 ? share([0, 1]) : [share([0])[0], share([1])[0]];
+  return { common, counter };
 }
 
 /* ---- the equivalent correlation and the shortfall ---- */

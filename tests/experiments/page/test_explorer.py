@@ -31,7 +31,7 @@ def worlds(count: int, seed: int) -> dict[str, np.ndarray]:
         if knob.field == "p_spu":  # correlations of papers are close to 1
             fields[knob.field] = np.where(t > 0.95, 1.0, 1 - (1 - knob.low) * 10.0 ** (-6 * t))
         else:
-            fields[knob.field] = knob.low + width * (t**3 if knob.scale == "cube" else t)
+            fields[knob.field] = knob.low + width * t**knob.power
     for name in ("mention_inv", "mention_spu", "detail_inv", "detail_spu"):
         fields[name] = np.where(rng.uniform(size=count) < 0.3, 1.0, fields[name])
     return fields
