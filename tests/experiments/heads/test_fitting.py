@@ -7,6 +7,7 @@ import pytest
 from planted_embeddings import planted, unit
 from sklearn.linear_model import LogisticRegression
 
+from experiments.heads import fitting
 from experiments.heads.bundle import checked
 from experiments.heads.fitting import fixed_heads, plain_heads, row_weights, traced_heads
 from experiments.heads.gaussian_law import fit as fit_law
@@ -25,8 +26,11 @@ def world():
     plain, traced = plain_heads(photos), traced_heads(photos)
     fixes = fixed_heads(photos, law, plain, traced)
     leaning = unit(bundle.text * np.where(np.arange(7) == 1, 6, 1))  # on the background: right on common photos
-    several = replace(photos, text=np.concatenate([-bundle.text, leaning, bundle.text], axis=1))
-    fixes["best single prompt"] = fixed_heads(several, law, plain, traced)["best single prompt"]
+    listed = photos.part(np.argsort(~photos.common))  # all common photos first, of which a part is compared
+    several = replace(listed, text=np.concatenate([-bundle.text, leaning, bundle.text], axis=1))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fitting, "PROMPT_ROWS", 300)
+        fixes["best single prompt"] = fixed_heads(several, law, plain, traced)["best single prompt"]
     spanning = replace(photos, text_background=unit(np.random.default_rng(1).normal(size=(10, 7))))
     fixes["all"] = fixed_heads(spanning, law, plain, traced)["project out the captions of backgrounds"]
     return photos, law, plain | traced, fixes
