@@ -261,7 +261,9 @@ FAULTS = {
     ),
     "rules of a law without spread": Fault(
         "experiments.heads.gaussian_law:bayes_rules",
-        on_arguments(lambda law: (law._replace(covariance=law.covariance + 1e-10 * np.eye(len(law.covariance))),)),
+        on_arguments(
+            lambda law, at: (law._replace(covariance=law.covariance + 1e-10 * np.eye(len(law.covariance))), at)
+        ),
         "experiments/heads/test_reliance.py::test_embeddings_without_spread_are_refused_in_a_sentence",
     ),
     "unresolved models ranked": Fault(
@@ -280,7 +282,7 @@ FAULTS = {
         "experiments/heads/test_reliance.py::test_replicates_have_the_errors_of_the_interval",
     ),
     "few classes taken for a sample": Fault(
-        "experiments.heads.intervals:photo_bounds",
+        "experiments.heads.intervals:over_photos",
         on_result(lambda ends: tuple((low - 0.1, high + 0.1) for low, high in ends)),
         "experiments/heads/test_intervals.py::test_few_classes_have_intervals_over_photos",
     ),

@@ -1,12 +1,9 @@
 """How much captions tell of the way their own image differs from others of its class on its background.
 
-In the theory's world image and caption share a part g of what varies within class and background: g is the correlation
-of their latents there. Canonical correlations estimate it from embeddings. With x and y the residuals of image and
-caption from the means of their class and background, they are the correlations of a'x and b'y for the directions a, b
-that the singular vectors of Sigma_x^-1/2 Sigma_xy Sigma_y^-1/2 give.
-
-Directions are fitted to one half of the pairs and measured on the other half, so that noise alone gives 0. Noise of a
-view lowers the correlation, so it is a lower bound of g.
+In the theory's world image and caption share a part g of what varies within class and background. With x and y the
+residuals of image and caption from the means there, canonical correlations estimate g: those of a'x and b'y for the
+directions a, b that the singular vectors of Sigma_x^-1/2 Sigma_xy Sigma_y^-1/2 give. Directions are fitted to one half
+of the pairs and measured on the other half, so noise alone gives 0. Noise of a view makes them lower bounds.
 
 Letters: n pairs, D and E coordinates of image and caption, q correlations.
 """

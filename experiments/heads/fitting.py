@@ -1,11 +1,9 @@
 """Heads of unit embeddings: zero-shot, supervised, and the fixes that change one; and answers to rows not seen.
 
-A linear head decides argmax_k (x.w_k + b_k). Supervised heads are fitted with weights: at group weight lambda each
-class's common rows have total weight lambda, its counter rows 1 - lambda. Without lambda every row has weight 1.
-
-Zero-shot answers need no fit. Other heads are cross-fitted: each half of the rows, stratified by class and background,
-is answered by heads fitted on the other half. Rows marked `train` are fitted and the others answered. So no head has
-seen the rows that it answers.
+A linear head decides argmax_k (x.w_k + b_k). At group weight lambda a supervised head is fitted with the total weights
+lambda and 1 - lambda of each class's common and counter rows; without lambda every row has weight 1. Zero-shot needs no
+fit. Each half of the rows, stratified by class and background, is answered by heads fitted on the other half; where
+rows are marked `train`, these are fitted and the others answered.
 
 Fixes. Let a_b be the effects of the backgrounds, A their span, Sigma the covariance of the Gaussian law.
     projection   x - P_A x for the span of the centred captions of backgrounds, or of the groups' means
@@ -18,6 +16,7 @@ Fixes. Let a_b be the effects of the backgrounds, A their span, Sigma the covari
 """
 
 import warnings
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -26,7 +25,7 @@ from jaxtyping import Bool, Float, Int
 
 from experiments.errors import RequestError
 from experiments.heads.bundle import BLOCK, Bundle
-from experiments.heads.gaussian_law import BayesRules, Law, bayes_rules, fit, halves
+from experiments.heads.gaussian_law import Law, bayes_rules, fit, halves
 from experiments.heads.least_regret import WEIGHTS
 from simulator.accuracy import rounded, won
 from simulator.streams import numpy_stream
@@ -179,7 +178,7 @@ class Fold(NamedTuple):
     plain: dict[str, Head]  # zero-shot and supervised
     fixes: dict[str, Head]
     traced: dict[str, Head]  # linear heads that only trace the curve, as do the law's Bayes rules
-    rules: BayesRules
+    rules: Callable[[np.ndarray, np.ndarray], np.ndarray]
     answered: Int[np.ndarray, " n"]
 
 
@@ -199,7 +198,7 @@ def _fold(bundle: Bundle, fitted: Bool[np.ndarray, " N"], seed: int) -> Fold:
     photos = bundle.part(bundle.some(np.flatnonzero(fitted), FIT_ROWS, seed, "embeddings fit"))
     try:
         law = fit(photos.image, photos.cell, photos.common)
-        rules = bayes_rules(law)
+        rules = bayes_rules(law, WEIGHTS)
     except ValueError as error:
         raise RequestError(f"no head can be fitted: {error}") from error
     plain, traced = plain_heads(photos), traced_heads(photos)
@@ -219,7 +218,7 @@ def answers(bundle: Bundle, folds: list[Fold]) -> pd.DataFrame:
             part = fold.answered[start : start + BLOCK]
             rows, label = bundle.rows(part), bundle.label[part]
             scores = (rows @ weights + bias).reshape(len(part), len(linear), -1)
-            both = won(scores, label[:, None]), fold.rules.right(rows, WEIGHTS, label)
+            both = won(scores, label[:, None]), fold.rules(rows, label)
             right[start : start + BLOCK] = np.hstack(both)
         parts.append(pd.DataFrame(right, fold.answered, names))
     return pd.concat(parts).sort_index()

@@ -1,7 +1,7 @@
 """The theory's law for embeddings of real photos: a class mean plus a background effect plus Gaussian noise.
 
-In the paper's world a view is D (z_inv, z_spu) plus noise: an object's mean, a background's mean, and noise that is
-independent of both. Embeddings have the same form there:
+In the paper's world a view is an object's mean plus a background's mean plus independent noise. Embeddings
+have this form, too:
 
     x = m_y + a_b + N(0, Sigma)
 
@@ -12,7 +12,7 @@ the law holds does not matter: its rules are heads, measured like all others.
 Letters: N photos in D dimensions, K labels, G cells (class, background) with photos, L group weights.
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -54,32 +54,26 @@ def fit(y: Float[np.ndarray, "N D"], cell: Int[np.ndarray, "N 2"], common: Bool[
     return Law(cells, means, covariance, shares / np.maximum(shares.sum(axis=1, keepdims=True), 1))
 
 
-@dataclass(frozen=True)
-class BayesRules:
-    """The Bayes rules of a law at all group weights."""
+def bayes_rules(law: Law, lambdas: Float[np.ndarray, " L"]) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+    """The function from rows (n, D) and labels (n) to the answers (n, L) of the Bayes rules at these group weights.
 
-    weights: Float[np.ndarray, "D G"]  # log densities of cells are x.weights + bias, up to what all cells share
-    bias: Float[np.ndarray, " G"]
-    shares: Float[np.ndarray, "2 G K"]
-
-    def right(
-        self, rows: Float[np.ndarray, "n D"], lambdas: np.ndarray, label: Int[np.ndarray, " n"]
-    ) -> Float[np.ndarray, "n L"]:
-        """1 where a rule decides for the label, 1/k where k labels tie, else 0."""
-        log_density = rows @ self.weights + self.bias
-        density = np.exp(log_density - log_density.max(axis=1, keepdims=True))
-        common, counter = (density @ share for share in self.shares)
-        return np.stack([won(lam * common + (1 - lam) * counter, label) for lam in lambdas], axis=1)
-
-
-def bayes_rules(law: Law) -> BayesRules:
-    """The rules of a fitted law, whose covariance must be positive definite; ValueError if it is not."""
+    An answer is 1 where a rule decides for the label, 1/k where k labels tie, else 0. Raises ValueError unless the
+    covariance is positive definite.
+    """
     if not np.linalg.eigvalsh(law.covariance)[0] > SMALLEST:
         raise ValueError("the embeddings do not vary in every direction within their class and background")
     centre = law.means.mean(axis=0)
     means = law.means - centre
     weights = np.linalg.solve(law.covariance, means.T)
-    return BayesRules(weights, -(weights * (means.T / 2 + centre[:, None])).sum(axis=0), law.shares)
+    bias = -(weights * (means.T / 2 + centre[:, None])).sum(axis=0)
+
+    def right(rows: Float[np.ndarray, "n D"], label: Int[np.ndarray, " n"]) -> Float[np.ndarray, "n L"]:
+        log_density = rows @ weights + bias  # of cells, up to what all of them share
+        density = np.exp(log_density - log_density.max(axis=1, keepdims=True))
+        common, counter = (density @ share for share in law.shares)
+        return np.stack([won(lam * common + (1 - lam) * counter, label) for lam in lambdas], axis=1)
+
+    return right
 
 
 def halves(

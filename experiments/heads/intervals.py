@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float, Int, Real, Shaped
 from scipy.special import ndtri, stdtrit
 
 from experiments.inference import binomial_bounds, bootstrap_interval, combined, hull, resamples
-from experiments.results import FEWEST, GROUPS, QUANTITIES, Mean, too_few
+from experiments.results import FEWEST, GROUPS, QUANTITIES, Interval, Mean, too_few
 from simulator.accuracy import LEVEL
 from simulator.streams import numpy_stream
 
@@ -78,8 +78,8 @@ def worth(photos: Real[np.ndarray, "C 2"], mean: Mean = "macro") -> Float[np.nda
     return 1 / (weights**2 / photos).sum(axis=0)
 
 
-def photo_bounds(counts: pd.DataFrame, mean: Mean, population: bool = True) -> tuple[tuple[float, float], ...]:
-    """Clopper-Pearson intervals of common and counter accuracy on the effective number of photos.
+def over_photos(counts: pd.DataFrame, mean: Mean, population: bool = True) -> list[Interval]:
+    """Intervals of common and counter accuracy and their drop: Clopper-Pearson's on the effective number of photos.
 
     With `population`, FEWEST or more classes C are those of a population, and the number is multiplied by
     (t_{n-1}/t_{C-1})^2 (Korn and Graubard, Survey Methodology 24, 1998). Unlike a bootstrap's, they never shrink to a
@@ -89,24 +89,17 @@ def photo_bounds(counts: pd.DataFrame, mean: Mean, population: bool = True) -> t
     C, n, effective = len(photos), photos.sum(axis=0), worth(photos, mean)
     if population and C >= FEWEST:
         effective *= (stdtrit(n - 1, (1 + LEVEL) / 2) / stdtrit(C - 1, (1 + LEVEL) / 2)) ** 2
-    right = group_accuracies(counts, mean) * effective
+    value = group_accuracies(counts, mean)
+    right = value * effective
     # Less than one right or wrong answer counts as none; 1e-9 is far above rounding.
     tail, one = (1 - LEVEL) / 2, 1 - 1e-9
     low = binomial_bounds(np.where(right < one, 0, right), effective, tail).low
     high = binomial_bounds(np.where(effective - right < one, effective, right), effective, tail).high
-    return tuple(zip(low.tolist(), high.tolist(), strict=True))
+    ends: list[Interval] = list(zip(low.tolist(), high.tolist(), strict=True))
+    return [*ends, drop_interval(*value.tolist(), *ends)]
 
 
-def over_photos(counts: pd.DataFrame, mean: Mean, population: bool = True) -> tuple[tuple[float, float], ...]:
-    """`photo_bounds` of common and counter accuracy, and the interval of the drop from both."""
-    first, second = photo_bounds(counts, mean, population)
-    common, counter = group_accuracies(counts, mean).tolist()
-    return first, second, drop_interval(common, counter, first, second)
-
-
-def intervals(
-    counts: pd.DataFrame, mean: Mean, seed: int = 0, replicates: int = REPLICATES
-) -> dict[str, tuple[float, float]]:
+def intervals(counts: pd.DataFrame, mean: Mean, seed: int = 0, replicates: int = REPLICATES) -> dict[str, Interval]:
     """Cluster bootstrap intervals over classes, widened where `over_photos` is wider; for few classes over photos."""
     classes, floors = len(complete(counts)), over_photos(counts, mean)
     if classes < FEWEST:
@@ -159,9 +152,7 @@ def drawn_over_classes(means: Float[np.ndarray, "C 2 M"], rng: np.random.Generat
     return means.mean(axis=0) + np.tensordot(weights, means - means.mean(axis=0), axes=1)
 
 
-def drop_interval(
-    common: float, counter: float, first: tuple[float, float], second: tuple[float, float]
-) -> tuple[float, float]:
+def drop_interval(common: float, counter: float, first: Interval, second: Interval) -> Interval:
     """The interval of common - counter from the intervals of both, whose photos are independent."""
     of_common, of_counter = (first[0] - counter, first[1] - counter), (common - second[1], common - second[0])
     return combined(common - counter, of_common, of_counter)

@@ -1,16 +1,14 @@
 """The best found trade of common against counter accuracy, and each head's place on it.
 
-H heads answer the same photos. Head j has group accuracies (c_j, k_j), means over classes. At the common group's weight
+Heads answer the same photos. Head j has group accuracies (c_j, k_j), means over classes. At the common group's weight
 lambda the best of them reaches
     B(lambda) = max_j lambda c_j + (1 - lambda) k_j,
-which is convex. The best head's drop c - k is the slope of B. Head i lacks R(lambda) = B(lambda) - lambda c_i
-- (1 - lambda) k_i, which is least at the weight p' at which the best head has its drop:
-    B'(p') = c_i - k_i,    r = R(p').
-The trade at which B'(p') is reached has the exchange rate -dk/dc = p'/(1 - p'). A mixture of heads gains r on both
-groups at once, and the ideal classifier at least that.
+which is convex; its slope is the best head's drop c - k. Head i lacks B(lambda) - lambda c_i - (1 - lambda) k_i. This
+is least, r, at the weight p' at which the best head has its drop: B'(p') = c_i - k_i. The exchange rate there is
+-dk/dc = p'/(1 - p'). A mixture of heads gains r on both groups at once, and the ideal classifier at least that.
 
-Where the drop is 0, p' is the weight at which the background is independent of the class: the Bayes rule then ignores
-it. That is m/A where m of A backgrounds are common to each class and every one is as frequent as the others.
+Where the drop is 0, p' is the weight at which the background is independent of the class. That is m/A where m of A
+backgrounds are common to each class and every one is as frequent as the others.
 
 B of finitely many heads is a polygon, whose p' would jump from corner to corner. So a smooth convex function is fitted
 to B at the weights WEIGHTS: its slope is a constant plus rising sigmoids of logit(lambda) with coefficients of at least
@@ -186,34 +184,32 @@ def trade(
     width = width_within(best[0], np.cov(best[1:].T))
     drop, balanced = heads[:, 0] - heads[:, 1], heads.mean(axis=1)
 
-    def curves(best: Float[np.ndarray, "R L"]) -> list[Curve]:
-        return [smooth(one, width)[0] for one in best]
-
-    def weights(curves: list[Curve]) -> Float[np.ndarray, "R H"]:
-        return np.array([curve.weight(d) for curve, d in zip(curves, drop, strict=True)])
-
-    def leads(curves: list[Curve]) -> Float[np.ndarray, "R H"]:
-        return np.array([curve.balanced(d) - own for curve, d, own in zip(curves, drop, balanced, strict=True)])
+    def placed(
+        best: Float[np.ndarray, "R L"],
+    ) -> tuple[list[Curve], Float[np.ndarray, "R H"], Float[np.ndarray, "R H"]]:
+        """Curves, and the heads' weights and leads of the best over them."""
+        curves = [smooth(one, width)[0] for one in best]
+        leads = [curve.balanced(d) - own for curve, d, own in zip(curves, drop, balanced, strict=True)]
+        return curves, np.array([curve.weight(d) for curve, d in zip(curves, drop, strict=True)]), np.array(leads)
 
     def ends(values: Float[np.ndarray, "R H"]) -> Float[np.ndarray, "2 H"]:
         return np.quantile(values[1:], [TAIL, 1 - TAIL], axis=0)
 
-    between, optimistic, pessimistic = map(curves, (best, same, other))
-    at = weights(between)
-    p, r = at[0], np.maximum(leads(between)[0], 0)
-    spread = np.array([ends(one) for one in (at, weights(optimistic), weights(pessimistic))])
+    (curves, at, lead), (_, at_same, lead_same), (_, at_other, lead_other) = map(placed, (best, same, other))
+    p, r, curve = at[0], np.maximum(lead[0], 0), curves[0]
+    spread = np.array([ends(one) for one in (at, at_same, at_other)])
     low, high = np.minimum(spread[:, 0].min(axis=0), p), np.maximum(spread[:, 1].max(axis=0), p)
-    misfit = np.interp(p, WEIGHTS, np.abs(best[0] - np.interp(WEIGHTS, FINE, between[0].best)))
-    least = (ends(leads(pessimistic))[0] - misfit).clip(0, r)
-    most = np.maximum(ends(leads(optimistic))[1] + misfit, r)
-    drops = np.interp(DRAWN, FINE, between[0].drop)
-    band = ends(np.array([curve.balanced(drops) for curve in between]))
+    misfit = np.interp(p, WEIGHTS, np.abs(best[0] - np.interp(WEIGHTS, FINE, curve.best)))
+    least = (ends(lead_other)[0] - misfit).clip(0, r)
+    most = np.maximum(ends(lead_same)[1] + misfit, r)
+    drops = np.interp(DRAWN, FINE, curve.drop)
+    band = ends(np.array([one.balanced(drops) for one in curves]))
     places = []
     for p_i, p_low, p_high, r_i, r_low, r_high in np.array([p, low, high, r, least, most]).T.tolist():
-        width = (p_high - p_low) / RESOLVED
-        number = {"equivalent_correlation": p_i, "photos_needed": None}
-        if p_high - p_low > RESOLVED:
-            number = {"equivalent_correlation": None, "photos_needed": width**2}
-        ends = {"equivalent_correlation": [p_low, p_high], "shortfall": [r_low, r_high]}
-        places.append({**number, "shortfall": r_i, "interval": ends})
-    return Trade(between[0], band, places, at[1:])
+        width = p_high - p_low
+        resolved = width <= RESOLVED
+        place = {"equivalent_correlation": p_i if resolved else None, "shortfall": r_i}
+        place["photos_needed"] = None if resolved else (width / RESOLVED) ** 2
+        place["interval"] = {"equivalent_correlation": [p_low, p_high], "shortfall": [r_low, r_high]}
+        places.append(place)
+    return Trade(curve, band, places, at[1:])

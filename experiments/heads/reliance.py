@@ -1,8 +1,4 @@
-"""How much a model's heads rely on the background, from its embeddings: what is, what would be possible, what helps.
-
-The curve of what is possible is a smooth one through the best of all heads (`fitting`). `least_regret` gives every
-head's p' and r against it.
-"""
+"""How much a model's heads rely on the background, from its embeddings: what is, what would be possible, what helps."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -76,17 +72,17 @@ def embeddings(
     text : array or tensor, K x D or K x T x D, optional
         Prompt embeddings, class means, or a classifier's weights. Rows are normalised; T rows of a class are averaged.
         Without them supervised heads alone are measured.
-    group : N words, "common" or "counter", optional
-        Or 0 and 1. By default a class's most frequent backgrounds are common, and pairs of class and background that
-        no training row shows are "unseen".
+    group : N words, "common" or "counter" (or 0 and 1), optional
+        By default a class's most frequent backgrounds are common, and pairs of class and background that no training
+        row shows are "unseen".
     background : N integers or words, optional
         Background of each row; `group` or `background` is needed.
     text_background : array or tensor, A x D, optional
         Embeddings of captions that show a background alone. One fix projects out their directions.
     caption : array or tensor, N x E, optional
         Embeddings of each row's own caption. They tell the detail of the captions.
-    split : N words, "train" or "test", optional
-        Or 0 and 1. Heads are fitted on train and measured on test. By default two halves serve each other.
+    split : N words, "train" or "test" (or 0 and 1), optional
+        Heads are fitted on train and measured on test. By default two halves serve each other.
     names : K words, optional
         Names of the classes.
     seed : int, at least 0

@@ -14,14 +14,14 @@ from scipy.stats import rankdata
 
 from experiments.effective_robustness import AXES, SMALLEST_FAMILY, Line, fit_line, resampled
 from experiments.errors import RequestError, checked_seed, unknown
-from experiments.heads.intervals import complete, counted, drawn_accuracies, group_accuracies, intervals, photo_bounds
+from experiments.heads.intervals import complete, counted, drawn_accuracies, group_accuracies, intervals, over_photos
 from experiments.heads.least_regret import middle, ranked
 from experiments.inference import bootstrap_interval, combined, hull
 from experiments.photos.metrics import class_counts, has_groups, paired
 from experiments.photos.model import OWN
 from experiments.photos.summaries import LARGEST, PREDICTIONS, SUMMARY, read_predictions
 from experiments.published.tables import classwise, published_classes, published_rows
-from experiments.results import FEWEST, GROUPS, Mean, Row
+from experiments.results import FEWEST, GROUPS, Interval, Mean, Row
 from simulator.accuracy import LEVEL, PLACE
 from simulator.naming import suggestion
 from simulator.streams import numpy_stream
@@ -29,7 +29,6 @@ from simulator.streams import numpy_stream
 UNPLACED = "the paper's tables and predictions of other programs hold no embeddings"
 REPLICATES = 2000
 MOST_PAIRED = 8  # models; more would give too many pairs to read
-Span = tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -240,7 +239,7 @@ def _robustness(result: Result, results: Sequence[Result], family: str | None, s
     return over
 
 
-def _model_interval(result: Result, line: Line, value: float, seed: int) -> Span | None:
+def _model_interval(result: Result, line: Line, value: float, seed: int) -> Interval | None:
     """The interval of a model's effective robustness over a fixed line; None without counts of classes."""
     classes, mean = result.classes, result.row.mean or "macro"
     if classes is None or not len(complete(classes)):
@@ -249,11 +248,11 @@ def _model_interval(result: Result, line: Line, value: float, seed: int) -> Span
     def expected(common: np.ndarray) -> np.ndarray:
         return line.at(np.clip(common, 1e-9, 1 - 1e-9))  # 0 and 1 are at infinity on the stretched axes
 
-    common, counter = photo_bounds(classes, mean)
+    common, counter, _ = over_photos(classes, mean)
     above, at_line = result.row.counter - expected(np.array(common)), result.row.counter - value
     ends = (float(above.min()), float(above.max())), (counter[0] - at_line, counter[1] - at_line)
-    over_photos, over_classes = combined(value, *ends), None
+    floor, over_classes = combined(value, *ends), None
     if len(complete(classes)) >= FEWEST:
         replicates = drawn_accuracies(classes, mean, seed, REPLICATES)
         over_classes = bootstrap_interval(replicates[:, 1] - expected(replicates[:, 0]), len(complete(classes)))
-    return hull(over_classes, over_photos)
+    return hull(over_classes, floor)

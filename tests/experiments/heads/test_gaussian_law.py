@@ -60,4 +60,4 @@ def test_a_class_without_photos_of_a_group_has_no_share_in_it():
     values = 30 * np.eye(3)[y] + rng.normal(size=(100, 3))
     law = fit(values, np.column_stack([y, b]), (y == b) | (y == 2))
     assert law.shares.sum(axis=1).tolist() == [[1, 1, 1], [1, 1, 0]]
-    assert (bayes_rules(law).right(values, np.array([0.1, 0.9]), y) == 1).all()
+    assert (bayes_rules(law, np.array([0.1, 0.9]))(values, y) == 1).all()
