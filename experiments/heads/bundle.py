@@ -14,10 +14,9 @@ import torch
 from jaxtyping import Bool, Float, Int
 from safetensors import SafetensorError, safe_open
 
-from experiments.errors import RequestError
+from experiments.errors import RequestError, unknown
 from experiments.heads.gaussian_law import sample
 from experiments.results import GROUPS
-from simulator.naming import suggestion
 from simulator.streams import numpy_stream
 
 REQUIRED = ("image", "label")
@@ -125,7 +124,7 @@ def checked(arrays: dict[str, Any], what: str = "embeddings") -> Bundle:
 def _checked(arrays: dict[str, Any]) -> Bundle:
     for name in arrays:
         if name not in ARRAYS:
-            raise RequestError(f"array {name!r} is not one of {', '.join(ARRAYS)}{suggestion(name, ARRAYS)}")
+            raise unknown("array", name, ARRAYS)
     for name in REQUIRED:
         if arrays.get(name) is None:
             raise RequestError(f"the array {name!r} is missing; it needs {', '.join(REQUIRED)} and group or background")

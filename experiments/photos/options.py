@@ -39,8 +39,6 @@ class Options(BaseModel):
         checked_device(self.device)
         if self.precision == "fp16" and self.kind == "cpu":
             raise RequestError("precision 'fp16' needs a CUDA device; on the CPU use fp32 or bf16")
-        if self.cache is not None and self.cache.is_file():
-            raise RequestError(f"cache {str(self.cache)!r} is a file; pass --cache FOLDER")
 
     @property
     def processes(self) -> int:
