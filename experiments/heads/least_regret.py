@@ -155,25 +155,18 @@ def _apart(below: dict[str, Any], above: dict[str, Any]) -> bool:
     return below["interval"][PLACE[0]][1] < above["interval"][PLACE[0]][0]
 
 
-class Trade(NamedTuple):
-    """The curve, an interval of its balanced accuracy at the drops of the weights DRAWN, and places of heads on it."""
-
-    curve: Curve
-    band: Float[np.ndarray, "2 P"]
-    places: list[dict[str, Any]]  # p' (None where its interval is wide) and r, with intervals, as results store them
-    draws: Float[np.ndarray, "R H"]  # p' in each draw
-
-
 def trade(
     accuracies: Float[np.ndarray, "2 M"],
     replicates: Float[np.ndarray, "R 2 M"],
     worth: Float[np.ndarray, " 2"],
     rng: np.random.Generator,
-) -> Trade:
-    """Places of the listed heads from their group accuracies and those in a bootstrap.
+) -> tuple[Curve, Float[np.ndarray, "2 P"], list[dict[str, Any]], Float[np.ndarray, "R H"]]:
+    """(curve, band, places, draws) of the listed heads from their group accuracies and those in a bootstrap.
 
     The M columns are the listed heads, the best heads at WEIGHTS on the same photos, and those on others. `worth` is
-    the number of photos of each group that would give one accuracy as certain as the mean over classes.
+    the number of photos of each group that would give one accuracy as certain as the mean over classes. The band is an
+    interval of the curve's balanced accuracy at the drops of the weights DRAWN. Places have p' (None where its interval
+    is wide) and r with intervals, as results store them. Draws are p' in each replicate.
     """
     every = np.concatenate([accuracies[None], replicates])
     heads, *both = np.split(every, [-2 * len(WEIGHTS), -len(WEIGHTS)], axis=-1)
@@ -212,4 +205,4 @@ def trade(
         place["photos_needed"] = None if resolved else (width / RESOLVED) ** 2
         place["interval"] = {"equivalent_correlation": [p_low, p_high], "shortfall": [r_low, r_high]}
         places.append(place)
-    return Trade(curve, band, places, at[1:])
+    return curve, band, places, at[1:]

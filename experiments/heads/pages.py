@@ -15,7 +15,7 @@ from matplotlib.patheffects import withStroke
 from experiments.files import PAGE_FILES, write_text
 from experiments.heads import tables
 from experiments.heads.least_regret import middle
-from experiments.heads.tables import PLACE_WORDS, in_order, spanned
+from experiments.heads.tables import PLACE_WORDS, in_order, listed, spanned
 from experiments.results import GROUPS, QUANTITIES
 from experiments.style import SHEET, styled
 from experiments.svg import defined_once, figure_svg
@@ -105,25 +105,19 @@ def write_files(folder: Path, document: dict[str, Any]) -> None:
         document,
         caption=PLACE_WORDS,
         drawings=[figure_svg(trade_figure(model), ALT) for model in models],
-        places=[ranking({name: entry for name, (_, entry) in entries(model).items()}) for model in models],
+        places=[ranking({entry["words"]: entry for entry in listed(model)}) for model in models],
         ranked=ranking({model["model"]: model["heads"][0] for model in models}),
         order=in_order(document["ranking"][PLACE[0]], document),
         tables=tables,
         html=html,
     )
     write_text(folder / PAGE_FILES[0], text)
-    rows = [_row(model["model"], *entry) for model in models for entry in entries(model).values()]
+    rows = [_row(model["model"], entry) for model in models for entry in listed(model)]
     write_text(folder / PAGE_FILES[1], pd.DataFrame(rows).to_csv(index=False, lineterminator="\n"))
 
 
-def entries(model: dict[str, Any]) -> dict[str, tuple[str, dict[str, Any]]]:
-    """Number and name -> (head or fix, its entry), in order."""
-    listed = [("head", entry) for entry in model["heads"]] + [("fix", entry) for entry in model["fixes"]]
-    return {f"{number} {entry[kind]}": (kind, entry) for number, (kind, entry) in enumerate(listed, start=1)}
-
-
-def _row(model: str, kind: str, entry: dict[str, Any]) -> dict[str, Any]:
-    worst = entry["worst_group"]
+def _row(model: str, entry: dict[str, Any]) -> dict[str, Any]:
+    kind, worst = entry["kind"], entry["worst_group"]
     row = {"model": model, "kind": kind, "name": entry[kind]}
     for name in NUMBERS:
         row |= spread(name, entry[name], entry["interval"][name])
@@ -142,7 +136,7 @@ def spread(name: str, value: float | None, interval: Sequence[float]) -> dict[st
 @styled
 def trade_figure(model: dict[str, Any]) -> Figure:
     """Counter against common accuracy in percent: the curve, heads as dots, fixes as squares."""
-    figure, listed = Figure(figsize=(WIDTH, 5.0)), entries(model)
+    figure, entries = Figure(figsize=(WIDTH, 5.0)), listed(model)
     axes = figure.subplots()
     points = np.array([[point[name] for name in (*GROUPS, "low", "high")] for point in model["curve"]])
     drop = np.subtract(*points[:, :2].T)
@@ -150,21 +144,21 @@ def trade_figure(model: dict[str, Any]) -> Figure:
     outline = np.hstack([band[:2], band[2:, ::-1]])
     axes.fill(*outline, color="C0", alpha=0.15, linewidth=0, zorder=0)
     axes.plot(*100 * points[:, :2].T, color="C0", linewidth=1.6, label="best heads found", zorder=1)
-    at = 100 * np.array([[entry[group] for group in GROUPS] for _, entry in listed.values()])
-    ends = 100 * np.array([[entry["interval"][group] for group in GROUPS] for _, entry in listed.values()])
+    at = 100 * np.array([[entry[group] for group in GROUPS] for entry in entries])
+    ends = 100 * np.array([[entry["interval"][group] for group in GROUPS] for entry in entries])
     looks = {"head": {"color": "C2", "marker": "o"}, "fix": {"color": "C3", "marker": "s"}}
-    for (kind, _), centre, span in zip(listed.values(), at, ends, strict=True):
-        arms = np.abs(span - centre[:, None])[:, :, None]
-        bars = {"ecolor": (looks[kind]["color"], 0.35), "elinewidth": 0.8}
-        axes.errorbar(*centre, xerr=arms[0], yerr=arms[1], markersize=5, mec="white", **looks[kind], **bars)
-    for kind in dict.fromkeys(kind for kind, _ in listed.values()):
+    for entry, centre, span in zip(entries, at, ends, strict=True):
+        arms, look = np.abs(span - centre[:, None])[:, :, None], looks[entry["kind"]]
+        bars = {"ecolor": (look["color"], 0.35), "elinewidth": 0.8}
+        axes.errorbar(*centre, xerr=arms[0], yerr=arms[1], markersize=5, mec="white", **look, **bars)
+    for kind in dict.fromkeys(entry["kind"] for entry in entries):
         axes.plot([], [], linestyle="none", label=kind, **looks[kind])
     axes.plot([0, 100], [0, 100], color="#888888", linewidth=1, linestyle=":", label="no drop")
     limits = [(ends[:, g].min() - MARGIN, min(ends[:, g].max() + MARGIN, 101)) for g in (0, 1)]
     axes.set(xlim=limits[0], ylim=limits[1])
     axes.set(xlabel="accuracy on common photos [%]", ylabel="accuracy on counter photos [%]")
     figure.legend(loc="outside lower left", ncols=2, fontsize="small")
-    first, *others = listed
+    first, *others = (entry["words"] for entry in entries)
     words = [first, *(name.split(" ")[0] for name in others)]
-    write_labels(axes, at, words, ["#222222"] * len(listed), LETTERS)
+    write_labels(axes, at, words, ["#222222"] * len(entries), LETTERS)
     return figure

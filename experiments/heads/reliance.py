@@ -222,7 +222,7 @@ def _described(
     if bundle.classes >= FEWEST:
         replicates = drawn_over_classes(means, numpy_stream(seed, "embeddings classes"))
         stream = numpy_stream(seed, "embeddings class places")
-        over = trade(means.mean(axis=0), replicates, worth(photos), stream).places
+        _, _, over, _ = trade(means.mean(axis=0), replicates, worth(photos), stream)
     entries = {}
     for i, (name, place) in enumerate(zip(listed, places, strict=True)):
         right = correct[:, :, i]

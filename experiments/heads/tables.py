@@ -34,6 +34,12 @@ PLACE_WORDS = (
 PLACE_COLUMNS = [_column("p′", "equivalent_correlation", CORRELATION.shown), _column("r, points short", "shortfall")]
 
 
+def listed(model: Record) -> list[Record]:
+    """Heads and fixes in order, each with its `kind` and with its number and name as `words`."""
+    every = [("head", entry) for entry in model["heads"]] + [("fix", entry) for entry in model["fixes"]]
+    return [{**e, "kind": kind, "words": f"{number} {e[kind]}"} for number, (kind, e) in enumerate(every, start=1)]
+
+
 def heads_table(model: Record) -> Table:
     """Heads of one model's embeddings."""
 
@@ -44,13 +50,12 @@ def heads_table(model: Record) -> Table:
     def unseen(head: Record) -> str:
         return spanned(points, head["unseen"]["accuracy"], head["unseen"]["interval"])
 
-    columns = [Column("head", lambda head: f"{head['number']} {head['head']}")]
+    columns = [Column("head", "words")]
     columns += [*(_column(f"{group} %", group) for group in GROUPS), _column("drop", "drop")]
     columns.append(Column("worst class and group %", worst, WORDS, lambda head: "number"))
     if model["rows_measured"]["unseen"]:
         columns.append(Column("unseen %", unseen, NUMBER))
-    heads = [{**head, "number": number} for number, head in enumerate(model["heads"], start=1)]
-    return Table(None, [*columns, *PLACE_COLUMNS], heads)
+    return Table(None, [*columns, *PLACE_COLUMNS], [entry for entry in listed(model) if entry["kind"] == "head"])
 
 
 def fixes_table(model: Record) -> Table:
@@ -59,10 +64,9 @@ def fixes_table(model: Record) -> Table:
     def gained(group: str) -> Callable[[Record], str]:
         return lambda fix: spanned(gain, fix["gain"][group], fix["gain_interval"][group])
 
-    columns = [Column("fix", lambda fix: f"{fix['number']} {fix['fix']}")]
+    columns = [Column("fix", "words")]
     columns += [Column(f"gain on {group}", gained(group), NUMBER) for group in GROUPS]
-    fixes = [{**fix, "number": number} for number, fix in enumerate(model["fixes"], start=len(model["heads"]) + 1)]
-    return Table(None, [*columns, *PLACE_COLUMNS], fixes)
+    return Table(None, [*columns, *PLACE_COLUMNS], [entry for entry in listed(model) if entry["kind"] == "fix"])
 
 
 def in_order(order: Sequence[str], document: Record) -> str | None:

@@ -28,9 +28,6 @@ MANIFEST, REQUEST = "composites.csv", "compose.json"  # of compose: the object o
 # Of a listed photo. The place is what stands between class and photo: group-background, or background.
 COLUMNS = ["path", "class_name", "place", "group", "object"]
 Key = tuple[str, int, int]  # path, bytes, modification time in nanoseconds
-# (photos, the folder of their paths, files and folders without photos). Columns are of objects, since bytes of file
-# names that are not UTF-8 fit no column of strings.
-Listing = tuple[pd.DataFrame, Path, list[str]]
 
 
 @dataclass(frozen=True)
@@ -90,8 +87,8 @@ def read_photos(root: Path, groups: str = PREFIX, vocabulary: Vocabulary | None 
     return PhotoSet(root, photos, classes, tuple(sorted({*map(printable, strays)})), folder)
 
 
-def _folders(root: Path) -> Listing:
-    """The photos below a folder."""
+def _folders(root: Path) -> tuple[pd.DataFrame, Path, list[str]]:
+    """(photos below a folder, the folder, files and folders without photos)."""
     if root.is_file():
         raise RequestError(f"{str(root)!r} is neither a folder nor a CSV file (.csv)")
     check_folder(root)
@@ -106,7 +103,7 @@ def _folders(root: Path) -> Listing:
             rows.append((path, parts[0], "/".join(parts[1:-1]), "", ""))
         else:
             strays.append(path)
-    photos = pd.DataFrame(rows, columns=COLUMNS, dtype=object)
+    photos = pd.DataFrame(rows, columns=COLUMNS, dtype=object)  # no strings: bytes of names may not be UTF-8
     if MANIFEST in strays:
         objects = {row["file"]: row["object"] for row in read_table(root / MANIFEST, ("file", "object"), "manifest")}
         photos["object"] = [objects.get(path, "") for path in photos.path]
@@ -116,8 +113,8 @@ def _folders(root: Path) -> Listing:
     return photos, root, strays + empty
 
 
-def _table(table: Path) -> Listing:
-    """The photos of a CSV file; paths are absolute or relative to its folder."""
+def _table(table: Path) -> tuple[pd.DataFrame, Path, list[str]]:
+    """The photos of a CSV file, its folder, and no strays; paths are absolute or relative to the folder."""
     rows = read_table(table, ("path", "class"), "photos")
     if not {"group", "background"} & set(rows[0]):
         raise RequestError(f"{str(table)!r} has neither a column 'group' nor 'background'; one of them is needed")

@@ -121,9 +121,8 @@ def test_r_is_uncertain_by_what_the_smooth_curve_misses(monkeypatch):
     # So wide a smoothing is chosen at large errors only, and these would hide the misfit in the interval.
     monkeypatch.setattr(least_regret, "width_within", lambda best, errors: WIDTHS[0])
     points = np.array([[0.8, 1.0, 0.0, 0.9], [0.8, 0.0, 1.0, 0.4]])
-    found = placed(heads_and_best(points))
-    at = found.places[-1]
-    off = np.abs(np.interp(WEIGHTS, FINE, found.curve.best) - support(points))
+    curve, _, (*_, at), _ = placed(heads_and_best(points))
+    off = np.abs(np.interp(WEIGHTS, FINE, curve.best) - support(points))
     missed = np.interp(at["equivalent_correlation"], WEIGHTS, off)
     assert missed > 0.02
     assert at["interval"]["shortfall"] == pytest.approx((at["shortfall"] - missed, at["shortfall"] + missed))
@@ -144,7 +143,7 @@ def test_one_dominating_head_has_an_interval_and_no_number():
     found = heads_and_best(np.array([[0.95, 0.9, 0.4], [0.93, 0.4, 0.9]]))
     errors = 0.01 * np.random.default_rng(0).normal(size=(400, *found.shape))
     errors[:, :, 3:] = errors[:, :, :1]  # the best is the first head
-    first, second, _ = placed(found, errors).places
+    _, _, (first, second, _), _ = placed(found, errors)
     assert first["equivalent_correlation"] is None
     low, high = first["interval"]["equivalent_correlation"]
     assert high - low > RESOLVED
@@ -203,13 +202,12 @@ def test_a_bootstrap_over_photos_has_the_errors_of_counts(monkeypatch):
 @pytest.mark.parametrize("off", [0.0, 0.01])
 def test_without_error_the_interval_is_the_place_and_what_selection_costs(off):
     """On the same photos the best heads are better than on average by `off`, on others worse by as much."""
-    found = placed(heads_and_best(np.column_stack([[0.85, 0.6], ideal(WORLD)]), off))
+    _, band, (at, *_), _ = placed(heads_and_best(np.column_stack([[0.85, 0.6], ideal(WORLD)]), off))
     theory = equivalent(WORLD, Accuracy(0.85, 0.6))
-    at = found.places[0]
     assert at["equivalent_correlation"] == pytest.approx(float(theory.correlation), abs=2e-3)
     assert at["shortfall"] == pytest.approx(float(theory.shortfall), abs=3e-4)
     ends = (max(at["shortfall"] - off, 0), at["shortfall"] + off)
     assert at["interval"]["shortfall"] == pytest.approx(ends, abs=3e-4 if off else None)
     if not off:
         assert at["interval"]["equivalent_correlation"] == pytest.approx((at["equivalent_correlation"],) * 2)
-        np.testing.assert_allclose(found.band[0], found.band[1])
+        np.testing.assert_allclose(*band)

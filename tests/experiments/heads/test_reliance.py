@@ -138,7 +138,8 @@ def test_intervals_over_classes_cover():
         every = np.hstack([right, *best_answers(right, label, common, np.random.default_rng(seed))])
         each, correct = by_class(every, label, common)
         means = correct / each[..., None]
-        over = trade(means.mean(axis=0), drawn_over_classes(means, rng), worth(each), rng).places[0]["interval"]
+        _, _, (place, *_), _ = trade(means.mean(axis=0), drawn_over_classes(means, rng), worth(each), rng)
+        over = place["interval"]
         over |= intervals(counted(np.arange(C), each, correct[:, :, 0]), "macro", seed, 1000)
         for name, (low, high) in over.items():
             hits[name] += low <= values[name] <= high
