@@ -183,20 +183,15 @@ def _placed(worlds: World, values: np.ndarray, ends: Callable, level: float) -> 
     return _joined(parts, worlds.shape) if worlds.shape else parts[0][1]
 
 
-def _exact(worlds: World) -> bool:
-    """Whether no ideal curve is sampled: all worlds have two classes, and no table."""
-    return worlds.table is None and bool(np.all(np.equal(worlds.classes, 2)))
-
-
 def _by_curve(worlds: World) -> list[tuple[Any, World]]:
     """The worlds of each sampled curve with their index, and together those that have exact curves of their own."""
-    if _exact(worlds):
-        return [((), worlds)]
     plain, alike = worlds.replace(attribute=()), {}
     if worlds.table is not None:
         return [(index, plain[index]) for index in np.ndindex(worlds.shape)]
+    if plain.binary:
+        return [((), plain)]
     for index in np.ndindex(worlds.shape):
-        curve = "exact" if _exact(plain[index]) else plain[index].replace(p_spu=0.5)
+        curve = "exact" if plain[index].binary else plain[index].replace(p_spu=0.5)
         alike.setdefault(curve, []).append(index)
     places = [tuple(np.transpose(some)) for some in alike.values()]
     return [(place, plain[place]) for place in places]
@@ -205,12 +200,8 @@ def _by_curve(worlds: World) -> list[tuple[Any, World]]:
 def _joined(parts: list[tuple[Any, Equivalent]], shape: tuple[int, ...]) -> Equivalent:
     (correlation, shortfall), level, ends = joined_numbers(parts, shape)
     interval = None if level is None else Interval(dict(zip(("correlation", "shortfall"), ends, strict=True)), level)
-    unseen = None
-    if any(part.unseen is not None for _, part in parts):  # in all, since the table is the same
-        unseen = np.empty(shape)
-        for index, part in parts:
-            unseen[index] = part.unseen
-    return Equivalent(correlation, shortfall, interval, unseen)
+    unseen = [part.unseen for _, part in parts if part.unseen is not None]  # with a table, of each world in C order
+    return Equivalent(correlation, shortfall, interval, np.reshape(unseen, shape) if unseen else None)
 
 
 def _of_groups(world: World, values: Float[np.ndarray, " G"]) -> Equivalent:
@@ -255,14 +246,16 @@ class IdealCurve:
     """
 
     def __init__(self, worlds: World):
-        self.shape, self.exact, self._silent = worlds.shape, _exact(worlds), worlds.mean[..., 1] == 0
+        worlds = worlds.replace(attribute=())
+        self.shape, self._silent = worlds.shape, worlds.mean[..., 1] == 0
+        self.exact = worlds.table is None and worlds.binary  # no curve is sampled
         self._of_world: list[np.ndarray] = []
         if self.exact:
             signal = np.abs(standardise(worlds.mean, np.sqrt(worlds.image_variance)))
             self._of_world = [np.broadcast_to(logit(worlds.p_inv), self.shape), signal[..., 0], signal[..., 1]]
             self._ideal: Callable = two_block_accuracy  # of the log odds of lambda, and of each world
         else:
-            rules = ideal_rules(worlds.replace(attribute=()).ravel()[0])
+            rules = ideal_rules(worlds.ravel()[0])
             self._sampled = SampledCurve(lambda lam: rules(np.array([lam, 1 - lam])), self._silent.size > FEW)
             self._ideal = lambda h: self._sampled.replicates(h).mean(axis=0)
         self._ends = self.at(0.0), self.at(1.0)

@@ -44,18 +44,21 @@ def bayes_accuracy(worlds: World, seed: int = 0) -> Accuracy:
     REPLICATES randomised Sobol nets from `seed` give a 95% interval. A decision among k tied classes counts 1/k.
     """
     S = worlds.image_variance
-    certain = (worlds.agreement == 1) | (worlds.agreement == 0)
-    if np.any(((S == 0) & certain & (worlds.mean != 0)).sum(axis=-1) > 1):
-        raise ValueError(
-            "object and background are both noiseless and perfectly correlated: the training law has no density on the "
-            "counter group, so its Bayes rule is undefined there"
-        )
-    if (most := np.max(worlds.classes, initial=2)) > LARGEST_CLASSES:
-        raise ValueError(f"classes = {most} is more than the {LARGEST_CLASSES} for which the Bayes accuracy is sampled")
-    if most > 2 or worlds.mean.shape[-1] > 2:
+    if worlds.table is None:
+        certain = (worlds.agreement == 1) | (worlds.agreement == 0)
+        if np.any(((S == 0) & certain & (worlds.mean != 0)).sum(axis=-1) > 1):
+            raise ValueError(
+                "object and background are both noiseless and perfectly correlated: the training law has no density on "
+                "the counter group, so its Bayes rule is undefined there"
+            )
+        if (most := np.max(worlds.classes, initial=2)) > LARGEST_CLASSES:
+            raise ValueError(
+                f"classes = {most} is more than the {LARGEST_CLASSES} for which the Bayes accuracy is sampled"
+            )
+    if worlds.table is not None or not worlds.binary:
         if worlds.shape:  # those of two classes are exact
             return world_by_world(lambda world: bayes_accuracy(world, seed), worlds)
-        return _sampled_accuracy(worlds, seed)
+        return estimate(bayes_replicates(worlds, worlds.joint_law(), bayes_points(worlds, seed)))
     a, p = np.moveaxis(np.abs(standardise(worlds.mean, np.sqrt(S))), -1, 0), np.moveaxis(worlds.agreement, -1, 0)
     odds = np.where(p < 0.5, -logit(1 - p), logit(p))  # p and 1 - p have the same, to the last bit
     return Accuracy(*two_block_accuracy(odds[1], odds[0], *a))
@@ -250,11 +253,6 @@ def ideal_rules(world: World) -> Callable[[Float[np.ndarray, " G"]], Float[np.nd
     return replicates
 
 
-def _sampled_accuracy(world: World, seed: int = 0) -> Accuracy:
-    """Group accuracies in one world of any kind, with an interval."""
-    return estimate(bayes_replicates(world, world.joint_law(), bayes_points(world, seed)))
-
-
 @dataclass(frozen=True)
 class Bayes(Learner):
     """The Bayes rule of the training law on images."""
@@ -264,7 +262,7 @@ class Bayes(Learner):
 
     def accuracy(self, worlds: World) -> Accuracy:
         """By quadrature for two classes and one attribute, else sampled; see `bayes_accuracy`."""
-        return bayes_accuracy(worlds) if worlds.table is None else world_by_world(_sampled_accuracy, worlds)
+        return bayes_accuracy(worlds)
 
     def scores(self, world: World, images: Float[np.ndarray, "N l"]) -> Float[np.ndarray, "N K"]:
         """log p(x_I | y) under the training law, in nats; with a table, whose classes have priors, log p(x_I, y)."""

@@ -143,7 +143,7 @@ def table_accuracy(world: World, prompt: Prompt, seed: int = 0) -> Accuracy:
         prompt = "bare"
     _refuse(world, prompt)
     if prompt == "bare":
-        return _by_bare_name(world, Bayes().accuracy(equal_classes(world)))
+        return _by_bare_name(world, bayes_accuracy(equal_classes(world)))
     if prompt_row(prompt).pool:
         raise ValueError(
             f"prompt = {prompt!r} ({prompt_row(prompt).words}) has no law in worlds with a table; choose from "
