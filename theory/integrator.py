@@ -14,47 +14,45 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy.special import ndtr
 
+from simulator.accuracy import objects_averaged
+from simulator.gaussian.critic import standardise
+from simulator.world import World
 from theory.quadrature import gaussian_average
 
 REACH = 6.5  # standard deviations of a group; 8e-11 lie beyond
 LINE = np.linspace(-REACH, REACH, 27)  # where signs are compared
 DEPTH, FINER = 3, 4  # rounds of a search for a pair of sign changes, and parts of a cell in each
 
-# f of rows, by their numbers, at coordinates in standard deviations; the three broadcast.
-Gap = Callable[[Int[np.ndarray, "*s"], Float[np.ndarray, "*s"], Float[np.ndarray, "*s"]], Float[np.ndarray, "*s"]]
+Gap = Callable[[np.ndarray, np.ndarray], np.ndarray]  # of coordinates in standard deviations of an image in its group
 
 
-def gap_accuracy(
-    gap: Callable[[np.ndarray, np.ndarray], np.ndarray], mean: Float[np.ndarray, " 2"]
-) -> Float[np.ndarray, "groups=2"]:
-    """(common, counter) under the test law of a rule in one world, of images that show the label's object.
+def gap_accuracy(gap: Gap, world: World) -> Float[np.ndarray, "groups=2"]:
+    """(common, counter) under the test law of a rule in one world, from its score gap, which need not be odd.
 
-    From the score gap at coordinates x and y, which need not be odd, and the means of object and background, all in
-    standard deviations of an image within its group. The error is 1e-6 if LINE resolves the boundary. Raises
-    ArithmeticError if the boundary is so jagged that the average over w does not settle.
+    The error is 1e-6 if LINE resolves the boundary. Raises ArithmeticError if the boundary is so jagged that the
+    average over w does not settle.
     """
+    mean = standardise(world.mean, np.sqrt(world.image_variance))
     signs = np.array([[1, 1, -1, -1], [1, -1, -1, 1]])  # of both blocks in the four groups; + is right in the first two
-    plus = plane_shares(lambda row, x, y: gap(x, y), mean[:, None] * signs)
-    return np.array([plus[0] + 1 - plus[2], plus[1] + 1 - plus[3]]) / 2
+    plus = plane_shares(gap, mean[:, None] * signs)
+    return objects_averaged(np.array([plus[0] + 1 - plus[2], plus[1] + 1 - plus[3]]) / 2, world.p_inv)
 
 
 def plane_shares(gap: Gap, centre: Float[np.ndarray, "2 R"]) -> Float[np.ndarray, " R"]:
-    """P(f > 0) + P(f = 0)/2 for (x, y) ~ N(centre, I) in every row."""
-    rows, step = np.arange(centre.shape[1]), 1e-3 * np.eye(2)[..., None] * np.ones(centre.shape[1])
-    slope = np.array([gap(rows, *e) - gap(rows, *-e) for e in step])
+    """P(f > 0) + P(f = 0)/2 for (x, y) ~ N(centre, I) at every centre, f the gap."""
+    slope = np.array([gap(*e) - gap(*-e) for e in 1e-3 * np.eye(2)[..., None]])[:, 0]
     turn = np.where(slope < 0, -1.0, 1.0) / np.sqrt(2)
 
-    def shares(row: Int[np.ndarray, " P"], w: Float[np.ndarray, "P n"]) -> Float[np.ndarray, "P n 1"]:
+    def shares(row: Int[np.ndarray, " P"], w: Float[np.ndarray, "P n"]) -> Float[np.ndarray, "P n"]:
         own, along = np.repeat(row, w.shape[1]), w.ravel()
 
         def on_lines(k: np.ndarray, u: np.ndarray) -> np.ndarray:
-            at = own[k]
-            x, y = (centre[b, at] + turn[b, at] * (u + s * along[k]) for b, s in ((0, 1), (1, -1)))
-            return gap(at, x, y)
+            x, y = (centre[b, own[k]] + turn[b] * (u + s * along[k]) for b, s in ((0, 1), (1, -1)))
+            return gap(x, y)
 
-        return line_shares(on_lines, np.broadcast_to(LINE, (len(own), len(LINE)))).reshape(*w.shape, 1)
+        return line_shares(on_lines, np.broadcast_to(LINE, (len(own), len(LINE)))).reshape(w.shape)
 
-    return gaussian_average(shares, rows, 1)[:, 0]
+    return gaussian_average(shares, centre.shape[1])
 
 
 def line_shares(f, nodes: Float[np.ndarray, "R m"]) -> Float[np.ndarray, " R"]:

@@ -8,7 +8,7 @@ within distance c of the real axis, its error falls like exp(-2 pi c/h) (Trefeth
 from collections.abc import Callable
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from scipy.special import log_ndtr
 
 from simulator.accuracy import LEVEL, Accuracy, mean_interval
@@ -37,27 +37,23 @@ _NODES, _FINE = _clenshaw_curtis(16)
 _ROUGH = np.zeros(17)
 _ROUGH[::2] = _clenshaw_curtis(8)[1]
 TOLERANCE = 1e-6  # of an average
-FIRST, PANELS = 6, 2000  # panels per world, at first and at most; a step needs about seventy
+FIRST, PANELS = 6, 2000  # panels per function, at first and at most; a step needs about seventy
 _SMALLEST_PANEL = 1e-10  # at a jump the bisection stops here; the mass left in doubt is below 1e-10
 
 
-def gaussian_average(
-    values: Callable[[Int[np.ndarray, " P"], Float[np.ndarray, "P n"]], Float[np.ndarray, "P n c"]],
-    worlds: Int[np.ndarray, " W"],
-    components: int,
-) -> Float[np.ndarray, "W c"]:
-    """E f(t), t ~ N(0, 1), for many worlds at once, f = values(world, t): adaptive Clenshaw-Curtis on bisected panels.
+def gaussian_average(values: Callable[[np.ndarray, np.ndarray], np.ndarray], count: int) -> Float[np.ndarray, " F"]:
+    """E f(t), t ~ N(0, 1), of many functions at once: adaptive Clenshaw-Curtis on bisected panels.
 
-    A panel is bisected until its 17- and 9-node rules agree to TOLERANCE/32, so kinks, steps and square-root ends cost
-    depth, not accuracy. The error of the finer rule lies well below TOLERANCE where f is smooth. Raises ArithmeticError
-    if a world needs more than PANELS panels.
+    `values` are those of the functions of some numbers (P,) at t (P, n). A panel is bisected until its 17- and 9-node
+    rules agree to TOLERANCE/32, so kinks, steps and square-root ends cost depth, not accuracy. The error of the finer
+    rule lies well below TOLERANCE where f is smooth. Raises ArithmeticError beyond PANELS panels of one function.
     """
     edges = np.linspace(-RANGE, RANGE, FIRST + 1)
-    low, high = np.tile(edges[:-1], len(worlds)), np.tile(edges[1:], len(worlds))
-    index = np.repeat(np.arange(len(worlds)), FIRST)
-    result, spent = np.zeros((len(worlds), components)), np.zeros(len(worlds), int)
+    low, high = np.tile(edges[:-1], count), np.tile(edges[1:], count)
+    index = np.repeat(np.arange(count), FIRST)
+    result, spent = np.zeros(count), np.zeros(count, int)
     while len(index):
-        spent += np.bincount(index, minlength=len(worlds))
+        spent += np.bincount(index, minlength=count)
         if spent.max(initial=0) > PANELS:
             raise ArithmeticError(
                 f"an average over images did not settle to {TOLERANCE:g} within {PANELS} panels; a boundary so jagged "
@@ -65,9 +61,9 @@ def gaussian_average(
             )
         half = (high - low)[:, None] / 2
         t = (low + high)[:, None] / 2 + half * _NODES
-        weighted = values(worlds[index], t) * (half * np.exp(-(t**2) / 2) / np.sqrt(2 * np.pi))[..., None]
-        fine, rough = np.einsum("pnc,n->pc", weighted, _FINE), np.einsum("pnc,n->pc", weighted, _ROUGH)
-        split = (np.abs(fine - rough).max(axis=-1) > TOLERANCE / 32) & (half[:, 0] > _SMALLEST_PANEL)
+        weighted = values(index, t) * (half * np.exp(-(t**2) / 2) / np.sqrt(2 * np.pi))
+        fine, rough = np.einsum("pn,n->p", weighted, _FINE), np.einsum("pn,n->p", weighted, _ROUGH)
+        split = (np.abs(fine - rough) > TOLERANCE / 32) & (half[:, 0] > _SMALLEST_PANEL)
         np.add.at(result, index[~split], fine[~split])
         low, high, middle = low[split], high[split], (low + high)[split] / 2
         low, high, index = np.append(low, middle), np.append(middle, high), np.tile(index[split], 2)

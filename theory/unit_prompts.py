@@ -6,20 +6,18 @@ caption of weight 0 it changes no other row, and its own row minimises what it w
 images in the tails.
 """
 
-from collections.abc import Callable
 from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float
 
-from simulator.accuracy import LEVEL, Accuracy, objects_averaged
-from simulator.gaussian.critic import standardise
+from simulator.accuracy import LEVEL, Accuracy
 from simulator.prompts import Prompt, prompt_row
 from simulator.quantities import LARGEST_SCALE
 from simulator.world import World
 from theory.density import class_log_density, log_density
-from theory.integrator import gap_accuracy
+from theory.integrator import Gap, gap_accuracy
 from theory.theorems import mismatched_pmi
 from theory.unit_embeddings import LAW, NARROW, Objective, Slopes, Towers, factors, trained, unit
 
@@ -119,9 +117,6 @@ def rows_without_weight(
     return u
 
 
-Gap = Callable[[np.ndarray, np.ndarray], np.ndarray]  # of coordinates in standard deviations of an image in its group
-
-
 def score_gap(
     world: World, prompt: Prompt, place: Nodes, towers: Towers, scale: float, wide: bool, objective: Objective
 ) -> Gap:
@@ -190,17 +185,12 @@ def unit_accuracy(world: World, prompt: Prompt, scale: float, width: int | None,
     The interval is symmetric, and holds what all ends of `ends` give. It is no statement of confidence: it has the
     usual level because p' and r need one.
     """
-    check_unit(world)
     *others, value = (
-        _accuracy(world, score_gap(world, prompt, place, towers, scale, width is None, objective))
+        gap_accuracy(score_gap(world, prompt, place, towers, scale, width is None, objective), world)
         for place, towers in ends(world, scale, width, objective)
     )
     error = np.abs(np.array(others) - value).max(axis=0)
     return Accuracy.of([*value], LEVEL, zip(np.maximum(value - error, 0), np.minimum(value + error, 1), strict=True))
-
-
-def _accuracy(world: World, gap: Gap) -> Float[np.ndarray, " 2"]:
-    return objects_averaged(gap_accuracy(gap, standardise(world.mean, np.sqrt(world.image_variance))), world.p_inv)
 
 
 def least_scale(
@@ -214,7 +204,7 @@ def least_scale(
     while (scale := scale * HIGHER) <= LARGEST_SCALE:
         *_, towers = trained(place.law, scale, WIDTH, LAW if scale >= FAR else 1, objective)
         gap = score_gap(world, prompt, place, towers, scale, True, objective)
-        if np.abs(_accuracy(world, gap) - law).max() <= within:
+        if np.abs(gap_accuracy(gap, world) - law).max() <= within:
             return scale
     return None
 

@@ -8,6 +8,7 @@ from reference import worlds_with
 from scipy.special import ndtr
 from scipy.stats import ncx2
 
+from simulator.world import World
 from theory.integrator import gap_accuracy, line_shares, plane_shares
 from theory.learners import Bayes, Learner
 
@@ -18,7 +19,7 @@ offset, size = st.floats(-3, 3), st.floats(0.05, 4)
 @given(offset, offset, st.floats(0.3, 4))
 def test_a_disc_is_an_island(x, y, radius):
     """Its mass is that of a noncentral chi-square of two degrees. Lines touch its edge."""
-    found = plane_shares(lambda row, u, v: radius**2 - u**2 - v**2, np.array([[x], [y]]))
+    found = plane_shares(lambda u, v: radius**2 - u**2 - v**2, np.array([[x], [y]]))
     assert found[0] == pytest.approx(ncx2.cdf(radius**2, 2, x**2 + y**2 + 1e-300), abs=1e-6)
 
 
@@ -26,7 +27,7 @@ def test_a_disc_is_an_island(x, y, radius):
 @given(offset, offset, offset, offset)
 def test_a_quadrant_and_its_ties(a, b, x, y):
     """Steps of a sum of signs: 1 in a quadrant, -1 in the opposite one, a tie in the others."""
-    found = plane_shares(lambda row, u, v: (np.sign(u - a) + np.sign(v - b)) / 2, np.array([[x], [y]]))
+    found = plane_shares(lambda u, v: (np.sign(u - a) + np.sign(v - b)) / 2, np.array([[x], [y]]))
     p, q = ndtr(x - a), ndtr(y - b)
     assert found[0] == pytest.approx(p * q + (p * (1 - q) + (1 - p) * q) / 2, abs=1e-6)
 
@@ -35,7 +36,8 @@ def test_a_quadrant_and_its_ties(a, b, x, y):
 @given(offset, offset, size, size)
 def test_a_rule_need_not_be_odd(shift, slope, x, y):
     """+ where x + slope y > shift, in all four groups by Phi."""
-    found = gap_accuracy(lambda u, v: u + slope * v - shift, np.array([x, y]))
+    world = World(mu_inv=x, mu_spu=y, sigma_inv=1.0, sigma_spu=1.0, sigma_xi=0.0)
+    found = gap_accuracy(lambda u, v: u + slope * v - shift, world)
     s = np.hypot(1, slope)
     for group, sign in enumerate((1, -1)):
         gain = x + sign * slope * y

@@ -21,9 +21,10 @@ from simulator.world import World
 from theory import equivalent, theorems
 from theory import unit_embeddings as E
 from theory.docket.trained import at_scale
+from theory.integrator import gap_accuracy
 from theory.learners import InfoNCE, SigLIP
 from theory.unit_embeddings import INFONCE, Objective, infonce, siglip
-from theory.unit_prompts import _accuracy, ends, nodes, reaches, rows_without_weight, score_gap
+from theory.unit_prompts import ends, nodes, reaches, rows_without_weight, score_gap
 
 WORLD = World(p_spu=0.9, mu_spu=1.5, sigma_xi=6.0)  # nu = .5625
 OBJECTIVES = (INFONCE, siglip(), siglip(None, 4), siglip(-1.0, 4))
@@ -296,7 +297,7 @@ def test_the_networks_of_the_stored_towers_hold_the_optimum():
     first, second = rows("text", world.prompts("name"))
     gaps = (rows("image", place.images) @ (first - second)).detach().numpy().reshape(tuple(map(len, place.axes)))
     x, y = (axis / sd for axis, sd in zip(place.axes, np.sqrt(world.image_variance), strict=True))
-    right = _accuracy(world, RectBivariateSpline(x, y, gaps).ev)  # gradient descent has no learner of its own
+    right = gap_accuracy(RectBivariateSpline(x, y, gaps).ev, world)  # gradient descent has no learner of its own
     np.testing.assert_allclose(right, [*InfoNCE("name", scale, 16).accuracy(world)], atol=0.002)
 
 

@@ -16,8 +16,8 @@ from typing import Any, ClassVar
 import numpy as np
 from jaxtyping import Float
 
-from simulator.accuracy import Accuracy, Ends, Numbers, objects_averaged, rounded, won
-from simulator.gaussian.critic import LinearCritic, gaussian_points, group_accuracy, standardise
+from simulator.accuracy import Accuracy, Ends, Numbers, rounded, won
+from simulator.gaussian.critic import LinearCritic, gaussian_points, group_accuracy
 from simulator.mixture import class_means
 from simulator.prompts import prompt_name
 from simulator.world import Attribute, World
@@ -197,7 +197,7 @@ class Learner:
                 return np.where(plus == minus, 0.0, rounded(plus - minus, scale)).reshape(x.shape)
 
         try:
-            exact = objects_averaged(gap_accuracy(gap, standardise(world.mean, unit)), world.p_inv)
+            exact = gap_accuracy(gap, world)
         except ArithmeticError:
             return sample
         assert sample.interval is not None

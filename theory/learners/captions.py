@@ -108,17 +108,9 @@ def _splined_accuracy(world: World, prompt: Prompt, coarse: float) -> Float[np.n
     g = preferences(world, prompt, x, np.concatenate(y), coarse)
     if prompt == "scores":  # sums of logarithms of about 1, beside which smaller means are rounding errors
         g = rounded(g, 1.0)
-    splines = [RectBivariateSpline(u, u, half) for half in np.split(g, 2, axis=1)]  # of both groups, about their means
-
-    def gap(row, x, y):
-        row, x, y = np.broadcast_arrays(row, x, y)
-        result = np.empty(x.shape)
-        for group, spline in enumerate(splines):
-            own = row == group
-            result[own] = spline.ev(x[own], y[own])  # outside of the grid, that of its edge
-        return result
-
-    return objects_averaged(plane_shares(gap, np.zeros((2, 2))), world.agreement[0])
+    halves = np.split(g, 2, axis=1)  # of both groups, about their means
+    shares = [plane_shares(RectBivariateSpline(u, u, half).ev, np.zeros((2, 1)))[0] for half in halves]
+    return objects_averaged(np.array(shares), world.agreement[0])
 
 
 def preferences(world: World, prompt: Prompt, x, y, coarse: float = 1) -> Float[np.ndarray, "n m"]:
@@ -152,14 +144,13 @@ def _preferences_of_told(world: World, prompt: Prompt, x, y, coarse: float) -> F
     columns, others = _on_nodes(w, columns, ends[1], coarse)
     z = nodes[:, None] + others
     if prompt == "scores":
-        f = np.abs(z) + np.log1p(np.exp(-2 * np.abs(z))) - np.log(2)
+        f = np.logaddexp(z, -z) - np.log(2)
         (d, m), (e, n) = ((each[0] - each[1], each[0] + each[1]) for each in (rows, columns))
         return own[:, None] + other + (d @ f @ n.T + m @ f @ e.T) / 2
     mean = rows[:, None] @ np.tanh(z) @ columns.swapaxes(1, 2)  # (class shown, class shown, image, image)
-    p, q = world.agreement
-    same, c = p * q + (1 - p) * (1 - q), SIGNS[:, None, None]
+    c = SIGNS[:, None, None]
     with np.errstate(divide="ignore"):
-        law = np.log([[same, 1 - same], [1 - same, same]])[..., None, None]
+        law = np.log(block_law(world, 0).T @ block_law(world, 1))[..., None, None]
     posterior = law + c[..., None] * odds + c * more.T
     posterior = np.exp(posterior - posterior.max(axis=(0, 1)))
     return (posterior * mean).sum(axis=(0, 1)) / posterior.sum(axis=(0, 1))

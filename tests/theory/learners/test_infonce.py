@@ -129,7 +129,7 @@ def check_by_integrals(grid: World, prompt):
             with np.errstate(invalid="ignore"):  # -inf - (-inf): a tie
                 return np.nan_to_num(scores[:, 0] - scores[:, 1]).reshape(images.shape[:-1])
 
-        np.testing.assert_allclose(got[w], gap_accuracy(gap, grid[w].mean / unit[w]), rtol=0, atol=2e-6)
+        np.testing.assert_allclose(got[w], gap_accuracy(gap, grid[w]), rtol=0, atol=2e-6)
 
 
 def random_worlds(number, seed):
