@@ -54,7 +54,7 @@ def image_patterns(world: World) -> tuple[Int[np.ndarray, "P B"], Float[np.ndarr
 
 
 def block_log_density(
-    image: Float[np.ndarray, "... width"] | None, text: Float[np.ndarray, "... width"] | None, worlds: World, b: int
+    image: Float[np.ndarray, "... width"] | None, text: Float[np.ndarray, "... width"] | None, world: World, b: int
 ) -> Float[np.ndarray, "... K"]:
     """f_b(a) for every class a of block b; the log density of one view alone where the other is None.
 
@@ -63,58 +63,56 @@ def block_log_density(
     silent if captions may be.
     """
     if text is None:
-        return _gaussian(image, None, worlds, b)
-    return np.logaddexp(*block_parts(image, text, worlds, b))
+        return _gaussian(image, None, world, b)
+    return np.logaddexp(*block_parts(image, text, world, b))
 
 
 def block_parts(
-    image: Float[np.ndarray, "... width"] | None, text: Float[np.ndarray, "... width"], worlds: World, b: int
+    image: Float[np.ndarray, "... width"] | None, text: Float[np.ndarray, "... width"], world: World, b: int
 ) -> tuple[Float[np.ndarray, "... K"], Float[np.ndarray, "... K"]]:
     """The two terms of f_b(a): the caption is silent on the block, or tells of it; their log-sum-exp is f_b(a)."""
-    silence, count = worlds.caption_kinds.silence[..., b], worlds.background_count if b else worlds.class_count
-    with np.errstate(divide="ignore"):
-        terms = [
-            np.log(kind.chance[..., b])[..., None] + _gaussian(image, text, worlds, b, kind.multiple)
-            for kind in worlds.caption_kinds.every
-            if kind.multiple and kind.chance[..., b].any()
-        ]
+    silence, count = world.caption_kinds.silence[b], world.background_count if b else world.class_count
+    terms = [
+        np.log(kind.chance[b]) + _gaussian(image, text, world, b, kind.multiple)
+        for kind in world.caption_kinds.every
+        if kind.multiple and kind.chance[b]
+    ]
     mention = reduce(np.logaddexp, terms or [np.full(count, -np.inf)])
-    if not silence.any():  # the common case, at half the cost
+    if not silence:
         return np.full_like(mention, -np.inf), mention
-    silent = _log_silence(text, worlds, b)[..., None]
-    silent = silent + (np.zeros(count) if image is None else block_log_density(image, None, worlds, b))
-    atom = np.asarray(worlds.nu_text == 0) & (text == 0).all(-1) & (silence > 0)
+    silent = _log_silence(text, world, b)[..., None]
+    silent = silent + (np.zeros(count) if image is None else block_log_density(image, None, world, b))
+    atom = (text == 0).all(-1) & (world.nu_text == 0)
     return silent, np.where(atom[..., None], -np.inf, mention)
 
 
-def _log_silence(text: np.ndarray, worlds: World, b: int) -> np.ndarray:
+def _log_silence(text: np.ndarray, world: World, b: int) -> np.ndarray:
     """log p(silent, x_T) of one block; without noise a text is exactly 0 if and only if it is silent."""
-    atom, speaks = np.asarray(worlds.nu_text == 0), (text != 0).any(-1)
-    nu_T = np.where(atom, 1.0, worlds.nu_text)
-    density = np.where(atom, 0.0, -((text**2).sum(-1) / nu_T + text.shape[-1] * np.log(2 * np.pi * nu_T)) / 2)
+    nu_T = world.nu_text
     with np.errstate(divide="ignore"):
-        return np.where(atom & speaks, -np.inf, np.log(worlds.caption_kinds.silence[..., b]) + density)
+        log_chance = np.log(world.caption_kinds.silence[b])
+    if nu_T == 0:
+        return np.where((text != 0).any(-1), -np.inf, log_chance)
+    return log_chance - ((text**2).sum(-1) / nu_T + text.shape[-1] * np.log(2 * np.pi * nu_T)) / 2
 
 
-def _gaussian(image: Any, text: Any, worlds: World, b: int, multiple: float = 1.0) -> np.ndarray:
+def _gaussian(image: Any, text: Any, world: World, b: int, multiple: float = 1.0) -> np.ndarray:
     """log p(x_I, x_T | a) for captions that show a multiple of the block; of one view alone where the other is None.
 
     x_T/multiple shows the block itself. Determinant and quadratic form are written as sums of squares: in the form
     S_I S_T - sigma^4 they would cancel as nu -> 0.
     """
-    mu, (v, n_I, n_T) = worlds.mean[..., b], (each[..., b] for each in worlds.variances(multiple))
-    x: Any = image
-    t: Any = None if text is None else text / multiple
-    if x is None or t is None:
-        one, determinant = (t, v + n_T) if x is None else (x, v + n_I)
-        square, pull, gain, views = (one**2).sum(-1), one, 1.0, 1
+    mu, (v, n_I, n_T) = world.mean[b], (each[b] for each in world.variances(multiple))
+    if image is None or text is None:
+        pull, determinant = (text / multiple, v + n_T) if image is None else (image, v + n_I)
+        square, gain, views = (pull**2).sum(-1), 1.0, 1
     else:
-        determinant = v * (n_I + n_T) + n_I * n_T
+        x, t, determinant = image, text / multiple, v * (n_I + n_T) + n_I * n_T
         square = v * ((x - t) ** 2).sum(-1) + n_T * (x**2).sum(-1) + n_I * (t**2).sum(-1)
-        pull, gain, views = n_T[..., None] * x + n_I[..., None] * t, n_I + n_T, 2
+        pull, gain, views = n_T * x + n_I * t, n_I + n_T, 2
     width = pull.shape[-1]
     base = (square + mu**2 * gain) / determinant + width * np.log((2 * np.pi) ** views * determinant)
-    pull = (mu / determinant)[..., None] * pull
+    pull = mu / determinant * pull
     if width == 1:  # two classes, +-pull of one coordinate; else each class has its own
         pull = np.concatenate([pull, -pull], axis=-1)
     return pull - (base / 2 + width * np.log(abs(multiple)))[..., None]
@@ -130,7 +128,7 @@ def block_law(world: World, b: int) -> Float[np.ndarray, "K A"]:
 
 def given_label(f: Float[np.ndarray, "... A"], law: Float[np.ndarray, "K A"]) -> Float[np.ndarray, "... K"]:
     """T(y) = log sum_a P(y, a) e^f(a): the class that a block shows summed out, by a law as that of `block_law`."""
-    if _is_nothing(f):
+    if np.max(f, initial=-np.inf) == -np.inf:  # silence where captions are full
         return np.full((*f.shape[:-1], len(law)), -np.inf)
     if np.array_equal(law, np.eye(len(law))):
         return f
@@ -144,36 +142,26 @@ def given_label(f: Float[np.ndarray, "... A"], law: Float[np.ndarray, "K A"]) ->
     return result
 
 
-def _is_nothing(f: np.ndarray) -> bool:
-    """Whether all of these logarithms are -inf, as those of silence are where captions are full: nothing to sum."""
-    return bool(np.max(f, initial=-np.inf) == -np.inf)
-
-
-def _log_sum(f: np.ndarray, g: np.ndarray) -> np.ndarray:
-    """log(e^f + e^g): where one is nothing, the other, at no cost."""
-    return g if _is_nothing(f) else f if _is_nothing(g) else np.logaddexp(f, g)
-
-
 def class_log_density(
-    image: Float[np.ndarray, "... l"] | None, text: Float[np.ndarray, "... l"] | None, worlds: World
+    image: Float[np.ndarray, "... l"] | None, text: Float[np.ndarray, "... l"] | None, world: World
 ) -> Float[np.ndarray, "... K"]:
     """log p(x_I, x_T | y) for every class y under the training law; of one view alone where the other is None.
 
     With a table, whose classes have priors, it is log p(x_I, x_T, y).
     """
     total = np.zeros(())
-    for b, place in enumerate(worlds.block_latents):
+    for b, place in enumerate(world.block_latents):
         x, t = (None if view is None else view[..., place] for view in (image, text))
-        total = total + given_label(block_log_density(x, t, worlds, b), block_law(worlds, b))
+        total = total + given_label(block_log_density(x, t, world, b), block_law(world, b))
     return total
 
 
 def log_density(
-    image: Float[np.ndarray, "... l"] | None, text: Float[np.ndarray, "... l"] | None, worlds: World
+    image: Float[np.ndarray, "... l"] | None, text: Float[np.ndarray, "... l"] | None, world: World
 ) -> Float[np.ndarray, "..."]:
     """log p(x_I, x_T) under the training law; of one view alone where the other is None."""
-    prior = -np.log(worlds.class_count) if worlds.table is None else 0.0
-    return np.asarray(np.logaddexp.reduce(class_log_density(image, text, worlds), axis=-1) + prior)
+    prior = -np.log(world.class_count) if world.table is None else 0.0
+    return np.asarray(np.logaddexp.reduce(class_log_density(image, text, world), axis=-1) + prior)
 
 
 class DensityParts(NamedTuple):
@@ -190,19 +178,14 @@ class DensityParts(NamedTuple):
 def prompt_parts(image, text, world: World, b: int, differs: bool) -> DensityParts:
     """DensityParts of one block, in which prompts differ or not, its class summed out."""
     silent, mention = block_parts(image, text, world, b)
-    parts = (mention, silent) if differs else (np.full_like(mention, -np.inf), _log_sum(silent, mention))
+    parts = (mention, silent) if differs else (np.full_like(mention, -np.inf), np.logaddexp(silent, mention))
     return DensityParts(*(given_label(part, block_law(world, b)) for part in parts))
 
 
-def distinct_together(first: DensityParts, second: DensityParts) -> Float[np.ndarray, "... K"]:
-    """`distinct` of two blocks together, independent given the class."""
-    joined = first.distinct + _log_sum(second.distinct, second.shared)
-    return _log_sum(joined, first.shared + second.distinct)
-
-
 def combine(first: DensityParts, second: DensityParts) -> DensityParts:
-    """Both parts of two blocks together."""
-    return DensityParts(distinct_together(first, second), first.shared + second.shared)
+    """Both parts of two blocks together, independent given the class."""
+    joined = first.distinct + np.logaddexp(second.distinct, second.shared)
+    return DensityParts(np.logaddexp(joined, first.shared + second.distinct), first.shared + second.shared)
 
 
 def prompt_scores(

@@ -14,7 +14,7 @@ from simulator.accuracy import objects_averaged
 from simulator.gaussian.critic import gaussian_points
 from simulator.prompts import Prompt
 from simulator.world import World
-from theory.density import DensityParts, combine, distinct_together, prompt_parts
+from theory.density import DensityParts, combine, prompt_parts
 from theory.integrator import LINE, line_shares
 
 POWER = 10  # 2^10 points of the attributes
@@ -49,7 +49,7 @@ def _prompt_terms(world: World, b: int, x: Float[np.ndarray, "*s"], q: float) ->
 
 def _preference(first: DensityParts, second: DensityParts) -> Float[np.ndarray, "..."]:
     """Positive where log p(x_I, p_+) > log p(x_I, p_-): the difference of the two prompts' distinct parts."""
-    joint = np.logaddexp.reduce(distinct_together(first, second), axis=-1)
+    joint = np.logaddexp.reduce(combine(first, second).distinct, axis=-1)
     # Prompts that say the same, or captions that say nothing, leave no part that differs, -inf - (-inf): a tie.
     with np.errstate(invalid="ignore"):
         return np.nan_to_num(joint[..., 0] - joint[..., 1], nan=0.0, posinf=np.inf, neginf=-np.inf)
