@@ -11,7 +11,7 @@ A caption is a row of whole numbers: first the label of a bare caption, NONE in 
 NONE where the caption does not mention the block. A bare caption tells nothing else.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
@@ -21,7 +21,6 @@ from scipy.special import logsumexp, ndtr
 
 from simulator.accuracy import Accuracy, won
 from simulator.gaussian.critic import gaussian_points
-from simulator.mixture import Mixture
 from simulator.prompts import Prompt
 from simulator.world import World
 from theory.quadrature import REPLICATES, estimate
@@ -34,28 +33,16 @@ POINTS = 2**13  # of one replicate, over all groups that are asked; 2^6 to 2^13 
 LEAST = 1e-300  # probability of a bin that no image of the group comes near
 
 
-@dataclass(frozen=True)
 class BinnedCaptions:
     """The captions of one world in words, and the optimum of InfoNCE for them."""
 
-    world: World
-
-    def __post_init__(self):
-        if not self.world.caption_kinds.plainly_told:
+    def __init__(self, world: World):
+        if not world.caption_kinds.plainly_told:
             raise ValueError("captions in words show a block as it is or omit it, and here some show it otherwise")
-
-    @cached_property
-    def mixture(self) -> Mixture:
-        return self.world.mixture()
-
-    @cached_property
-    def caption_variance(self) -> Float[np.ndarray, " l"]:
-        return self.mixture.variances + self.world.nu_text
-
-    @cached_property
-    def means(self) -> Float[np.ndarray, "2 l"]:
-        """The two means that a latent takes: -mu and mu, or 0 and mu where latents are one-hot."""
-        return np.stack([self.mixture.means.min(axis=0), self.mixture.means.max(axis=0)])
+        self.world, self.mixture = world, world.mixture()
+        self.caption_variance = self.mixture.variances + world.nu_text
+        # The two means that a latent takes: -mu and mu, or 0 and mu where latents are one-hot.
+        self.means = np.stack([self.mixture.means.min(axis=0), self.mixture.means.max(axis=0)])
 
     @cached_property
     def edges(self) -> Float[np.ndarray, "l edges"]:
