@@ -52,9 +52,7 @@ class Objective(NamedTuple):
     constant: float | None = None
 
 
-def infonce(
-    scores: Float[np.ndarray, "I T"], law: Float[np.ndarray, "I T"]
-) -> tuple[float, Float[np.ndarray, "I T"], Slopes]:
+def infonce(scores: np.ndarray, law: np.ndarray) -> tuple[float, np.ndarray, Slopes]:
     """InfoNCE's loss at infinitely many negatives."""
     a, c, E = law.sum(axis=1), law.sum(axis=0), np.exp(scores)
     R, C = E @ c, a @ E

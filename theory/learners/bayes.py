@@ -14,7 +14,7 @@ correlations matters. The rule is therefore that of a world in which the more re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import product
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -163,22 +163,16 @@ def _chance_of_class_0(
     return np.maximum(low - high, 0.0)
 
 
-class Points(NamedTuple):
-    """Sobol points of one replicate that serve any law of the background, by pattern of backgrounds that images show.
-
-    Without a table class 0 is the label, and stands for all.
-    """
-
-    own: Float[np.ndarray, "P N A"]  # log densities f(a) of the background,
-    further: Float[np.ndarray, "#P #N #K"]  # and those of further attributes given the label; one 0 without any
-    # (K - 1, 1, N), by whether images show the label's object; None for K = 2, and where an integral takes their place.
-    rivals: Float[np.ndarray, "2 others 1 N"] | None
+Points = tuple[np.ndarray, np.ndarray, np.ndarray | None]  # own, further and rivals of `bayes_points`
 
 
 def bayes_points(world: World, seed: int = 0) -> Iterator[Points]:
-    """The backgrounds' coordinates, and those of the objects of classes that are not the label, by replicate.
+    """Log densities at Sobol points, by replicate, for any law of the background; without a table 0 is the label.
 
-    Of images that show the object of another class, each other class has a part of the points, a run of their sequence.
+    own       of the background's classes (P, N, A), by pattern of backgrounds that images show
+    further   of further attributes given the label (P, N, K); one 0 without any
+    rivals    of the objects of other classes (2, K - 1, 1, N), by whether images show the label's object; if not, each
+              other class is shown in a run of the sequence. None for K = 2, and where an integral takes their place
     """
     K, A, S, table = world.class_count, world.background_count, world.image_variance, world.table
     if np.any(S[K == 2 :] == 0) and (K > 2 or table):
@@ -197,7 +191,7 @@ def bayes_points(world: World, seed: int = 0) -> Iterator[Points]:
         own, *more = densities
         further = sum((given_label(f, block_law(world, 2 + j)) for j, f in enumerate(more)), np.zeros((1, 1, 1)))
         log = a * points[:, :others].T[:, None]
-        yield Points(own, further, np.stack([log, log + a**2 * run]) if others else None)
+        yield own, further, np.stack([log, log + a**2 * run]) if others else None
 
 
 def _patterns(world: World) -> tuple[Int[np.ndarray, "P J"], Float[np.ndarray, "groups P"] | None]:

@@ -172,7 +172,8 @@ def _side(world: World, b: int, prompt: Prompt, x: Float[np.ndarray, "n 1"], coa
     t = np.concatenate([mentions[:, 0], mentions[:, 1], np.sqrt(world.nu_text) * z + 0 * x], axis=1)
     chance, says = np.exp(-(z**2) / 2), np.repeat(np.eye(3), len(z), axis=1)  # + mentioned, - mentioned, silent
     weight = (says[:2] * pi + says[2] * (1 - pi)) * np.tile(chance / chance.sum(), 3)
-    t, weight, law = t[:, weight.any(axis=0), None], weight[:, weight.any(axis=0)], block_law(world, b)
+    told = weight.any(axis=0)
+    t, weight, law = t[:, told, None], weight[:, told], block_law(world, b)
     density = given_label(block_log_density(None if given_image else x[..., None], t, world, b), law)
     plus, minus = np.moveaxis(density, -1, 0)
     weight = weight if given_image else law @ weight
