@@ -18,8 +18,7 @@ from experiments.errors import RequestError, RunError
 
 RUN_FILES = (  # of train
     "run.json",
-    "checkpoint.safetensors",
-    "history.json",
+    "checkpoint",
     "weights.safetensors",
     "result.json",
     "history.csv",

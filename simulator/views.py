@@ -14,7 +14,6 @@ Its name is then a value of `kind` in a world's table [views], where no kind mea
     block_size  pairs in one block of a stream
     block       block `index` of every model's own stream
     prompts     one caption per class, (E, K, d_T), if captions have the law of `worlds`
-    backgrounds captions that show one background alone, (E, K or A, d_T)
     identity    data besides its fields that a world must share with a checkpoint
     trial       test images for one world, with a length and `images(rows)`
     accuracies  accuracy by group from the share (E, N, K) of each class in the decision on each image of a trial

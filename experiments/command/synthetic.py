@@ -55,7 +55,7 @@ SCALE_WORDS = "logit scale of unit embeddings of infonce or siglip, .01 to 100 [
 Scale = flag(float | None, SCALE_WORDS)
 Bias = flag(float | None, "bias of SigLIP's scores beside --scale and --batch-size, -200 to 200 [default: learned]")
 BatchSize = flag(Whole | None, "images per batch of SigLIP beside --scale, at least 2 [default: infinitely many]")
-Mitigate = named(mitigations.names(), f"mitigation of the background: {', '.join(mitigations.names())}")
+Mitigate = named(mitigations.MITIGATIONS, f"mitigation of the background: {', '.join(mitigations.MITIGATIONS)}")
 
 
 @Parameter(name="*")

@@ -19,8 +19,8 @@ import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
 from experiments.errors import RequestError, unknown
-from experiments.lab import mitigations
 from experiments.lab.config import refusal, validated
+from experiments.lab.mitigations import MITIGATIONS
 from simulator import quantities as q
 from simulator.naming import suggestion
 from simulator.quantities import Notation
@@ -171,8 +171,8 @@ def _checked(field: str, values: Sequence[Any]) -> list[Value]:
     for value in values:
         if kind in (int, float) and (isinstance(value, bool) or not isinstance(value, int | float)):
             raise RequestError(f"axis {field}: {value!r} is not a number")
-        if field == "mitigation" and value not in mitigations.names():
-            raise unknown("mitigation", str(value), mitigations.names())
+        if field == "mitigation" and value not in [*MITIGATIONS]:
+            raise unknown("mitigation", str(value), MITIGATIONS)
         if field == "table" and not isinstance(value, str):
             raise RequestError(f"axis table holds {value!r}; its values are texts such as 'compositional(3, 4, 1)'")
         if field == "table":

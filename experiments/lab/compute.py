@@ -6,7 +6,6 @@ replicates equal those of `soberclip simulate` for its world, n and seed.
 
 from dataclasses import replace
 from itertools import chain
-from time import perf_counter
 
 import numpy as np
 from jaxtyping import Float
@@ -54,7 +53,7 @@ def compute(part: tuple[int, Grid]) -> tuple[int, Cells, list[str]]:
 
 def _predict(group: Setting, at: Index, cells: Cells, legend: Legend) -> None:
     """Fill in the theory of some cells, all worlds at once; nan with the reason where there is no answer."""
-    began, prefix = perf_counter(), "predicted_" if group.study.measured else ""
+    prefix = "predicted_" if group.study.measured else ""
 
     def columns(worlds: World) -> Float[np.ndarray, "*w columns"]:
         try:
@@ -79,8 +78,6 @@ def _predict(group: Setting, at: Index, cells: Cells, legend: Legend) -> None:
     for world, sentence in refusals.items():
         # The worlds have length 1 along axes that do not change them.
         reasons[*(i if n > 1 else slice(None) for i, n in zip(world, group.worlds.shape, strict=True))] = code(sentence)
-    if not group.study.measured:
-        cells["seconds"][at] = (perf_counter() - began) / reasons.size
 
 
 def _columns(learner: Learner, worlds: World) -> Float[np.ndarray, "*w columns"]:
@@ -100,7 +97,7 @@ def _columns(learner: Learner, worlds: World) -> Float[np.ndarray, "*w columns"]
 def _fit(study: Grid, exact: bool, cells: Cells, tail: tuple[int, ...], legend: Legend) -> None:
     """Fit learners to n pairs in every cell, by the exact law of the fit or on drawn pairs."""
     for index, one in study.settings(study.dims):
-        at, began, sampler = (*index, *tail), perf_counter(), MITIGATIONS[one.mitigation].sampler
+        at, sampler = (*index, *tail), MITIGATIONS[one.mitigation].sampler
         try:
             # With the first prompt: a prompt that the learner does not have is another reason, found below.
             if why := unable(*replace(one, prompt=None).mitigated_learner(), exact, one.mitigation):
@@ -109,6 +106,6 @@ def _fit(study: Grid, exact: bool, cells: Cells, tail: tuple[int, ...], legend: 
             parts = trainings(world, learner, one.n, study.replicates, exact, one.seed, sampler)
             accuracies, reliances = (np.concatenate(each) for each in zip(*parts, strict=True))
             values = {**dict(zip(GROUPS, accuracies.T, strict=False)), "reliance": reliances}
-            measure(cells, at, values, perf_counter() - began)
+            measure(cells, at, values)
         except (RequestError, *UNDEFINED) as error:  # for example, separable pairs
             cells["undefined"][at] = legend.code(str(error))

@@ -119,7 +119,7 @@ def dataset_of(document: dict[str, Any]) -> "xr.Dataset":
     laws = [document["prompts"][prompt]["predicted"] or {} for prompt in prompts]
     ends = {f"predicted_{group}": np.array([law.get(group) for law in laws], float) for group in groups}
     codes = {"predicted_undefined": np.array([not law for law in laws], np.int32), "undefined": np.int32(0)}
-    for name, values in {**ends, **codes, "seconds": 0.0}.items():
+    for name, values in {**ends, **codes}.items():
         data[name] = (dims[:3], np.broadcast_to(values, (len(rows), 1, len(prompts))))
     step = {"symbol": "t", "meaning": "steps of training so far", "unit": "steps", "scale": "log"}
     without = [recipe["loss"]] if prompts == ["none"] else []
@@ -138,7 +138,7 @@ def dataset_of(document: dict[str, Any]) -> "xr.Dataset":
 
 def write(folder: Path, document: dict[str, Any]) -> None:
     """Write the numbers of every model to a run's folder: as zarr, and as a flat table with a row per number."""
-    table = dataset_of(document).drop_vars(["legend", "seconds", "undefined", "predicted_undefined"])
+    table = dataset_of(document).drop_vars(["legend", "undefined", "predicted_undefined"])
     table.to_zarr(folder / HISTORY_ZARR, mode="w", zarr_format=3, consolidated=False)
     flat = table.to_dataframe().reset_index().rename(columns={"replicate": "model"})
     write_atomically(folder / HISTORY_CSV, lambda path: flat.to_csv(path, index=False, lineterminator="\n"))

@@ -54,7 +54,6 @@ class Mitigation:
     captions : whether it applies only to what reads captions
     fitted : whether the learner can be fitted to pairs, rather than known only by its population optimum
     arrives : whether towers of a recipe, after the mitigation, train to their population optimum
-    projected : whether the embedding of a background's caption is projected out of the towers' embeddings
     """
 
     name: str
@@ -67,7 +66,6 @@ class Mitigation:
     captions: bool = False
     fitted: bool = True
     arrives: Callable[[Recipe], bool] = lambda recipe: True
-    projected: bool = False
 
 
 MITIGATIONS: dict[str, Mitigation] = {}
@@ -76,10 +74,6 @@ MITIGATIONS: dict[str, Mitigation] = {}
 def register(mitigation: Mitigation) -> Mitigation:
     """Add a mitigation to the table and return it; ValueError if its name is taken."""
     return add_row(MITIGATIONS, mitigation, "a mitigation")
-
-
-def names() -> tuple[str, ...]:
-    return tuple(MITIGATIONS)
 
 
 def identity(name: str) -> str | None:
@@ -94,7 +88,7 @@ def apply_to_learner(name: str, world: World, learner: Learner) -> tuple[World, 
     """The world of the pairs and the learner that is fitted to them; RequestError where a mitigation does not fit."""
     with _applied(name) as own:
         pairs, fitted = _changed(own, world, learner)
-        return pairs, fitted if own.prompt is None else _prompted(fitted, own.prompt)
+        return pairs, fitted if own.prompt is None else replace(fitted, prompt=own.prompt)
 
 
 def apply_to_towers(name: str, world: World, recipe: Recipe, prompt: str | None) -> tuple[World, Recipe, str | None]:
@@ -152,12 +146,8 @@ def _sampled(sampler: Sampler, worlds: World, learner: Learner) -> tuple[World, 
         plain = learner == LinearCLIP(prompt) and prompt != "background"
         return (worlds.replace(mention_spu=0.0), learner) if two or plain else None
     if sampler.swaps and prompt == "mean" and _is_name(sampler.captioned(worlds)):
-        return worlds, _prompted(learner, "name")
+        return worlds, replace(learner, prompt="name")
     return (sampler.law(worlds), learner) if sampler.answers(prompt) else None
-
-
-def _prompted(learner: Any, prompt: str) -> Learner:
-    return replace(learner, prompt=prompt)
 
 
 def _is_name(grid: World) -> bool:
@@ -174,7 +164,7 @@ def mitigated(name: str, world: World, learner: Learner) -> tuple[World, Learner
 
     Parameters
     ----------
-    name : one of `names()`
+    name : one of MITIGATIONS
     world : of the pairs before, or a grid of worlds
     learner : what is fitted before
     """
@@ -186,7 +176,7 @@ def mitigated(name: str, world: World, learner: Learner) -> tuple[World, Learner
     except RequestError as error:
         why = str(error)
     if law is None:
-        raise RequestError(why + (_training(name, world, learner) if name in MITIGATIONS else ""))
+        raise RequestError(why + _training(name, world, learner))
     return law
 
 
@@ -209,7 +199,7 @@ def inflation(name: str, world: World, what: Trained) -> Numbers:
 def _applied(name: str) -> Iterator[Mitigation]:
     """The mitigation of a name; errors name it."""
     if name not in MITIGATIONS:
-        raise unknown("mitigation", name, names())
+        raise unknown("mitigation", name, MITIGATIONS)
     try:
         with validated():
             yield MITIGATIONS[name]
@@ -220,10 +210,9 @@ def _applied(name: str) -> Iterator[Mitigation]:
 def _changed(own: Mitigation, world: World, what: Any) -> tuple[World, Any]:
     """The world of the pairs and the learner or recipe after a mitigation, before its prompt and sampler."""
     pairs = world if own.world is None else _expected(World, own.world(world))
-    if own.captions:
+    check_mismatch(SAMPLERS[own.sampler], pairs)
+    if own.captions or own.prompt is not None:
         _check_captions(what)
-    if own.prompt is not None and not _reads_captions(what):
-        raise RequestError(f"{_called(what)} reads no captions, so no prompt changes it; linear and infonce do")
     kind = Recipe if isinstance(what, Recipe) else Learner
     return pairs, what if own.change is None else _expected(kind, own.change(pairs, what))
 
@@ -238,12 +227,8 @@ def _called(what: Trained) -> str:
     return f"loss = {what.loss!r}" if isinstance(what, Recipe) else f"learner {what.name!r}"
 
 
-def _reads_captions(what: Trained) -> bool:
-    return what.objective.captions if isinstance(what, Recipe) else what.reads_captions
-
-
 def _check_captions(what: Trained) -> None:
-    if not _reads_captions(what):
+    if not (what.objective.captions if isinstance(what, Recipe) else what.reads_captions):
         raise RequestError(f"{_called(what)} reads no captions; those that do are linear, infonce and siglip")
 
 
@@ -268,11 +253,6 @@ def _with(recipe: Recipe, **changes: Any) -> Recipe:
 
 def _mentioning(rate: float) -> Callable[[World], World]:
     return lambda world: world.replace(mention_spu=rate)
-
-
-def _contradictable(world: World) -> World:
-    check_mismatch(SAMPLERS["contradicted"], world)
-    return world
 
 
 _GROUP_DRO = {"supervised": "group-dro", "infonce": "group-dro-infonce"}
@@ -304,10 +284,7 @@ def _refitted(world: World, what: Trained) -> Trained:
 
 
 def _projected(world: World, what: Trained) -> Trained:
-    """The law is that of balanced linear towers (T12); trained towers need not be balanced."""
-    if isinstance(what, Recipe):
-        _check_captions(what)
-        return what
+    """The law is that of balanced linear towers (T12). No training of towers projects their embeddings."""
     if not isinstance(what, LinearCLIP):
         raise _no_law(what, "linear has one")
     return replace(what, projected=True)
@@ -352,11 +329,9 @@ for _row in (
     Mitigation("dfr", _DFR, None, _refitted, head="balanced", fitted=False),
     Mitigation("omit-background", "captions that never mention the background", _mentioning(0.0), captions=True),
     Mitigation("mention", "captions that always mention the background", _mentioning(1.0), captions=True),
-    Mitigation(
-        "contradict", "captions that name a random background", _contradictable, sampler="contradicted", captions=True
-    ),
+    Mitigation("contradict", "captions that name a random background", sampler="contradicted", captions=True),
     *(Mitigation(f"prompt-{each}", f"prompted by {prompt_row(each).words}", prompt=each) for each in PROMPTS),
-    Mitigation("project-background", _PROJECT, None, _projected, arrives=lambda recipe: False, projected=True),
+    Mitigation("project-background", _PROJECT, None, _projected),
     Mitigation("filter", _FILTER, None, _filtered, fitted=False),
     Mitigation("early-stopping", f"one in {EARLY} of the steps", None, _stopped, arrives=lambda recipe: False),
     Mitigation("narrow", _NARROW, None, _narrowed, arrives=lambda recipe: not recipe.objective.cosine),

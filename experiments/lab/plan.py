@@ -4,15 +4,14 @@ A block is a box of cells that are computed, written and lost together. The divi
 interrupted run ends with the same numbers: rounding depends on how many worlds are computed at once.
 """
 
-from math import prod
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+import xarray as xr
 
 from experiments.lab.config import validated
 from experiments.lab.grid import Grid, Place, Region
-from experiments.lab.schema import ENDS, Variable, variables
-from simulator.world import World
+from experiments.lab.schema import ENDS, variables
 
 BYTES = 2**25  # of one variable in a block, 32 MiB; a dozen of them and their copies stay under 1 GB
 SECONDS = 5.0  # per block, by the rough costs below: a kill loses no more, and writing the chunks takes far less
@@ -30,13 +29,15 @@ class Plan(NamedTuple):
     """The variables of a study, and its blocks, numbered in C order."""
 
     study: Grid
-    variables: dict[str, Variable]
+    variables: dict[str, xr.Variable]
     bytes: int  # of all variables, uncompressed
     chunk: Place  # places of a block along each axis
     blocks: Place  # blocks along each axis
 
     def region(self, number: int) -> Region:
-        return region(number, self.chunk, self.blocks)
+        """The places of a block; the last one along an axis may end beyond it."""
+        at = map(int, np.unravel_index(number, self.blocks))
+        return tuple(slice(i * part, (i + 1) * part) for i, part in zip(at, self.chunk, strict=True))
 
     def part(self, number: int) -> tuple[int, Grid]:
         """A block's number and its part of the study, all that a process needs."""
@@ -48,16 +49,9 @@ def plan(study: Grid) -> Plan:
         _read_pictures(study)
     declared, chunk = variables(study), _chunk(study)
     ends = bool(study.measured) or _may_be_sampled(study)
-    columns = [variable for name, variable in declared.items() if ends or not name.endswith(ENDS)]
-    size = sum(np.dtype(v.dtype).itemsize * prod(v.shape) for v in columns)
+    size = sum(variable.nbytes for name, variable in declared.items() if ends or not name.endswith(ENDS))
     blocks = tuple(-(-length // part) for length, part in zip(study.shape, chunk, strict=True))
     return Plan(study, declared, size, chunk, blocks)
-
-
-def region(number: int, chunk: Place, blocks: Place) -> Region:
-    """The places of a block; the last one along an axis may end beyond it."""
-    at = map(int, np.unravel_index(number, blocks))
-    return tuple(slice(i * part, (i + 1) * part) for i, part in zip(at, chunk, strict=True))
 
 
 def _chunk(study: Grid) -> Place:
@@ -101,13 +95,10 @@ def _may_be_sampled(study: Grid) -> bool:
 
 
 def _read_pictures(study: Grid) -> None:
-    """Read the pictures of the most classes, which include all others."""
+    """Raise RequestError for pictures that cannot be read."""
     from simulator.views import shown  # start-up time
 
-    most: dict[Any, World] = {}  # by table
     for _, one in study.settings(("table", "classes")):
-        world = one.worlds.ravel()[0]
-        most[world.table] = max(most.get(world.table, world), world, key=lambda world: world.classes)
-    for world in most.values():
         with validated():
+            world = one.worlds.ravel()[0]
             shown(world).inputs(world)

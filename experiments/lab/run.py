@@ -184,8 +184,7 @@ def _in_memory(planned: Plan, mapped: Mapped) -> xr.Dataset:
             at = planned.region(number)
             for name, values in cells.items():
                 if name not in whole:
-                    variable = planned.variables[name]
-                    whole[name] = np.full(variable.shape, variable.empty, variable.dtype)
+                    whole[name] = planned.variables[name].values.copy()
                 whole[name][at] = values
             blocks.append((at, cells.keys(), reasons))
             advance(1)

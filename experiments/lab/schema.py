@@ -9,19 +9,17 @@ rand, rev, rest                      further groups of worlds of pixels (`simula
 common_se, ...                       standard error of the mean over replicates
 common_low, common_high, ...         confidence interval of an estimate; the level is an attribute. If a
                                      theory is sampled in any cell, its exact numbers have intervals of width 0
-seconds                              time of the cell; cells that are computed together share their time equally
 undefined, predicted_undefined       why common, or predicted_common, is nan: 0, or an index of the legend
 legend                               the reasons, sorted; 0 has none. Those that differ in numbers alone are one
 
-A learner without prompts fills the first prompt; its other cells are nan. Two runs of one study agree bit by bit in
-everything but `seconds`.
+A learner without prompts fills the first prompt; its other cells are nan. Two runs of one study agree bit by bit.
 """
 
 import json
 import re
 from collections.abc import Collection, Iterable
 from itertools import chain
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -33,7 +31,7 @@ from simulator.accuracy import GROUPS, LEVEL, PIXEL_GROUPS
 from simulator.quantities import MEASURED
 from simulator.tables import named as named_table
 
-FORMAT = 5
+FORMAT = 6
 FORMULAS = (*GROUPS, "reliance")  # by theory
 CODED = ("undefined", "predicted_undefined")  # variables whose values are numbers of reasons
 ENDS = ("_low", "_high")  # of names of variables
@@ -41,16 +39,6 @@ REASON = "0, or why there is no {}: an index of the legend"  # what such a numbe
 Cells = dict[str, np.ndarray]  # values by variable
 Block = tuple[Region, Collection[str], list[str]]  # its places, the variables that it has, its reasons by number
 _NUMBER = re.compile(r"(?<![\w.^])-?\d+(?:\.\d+)?(?:e[+-]?\d+)?(?![\w^])")
-
-
-class Variable(NamedTuple):
-    """A variable with one length per dimension; `empty` is the value of a cell without a number."""
-
-    dims: tuple[str, ...]
-    shape: tuple[int, ...]
-    attrs: dict[str, Any]
-    dtype: str
-    empty: Any
 
 
 def quantities(study: Grid) -> tuple[str, ...]:
@@ -65,8 +53,11 @@ def quantities(study: Grid) -> tuple[str, ...]:
     return names if study.world.views is None else (*names, *PIXEL_GROUPS)
 
 
-def variables(study: Grid) -> dict[str, Variable]:
-    """Each variable that is stored in chunks; a block without a sampled number leaves out the theory's intervals."""
+def variables(study: Grid) -> dict[str, xr.Variable]:
+    """Each variable that is stored in chunks, without a number yet: one value in memory, which all cells share.
+
+    A block without a sampled number leaves out the theory's intervals.
+    """
     length = dict(zip(study.dims, study.shape, strict=True))
     length |= {"learner": len(study.learners), "prompt": len(study.prompts)}
     if len(study.measured) > 1:
@@ -89,10 +80,9 @@ def variables(study: Grid) -> dict[str, Variable]:
             words = f"{end} end of the interval{' of the mean' if study.measured else ''}"
             columns[f"{name}_{end}"] = cell, {**_attrs(name, words), "level": LEVEL}
     columns["undefined"] = cell, {"meaning": REASON.format("number")}
-    columns["seconds"] = cell, {"symbol": "", "meaning": "time of the cell", "unit": "s"}
-    shapes = {name: tuple(length[d] for d in dims) for name, (dims, _) in columns.items()}
+    empty = {name: np.int32(0) if name in CODED else np.nan for name in columns}
     return {
-        name: Variable(dims, shapes[name], attrs, *(("int32", 0) if name in CODED else ("float64", np.nan)))
+        name: xr.Variable(dims, np.broadcast_to(empty[name], [length[d] for d in dims]), attrs)
         for name, (dims, attrs) in columns.items()
     }
 
@@ -105,13 +95,12 @@ def _attrs(name: str, words: str = "") -> dict[str, str]:
 
 def empty(study: Grid) -> Cells:
     """All variables, without a number yet."""
-    return {name: np.full(v.shape, v.empty, v.dtype) for name, v in variables(study).items()}
+    return {name: variable.values.copy() for name, variable in variables(study).items()}
 
 
-def measure(cells: Cells, at: Index, values: dict[str, np.ndarray], seconds: float) -> None:
+def measure(cells: Cells, at: Index, values: dict[str, np.ndarray]) -> None:
     for name in values.keys() & cells.keys():
         cells[name][at] = values[name]
-    cells["seconds"][at] = seconds
 
 
 class Legend:

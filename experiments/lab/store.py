@@ -1,9 +1,9 @@
 """A study on disk: one zarr 3 store, written block by block, each chunk with its checksum.
 
 Each variable is an array whose chunks are the study's blocks. zarr writes a chunk under another name and renames it, so
-a chunk is complete or absent. The manifest of a block is written last, one text of the array "manifest": the variables
-that the block has, and its reasons by number. A block without it is computed again. Two runs that share a store write
-the same numbers. Checksums (Crc32c) reveal a damaged chunk. The metadata are complete before the first block. Other
+a chunk is complete or absent. The manifest of a block is written last, a text of the array "manifest": its places, its
+variables, and its reasons by number. A block without it is computed again. Two runs that share a store write the same
+numbers. Checksums (Crc32c) reveal a damaged chunk. The metadata are complete before the first block. Other
 programs read their consolidated copy; our code does not, so it notices a damaged file.
 
 A store is a folder, or any address that fsspec reaches (s3://bucket/phase.zarr).
@@ -32,7 +32,7 @@ from zarr.codecs import BloscCodec, BytesCodec, Crc32cCodec
 from experiments.errors import RequestError, RunError
 from experiments.lab.config import check_same, check_versions
 from experiments.lab.grid import Grid
-from experiments.lab.plan import Plan, region
+from experiments.lab.plan import Plan
 from experiments.lab.schema import FORMAT, Cells, empty_table, finished
 from simulator.world import World
 
@@ -85,7 +85,8 @@ class Store(NamedTuple):
                 root = zarr.open_group(str(self.path), mode="r+", zarr_format=3, use_consolidated=False)
                 for name, values in cells.items():
                     root[name][at] = values
-                root[MANIFEST][number] = json.dumps({"variables": [*cells], "reasons": reasons})
+                places = [[part.start, part.stop] for part in at]
+                root[MANIFEST][number] = json.dumps({"places": places, "variables": [*cells], "reasons": reasons})
         except OSError as error:
             raise RunError(f"{self.path} could not be written: {error.strerror or error}") from error
 
@@ -186,10 +187,10 @@ def _write_empty(where: str, planned: Plan) -> None:
     chunk = dict(zip(study.dims, planned.chunk, strict=True))
     one_folder = {"name": "v2", "separator": "."}  # per variable, which is listed at once
     create = partial(root.create_array, compressors=codecs, chunk_key_encoding=one_folder)
-    for name, (dims, shape, attrs, dtype, fill) in planned.variables.items():
-        chunks = tuple(chunk.get(d, length) for d, length in zip(dims, shape, strict=True))
-        what = {"shape": shape, "chunks": chunks, "dtype": dtype, "fill_value": fill, "dimension_names": dims}
-        create(name, **what, attributes=attrs, serializer=BytesCodec())
+    for name, v in planned.variables.items():
+        chunks = tuple(chunk.get(d, length) for d, length in v.sizes.items())
+        what = {"shape": v.shape, "dtype": v.dtype, "fill_value": v.values.flat[0], "dimension_names": v.dims}
+        create(name, **what, chunks=chunks, attributes=v.attrs, serializer=BytesCodec())
     create(MANIFEST, shape=(prod(planned.blocks),), chunks=(1,), dtype=str, fill_value="{}", dimension_names=["block"])
     # Last, so that a store with these attributes has everything else.
     root.attrs.update({**table.attrs, "variables": list(planned.variables)})
@@ -211,9 +212,6 @@ def read(path: Where) -> xr.Dataset:
                 raise ValueError(f"the coordinate {name!r} is lost")
             if place.dtype.kind == "T":  # words are objects in memory, and numpy's StringDType in zarr
                 places[name] = place.astype(object)
-        like = root["seconds"]
-        axes = like.ndim - sum(name in table.dims for name in ("learner", "prompt", "route"))
-        regions = partial(region, chunk=like.chunks[:axes], blocks=like.cdata_shape[:axes])
-        manifests = [(regions(i), json.loads(text)) for i, text in enumerate(root[MANIFEST][:]) if text != "{}"]
-        blocks = [(at, own["variables"], own["reasons"]) for at, own in manifests]
+        manifests = [json.loads(text) for text in root[MANIFEST][:] if text != "{}"]
+        blocks = [(tuple(slice(*ends) for ends in m["places"]), m["variables"], m["reasons"]) for m in manifests]
         return finished(xr.Dataset(data, places, attributes), blocks)

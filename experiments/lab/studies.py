@@ -33,7 +33,7 @@ from simulator.prompts import Prompt
 from simulator.summary import html_table, one_line
 from simulator.towers.recipe import Recipe
 from simulator.world import World
-from theory.learners import Learner, names
+from theory.learners import Learner, named, names
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -43,13 +43,6 @@ LISTS, TABLES = ("learners", "prompts", "routes"), ("axes", "recipe", "world")
 KEYS = (*LISTS, "n", "replicates", "seed", *TABLES)  # of a study file
 ELSEWHERE = {"loss": "; name it among the learners", "n": "; n is given beside the recipe"}  # fields of a recipe
 MOST_CELLS = 10**17  # numpy counts up to 9e18 bytes, more than any disk holds
-_FLOW = "linear has it, in theory and on pairs"
-MEANT = {  # by learners' own options
-    "time": _FLOW,
-    "start": _FLOW,
-    "scale": "infonce and siglip have it, in theory",
-    "bias": "siglip has it, in theory",
-}
 CELL_BYTES = 24  # at least: two accuracies and a reliance
 
 
@@ -192,7 +185,8 @@ def _faults(request: Study) -> Iterator[str]:
             yield f"{name} has no meaning without the route 'trained' for these learners; leave it out"
     for name in filter(OF_LEARNERS.__contains__, request.dims):
         if request.trained or not any(hasattr(learner, name) for learner in learners):
-            yield f"{name} has no meaning for these learners and routes; {MEANT[name]}"
+            some = ", ".join(learner for learner in names() if hasattr(named(learner), name))
+            yield f"{name} has no meaning for these learners and routes; learners that have it in theory are {some}"
     if "start" in request.dims and all(getattr(one, "time", inf) == inf for one in learners):
         yield "start has no meaning at the optimum; an axis of time leaves it"
     for route in set(request.measured) - {"trained"}:

@@ -16,10 +16,10 @@ from experiments.lab.grid import Grid
 from experiments.lab.mitigations import NONE, inflation
 from experiments.lab.schema import CODED
 from experiments.published.tables import coloured_digits
-from simulator.accuracy import GROUPS
+from simulator.accuracy import GROUPS, finite
 
 ROWS = 2**16  # cells that are read from a store at a time
-MARK = b",undefined,seconds\n"  # the end of the header of each flat table
+MARK = b",undefined"  # in the header of each flat table
 AXIS = "mitigation"
 GAINS = {"counter_gained": ("counter", 1), "common_lost": ("common", -1)}
 PRINTED = {"multicolored-mnist": coloured_digits}
@@ -30,14 +30,14 @@ def frames(table: xr.Dataset) -> Iterator[pd.DataFrame]:
 
     A number is the mean over the replicates that have one.
     """
-    dims, without_prompt = list(table["seconds"].dims), table["learner"].attrs["without_prompt"]
+    dims, without_prompt = list(table["undefined"].dims), table["learner"].attrs["without_prompt"]
     legend, length = table["legend"].values.astype(object), table.sizes[dims[0]]
     step = max(1, int(ROWS * length / max(1, table["common"].size)))
     for start in range(0, length, step):
         part = table.drop_vars("legend").isel({dims[0]: slice(start, start + step)}).load()
         part = part.mean("replicate") if "replicate" in part.dims else part
         frame = part.to_dataframe(dim_order=dims).reset_index()[[*dims, *table.data_vars]]
-        frame = frame[frame["seconds"].notna() | (frame["undefined"] > 0)]
+        frame = frame[frame["common"].notna() | frame["counter"].notna() | (frame["undefined"] > 0)]
         frame["prompt"] = frame["prompt"].where(~frame["learner"].isin(without_prompt), "")
         for name in CODED:
             if name in frame:
@@ -79,7 +79,7 @@ def summary(study: Grid, table: xr.Dataset, path: "Path | str | None", most: int
         "dimensions": {str(name): size for name, size in table.sizes.items() if name != "legend"},
         "ranges": list(ranges.values()),
         "gains": gains(study, table) if AXIS in study.dims else [],
-        "columns": [*table["seconds"].dims, *table.data_vars],
+        "columns": [*table["undefined"].dims, *table.data_vars],
         "rows": rows if study.cells <= most else None,
     }
 
@@ -101,28 +101,29 @@ def _widen(rows: dict[tuple[str, ...], dict[str, Any]], frame: pd.DataFrame) -> 
 
 def gains(study: Grid, table: xr.Dataset) -> list[dict[str, Any]]:
     """Gains and costs of each mitigation compared with "none", as fractions; empty if the axis lacks "none"."""
-    flat = pd.concat(frames(table))
-    series = [name for name in ("learner", "prompt", "route") if name in flat]
-    keys = [name for name in (*study.dims, *series) if name != AXIS]
-    beside = flat.merge(flat[flat[AXIS] == NONE], on=keys, suffixes=("", " before"))
-    places = [{value: i for i, value in enumerate(axis.values)} for axis in study.axes]
-    rows = []
-    for row in beside[beside[AXIS] != NONE].to_dict("records"):
-        numbers = {}
-        for prefix in ("", "predicted_") if study.measured else ("",):
-            for name, (group, sign) in GAINS.items():
-                gained = sign * (row[prefix + group] - row[f"{prefix}{group} before"])
-                numbers[prefix + name] = gained if np.isfinite(gained) else None
-        if any(number is not None for number in numbers.values()):
-            place = tuple(numbered[row[axis.name]] for axis, numbered in zip(study.axes, places, strict=True))
-            who = {"learner": row["learner"], "prompt": row["prompt"] or None}
-            route = row.get("route", (*study.measured, "theory")[0])
-            one, pairs = study.cell(place, study.labels.index(who["learner"]), who["prompt"]), None
+    axis, rows = study.dims.index(AXIS), []
+    if NONE not in study.axes[axis].values:
+        return []
+    none = study.axes[axis].values.index(NONE)
+    numbers = table.drop_vars("legend")
+    mean = numbers.mean("replicate") if "replicate" in numbers.dims else numbers
+    for (*place, k, slot), one in study.settings(study.dims):
+        before = [*place[:axis], none, *place[axis + 1 :]]
+        for r, route in enumerate(study.measured or ("theory",)):
+            gained: dict[str, float | None] = {}
+            for prefix in ("", "predicted_") if study.measured else ("",):
+                for name, (group, sign) in GAINS.items():
+                    values = mean[prefix + group].values
+                    now, then = (values[(*at, k, slot, r)[: values.ndim]] for at in (place, before))
+                    gained[prefix + name] = finite(sign * (now - then))
+            if one.mitigation == NONE or all(number is None for number in gained.values()):
+                continue
+            pairs = None
             with suppress(RequestError, ValueError):  # the mitigation cannot be applied to the learner of this route
                 world, what = one.mitigated_towers()[:2] if route == "trained" else one.mitigated_learner()
                 pairs = float(inflation(one.mitigation, world, what))
-            cell = {name: row[name] for name in study.dims}
-            rows.append({**cell, **who, "route": route, **numbers, "pairs": pairs})
+            who = {"learner": study.labels[k], "prompt": one.prompt, "route": route}
+            rows.append({**one.values, **who, **gained, "pairs": pairs})
     return rows
 
 

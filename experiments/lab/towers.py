@@ -2,8 +2,6 @@
 
 import warnings
 from collections import defaultdict
-from dataclasses import replace
-from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -11,7 +9,7 @@ from jaxtyping import Float
 
 from experiments.errors import RequestError
 from experiments.lab.grid import Grid, Index
-from experiments.lab.mitigations import MITIGATIONS, inflation
+from experiments.lab.mitigations import inflation
 from experiments.lab.schema import Cells, Legend, measure
 from simulator.samplers import EmptyGroup
 from simulator.towers.api import Towers, train
@@ -26,7 +24,7 @@ from simulator.world import World
 MODELS = 64  # per ensemble; larger ones are hardly faster, and need more memory
 MOST_BYTES = 2**30  # that an ensemble needs at least; fixed sets of images are large
 
-Requests = dict[Index, tuple[str | None, bool]]  # by cell: the prompt, and whether embeddings are projected
+Requests = dict[Index, str | None]  # prompts by cell
 
 
 def train_towers(study: Grid, cells: Cells, tail: tuple[int, ...], legend: Legend) -> None:
@@ -44,7 +42,7 @@ def train_towers(study: Grid, cells: Cells, tail: tuple[int, ...], legend: Legen
             cells["undefined"][at] = legend.code(str(error))
             continue
         shape = (world.classes, world.table, *shown(world).inputs(world).values())
-        groups[k, recipe, one.seed, shape][world][at] = prompt, MITIGATIONS[one.mitigation].projected
+        groups[k, recipe, one.seed, shape][world][at] = prompt
     for (_, recipe, seed, _), own in groups.items():
         jobs = [*own.items()]
         one = least_bytes(Ensemble(recipe, (jobs[0][0],) * study.replicates, tuple(range(study.replicates)), seed))
@@ -56,7 +54,7 @@ def train_towers(study: Grid, cells: Cells, tail: tuple[int, ...], legend: Legen
 def _train(
     recipe: Recipe, models: int, seed: int, jobs: list[tuple[World, Requests]], cells: Cells, legend: Legend
 ) -> None:
-    began, worlds = perf_counter(), [world for world, _ in jobs]
+    worlds = [world for world, _ in jobs]
     refusal = f"every model diverged; try an lr below {recipe.lr:g} first"
     prompts, towers = prompts_of(recipe), None
     try:
@@ -71,23 +69,21 @@ def _train(
                 _train(recipe, models, seed, [job], cells, legend)
             return
         refusal = str(error)
-    wanted = dict.fromkeys(one for _, requests in jobs for one in requests.values())
-    values = {} if towers is None else {one: _measured(towers, *one) for one in wanted if one[0] in prompts}
-    seconds = (perf_counter() - began) / sum(len(requests) for _, requests in jobs)
+    wanted = dict.fromkeys(prompt for _, requests in jobs for prompt in requests.values())
+    values = {} if towers is None else {prompt: _measured(towers, prompt) for prompt in wanted if prompt in prompts}
     for w, (_, requests) in enumerate(jobs):
-        for at, one in requests.items():
-            if one[0] not in prompts:
+        for at, prompt in requests.items():
+            if prompt not in prompts:
                 others = ", ".join(map(str, prompts))
                 cells["undefined"][at] = legend.code(f"towers of loss {recipe.loss!r} have the prompts {others}")
-            elif not values or not np.isfinite(values[one]["common"][w]).any():
+            elif not values or not np.isfinite(values[prompt]["common"][w]).any():
                 cells["undefined"][at] = legend.code(refusal)
             else:
-                measure(cells, at, {name: numbers[w] for name, numbers in values[one].items()}, seconds)
+                measure(cells, at, {name: numbers[w] for name, numbers in values[prompt].items()})
 
 
-def _measured(towers: Towers, prompt: str | None, projected: bool) -> dict[str, Float[np.ndarray, "worlds R"]]:
+def _measured(towers: Towers, prompt: str | None) -> dict[str, Float[np.ndarray, "worlds R"]]:
     """Accuracies by group, and the reliance, of each model; nan for a model that diverged."""
-    towers = replace(towers, ensemble=towers.ensemble._replace(projected=projected))
     ensemble, values = towers.ensemble, dict(towers.groups(prompt))
     common = values["common"]
     if ensemble.worlds[0].views is None:

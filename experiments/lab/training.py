@@ -21,7 +21,7 @@ from experiments.lab.config import checked_prompt
 from experiments.lab.evaluate import history_line, result
 from experiments.lab.history import arrived, check_until, moved, with_places
 from experiments.lab.history import write as write_history
-from experiments.lab.mitigations import MITIGATIONS, NONE, apply_to_towers
+from experiments.lab.mitigations import NONE, apply_to_towers
 from experiments.runtime import checked_device, device_name, free_bytes, handling
 from simulator.progress import say
 from simulator.towers import distributed
@@ -80,7 +80,7 @@ def train(
         check_until(until, recipe, models, group.size)
     who = {"worlds": (world,) * models, "models": tuple(range(models)), "seed": checked_seed(seed)}
     where = {"device": device, "draw_on": draw_on, "compile": compile, "group": group}
-    ensemble = Ensemble(recipe, **who, **where, projected=MITIGATIONS[mitigate].projected)
+    ensemble = Ensemble(recipe, **who, **where)
     processes = processes_for(ensemble) if share_out else 1
     run = _Run(ensemble, processes, resume or output, until, report, log_spaced(recipe.steps, history))
     with _as_sentences(device, run.folder):

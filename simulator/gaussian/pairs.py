@@ -363,12 +363,5 @@ def prompts(ensemble: "Ensemble", worlds: tuple[World, ...], prompt: Prompt) -> 
     return torch.as_tensor(texts).to(device=ensemble.device, dtype=ensemble.dtype)
 
 
-def backgrounds(ensemble: "Ensemble") -> torch.Tensor:
-    _, D = dictionaries(ensemble.worlds[0], ensemble.seed)
-    worlds, patterns = ensemble.worlds, class_means(ensemble.worlds[0].background_count)
-    texts = np.stack([world.mu_spu * patterns @ D[:, world.block_latents[1]].T for world in worlds])
-    return torch.as_tensor(texts).to(device=ensemble.device, dtype=ensemble.dtype)
-
-
 def identity(world: World) -> dict[str, Any]:
     return {}

@@ -142,11 +142,5 @@ def prompts(ensemble: "Ensemble", worlds: tuple[World, ...], prompt: Prompt) -> 
     return texts.to(device=ensemble.device, dtype=ensemble.dtype)
 
 
-def backgrounds(ensemble: "Ensemble") -> torch.Tensor:
-    K, A = ensemble.worlds[0].classes, ensemble.worlds[0].background_count
-    texts = captions.table(K, A)[K, :A].to(device=ensemble.device, dtype=ensemble.dtype)
-    return texts.expand(len(ensemble.models), -1, -1)
-
-
 def identity(world: World) -> dict[str, Any]:
     return {"pictures": scenery(world).digest}

@@ -26,7 +26,6 @@ class Ensemble(NamedTuple):
     compile: bool = False
     group: Group = ALONE  # processes that share every batch
     group_weights: Float[torch.Tensor, "E G"] | None = None  # of a sampler that weighs groups of pairs
-    projected: bool = False  # whether the span of background captions is removed from the prompts' embeddings
 
     @property
     def sampler(self) -> Sampler:

@@ -26,7 +26,6 @@ from simulator.world import World
 
 CAPTIONS = 512  # per class, for prompts that pool over captions
 LOGITS = 2**24  # in memory at once
-ROUNDING = 1e-5  # of the largest singular value of embeddings: smaller ones are none
 PIXELS = 2**24  # numbers of images that all models of an ensemble score at a time
 
 
@@ -53,13 +52,7 @@ def class_vectors(
     vectors = scored(recipe, embed(recipe, parameters, "text", texts.flatten(1, -2))).unflatten(1, texts.shape[1:-1])
     if pool == "mean":  # the mean of scores is the score of the mean of unit vectors
         vectors = vectors.mean(2)
-    if not ensemble.projected:
-        return vectors
-    backgrounds = scored(recipe, embed(recipe, parameters, "text", ensemble.views.backgrounds(ensemble)))
-    _, size, span = torch.linalg.svd(backgrounds, full_matrices=False)  # (E, K, h): rows that span the embeddings
-    span = span * (size > ROUNDING * size[:, :1])[..., None]
-    flat = vectors.flatten(1, -2)
-    return (flat - flat @ span.mT @ span).view_as(vectors)
+    return vectors
 
 
 def captioned(ensemble: Ensemble) -> tuple[World, ...]:

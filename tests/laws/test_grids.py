@@ -140,7 +140,7 @@ def laws():
     for name, sampler in SAMPLERS.items():
         yield f"{name}, law", lambda worlds, own=sampler: (own.law(worlds), own.captioned(worlds))
         yield f"{name}, cost", lambda worlds, own=sampler: (own.effective(worlds), own.effective(worlds, 3.0))
-    for name in mitigations.names():
+    for name in mitigations.MITIGATIONS:
         for learner in (learners.named("linear"), learners.named("infonce", prompt="mean"), learners.named("bayes")):
             yield f"mitigation {name} of {learner.name}", lambda worlds, of=(name, learner): mitigated(*of, worlds)
 

@@ -208,7 +208,6 @@ def test_accuracies_end_where_fractions_do_and_reliances_do_not():
     found = study(NARROW, {}, ["linear"], ["mean"], ["exact"], 4, 3, 5).run().squeeze()
     assert (float(found.counter_low), float(found.common_high)) == (0.0, 1.0)
     assert found.reliance_low < 0 < 1 < found.reliance_high
-    assert found.seconds > 0
 
 
 def test_the_hash_omits_fields_at_their_defaults():

@@ -6,7 +6,6 @@ import torch
 from reference import latent_cross_covariance
 
 from simulator.gaussian.pairs import dictionaries, draw_pairs
-from simulator.pixels.views import Pixels
 from simulator.prompts import PROMPTS
 from simulator.towers import evaluation
 from simulator.towers.ensemble import Ensemble
@@ -61,46 +60,35 @@ def test_points_agree_with_the_exact_accuracy_of_linear_towers(loss, kind):
         assert np.abs(points.mean(0) - exact[0]).max() < 2e-3
 
 
-NO_BACKGROUND = {"projected": True}
 BARE = World(p_spu=0.9, mu_spu=1.5, sigma_xi=1.06, dim_image=2, dim_text=2, bare=0.9)
 
 
 @pytest.mark.parametrize(
-    ("world", "options"),
+    ("world", "prompts"),
     [
-        (WORLD.replace(mention_spu=0.5), NO_BACKGROUND),
-        (World(classes=3, p_spu=0.8, mu_spu=2.0, mention_inv=0.7, dim_image=7, dim_text=8), NO_BACKGROUND),
-        (WORLD.replace(attribute=(Attribute(p=0.8, mention=0.4),)), NO_BACKGROUND),
-        (BARE, {}),
+        (WORLD.replace(mention_spu=0.5), ("name", "mean")),
+        (World(classes=3, p_spu=0.8, mu_spu=2.0, mention_inv=0.7, dim_image=7, dim_text=8), ("name", "mean")),
+        (WORLD.replace(attribute=(Attribute(p=0.8, mention=0.4),)), ("name", "mean")),
+        (BARE, ("scores",)),
     ],
 )
-def test_balanced_towers_have_their_law(world, options):
+def test_balanced_towers_have_their_law(world, prompts):
     """The minimiser's balanced factors as weights; 3 classes are sampled, with an error of 1e-3.
 
     The law of pools without the bare captions has .3126 on the counter group of BARE; 512 captions err by .0005.
     """
     ensemble, parameters = trained(world, loss="linear", towers="linear", embed_dim=world.latents, steps=1)
-    ensemble = ensemble._replace(worlds=(world,) * 2, **options)
+    ensemble = ensemble._replace(worlds=(world,) * 2)
     D_I, D_T = dictionaries(world, ensemble.seed)
     left, values, right = np.linalg.svd(latent_cross_covariance(world))
     for side, weight in (("image", D_I @ left * np.sqrt(values)), ("text", D_T @ right.T * np.sqrt(values))):
         like = parameters[f"{side}.0.weight"]
         parameters[f"{side}.0.weight"] = torch.as_tensor(weight).expand(like.shape).to(like)
     assert prompts_of(ensemble.recipe) == tuple(p for p in PROMPTS if p != "captions"), "a log-mean-exp needs a scale"
-    for prompt in ("name", "mean") if options else ("scores",):
+    for prompt in prompts:
         found = ensemble_accuracy(ensemble, parameters, prompt)[0, 0]
-        expected = [*LinearCLIP(prompt, **options).accuracy(world)]
+        expected = [*LinearCLIP(prompt).accuracy(world)]
         assert found == pytest.approx(expected, abs=2e-3)
-
-
-@pytest.mark.parametrize("world", [WORLD, World(classes=3, views=Pixels())])
-def test_projected_prompts_are_orthogonal_to_captions_of_backgrounds(world):
-    ensemble = Ensemble(Recipe(**SMALL, towers="conv" if world.views else "mlp"), (world,), (0,), 2)
-    parameters, recipe = start(ensemble).parameters, ensemble.recipe
-    shown = scored(recipe, embed(recipe, parameters, "text", ensemble.views.backgrounds(ensemble)))
-    kept = class_vectors(ensemble._replace(projected=True), parameters, "background")
-    assert kept.abs().max() > 1e-3
-    assert torch.allclose(kept @ shown.mT, torch.zeros(()).to(kept), atol=1e-9)
 
 
 # Prompts that pool over all captions of a class, against the definition written out.
