@@ -132,7 +132,7 @@ def _beside(design, full, dataset, output) -> dict[str, Any]:
     for picture in design.plot if output is not None else ():
         at = [word for name, value in picture.get("at", {}).items() for word in ("--at", f"{name}={value}")]
         say(f"to look at: {shlex.join(['soberclip', 'plot', output, '--what', picture['what'], *at])}")
-    printed = {} if design.printed is None else {"printed": beside(dataset, design.printed)}
+    printed = {} if design.printed is None else {"printed": beside(dataset)}
     return {"design": {"name": design.name, "full": full, **design.words}, **printed}
 
 

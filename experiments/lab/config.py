@@ -37,10 +37,8 @@ def validated(before: str = "") -> Iterator[None]:
     """What is said in it against a world, a recipe or pictures becomes a RequestError."""
     try:
         yield
-    except ValidationError as failure:
-        raise RequestError(before + refusal(failure)) from None
-    except ValueError as error:
-        raise RequestError(before + str(error)) from None
+    except (ValueError, RequestError) as error:
+        raise RequestError(before + (refusal(error) if isinstance(error, ValidationError) else str(error))) from None
 
 
 def check_same(place: str, what: str, there: dict[str, Any], here: dict[str, Any]) -> None:
@@ -133,7 +131,8 @@ def recipe_of(label: str, fields: dict[str, Any]) -> Recipe:
                 return Recipe(**{**fields, "loss": objective.name, "towers": towers})
     labels = [*OBJECTIVES, *(learner for o in OBJECTIVES.values() for learner in o.population_learner.values())]
     raise RequestError(
-        f"learner {label!r} cannot be trained as towers; those that can be are {', '.join(dict.fromkeys(labels))}"
+        f"no towers have the optimum of learner {label!r}; those that can be trained are "
+        + ", ".join(dict.fromkeys(labels))
     )
 
 

@@ -125,7 +125,7 @@ def law_of_towers(name: str, world: World, recipe: Recipe, prompt: str | None) -
     return _sampled(SAMPLERS[recipe.sampler], objective.law(recipe, world), learner)
 
 
-def _sampled(sampler: Sampler, worlds: World, learner: Learner) -> tuple[World, Learner] | None:
+def _sampled(sampler: Sampler, worlds: World, learner: Any) -> tuple[World, Learner] | None:
     """What a learner becomes on the sampled pairs of one world, or of each world of a grid; None where it is unknown.
 
     Captions with random backgrounds carry no information on the background. A critic that is linear in captions learns
@@ -200,11 +200,8 @@ def _applied(name: str) -> Iterator[Mitigation]:
     """The mitigation of a name; errors name it."""
     if name not in MITIGATIONS:
         raise unknown("mitigation", name, MITIGATIONS)
-    try:
-        with validated():
-            yield MITIGATIONS[name]
-    except RequestError as error:
-        raise RequestError(f"mitigation {name!r}: {error}") from None
+    with validated(f"mitigation {name!r}: "):
+        yield MITIGATIONS[name]
 
 
 def _changed(own: Mitigation, world: World, what: Any) -> tuple[World, Any]:

@@ -8,7 +8,7 @@ A file of `designs/` holds
 
     question, look, answer     the question, what to look at, and the result of the quick size
     takeaway                   the answer as a title, without numbers
-    printed                    name of a paper's table with the same settings (`experiments.lab.tables`), if any
+    printed                    given if Table 8 of [W] has the same settings (`experiments.lab.tables.beside`)
     seconds                    duration of each size on one core
     [[plot]]                   pictures: options of `soberclip plot`
     [study], [full]            the quick size, a study document; what the full size changes

@@ -22,7 +22,6 @@ ROWS = 2**16  # cells that are read from a store at a time
 MARK = b",undefined"  # in the header of each flat table
 AXIS = "mitigation"
 GAINS = {"counter_gained": ("counter", 1), "common_lost": ("common", -1)}
-PRINTED = {"multicolored-mnist": coloured_digits}
 
 
 def frames(table: xr.Dataset) -> Iterator[pd.DataFrame]:
@@ -127,10 +126,10 @@ def gains(study: Grid, table: xr.Dataset) -> list[dict[str, Any]]:
     return rows
 
 
-def beside(table: xr.Dataset, name: str) -> list[dict[str, Any]]:
-    """Rows of a printed table whose setting the study has, each with the mean and deviation of our trainings."""
+def beside(table: xr.Dataset) -> list[dict[str, Any]]:
+    """Rows of Table 8 of [W] whose setting the study has, each with the mean and deviation of our trainings."""
     rows = []
-    for row in PRINTED[name]():
+    for row in coloured_digits():
         setting = {name: row[name] for name in ("classes", "p_inv", "p_spu", "learner")}
         try:
             cells = table[row["group"]].isel(prompt=0).sel(setting)  # none of these learners has a prompt

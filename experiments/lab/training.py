@@ -6,7 +6,6 @@ Under torchrun every process runs this; rank 0 alone writes and prints. The modu
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, nullcontext
-from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Thread
 from time import perf_counter
@@ -82,8 +81,8 @@ def train(
     where = {"device": device, "draw_on": draw_on, "compile": compile, "group": group}
     ensemble = Ensemble(recipe, **who, **where)
     processes = processes_for(ensemble) if share_out else 1
-    run = _Run(ensemble, processes, resume or output, until, report, log_spaced(recipe.steps, history))
-    with _as_sentences(device, run.folder):
+    folder, rows, further_steps = resume or output, list[dict[str, Any]](), log_spaced(recipe.steps, history)
+    with _as_sentences(device, folder):
         began = perf_counter()
         check_ensemble(ensemble)
         least, free = least_bytes(ensemble), free_bytes(device)
@@ -95,99 +94,83 @@ def train(
         check_groups(ensemble)
         failure = None
         try:
-            run.begin(resume is not None)
+            if resume is not None:
+                state, rows = runfolder.load_checkpoint(resume, ensemble)
+            else:
+                if folder is not None and group.rank == 0:
+                    runfolder.begin(folder, ensemble)
+                state = start(ensemble)
         except (SoberclipError, ValueError) as error:
             failure = error
         if distributed.anywhere(group, failure is not None):  # all processes fail together, so that none waits forever
             raise failure or RequestError("another process refused the request")
-        with nullcontext(lambda: False) if run.folder is None else interruption(group) as stop:
-            run.train(stop)
+        with nullcontext(lambda: False) if folder is None else interruption(group) as stop:
+            state, compiled = _trained(ensemble, state, rows, further_steps, until, folder, processes, report, stop)
         distributed.leave(group)  # rank 0 alone evaluates
         if group.rank > 0:
             return None
-        weights = with_retrained_head(ensemble, run.state.eval_parameters)
+        weights = with_retrained_head(ensemble, state.eval_parameters)
         document = {
-            **result(ensemble, run.state, weights, prompt, further, mitigate),
-            "moved": moved(run.history),
-            **({} if until is None else {"until": until, "arrived": arrived(run.history, until)}),
+            **result(ensemble, state, weights, prompt, further, mitigate),
+            "moved": moved(rows),
+            **({} if until is None else {"until": until, "arrived": arrived(rows, until)}),
             **({} if mitigate == NONE else {"mitigation": mitigate}),
-            "history": with_places(world, run.history) if history else run.history,
+            "history": with_places(world, rows) if history else rows,
             "seconds": round(perf_counter() - began, 3),
             "device": device_name(device),
             "processes": max(group.size, processes),
-            "compiled": compiles(ensemble) and run.compiled,
+            "compiled": compiles(ensemble) and compiled,
         }
-        if run.folder is not None:
-            runfolder.save_weights(run.folder, weights)
-            write_json(run.folder / runfolder.RESULT, document)
+        if folder is not None:
+            runfolder.save_weights(folder, weights)
+            write_json(folder / runfolder.RESULT, document)
             if history:
-                write_history(run.folder, document)
+                write_history(folder, document)
     return document
 
 
-@dataclass
-class _Run:
-    ensemble: Ensemble
-    processes: int
-    folder: Path | None
-    until: float | None
-    report: Callable[[str], None]
-    further: list[int]  # steps that have rows beside the checkpoints
-    state: State | None = None
-    history: list[dict[str, Any]] = field(default_factory=list)
-    compiled: bool = True
+def _trained(ensemble, state, history, further, until, folder, processes, report, stop) -> tuple[State, bool]:
+    """The state at the last step, an arrival or `stop()`, and whether steps were compiled; checkpoints on the way.
 
-    @property
-    def checkpoints(self) -> set[int]:
-        steps = self.ensemble.recipe.steps
-        return {round(steps * k / CHECKPOINTS) for k in range(1, CHECKPOINTS + 1)} - {0}
+    The history gets a row at each checkpoint and each of the `further` steps.
+    """
+    group, steps, compiled = ensemble.group, ensemble.recipe.steps, True
+    checkpoints = {round(steps * k / CHECKPOINTS) for k in range(1, CHECKPOINTS + 1)} - {0}
+    due, begun, clock = sorted({*checkpoints, *further}), int(state.step), perf_counter()
 
-    def begin(self, resuming: bool) -> None:
-        if resuming:
-            self.state, self.history = runfolder.load_checkpoint(self.folder, self.ensemble)
-            return
-        if self.folder is not None and self.ensemble.group.rank == 0:
-            runfolder.begin(self.folder, self.ensemble)
-        self.state = start(self.ensemble)
-
-    def train(self, stop: Callable[[], bool]) -> None:
-        """Train, measure and save at each checkpoint, until the last step, an arrival, or `stop()`."""
-        group, steps = self.ensemble.group, self.ensemble.recipe.steps
-        due = sorted({*self.checkpoints, *self.further})
-        begun, clock = int(self.state.step), perf_counter()
-        if self._arrived():
-            return
-        with closing(run_in(self.processes, self.ensemble, self.state, due, stop, self._uncompiled)) as states:
-            for self.state in states:
-                step, saved = int(self.state.step), self.state
-                if group.rank == 0 and step in due:
-                    rate = len(self.ensemble.models) * (step - begun) / max(perf_counter() - clock, 1e-9)
-                    since = self.history[-1]["step"] if self.history else 0
-                    self.history.append(history_row(self.ensemble, self.state, since, fine=self.until is not None))
-                    if step in self.checkpoints:
-                        self.report(history_line(self.history[-1], steps, rate))
-                    saved = restarted(saved)  # the sums of losses are in the history
-                between = step in due and step not in self.checkpoints  # a row without a checkpoint
-                if group.rank == 0 and self.folder is not None and not between:
-                    runfolder.save_checkpoint(self.folder, saved, self.ensemble, self.history)
-                if step in due and self._arrived():
-                    return
-        if int(self.state.step) < steps:
-            if between and group.rank == 0:
-                runfolder.save_checkpoint(self.folder, saved, self.ensemble, self.history)
-            distributed.leave(group)
-            raise Interrupted(
-                f"interrupted after step {int(self.state.step)} of {steps}; resume with --resume {self.folder} and the "
-                "same flags"
-            )
-
-    def _arrived(self) -> bool:
-        at_checkpoint = bool(self.history) and self.history[-1]["step"] in self.checkpoints
-        return self.until is not None and at_checkpoint and arrived(self.history, self.until)
-
-    def _uncompiled(self, reason: str) -> None:
-        self.compiled = False
+    def uncompiled(reason: str) -> None:
+        nonlocal compiled
+        compiled = False
         say(f"torch.compile failed, so steps run uncompiled and slower: {reason}")
+
+    def over() -> bool:
+        return until is not None and history and history[-1]["step"] in checkpoints and arrived(history, until)
+
+    if over():
+        return state, compiled
+    with closing(run_in(processes, ensemble, state, due, stop, uncompiled)) as states:
+        for state in states:
+            step, saved = int(state.step), state
+            if group.rank == 0 and step in due:
+                rate = len(ensemble.models) * (step - begun) / max(perf_counter() - clock, 1e-9)
+                since = history[-1]["step"] if history else 0
+                history.append(history_row(ensemble, state, since, fine=until is not None))
+                if step in checkpoints:
+                    report(history_line(history[-1], steps, rate))
+                saved = restarted(saved)  # the sums of losses are in the history
+            between = step in due and step not in checkpoints  # a row without a checkpoint
+            if group.rank == 0 and folder is not None and not between:
+                runfolder.save_checkpoint(folder, saved, ensemble, history)
+            if step in due and over():
+                return state, compiled
+    if int(state.step) < steps:
+        if between and group.rank == 0:
+            runfolder.save_checkpoint(folder, saved, ensemble, history)
+        distributed.leave(group)
+        raise Interrupted(
+            f"interrupted after step {int(state.step)} of {steps}; resume with --resume {folder} and the same flags"
+        )
+    return state, compiled
 
 
 @contextmanager

@@ -77,7 +77,7 @@ def measured(rev, **axes):
     setting = {"classes": [2], "p_inv": [0.9], "p_spu": [0.75], "learner": ["supervised"], "prompt": ["name"]}
     dims = {**setting, **axes, "replicate": range(len(rev))}
     cells = xr.DataArray(np.broadcast_to(rev, [len(values) for values in dims.values()]), dims)
-    return beside(xr.Dataset({"rand": 1 - cells, "rev": cells}), "multicolored-mnist")
+    return beside(xr.Dataset({"rand": 1 - cells, "rev": cells}))
 
 
 def test_trainings_stand_beside_printed_ones():
