@@ -60,6 +60,17 @@ def test_backgrounds_of_the_training_rows_decide(arrays):
     assert (checked(arrays).common == (rare != train)).all()
 
 
+def test_the_share_of_common_training_rows_is_a_mean_over_classes(arrays):
+    """Two thirds of the training rows are of class 0, of which half are common; of class 1 three quarters are."""
+    del arrays["background"]
+    row, train = np.arange(N), np.arange(N) < 48
+    label = np.where(train, row % 3 // 2, row % 2)
+    common = np.where(train, row // 3 % 4 < 2 + label, row // 2 % 2)
+    split, group = np.where(train, "train", "test"), np.where(common, "common", "counter")
+    found = checked(arrays | {"label": label, "group": group, "split": split})
+    assert found.train_correlation == pytest.approx((1 / 2 + 3 / 4) / 2)
+
+
 def test_rare_backgrounds_of_a_class_and_group_are_taken_together(arrays):
     """Every row has a background of its own, but those of class 0's common rows."""
     own = (arrays["label"] == 0) & (arrays["group"] == "common")

@@ -88,3 +88,11 @@ def test_an_effect_among_many_classes_can_be_found(monkeypatch):
     assert found["background_effects"] == 1
     assert found["classes"][3]["p_holm"] == pytest.approx(7 / (found["permutations"] + 1))
     assert found["least_p_holm"] < 0.05
+
+
+def test_an_effect_is_one_by_holms_p_value():
+    """In three classes p is about .03: below .05 by Benjamini and Hochberg's correction, above by Holm's."""
+    spread = {index: {"a": 20, "b": 20} for index in (9, 10, 16)}
+    found = discover(answers(spread, lambda _, place, i: i < (15 if place == "a" else 7)), NAMES, smallest=20)
+    assert all(c["p_bh"] < 0.05 < c["p_holm"] for c in found["classes"])
+    assert found["background_effects"] == 0

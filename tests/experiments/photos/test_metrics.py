@@ -53,6 +53,20 @@ def test_a_pair_of_few_classes_has_intervals_over_photos(mean):
         assert low == pytest.approx(of_b - of_a - math.hypot(of_b - second[name][0], first[name][1] - of_a))
 
 
+@pytest.mark.parametrize("mean", ["macro", "micro"])
+def test_an_interval_over_classes_holds_the_difference_of_its_mean(mean):
+    """One class of many photos, on which the models hardly differ, and others of few, on which they differ."""
+    photos = np.array([[1000, 900]] + [[10, 20]] * FEWEST)
+    a, b = (
+        counted(np.arange(len(photos)), photos, photos * share)
+        for share in (0.5, np.array([[0.51]] + [[0.9]] * FEWEST))
+    )
+    found = paired(a, b, mean=mean)
+    for name in ("common", "counter"):
+        low, high = found[name]["interval"]
+        assert low < found[name]["difference"] < high
+
+
 @settings(max_examples=12)
 @given(counts(low=1, size=5), counts(low=1, size=5), st.sampled_from(("macro", "micro")))
 def test_paired_differences_are_differences_of_means(a, b, mean):

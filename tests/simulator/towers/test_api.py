@@ -12,6 +12,7 @@ from simulator import Recipe, World, fit, train
 from simulator.accuracy import mean_interval
 from simulator.towers.ensemble import Ensemble
 from simulator.towers.evaluation import ensemble_accuracy
+from simulator.towers.recipe import not_converged
 from simulator.towers.training import run, start
 
 WORLD = World(p_spu=0.9, mu_spu=2.0, dim_image=2, dim_text=2)
@@ -98,3 +99,5 @@ def test_a_run_whose_accuracies_still_move_warns():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         train(WORLD, SMALL.model_copy(update={"lr": 1e-9}), models=2)
+    falls = not_converged({"name": {"common": 0.01, "counter": -0.2}, "mean": {"common": 0.1, "counter": 0.0}})
+    assert "counter accuracy by name changed by -20.0 points" in falls
