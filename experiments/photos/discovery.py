@@ -130,13 +130,10 @@ def honest_drop(n: Numbers, k: Numbers, rng: np.random.Generator, splits: int = 
 
 def permutation_p(n: Numbers, k: Numbers, rng: np.random.Generator, permutations: int = PERMUTATIONS) -> float:
     """P-value of "the background has no effect" in one class: Pearson's chi-squared under permuted backgrounds."""
-    total = int(k.sum())
-    if total in (0, int(n.sum())):
-        return 1.0
-    rate = total / n.sum()
+    total, expected = int(k.sum()), n * k.sum() / n.sum()
 
-    def statistic(k):
-        return ((k - n * rate) ** 2 / (n * rate * (1 - rate))).sum(axis=-1)
+    def statistic(k):  # chi-squared, but for the variance of an answer, which is that of all permutations
+        return ((k - expected) ** 2 / n).sum(axis=-1)
 
     # Under permuted backgrounds the correct answers per background are multivariate hypergeometric.
     permuted = rng.multivariate_hypergeometric(n, total, size=permutations, method="marginals")

@@ -88,7 +88,7 @@ def encode_photos(photo_set: PhotoSet, model: LoadedModel, options: Options) -> 
 
 def _features(model: LoadedModel, options: Options, _: list[int], pixels: Any) -> torch.Tensor:
     """Features of one batch, float32 on the device: unit embeddings of a CLIP, scores of a classifier."""
-    name, labels = model.spec, options.labels
+    name, labels = model.spec, len(options.vocabulary.names)
     if not isinstance(pixels, torch.Tensor):
         raise RequestError(f"{name} preprocesses photos to different shapes, or to no tensor; one shape is expected")
     model.module.to(options.device)

@@ -55,11 +55,6 @@ class Vocabulary:
         return tuple(every)
 
     @property
-    def called(self) -> tuple[str, ...]:
-        """The first word for each label, by default its name."""
-        return tuple([*self.words.get(name, ()), name][0] for name in self.names)
-
-    @property
     def every_label(self) -> "LabelSpace":
         return LabelSpace("1000" if self.imagenet else "own")
 

@@ -144,7 +144,8 @@ def score_labels(
     photo_set: PhotoSet, model: LanguageModel, options: Options, space: LabelSpace | None = None
 ) -> Scored:
     """Scores of all labels, 0 for those that do not compete."""
-    names, space = options.vocabulary.called, space or options.vocabulary.every_label
+    vocabulary, space = options.vocabulary, space or options.vocabulary.every_label
+    names = [(vocabulary.words.get(name) or [name])[0] for name in vocabulary.names]  # the first word of each label
     competing = {index: space.of(index, len(names)) for index in photo_set.classes}
     every = list(dict.fromkeys(names[k] for labels in competing.values() for k in labels))
     for name, token in product(every, model.processor.tokenizer.all_special_tokens):

@@ -99,7 +99,7 @@ def load_torchvision(spec: str, file: Path | None, options: Options) -> LoadedMo
     else:
         # These two are built differently for pretrained weights, and are slow to initialise otherwise.
         extra = {"transform_input": True, "init_weights": False} if name in ("googlenet", "inception_v3") else {}
-        module = models.get_model(name, weights=None, num_classes=options.labels, **extra)
+        module = models.get_model(name, weights=None, num_classes=len(options.vocabulary.names), **extra)
         _load_state(module, file, options)
     about = {"settings": {"weights": f"tag {weights.name}"}, "configuration": {"name": name}}
     return LoadedModel("ImageNet", module, module, weights.transforms(), **about)
@@ -121,7 +121,7 @@ def load_timm(spec: str, file: Path | None, options: Options) -> LoadedModel:
             wrong = f"has {module.num_classes} classes, not the 1000 of ImageNet-1k"
             raise RequestError(f"timm:{spec} {wrong}; choose an in1k tag")
     else:
-        module = timm.create_model(spec, pretrained=False, num_classes=options.labels)
+        module = timm.create_model(spec, pretrained=False, num_classes=len(options.vocabulary.names))
         _load_state(module, file, options)
     data = timm.data.resolve_model_data_config(module)
     preprocess = timm.data.create_transform(**data, is_training=False)

@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from experiments.errors import RequestError, check_within
-from experiments.photos.labels import CLASS_COUNT, Vocabulary, imagenet, own_vocabulary, templates
+from experiments.photos.labels import Vocabulary, imagenet, own_vocabulary, templates
 from experiments.runtime import checked_device
 
 
@@ -63,8 +63,3 @@ class Options(BaseModel):
     @cached_property
     def templates(self) -> tuple[str, ...]:
         return templates(self.prompts)
-
-    @property
-    def labels(self) -> int:
-        """The number of labels."""
-        return CLASS_COUNT if self.classes is None else len(self.vocabulary.names)
