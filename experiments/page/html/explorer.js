@@ -63,29 +63,15 @@ function command(learner) {
 
 const commands = () => switches.filter((one) => one.checked).map((one) => command(one.dataset.line)).join("\n");
 
-function showControls() {
-  for (const k of knobs) {
-    k.slider.value = placeOf(chosen[k.field], k);
-    k.slider.setAttribute("aria-valuetext", String(chosen[k.field]));
-    k.number.value = chosen[k.field];
-  }
-  promptChoice.value = chosen.prompt;
-  for (const one of switches) one.checked = chosen.lines.split(" ").includes(one.dataset.line);
-}
-
 /* ---- the picture ---- */
 
 /* The same uniform (Park and Miller) and normal numbers on every visit. */
-function fixedDraws(count) {
-  let seed = 20240311;
-  const uniform = () => (seed = (seed * 48271) % 2147483647) / 2147483647;
-  return Array.from({ length: count }, (_, i) => {
-    const radius = Math.sqrt(-2 * Math.log(uniform())), angle = 2 * Math.PI * uniform();
-    return { y: i % 2 ? 1 : -1, matches: uniform(), inv: radius * Math.cos(angle), spu: radius * Math.sin(angle) };
-  });
-}
-
-const DRAWS = fixedDraws(400);
+let seed = 20240311;
+const uniform = () => (seed = (seed * 48271) % 2147483647) / 2147483647;
+const DRAWS = Array.from({ length: 400 }, (_, i) => {
+  const radius = Math.sqrt(-2 * Math.log(uniform())), angle = 2 * Math.PI * uniform();
+  return { y: i % 2 ? 1 : -1, matches: uniform(), inv: radius * Math.cos(angle), spu: radius * Math.sin(angle) };
+});
 
 /* Half the length of the axes: a whole number beyond all groups. */
 function reachOf(w) {
@@ -106,9 +92,9 @@ function pointsOf(w, at) {
 /* An animal on a background, at the mean of each of the four groups. */
 function animalsOf(w, at) {
   const width = 42, height = width * 44 / 64;
-  return [["polar-snow", 1, 1], ["polar-grass", 1, -1], ["brown-grass", -1, -1], ["brown-snow", -1, 1]].map(([name, y, a]) => {
+  return [["#polar-snow", 1, 1], ["#polar-grass", 1, -1], ["#brown-grass", -1, -1], ["#brown-snow", -1, 1]].map(([animal, y, a]) => {
     const x = at(y * w.mu_inv) - width / 2, top = -at(a * w.mu_spu) - height / 2;
-    return `<use href="#${name}" transform="translate(${x} ${top}) scale(${width / 64})"/>`;
+    return `<use href="${animal}" transform="translate(${x} ${top}) scale(${width / 64})"/>`;
   });
 }
 
@@ -191,7 +177,13 @@ function redraw() {
 
 function choose(part) {
   chosen = { ...chosen, ...part };
-  showControls();
+  for (const k of knobs) {
+    k.slider.value = placeOf(chosen[k.field], k);
+    k.slider.setAttribute("aria-valuetext", String(chosen[k.field]));
+    k.number.value = chosen[k.field];
+  }
+  promptChoice.value = chosen.prompt;
+  for (const one of switches) one.checked = chosen.lines.split(" ").includes(one.dataset.line);
   redraw();
 }
 

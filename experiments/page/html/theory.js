@@ -233,22 +233,13 @@ function root(f, low, high, before) {
   return (low + high) / 2;
 }
 
-/* The roots of the preference between these places, and whether it is positive at the first. */
-function turns(f, places) {
-  const signs = places.map((x) => f(x) > 0), found = [];
+/* P(f > 0) for a normal coordinate, by its mean and deviation: an alternating sum of Phi over the roots between these places. */
+function positive(f, places) {
+  const signs = places.map((x) => f(x) > 0), roots = [];
   for (let k = 1; k < places.length; k++)
-    if (signs[k] !== signs[k - 1]) found.push(root(f, places[k - 1], places[k], signs[k - 1]));
-  return { begins: signs[0], found };
-}
-
-/* P(preference > 0) for a normal coordinate: alternating sum of Phi over the roots. */
-function positive({ begins, found }, mean, deviation) {
-  let sum = begins === (found.length % 2 === 0) ? 1 : 0, sign = begins ? 1 : -1;
-  for (const x of found) {
-    sum += sign * Phi((x - mean) / deviation);
-    sign = -sign;
-  }
-  return sum;
+    if (signs[k] !== signs[k - 1]) roots.push(root(f, places[k - 1], places[k], signs[k - 1]));
+  const first = signs[0] ? 1 : -1, end = signs.at(-1) ? 1 : 0;
+  return (mean, deviation) => roots.reduce((sum, x, k) => sum + (k % 2 ? -first : first) * Phi((x - mean) / deviation), end);
 }
 
 const TOLERANCE = 1e-7;  // of a panel
@@ -265,11 +256,11 @@ function infonce(w, prompt) {
   const inside = Math.abs(weight[0]) * deviation[0] >= Math.abs(weight[1]) * deviation[1] ? 0 : 1;
   const mean = [[w.mu_inv, w.mu_spu], [w.mu_inv, -w.mu_spu]];  // by group
   const places = searchGrid([...new Set(mean.map((m) => m[inside]))], deviation[inside], what.blocks[inside]);
-  const share = (groups) => integral((t) => {
-    const y = mean[groups[0]][1 - inside] + deviation[1 - inside] * t, found = turns(along(what, inside, y), places);
-    return groups.map((k) => positive(found, mean[k][inside], deviation[inside]) * density(t));
+  const means = (groups) => integral((t) => {
+    const y = mean[groups[0]][1 - inside] + deviation[1 - inside] * t, share = positive(along(what, inside, y), places);
+    return groups.map((k) => share(mean[k][inside], deviation[inside]) * density(t));
   }, -REACH, REACH, TOLERANCE);
-  const [common, counter] = inside === 1 ? share([0, 1]) : [share([0])[0], share([1])[0]];
+  const [common, counter] = inside === 1 ? means([0, 1]) : [means([0])[0], means([1])[0]];
   return { common, counter };
 }
 
