@@ -1,5 +1,6 @@
 """A world as one picture: a contact sheet of its pixels, or the latents of its Gaussian views."""
 
+from contextlib import suppress
 from textwrap import wrap
 from typing import Any, NamedTuple
 
@@ -11,7 +12,6 @@ from matplotlib.figure import Figure
 from experiments.errors import RequestError
 from experiments.lab.config import read_pictures
 from experiments.style import styled
-from simulator.accuracy import rounded
 from simulator.gaussian.pairs import draw_latents
 from simulator.pixels.captions import sentence
 from simulator.pixels.groups import trial, weights
@@ -124,7 +124,8 @@ def latents(world: World, seed: int) -> tuple[Figure, dict[str, Any]]:
     source = independent(seed, 0, ("figure/latents",))
     y, a, z, captions = (x[0].numpy() for x in draw_latents((world,), PAIRS, source, device="cpu", dtype=torch.float64))
     bare, common = captions[:, z.shape[1] :].any(axis=1), a[:, 0] == y
-    z, captions = (_shown(x[:, : z.shape[1]], world) for x in (z, captions))
+    blocks = [x[:, : z.shape[1]].reshape(PAIRS, 2 + len(world.attribute), -1)[:, :2] for x in (z, captions)]
+    z, captions = (x[..., 0] if world.classes == 2 else x[..., 0] - x[..., 1] for x in blocks)
     figure = Figure(figsize=(6.4, 6.0))
     ax = figure.subplots()
     for label, name in enumerate(("+1", "−1") if world.classes == 2 else ("0", "1")):
@@ -138,8 +139,11 @@ def latents(world: World, seed: int) -> tuple[Figure, dict[str, Any]]:
         ax.plot([], [], label="from an image to its caption", **ARROW)
     reach = np.abs(z[y < 2]).max(axis=0, initial=0) * 1.05
     reach[reach == 0] = 1.0
-    curves, drawn = {}, []
+    curves, linear, drawn = {}, {}, []
     for name, (rule, colour, style) in RULES.items():
+        with suppress(*UNDEFINED):  # no answer, or not linear
+            if (u := rule.direction(world)[:2]).any():
+                linear[name] = u.tolist()
         if pieces := _curves(rule, world, reach):
             curves[name] = [piece.tolist() for piece in pieces]
             lines = [ax.plot(*piece.T, style, color=colour, label=name)[0] for piece in pieces]
@@ -154,22 +158,7 @@ def latents(world: World, seed: int) -> tuple[Figure, dict[str, Any]]:
         (drawn, "right", "where a learner changes its answer"),
     ):
         figure.legend(handles=handles, loc=f"outside lower {side}", title=title, alignment="left")
-    linear = {name: u.tolist() for name, (rule, *_) in RULES.items() if (u := _direction(rule, world)).any()}
     return figure, {"kind": "latents", "pairs": int((y < 2).sum()), "rules": linear, "curves": curves}
-
-
-def _shown(z: np.ndarray, world: World) -> np.ndarray:
-    """Latents of object and background as two numbers per pair; see `latents`."""
-    z = z.reshape(PAIRS, 2 + len(world.attribute), -1)[:, :2]
-    return z[..., 0] if world.classes == 2 else z[..., 0] - z[..., 1]
-
-
-def _direction(rule: Learner, world: World) -> np.ndarray:
-    """(u_inv, u_spu); zeros if the rule has no answer or is not linear."""
-    try:
-        return rule.direction(world)[:2]
-    except UNDEFINED:
-        return np.zeros(2)
 
 
 def _curves(rule: Learner, world: World, reach: np.ndarray) -> list[np.ndarray]:
@@ -183,7 +172,6 @@ def _curves(rule: Learner, world: World, reach: np.ndarray) -> list[np.ndarray]:
         scores = rule.scores(world, image.reshape(ACROSS**2, -1))
     except UNDEFINED:
         return []
-    scale = np.abs(scores[np.isfinite(scores)]).max(initial=0)
     with np.errstate(invalid="ignore"):  # of two prompts that tell nothing both scores are minus infinity
-        gap = np.nan_to_num(rounded(scores[:, 0] - scores[:, 1], scale), posinf=scale, neginf=-scale)
+        gap = np.nan_to_num(scores[:, 0] - scores[:, 1])
     return contour_generator(*across, gap.reshape(ACROSS, ACROSS)).lines(0.0) if gap.any() else []
