@@ -1,13 +1,11 @@
 """The first picture of README and report: how much of the background CLIP learns, as p' against p, by three prompts."""
 
-from typing import NamedTuple
-
 import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
 from experiments.court.trained import stored_documents
-from experiments.page.plot.layout import world_of
+from experiments.lab.studies import world_in
 from experiments.page.plot.places import placed
 from experiments.style import styled
 from simulator.world import World
@@ -21,19 +19,10 @@ RED, BLUE, GREEN, GREY, BLACK = "#c04f00", "#0072b2", "#00694b", "#555555", "#1b
 READ = 0.9  # the share whose numbers stand beside the lines
 
 
-class PromptLine(NamedTuple):
-    """A way to ask CLIP, and the place of its words."""
-
-    prompt: str
-    color: str
-    words: str
-    at: tuple[float, float]
-
-
-LINES = (
-    PromptLine("mean", RED, "average caption", (0.505, 0.995)),
-    PromptLine("bare", GREEN, "bare name", (0.58, 0.6)),
-    PromptLine("name", BLUE, "typical appearance", (0.62, 0.475)),
+LINES = (  # prompt, colour, words and their place, step from READ to the number beside the line and its alignment
+    ("mean", RED, "average caption", (0.505, 0.995), (-0.005, "right")),
+    ("bare", GREEN, "bare name", (0.58, 0.6), (0.02, "left")),
+    ("name", BLUE, "typical appearance", (0.62, 0.475), (0.005, "left")),
 )
 ALONG = {"rotation": 45, "rotation_mode": "anchor", "transform_rotates_text": True}
 NOTES = (  # words, place, options of their text
@@ -48,45 +37,33 @@ NOTES = (  # words, place, options of their text
 )
 
 
-class Towers(NamedTuple):
-    """An ensemble of a stored trial: mean accuracies over its models, and their equivalent correlation."""
-
-    world: World
-    prompt: str
-    common: float
-    counter: float
-    correlation: float
-
-
 @styled
 def front(table: xr.Dataset) -> Figure:
     """The figure of the design's Dataset."""
-    base = world_of(table)
+    base = world_in(table.attrs["study"])
     p = table.p_spu.values
     correlation = placed(table, base, WHAT)[WHAT]
     figure = Figure(figsize=SIZE)
     figure.suptitle("How much of the background does CLIP learn?", x=0.02, ha="left", fontsize=TITLE)
     ax = figure.subplots()
     clip = correlation.sel(learner="infonce")
-    for line in LINES:
-        none, every = (clip.sel(prompt=line.prompt, detail_inv=g, detail_spu=g).values for g in (0.0, 1.0))
-        ax.fill_between(p, none, every, color=line.color, alpha=0.2, linewidth=0)
-        ax.plot(p, every, color=line.color, linewidth=5)
-        along = ALONG if line.prompt == "bare" else {}
-        look = {"color": line.color, "fontsize": MAIN, "weight": "bold"}
-        ax.text(*line.at, line.words, **look, **along)
+    for prompt, color, words, place, (step, side) in LINES:
+        none, every = (clip.sel(prompt=prompt, detail_inv=g, detail_spu=g).values for g in (0.0, 1.0))
+        ax.fill_between(p, none, every, color=color, alpha=0.2, linewidth=0)
+        ax.plot(p, every, color=color, linewidth=5)
+        look = {"color": color, "fontsize": MAIN, "weight": "bold"}
+        ax.text(*place, words, **look, **(ALONG if prompt == "bare" else {}))
         at = np.interp(READ, p, every)
-        beside, side = {"mean": (-0.005, "right"), "bare": (0.02, "left"), "name": (0.005, "left")}[line.prompt]
-        ax.text(READ + beside, at - 0.012, f"{at:.2f}", ha=side, va="top", **look)
+        ax.text(READ + step, at - 0.012, f"{at:.2f}", ha=side, va="top", **look)
     supervised = correlation.sel(learner="logistic", prompt="name", detail_inv=1.0, detail_spu=1.0)
     ax.plot(p, supervised, color=BLACK, linewidth=2, linestyle=(0, (4, 2)))
     ax.axvline(READ, color=GREY, linewidth=1, linestyle=":", zorder=1)
     for words, at, options in NOTES:
         ax.text(*at, words, **{"fontsize": TEXT, "color": GREY, **options})
-    for towers in trained_towers():
-        if np.isclose(towers.world.nu_image, base.nu_image):
-            look = {"color": RED if towers.prompt == "mean" else BLUE, "markeredgecolor": "white", "zorder": 4}
-            ax.plot(towers.world.p_spu, towers.correlation, "o", markersize=12, **look)
+    for world, prompt, trained in trained_towers():
+        if np.isclose(world.nu_image, base.nu_image):
+            look = {"color": RED if prompt == "mean" else BLUE, "markeredgecolor": "white", "zorder": 4}
+            ax.plot(world.p_spu, trained, "o", markersize=12, **look)
     ax.set_xlabel("share of usual backgrounds\nin the training data, p", fontsize=TEXT)
     ax.set_ylabel("share in the data whose best\nclassifier behaves alike, p′", fontsize=TEXT)
     ticks = np.linspace(0.5, 1, 6)
@@ -95,8 +72,8 @@ def front(table: xr.Dataset) -> Figure:
     return figure
 
 
-def trained_towers(trial: str = TRIAL) -> list[Towers]:
-    """The ensembles of a stored trial, one per world and prompt."""
+def trained_towers(trial: str = TRIAL) -> list[tuple[World, str, float]]:
+    """The world, the prompt and the mean p' of each ensemble of a stored trial."""
     stored = next(document for document in stored_documents() if document["claim"] == trial)
     rows = [
         (World(**case["world"]), prompt, [row["models"] for row in case["rows"] if row["prompt"] == prompt])
@@ -104,6 +81,5 @@ def trained_towers(trial: str = TRIAL) -> list[Towers]:
         for prompt in dict.fromkeys(row["prompt"] for row in case["rows"])
     ]
     worlds, prompts, models = zip(*rows, strict=True)
-    draws = np.transpose(models)  # (model, group, ensemble)
-    place = equivalent_of_draws(World.stack(worlds), draws)
-    return [Towers(*each) for each in zip(worlds, prompts, *draws.mean(axis=0), place.correlation, strict=True)]
+    place = equivalent_of_draws(World.stack(worlds), np.transpose(models))  # (model, group, ensemble)
+    return list(zip(worlds, prompts, place.correlation, strict=True))

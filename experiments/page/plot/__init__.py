@@ -41,9 +41,8 @@ def plot(
 
 def draw(picture, beside=()) -> "Figure":
     """The figure of a `layout.Picture`, on one scale with those of `beside` (it is one of them) that are alike."""
-    from experiments.page.plot.layout import alike  # start-up time
-    from experiments.page.plot.lines import draw_lines, draw_plane
+    from experiments.page.plot.lines import draw_lines, draw_plane  # start-up time
     from experiments.page.plot.maps import draw_maps
 
     drawing = {"plane": draw_plane, "map": draw_maps, "lines": draw_lines}[picture.kind]
-    return drawing(picture, [other for other in beside or (picture,) if alike(picture, other)])
+    return drawing(picture, [other for other in beside or (picture,) if other.scale == picture.scale])

@@ -9,7 +9,6 @@ import json
 from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -73,15 +72,16 @@ def gap_of(study: Study, first: Who, second: Who, at: dict[str, Any], axes: list
 
     def gap(*places: np.ndarray) -> np.ndarray:
         pair = settings(np.broadcast_arrays(*places))
-
-        def difference(worlds: World) -> np.ndarray:
-            one, two = accuracies(pair, worlds)
-            return one.counter - two.counter
-
-        return attempt(difference, pair[0].worlds)[0]
+        return attempt(lambda worlds: np.subtract(*(a.counter for a in accuracies(pair, worlds))), pair[0].worlds)[0]
 
     some = settings(np.ix_(*(axis.values[:: -(-len(axis.values) // PROBES)] for axis in axes)))
-    return gap if _exact(partial(accuracies, some), some[0].worlds) else None
+    for index in np.ndindex(
+        some[0].worlds.shape
+    ):  # the first world where both have an answer shows whether it is exact
+        with suppress(RequestError, *UNDEFINED):
+            exact = all(a.interval is None for a in accuracies(some, some[0].worlds[index]))
+            return gap if exact else None
+    return None
 
 
 def half_times_at(base: World | None, at: dict[str, Any]) -> tuple[float, ...]:
@@ -91,14 +91,6 @@ def half_times_at(base: World | None, at: dict[str, Any]) -> tuple[float, ...]:
     fields = {name: np.asarray(value).item() for name, value in at.items() if name in World.model_fields}
     values = np.linalg.svd(latent_cross_covariance(base.replace(**fields)), compute_uv=False)
     return tuple(half_times(values, at.get("start", START)).tolist())
-
-
-def _exact(accuracies: Callable[[World], list[Accuracy]], worlds: World) -> bool:
-    """Whether both accuracies are exact rather than sampled, in the first world where both learners have an answer."""
-    for index in np.ndindex(worlds.shape):
-        with suppress(RequestError, *UNDEFINED):
-            return all(accuracy.interval is None for accuracy in accuracies(worlds[index]))
-    return False
 
 
 def crossings(gap: Callable, axis: PlotAxis) -> tuple[Line, ...]:
@@ -120,7 +112,12 @@ def lines(
         return ()
     points = _roots(gap, np.concatenate(corners), grids, (first, second), level)
     ends = np.cumsum([len(line) for line in corners])
-    return tuple(piece for line in np.split(points, ends[:-1]) for piece in _pieces(line))
+    pieces = []
+    for line in np.split(points, ends[:-1]):
+        line = line[~np.isinf(line).any(axis=1)]  # without the edges that are skipped, and cut where no root was found
+        runs = np.ma.clump_unmasked(np.ma.masked_invalid(line.sum(axis=1)))
+        pieces += [line[run] for run in runs if run.stop - run.start > 1]
+    return tuple(pieces)
 
 
 def _roots(gap: Callable, corners: Line, grids: tuple, axes: tuple[PlotAxis, PlotAxis], level: np.ndarray) -> Line:
@@ -145,13 +142,6 @@ def _roots(gap: Callable, corners: Line, grids: tuple, axes: tuple[PlotAxis, Plo
     small = np.stack([level[tuple(side)] for side in sides])
     points[small.all(axis=0) | (small.any(axis=0) & ~result.success)] = np.inf
     return points
-
-
-def _pieces(line: Line) -> list[Line]:
-    """A line without the edges that it skips, cut where no root was found."""
-    line = line[~np.isinf(line).any(axis=1)]
-    runs = np.ma.clump_unmasked(np.ma.masked_invalid(line.sum(axis=1)))
-    return [line[run] for run in runs if run.stop - run.start > 1]
 
 
 def _signs(value: np.ndarray) -> np.ndarray:

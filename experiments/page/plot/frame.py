@@ -29,7 +29,8 @@ def framed(picture: Picture) -> Figure:
     """An empty figure with titled, labelled, shared axes."""
     count, columns = len(picture.panels), picture.columns
     rows = count // columns
-    figure = NotebookFigure(figsize=(WIDTH, rows * _height(picture)))  # `finished` sets the height
+    height = rows * (ALONE if count == 1 else AMONG)  # of the panels; `finished` adds what is around them
+    figure = NotebookFigure(figsize=(WIDTH, height))
     figure.subplots(rows, columns, sharex=True, sharey=True)
     figure.suptitle(fold(title_of(picture), letters(figure, 10)), x=0.01, ha="left", fontsize=10)
     for i, (ax, panel) in enumerate(zip(figure.axes, picture.panels, strict=True)):
@@ -48,10 +49,6 @@ def framed(picture: Picture) -> Figure:
         ax.xaxis.label.set(visible=bottom, fontsize=9)
         ax.yaxis.label.set(visible=left, fontsize=9)
     return figure
-
-
-def _height(picture: Picture) -> float:
-    return ALONE if len(picture.panels) == 1 else AMONG
 
 
 def letters(figure: Figure, size: float) -> int:
@@ -83,7 +80,7 @@ def finished(figure: Figure, picture: Picture, entries: list[tuple[Artist, str]]
     above, each, below = (HEAD * (part.count("\n") + 1) if part else 0.0 for part in heads)
     small = LINE * (text.count("\n") + bool(text) + len(lines) / columns)
     around = SPACE + above + rows * each + below + small + (BAR_HEIGHT if picture.kind == "map" else 0.0)
-    figure.set_figheight(rows * _height(picture) + around)
+    figure.set_figheight(figure.get_figheight() + around)
     return figure
 
 

@@ -72,6 +72,11 @@ class Picture(NamedTuple):
         return MEASURED[self.what].unit if self.what in MEASURED else "fraction"
 
     @property
+    def scale(self) -> tuple[str, bool, str]:
+        """Pictures with one value show the same kind of numbers in the same way, so that one scale fits them."""
+        return self.kind, self.signed, self.unit
+
+    @property
     def columns(self) -> int:
         """Two panels stand side by side; an odd number of them in one column, since a grid would have a hole."""
         return 2 - len(self.panels) % 2
@@ -89,14 +94,9 @@ class Picture(NamedTuple):
         done, whole = self.computed
         axes = [{"name": axis.name, "scale": axis.scale.name, "values": plain(axis.values)} for axis in self.axes]
         panels = [_panel_as_json(panel, self.kind) for panel in self.panels]
-        document = {"what": self.what, "kind": self.kind, "axes": axes, "panels": panels}
         reasons = [f"{route}: {reason}" if route else reason for route, reason in self.undefined]
+        document = {"what": self.what, "kind": self.kind, "axes": axes, "panels": panels}
         return {**document, "undefined": reasons, "computed": done, "cells": whole}
-
-
-def alike(one: Picture, other: Picture) -> bool:
-    """Whether two pictures show the same kind of numbers in the same way, so that one scale fits both."""
-    return (one.kind, one.signed, one.unit) == (other.kind, other.signed, other.unit)
 
 
 def _panel_as_json(panel: Panel, kind: str) -> dict[str, Any]:
@@ -136,7 +136,7 @@ def arrange(
     """The picture of a study; `own` are its learners that do not ship with the package."""
     if what == GROUPS:
         return _layout_groups(dataset, at, own)
-    study, world = study_of(dataset, own), world_of(dataset)
+    study, world = study_of(dataset, own), world_in(dataset.attrs["study"]) if "study" in dataset.attrs else None
     dataset = load(select(dataset, at or {}))
     if what in PLACES:
         dataset = placed(dataset, world, what)
@@ -197,8 +197,7 @@ def _layout_groups(dataset: xr.Dataset, at: Mapping[str, str | float] | None, ow
             f"--what {GROUPS!r}: {common.x.name} has {len(common.x.values)} values, more than {MOST_MARKS} marks"
         )
     pairs = list(zip(common.series, counter.series, strict=True))
-    if len(pairs) > MOST_PANELS:
-        raise RequestError(f"{len(pairs)} learners need as many panels, more than {MOST_PANELS}; keep one learner")
+    _check_panels([], pairs)
     panels = tuple(Panel((pair[0].who.label,) if len(pairs) > 1 else (), held[0], pair) for pair in pairs)
     return counter._replace(what=GROUPS, kind="plane", panels=panels)
 
@@ -237,11 +236,6 @@ def _reasons(dataset: xr.Dataset, series: list[Series]) -> tuple[tuple[str | Non
     codes += [("theory", s.data.predicted_undefined) for s in series if "predicted" in s.data]
     reasons = [(route, str(dataset.legend.values[code])) for route, array in codes for code in np.unique(array) if code]
     return tuple(dict.fromkeys(reasons))
-
-
-def world_of(dataset: xr.Dataset) -> World | None:
-    """The base world of a study; None if the Dataset has no request."""
-    return world_in(dataset.attrs["study"]) if "study" in dataset.attrs else None
 
 
 def _world_words(world: World | None, axes: Mapping[str, PlotAxis]) -> tuple[str, ...] | None:

@@ -112,14 +112,18 @@ def _entries(picture: Picture, learners: list[Who], routes: list) -> list:
         entries.append((Line2D([], [], color=f"C{i % 7}", linestyle=STYLES[i % len(STYLES)], marker=mark), label))
     if len(routes) > 1:
         entries += [(_mark(mark, "0.3"), str(route)) for route, mark in zip(routes, MARKERS, strict=False)]
-    sampled = [s.level for s in picture.series if s.level is not None and not s.replicates and _visible(s)]
-    if sampled:
-        entries.append((Patch(color="0.5", alpha=0.3, linewidth=0), f"{sampled[0]:.0%} interval of a sampled value"))
-    entries += _boundary_entries(picture)
+    sampled = [s for s in picture.series if s.level is not None and not s.replicates]
+    visible = [s.level for s in sampled if (s.numbers("high") - s.numbers("low") > LEAST_ROOM).any()]
+    if visible:
+        entries.append((Patch(color="0.5", alpha=0.3, linewidth=0), f"{visible[0]:.0%} interval of a sampled value"))
+    equal = [line[0, 0] for panel in picture.panels for line in panel.boundary or ()]
+    if picture.x is not None and equal:
+        few = len(picture.panels) == 1 and len(equal) <= 3
+        where = f" at ${picture.x.symbol}$ = {', '.join(map(readable, equal))}" if few else ""
+        entries.append((_mark("o", "black"), f"equally accurate{where} (exact, by theory)"))
     if _has_diagonal(picture):
-        entries.append(
-            (Line2D([], [], **DIAGONAL), "as in the data; more of the background is learned above, less below")
-        )
+        words = "as in the data; more of the background is learned above, less below"
+        entries.append((Line2D([], [], **DIAGONAL), words))
     if any(panel.half_times for panel in picture.panels):
         entries.append((Line2D([], [], **HALF), "a mode reaches half of its end"))
     if any((s.data.undefined != 0).any() for s in picture.series):
@@ -127,23 +131,9 @@ def _entries(picture: Picture, learners: list[Who], routes: list) -> list:
     return entries
 
 
-def _visible(series: Series) -> bool:
-    """Whether its band is wide enough to be seen."""
-    return bool((series.numbers("high") - series.numbers("low") > LEAST_ROOM).any())
-
-
 def _has_diagonal(picture: Picture) -> bool:
     """Whether p' is drawn against p, so that the data have a line of their own."""
     return picture.what == "equivalent-correlation" and picture.x is not None and picture.x.name == "p_spu"
-
-
-def _boundary_entries(picture: Picture) -> list:
-    places = [line[0, 0] for panel in picture.panels for line in panel.boundary or ()]
-    if picture.x is None or not places:
-        return []
-    few = len(picture.panels) == 1 and len(places) <= 3
-    where = f" at ${picture.x.symbol}$ = {', '.join(map(readable, places))}" if few else ""
-    return [(_mark("o", "black"), f"equally accurate{where} (exact, by theory)")]
 
 
 def _mark(mark: str, colour: str) -> Line2D:

@@ -21,7 +21,7 @@ from experiments.style import styled
 BEYOND = 0.02  # share of cells at each end that may lie beyond the colour bar
 BAR = 0.7  # length of the colour bar, as a share of the figure's width
 MOST_CONTOURS = 6
-FINEST = 100  # values along an axis through which contours are drawn
+FINEST = 100  # values along an axis through which contours are drawn; longer ones have no place for labels
 HATCHES = {  # kind: face, hatch, words
     "undefined": ("0.88", "xxx", "undefined"),
     "pending": ("white", "...", "not computed yet"),
@@ -36,14 +36,16 @@ EQUAL = {"color": "black", "linewidth": 1.6}
 def draw_maps(picture: Picture, scaled: Sequence[Picture]) -> Figure:
     figure = framed(picture)
     axes = tuple(figure.axes)
-    norm, levels = _norm(scaled), _levels(scaled)
-    kinds, entries = set(), []
+    norm, kinds, entries = _norm(scaled), set(), []
+    levels = MaxNLocator(MOST_CONTOURS, steps=[1, 2, 5, 10]).tick_values(*_ends(scaled, _contoured(scaled[0])))
     for ax, panel in zip(axes, picture.panels, strict=True):
         mesh = _cells(ax, picture, panel, norm)
         for kind, mask in _masks(picture, panel).items():
             if mask.any():
                 kinds.add(kind)
-                _hatch(ax, picture, mask, kind)
+                face, hatch, _ = HATCHES[kind]
+                look = {"cmap": ListedColormap([face]), "hatch": hatch, "edgecolor": "0.45", "linewidth": 0}
+                ax.pcolor(picture.x.places, picture.y.places, np.ma.masked_where(~mask, mask).T, **look)
         if picture.difference:
             for x, y in (line.T for line in panel.boundary):
                 ax.plot(picture.x.scale.place(x), picture.y.scale.place(y), zorder=4, **EQUAL)
@@ -61,16 +63,16 @@ def draw_maps(picture: Picture, scaled: Sequence[Picture]) -> Figure:
     return finished(figure, picture, entries)
 
 
-def _numbers(pictures: Sequence[Picture], name: str) -> np.ndarray:
-    """The finite numbers of all panels; 0 and 1 if there are none."""
+def _ends(pictures: Sequence[Picture], name: str) -> tuple[float, float]:
+    """Between these lie the finite numbers of all panels, but for a share BEYOND each; 0 and 1 if there are none."""
     values = np.concatenate([s.numbers(name).ravel() for picture in pictures for s in picture.series])
     values = values[np.isfinite(values)]
-    return values if len(values) else np.array([0.0, 1.0])
+    return tuple(np.quantile(values if len(values) else [0.0, 1.0], [BEYOND, 1 - BEYOND]))
 
 
 def _norm(pictures: Sequence[Picture]) -> Normalize:
     """One colour scale for all panels, symmetrical about 0 where the sign matters."""
-    low, high = np.quantile(_numbers(pictures, "value"), [BEYOND, 1 - BEYOND])
+    low, high = _ends(pictures, "value")
     if pictures[0].signed:
         high = max(abs(low), abs(high))
         low = -high
@@ -115,25 +117,14 @@ def _masks(picture: Picture, panel: Panel) -> dict[str, np.ndarray]:
     return {kind: mask.values for kind, mask in masks.items()}
 
 
-def _hatch(ax: Axes, picture: Picture, mask: np.ndarray, kind: str) -> None:
-    face, hatch, _ = HATCHES[kind]
-    cells = np.ma.masked_where(~mask, mask).T
-    look = {"cmap": ListedColormap([face]), "hatch": hatch, "edgecolor": "0.45", "linewidth": 0}
-    ax.pcolor(picture.x.places, picture.y.places, cells, **look)
-
-
 def _contoured(picture: Picture) -> str:
     """Contours are of theory's values where they exist."""
     return "predicted" if "predicted" in picture.series[0].data else "value"
 
 
-def _levels(pictures: Sequence[Picture]) -> np.ndarray:
-    low, high = np.quantile(_numbers(pictures, _contoured(pictures[0])), [BEYOND, 1 - BEYOND])
-    return MaxNLocator(MOST_CONTOURS, steps=[1, 2, 5, 10]).tick_values(low, high)
-
-
 def _contours(ax: Axes, picture: Picture, panel: Panel, levels: np.ndarray) -> None:
-    i, j = (_thinned(len(axis.values)) for axis in (picture.x, picture.y))
+    counts = len(picture.x.values), len(picture.y.values)
+    i, j = (np.unique(np.linspace(0, n - 1, min(n, FINEST)).round().astype(int)) for n in counts)
     value = np.ma.masked_invalid(panel.series[0].numbers(_contoured(picture))[np.ix_(i, j)].T)
     levels = levels[(levels > value.min()) & (levels < value.max())] if value.count() > 3 else []
     if not len(levels):
@@ -143,8 +134,3 @@ def _contours(ax: Axes, picture: Picture, panel: Panel, levels: np.ndarray) -> N
     form = percent if picture.unit == "fraction" else "%.6g"
     for text in ax.clabel(lines, fontsize=SMALLEST, fmt=form):
         text.set(color="black", path_effects=[patheffects.withStroke(linewidth=2, foreground="white")])
-
-
-def _thinned(count: int) -> np.ndarray:
-    """Indices of at most FINEST values with both ends; matplotlib cannot place labels on longer lines."""
-    return np.unique(np.linspace(0, count - 1, min(count, FINEST)).round().astype(int))

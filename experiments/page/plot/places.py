@@ -27,9 +27,8 @@ def placed(dataset: xr.Dataset, base: World | None, what: str) -> xr.Dataset:
         raise RequestError(
             f"--what = {what!r} has no value for worlds of pixels: no formula gives the ideal classifier"
         )
-    legend = list(dataset["legend"].values) if "legend" in dataset else [""]
-    result = dataset.drop_vars("legend", errors="ignore")
-    result["legend"] = ("legend", np.array([*legend, FLAT, MANY], dtype=object))
+    legend = [*dataset["legend"].values]
+    result = dataset.drop_vars("legend").assign(legend=("legend", np.array([*legend, FLAT, MANY], dtype=object)))
     for prefix in PREFIXES:
         if f"{prefix}common" in dataset:
             result = result.assign(_variables(dataset, base, what, prefix, len(legend)))
