@@ -155,10 +155,10 @@ def test_the_report_has_the_numbers_of_the_pages(report):
 
 def test_the_world_of_the_answer_is_described():
     fields = ("p_spu", "mu_inv", "mu_spu", "sigma_inv", "sigma_spu", "nu_image")
-    widths = {at: towers.world.dim_image for at, towers in text.trained().items()}
+    widths = {at: world.dim_image for at, (world, _) in text.trained().items()}
     every, none, bare = widths["name", 1.0], widths["name", 0.0], widths["bare", 1.0]
     assert numbers(HERE) == [*(getattr(WORLD, name) for name in fields), every, none, bare]
-    assert all(towers.world.nu_image == pytest.approx(WORLD.nu_image) for towers in text.trained().values())
+    assert all(world.nu_image == pytest.approx(WORLD.nu_image) for world, _ in text.trained().values())
     assert every == WORLD.dim_image
 
 

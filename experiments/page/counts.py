@@ -6,16 +6,14 @@ reading does. Our own statements are counted apart, claim by claim.
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from operator import itemgetter
 from typing import NamedTuple, get_args
 
 from experiments.court.registry import ALL_CLAIMS
-from experiments.page.evidence import MARKS
+from experiments.page.evidence import HOLDING, MARKS
 from experiments.table import Column, Table
 from experiments.verdict import ALPHA, Verdict, family_sentence, rate_sentence
 from theory.claims.claim import Quantifier
 
-HOLDING = ("proved", "supported")
 QUANTIFIERS = get_args(Quantifier)
 OUTCOMES = {  # outcome: one statement, several statements
     "holds": ("holds", "hold"),
@@ -59,33 +57,26 @@ def _entry(verdicts: list[Verdict]) -> Entry:
     return Entry(quote, verdicts, outcome, f", by {count} of {every} claims" if count < every else "", shown_from)
 
 
-def side_by_side(verdicts: Sequence[Verdict]) -> list[tuple[str, dict[str, Verdict]]]:
-    """A claim -> the verdicts under every quantifier, if a statement is read with more than one."""
+def readings(verdicts: Sequence[Verdict], cell: Callable[[Verdict], str]) -> Table:
+    """The verdicts by quantifier, a claim per row; no rows if none is read with several. `cell` writes a verdict."""
     rows: dict[str, dict[str, Verdict]] = {}
     for verdict in verdicts:
         if verdict.kind == "searched":
             rows.setdefault(verdict.claim.partition("/")[2], {})[verdict.quantifier] = verdict
     several = any(len(row) > 1 for row in rows.values())
-    return [(next(iter(row.values())).claim, row) for row in rows.values() if several]
-
-
-def readings_table(readings: Sequence[tuple[str, dict[str, Verdict]]], cell: Callable[[Verdict], str]) -> Table:
-    """`side_by_side` as a table with one column per quantifier; `cell` writes a verdict."""
 
     def under(quantifier: str) -> Column:
-        return Column(quantifier, lambda reading: cell(reading[1][quantifier]) if quantifier in reading[1] else "")
+        return Column(quantifier, lambda row: cell(row[quantifier]) if quantifier in row else "")
 
-    return Table("Readings side by side", [Column("Compared", itemgetter(0)), *map(under, QUANTIFIERS)], readings)
+    columns = [Column("Compared", lambda row: next(iter(row.values())).claim), *map(under, QUANTIFIERS)]
+    return Table("Readings side by side", columns, [*rows.values()] if several else [])
 
 
 def counts(verdicts: Sequence[Verdict], provenance: bool = True) -> list[str]:
     """A sentence on the published statements and one on our own; `provenance` adds how many this run tried."""
-    every, sentences = entries(verdicts), []
-    kinds = {
-        "published statement": [e for e in every if e.quote],
-        "statement of our own": [e for e in every if not e.quote],
-    }
-    for kind, group in kinds.items():
+    sentences = []
+    for kind, published in (("published statement", True), ("statement of our own", False)):
+        group = [entry for entry in entries(verdicts) if bool(entry.quote) == published]
         if not group:
             continue
         outcomes = Counter(entry.outcome for entry in group)

@@ -10,6 +10,7 @@ from simulator.towers.recipe import Recipe
 from simulator.world import SCALARS, World, image_noise
 from theory.claims.relations import RELATIONS
 
+HOLDING = ("proved", "supported")
 MARKS = {"proved": "✓✓", "supported": "✓", "contradicted": "✗", "undecided": "?", "refused": "–"}
 # Relations of claims about trained towers and published tables, besides those of `theory.claims.relations`.
 FURTHER = {"differs from": "≠", "above": ">", "not above": "≤", "within": "≈"}
@@ -80,10 +81,8 @@ def place(verdict: Verdict) -> tuple[str, str]:
 
 def tightest(verdict: Verdict) -> str:
     """Of a claim that holds always: the worst point that the search found, and how far the claim holds there."""
-    violation = verdict.largest_violation_found
-    if not verdict.worst or violation is None or verdict.verdict not in ("supported", "proved"):
-        return ""
-    if verdict.quantifier != "always":
+    violation, holds = verdict.largest_violation_found, verdict.verdict in HOLDING and verdict.quantifier == "always"
+    if not holds or not verdict.worst or violation is None:
         return ""
     slack = f"holds by {number(-violation)}" if violation < 0 else f"is off by {number(violation + 0.0)}"
     return f"worst point by theory {point(verdict.worst)}, where it {slack}"
@@ -161,12 +160,9 @@ def details(verdict: Verdict) -> Iterator[tuple[str, str]]:
         yield "worst point", words.removeprefix("worst point by theory ")
     document = verdict.as_json()
     for field, term in NUMBERS.items():
-        if (value := document.get(field)) is None:
-            continue
-        if field == "alpha":
-            yield term, number(value / 2) + (" (nominal: t bounds)" if verdict.kind == "trained" else "")
-        else:
-            yield term, number(value)
+        if (value := document.get(field)) is not None:
+            nominal = " (nominal: t bounds)" if field == "alpha" and verdict.kind == "trained" else ""
+            yield term, number(value / 2 if field == "alpha" else value) + nominal
     if proof := verdict.proof:
         checked = f", checked in {proof['check_seconds']:.2g} s" if verdict.certified else ""
         why = "" if proof["reason"] in (verdict.reason or "") else f"{proof['reason']}; "

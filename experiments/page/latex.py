@@ -1,7 +1,6 @@
 """Verdicts as a table for a paper, in LaTeX without packages."""
 
 from collections.abc import Sequence
-from functools import singledispatch
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
@@ -40,9 +39,6 @@ def latex_table(
     def worst(v: Verdict) -> str:
         return evidence.how(v) if v.quantifier == "on average" else evidence.place(v)[1]
 
-    def rate(v: Verdict) -> str:
-        return "" if v.verdict == REFUSED else f"{(v.alpha or ALPHA) / 2:g}"
-
     def digest(v: Verdict) -> str:
         named = certificates is not None and v.certified
         return f"{digest_of(of[v.claim])}" + (f", {(certificates / file_name(v.claim)).as_posix()}" if named else "")
@@ -53,26 +49,19 @@ def latex_table(
         Column("Verdict", attrgetter("verdict"), width=0.08),
         Column("Worst point", worst, width=0.13),
         Column("Measured", evidence.measured, width=0.1),
-        Column("Error rate", rate, width=0.06),
+        Column("Error rate", lambda v: "" if v.verdict == REFUSED else f"{(v.alpha or ALPHA) / 2:g}", width=0.06),
         Column("Digest, certificate", digest, width=0.12),
     )
     caption = CAPTION.format(version=versions()["soberclip"], seed=seed)
     return f"{LATEX_MARK}\n{latex(Table(caption, columns, verdicts))}"
 
 
-@singledispatch
-def domain(claim: TableClaim) -> str:
+def domain(claim: AnyClaim) -> str:
     """What a claim is about."""
-    return "the published tables"
-
-
-@domain.register
-def _(claim: TrainedClaim) -> str:
-    return "; ".join(dict.fromkeys(evidence.world(case.world.model_dump()) for case in claim.cases))
-
-
-@domain.register
-def _(claim: Claim) -> str:
+    if isinstance(claim, TableClaim):
+        return "the published tables"
+    if isinstance(claim, TrainedClaim):
+        return "; ".join(dict.fromkeys(evidence.world(case.world.model_dump()) for case in claim.cases))
     table = [f"table {claim.table}"] if claim.table else []
     return ", ".join([*table, *(f"{name} {_range(claim, span)}" for name, span in claim.domain.items())])
 

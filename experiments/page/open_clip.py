@@ -61,16 +61,16 @@ def trained() -> Figure:
     every = list(runs())
     for ax, (detail, words) in zip(figure.subplots(1, 2, sharex=True, sharey=True), PANELS.items(), strict=True):
         theory = {row["prompt"]: row["equivalent_correlation"] for row in worded_rows(world_of(detail))}
-        for line in LINES:
-            ax.axhline(theory[line.prompt], color=line.color, linewidth=4, alpha=0.35)
-            for run in (run for run in every if (run.detail, run.prompt) == (detail, line.prompt)):
-                ax.plot(run.pairs / 1000, run.correlation, "-", color=line.color, linewidth=1)
-                ax.plot(run.pairs[-1] / 1000, run.correlation[-1], "o", color=line.color, markersize=9, zorder=4)
+        for prompt, color, name, *_ in LINES:
+            ax.axhline(theory[prompt], color=color, linewidth=4, alpha=0.35)
+            for run in (run for run in every if (run.detail, run.prompt) == (detail, prompt)):
+                ax.plot(run.pairs / 1000, run.correlation, "-", color=color, linewidth=1)
+                ax.plot(run.pairs[-1] / 1000, run.correlation[-1], "o", color=color, markersize=9, zorder=4)
             if detail:
-                side = {"xytext": (0, -7), "va": "top"} if line.prompt in BELOW else {"xytext": (0, 7), "va": "bottom"}
-                look = {"color": line.color, "fontsize": TEXT, "weight": "bold", "ha": "right", **side}
-                at = (0.99, theory[line.prompt])
-                ax.annotate(line.words, at, xycoords=ax.get_yaxis_transform(), textcoords="offset points", **look)
+                side = {"xytext": (0, -7), "va": "top"} if prompt in BELOW else {"xytext": (0, 7), "va": "bottom"}
+                look = {"color": color, "fontsize": TEXT, "weight": "bold", "ha": "right", **side}
+                at = (0.99, theory[prompt])
+                ax.annotate(name, at, xycoords=ax.get_yaxis_transform(), textcoords="offset points", **look)
         ax.set_title(words, fontsize=TEXT, color=GREY)
         ax.set_xlabel("thousand training pairs", fontsize=TEXT)
         ax.tick_params(labelsize=14)

@@ -50,11 +50,8 @@ def section_of(design: Design, table: xr.Dataset) -> Section:
 
 def _with_formulas(words: str) -> Markup:
     """A caption with its formulas drawn; no line ends between a formula and its value or its colon."""
-
-    def drawn(match: re.Match) -> str:
-        return f'<span class="together">{formula_svg(match[1])}{match[2]}</span>'
-
-    return Markup(FORMULA_AND_VALUE.sub(drawn, str(escape(words))))
+    words = str(escape(words))
+    return Markup(FORMULA_AND_VALUE.sub(lambda m: f'<span class="together">{formula_svg(m[1])}{m[2]}</span>', words))
 
 
 FORMULA_AND_VALUE = re.compile(r"\$([^$]*)\$(\S*(?: = \S+)?)")
@@ -102,7 +99,6 @@ def render(*, verdicts: Sequence[Verdict], **context: Any) -> str:
     environment = Environment(
         loader=PackageLoader("experiments.page", "html"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
-    environment.filters["anchor"] = anchor
     scripts = [_file(name) for name in SCRIPTS]
     statements = [(entry.verdicts[0].claim, entry) for entry in counts.entries(verdicts)]
     page = environment.get_template("report.html.jinja").render(
@@ -114,7 +110,7 @@ def render(*, verdicts: Sequence[Verdict], **context: Any) -> str:
         certificates=sum(verdict.certified for verdict in verdicts),
         file_name=file_name,
         html=html,
-        anchor_of=lambda verdict: anchor(verdict.claim),
+        anchor=anchor,
         text=text,
         named=named,
         world=_file("world.svg"),
@@ -144,9 +140,9 @@ def slider_data() -> dict[str, Any]:
     }
 
 
-def anchor(claim: str) -> str:
-    """The fragment of a claim's row."""
-    return claim.replace("/", "-")
+def anchor(verdict: Verdict) -> str:
+    """The fragment of a verdict's row."""
+    return verdict.claim.replace("/", "-")
 
 
 def _file(name: str) -> Markup:

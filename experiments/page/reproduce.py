@@ -67,11 +67,10 @@ def _verdicts(seed: int, certificates: Path, quick: bool, advance: Callable[[int
     proving = {"prove": True, "proof_seconds": PROOF_SECONDS, "certificates": certificates}
     verdicts = {}
     for verdict in run_parallel(ids, seed=seed, quick=quick, error_rate=None, **proving):
-        verdicts[verdict.claim] = verdict
-        advance(1)
-    for verdict in verdicts.values():
         if verdict.verdict == REFUSED:
             raise RequestError(verdict.reason)
+        verdicts[verdict.claim] = verdict
+        advance(1)
     return [verdicts[id] for id in ids]
 
 

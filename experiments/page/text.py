@@ -6,7 +6,7 @@ from operator import attrgetter
 from typing import NamedTuple
 
 from experiments.lab.answers import predict
-from experiments.page.front import Towers, trained_towers
+from experiments.page.front import trained_towers
 from experiments.table import NUMBER, Column, Table
 from simulator.prompts import asked
 from simulator.world import World
@@ -42,27 +42,26 @@ class Answer(NamedTuple):
 
 
 @cache
-def trained() -> dict[tuple[str | None, float], Towers]:
-    """The towers of TRIALS, by prompt and detail of their captions."""
+def trained() -> dict[tuple[str | None, float], tuple[World, float]]:
+    """World and p' of the towers of TRIALS, by prompt and detail of their captions."""
     every = (towers for trial in TRIALS for towers in trained_towers(trial))
-    return {(towers.prompt, towers.world.detail_inv): towers for towers in every}
+    return {(prompt, world.detail_inv): (world, correlation) for world, prompt, correlation in every}
 
 
 @cache
 def answers() -> tuple[Answer, ...]:
     """The learners in the world of the answer, at both ends of the detail of captions."""
-    return tuple(_row(flags, words, learner) for flags, (words, learner) in ASKED.items())
-
-
-def _row(flags: str, words: str, learner: Learner) -> Answer:
-    prompt = getattr(learner, "prompt", None)
-    world = WORLD.replace(bare=BARE) if prompt == "bare" else WORLD
-    cells = []
-    for detail in (1.0, 0.0):
-        place = predict(world.replace(detail_inv=detail, detail_spu=detail), learner)["equivalent_correlation"]
-        towers = trained().get((prompt, detail)) if learner.name == TRAINED else None
-        cells.append(f"{place:.2f}" + (f" ({towers.correlation:.2f})" if towers else ""))
-    return Answer(words, asked(prompt), *cells, flags)
+    rows = []
+    for flags, (words, learner) in ASKED.items():
+        prompt = getattr(learner, "prompt", None)
+        world = WORLD.replace(bare=BARE) if prompt == "bare" else WORLD
+        cells = []
+        for detail in (1.0, 0.0):
+            place = predict(world.replace(detail_inv=detail, detail_spu=detail), learner)["equivalent_correlation"]
+            towers = trained().get((prompt, detail)) if learner.name == TRAINED else None
+            cells.append(f"{place:.2f}" + (f" ({towers[1]:.2f})" if towers else ""))
+        rows.append(Answer(words, asked(prompt), *cells, flags))
+    return tuple(rows)
 
 
 def table(flags: Callable[[Answer], str]) -> Table:
@@ -75,12 +74,6 @@ def table(flags: Callable[[Answer], str]) -> Table:
         Column("--learner", flags),
     )
     return Table("p′ by learner and prompt", columns, answers())
-
-
-def widths() -> tuple[int, int, int]:
-    """Coordinates of the views of towers: captions describe every appearance, they tell none, some of them are bare."""
-    every, none, bare = (trained()[at].world.dim_image for at in (("name", 1.0), ("name", 0.0), ("bare", 1.0)))
-    return every, none, bare
 
 
 def points(learner: Learner) -> str:

@@ -7,7 +7,7 @@ import pytest
 
 from experiments.court.registry import ALL_CLAIMS
 from experiments.court.trained import stored_documents, stored_for
-from experiments.page.counts import counts, entries, side_by_side, summary
+from experiments.page.counts import counts, entries, readings, summary
 from experiments.page.evidence import details
 from experiments.verdict import Verdict, rate_sentence, words_of
 from tests.test_readme import CLAIMS as CLAIMS_PAGE
@@ -68,11 +68,9 @@ def test_readings_stand_side_by_side():
         for family, q in (("one", "always"), ("two", "somewhere"))
     )
     (alone,) = verdicts("proved", claim="three/b")
-    assert side_by_side([always, some, alone]) == [
-        ("one/a", {"always": always, "somewhere": some}),
-        ("three/b", {"always": alone}),
-    ]
-    assert side_by_side([always, alone]) == []
+    table = readings([always, some, alone], lambda verdict: verdict.claim)
+    assert table.rows[1:] == [["one/a", "one/a", "two/a", ""], ["three/b", "three/b", "", ""]]
+    assert readings([always, alone], str).records == []
 
 
 def test_contradictions_stand_with_their_error_rates():

@@ -42,10 +42,9 @@ def test_each_line_is_the_theory_where_captions_tell_every_look_and_each_band_re
 
 
 def test_every_tower_is_near_its_line(figure):
-    for towers in trained_towers():
-        learner = learners.named("infonce", prompt=towers.prompt)
-        place = equivalent(towers.world, learner.accuracy(towers.world))
-        assert towers.correlation == pytest.approx(place.correlation, abs=0.01)
+    for world, prompt, correlation in trained_towers():
+        place = equivalent(world, learners.named("infonce", prompt=prompt).accuracy(world))
+        assert correlation == pytest.approx(place.correlation, abs=0.01)
     points = [line for line in figure.axes[0].lines if line.get_marker() == "o"]
     assert len(points) == len(trained_towers()) / 3, "one of three levels of noise"
     assert {point.get_color() for point in points} == {RED, BLUE}

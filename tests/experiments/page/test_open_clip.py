@@ -20,7 +20,7 @@ def theory():
     found = {}
     for detail in PANELS:
         words = BinnedCaptions(world_of(detail))
-        prompts = [line.prompt for line in LINES]
+        prompts = [prompt for prompt, *_ in LINES]
         accuracies = words.accuracies(np.array([words.prompts(prompt) for prompt in prompts]))
         for prompt, accuracy in zip(prompts, accuracies, strict=True):
             found[detail, prompt] = equivalent(words.world, accuracy).correlation
@@ -58,7 +58,7 @@ def test_the_figure_has_the_lines_of_theory_and_a_point_for_every_run(theory):
     figure = trained()
     for ax, detail in zip(figure.axes, PANELS, strict=True):
         flat = [line.get_ydata()[0] for line in ax.lines if len(set(line.get_ydata())) == 1 and line.get_alpha()]
-        assert flat == pytest.approx([theory[detail, line.prompt] for line in LINES], abs=1e-9)
+        assert flat == pytest.approx([theory[detail, prompt] for prompt, *_ in LINES], abs=1e-9)
         points = [line.get_data() for line in ax.lines if line.get_marker() == "o"]
         own = [run for run in runs() if run.detail == detail]
         assert len(points) == len(own)
