@@ -143,7 +143,7 @@ def _sampled(sampler: Sampler, worlds: World, learner: Any) -> tuple[World, Lear
         return None
     if sampler.swaps and isinstance(learner, LinearCLIP):
         two = np.all(np.equal(worlds.classes, 2)) if worlds.table is None else worlds.background_count == 2
-        plain = learner == LinearCLIP(prompt) and prompt != "background"
+        plain = learner == LinearCLIP(learner.prompt) and prompt != "background"
         return (worlds.replace(mention_spu=0.0), learner) if two or plain else None
     if sampler.swaps and prompt == "mean" and _is_name(sampler.captioned(worlds)):
         return worlds, replace(learner, prompt="name")

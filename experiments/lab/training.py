@@ -144,7 +144,9 @@ def _trained(ensemble, state, history, further, until, folder, processes, report
         say(f"torch.compile failed, so steps run uncompiled and slower: {reason}")
 
     def over() -> bool:
-        return until is not None and history and history[-1]["step"] in checkpoints and arrived(history, until)
+        if until is None or not history:
+            return False
+        return history[-1]["step"] in checkpoints and arrived(history, until)
 
     if over():
         return state, compiled
