@@ -125,8 +125,8 @@ class Legend:
 def _with_ranges(words: tuple[str, ...], sentences: set[str]) -> str:
     """Sentences with the same words between their numbers as one, with a range for each number that differs.
 
-    >>> _with_ranges(("a ", " of 3^2 #", ""), {"a 1 of 3^2 #5", "a 2 of 3^2 #5"})
-    'a 1 to 2 of 3^2 #5'
+    >>> _with_ranges(("a ", " of 3^2 #", ""), {"a 9 of 3^2 #5", "a 10 of 3^2 #5"})
+    'a 9 to 10 of 3^2 #5'
     """
     shared, *between = words
     for column, following in zip(zip(*map(_NUMBER.findall, sentences), strict=True), between, strict=True):

@@ -130,3 +130,4 @@ def test_contradicted_captions_of_a_table_name_all_backgrounds():
     law = SAMPLERS["contradicted"].captioned(TABLE)
     assert law.background_law() == pytest.approx(np.full((2, 4), 1 / 4))
     assert law.joint_law().sum(axis=1) == pytest.approx(TABLE.joint_law().sum(axis=1))
+    assert law.usual_backgrounds() == TABLE.usual_backgrounds()

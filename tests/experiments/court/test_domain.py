@@ -39,6 +39,12 @@ def test_a_monotone_relation_compares_two_points_inside_the_domain():
     here, later = rises.relation.legs(rises, single(points, 0) | {})
     assert later.worlds.sigma_spu == later.worlds.p_spu, "a field that is a function of p_spu follows it"
     assert here.worlds.mu_spu == later.worlds.mu_spu
+    ends = {"p_spu": 0.6, "p_spu_later": 0.9}
+    of_first, number = (
+        claim(relation="increasing", along="p_spu", domain={"p_spu": Axis(0.5, 1.0)}, prediction=change)
+        for change in (lambda w: w.p_spu, lambda w: 0.6)
+    )
+    assert of_first.true_violation(ends) == number.true_violation(ends), "the change is that of the earlier world"
     # A later point outside the bounds of another field is invalid.
     bounded = claim(
         relation="increasing",

@@ -24,6 +24,7 @@ from experiments.heads import fitting, reliance
 from experiments.heads.intervals import by_class, counted, drawn_over_classes, intervals, worth
 from experiments.heads.least_regret import WEIGHTS, best_answers, ranked, smooth, trade, width_within
 from experiments.heads.tables import data_share
+from experiments.inference import binomial_bounds
 from experiments.photos import evaluation
 from experiments.results import FEWEST, GROUPS, QUANTITIES
 from simulator.accuracy import PLACE
@@ -333,6 +334,10 @@ def test_unseen_accuracy_is_a_mean_over_classes():
     wrong = [np.mean(own[y][:n] @ np.subtract(*arrays["text"][[y, 1 - y]]) > 0) for y, n in ((0, 40), (1, 8))]
     zero = result["heads"][0]["unseen"]["accuracy"]
     assert zero == pytest.approx(1 - np.mean(wrong))
+    effective = 1 / (0.5**2 / 40 + 0.5**2 / 8)  # photos of one class with the same error
+    assert result["heads"][0]["unseen"]["interval"] == pytest.approx(
+        [*binomial_bounds(zero * effective, effective, 0.025)]
+    )
     assert abs(1 - np.average(wrong, weights=(40, 8)) - zero) > 0.02
 
 

@@ -11,7 +11,7 @@ from theory.learners import InfoNCE
 
 def test_a_contact_sheet(tmp_path, soberclip):
     file = tmp_path / "world.toml"
-    file.write_text("classes = 4\np_inv = 0.9\nmention_spu = 2\n[views]\ntied = [0, 1]\n")  # a flag completes it
+    file.write_text("classes = 4\np_inv = 0.5\nmention_spu = 2\n[views]\ntied = [0, 1]\n")  # a flag completes it
     document = soberclip("show", "--world", file, "--mention-spu", 0, "--json").document
     assert document["output"] == str(tmp_path / "world.png")
     assert (tmp_path / "world.png").read_bytes().startswith(b"\x89PNG")

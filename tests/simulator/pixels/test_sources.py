@@ -107,6 +107,8 @@ def test_cut_outs_stand_before_photos(folders):
     pairs = draw(World(p_spu=0.7, views=scene.views), 50)
     scenes = pairs.scenes
     assert torch.equal(pairs.scenery.photos.labels[scenes.photos], scenes.attributes)
+    together = {*zip(scenes.scans.tolist(), scenes.photos.tolist(), strict=True)}
+    assert len(together) > 2 * 2 * 3, "one of three cut-outs stands before each of three photos of a place"
     objects, photos = scene.objects.pixels[scenes.scans].double(), scene.photos.pixels[scenes.photos].double()
     opacity = objects[:, 3:] / 255
     blended = opacity * objects[:, :3] + (1 - opacity) * photos
