@@ -447,7 +447,7 @@ FAULTS = {
         "laws/test_meetings.py::test_the_rarest_kind_is_seen_whatever_it_is",
     ),
     "groups exchanged in a sentence": Fault(
-        "experiments.command.synthetic:_limits",
+        "experiments.command.synthetic:_below",
         on_arguments(_groups_exchanged),
         "laws/test_screens.py::test_each_number_stands_beside_its_words",
     ),

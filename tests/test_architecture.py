@@ -152,8 +152,8 @@ LIGHT = (  # statements in one process, and modules that are still absent after 
     ("import theory", ["numpy", *HEAVY]),
     ("from simulator import Attribute, Accuracy, World", HEAVY),
     ("from theory import Claim; import theory.docket.catalogue", HEAVY),
-    ("from experiments.command import finetuning, laboratory, synthetic, trials", HEAVY),
-    ("from experiments.command.counteranimal import app; app.help_print()", [*HEAVY, "PIL"]),
+    ("from experiments.command import laboratory, synthetic, trials", HEAVY),
+    ("experiments.command.main.main(['counteranimal', 'evaluate', '--help'])", [*HEAVY, "PIL"]),
     ("experiments.command.main.main(['predict', '--json'])", ["torch", "scipy.stats", "xarray", "matplotlib"]),
 )
 

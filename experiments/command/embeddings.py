@@ -1,7 +1,4 @@
-"""`soberclip embeddings`: how much models rely on the background, from files of their embeddings.
-
-Functions import what they need when they run, for start-up time.
-"""
+"""`soberclip embeddings`: how much models rely on the background, from files of their embeddings."""
 
 from functools import partial
 from pathlib import Path
@@ -15,6 +12,8 @@ from experiments.files import PAGE_FILES
 from experiments.heads import tables
 from simulator.progress import say
 
+FILES = (*PAGE_FILES, "result.json")
+
 
 # main.py has its help text.
 def embeddings(
@@ -24,9 +23,7 @@ def embeddings(
         "(prompt embeddings, class means or a classifier's weights), text_background, caption, split, names",
     ),
     seed: Seed = 0,
-    output: own_folder(
-        "embeddings", (*PAGE_FILES, "result.json"), "folder for embeddings.html, embeddings.csv and result.json"
-    ) = None,
+    output: own_folder("embeddings", FILES, "folder for embeddings.html, embeddings.csv and result.json") = None,
     verbose: Verbose = False,
     json: Json = False,
 ) -> None:
@@ -44,8 +41,8 @@ def reliance_screen(document: dict[str, Any], verbose: bool) -> Group:
     models, parts = document["models"], list[Any]()
     if len(models) > 1:
         by_p, by_r = document["ranking"].values()
-        words = zip(("p′", "r"), (tables.in_order(by_p, document), ", ".join(by_r)), strict=True)
-        parts += [f"{models[0]['heads'][0]['head']} in order of {name}: {order}" for name, order in words]
+        words = f"{models[0]['heads'][0]['head']} in order of"
+        parts += [f"{words} p′: {tables.in_order(by_p, document)}", f"{words} r: {', '.join(by_r)}"]
     for model in models:
         first = model["heads"][0]
         parts.append(tables.answer(f"{first['head']} of {model['model']}", first))

@@ -1,7 +1,4 @@
-"""`soberclip export` and `place`: a world for other people's training code, and the place of what came out.
-
-Functions import what they need when they run, for start-up time.
-"""
+"""`soberclip export` and `place`: a world for other people's training code, and the place of what came out."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -11,8 +8,7 @@ from typing import Any
 from rich.console import Group
 
 from experiments.command.options import DEFAULT_WORLD, Json, Seed, Verbose, Whole, WorldOptions, flag, target
-from experiments.command.output import emit
-from experiments.errors import RequestError
+from experiments.command.output import MANY, emit
 from experiments.heads.tables import relies, spanned
 from experiments.table import CORRELATION, COUNT, NUMBER, PERCENT, POINTS, Column, Table, interval, percent, points
 from simulator.accuracy import GROUPS
@@ -26,10 +22,7 @@ def export(
     *,
     n: flag(Whole, "training pairs, in shards of 10,000") = 300_000,
     test_images: flag(Whole, "test images per group; p′ is known to about .01 with 20,000") = 20_000,
-    no_theory: flag(
-        bool,
-        "leave out p′ and r of every learner and prompt, which take seconds with two classes, and a minute with ten",
-    ) = False,
+    no_theory: flag(bool, "leave out p′ and r of every learner and prompt; they take up to a minute") = False,
     seed: Seed = 0,
     output: target(Path, "new folder, or one with a started export of the same request"),
     world: WorldOptions = DEFAULT_WORLD,
@@ -58,12 +51,7 @@ def place(
     from experiments.ground_truth.truth import theory_rows
     from experiments.lab.config import world_from
 
-    own = world != DEFAULT_WORLD
-    if data is not None and own:
-        raise RequestError("--data has a world of its own; leave out --world and the world's flags")
-    if data is None and not own:
-        raise RequestError("name the folder of an export with --data, or a world with --world or its flags")
-    position = place(predictions, data, None if data is not None else world_from(world.file, world.fields))
+    position = place(predictions, data, None if world == DEFAULT_WORLD else world_from(world.file, world.fields))
     theory: list[dict[str, Any]] | None = []
     if data is not None:
         theory = exported(data)["theory"]
@@ -74,22 +62,20 @@ def place(
 
 def export_screen(document: dict[str, Any]) -> Group:
     """What theory says of the exported pictures; README.txt has the rest."""
-    wrote = (
-        f"{document['output']}: {document['files']} archives, {document['bytes'] / 1e9:.2g} GB; README.txt says more"
-    )
-    return Group(wrote, truth_table(document["theory"]))
+    size = f"{document['files']} archives, {document['bytes'] / 1e9:.2g} GB"
+    return Group(f"{document['output']}: {size}; README.txt says more", truth_table(document["theory"]))
 
 
 NO_THEORY = "The theory is missing, since the folder was exported with --no-theory; export without it adds the theory."
 
 
-def _prompt_words(prompt: str | None) -> str:
+def _prompt(row: dict[str, Any]) -> str:
     from experiments.ground_truth.truth import OBJECT_ONLY  # start-up time
 
-    return "typical appearance, no background" if prompt == OBJECT_ONLY else asked(prompt)
+    return "typical appearance, no background" if row["prompt"] == OBJECT_ONLY else asked(row["prompt"])
 
 
-def _place_cell(row: dict[str, Any]) -> str | None:
+def _equivalent(row: dict[str, Any]) -> str | None:
     p = row["equivalent_correlation"]
     return None if p is None else spanned(CORRELATION.shown, p, row.get("interval95"))
 
@@ -102,9 +88,9 @@ MEASURED = (
 )
 THEORY = (
     Column("learner", "learner"),
-    Column("prompt", lambda row: _prompt_words(row["prompt"])),
+    Column("prompt", _prompt),
     *(Column(group, group, PERCENT) for group in GROUPS),
-    Column("p′", _place_cell, NUMBER),
+    Column("p′", _equivalent, NUMBER),
     Column("short", "shortfall", POINTS),
 )
 
@@ -127,19 +113,27 @@ def truth_table(rows: list[dict[str, Any]] | None) -> Table | str:
 
 
 def _remarks(document: dict[str, Any]) -> Iterator[str]:
-    p, own, ends = document["equivalent_correlation"], document["correlation"], document["interval95"]
+    """The answer in a sentence, and p' and r with their intervals."""
+    p, ends = document["equivalent_correlation"], document["interval95"]
     if p is None:
-        yield f"p′ is not determined: {_many(document)}"
+        yield f"p′ is not determined: {_many(document['groups'], ends['equivalent_correlation'])}"
     else:
         if document["beyond"]:
             side = "larger" if p else "smaller"
             yield f"the drop is {side} than that of every ideal classifier, and p′ = {p:g} stands for all of these"
         else:
             yield relies("This classifier", p, ends["equivalent_correlation"], "images")
-        away = f"p = {own:.3f}, p′ − p = {document['difference']:+z.3f}"
+        away = f"p = {document['correlation']:.3f}, p′ − p = {document['difference']:+z.3f}"
         yield f"p′ = {p:.3f}, {_ends(ends['equivalent_correlation'], 1, 3)}; {away}"
     yield _shortfall(document["shortfall"], ends["shortfall"])
     yield "The intervals hold the error of finitely many test images, not that of training or between seeds."
+
+
+def _many(groups: list[dict[str, Any]], ends: list[float] | None) -> str:
+    """Which p fit equally where p' has no number."""
+    if len(groups) == 1:
+        return f"all images are {groups[0]['group']}, so there is no drop"
+    return MANY if ends is None else f"any p from {ends[0]:.3f} to {ends[1]:.3f} fits equally"
 
 
 def _shortfall(r: float, ends: list[float] | None) -> str:
@@ -150,15 +144,6 @@ def _shortfall(r: float, ends: list[float] | None) -> str:
     if ends is None or ends[1] >= 0:
         return f"{above}, which can be chance with so few images"
     return f"{above} ({_ends([-ends[1], -ends[0]], 100, 1)}), so the images are not of this world"
-
-
-def _many(document: dict[str, Any]) -> str:
-    """Which p fit equally where p' has no number."""
-    if len(document["groups"]) == 1:
-        return f"all images are {document['groups'][0]['group']}, so there is no drop"
-    if (ends := document["interval95"]["equivalent_correlation"]) is None:
-        return "ideal classifiers of many correlations have this drop"
-    return f"any p from {ends[0]:.3f} to {ends[1]:.3f} fits equally"
 
 
 def _ends(pair: list[float] | None, factor: float, digits: int) -> str:

@@ -1,41 +1,45 @@
-"""`soberclip sweep`, `designs` and `plot`: a grid of worlds and learners as one study, as data and as a picture.
-
-Functions import what they need when they run, for start-up time.
-"""
+"""`soberclip sweep`, `finetune`, `designs` and `plot`: studies as data, as screens and as pictures."""
 
 import shlex
 from collections import Counter
-from collections.abc import Callable
+from functools import partial
 from math import prod
 from pathlib import Path
 from typing import Any, Literal
 
+from cyclopts import Group
 from rich.console import Group as Screen
 from rich.filesize import decimal
 from rich.text import Text
 
 from experiments.command import options
-from experiments.command.options import DEFAULT_WORLD, Json, RecipeOptions, Whole, WorldOptions, flag, named
+from experiments.command.options import DEFAULT_WORLD, Json, Seed, Whole, WorldOptions, flag, named
 from experiments.command.output import dim, emit, indented, warning
 from experiments.errors import RequestError
+from experiments.lab.finetuning import FIXED, GRID, LEARNERS
 from experiments.table import GAIN, NUMBER, SPAN_PERCENT, Column, Table, Unit, counted, gain
 from experiments.user_code import IN_FILE, learner_in
 from simulator.accuracy import GROUPS, PIXEL_GROUPS, WORDS
 from simulator.progress import say
 from simulator.prompts import CHOICES, Prompt, asked
+from simulator.towers.recipe import Recipe
 from theory.learners import names
 
 # `experiments.lab.presets` is slow to import.
 DESIGNS = tuple(sorted(file.stem for file in Path(__file__).parents[1].glob("lab/designs/*.toml")))
 ROWS = 10_000  # of one JSON document; a store or --csv holds any number
 GAINS = ("counter_gained", "common_lost", "pairs", "predicted_counter_gained", "predicted_common_lost")
+AXIS = "NAME=LOW:HIGH:COUNT, with :log or :one-minus after it, or NAME=V1,V2,V3{}; may be repeated"
+HEADS = {"trained": "in distribution %", "rand": "Rand %", "rev": "Rev %", "rest": "Rest %"}  # of fine-tuning
+TABLE7 = "Table 7 of [W], OpenAI's weights: in and out of distribution %"
+DEFAULTS = Group("Training", help="These defaults give way to the setting that ships; --dry-run prints it.", sort_key=0)
+SWEPT = ("loss", "n")  # a study has learners and its own n
+CHOSEN = tuple(Recipe.model_fields.keys() - {*GRID, *FIXED})
 
 
-def _design(_type: Any, tokens: Any) -> str:
-    """The word of a design or a file; it is read before the flags that only `finetune` has."""
-    if (word := tokens[0].value) == "colored-coco":
-        raise RequestError("sweep 'colored-coco' is a verb of its own now: soberclip finetune, with the same flags")
-    return word
+def _several(kind: Any, help: str) -> Any:
+    """The type of a flag that may be repeated; --help does not list its choices."""
+    return flag(list[kind] | None, help, show_choices=False)
 
 
 def sweep(
@@ -43,48 +47,48 @@ def sweep(
         named(DESIGNS, "") | None,
         "design (`soberclip designs` lists them) or TOML file of a study; flags override it",
         show_choices=False,
-        converter=_design,
     ) = None,
     /,
     *,
     full: flag(bool, "a design in its full size rather than the quick one") = False,
-    axis: options.axes_of("; a field of the world, of training, n or seed") = None,
-    learner: options.several(
+    axis: _several(str, AXIS.format("; a field of the world, of training, n or seed")) = None,
+    learner: _several(
         named(names(), ""),
         f"what is trained: {', '.join(names())}, an objective, or FILE.py:CLASS; may be repeated [default: linear]",
     ) = None,
-    prompt: options.several(Prompt, f"class prompt: {', '.join(CHOICES)}; may be repeated [default: typical]") = None,
-    route: options.several(
+    prompt: _several(Prompt, f"class prompt: {', '.join(CHOICES)}; may be repeated [default: typical]") = None,
+    route: _several(
         Literal["theory", "exact", "drawn", "trained"],
         "theory (n = infinity), exact (exact law given n pairs), drawn (pairs one by one) or trained "
         "(towers); may be repeated; the theory is always included [default: theory]",
     ) = None,
     n: flag(Whole | None, "pairs to train on, 2 to 1e12") = None,
     replicates: flag(Whole | None, "independent trainings per cell [default: 1]") = None,
-    training: RecipeOptions | None = None,
+    training: options.flags_of(Recipe, options.TRAINING, SWEPT) | None = None,
     seed: flag(Whole | None, "root of the random streams [default: 0]") = None,
     world: WorldOptions = DEFAULT_WORLD,
-    output: options.target(
-        str | None, "zarr store of the numbers, a folder or an fsspec address; an interrupted run resumes from it"
-    ) = None,
+    output: options.target(str | None, "zarr store, a folder or fsspec address; an interrupted run resumes") = None,
     workers: flag(Whole | None, "processes of this machine that compute [default: this one alone]") = None,
     scheduler: flag(str | None, "address of a dask cluster that computes") = None,
     csv: flag(Path | None, "file for the flat table, one row per cell") = None,
     dry_run: flag(bool, "print the size, and stop") = False,
     json: Json = False,
 ) -> None:
-    from experiments.lab.axes import given_axes  # start-up time, as in all functions here
     from experiments.lab.plan import plan
+    from experiments.lab.presets import design_or_file
     from experiments.lab.run import mapping, run
-    from experiments.lab.tables import summary, write_csv
+    from experiments.lab.studies import requested
+    from experiments.lab.tables import check_csv, summary, write_csv
 
     learners = learner and [learner_in(text)() if IN_FILE in text else text for text in learner]
-    axes, recipe = given_axes(axis or ()), training or {}
     fields = {"learners": learners, "prompts": prompt, "routes": route, "n": n, "replicates": replicates, "seed": seed}
-    fields = {name: value for name, value in fields.items() if value is not None}
-    flags = {"axes": axes, "recipe": recipe, "world": world.fields, **fields}
-    options.check_set_once(axes, {**fields, **recipe, **world.fields})
-    study, design = _study(what, full, flags, world.file, csv)
+    flags = _flags(axis, training, world, fields)
+    if full and what is None:
+        raise RequestError("--full is a size of a design, and none is named; `soberclip designs` lists them")
+    document, source, design = ({}, "", None) if what is None else design_or_file(what, full)
+    study = requested(document, source, flags, world.file)
+    if csv is not None:
+        check_csv(csv)
     planned = plan(study)
     size = f"{counted(study.cells, 'cell')} in {counted(prod(planned.blocks), 'block')}"
     lines = [*([] if design is None else [design.question]), f"{size}, at most {decimal(planned.bytes)}"]
@@ -107,22 +111,15 @@ def sweep(
     emit(document if design is None else document | _beside(design, full, dataset, output), json, study_view)
 
 
-def _study(what, full, flags, world_file, csv) -> tuple[Any, Any]:
-    """The study of a request, and the design that it changes, if there is one."""
-    from experiments.lab.studies import requested
-    from experiments.lab.tables import check_csv
+def _flags(axis, training, world, fields) -> dict[str, Any]:
+    """What flags say of a study. RequestError for a field that is set and an axis as well."""
+    from experiments.lab.axes import given_axes
 
-    document, source, design = {}, "", None
-    if what is not None:
-        from experiments.lab.presets import design_or_file
-
-        document, source, design = design_or_file(what, full)
-    elif full:
-        raise RequestError("--full is a size of a design, and none is named; `soberclip designs` lists them")
-    study = requested(document, source, flags, world_file)
-    if csv is not None:
-        check_csv(csv)
-    return study, design
+    axes, recipe = given_axes(axis or ()), training or {}
+    fields = {name: value for name, value in fields.items() if value is not None}
+    for name in axes.keys() & {**fields, **recipe, **world.fields}.keys():
+        raise RequestError(f"--{name.replace('_', '-')} is set and an axis as well; leave one of them out")
+    return {"axes": axes, "recipe": recipe, "world": world.fields, **fields}
 
 
 def _beside(design, full, dataset, output) -> dict[str, Any]:
@@ -134,6 +131,36 @@ def _beside(design, full, dataset, output) -> dict[str, Any]:
         say(f"to look at: {shlex.join(['soberclip', 'plot', output, '--what', picture['what'], *at])}")
     printed = {} if design.printed is None else {"printed": beside(dataset)}
     return {"design": {"name": design.name, "full": full, **design.words}, **printed}
+
+
+def finetune(
+    *,
+    root: flag(str | None, "folder with COCO's instances.json and images, such as val2017") = None,
+    model: flag(str | None, "the CLIP that is fine-tuned: open_clip:NAME[/TAG]") = None,
+    weights: flag(Path | None, "file of its weights, instead of a tag's own") = None,
+    device: flag(str, "device of the training") = "cpu",
+    full: flag(bool, "the full size rather than the quick one") = False,
+    axis: _several(str, AXIS.format(f", for {', '.join(GRID)}, which are chosen by validation")) = None,
+    learner: _several(named(LEARNERS, ""), f"{', '.join(LEARNERS)}; may be repeated [default: all]") = None,
+    n: flag(Whole | None, "pairs to train on") = None,
+    replicates: flag(Whole | None, "independent trainings per point of the axes") = None,
+    training: options.flags_of(Recipe, DEFAULTS, CHOSEN) | None = None,
+    seed: Seed = 0,
+    world: WorldOptions = DEFAULT_WORLD,
+    output: options.target(Path | None, "folder of the results; an interrupted run resumes from it") = None,
+    dry_run: flag(bool, "print the size, and stop") = False,
+    json: Json = False,
+) -> None:
+    from experiments.lab.finetuning.spec import checked, preset
+
+    flags = _flags(axis, training, world, {"learners": learner, "n": n, "replicates": replicates}) | {"seed": seed}
+    request = checked(full, flags, world.file, root=root, model=model, weights=weights, device=device)
+    say(preset().question)
+    say(request.sentence())
+    if not dry_run:
+        from experiments.lab.finetuning.selection import run  # not for a dry run: it imports torch
+
+        emit(run(request, output, say), json, finetuning_view)
 
 
 def designs(*, json: Json = False) -> None:
@@ -153,11 +180,7 @@ def plot(
         "are equal",
     ) = "counter",
     at: flag(list[str] | None, "NAME=VALUE holds an axis, learner, prompt or route fixed; may be repeated") = None,
-    learner: flag(
-        list[str] | None,
-        "FILE.py:CLASS of a learner of your own in the store, for the line where it and another are equal; may be "
-        "repeated",
-    ) = None,
+    learner: flag(list[str] | None, "FILE.py:CLASS of a learner of your own in the store; may be repeated") = None,
     output: options.target(Path | None, ".svg, .png or .pdf [default: the store's name with .svg, beside it]") = None,
     json: Json = False,
 ) -> None:
@@ -189,12 +212,8 @@ def plot(
 def study_view(document: dict[str, Any]) -> Screen:
     """Ranges of the accuracies of a study, one row per learner, prompt and route; then the path of the numbers."""
     ranges = document["ranges"]
-    every = {
-        "learner": Column("learner", "learner"),
-        "prompt": Column("prompt", lambda one: asked(one["prompt"])),
-        "route": Column("route", "route"),
-    }
-    keys = [column for name, column in every.items() if name in ranges[0]]
+    cells = {"learner": "learner", "prompt": lambda one: asked(one["prompt"]), "route": "route"}
+    keys = [Column(name, cell) for name, cell in cells.items() if name in ranges[0]]
     groups = [Column(group, group, SPAN_PERCENT) for group in GROUPS if group in ranges[0]]
     undefined = Column("undefined", lambda one: sum(one["undefined"].values()) or "", NUMBER)
     some = [undefined] if any(map(undefined.cell, ranges)) else []
@@ -202,10 +221,7 @@ def study_view(document: dict[str, Any]) -> Screen:
     output, design = document["output"], document["design"]
     return Screen(
         Table(f"{counted(document['cells'], 'cell')}: {sizes}", [*keys, *groups, *some], ranges, len(keys)),
-        *(
-            warning(f"{count} undefined{route and f' ({route})'}: {sentence}")
-            for (route, sentence), count in _reasons(ranges).items()
-        ),
+        *(warning(f"{count} undefined{words}") for words, count in _reasons(ranges).items()),
         *([gains_view(document["gains"])] if document["gains"] else []),
         *([printed_view(document["printed"])] if document.get("printed") else []),
         *([] if design is None else [design["look"], f"The quick size says: {design['answer']}"]),
@@ -213,34 +229,31 @@ def study_view(document: dict[str, Any]) -> Screen:
     )
 
 
-def _reasons(ranges: list[dict[str, Any]]) -> Counter[tuple[str, str]]:
+def _reasons(ranges: list[dict[str, Any]]) -> Counter[str]:
     """How many cells have no number, by route and reason."""
-    why: Counter[tuple[str, str]] = Counter()
+    why: Counter[str] = Counter()
     for one in ranges:
-        reasons = [(one.get("route", ""), one["undefined"])]
+        reasons = {one.get("route", ""): one["undefined"]}
         if one.get("route") == ranges[0].get("route"):  # the theory is the same for all routes
-            reasons.append(("theory", one.get("predicted_undefined", {})))
-        for route, counts in reasons:
-            why.update({(route, sentence): count for sentence, count in counts.items()})
+            reasons["theory"] = one.get("predicted_undefined", {})
+        for route, counts in reasons.items():
+            why.update({f"{route and f' ({route})'}: {sentence}": count for sentence, count in counts.items()})
     return why
 
 
 def gains_view(rows: list[dict[str, Any]]) -> Table:
     """What mitigations gain and cost compared with none, and their inflation of the sample size."""
 
-    def beside(name: str) -> Callable[[dict[str, Any]], str]:
-        def words(row: dict[str, Any]) -> str:
-            own, theory = row[name], row.get(f"predicted_{name}")
-            return ("none" if own is None else gain(own)) + ("" if theory is None else f" ({gain(theory)})")
-
-        return words
+    def words(name: str, row: dict[str, Any]) -> str:
+        own, theory = row[name], row.get(f"predicted_{name}")
+        return ("none" if own is None else gain(own)) + ("" if theory is None else f" ({gain(theory)})")
 
     varying = [name for name in rows[0] if name not in GAINS and len({row[name] for row in rows} - {None}) > 1]
     title = "compared with no mitigation, in points (theory in brackets); pairs: inflation of the sample size"
     columns = [
         *(Column(name, name) for name in varying),
-        Column("counter gained", beside("counter_gained"), GAIN),
-        Column("common lost", beside("common_lost"), GAIN),
+        Column("counter gained", partial(words, "counter_gained"), GAIN),
+        Column("common lost", partial(words, "common_lost"), GAIN),
         Column("pairs", "pairs", Unit("{:.2f} x".format)),
     ]
     return Table(title, columns, rows, len(varying))
@@ -272,9 +285,33 @@ def designs_view(every: list[Any]) -> Screen:
 
 def plot_view(document: dict[str, Any]) -> Screen:
     over = " and ".join(axis["name"] for axis in document["axes"])
-    missing = document["cells"] - document["computed"]
+    panels, missing = counted(len(document["panels"]), "panel"), document["cells"] - document["computed"]
+    words = f"{document['output']}: {document['what']}{over and f' over {over}'}, {panels}"
+    return Screen(words + (f"; {missing} of {document['cells']} cells missing" if missing else ""))
+
+
+def finetuning_view(document: dict[str, Any]) -> Screen:
+    """Mean accuracies by learner, Table 7, and the path of the result."""
+    means: dict[str, dict[str, Any]] = {name: {"learner": name} for name in document["specification"]["learners"]}
+    for row in document["accuracies"]:
+        ends = "" if row["interval"] is None else f" ({' to '.join(f'{100 * end:.1f}' for end in row['interval'])})"
+        means[row["learner"]][row["group"]] = f"{100 * row['mean']:.1f}{ends}"
+    groups = [group for group in HEADS if any(group in own for own in means.values())]
+    rows = [{**dict.fromkeys(groups, "none"), **own} for own in means.values()]
+    printed: dict[str, dict[str, Any]] = {}
+    for row in document["printed"]:
+        own = printed.setdefault(row["learner"], {"learner": row["learner"]})
+        own[row["backbone"]] = ", ".join(filter(None, (own.get(row["backbone"]), f"{100 * row['printed']:.2f}")))
+    backbones = dict.fromkeys(row["backbone"] for row in document["printed"])
+    lost = sum(row["validation"] is None for row in document["trainings"])
+    objects, output = counted(sum(document["objects"]["test"]), "test object"), document["output"]
+    title = f"{document['model']} on {objects} of {len(document['names'])} classes: mean over trainings (95% interval)"
+    learner = Column("learner", "learner")
     return Screen(
-        f"{document['output']}: {document['what']}{over and f' over {over}'}, "
-        f"{counted(len(document['panels']), 'panel')}"
-        + (f"; {missing} of {document['cells']} cells missing" if missing else "")
+        Table(title, [learner, *(Column(HEADS[group], group, NUMBER) for group in groups)], rows),
+        Table(TABLE7, [learner, *(Column(name, name, NUMBER) for name in backbones)], printed.values()),
+        *([warning(f"diverged, so not chosen: {counted(lost, 'training')}")] if lost else []),
+        document["design"]["look"],
+        f"Known so far: {document['design']['answer']}",
+        dim(f"full result: {output}" if output else "nothing was kept: -o FOLDER keeps it"),
     )

@@ -34,91 +34,105 @@ def _version() -> str:
 
 
 app.version = _version
+photos = App(name="counteranimal")
+photos.help = "Real CLIP and ImageNet models on real photos, and the published tables on trial."
+app.command(photos)
 app.register_install_completion_command(help="Install completion for the shell in use (bash, zsh, fish).")
-VERBS = {  # verb: its module, what it does, and examples
-    "predict": (
-        "synthetic",
+VERBS = {  # module and function of a verb, what it does, and examples
+    "synthetic:predict": (
         "Accuracy on the common and the counter group at n = infinity, by theory.",
         "--mu-spu 1.5 --sigma-xi 6 --learner infonce",
     ),
-    "simulate": (
-        "synthetic",
+    "synthetic:simulate": (
         "Train linear CLIP (or a supervised rule) on n pairs, many times, and measure both groups.",
         "--n 1e6 --replicates 200 --mu-spu 1.5 --sigma-xi 6",
     ),
-    "train": (
-        "synthetic",
+    "synthetic:train": (
         "Train an ensemble of towers by gradient descent, on this machine or under torchrun.",
         "--steps 2000 --ensemble 3 --mu-spu 1.5 --sigma-xi 1.06 --dim-image 2 --dim-text 2",
     ),
-    "show": (
-        "synthetic",
+    "synthetic:show": (
         "Draw a world: a contact sheet of pixels with their captions, or the latents of Gaussian views.",
         "--world digits.toml -o digits.png",
     ),
-    "designs": (
-        "laboratory",
-        "List the designs: studies that each answer one question, in a quick and a full size.",
-        "",
-    ),
-    "sweep": (
-        "laboratory",
+    "laboratory:designs": ("List the designs: studies that each answer one question, in a quick and a full size.", ""),
+    "laboratory:sweep": (
         "Any grid of worlds and learners as one study: data on disk and a table, from closed form to trained towers.",
         "--axis p_spu=.5:1:11 --axis mu_spu=.5:4:8 --learner infonce -o phase.zarr",
         "sources -o sources.zarr",
     ),
-    "finetune": (
-        "finetuning",
+    "laboratory:finetune": (
         "Fine-tune a pretrained CLIP on COCO's objects on coloured backgrounds, by captions and by labels.",
         "--root val2017 --model open_clip:RN50/openai -o coco",
     ),
-    "plot": (
-        "laboratory",
+    "laboratory:plot": (
         "Draw a study: lines over one axis, a phase diagram over two, panels for further axes and learners.",
         'phase.zarr --what "infonce:name minus bayes"',
     ),
-    "embeddings": (
-        "embeddings",
+    "embeddings:embeddings": (
         "How much a model relies on the background, and what would help, from a file of its embeddings.",
         "vit-b-32.npz",
         "vit-b-32.npz rn50.npz --output comparison",
     ),
-    "export": (
-        "ground_truth",
+    "ground_truth:export": (
         "Write a world as pictures with captions, for other people's training code, with the truth beside them.",
         "--mu-spu 1.5 --sigma-xi 6 --bare .2 -o bears",
     ),
-    "place": (
-        "ground_truth",
+    "ground_truth:place": (
         "From predictions on test images to p′ and r, with intervals; with --verbose beside the theory.",
         "predictions.csv --data bears",
         "groups.csv --mu-spu 1.5 --sigma-xi 6",
     ),
-    "claims": (
-        "trials",
+    "trials:claims": (
         "List the claims on trial with source, statement and digest, and the others with the reason.",
         "wang",
     ),
-    "check": (
-        "trials",
+    "trials:check": (
         "Put claims on trial: proved, supported, contradicted or undecided, with the evidence.",
         "wang-lemma-d3 corrected-law --quick",
         "wang-lemma-d3 --prove --output proofs --latex verdicts.tex",
     ),
-    "reproduce": (
-        "trials",
+    "trials:reproduce": (
         "The main job: a quick trial of every claim, the figures, and one report.html that opens offline.",
         "--output soberclip-report",
     ),
+    "counteranimal:inspect": (
+        "Parse a data set: classes, groups and backgrounds with their counts, unreadable photos, strays.",
+        "LAION-final",
+    ),
+    "counteranimal:evaluate": (
+        "Score models on the photos, one after another. Features are cached: no photo passes a model twice.\n\n"
+        "experiments/counteranimal/README.md has a python:FILE.py of twenty lines for a model of your own.\n\n"
+        "It also has ten lines that write the .npz of soberclip embeddings from a PyTorch model and a DataLoader.",
+        "--data LAION-final --model open_clip:ViT-B-32/openai",
+    ),
+    "counteranimal:score": (
+        "Metrics and intervals for predictions made elsewhere.",
+        "answers.csv --name LLaVA --labels 20",
+    ),
+    "counteranimal:published": (
+        "The paper's tables: verdicts on claims. Files and JSON have the inconsistencies and every figure, too.",
+        "",
+    ),
+    "counteranimal:compare": (
+        "Your results and published rows in one plot, with effective robustness and paired classes.",
+        "published my-results",
+    ),
+    "counteranimal:discover": (
+        "Build a CounterAnimal of your own photos, with the drop before and after correction for selection.\n\n"
+        "Other models are evaluated with --groups discovered-groups.csv.",
+        "--data photos --model torchvision:resnet50",
+    ),
+    "counteranimal:compose": (
+        "Put every object on every background, at one scale and place, so that only the background differs.",
+        "--objects animals --backgrounds scenes --common ostrich=desert",
+    ),
 }
-for verb, (module, sentence, *examples) in VERBS.items():
+for path, (sentence, *examples) in VERBS.items():
+    module, name = path.split(":")
+    parent, verb = (photos, f"counteranimal {name}") if module == "counteranimal" else (app, name)
     lines = "\n\n".join(f"Example: soberclip {verb} {example}".rstrip() for example in examples)
-    app.command(f"experiments.command.{module}:{verb}", name=verb, help=f"{sentence}\n\n{lines}")
-app.command(
-    "experiments.command.counteranimal:app",
-    name="counteranimal",
-    help="Real CLIP and ImageNet models on real photos, and the published tables on trial.",
-)
+    parent.command(f"experiments.command.{path}", name=name, help=f"{sentence}\n\n{lines}")
 
 ALLOCATOR = {  # of glibc: environment variable, number of the parameter, value in bytes
     # Larger arrays get pages of their own. The default is 128 KiB, or the size of the largest array freed so far.
@@ -192,15 +206,12 @@ def prepare_process() -> None:
         if getattr(sys, name) is None:  # closed before the start
             setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115, open until the process ends
         getattr(sys, name).reconfigure(errors="replace")
-    # Idle OpenMP threads spin for microseconds, not milliseconds. Beside another busy process on two cores, training
-    # is then 100 times faster (229 instead of 2.5 model steps per second). On an idle machine it makes no difference.
+    # Idle threads of OpenMP and OpenBLAS shall spin for microseconds. Beside a busy process on two cores, training is
+    # then 100 times faster, and unit embeddings take 6 CPU seconds instead of 28. An idle machine shows no difference.
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", "1000")
-    # OpenBLAS's threads, too, spin between products, for 2^26 cycles. Beside other processes a prediction for unit
-    # embeddings then took 28 CPU seconds instead of 6. One thread would do with 2, but large products need both.
     os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "4")
-    # glibc reuses the memory of freed arrays instead of returning it to the system. A training step allocates dozens of
-    # arrays of megabytes. New pages for them took a tenth of its time (8 models, 512 pairs, width 128).
+    # glibc reuses the memory of freed arrays. New pages for those of a training step took a tenth of its time.
     own = any(name in os.environ for name in ALLOCATOR) or "glibc.malloc." in os.environ.get("GLIBC_TUNABLES", "")
     if not own:
         os.environ.update({name: str(value) for name, (_, value) in ALLOCATOR.items()})

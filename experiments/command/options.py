@@ -5,37 +5,32 @@ the default applies to others.
 """
 
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from types import NoneType
-from typing import Annotated, Any, Literal, TypedDict, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, TypedDict, get_args, get_origin
 
 from cyclopts import Group, Parameter
 from pydantic import BaseModel
 
-from experiments.errors import RequestError, checked_seed
+from experiments.errors import checked_seed
 from experiments.files import check_writable
-from simulator.towers.recipe import Recipe
 from simulator.world import World
 
-LARGEST_TABLE = 2**24  # bytes of a CSV file
 LARGEST_EXPONENT = 300  # beyond it whole numbers have no float; Decimal needs minutes to print 1e99999999
 
 
 def whole(_type: Any, tokens: Any) -> int:
     """An integer, also written as 1e12. Raises ValueError for fractions, which cyclopts would round."""
     text = tokens[0].value
-    try:
+    with suppress(InvalidOperation):
         number = Decimal(text)
-    except InvalidOperation:
-        raise ValueError(f"{text!r} is not a whole number; 1000 and 1e3 are") from None
-    if number.is_finite() and number.adjusted() > LARGEST_EXPONENT:
-        words = text if len(text) < 40 else f"{text[:12]}... of {len(text)} characters"
-        raise ValueError(f"{words} is beyond 1e{LARGEST_EXPONENT}, outside every domain here")
-    if not number.is_finite() or number != number.to_integral_value():
-        raise ValueError(f"{text} is not a whole number; 1000 and 1e3 are")
-    return int(number)
+        if number.is_finite() and number.adjusted() <= LARGEST_EXPONENT and number == number.to_integral_value():
+            return int(number)
+    words = text if len(text) < 40 else f"{text[:12]}... of {len(text)} characters"
+    raise ValueError(f"{words!r} is not a whole number up to 1e{LARGEST_EXPONENT}; 1000 and 1e3 are")
 
 
 def seed(_type: Any, tokens: Any) -> int:
@@ -49,18 +44,11 @@ def table(_type: Any, tokens: Any) -> Any:
     if "(" in text:
         return text
     try:
-        with Path(text).open("rb") as file:
-            content = file.read(LARGEST_TABLE + 1)
-        if len(content) > LARGEST_TABLE:
-            raise ValueError(f"{text} has more than {LARGEST_TABLE:,} bytes, which no table needs")
-        lines = content.decode("utf-8-sig").splitlines()
+        lines = Path(text).read_text(encoding="utf-8-sig").splitlines()
+        return [[float(cell) for cell in line.split(",")] for line in lines if line.strip()]
     except OSError as error:
         raise ValueError(f"{text} cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise ValueError(f"{text} is not a text file") from None
-    try:
-        return [[float(cell) for cell in line.split(",")] for line in lines if line.strip()]
-    except ValueError as error:  # it names the cell
+    except ValueError as error:  # it names the cell, or the byte that is no text
         raise ValueError(f"{text}: {error}; a table has one row of numbers per class and no header") from None
 
 
@@ -88,17 +76,6 @@ def target(kind: Any, help: str) -> Any:
     return flag(kind, help, name=["--output", "-o"])
 
 
-def several(kind: Any, help: str) -> Any:
-    """The type of a flag that may be repeated; --help does not list its choices."""
-    return flag(list[kind] | None, help, show_choices=False)
-
-
-def axes_of(names: str) -> Any:
-    """The type of --axis over these fields."""
-    words = f"NAME=LOW:HIGH:COUNT, with :log or :one-minus after it, or NAME=V1,V2,V3{names}; may be repeated"
-    return flag(list[str] | None, words)
-
-
 def own_folder(verb: str, names: Iterable[str], help: str) -> Any:
     """The type of --output: a folder in which the verb may write files of these names. It is checked if it is given."""
 
@@ -113,19 +90,17 @@ def own_folder(verb: str, names: Iterable[str], help: str) -> Any:
 def flags_of(model: type[BaseModel], group: Group, without: tuple[str, ...] = ()) -> Any:
     """The type of a dictionary with the fields of `model` that were given; cyclopts reads it as flags."""
     fields = {}
-    for name, hint in get_type_hints(model, include_extras=True).items():
-        if name in without or name not in model.model_fields:
+    for name, own in model.model_fields.items():
+        if name in without:
             continue
-        (kind, meaning), field = _declaration(hint), model.model_fields[name]
-        converter = CONVERTERS.get(get_origin(kind) or kind)
+        kind, meaning = _declaration(own.annotation)
+        converter, meaning = CONVERTERS.get(get_origin(kind) or kind), own.description or meaning
         if converter is table:
             kind, meaning = Any, f"{meaning}; FILE.csv without a header, or a name such as 'compositional(2, 3, 1)'"
-        meaning, default = field.description or meaning, field.default
-        usual = f"{default:g}" if isinstance(default, float) else default
-        note = meaning + ("" if default is None or default is False else f" [default: {usual}]")
-        parameter = Parameter(help=note, group=group, show_default=False, converter=converter)
-        fields[name] = Annotated[kind, parameter]
-    return TypedDict(f"{model.__name__}Flags", fields, total=False)
+        usual = f"{own.default:g}" if isinstance(own.default, float) else own.default
+        note = meaning + ("" if usual is None or usual is False else f" [default: {usual}]")
+        fields[name] = flag(kind, note, group=group, show_default=False, converter=converter)
+    return Annotated[TypedDict(f"{model.__name__}Flags", fields, total=False), Parameter(name="*")]
 
 
 def _declaration(hint: Any) -> tuple[Any, str]:
@@ -138,11 +113,7 @@ def _declaration(hint: Any) -> tuple[Any, str]:
     return hint, meaning
 
 
-def check_set_once(axes: Iterable[str], others: Iterable[str]) -> None:
-    for name in {*axes} & {*others}:
-        raise RequestError(f"--{name.replace('_', '-')} is set and an axis as well; leave one of them out")
-
-
+TRAINING = Group("Training", sort_key=0)
 _WORLD = Group("World", sort_key=1)
 _FROM_FILES = ("attribute", "common", "views")  # fields of World without a flag
 
@@ -153,12 +124,7 @@ class WorldOptions:
     """The file of a world, and the fields that flags give it."""
 
     file: flag(Path | None, "TOML file with a world's fields; flags override it", name="--world", group=_WORLD) = None
-    fields: Annotated[flags_of(World, _WORLD, _FROM_FILES), Parameter(name="*")] = field(default_factory=dict)
+    fields: flags_of(World, _WORLD, _FROM_FILES) = field(default_factory=dict)
 
 
 DEFAULT_WORLD = WorldOptions()
-
-_TRAINING = Group("Training", sort_key=0)
-TrainingOptions = Annotated[flags_of(Recipe, _TRAINING), Parameter(name="*")]
-# A study has learners and its own n.
-RecipeOptions = Annotated[flags_of(Recipe, _TRAINING, without=("loss", "n")), Parameter(name="*")]

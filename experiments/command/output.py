@@ -20,11 +20,10 @@ from simulator.world import World
 VERDICT_STYLES = {
     "proved": "bold green",
     "supported": "green",
-    "contradicted": "red",
-    "refuted": "red",
-    "undecided": "yellow",
-    "refused": "yellow",
+    **dict.fromkeys(("contradicted", "refuted"), "red"),
+    **dict.fromkeys(("undecided", "refused"), "yellow"),
 }
+MANY = "ideal classifiers of many correlations have this drop"
 PIPE_WIDTH = 100  # columns in a pipe
 
 

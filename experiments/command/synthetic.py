@@ -1,7 +1,4 @@
-"""`soberclip predict`, `simulate`, `train` and `show`: one world in, one document or picture out.
-
-Functions import what they need when they run, for start-up time.
-"""
+"""`soberclip predict`, `simulate`, `train` and `show`: one world in, one document or picture out."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,7 +13,7 @@ from rich.text import Text
 
 from experiments.command import options
 from experiments.command.options import DEFAULT_WORLD, Json, Seed, Whole, WorldOptions, flag, named, own_folder
-from experiments.command.output import emit
+from experiments.command.output import MANY, emit
 from experiments.errors import RequestError
 from experiments.files import RUN_FILES
 from experiments.lab import mitigations
@@ -26,7 +23,7 @@ from simulator.accuracy import GROUPS, PLACE
 from simulator.mixture import cell_groups
 from simulator.progress import counting, tell
 from simulator.prompts import CHOICES, Prompt, asked
-from simulator.towers.recipe import not_converged
+from simulator.towers.recipe import Recipe, not_converged
 from simulator.world import World
 from theory import learners
 from theory.learners import Learner, names, trainable
@@ -35,7 +32,6 @@ from theory.population import START
 RESULT = ("result.json", "world.toml")  # the files of predict and simulate
 RESULT_WORDS = "folder for result.json and world.toml, created if necessary"
 NUMBERS = ("balanced", "drop")  # below the groups
-MANY = "ideal classifiers of many correlations have this drop"
 NOTABLE = 0.005  # smallest share that gets a line
 UNCOVERED = 0.01  # smallest share of images, which a million pairs do not teach, that gets a line
 OPTIONS = ("prompt", "embed_dim", "scale", "bias", "batch_size", "time", "start")  # of learners
@@ -76,15 +72,12 @@ class Question:
 
     def parts(self, text: str) -> tuple[World, Learner]:
         """The world, and the learner of a name or of FILE.py:CLASS with the options that the flags give it."""
-        from experiments.lab.config import world_from
+        from experiments.lab.config import validated, world_from
 
         world = world_from(self.world.file, self.world.fields)
         kind = learner_in(text) if IN_FILE in text else text
-        try:
+        with validated():
             learner = learners.named(kind, **{name: getattr(self, name) for name in OPTIONS})
-        except ValueError as error:  # it begins with the option's name
-            option, _, words = str(error).partition(" ")
-            raise RequestError(f"--{option.replace('_', '-')} {words}") from None
         if self.start is not None and getattr(learner, "time", np.inf) == np.inf:
             raise RequestError(f"--start = {self.start:g} has no meaning at the optimum, which --time = inf reaches")
         return world, learner
@@ -108,10 +101,7 @@ def simulate(
     *,
     n: flag(Whole, "pairs to train on, 2 to 1e12") = 10_000,
     replicates: flag(Whole, "independent trainings") = 100,
-    method: flag(
-        Literal["exact", "direct"] | None,
-        "exact law of the trained model, or pairs drawn one by one [default: exact if there is one]",
-    ) = None,
+    method: flag(Literal["exact", "direct"] | None, "exact law or drawn pairs [default: exact if there is one]") = None,
     learner: named(trainable(), f"what is trained: {', '.join(trainable())}, or FILE.py:CLASS") = "linear",
     seed: Seed = 0,
     output: own_folder("simulate", RESULT, RESULT_WORDS) = None,
@@ -126,25 +116,17 @@ def simulate(
 
 def train(
     *,
-    training: options.TrainingOptions | None = None,
+    training: options.flags_of(Recipe, options.TRAINING) | None = None,
     ensemble: flag(Whole, "models trained at once, each with its own streams") = 1,
     prompt: PromptFlag = None,
     mitigate: Mitigate = "none",
-    until: flag(
-        float | None, "stop once no mean accuracy moves by more than this while the steps double; --steps is the limit"
-    ) = None,
+    until: flag(float | None, "stop once no mean accuracy moves by more than this while the steps double") = None,
     device: flag(str, "cpu, cuda, cuda:1 ...") = "cpu",
     draw_on: flag(str | None, "device that draws the pairs; cpu makes them equal on every device") = None,
     compile: flag(
-        bool | None,
-        f"compile the step; without, training starts sooner [default: compile from {WORTH_COMPILING} steps on]",
-        negative="--no-compile",
+        bool | None, f"compile the step [default: from {WORTH_COMPILING} steps on]", negative="--no-compile"
     ) = None,
-    history: flag(
-        Whole,
-        "further steps, on a log scale, at which the result shows loss, accuracies and p′; 20 of "
-        "them cost less than 5 % of 700 steps",
-    ) = 0,
+    history: flag(Whole, "further steps, on a log scale, whose loss, accuracies and p′ the result shows") = 0,
     resume: flag(Path | None, "folder of an interrupted run of the same settings") = None,
     seed: Seed = 0,
     world: WorldOptions = DEFAULT_WORLD,
@@ -160,8 +142,8 @@ def train(
     recipe = recipe_from(fields)
     compile = recipe.steps >= WORTH_COMPILING if compile is None else compile
     measured = {"prompt": prompt, "mitigate": mitigate, "until": until, "history": history}
-    machine = {"device": device, "draw_on": draw_on, "compile": compile}
-    machine["share_out"] = not own  # further processes do not know the loss of a file
+    # Further processes do not know the loss of a file.
+    machine = {"device": device, "draw_on": draw_on, "compile": compile, "share_out": not own}
     folders = {"output": output, "resume": resume}
     with counting("compiling the step; --no-compile starts sooner" if compile else "training"):
         document = run(recipe, settings, models=ensemble, seed=seed, report=tell, **measured, **machine, **folders)
@@ -171,9 +153,7 @@ def train(
 
 def show(
     *,
-    output: options.target(
-        Path | None, ".png, .svg or .pdf [default: the world file's name with .png, or world.png]"
-    ) = None,
+    output: options.target(Path | None, ".png, .svg or .pdf [default: world.png, or that of --world]") = None,
     seed: Seed = 0,
     world: WorldOptions = DEFAULT_WORLD,
     json: Json = False,
@@ -197,7 +177,7 @@ def predict_screen(document: dict[str, Any]) -> Group:
     columns = [Column("predicted", document.get, PERCENT)]
     if ends.keys() - {*PLACE}:
         columns.append(Column(_intervals(document), ends.get, SPAN))
-    return Group(_accuracies(document, columns), *_place(document, ends), *_limits(document), *_reliance(document))
+    return Group(_accuracies(document, columns), *_below(document))
 
 
 def simulate_screen(document: dict[str, Any]) -> Group:
@@ -208,12 +188,8 @@ def simulate_screen(document: dict[str, Any]) -> Group:
         Column("95% interval", ends.get, SPAN),
         Column("predicted", lambda group: law.get(group, "none"), PERCENT),
     ]
-    count = counted(len(document["replicates"]), "replicate")
-    return Group(
-        _accuracies(document, columns, f"n = {document['n']:,}", count, document["method"]),
-        *_place(document, ends),
-        *_reliance(document),
-    )
+    words = (f"n = {document['n']:,}", counted(len(document["replicates"]), "replicate"), document["method"])
+    return Group(_accuracies(document, columns, *words), *_below(document))
 
 
 def train_screen(document: dict[str, Any]) -> Group:
@@ -222,7 +198,7 @@ def train_screen(document: dict[str, Any]) -> Group:
 
 
 def _intervals(document: dict[str, Any]) -> str:
-    """What its intervals are; those of unit embeddings have no level (`_limits`)."""
+    """What its intervals are; those of unit embeddings have no level."""
     return "interval" if "unlimited" in document else "95% interval"
 
 
@@ -239,12 +215,24 @@ def _accuracies(document: dict[str, Any], columns: list[Column], *words: str) ->
     return Table(", ".join([*title, *words]), [Column("group", str), *columns], groups)
 
 
-def _place(document: dict[str, Any], ends: dict[str, list[float] | None]) -> Iterator[str]:
+def _below(document: dict[str, Any]) -> Iterator[str]:
+    """The lines below the accuracies."""
+    yield from _place(document)
+    if "unlimited" in document:
+        yield from _limits(document)
+    if (shares := document.get("uncovered_share")) and max(shares.values()) > UNCOVERED:
+        common, counter = percent(shares["common"]), percent(shares["counter"])
+        yield f"a million pairs would not teach {common} % of the common and {counter} % of the counter images"
+    if document.get("reliance") is not None:
+        yield f"reliance (weight on background per weight on object): {document['reliance']:.4f}"
+
+
+def _place(document: dict[str, Any]) -> Iterator[str]:
     """The world, and the ideal classifier that this one acts like."""
     from experiments.lab.answers import no_ideal_curve
 
     world, correlation, shortfall = document["world"], document["equivalent_correlation"], document["shortfall"]
-    p = world.p_spu
+    p, ends = world.p_spu, document["interval95"] or {}
     if world.table is not None:
         yield from _cells(cell_groups(world.table, world.common))
     if world.views is not None:
@@ -253,18 +241,14 @@ def _place(document: dict[str, Any], ends: dict[str, list[float] | None]) -> Ite
         image, text = world.nu_image, world.nu_text
         yield f"view noise ν = {image:.4g}" + ("" if image == text else f" (images), {text:.4g} (texts)")
     if correlation is None:
-        noiseless = "without noise, the ideal classifier of three classes or a table is not known"
-        why = no_ideal_curve(world) or noiseless
+        why = no_ideal_curve(world) or "without noise, the ideal classifier of three classes or a table is not known"
         yield f"no equivalent correlation: {why if shortfall is None else MANY}"
         return
-    like = (
-        f"a world with correlation p′ = {correlation:.3f} (yours has p = {p:g})"
-        if p is not None
-        else (
-            f"data in which {percent(correlation)} % of the images are common ones (your table: "
-            f"{percent(world.common_share())} %)"
-        )
-    )
+    if p is not None:
+        like = f"a world with correlation p′ = {correlation:.3f} (yours has p = {p:g})"
+    else:
+        common = percent(world.common_share())
+        like = f"data in which {percent(correlation)} % of the images are common ones (your table: {common} %)"
     yield f"acts like the ideal classifier of {like}, {points(shortfall)} points short of it"
     low, high = ends.get("equivalent_correlation", (correlation, correlation))
     if "shortfall" in ends:
@@ -292,26 +276,12 @@ def _cells(groups: Int[np.ndarray, "K A"]) -> Iterator[str]:
 
 
 def _limits(document: dict[str, Any]) -> Iterator[str]:
-    """What limits a prediction: the scale of unit embeddings, and images that training would not reach."""
-    if "unlimited" in document:
-        law = "/".join(percent(document["unlimited"][group]) for group in GROUPS[:2])
-        least = (
-            "to .2 points, so this scale meets the budget" if document["meets_budget"] else "so this scale is too low"
-        )
-        enough = f"; about {document['enough_scale']:.2g} is enough" if document.get("enough_scale") else ""
-        yield f"without a limit of scores: common/counter {law} %, {least} for this prompt{enough}"
-        yield "the intervals hold two grids and two starts of the minimisation, and state no confidence"
-    shares = document["uncovered_share"]
-    if shares is not None and max(shares.values()) > UNCOVERED:
-        yield (
-            f"a million pairs would not teach {percent(shares['common'])} % of the common and "
-            f"{percent(shares['counter'])} % of the counter images"
-        )
-
-
-def _reliance(document: dict[str, Any]) -> Iterator[str]:
-    if document.get("reliance") is not None:
-        yield f"reliance (weight on background per weight on object): {document['reliance']:.4f}"
+    """What the scale of unit embeddings costs."""
+    law = "/".join(percent(document["unlimited"][group]) for group in GROUPS[:2])
+    least = "to .2 points, so this scale meets the budget" if document["meets_budget"] else "so this scale is too low"
+    enough = f"; about {document['enough_scale']:.2g} is enough" if document.get("enough_scale") else ""
+    yield f"without a limit of scores: common/counter {law} %, {least} for this prompt{enough}"
+    yield "the intervals hold two grids and two starts of the minimisation, and state no confidence"
 
 
 def _of_towers(document: dict[str, Any]) -> Iterator[str]:

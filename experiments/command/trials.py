@@ -1,7 +1,4 @@
-"""`soberclip claims`, `check` and `reproduce`: claims on trial.
-
-Functions import what they need when they run, for start-up time.
-"""
+"""`soberclip claims`, `check` and `reproduce`: claims on trial."""
 
 import sys
 from collections import Counter
@@ -45,16 +42,12 @@ def claims(
 def check(
     *ids: named(IDS, "claims, families of claims or sentences of papers [default: all]"),
     quick: flag(bool, "audit 4 points instead of 32; show stored verdicts on long trainings") = False,
-    error_rate: flag(
-        float | None, "a contradiction is wrong with at most half this probability [default: the claim's own, .01]"
-    ) = None,
+    error_rate: flag(float | None, "twice the chance of a wrong contradiction [default: the claim's own, .01]") = None,
     claims: flag(Path | None, "Python file with claims of your own; it is executed") = None,
     prove: flag(bool, "also prove or refute the closed forms over their whole domains") = False,
     verify: flag(Path | None, "only check the certificates (*.proof) of this folder, without a trial") = None,
     seed: Seed = 0,
-    output: own_folder(
-        "check", [VERDICTS], "folder for certificates and verdicts.json, which is rewritten after each verdict"
-    ) = None,
+    output: own_folder("check", [VERDICTS], "folder for certificates, and for verdicts.json as they come") = None,
     latex: flag(Path | None, "file for a LaTeX table of the verdicts, for a paper") = None,
     json: Json = False,
 ) -> None:
@@ -94,9 +87,8 @@ def check(
     if latex is not None:
         from experiments.page.latex import latex_table  # start-up time
 
-        write_text(
-            output_folder(latex.parent) / latex.name, latex_table(verdicts, selected, seed, output if prove else None)
-        )
+        table = latex_table(verdicts, selected, seed, output if prove else None)
+        write_text(output_folder(latex.parent) / latex.name, table)
         say(f"table: {latex}")
     emit(verdicts, json, verdict_table)
     if refused:
@@ -117,9 +109,7 @@ def _verify(folder: Path, claims: Path | None, json: bool) -> None:
 
 def reproduce(
     *,
-    output: flag(
-        Path, "folder for report.html, figures, verdicts and certificates; an earlier report is replaced"
-    ) = Path("soberclip-report"),
+    output: flag(Path, "folder for the report, in place of an earlier one") = Path("soberclip-report"),
     full: flag(bool, "full trials as in check, with trainings: more than an hour") = False,
     verbose: flag(bool, "print every verdict") = False,
     seed: Seed = 0,
@@ -138,9 +128,9 @@ def claims_table(document: list[dict[str, Any]]) -> Group:
         lines += [Text.assemble((row["claim"], "bold"), "  ", (row["source"], "dim")), indented(row["statement"])]
         if row["untried"]:
             lines.append(indented(f"not on trial: {row['untried']}"))
-            continue
-        of = " of the source" if row["digest_of_source"] else ""
-        lines += [indented(f"{WHOSE[row['origin']]}{row['quote']}"), indented(f"digest{of} {row['digest'][:12]}")]
+        else:
+            of = " of the source" if row["digest_of_source"] else ""
+            lines += [indented(f"{WHOSE[row['origin']]}{row['quote']}"), indented(f"digest{of} {row['digest'][:12]}")]
     return Group(*lines)
 
 
@@ -162,8 +152,7 @@ def question_table(verdicts: list[Verdict]) -> Group:
     from experiments.page.counts import counts, entries, summary
 
     lines: list[RenderableType] = []
-    statements = [(entry.verdicts[0].claim, entry.verdicts) for entry in entries(verdicts)]
-    for question, group in by_question(statements):
+    for question, group in by_question((entry.verdicts[0].claim, entry.verdicts) for entry in entries(verdicts)):
         lines += [Text(QUESTIONS[question], "bold"), indented(" ".join(counts([*chain.from_iterable(group)], False)))]
     return Group(*lines, *summary(verdicts), "--verbose prints every verdict; the report has them, too.")
 

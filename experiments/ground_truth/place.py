@@ -97,7 +97,7 @@ def place(predictions: Path | str | Counts, data: Path | str | None = None, worl
     (0.9, False)
     """
     if (data is None) == (world is None):
-        raise RequestError("expected either the folder of an export or a world")
+        raise RequestError("expected either the folder of an export (--data) or a world (--world or its flags)")
     if data is not None:
         world = exported(data)["world"]
         counts = _counts_of_files(Path(predictions), Path(data), world.class_count)

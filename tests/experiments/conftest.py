@@ -198,11 +198,11 @@ def timm_weights(tmp_path_factory):
 @pytest.fixture
 def run(capsys):
     """Function: runs a verb like the command line; returns (document of --json or text, stderr)."""
-    from experiments.command.counteranimal import app
+    from experiments.command.main import photos
 
     def call(*arguments):
         words = [str(argument) for argument in arguments]
-        app(words, exit_on_error=False, print_error=False, result_action="return_value")
+        photos(words, exit_on_error=False, print_error=False, result_action="return_value")
         captured = capsys.readouterr()
         return (json.loads(captured.out) if "--json" in words else captured.out), captured.err
 

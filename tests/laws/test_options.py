@@ -16,9 +16,9 @@ from experiments.command.main import VERBS
 from experiments.court.registry import ALL_CLAIMS
 from simulator.world import World
 
-VERB = {name: module for name, (module, *_) in VERBS.items()}
-VERB |= dict.fromkeys(("inspect", "evaluate", "score", "published", "compare", "discover", "compose"), "counteranimal")
-OUTSIDE = ("emit", "say", "learner_in", "claims_of_file", "write_json", "write_text")  # imported at a module's top
+VERB = dict(path.split(":")[::-1] for path in VERBS)
+# Imported at a module's top.
+OUTSIDE = ("emit", "say", "learner_in", "claims_of_file", "own_vocabulary", "write_json", "write_text")
 CLAIM = "xue-data-model-1/common"
 # Two values of an option other than its default: by verb and name, by name, or by type.
 VALUES: dict[Any, tuple[Any, Any]] = {

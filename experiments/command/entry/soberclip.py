@@ -26,9 +26,7 @@ def main() -> int:
 
 
 def __getattr__(name: str):
-    if name.startswith("_"):  # names that Python itself asks for
-        raise AttributeError(f"module 'soberclip' has no attribute {name!r}")
-    for package in _packages():
+    for package in () if name.startswith("_") else _packages():  # Python itself asks for names that begin so
         if name in package._HOMES:
             return getattr(package, name)
     raise AttributeError(f"module 'soberclip' has no attribute {name!r}")
@@ -50,10 +48,8 @@ def _hidden() -> str | None:
         ours, spec = ROOT / package / "__init__.py", find_spec(package)
         other = Path((spec and spec.origin) or "nothing")
         if other.resolve() != ours:
-            return (
-                f"Python finds {str(other)!r} in place of {str(ours)!r}; "
-                "rename that package, or leave its folder and PYTHONPATH"
-            )
+            advice = "rename that package, or leave its folder and PYTHONPATH"
+            return f"Python finds {str(other)!r} in place of {str(ours)!r}; {advice}"
     return None
 
 

@@ -30,10 +30,9 @@ def rows(path):
 
 def test_from_photos_to_scores(run, tree, tiny_clip, squeezenet, tmp_path):
     (tree / "9 ostrich, Struthio camelus" / "common-ground" / "bad.jpg").write_bytes(b"x")
-    document, said = run("inspect", tree, "--json", "--output", tmp_path / "i")
+    document, _ = run("inspect", tree, "--json", "--output", tmp_path / "i")
     assert (document["n_common"], document["n_counter"]) == (17, 15)
     assert [u["path"] for u in document["unreadable"]] == ["9 ostrich, Struthio camelus/common-ground/bad.jpg"]
-    assert "counts differ" in said
     assert json.loads((tmp_path / "i" / "inspection.json").read_text()) == document
 
     clip = f"open_clip:local-dir:{tiny_clip}"

@@ -31,7 +31,7 @@ REFUSALS = [  # command line, a part of the sentence, status
     ("predict --learner infonce --sigma-xi 0 --output new", "infonce: sigma_xi = 0", 2),
     ("predict --learner infonce --classes 51 --dim-image 200 --dim-text 200", "50", 2),
     ("predict --prompt typcal", "typical", 2),
-    ("predict --learner bayes --prompt name", "--prompt = name", 2),
+    ("predict --learner bayes --prompt name", "prompt = name", 2),
     ("predict --embed-dim 1 --classes 4", "3", 2),
     ("predict --start .1", "--start = 0.1 has no meaning at the optimum, which --time = inf reaches", 2),
     ("predict --mitigate group-dro", "mitigation 'group-dro': no law is known for learner 'linear'", 2),
@@ -92,7 +92,6 @@ REFUSALS = [  # command line, a part of the sentence, status
     ("sweep --axis p_spu=.6,.9 --axis p-spu=.5,.6", "'p_spu'", 2),
     ("sweep --axis p_spu=.6,.9 -o s4://bucket/a.zarr", "'s4://bucket/a.zarr'", 2),
     ("sweep --axis start=.1,.2", "start has no meaning at the optimum; an axis of time leaves it", 2),
-    ("sweep colored-coco --root val2017 --model open_clip:RN50/openai -o coco", "soberclip finetune", 2),
     ("finetune --root val2017", "--model open_clip:", 2),
     ("finetune --root val2017 --model open_clip:a --learner objbg", "'objbg'", 2),
     ("finetune --root val2017 --model open_clip:a --axis p_spu=.5,.9", "axis 'p_spu'", 2),
@@ -106,9 +105,9 @@ REFUSALS = [  # command line, a part of the sentence, status
     ("counteranimal score", "no predictions", 2),
     ("counteranimal score p.csv", "p.csv", 2),
     ("counteranimal inspect no", "there is no folder", 2),
-    ("counteranimal discover --data no --model timm:resnet18", "there is no folder", 2),
+    ("counteranimal discover --data no --model torchvision:resnet50", "there is no folder", 2),
     ("counteranimal discover --data . --model timm:resnet18 --min-photos 1", "nearest valid value is 2", 2),
-    ("counteranimal evaluate --data no --model timm:resnet18", "there is no folder", 2),
+    ("counteranimal evaluate --data no --model torchvision:resnet50", "there is no folder", 2),
     *(
         (f"counteranimal evaluate --data . --model torchvision:resnet50 {flags}", part, 2)
         for flags, part in (

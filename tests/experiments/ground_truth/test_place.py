@@ -215,8 +215,8 @@ def test_the_command_reads_an_export_and_refuses_wrong_requests(soberclip, data,
         (["--data", tmp_path / "damaged"], "is damaged"),
         (["--data", tmp_path / "label"], "has the label ''"),
         (["--data", tmp_path], "is not a folder that soberclip export wrote"),
-        (["--data", data, "--mu-spu", "2"], "leave out --world"),
-        ([], "name the folder of an export"),
+        (["--data", data, "--mu-spu", "2"], "either the folder of an export"),
+        ([], "the folder of an export"),
     ):
         run = soberclip("place", path, *flags)
         assert (run.status, sentence in run.err) == (2, True)

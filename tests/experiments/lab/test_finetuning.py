@@ -12,7 +12,7 @@ import pytest
 import torch
 from PIL import Image, ImageDraw
 
-from experiments.command.finetuning import finetuning_view
+from experiments.command.laboratory import finetuning_view
 from experiments.errors import Interrupted, RequestError
 from experiments.lab.finetuning import GRID, LEARNERS, selection
 from experiments.lab.finetuning.selection import PROGRESS, means, run
