@@ -140,9 +140,10 @@ ALLOCATOR = {  # of glibc: environment variable, number of the parameter, value 
     # Free memory kept at the top of the heap. The default is twice the first threshold.
     "MALLOC_TRIM_THRESHOLD_": (-1, 2**28),
 }
-PHOTOS = dict.fromkeys(("evaluate", "discover"), "encoded photos stay in the cache")
-RESUMES = "finished {} are kept; run the same command to resume"
-KEPT = {**PHOTOS, "compose": RESUMES.format("composites"), "export": RESUMES.format("shards")}  # after Ctrl-C
+KEPT = {  # after Ctrl-C
+    **dict.fromkeys(("evaluate", "discover"), "encoded photos stay in the cache"),
+    "export": "finished shards are kept; run the same command to resume",
+}
 
 
 def main(arguments: list[str] | None = None) -> int:

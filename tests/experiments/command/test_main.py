@@ -86,7 +86,7 @@ def test_an_interrupted_check_says_what_it_kept(soberclip, tmp_path, monkeypatch
         ("simulate", "nothing"),
         ("counteranimal discover --data a", "cache"),
         ("counteranimal evaluate --data a --model b", "cache"),
-        ("counteranimal compose --size 64", "composites"),
+        ("counteranimal compose --size 64", "nothing"),
         ("export --output a", "resume"),
     ],
 )
