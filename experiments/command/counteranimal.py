@@ -17,7 +17,7 @@ from experiments.heads.tables import accuracies, answer
 from experiments.photos.labels import own_vocabulary
 from experiments.photos.options import Options
 from experiments.photos.tables import comparison_table, has_sign_test, lead, marks, over_photos, pairs_table
-from experiments.results import FEWEST, GROUPS, QUANTITIES, too_few
+from experiments.results import FEWEST, GROUPS, too_few
 from experiments.table import NUMBER, PERCENT, Column, Table, Unit, interval, percent, points
 from simulator.progress import say
 
@@ -162,7 +162,6 @@ def compose(
 
 Document = dict[str, Any]
 SMALL = Unit("{:.2g}".format)  # probabilities
-ACCURACIES = tuple(Column(name, name, PERCENT) for name in QUANTITIES)
 
 
 def _counted(counts: Document) -> str:
@@ -213,10 +212,6 @@ def summary_table(documents: list[Document], verbose: bool) -> Iterator[Any]:
     """The answer for each model with its accuracies; all means, classes and groups with `verbose`."""
     for document in documents:
         yield from _summary(document, verbose)
-    if len(documents) > 1 and all("drop" in document["macro"] for document in documents):
-        ordered = sorted(documents, key=lambda d: -d["macro"]["counter"])
-        rows = [{"model": document["model"], **document["macro"]} for document in ordered]
-        yield Table("macro, in order of counter accuracy", (Column("model", "model"), *ACCURACIES), rows)
     if not verbose:
         yield "--verbose prints the other means, the classes and the groups"
 
@@ -287,7 +282,7 @@ def _object_effect(effect: Document, verbose: bool) -> Iterator[Any]:
         columns = (
             Column("class", "class_index"),
             Column("objects", "objects", NUMBER),
-            *ACCURACIES[:2],
+            *(Column(group, group, PERCENT) for group in GROUPS),
             Column("difference", lambda one: f"{percent(one['difference'])}\n{interval(one['interval'])}", NUMBER),
             Column("better on", lambda one: f"{one['better_on_common']}:{one['better_on_counter']}", NUMBER),
             Column("p", "mcnemar_p", SMALL),

@@ -175,9 +175,8 @@ def plot(
     what: flag(
         str,
         f"{', '.join(WORDS)}, reliance, equivalent-correlation or shortfall, for tables unseen, for pixels "
-        f"{', '.join(PIXEL_GROUPS)}; groups (counter against common, one mark per value of an axis); or two "
-        "learners, such as 'infonce:name minus bayes': the difference of their counter accuracies, and where they "
-        "are equal",
+        f"{', '.join(PIXEL_GROUPS)}; groups (counter against common); or the difference of two learners on the counter "
+        "group, such as 'infonce:name minus bayes'",
     ) = "counter",
     at: flag(list[str] | None, "NAME=VALUE holds an axis, learner, prompt or route fixed; may be repeated") = None,
     learner: flag(list[str] | None, "FILE.py:CLASS of a learner of your own in the store; may be repeated") = None,

@@ -36,7 +36,6 @@ def _version() -> str:
 app.version = _version
 photos = App(name="counteranimal")
 photos.help = "Real CLIP and ImageNet models on real photos, and the published tables on trial."
-app.command(photos)
 app.register_install_completion_command(help="Install completion for the shell in use (bash, zsh, fish).")
 VERBS = {  # module and function of a verb, what it does, and examples
     "synthetic:predict": (
@@ -133,6 +132,7 @@ for path, (sentence, *examples) in VERBS.items():
     parent, verb = (photos, f"counteranimal {name}") if module == "counteranimal" else (app, name)
     lines = "\n\n".join(f"Example: soberclip {verb} {example}".rstrip() for example in examples)
     parent.command(f"experiments.command.{path}", name=name, help=f"{sentence}\n\n{lines}")
+app.command(photos)
 
 ALLOCATOR = {  # of glibc: environment variable, number of the parameter, value in bytes
     # Larger arrays get pages of their own. The default is 128 KiB, or the size of the largest array freed so far.

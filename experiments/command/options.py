@@ -33,11 +33,6 @@ def whole(_type: Any, tokens: Any) -> int:
     raise ValueError(f"{words!r} is not a whole number up to 1e{LARGEST_EXPONENT}; 1000 and 1e3 are")
 
 
-def seed(_type: Any, tokens: Any) -> int:
-    """A seed within its domain."""
-    return checked_seed(whole(_type, tokens))
-
-
 def table(_type: Any, tokens: Any) -> Any:
     """The rows of a CSV file, or the text that names a table, such as compositional(3, 4, 1)."""
     text = tokens[0].value
@@ -68,7 +63,7 @@ def named(names: Iterable[str], help: str) -> Any:
 
 Verbose = flag(bool, "print all that was measured below the answer")
 Json = flag(bool, "print one JSON document on stdout")
-Seed = flag(int, "root of every random stream", converter=seed)
+Seed = flag(int, "root of every random stream", converter=lambda kind, tokens: checked_seed(whole(kind, tokens)))
 
 
 def target(kind: Any, help: str) -> Any:

@@ -47,7 +47,7 @@ def check(
     prove: flag(bool, "also prove or refute the closed forms over their whole domains") = False,
     verify: flag(Path | None, "only check the certificates (*.proof) of this folder, without a trial") = None,
     seed: Seed = 0,
-    output: own_folder("check", [VERDICTS], "folder for certificates, and for verdicts.json as they come") = None,
+    output: own_folder("check", [VERDICTS], "folder for certificates, and verdicts.json after each verdict") = None,
     latex: flag(Path | None, "file for a LaTeX table of the verdicts, for a paper") = None,
     json: Json = False,
 ) -> None:
@@ -99,8 +99,7 @@ def _verify(folder: Path, claims: Path | None, json: bool) -> None:
     """Check the certificates of a folder. RunError names those that fail."""
     from experiments.court.certificates import verify_folder
 
-    every = [*CLAIMS, *([] if claims is None else claims_of_file(claims))]
-    document = verify_folder(folder, every)
+    document = verify_folder(folder, [*CLAIMS, *([] if claims is None else claims_of_file(claims))])
     emit(document, json, checked_table)
     refused = [result["file"] for result in document if result["refused"]]
     if refused:
