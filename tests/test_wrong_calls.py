@@ -304,6 +304,7 @@ CALLS = [
     (partial(LinearCLIP, time=-1.0), "time = -1.0 is below 0; the nearest valid value is 0"),
     (partial(LinearCLIP, time=1.0, projected=True), "time = 1.0: a projected embedding has a law at the optimum only"),
     (partial(LinearCLIP, start=0.0), "start = 0.0 is no positive number"),
+    (lambda: InfoNCE("scores").scores(World(table=TABLE), np.zeros((1, 4))), "has no law in worlds with a table"),
     (lambda: theorems.pmi(np.array([[0.5, 0.5], [0.0, 0.0]])), "positive sum"),
     (lambda: theorems.bare_law(np.full((3, 2, 2), 1 / 12), np.array([[0.0, 0.0], [0.5, 0.5]])), "no bare caption"),
     (lambda: equivalent(World(views=Pixels()), Accuracy(0.9, 0.5)), "pixels"),

@@ -14,10 +14,9 @@ Bare captions leave decisions by other captions as they are. Prompted with a bar
 log p(x_I | y)/p(x_I): the Bayes rule of the training law, for equal priors (T15). Where all captions are bare, so are
 those that a prompt pools.
 
-As the view noise nu -> 0 at detail g = 1 the rule becomes the nearest prompt in latent space, as nu -> infinity linear
-CLIP: InfoNCE interpolates between the two. At nu = 0 itself, and g = 1, the joint law of the views is singular and the
-PMI infinite. At g = 0 captions tell nothing of how an image varies within its groups. Prompted with the typical
-appearance, the rule is then the Bayes rule of the training law (p_inv = 1, equally frequent classes).
+At detail g = 1 the rule becomes the nearest prompt in latent space as the view noise nu -> 0 (at nu = 0 the PMI is
+infinite), and linear CLIP as nu -> infinity. At g = 0 captions tell nothing of how an image varies within its groups.
+Prompted with the typical appearance, the rule is then the Bayes rule of the training law (p_inv = 1, equal priors).
 """
 
 from dataclasses import dataclass
@@ -25,7 +24,7 @@ from functools import partial
 from typing import ClassVar, NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from scipy.special import ndtr
 
 from simulator.accuracy import LEVEL, Accuracy, objects_averaged, won
@@ -38,7 +37,7 @@ from simulator.world import World, narrowest
 from theory.density import block_law, block_log_density, given_label, image_patterns, log_density, prompt_scores
 from theory.integrator import roots
 from theory.learners.base import LARGEST_CLASSES, Learner, joined, sampled_accuracy, world_by_world
-from theory.learners.bayes import Bayes, bayes_accuracy
+from theory.learners.bayes import Bayes
 from theory.learners.captions import all_captions_accuracy, all_captions_scores
 from theory.learners.contour import contour_accuracy
 from theory.learners.gaussian import GaussianPMI
@@ -48,12 +47,12 @@ from theory.quadrature import RANGE, REPLICATES, estimate
 from theory.unit_embeddings import INFONCE, Objective
 from theory.unit_prompts import check_unit, gap_function, reaches, unit_accuracy
 
-# Distance of the contour's grid lines, in standard deviations. One boundary in a thousand cannot be followed on one
-# grid; a finer one is tried then. Of 9,000 extreme worlds one had a boundary that none of these follows.
+# Distance of the contour's grid lines, in standard deviations. One boundary in a thousand needs a finer grid. Of 9,000
+# extreme worlds one had a boundary that none of these follows.
 SPACINGS = (0.6, 0.45, 0.33, 0.25, 0.2, 0.12, 0.06)
 PLAIN_SPACING = 1.5  # where one pattern explains the prompts: the preference is monotone along both blocks
 TERMS = 2**19  # densities of a replicate in a world with a table, one or two CPU seconds
-MOST_TERMS = 2**20  # with 256 points of every cell; beyond it, cells are drawn, too: fewer points in all are as exact
+MOST_TERMS = 2**20  # with 256 points of every cell; beyond it, cells are drawn, too, and fewer points are as exact
 TOLERANCE = 1e-6  # of integrals along a boundary
 SCALES = domain_of(Scale)
 SLACK = 1e-9  # of logarithms that may be equal
@@ -65,22 +64,27 @@ def infonce_accuracy(worlds: World, prompt: Prompt) -> Accuracy:
     """Group accuracies of argmax_y PMI(x_I, p_y) under the test law; a tie counts 1/K.
 
     Two classes and one attribute: quadrature over any grid of worlds, absolute error below TOLERANCE; sampled, with an
-    interval, where a boundary is too jagged to be followed. Several attributes or K >= 3 classes: REPLICATES randomised
-    Sobol nets, world by world, with a 95% interval. A bare name gives the Bayes rule.
+    interval, where a boundary is too jagged to be followed. Several attributes, K >= 3 classes or a table: REPLICATES
+    randomised Sobol nets, world by world, with a 95% interval. A bare name gives the Bayes rule.
     """
+    each_world = partial(infonce_accuracy, prompt=prompt)
+    if worlds.shape and worlds.table is not None:
+        return world_by_world(each_world, worlds)
     if (bare := _pools_bare(worlds, prompt)).any():
         parts: list[tuple[np.ndarray, Prompt]] = [(bare, "bare"), (~bare, prompt)]
         each = [(part, infonce_accuracy(worlds[part], own)) for part, own in parts if part.any()]
         return joined(each, worlds.shape)
     _refuse(worlds, prompt)
     if prompt == "bare":
-        return _by_bare_name(worlds, bayes_accuracy(worlds))
+        return _by_bare_name(worlds, Bayes().accuracy(equal_classes(worlds)))
+    if worlds.table is not None:
+        return table_accuracy(worlds, prompt)
     if prompt_row(prompt).pool:
         return all_captions_accuracy(worlds, prompt)
     if np.all(np.equal(worlds.classes, 2)) and worlds.mean.shape[-1] == 2:
         return _one_attribute(worlds, prompt)
     if worlds.shape:
-        return world_by_world(lambda world: infonce_accuracy(world, prompt), worlds)
+        return world_by_world(each_world, worlds)
     sample = several_attributes if worlds.classes == 2 else _many_classes
     return estimate(np.array([sample(worlds, prompt, seed) for seed in range(REPLICATES)]))
 
@@ -119,36 +123,29 @@ def _refuse(worlds: World, prompt: Prompt) -> None:
         raise ValueError(
             f"classes = {most} is more than the {LARGEST_CLASSES} for which the InfoNCE optimum is sampled"
         )
-    never = silent & (worlds.caption_kinds.silence == 1)
-    if never.any() and not prompt_row(prompt).pool and np.any(never & _mentions(worlds, prompt)):
+    if prompt_row(prompt).pool:
+        if worlds.table is not None:
+            raise ValueError(
+                f"prompt = {prompt!r} ({prompt_row(prompt).words}) has no law in worlds with a table; choose from "
+                f"{', '.join(name for name in PROMPTS if not prompt_row(name).pool)}"
+            )
+        return
+    if worlds.table is None:
+        mentions = worlds.prompt(prompt) != 0
+    else:
+        mentions = np.array([worlds.prompts(prompt)[:, place].any() for place in worlds.block_latents])
+    if np.any(silent & (worlds.caption_kinds.silence == 1) & mentions):
         raise ValueError(
             f"prompt = {prompt!r} mentions a block that captions never mention, and without noise (sigma_xi_text = 0) "
             "no caption is similar; a mention above 0 is valid, and so is a prompt without this block"
         )
 
 
-def _mentions(worlds: World, prompt: Prompt) -> Bool[np.ndarray, "*w B"]:
-    """Whether a prompt mentions a block; with a table, of one world."""
-    if worlds.table is None:
-        return worlds.prompt(prompt) != 0
-    return np.array([worlds.prompts(prompt)[:, place].any() for place in worlds.block_latents])
-
-
 def table_accuracy(world: World, prompt: Prompt, seed: int = 0) -> Accuracy:
-    """Group accuracies of argmax_y PMI(x_I, p_y) in a world with a table, on Sobol points, with an interval.
+    """`infonce_accuracy` of one caption in a world with a table.
 
     Prompts of different classes need not be equally frequent, so that log p(p_y) counts.
     """
-    if _pools_bare(world, prompt):
-        prompt = "bare"
-    _refuse(world, prompt)
-    if prompt == "bare":
-        return _by_bare_name(world, bayes_accuracy(equal_classes(world)))
-    if prompt_row(prompt).pool:
-        raise ValueError(
-            f"prompt = {prompt!r} ({prompt_row(prompt).words}) has no law in worlds with a table; choose from "
-            f"{', '.join(name for name in PROMPTS if not prompt_row(name).pool)}"
-        )
     K, A = world.classes, world.background_count
     cost = K * A * (K if world.p_inv < 1 else 1) * K * K * A
     if cost * 2**8 > MOST_TERMS:
@@ -264,12 +261,14 @@ def _chance_by_object(worlds: World, texts: np.ndarray, image: Float[np.ndarray,
 
 
 def equal_classes(world: World) -> World:
-    """The world with a table in which all classes are equally frequent, each with its own backgrounds as before."""
+    """The world with all classes equally frequent, as they are without a table, each with its own backgrounds."""
+    if world.table is None:
+        return world
     return world.replace(table=world.background_law() / world.classes, common=world.usual_backgrounds())
 
 
 class Unseen(NamedTuple):
-    """Shares of each group without a similar pair, and the number of pairs at which this share is RARE."""
+    """Shares of each group without a similar pair, and the number of pairs at which they are RARE."""
 
     common: float
     counter: float
@@ -293,7 +292,7 @@ class InfoNCE(Learner):
     Raises
     ------
     ValueError
-        For a scale or an embed_dim outside its domain, and an embed_dim without a scale.
+        For values outside their domains, and an embed_dim without a scale.
 
     Examples
     --------
@@ -323,18 +322,17 @@ class InfoNCE(Learner):
 
     def accuracy(self, worlds: World) -> Accuracy:
         """By quadrature for two classes and one attribute, else sampled; see `infonce_accuracy`, `unit_accuracy`."""
-        if self.scale is not None:
-            return world_by_world(partial(self._of_unit_embeddings, scale=self.scale), worlds)
-        if worlds.table is None:
+        if (scale := self.scale) is None:
             return infonce_accuracy(worlds, self.prompt)
-        return world_by_world(lambda world: table_accuracy(world, self.prompt), worlds)
 
-    def _of_unit_embeddings(self, world: World, scale: float) -> Accuracy:
-        world = narrowest(world)  # its optimum is in the cache if it answers images, too
-        if not self._without_limits(world, scale):
-            return unit_accuracy(world, self.prompt, scale, self.embed_dim, self.objective)
-        law = infonce_accuracy(world, self.prompt)
-        return Accuracy.of([*law], LEVEL, law.interval or zip(law, law, strict=True))
+        def of_unit_embeddings(world: World) -> Accuracy:
+            world = narrowest(world)  # its optimum is in the cache if it answers images, too
+            if not self._without_limits(world, scale):
+                return unit_accuracy(world, self.prompt, scale, self.embed_dim, self.objective)
+            law = infonce_accuracy(world, self.prompt)
+            return Accuracy.of([*law], LEVEL, law.interval or zip(law, law, strict=True))
+
+        return world_by_world(of_unit_embeddings, worlds)
 
     def _without_limits(self, world: World, scale: float) -> bool:
         """Whether unit embeddings reach all scores of the optimum over unrestricted towers."""
@@ -351,9 +349,9 @@ class InfoNCE(Learner):
         prompt = "bare" if _pools_bare(world, self.prompt) else self.prompt
         _refuse(world, prompt)
         if prompt == "bare":
-            scores = Bayes().scores(equal_classes(world) if world.table is not None else world, images)
+            scores = Bayes().scores(equal_classes(world), images)
             return scores if world.mu_inv else np.zeros_like(scores)  # as in `_by_bare_name`
-        if world.table is None and prompt_row(prompt).pool:
+        if prompt_row(prompt).pool:
             return all_captions_scores(world, prompt, images)
         return prompt_scores(images, world.prompts(prompt), world)
 
@@ -373,14 +371,12 @@ class InfoNCE(Learner):
     def unseen(self, world: World, pairs: float) -> Unseen | None:
         """The shares of test images that a run of `pairs` cannot learn, to about .001; None without a closed form.
 
-        Near an image x and a caption p a run of n pairs has n exp(PMI(x, p)) times as many pairs as n independent
-        images and captions would have. Below 1 no such pair is expected, and the loss does not determine how low the
-        score should be: its gradient is e^score - e^PMI, with both terms almost 0. Scores then stop at about -log n. If
-        all classes' PMI is below -log n, chance decides the image.
+        Where n exp(PMI(x, p)) is below 1, a run of n pairs is expected to have none near the image x and the caption p.
+        The loss does not determine how low their score should be: its gradient is e^score - e^PMI, with both terms
+        almost 0. Scores then stop at about -log n. If all classes' PMI is below -log n, chance decides the image.
 
         Measured at p = .9, mu_spu = 2, nu = .25 after a million pairs, average caption: towers and optimum decide
-        differently on 63 % of the counter images whose better class has a PMI below -14, on 46 % from -14 to -11, on
-        20 % from -9 to -7, and on none above -3. This is 6 points of the counter group, in 64 dimensions as in 2.
+        differently on 63 % of the counter images whose better class has a PMI below -14, and on none above -3.
         """
         plain = world.p_inv == 1 and not world.attribute and world.table is None
         noisy = world.nu_image > 0 and world.nu_text > 0
