@@ -27,16 +27,11 @@ from theory.quadrature import REPLICATES, estimate
 
 LARGEST_CLASSES = 50  # beyond it, sampled accuracies over B K normals are slow and rough
 UNDEFINED = (ValueError, ArithmeticError)  # raised by a closed form that has no answer in a world
-# Where accuracies are sampled from scores:
-POINTS = 2**15  # over all groups of a replicate; errors are about 3e-4
-FEWEST = 2**4  # of a group,
-CELLS = 2**24  # and numbers in all images of a replicate, 128 MB
+POINTS = 2**15  # of all groups of a replicate, where scores are sampled; errors are about 3e-4
+FEWEST, CELLS = 2**4, 2**24  # points of a group, and numbers in all images of a replicate, 128 MB
 EXACT, AGREEMENT = 1e-6, 1.0  # error of an integral, and widths of a sample's interval beyond which it is contradicted
 
 PARTS = 8  # into which worlds are divided that have no answer together: 1.15 calls per world where none has one
-
-OF_POPULATION = {"direction", "critic", "scores", "accuracy"}
-RULES = {*OF_POPULATION, "exact_law"}  # what a learner may say itself
 
 
 def joined(parts: list[tuple[Any, Accuracy]], shape: tuple[int, ...]) -> Accuracy:
@@ -124,19 +119,12 @@ class Learner:
         The estimator of `simulator.fit` that trains the learner on n drawn pairs; None if there is none.
     on_images
         Whether the judge measures the population rule on drawn images. If not, it trains the learner on pairs.
-    tells
-        Names of the methods in RULES that the class overrides. The others follow from them.
     """
 
     name: ClassVar[str]
     words: ClassVar[str]
     estimator: ClassVar[str | None] = None
     on_images: ClassVar[bool] = True
-    tells: ClassVar[frozenset[str]] = frozenset()
-
-    def __init_subclass__(cls):
-        super().__init_subclass__()
-        cls.tells = cls.tells | (RULES & vars(cls).keys())
 
     def __post_init__(self):
         if isinstance(prompt := getattr(self, "prompt", None), str):  # two words for one prompt make equal learners
@@ -145,35 +133,34 @@ class Learner:
     def accuracy(self, worlds: World) -> Accuracy:
         """Group accuracies at n = infinity under the test law, in the shape of one world or a grid.
 
-        They have an interval where the numbers are estimates.
-
-        Raises
-        ------
-        ValueError, ArithmeticError
-            Where a world has no answer (`refuses` gives the sentence).
+        They have an interval where the numbers are estimates. Raises ValueError or ArithmeticError where a world has no
+        answer.
         """
-        if worlds.table is not None or "direction" not in self.tells:
+        if not self._by_direction(worlds):
             return world_by_world(self._score_accuracy if self.by_scores_alone else self._critic_accuracy, worlds)
         direction, shape = self.direction(worlds), worlds.mean.shape
-        if np.shape(direction)[-1:] != shape[-1:]:  # the mistake of a user's learner, as nan is
+        if np.shape(direction)[-1:] != shape[-1:]:
             words = f"has shape {np.shape(direction)}; expected {shape}, the weights of object and backgrounds"
-            raise ValueError(f"the direction of learner {self.name!r} {words}")
+            raise self._mistake("direction", words)
         if np.isnan(direction).any():
-            raise ValueError(f"the direction of learner {self.name!r} is nan; expected numbers")
+            raise self._mistake("direction", "is nan; expected numbers")
         return linear_accuracy(direction, worlds)
+
+    def _mistake(self, method: str, words: str) -> ValueError:
+        """What is wrong with a user's learner."""
+        return ValueError(f"the {method} of learner {self.name!r} {words}")
 
     def _critic_accuracy(self, world: World) -> Accuracy:
         """Accuracies of the critic in one world, exact for two classes."""
         critic, rows = self.critic(world), 1 if world.classes == 2 else world.classes
-        # The mistakes of a user's learner:
         if not isinstance(critic, LinearCritic):
             words = f"is of type {type(critic).__name__}; `latent_critic` makes a critic from an array (K, l)"
-            raise ValueError(f"the critic of learner {self.name!r} {words}")
+            raise self._mistake("critic", words)
         if critic.inside.shape[1:] != (rows, world.latents):
             words = f"has score vectors of shape {critic.inside.shape[1:]}; expected {(rows, world.latents)}"
-            raise ValueError(f"the critic of learner {self.name!r} {words}, in the order of the latents")
+            raise self._mistake("critic", f"{words}, in the order of the latents")
         if any(np.isnan(part).any() for part in critic):
-            raise ValueError(f"the critic of learner {self.name!r} is nan; expected numbers")
+            raise self._mistake("critic", "is nan; expected numbers")
         if world.classes == 2:
             return Accuracy.of([*group_accuracy(critic, world.mixture(), world.nu_image)[0]])
         copies = REPLICATES // len(critic.inside)  # each has points of its own
@@ -208,12 +195,9 @@ class Learner:
     def critic(self, world: World) -> LinearCritic:
         """A linear rule on latents, one score vector per class; several rules if they are replicates of an estimate.
 
-        Raises
-        ------
-        ValueError
-            For a rule that is not linear, and in a world with a table for one that tells its direction alone.
+        Raises ValueError for a rule that is not linear, and beside a table for one that tells its direction alone.
         """
-        if world.table is not None and "direction" in self.tells:
+        if world.table is not None and self._says("direction"):
             raise ValueError(
                 f"learner {self.name!r} tells its direction alone, and worlds with a table have none; "
                 "with a method critic or scores it has a law there"
@@ -221,16 +205,13 @@ class Learner:
         return block_critic(self.direction(world), world.class_count)
 
     def direction(self, worlds: World) -> Float[np.ndarray, "*w B"]:
-        """Weight of a linear rule on each block, up to a positive factor, in one world or a grid without a table.
+        """Weight of a linear rule on each block, up to a positive factor, in one world or a grid.
 
-        Raises
-        ------
-        ValueError
-            For a rule that is not linear, and in worlds with a table.
+        Raises ValueError for a rule that is not linear, and in worlds with a table.
         """
-        if not self.tells:
+        if not self._says("direction", "critic", "scores", "accuracy"):
             raise ValueError(f"learner {self.name!r} has no rule: no method direction, critic, scores or accuracy")
-        if "critic" not in self.tells:
+        if not self._says("critic"):
             raise ValueError(f"learner {self.name!r} is not a linear rule, so it has no direction")
         if worlds.table is not None:
             raise ValueError("worlds with a table have no block that all classes share, so a rule has no direction")
@@ -240,14 +221,8 @@ class Learner:
     def weights(self, x):
         """(u_inv, u_spu), the direction in a world with one background and p_inv = 1, as a formula of its fields.
 
-        Parameters
-        ----------
-        x : an object with World's fields and `nu_image`, as numbers, arrays or recorded formulas
-
-        Raises
-        ------
-        ValueError
-            If the direction is not such a formula. Claims about it are then judged, but not proved.
+        x has World's fields and `nu_image`, as numbers, arrays or recorded formulas. Raises ValueError if the direction
+        is not such a formula: claims about it are then judged, but not proved.
         """
         raise ValueError(f"the direction of learner {self.name!r} is not a formula of fields in +, -, *, / and roots")
 
@@ -259,43 +234,19 @@ class Learner:
         return (gain + pull) / s, (gain - pull) / s
 
     def scores(self, world: World, images: Float[np.ndarray, "N l"]) -> Float[np.ndarray, "N K"]:
-        """Score of every class. The largest decides; equal ones share the decision.
+        """Score of every class for latent images D_I' x_I of one world. The largest decides; equal ones share.
 
-        Parameters
-        ----------
-        world : one world
-        images : latent images D_I' x_I
+        By the direction where it is known.
         """
-        by_critic = world.table is not None or "direction" not in self.tells
-        critic = self.critic(world) if by_critic else block_critic(self.direction(world), world.class_count)
+        known = self._by_direction(world)
+        critic = block_critic(self.direction(world), world.class_count) if known else self.critic(world)
         gap = images @ critic.inside.mean(axis=0).T + np.mean(np.atleast_2d(critic.intercept), axis=0)
         return np.concatenate([gap, -gap], axis=1) if world.classes == 2 else gap
 
-    def refuses(self, worlds: World) -> str | None:
-        """Why some of the worlds have no answer, in a sentence; None if all have one.
-
-        >>> from theory.learners import InfoNCE
-        >>> InfoNCE().refuses(World(sigma_xi=1.0)) is None, InfoNCE().refuses(World(sigma_xi=0.0)) is None
-        (True, False)
-        """
-        try:
-            self.accuracy(worlds)
-        except UNDEFINED as error:
-            return str(error)
-        return None
-
     def exact_law(self, world: World, n: int, replicates: int, seed: int, stream: str) -> Iterator[LinearCritic]:
-        """Linear rules trained on n pairs, sampled from their exact law, in blocks of replicates.
+        """Linear rules trained on n pairs in independent replicates, from their exact law, in blocks.
 
-        Parameters
-        ----------
-        world, n, replicates : one world, number of pairs, and of independent trainings
-        seed, stream : root and name of the random numbers
-
-        Raises
-        ------
-        ValueError
-            For a learner without an exact law, and for worlds in which the law is not known.
+        `seed` and `stream` are root and name of the random numbers. Raises ValueError where the law is not known.
         """
         raise ValueError(f"the exact law of {self.name} given n pairs is not known")
 
@@ -306,23 +257,30 @@ class Learner:
         """
         routes = {"drawn"} if self.estimator else set()
         routes |= {"images"} if self.on_images else set()
-        if "exact_law" in self.tells and (world is None or _exact_law_applies(self, _plain(world))):
+        if self._says("exact_law") and (world is None or _exact_law_applies(self, _plain(world))):
             routes.add("exact")
         return routes
+
+    def _says(self, *methods: str) -> bool:
+        """Whether the class has one of these methods of its own. The others follow from it."""
+        return any(getattr(type(self), method) is not getattr(Learner, method) for method in methods)
+
+    def _by_direction(self, worlds: World) -> bool:
+        return worlds.table is None and self._says("direction")
 
     @property
     def by_scores_alone(self) -> bool:
         """Whether no method tells the accuracies, which are then integrated in a plane of latents, or sampled."""
-        return self.tells & OF_POPULATION == {"scores"}
+        return self._says("scores") and not self._says("direction", "critic", "accuracy")
 
     def may_be_sampled(self, several: bool) -> bool:
         """Whether accuracies may have intervals in worlds without a table, of several classes or attributes or not."""
-        return self.by_scores_alone or (several and "direction" not in self.tells)
+        return self.by_scores_alone or (several and not self._says("direction"))
 
     @property
     def is_linear(self) -> bool:
         """Whether the rule has a direction in worlds without a table."""
-        return bool(self.tells & {"direction", "critic"})
+        return self._says("direction", "critic")
 
     @property
     def by_likelihood(self) -> bool:
@@ -330,12 +288,7 @@ class Learner:
         return False
 
     def unseen(self, world: World, pairs: float) -> Any:
-        """The shares of test images that a run cannot learn; None where no closed form is known.
-
-        Parameters
-        ----------
-        world, pairs : one world, and the number of pairs in the run
-        """
+        """The shares of test images that a run of this many pairs cannot learn; None without a closed form."""
         return None
 
     def approached(self) -> "Learner | None":
