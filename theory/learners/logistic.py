@@ -9,7 +9,7 @@ scores class k by sum_b u_b x_{b,k} (K classes), or y = +1 by sum_b u_b x_b (two
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import product
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -24,8 +24,8 @@ from theory.learners.base import LARGEST_CLASSES, Learner, latent_critic, world_
 from theory.learners.least_squares import LeastSquares
 from theory.quadrature import REPLICATES, estimate, logistic_moments
 
-# The largest mu^2/S of a block that always agrees with the label. There the mean lies 316 standard deviations from the
-# threshold, and the exponents of the loss, about mu^2/(2 S), still leave eleven digits in float64.
+# The largest mu^2/S of a block that always agrees with the label: the exponents of the loss, about mu^2/(2 S), still
+# leave eleven digits in float64.
 LARGEST_SEPARATION = 1e5
 POWER = 11  # 2^11 points,
 POINTS = 2**14  # or fewer: these over all groups of a table
@@ -45,11 +45,11 @@ def _check_separable(worlds: World, S: np.ndarray) -> None:
         )
 
 
-def margin_minimiser(worlds: World, moments: Callable, first_guess: Callable) -> Float[np.ndarray, "*w B"]:
+def margin_minimiser(worlds: World, moments: Callable, gain: float) -> Float[np.ndarray, "*w B"]:
     """Minimiser of a convex loss E l(s), s = y u'x, of two classes: Newton in all worlds at once.
 
     It takes margin units r_b = u_b mu_b and n_b = S_b/mu_b^2. moments(m, V) gives -E l'(s) and E l''(s) t^k for
-    s = m + sqrt(V) t, as `Moments`; first_guess(n, p, D) gives r.
+    s = m + sqrt(V) t, as `Moments`. It starts at gain mu^2 D/d, at most at the log odds log(p/(1 - p)) of a block.
     """
     S = worlds.image_variance
     _check_separable(worlds, S)
@@ -64,22 +64,17 @@ def margin_minimiser(worlds: World, moments: Callable, first_guess: Callable) ->
     weights = np.where(signs[:, None] == 1, p, 1 - p).prod(axis=-1).T  # (W, G)
     e = signs * live[:, None, :]  # (W, G, B)
     with np.errstate(divide="ignore", invalid="ignore"):
-        r = np.where(live & (D != 0), first_guess(n, p, D), 0.0)
+        odds = np.abs(np.log(p) - np.log1p(-p))
+        r = np.where(live & (D != 0), np.sign(D) * np.minimum(gain * np.abs(D) / (n + 1 - D**2), odds), 0.0)
     r = _newton(r, np.sqrt(n + 1), lambda r, i: _margin_derivatives(r, n[i], e[i], weights[i], live[i], moments))
     return (r / np.where(live, mean, 1.0)).reshape(*shape, B)
-
-
-def _first_guess(n, p, D):
-    """The Gaussian approximation 2 mu^2 D/d, exact at p = 1, and at most the log odds log(p/(1 - p)) of a block."""
-    odds = np.abs(np.log(p) - np.log1p(-p))
-    return np.sign(D) * np.minimum(2 * np.abs(D) / (n + 1 - D**2), odds)
 
 
 def _margin_derivatives(r, n, e, weights, live, moments):
     """(log scale, gradient, Hessian) of the loss in every world; gradient and Hessian are divided by e^(log scale).
 
-    The signs e_b say which blocks agree with the label. Given them, s is N(m, V), m = sum e_b r_b, V = sum n_b r_b^2,
-    n_b = S_b/mu_b^2. With c = n r/sqrt V and t = (s - m)/sqrt V, y x_b/mu_b = e_b + c_b t + independent noise. By
+    The signs e_b say which blocks agree with the label. Given them, s is N(m, V), m = sum e_b r_b, V = sum n_b r_b^2.
+    With c = n r/sqrt V and t = (s - m)/sqrt V, y x_b/mu_b = e_b + c_b t + independent noise. By
     Stein's identity
         gradient_b = E[e_b l'(s) + n_b r_b l''(s)],
         Hessian = E[l''(s) ((e + c t)(e + c t)' + diag(n) - c c')].
@@ -104,18 +99,16 @@ def _margin_derivatives(r, n, e, weights, live, moments):
 def _newton(r: Float[np.ndarray, "W B"], unit: Float[np.ndarray, "W B"], derivatives) -> Float[np.ndarray, "W B"]:
     """Minimisers in W worlds by damped Newton from r; `derivatives(r, index)` are those of the worlds `index`.
 
-    r times `unit` is a block's contribution to the spread of margins: in these units rounding is alike in all blocks.
-    Losses measure margins in units of 1, beside which rounding errors count as 0.
+    r times `unit` is a block's contribution to the spread of margins, whose unit is 1: rounding is alike in all blocks.
     """
     active = np.arange(len(r))
     top, gradient, H = derivatives(r, active)
-    # Random worlds need 22 steps at most. If blocks disagree once in e^700 pairs, the loss falls exponentially, and a
-    # step gains about 1 in the log odds.
+    # Random worlds need 22 steps at most. If blocks disagree once in e^700 pairs, a step gains about 1 in the log odds.
     for _ in range(2000):
         step = -np.linalg.solve(H, gradient[..., None])[..., 0]
-        # Newton's method converges quadratically: after a step of relative size 1e-7 only rounding is left.
         scale = unit[active]
         moved = rounded(np.abs(scale * step).max(-1), 1.0)
+        # After a step of relative size 1e-7 only rounding is left: Newton's method converges quadratically.
         going = moved > 1e-7 * np.abs(scale * (r[active] + step)).max(-1)
         r[active[~going]] += step[~going]
         active, step, top, gradient, H = (x[going] for x in (active, step, top, gradient, H))
@@ -156,8 +149,7 @@ def softmax_loss(score: Float[np.ndarray, "N K"], labels: Int[np.ndarray, " N"])
 def sampled_minimisers(worlds: World, loss: Loss) -> Float[np.ndarray, "R B"]:
     """Minimisers of a loss of scores in one world of K >= 3 classes, one row per randomised Sobol net.
 
-    By symmetry the score of class k is sum_b u_b x_{b,k}, and the loss is convex in u. Groups are summed exactly; only
-    the noise, B K normals, is sampled. The spread of the rows measures the error of their mean.
+    By symmetry the score of class k is sum_b u_b x_{b,k}. Groups are summed exactly; only the noise is sampled.
     """
     K, B = worlds.class_count, len(worlds.mean)
     if K > LARGEST_CLASSES:
@@ -202,10 +194,9 @@ def _of_points(nets: list[np.ndarray], unit: Float[np.ndarray, " P"], derivative
 
 
 def margin_critic(world: World, moments: Callable) -> LinearCritic:
-    """Minimiser of a convex loss of margins in one world of two classes, over u and a constant.
+    """Minimiser of a convex loss of margins in one world of two classes, over u and the weight of a constant feature.
 
-    The constant is the weight of a feature that is always 1: in `_margin_derivatives` e is y times the group's mean,
-    and n the variance.
+    In `_margin_derivatives` e is y times the group's mean, and n the variance.
     """
     groups, S = _noisy_groups(world)
     n, ones = np.append(S, 0.0)[None], np.ones((len(groups.labels), 1))
@@ -255,25 +246,18 @@ def sampled_critic(world: World, loss: Loss) -> LinearCritic:
     return latent_critic(u[..., :-1], u[..., -1])
 
 
-class LabelLoss(NamedTuple):
-    """A loss of scores and labels; for two classes as `margin_minimiser` takes it."""
-
-    of_scores: Loss
-    moments: Callable
-    first_guess: Callable
-
-
 class OfMargins(Learner):
     """A minimiser of a convex loss on labelled images."""
 
-    loss: ClassVar[LabelLoss]
+    loss: ClassVar[tuple[Loss, Callable, float]]  # of scores, and its moments and gain for `margin_minimiser`
 
     def direction(self, worlds: World) -> Float[np.ndarray, "*w B"]:
         """Weight on each block of the minimiser; for K >= 3 the mean over sampled ones."""
+        of_scores, moments, gain = self.loss
         if np.all(np.equal(worlds.classes, 2)):
-            return margin_minimiser(worlds, self.loss.moments, self.loss.first_guess)
+            return margin_minimiser(worlds, moments, gain)
         if not worlds.shape:
-            return sampled_minimisers(worlds, self.loss.of_scores).mean(axis=0)
+            return sampled_minimisers(worlds, of_scores).mean(axis=0)
         return np.reshape([self.direction(worlds[w]) for w in np.ndindex(worlds.shape)], worlds.mean.shape)
 
     def accuracy(self, worlds: World) -> Accuracy:
@@ -282,14 +266,12 @@ class OfMargins(Learner):
             return super().accuracy(worlds)
         if worlds.shape:
             return world_by_world(self.accuracy, worlds)
-        accuracy = linear_accuracy(sampled_minimisers(worlds, self.loss.of_scores), worlds)
-        return estimate(np.stack([*accuracy], axis=-1))
+        return estimate(np.stack([*linear_accuracy(sampled_minimisers(worlds, self.loss[0]), worlds)], axis=-1))
 
     def critic(self, world: World) -> LinearCritic:
         """With a constant, in one world of any kind. For K >= 3 several minimisers, each of sampled points."""
-        if world.classes == 2:
-            return margin_critic(world, self.loss.moments)
-        return sampled_critic(world, self.loss.of_scores)
+        of_scores, moments, _ = self.loss
+        return margin_critic(world, moments) if world.classes == 2 else sampled_critic(world, of_scores)
 
     def weights(self, x):
         """LDA's if the background always agrees with the label, up to a factor (T4). Otherwise no formula."""
@@ -308,4 +290,4 @@ class Logistic(OfMargins):
     words: ClassVar[str] = "logistic regression"
     estimator: ClassVar[str] = "logistic"
     on_images: ClassVar[bool] = False
-    loss: ClassVar[LabelLoss] = LabelLoss(softmax_loss, logistic_moments, _first_guess)
+    loss = softmax_loss, logistic_moments, 2.0  # the Gaussian approximation, exact at p = 1

@@ -29,7 +29,7 @@ from jaxtyping import Float, Int
 from scipy.special import erfcx, ndtr
 
 from simulator.gaussian.critic import standardise
-from theory.learners.logistic import LabelLoss, OfMargins, PointLoss
+from theory.learners.logistic import OfMargins, PointLoss
 from theory.quadrature import Moments
 
 
@@ -42,11 +42,6 @@ def hinge_moments(m: Float[np.ndarray, "*s"], V: Float[np.ndarray, "*s"]) -> Mom
     Phi = np.where(low, erfcx(np.where(low, -z, 0.0) / np.sqrt(2)) / 2, ndtr(z))
     tail = np.where(V > 0, np.sqrt(V) * (finite * Phi + phi), np.maximum(1 - m, 0.0))
     return log_scale, 2 * tail, 2 * np.stack([Phi, -phi, Phi - finite * phi])
-
-
-def _first_guess(n, p, D):
-    """Where p = 1 and noise is small: the density of s grows like e^(2 s) from 0 to 1, so r = mu^2/(2 S)."""
-    return D / (2 * (n + 1 - D**2))
 
 
 def hinge_loss(score: Float[np.ndarray, "N K"], labels: Int[np.ndarray, " N"]) -> PointLoss:
@@ -74,4 +69,5 @@ class MaxMargin(OfMargins):
     name: ClassVar[str] = "max-margin"
     words: ClassVar[str] = "the maximum margin"
     estimator: ClassVar[str] = "max-margin"  # on drawn images all the same: few pairs in few dimensions are separable
-    loss: ClassVar[LabelLoss] = LabelLoss(hinge_loss, hinge_moments, _first_guess)
+    # Where p = 1 and noise is small, the density of s grows like e^(2 s) from 0 to 1, so that r = mu^2/(2 S).
+    loss = hinge_loss, hinge_moments, 0.5
