@@ -16,9 +16,8 @@ alpha = sum_b A_b x_b, v = B x and tanh of all of them, a pattern m has
     N_m(x) - N_m(-x) = W_m (alpha E + O),   E = 1 + u_0 u_1 v_0 v_1 + D (u_0 u_1 + v_0 v_1),
     N_m(x) + N_m(-x) = W_m (E + alpha O),   O = u_0 v_0 + u_1 v_1 + D (u_0 v_1 + u_1 v_0),
     W_m = exp(const - c_0 x_0^2 - c_1 x_1^2) cosh(alpha) prod_b cosh(u_b) cosh(v_b).
-So tanh(g/2) is a ratio of sums over patterns. It keeps its relative precision where g is tiny, for instance where
-mu_inv is: differences of log densities, about 1, would leave only rounding. Where large terms cancel in E + alpha O,
-they are compared as exponents.
+So tanh(g/2) is a ratio of sums over patterns, precise where g is tiny, for instance where mu_inv is: differences of log
+densities, about 1, would leave only rounding. Where large terms cancel in E + alpha O, they are compared as exponents.
 
 Without noise in captions (nu_T = 0) a silent caption is exactly 0. Then a nonzero coordinate of a prompt mentions its
 block, and a zero coordinate is silent if captions may be silent.
@@ -48,8 +47,8 @@ class Preference(NamedTuple):
     x is in standard deviations of an image within its group, with signs that make the means `mean` not negative.
     """
 
-    # Of both blocks' states together, each block showing the class that explains its caption best; -inf if absent.
-    # Sums of the docstring's constants and |u| would cancel where captions have little noise.
+    # Of both blocks' states, each block showing the class that explains its caption best; -inf if absent. Sums of the
+    # docstring's constants and |u| would cancel where captions have little noise.
     log_weight: Float[np.ndarray, "s s W"]
     lift: Float[np.ndarray, "2 s W"]  # A
     pull: Float[np.ndarray, "2 s W"]  # B
@@ -62,13 +61,13 @@ class Preference(NamedTuple):
 
     @property
     def plain(self) -> Bool[np.ndarray, " W"]:
-        """Whether one pattern explains the prompts."""
-        return _one_pattern(self.log_weight)
+        """Whether one pattern of states explains the prompts."""
+        return np.isfinite(self.log_weight).sum(axis=(0, 1)) == 1
 
     def of(self, worlds) -> "Preference":
         """At the worlds `worlds` (an index) alone; an index with None adds an axis of points."""
         index = (..., *worlds) if isinstance(worlds, tuple) else (..., worlds)
-        # numpy would lay a selection out with the components next to each other; sums over them take four times longer.
+        # Contiguous, since sums over components that lie next to each other take four times longer.
         return Preference(*(np.ascontiguousarray(field[index]) for field in self))
 
     def exchanged(self, chosen: Bool[np.ndarray, " W"]) -> "Preference":
@@ -119,19 +118,20 @@ class Preference(NamedTuple):
         D, states, logs, parts = self.correlation, range(self.lift.shape[1]), [], []
         blocks = [[_block(self, b, state, t) for state in states] for b, t in enumerate((x, y))]
         for i, j in _patterns(self.log_weight) or [(0, 0)]:  # any, if there is no world
-            first, second = blocks[0][i], blocks[1][j]
-            (u0, v0), (u1, v1) = (first.u, first.v), (second.u, second.v)
-            alpha = _Cosh(first.lift * x + second.lift * y)
+            A0, u0, v0, slope0, log0, factor0, rise0 = blocks[0][i]
+            A1, u1, v1, slope1, log1, factor1, rise1 = blocks[1][j]
+            log, factor, tanh, slope = _cosh(A0 * x + A1 * y)
             E, O = 1 + u0 * u1 * v0 * v1 + D * (u0 * u1 + v0 * v1), u0 * v0 + u1 * v1 + D * (u0 * v1 + u1 * v0)
-            factor = alpha.factor * first.factor * second.factor
-            logs.append(self.log_weight[i, j] + alpha.log + first.log + second.log)
-            odd, even = alpha.tanh * E + O, E + alpha.tanh * O
+            factor = factor * factor0 * factor1
+            logs.append(self.log_weight[i, j] + log + log0 + log1)
+            odd, even = tanh * E + O, E + tanh * O
             terms = [factor, odd * factor, even * factor]
-            for own, other in ((first, second), (second, first)) if slopes else ():
-                dE, dO = own.slope * (own.u * other.u + D) * other.v, own.slope * (own.u + D * other.u)
-                bend, rise = own.lift * alpha.slope, own.rise + own.lift * alpha.tanh
-                terms.append((bend * E + alpha.tanh * dE + dO + rise * odd) * factor)
-                terms.append((bend * O + alpha.tanh * dO + dE + rise * even) * factor)
+            both = (A0, u0, slope0, rise0, u1, v1), (A1, u1, slope1, rise1, u0, v0)
+            for A, u, own, rise, other_u, other_v in both if slopes else ():
+                dE, dO = own * (u * other_u + D) * other_v, own * (u + D * other_u)
+                bend, rise = A * slope, rise + A * tanh
+                terms.append((bend * E + tanh * dE + dO + rise * odd) * factor)
+                terms.append((bend * O + tanh * dO + dE + rise * even) * factor)
             parts.append(terms)
         top = reduce(np.maximum, logs)
         weights = [np.exp(np.maximum(log - top, NOTHING)) for log in logs]
@@ -143,8 +143,7 @@ class Preference(NamedTuple):
     def _by_exponents(self, x: np.ndarray, y: np.ndarray):
         """(g, dg/dx, dg/dy, largest exponent), from log-sum-exps of both N(x) and N(-x).
 
-        Rounding is a few eps of the largest exponent, about mean^2/nu, where the slope of g is mean/nu: a root is as
-        exact as its coordinates.
+        Rounding is a few eps of the largest exponent, about mean^2/nu; the slope of g is mean/nu.
         """
         curve_x, curve_y, slope_x, slope_y, constant = self.exponentials
         even, odd = constant - curve_x * (x * x) - curve_y * (y * y), slope_x * x + slope_y * y
@@ -193,7 +192,7 @@ def prompt_preference(worlds: World, prompt: Prompt) -> Preference:
 
     with np.errstate(divide="ignore"):
         log_pair = np.log([p_inv * p_spu + (1 - p_inv) * (1 - p_spu), p_inv * (1 - p_spu) + (1 - p_inv) * p_spu])
-    curve, deviation = np.where(_one_pattern(log_weight), 0.0, curve), np.sqrt(0.5 / curve)
+    curve, deviation = np.where(np.isfinite(log_weight).sum(axis=(0, 1)) == 1, 0.0, curve), np.sqrt(0.5 / curve)
     exponentials = _exponentials(log_weight, log_pair, lift, pull, prior, curve)
     return Preference(log_weight, lift, pull, prior, curve, D, mean / unit, deviation, exponentials)
 
@@ -209,10 +208,6 @@ def _state(mean, q, S, chance, shared, n_I, n_T) -> tuple[Float[np.ndarray, "2 W
         says = np.log(chance) - (np.abs(q) - mean) ** 2 / (2 * S_T) - peak**2 * curve / S - np.log(determinant) / 2
     unit = np.sqrt(S)
     return shared * q / determinant * unit, mean * n_T / determinant * unit, mean * q / determinant * n_I, curve, says
-
-
-def _one_pattern(log_weight: Float[np.ndarray, "s s *w"]) -> Bool[np.ndarray, " *w"]:
-    return np.isfinite(log_weight).sum(axis=(0, 1)) == 1
 
 
 def _patterns(log_weight: Float[np.ndarray, "s s *w"]) -> list[tuple[int, int]]:
@@ -233,31 +228,16 @@ def _exponentials(log_weight, log_pair, lift, pull, prior, curve) -> Float[np.nd
     return np.reshape(rows, (len(rows), 5, log_weight.shape[-1])).swapaxes(0, 1)
 
 
-class _Cosh:
-    """cosh x = exp(log) factor/2, tanh x and its slope, all from one exponential."""
-
-    def __init__(self, x: np.ndarray):
-        self.log = np.abs(x)
-        small = np.exp(-2 * self.log)
-        self.factor = 1 + small
-        self.tanh = np.tanh(x)
-        self.slope = 4 * small / self.factor**2
+def _cosh(x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """log and factor of cosh x = exp(log) factor/2, tanh x and its slope."""
+    log = np.abs(x)
+    small = np.exp(-2 * log)
+    factor = 1 + small
+    return log, factor, np.tanh(x), 4 * small / factor**2
 
 
-class _Block(NamedTuple):
-    """What a state of a block contributes along its coordinate t."""
-
-    lift: np.ndarray
-    u: np.ndarray  # tanh u
-    v: np.ndarray  # tanh v
-    slope: np.ndarray  # of v
-    log: np.ndarray  # the block's factor of W is exp(log) factor,
-    factor: np.ndarray
-    rise: np.ndarray  # with this logarithmic slope
-
-
-def _block(of: Preference, b: int, state: int, t: np.ndarray) -> _Block:
+def _block(of: Preference, b: int, state: int, t: np.ndarray) -> tuple[np.ndarray, ...]:
+    """A, tanh u, tanh v and its slope along t, log and factor of the block's part of W, and the slope of that log."""
     A, B, u, c = (field[b, state] for field in (of.lift, of.pull, of.prior, of.curve))
-    u, v = _Cosh(u), _Cosh(B * t)
-    log, rise = v.log - c * t**2, B * v.tanh - 2 * c * t
-    return _Block(A, u.tanh, v.tanh, B * v.slope, log, u.factor * v.factor, rise)
+    (_, factor, tanh_u, _), (log, more, tanh_v, slope) = _cosh(u), _cosh(B * t)
+    return A, tanh_u, tanh_v, B * slope, log - c * t**2, factor * more, B * tanh_v - 2 * c * t
