@@ -6,10 +6,10 @@ One boundary serves both groups. By g(-x) = -g(x) its half x >= 0 is enough: a b
 have g > 0 on their left. The integrand is smooth along the boundary. Folds and vertical tangents give P(g > 0 | x)
 kinks and square roots, but they do not disturb this integral.
 
-The boundary is found on a grid whose lines come from the mixture's own centres and deviations. It is cut into one piece
-per cell (marching squares; Lorensen and Cline, SIGGRAPH 1987). A piece is a graph over its chord. Newton steps along
-the chord's normal find it, from the cubic with the right tangents. It is cut in two until two quadratures agree. The
-cut lies where the tangents of its ends meet: at corners, which little view noise hardly rounds.
+A grid, whose lines come from the mixture's own centres and deviations, cuts the boundary into one piece per cell
+(marching squares; Lorensen and Cline, SIGGRAPH 1987). A piece is a graph over its chord. Newton steps along the chord's
+normal find it, from the cubic with the right tangents. It is cut in two, where the tangents of its ends meet, until two
+quadratures agree. So cuts lie at corners, which little view noise hardly rounds.
 """
 
 from typing import NamedTuple
@@ -236,9 +236,8 @@ def _tangents(ends, slopes) -> Float[np.ndarray, "2 P"]:
 def _cut(preference: Preference, ends, meet: Float[np.ndarray, "2 P"]):
     """A point of the boundary between the ends of each piece, the gradient there, and whether one is near.
 
-    It lies over the point of the chord where the tangents meet. Little view noise leaves a sharp corner there, which
-    bisection would reach after twenty steps only. Every line across the chord between its ends must meet the
-    boundary that joins them.
+    It lies over the point of the chord where the tangents meet: little view noise leaves a sharp corner there. Every
+    line across the chord between its ends must meet the boundary that joins them.
     """
     chord, along = ends[1] - ends[0], meet[0]
     base = ends[0] + np.where(np.isnan(along), 0.5, np.clip(along, EDGE, 1 - EDGE)) * chord

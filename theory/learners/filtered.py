@@ -2,10 +2,8 @@
 
 The teacher scores a pair by x_I' C x_T, C = Cov(z_I, z_T) of pairs that match, and keeps a share of all pairs. The
 student's M is the covariance of what is kept. It is "teacher-based filtering" (Pareek et al., arXiv 2512.14230) with a
-teacher that has seen unlimited pairs. Moments are means over Sobol points of each kind of pair.
-
-Whatever is kept, M stays within the latents. But the score is higher where object and background speak for one class,
-so the filter prefers common images, and extreme looks, to captions that match.
+teacher that has seen unlimited pairs. The score is higher where object and background speak for one class, so the
+filter prefers common images to captions that match. Moments are means over Sobol points of each kind of pair.
 """
 
 from dataclasses import dataclass

@@ -25,14 +25,7 @@ from theory.population import caption_moments, latent_moments
 class GapClosed(Learner):
     """Linear CLIP without a gap, in worlds with a table.
 
-    Parameters
-    ----------
-    prompt
-        A prompt that is one caption.
-    moved
-        The modality that is moved.
-    apart
-        The orthogonal gap h.
+    The prompt is one caption, `moved` the modality that is moved, and `apart` the orthogonal gap h.
     """
 
     name: ClassVar[str] = "gap-closed"

@@ -8,18 +8,15 @@ space of class differences, with C, c, d = mu_0^2/kappa, m, eps, b = bare and q 
 nu_I + (1 - g) sigma^2 the variance that images have alone, and h = (1 - g) sigma^2,
     S_I = C + n_I,   X = (1 - eps) [(1 - b) C diag(E m) + b c e_0'],
     S_T = (1 - b) [diag(E m) C diag(E m) + N] + b d e_0 e_0',   N = nu_T + diag(E[m^2] h) + diag(Var m) diag(C).
-For captions that mention everything, belong to their images and are not bare, at g = 1, u is C ((nu_I + nu_T) C +
-nu_I nu_T)^-1 q. So it goes from the nearest prompt at nu = 0 to linear CLIP at nu = infinity, as InfoNCE does, and
-stays linear.
+It goes from the nearest prompt at nu = 0 to linear CLIP at nu = infinity, as InfoNCE does, and stays linear.
 
 In a world with a table captions have a mean m_T, images m_I, and classes are not alike. With V = S_T - X' S_I^-1 X the
 covariance of a caption given its image, the score of a prompt q is then
     (q - m_T)' V^-1 X' S_I^-1 (x - m_I) - (q - m_T)' (V^-1 - S_T^-1) (q - m_T)/2,   up to a function of x.
 
-InfoNCE gains from the classes' structure beyond covariances. Where this gain is small, towers end at this learner. With
-ten classes (mu = 1, p = .8, nu = .49) the gain is .014 of 1.84 nats per pair in batches of 256: after 8000 steps towers
-are within .003 of this learner's accuracy, and up to .023 off the PMI's. At mu_spu = 1.6, p = .85 the gain is .054:
-after 4000 steps towers have most of it by average caption, and none of it by typical appearance.
+InfoNCE gains from the classes' structure beyond covariances. Where this gain is small, towers end at this learner: with
+ten classes (mu = 1, p = .8, nu = .49) it is .014 of 1.84 nats per pair in batches of 256, and after 8000 steps towers
+are within .003 of this learner's accuracy, and up to .023 off the PMI's.
 """
 
 from dataclasses import dataclass
@@ -56,12 +53,7 @@ def _refuse(worlds: World, prompt: Prompt) -> None:
 
 @dataclass(frozen=True)
 class GaussianPMI(Learner):
-    """InfoNCE's optimum for Gaussian views of the same covariances, with a prompt.
-
-    Parameters
-    ----------
-    prompt
-        One of `simulator.prompts.LINEAR`.
+    """InfoNCE's optimum for Gaussian views of the same covariances, with a prompt of `simulator.prompts.LINEAR`.
 
     Examples
     --------
@@ -74,7 +66,7 @@ class GaussianPMI(Learner):
     prompt: Prompt = "name"
 
     def direction(self, worlds: World) -> Float[np.ndarray, "*w B"]:
-        """u of the module's docstring in a grid of worlds without a table, exact to rounding."""
+        """u of the module's docstring, exact to rounding."""
         _refuse(worlds, self.prompt)
         n_I, nu_T = worlds.variances().image, np.asarray(worlds.nu_text)[..., None]
         K = np.asarray(kappa(worlds.classes))[..., None]
@@ -108,7 +100,7 @@ class GaussianPMI(Learner):
         return np.einsum("...ij,...j->...i", np.linalg.solve(S_I, X), y)
 
     def critic(self, world: World) -> LinearCritic:
-        """The critic from the covariances of both views, in one world of any kind, exact to rounding."""
+        """The critic from the covariances of both views, exact to rounding."""
         _refuse(world, self.prompt)
         if world.table is not None and prompt_row(self.prompt).pool:
             own = ", ".join(name for name in LINEAR if not prompt_row(name).pool)

@@ -1,12 +1,12 @@
-"""Least squares on labels, and the discriminant of Fisher (LDA), which points the same way.
+"""Least squares on labels, and Fisher's discriminant (LDA), which points the same way.
 
 Letters, per block b: mu_b mean, S_b = sigma_b^2 + nu variance of an image coordinate, D_b correlation with the label
 (D_inv = 1 where p_inv = 1), kappa = 1 (two classes) or K. Blocks are independent given the label, so that in the space
 of class differences
     r = mu D                          what a class's own coordinate shows of the label,
     d = S + mu^2 (1 - D^2)/kappa      its variance within a class, pooled over the classes.
-A rule puts weight u_b on block b; `theory.accuracy.linear_accuracy` turns u into group accuracies. Captions play no
-part: nothing here depends on masks or on text noise.
+A rule puts weight u_b on block b; `theory.accuracy.linear_accuracy` turns u into group accuracies. Captions, masks and
+text noise have no influence.
 
 At p = 1/K this is also the law of a last layer refitted on balanced groups (DFR), if the embedding keeps all latents.
 At mention_spu = 0 that is an assumption: the loss does not ask for the background that no caption mentions. Trained

@@ -34,9 +34,8 @@ class LinearCLIP(Learner):
         Width of the embedding, at least 1. None is wide enough for all of M. Equal singular values at the cut have no
         answer.
     projected
-        Whether embeddings of balanced towers lose the direction of a caption that shows the background alone; for the
-        widest embedding (`theory.population.projected_weights`). A tuple is another caption, a number per block:
-        (0.1, 1) shows a little of the object, too.
+        Whether embeddings of balanced towers lose the direction of a caption that shows the background alone
+        (`theory.population.projected_weights`). A tuple is another caption, a number per block.
     time
         Length of gradient flow on the loss from small aligned weights (`theory.population.grown`), 0 or more. Infinity
         is the optimum.
@@ -46,8 +45,7 @@ class LinearCLIP(Learner):
     Raises
     ------
     ValueError
-        For an embed_dim below 1, a time below 0, a start of 0 or less, and an embed_dim or time of a projected
-        embedding.
+        For a value outside its domain, and an embed_dim or time of a projected embedding.
 
     Examples
     --------

@@ -1,8 +1,7 @@
 """The published law of linear CLIP, as a learner: what Theorem 6.2 of Wang et al. prints, right or wrong.
 
 The theorem has lower bounds on the error of the counter group and on the accuracy of the common group. A world
-contradicts it if linear CLIP is more accurate than this learner on the counter group, or less accurate on the common
-group. So a printed inequality turns on the line where both are equal.
+contradicts it if linear CLIP is more accurate than this learner on the counter group, or less on the common group.
 """
 
 from dataclasses import dataclass

@@ -21,12 +21,7 @@ from theory.population import latent_cross_covariance
 
 @dataclass(frozen=True)
 class Separating(Learner):
-    """Linear CLIP with the most separating prompt; two classes, one background.
-
-    Parameters
-    ----------
-    prompts
-        The family, pairs (a, b).
+    """Linear CLIP with the most separating prompt of a family of pairs (a, b); two classes, one background.
 
     Examples
     --------

@@ -18,8 +18,7 @@ from theory.density import DensityParts, combine, prompt_parts
 from theory.integrator import LINE, line_shares
 
 POWER = 10  # 2^10 points of the attributes
-# Where signs are compared around an image that a caption predicts, in its standard deviations given the caption: a
-# mask's islands are no wider than these.
+# Where signs are compared around an image that a caption predicts, in its deviations given the caption.
 NEAR = np.array([-16, -8, -5, -3, -2, -1.4, -1, -0.6, -0.3, 0, 0.3, 0.6, 1, 1.4, 2, 3, 5, 8, 16])
 
 
@@ -34,9 +33,8 @@ def several_attributes(world: World, prompt: Prompt, seed: int) -> Float[np.ndar
         rest = reduce(combine, (_prompt_terms(world, 1 + j, x[:, j], own) for j, own in enumerate(q[1:])))
 
         def preference(k, u, rest=rest):
-            return _preference(
-                _prompt_terms(world, 0, mean[0] + s[0] * u, q[0]), DensityParts(*(each[k] for each in rest))
-            )
+            own = _prompt_terms(world, 0, mean[0] + s[0] * u, q[0])
+            return _preference(own, DensityParts(*(part[k] for part in rest)))
 
         shares[signs[0]].append(line_shares(preference, nodes).mean())
     return objects_averaged(np.array([np.mean(shares[1]), np.mean(shares[-1])]), world.agreement[0])
@@ -58,9 +56,8 @@ def _preference(first: DensityParts, second: DensityParts) -> Float[np.ndarray, 
 def _nodes(world: World, q: float) -> Float[np.ndarray, " m"]:
     """Where signs are compared along the object, in standard deviations: LINE and, with masks, NEAR each prompt.
 
-    Let a caption show r times the object of class a, and let t be the caption divided by r. Given t and a, x_0 has the
-    mean a mu + h (t - a mu) and the variance n_I + h n_T, h = v/(v + n_T): v is the variance that both views share, n_I
-    and n_T what each has alone.
+    Given a caption r t that shows r times the object of class a, x_0 has the mean a mu + h (t - a mu) and the variance
+    n_I + h n_T, h = v/(v + n_T): v is the variance that both views share, n_I and n_T what each has alone.
     """
     lines, mu = [LINE], world.mean[0]
     if not world.caption_kinds.always_told.all():

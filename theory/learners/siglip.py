@@ -32,7 +32,7 @@ class SigLIP(InfoNCE):
     Raises
     ------
     ValueError
-        For a value outside its domain, a bias or a batch without a scale, and a fixed bias without a batch.
+        For values outside their domains or without effect, and a fixed bias without a batch.
 
     Examples
     --------
