@@ -12,10 +12,8 @@ normal find it, from the cubic with the right tangents. It is cut in two, where 
 quadratures agree. So cuts lie at corners, which little view noise hardly rounds.
 """
 
-from typing import NamedTuple
-
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 from numpy.polynomial import legendre
 from scipy.special import ndtr
 
@@ -58,9 +56,9 @@ def region_accuracy(preference: Preference, tolerance: float, spacing: float):
     positive = preference.of(np.s_[:, None, None]).positive(x[:, :, None], y[:, None, :])
     roots, horizontal, vertical = _crossings(preference, x, y, positive)
     means = np.stack([preference.mean, preference.mean * np.array([[1.0], [-1.0]])], axis=-1)  # (2, W, group)
-    start, end = _pieces(preference, roots, positive, horizontal, vertical)
+    start, end = _pieces(preference, roots[1], positive, horizontal, vertical)
     amount, sound = _along(preference, roots, start, end, means, tolerance)
-    return amount + _far_side(roots, positive, vertical, means[1]), sound
+    return amount + _far_side(roots[1], positive, vertical, means[1]), sound
 
 
 def _lines(preference: Preference, b: int, reach: float, spacing: float) -> Float[np.ndarray, "W n"]:
@@ -87,16 +85,11 @@ def _lines(preference: Preference, b: int, reach: float, spacing: float) -> Floa
     return np.sort(np.concatenate(lines, axis=-1), axis=-1)
 
 
-class Roots(NamedTuple):
-    """Points where the boundary crosses a grid line, and the gradient of g there."""
-
-    world: Int[np.ndarray, " R"]
-    point: Float[np.ndarray, "2 R"]
-    gradient: Float[np.ndarray, "2 R"]
-
-
 def _crossings(preference: Preference, x: np.ndarray, y: np.ndarray, positive: Bool[np.ndarray, "W n m"]):
-    """Roots, and their numbers on the edges between neighbours along x (W, n-1, m) and along y (W, n, m-1)."""
+    """World, point (2, R) and gradient of g (2, R) where the boundary crosses a grid line.
+
+    And the numbers of these roots on the edges between neighbours along x (W, n-1, m) and along y (W, n, m-1).
+    """
     w, i, j = np.nonzero(positive[:, 1:] != positive[:, :-1])
     v, k, l = np.nonzero(positive[:, :, 1:] != positive[:, :, :-1])
     horizontal, vertical = np.full(positive[:, 1:].shape, -1), np.full(positive[:, :, 1:].shape, -1)
@@ -108,7 +101,7 @@ def _crossings(preference: Preference, x: np.ndarray, y: np.ndarray, positive: B
     rises = np.append(positive[w, i + 1, j], positive[v, k, l + 1])
     point = _bracketed(preference.of(world), np.where(rises, low, high), np.where(rises, high, low))
     _, *gradient = preference.of(world)(*point)
-    return Roots(world, point, np.stack(gradient)), horizontal, vertical
+    return (world, point, np.stack(gradient)), horizontal, vertical
 
 
 def _bracketed(preference: Preference, low: Float[np.ndarray, "2 R"], high: Float[np.ndarray, "2 R"]):
@@ -130,7 +123,7 @@ def _bracketed(preference: Preference, low: Float[np.ndarray, "2 R"], high: Floa
     return result
 
 
-def _pieces(preference: Preference, roots: Roots, positive, horizontal, vertical):
+def _pieces(preference: Preference, point: Float[np.ndarray, "2 R"], positive, horizontal, vertical):
     """Numbers of the roots where every piece starts and ends, g > 0 on its left."""
     corner = np.stack([positive[:, :-1, :-1], positive[:, 1:, :-1], positive[:, 1:, 1:], positive[:, :-1, 1:]])
     cut = (corner != corner[0]).any(axis=0)
@@ -142,7 +135,7 @@ def _pieces(preference: Preference, roots: Roots, positive, horizontal, vertical
     at, first, last = np.arange(len(w)), leaves.argmax(axis=0), enters.argmax(axis=0)
     saddle = leaves.sum(axis=0) == 2
     # Of a saddle's two pieces each cuts off one corner: those that differ from the middle.
-    middle = _meeting(roots.point[:, edge[:, saddle]])
+    middle = _meeting(point[:, edge[:, saddle]])
     turn = np.where(preference.of(w[saddle])(*middle)[0] > 0, 1, -1)
     last[saddle] = (first[saddle] + turn) % 4
     start, end = [edge[first, at]], [edge[last, at]]
@@ -159,11 +152,13 @@ def _meeting(point: Float[np.ndarray, "2 4 S"]) -> Float[np.ndarray, "2 S"]:
     return bottom + up * (gap[0] * across[1] - gap[1] * across[0]) / area
 
 
-def _far_side(roots: Roots, positive, vertical, mean_y: Float[np.ndarray, "W 2"]) -> Float[np.ndarray, "W 2"]:
+def _far_side(
+    point: Float[np.ndarray, "2 R"], positive, vertical, mean_y: Float[np.ndarray, "W 2"]
+) -> Float[np.ndarray, "W 2"]:
     """Mass of g > 0 over y along the last line in x, where Phi(x - m_x) is 1."""
     amount = np.repeat(positive[:, -1, -1, None], 2, axis=1).astype(float)
     w, j = np.nonzero(vertical[:, -1] >= 0)
-    below = ndtr(roots.point[1, vertical[w, -1, j], None] - mean_y[w])
+    below = ndtr(point[1, vertical[w, -1, j], None] - mean_y[w])
     np.add.at(amount, w, np.where(positive[w, -1, j], 1.0, -1.0)[:, None] * below)
     return amount
 
@@ -180,11 +175,10 @@ _ROUGH = np.zeros(7)
 _ROUGH[[0, 2, 3, 4, 6]] = np.linalg.solve(np.vander(NODES[[0, 2, 3, 4, 6]], increasing=True).T, 1 / np.arange(1.0, 6.0))
 
 
-def _along(preference: Preference, roots: Roots, start, end, means, tolerance: float):
+def _along(preference: Preference, roots, start, end, means, tolerance: float):
     """Green's integral along the pieces, by world and group; and whether every piece could be followed."""
-    world = roots.world[start]
-    ends = np.stack([roots.point[:, start], roots.point[:, end]])  # (2 ends, 2, P)
-    slopes = np.stack([roots.gradient[:, start], roots.gradient[:, end]])
+    world = roots[0][start]
+    ends, slopes = (np.stack([each[:, start], each[:, end]]) for each in roots[1:])  # (2 ends, 2, P)
     amount, sound = np.zeros(means.shape[1:]), np.ones(means.shape[1], bool)
     long = np.hypot(*(ends[1] - ends[0])) > 1e-9  # between lines that coincide there is nothing
     world, ends, slopes = world[long], ends[..., long], slopes[..., long]

@@ -33,8 +33,11 @@ def several_attributes(world: World, prompt: Prompt, seed: int) -> Float[np.ndar
         rest = reduce(combine, (_prompt_terms(world, 1 + j, x[:, j], own) for j, own in enumerate(q[1:])))
 
         def preference(k, u, rest=rest):
-            own = _prompt_terms(world, 0, mean[0] + s[0] * u, q[0])
-            return _preference(own, DensityParts(*(part[k] for part in rest)))
+            own, others = _prompt_terms(world, 0, mean[0] + s[0] * u, q[0]), DensityParts(*(part[k] for part in rest))
+            plus, minus = np.moveaxis(np.logaddexp.reduce(distinct_together(own, others), axis=-1), -1, 0)
+            # Prompts that say the same, or captions that say nothing, leave no part that differs, -inf - (-inf): a tie.
+            with np.errstate(invalid="ignore"):
+                return np.nan_to_num(plus - minus, nan=0.0, posinf=np.inf, neginf=-np.inf)
 
         shares[signs[0]].append(line_shares(preference, nodes).mean())
     return objects_averaged(np.array([np.mean(shares[1]), np.mean(shares[-1])]), world.agreement[0])
@@ -43,14 +46,6 @@ def several_attributes(world: World, prompt: Prompt, seed: int) -> Float[np.ndar
 def _prompt_terms(world: World, b: int, x: Float[np.ndarray, "*s"], q: float) -> DensityParts:
     """Parts (*s, 2, 2) of block b, by prompt (+, -) and class (+1, -1)."""
     return prompt_parts(x[..., None, None], np.array([[q], [-q]]), world, b, q != 0)
-
-
-def _preference(first: DensityParts, second: DensityParts) -> Float[np.ndarray, "..."]:
-    """Positive where log p(x_I, p_+) > log p(x_I, p_-): the difference of the two prompts' distinct parts."""
-    joint = np.logaddexp.reduce(combine(first, second).distinct, axis=-1)
-    # Prompts that say the same, or captions that say nothing, leave no part that differs, -inf - (-inf): a tie.
-    with np.errstate(invalid="ignore"):
-        return np.nan_to_num(joint[..., 0] - joint[..., 1], nan=0.0, posinf=np.inf, neginf=-np.inf)
 
 
 def _nodes(world: World, q: float) -> Float[np.ndarray, " m"]:
