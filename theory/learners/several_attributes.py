@@ -34,7 +34,7 @@ def several_attributes(world: World, prompt: Prompt, seed: int) -> Float[np.ndar
 
         def preference(k, u, rest=rest):
             own, others = _prompt_terms(world, 0, mean[0] + s[0] * u, q[0]), DensityParts(*(part[k] for part in rest))
-            plus, minus = np.moveaxis(np.logaddexp.reduce(distinct_together(own, others), axis=-1), -1, 0)
+            plus, minus = np.moveaxis(np.logaddexp.reduce(combine(own, others).distinct, axis=-1), -1, 0)
             # Prompts that say the same, or captions that say nothing, leave no part that differs, -inf - (-inf): a tie.
             with np.errstate(invalid="ignore"):
                 return np.nan_to_num(plus - minus, nan=0.0, posinf=np.inf, neginf=-np.inf)
