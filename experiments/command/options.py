@@ -19,6 +19,7 @@ from experiments.errors import checked_seed
 from experiments.files import check_writable
 from simulator.world import World
 
+LARGEST_TABLE = 2**24  # bytes of a CSV file
 LARGEST_EXPONENT = 300  # beyond it whole numbers have no float; Decimal needs minutes to print 1e99999999
 
 
@@ -39,7 +40,11 @@ def table(_type: Any, tokens: Any) -> Any:
     if "(" in text:
         return text
     try:
-        lines = Path(text).read_text(encoding="utf-8-sig").splitlines()
+        with Path(text).open("rb") as file:
+            content = file.read(LARGEST_TABLE + 1)
+        if len(content) > LARGEST_TABLE:
+            raise ValueError(f"more than {LARGEST_TABLE:,} bytes")
+        lines = content.decode("utf-8-sig").splitlines()
         return [[float(cell) for cell in line.split(",")] for line in lines if line.strip()]
     except OSError as error:
         raise ValueError(f"{text} cannot be read: {error.strerror}") from None

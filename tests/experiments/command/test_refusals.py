@@ -38,6 +38,7 @@ REFUSALS = [  # command line, a part of the sentence, status
     ("predict --mitigate prompt-mean --learner bayes", "'prompt-mean': learner 'bayes' reads no captions", 2),
     ("predict --mitigate early-stopping", "train --loss linear --towers linear --mitigate early-stopping", 2),
     ("predict --mitigate dfr --embed-dim 1", "linear and logistic have one, at full width", 2),
+    ("predict --table /dev/zero", "more than 16,777,216 bytes", 2),
     ("predict --world missing.toml", "missing.toml", 2),
     ("predict --world misspelt.toml", "misspelt.toml: p_spuu is not a field of a world; the nearest is 'p_spu'", 2),
     ("predict --world fraction.toml", "fraction.toml: dim_image = 64.5", 2),
