@@ -46,8 +46,12 @@ def trainable() -> tuple[str, ...]:
 def named(name: "str | Learner | type[Learner]", **options) -> Learner:
     """The learner of a name.
 
-    `name` is one of `names()`, or a class of your own; a learner is returned as it is. `options` are for example
-    prompt="average" or embed_dim=4; None keeps an option's default.
+    Parameters
+    ----------
+    name
+        One of `names()`, or a class of your own; a learner is returned as it is.
+    **options
+        For example prompt="average" or embed_dim=4; None keeps an option's default.
 
     Raises
     ------

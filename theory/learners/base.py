@@ -234,9 +234,12 @@ class Learner:
         return (gain + pull) / s, (gain - pull) / s
 
     def scores(self, world: World, images: Float[np.ndarray, "N l"]) -> Float[np.ndarray, "N K"]:
-        """Score of every class for latent images D_I' x_I of one world. The largest decides; equal ones share.
+        """Score of every class. The largest decides; equal ones share the decision.
 
-        By the direction where it is known.
+        Parameters
+        ----------
+        world : one world
+        images : latent images D_I' x_I
         """
         known = self._by_direction(world)
         critic = block_critic(self.direction(world), world.class_count) if known else self.critic(world)
@@ -244,9 +247,17 @@ class Learner:
         return np.concatenate([gap, -gap], axis=1) if world.classes == 2 else gap
 
     def exact_law(self, world: World, n: int, replicates: int, seed: int, stream: str) -> Iterator[LinearCritic]:
-        """Linear rules trained on n pairs in independent replicates, from their exact law, in blocks.
+        """Linear rules trained on n pairs, sampled from their exact law, in blocks of replicates.
 
-        `seed` and `stream` are root and name of the random numbers. Raises ValueError where the law is not known.
+        Parameters
+        ----------
+        world, n, replicates : one world, number of pairs, and of independent trainings
+        seed, stream : root and name of the random numbers
+
+        Raises
+        ------
+        ValueError
+            For a learner without an exact law, and for worlds in which the law is not known.
         """
         raise ValueError(f"the exact law of {self.name} given n pairs is not known")
 
@@ -288,7 +299,12 @@ class Learner:
         return False
 
     def unseen(self, world: World, pairs: float) -> Any:
-        """The shares of test images that a run of this many pairs cannot learn; None without a closed form."""
+        """The shares of test images that a run cannot learn; None where no closed form is known.
+
+        Parameters
+        ----------
+        world, pairs : one world, and the number of pairs in the run
+        """
         return None
 
     def approached(self) -> "Learner | None":
