@@ -282,6 +282,8 @@ def _refitted(world: World, what: Trained) -> Trained:
 
 def _projected(world: World, what: Trained) -> Trained:
     """The law is that of balanced linear towers (T12). No training of towers projects their embeddings."""
+    if isinstance(what, Recipe):
+        raise RequestError("no training of towers projects their embeddings; predict and simulate have the law")
     if not isinstance(what, LinearCLIP):
         raise _no_law(what, "linear has one")
     return replace(what, projected=True)
