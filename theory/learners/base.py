@@ -34,6 +34,12 @@ EXACT, AGREEMENT = 1e-6, 1.0  # error of an integral, and widths of a sample's i
 PARTS = 8  # into which worlds are divided that have no answer together: 1.15 calls per world where none has one
 
 
+def check_classes(worlds: World, words: str, most: int = LARGEST_CLASSES) -> None:
+    """Raise ValueError for worlds of more classes than the `most` for which `words`."""
+    if (largest := np.max(worlds.classes, initial=2)) > most:
+        raise ValueError(f"classes = {largest} is more than the {most} for which {words}")
+
+
 def joined(parts: list[tuple[Any, Accuracy]], shape: tuple[int, ...]) -> Accuracy:
     """Accuracies over a grid from those of its parts, each with the index that it fills."""
     values, level, ends = joined_numbers(parts, shape)

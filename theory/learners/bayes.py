@@ -25,7 +25,7 @@ from simulator.gaussian.critic import gaussian_points, standardise
 from simulator.mixture import COMMON, COUNTER, cell_groups, cell_shares, class_means
 from simulator.world import World
 from theory.density import block_law, class_log_density, given_label, image_patterns
-from theory.learners.base import LARGEST_CLASSES, Learner, world_by_world
+from theory.learners.base import Learner, check_classes, world_by_world
 from theory.quadrature import RANGE, REPLICATES, estimate
 
 NODES = np.arange(-10, 11) / 2  # of a trapezoid rule for N(0, 1): errors below 1e-6 for ten classes, 2e-5 for fifty
@@ -51,10 +51,7 @@ def bayes_accuracy(worlds: World, seed: int = 0) -> Accuracy:
                 "object and background are both noiseless and perfectly correlated: the training law has no density on "
                 "the counter group, so its Bayes rule is undefined there"
             )
-        if (most := np.max(worlds.classes, initial=2)) > LARGEST_CLASSES:
-            raise ValueError(
-                f"classes = {most} is more than the {LARGEST_CLASSES} for which the Bayes accuracy is sampled"
-            )
+        check_classes(worlds, "the Bayes accuracy is sampled")
     if worlds.table is not None or not worlds.binary:
         if worlds.shape:  # those of two classes are exact
             return world_by_world(lambda world: bayes_accuracy(world, seed), worlds)

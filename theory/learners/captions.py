@@ -33,7 +33,7 @@ from simulator.world import World
 from theory.accuracy import linear_accuracy
 from theory.density import block_law, block_log_density, class_log_density, given_label, image_patterns, log_density
 from theory.integrator import plane_shares
-from theory.learners.base import joined, world_by_world
+from theory.learners.base import check_classes, joined, world_by_world
 from theory.learners.bayes import bayes_accuracy
 from theory.quadrature import REPLICATES, estimate
 from theory.theorems import mismatched_pmi
@@ -202,11 +202,8 @@ def drawn_accuracy(world: World, prompt: Prompt, seed: int = 0) -> Accuracy:
     much again. So the truth lies between the accuracy of all captions and as far beyond as half of them are off. The
     estimate is the middle of that range. The interval adds the range to the t interval over replicates.
     """
-    if world.class_count > LARGEST_CLASSES:
-        raise ValueError(
-            f"classes = {world.class_count} is more than the {LARGEST_CLASSES} for which all captions of a class are "
-            "drawn; more are possible with the prompts name, mean and background, and with full captions without noise"
-        )
+    others = "more are possible with the prompts name, mean and background, and with full captions without noise"
+    check_classes(world, f"all captions of a class are drawn; {others}", LARGEST_CLASSES)
     seeds = range(seed * REPLICATES, (seed + 1) * REPLICATES)
     half, whole = np.moveaxis(np.array([_replicate(world, prompt, s) for s in seeds]), 1, 0)
     value, more = estimate(np.clip(whole + (whole - half) / 2, 0.0, 1.0)), np.abs((whole - half).mean(axis=0)) / 2

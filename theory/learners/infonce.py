@@ -36,7 +36,7 @@ from simulator.quantities import Scale, domain_of
 from simulator.world import World, narrowest
 from theory.density import block_law, block_log_density, given_label, image_patterns, log_density, prompt_scores
 from theory.integrator import roots
-from theory.learners.base import LARGEST_CLASSES, Learner, joined, sampled_accuracy, world_by_world
+from theory.learners.base import Learner, check_classes, joined, sampled_accuracy, world_by_world
 from theory.learners.bayes import Bayes
 from theory.learners.captions import all_captions_accuracy, all_captions_scores
 from theory.learners.contour import contour_accuracy
@@ -119,10 +119,7 @@ def _refuse(worlds: World, prompt: Prompt) -> None:
             "sigma_xi_text = 0 and a block with sigma = 0: captions take single values, and a prompt with other values "
             "has no density"
         )
-    if (most := np.max(worlds.classes, initial=2)) > LARGEST_CLASSES:
-        raise ValueError(
-            f"classes = {most} is more than the {LARGEST_CLASSES} for which the InfoNCE optimum is sampled"
-        )
+    check_classes(worlds, "the InfoNCE optimum is sampled")
     if prompt_row(prompt).pool:
         if worlds.table is not None:
             raise ValueError(

@@ -20,7 +20,7 @@ from simulator.mixture import Mixture
 from simulator.world import World
 from theory.accuracy import linear_accuracy
 from theory.density import class_patterns
-from theory.learners.base import LARGEST_CLASSES, Learner, latent_critic, world_by_world
+from theory.learners.base import Learner, check_classes, latent_critic, world_by_world
 from theory.learners.least_squares import LeastSquares
 from theory.quadrature import REPLICATES, estimate, logistic_moments
 
@@ -152,8 +152,7 @@ def sampled_minimisers(worlds: World, loss: Loss) -> Float[np.ndarray, "R B"]:
     By symmetry the score of class k is sum_b u_b x_{b,k}. Groups are summed exactly; only the noise is sampled.
     """
     K, B = worlds.class_count, len(worlds.mean)
-    if K > LARGEST_CLASSES:
-        raise ValueError(f"classes = {K}: the minimiser of a loss is sampled for at most {LARGEST_CLASSES} classes")
+    check_classes(worlds, "the minimiser of a loss is sampled")
     S = worlds.image_variance
     _check_separable(worlds, S)
     codes, weights = class_patterns(worlds.agreement, K)
