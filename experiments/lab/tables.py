@@ -104,18 +104,21 @@ def gains(study: Grid, table: xr.Dataset) -> list[dict[str, Any]]:
     if NONE not in study.axes[axis].values:
         return []
     none = study.axes[axis].values.index(NONE)
-    numbers = table.drop_vars("legend")
-    mean = numbers.mean("replicate") if "replicate" in numbers.dims else numbers
+    prefixes = ("", "predicted_") if study.measured else ("",)
+    numbers = table[[prefix + group for prefix in prefixes for group, _ in GAINS.values()]]
+    means = (numbers.mean("replicate") if "replicate" in numbers.dims else numbers).load()
     for (*place, k, slot), one in study.settings(study.dims):
+        if one.mitigation == NONE:
+            continue
         before = [*place[:axis], none, *place[axis + 1 :]]
         for r, route in enumerate(study.measured or ("theory",)):
             gained: dict[str, float | None] = {}
-            for prefix in ("", "predicted_") if study.measured else ("",):
+            for prefix in prefixes:
                 for name, (group, sign) in GAINS.items():
-                    values = mean[prefix + group].values
+                    values = means[prefix + group].values
                     now, then = (values[(*at, k, slot, r)[: values.ndim]] for at in (place, before))
                     gained[prefix + name] = finite(sign * (now - then))
-            if one.mitigation == NONE or all(number is None for number in gained.values()):
+            if all(number is None for number in gained.values()):
                 continue
             pairs = None
             with suppress(RequestError, ValueError):  # the mitigation cannot be applied to the learner of this route
