@@ -8,11 +8,13 @@ history.csv, .zarr       the history of every model with its p' and r, on reques
 """
 
 import json
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -108,10 +110,13 @@ def load_checkpoint(folder: Path, ensemble: Ensemble) -> tuple[State, list[dict[
         signed = path.read_bytes()
         if sha256(signed[DIGEST:]).digest() != signed[:DIGEST]:
             raise ValueError("its content does not match its checksum")
-    stored = torch.load(BytesIO(signed[DIGEST:]), map_location=ensemble.device, weights_only=True)
-    _check_same(path, stored["format"], stored["specification"], ensemble)
-    check_versions(f"the run in {str(folder)!r}", stored["versions"], "train again in another folder")
-    return State(**stored["state"]), stored["history"]
+        try:
+            stored = torch.load(BytesIO(signed[DIGEST:]), map_location=ensemble.device, weights_only=True)
+        except (EOFError, RuntimeError, UnpicklingError, struct.error) as error:  # of a file that was not written here
+            raise ValueError(f"torch finds no checkpoint in it ({type(error).__name__})") from error
+        _check_same(path, stored["format"], stored["specification"], ensemble)
+        check_versions(f"the run in {str(folder)!r}", stored["versions"], "train again in another folder")
+        return State(**stored["state"]), stored["history"]
 
 
 def save_weights(folder: Path, parameters: Parameters) -> None:

@@ -2,12 +2,14 @@
 
 import json
 import os
+import pickle
 import re
 import signal
 import subprocess
 import sys
 import threading
 from functools import partial
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -229,6 +231,9 @@ def test_a_folder_that_is_missing_old_or_changed_is_refused(tmp_path, monkeypatc
     for byte in np.random.default_rng(0).integers(len(whole), size=20):
         file.write_bytes(whole[:byte] + bytes([whole[byte] ^ 1]) + whole[byte + 1 :])
         refused(r"damaged: .* checksum$")
+    for content in (b"", b"junk", pickle.dumps(print, 2), pickle.dumps({"format": FORMAT}, 2)):  # signed, but not by us
+        file.write_bytes(sha256(content).digest() + content)
+        refused(r"checkpoint is damaged: ")
     file.write_bytes(whole)
     with monkeypatch.context() as later:
         later.setattr(runfolder, "FORMAT", 99)
