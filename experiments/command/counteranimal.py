@@ -12,6 +12,7 @@ from rich.text import Text
 
 from experiments.command.options import Json, Seed, Verbose, Whole, flag, flags_of, own_folder
 from experiments.command.output import VERDICT_STYLES, dim, emit, warning
+from experiments.errors import RequestError
 from experiments.files import check_writable
 from experiments.heads.tables import accuracies, answer
 from experiments.photos.labels import own_vocabulary
@@ -51,6 +52,11 @@ def inspect(
     emit(run(data, output, groups, classes and own_vocabulary(classes)), json, inspection_table)
 
 
+def _check_photos(data: Path) -> None:
+    if not data.exists():  # nobody has to import models' libraries, or to install them, to learn this
+        raise RequestError(f"there is no folder {str(data)!r}")
+
+
 def evaluate(
     *,
     data: Data,
@@ -70,6 +76,7 @@ def evaluate(
     verbose: Verbose = False,
     json: Json = False,
 ) -> None:
+    _check_photos(data)
     from experiments.photos.evaluation import run
 
     what = {"data": data, "groups": groups, "labels": labels, "reference": reference, "embeddings": embeddings}
@@ -138,6 +145,7 @@ def discover(
     output: flag(Path, "folder for discovered.csv, .json and -groups.csv") = Path("soberclip-discovered"),
     json: Json = False,
 ) -> None:
+    _check_photos(data)
     from experiments.photos.discovery import run
 
     how = {"options": Options(**(scoring or {})), "min_photos": min_photos, "seed": seed}
