@@ -5,12 +5,14 @@ from itertools import product
 import numpy as np
 import pytest
 from laws.intervals import CONSERVATIVE, MAKERS, WORLD
+from scipy.special import stdtrit
 from stattest import assert_scale
 
 from experiments import inference
 from experiments.ground_truth.place import place
 from simulator.world import World
 from theory.ideal_curve import equivalent_of_draws
+from theory.learners import Bayes
 
 WORLDS = (WORLD, WORLD.replace(p_inv=0.6), WORLD.replace(mu_spu=0.0))
 TABLED = World(table=[[0.35, 0.15], [0.1, 0.4]], mu_spu=1.5, sigma_xi=6.0)
@@ -52,6 +54,16 @@ def test_a_place_of_two_draws_lies_in_its_interval(draws):
     found = equivalent_of_draws(WORLD, np.array(draws, float))
     for value, ends in zip(found, found.interval, strict=True):
         assert_within(value, ends, draws)
+
+
+@pytest.mark.parametrize("group", [0, 1])
+def test_a_shortfall_errs_as_its_groups_do_at_the_weights_of_p(group):
+    """At p' = p the standard error of r is p times that of the common, and 1 - p times that of the counter accuracy."""
+    draws = np.tile([*Bayes().accuracy(WORLD)][:2], (5, 1))
+    draws[:, group] += 1e-6 * np.arange(-2, 3)
+    _, high = equivalent_of_draws(WORLD, draws).interval.ends["shortfall"]
+    error = 1e-6 * np.sqrt(2.5 / 5) * stdtrit(4, 0.975)
+    assert high == pytest.approx(error * abs(group - WORLD.p_spu), rel=0.01)
 
 
 def test_every_maker_is_checked_or_conservative():

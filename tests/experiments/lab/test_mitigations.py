@@ -138,6 +138,7 @@ def test_contradicting_captions():
     for linear in (named("linear", prompt="background"), named("linear", embed_dim=2), named("linear", time=1.0)):
         assert known_law("contradict", world, linear)
         assert known_law("contradict", three, linear) is None
+        assert known_law("contradict", TABLED, linear) is None
     with pytest.raises(RequestError, match="'contradict' has no known law for learner 'infonce'; to measure it"):
         mitigated("contradict", world, named("infonce", prompt="background"))
     for other in ({"classes": 3}, {"p_inv": 0.9}, {"mention_inv": 0.5}):

@@ -17,7 +17,7 @@ from tests.experiments.conftest import shown
 WORLD = World(p_spu=0.9, mu_spu=2.0, dim_image=2, dim_text=2)
 
 
-SOME = ["none", "balance", "subsample", "group-dro"]
+SOME = ["balance", "none", "subsample", "group-dro"]
 
 
 def test_a_row_is_the_difference_to_no_mitigation():
@@ -25,14 +25,14 @@ def test_a_row_is_the_difference_to_no_mitigation():
     table = sweep.run()
     rows = {(row["mitigation"], row["learner"]): row for row in gains(sweep, table)}
     # GroupDRO does not fit drawn pairs. Its law is known for logistic regression, but not for linear CLIP.
-    assert rows.keys() == {(m, k) for m in SOME[1:3] for k in ("linear", "logistic")} | {("group-dro", "logistic")}
+    assert rows.keys() == {(m, k) for m in SOME[::2] for k in ("linear", "logistic")} | {("group-dro", "logistic")}
     mean = table.mean("replicate").sel(learner="linear", prompt="mean")
     one = rows["subsample", "linear"]
     assert one["route"] == "drawn"
-    expected = {"counter_gained": mean.counter[2] - mean.counter[0], "common_lost": mean.common[0] - mean.common[2]}
+    expected = {"counter_gained": mean.counter[2] - mean.counter[1], "common_lost": mean.common[1] - mean.common[2]}
     for name, value in expected.items():
         assert one[name] == pytest.approx(value.item())
-    law = mean.predicted_counter[2] - mean.predicted_counter[0]
+    law = mean.predicted_counter[2] - mean.predicted_counter[1]
     assert one["predicted_counter_gained"] == pytest.approx(law.item())
     assert one["pairs"] == pytest.approx(5)
     assert rows["balance", "linear"]["pairs"] == pytest.approx(1 / 0.36 + 1), "rows drawn once"
