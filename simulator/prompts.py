@@ -5,7 +5,7 @@ A prompt may be one caption p_y = D_T q_y. Block by block q is a multiple of the
     average      average caption that is not bare, E[z_T | y]   E[m_b] mu_b D_b
     background   typical appearance on the class's own backgrounds    mu_inv, mu_spu, ...
     bare         bare name: a caption that tells the class and no look, and that training shows (World.bare > 0)
-Real zero-shot use, "a photo of a bear", is the bare name if captions vary in what they mention: some tell no more.
+Real zero-shot use, "a photo of a polar bear", is the bare name, if some captions tell no more.
 
 Or the prompt pools the scores of all training captions of the class:
     captions     log-mean-exp of the scores

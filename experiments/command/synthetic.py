@@ -43,7 +43,7 @@ LIMITS = {  # of the training, in the title of a screen
 }
 MOST_LISTED = 12  # classes whose cells get a line
 WORTH_COMPILING = 500  # steps; compilation takes 5 to 30 CPU seconds, and saves 3 ms per small model and step
-PROMPT_HELP = f"class prompt: {', '.join(CHOICES)}; 'a photo of a bear' is bare [default: typical]"
+PROMPT_HELP = f"class prompt: {', '.join(CHOICES)}; 'a photo of a polar bear' is bare [default: typical]"
 PromptFlag = flag(Prompt | None, PROMPT_HELP, show_choices=False)
 Time = flag(float | None, "length of linear CLIP's gradient flow from small weights [default: inf, the optimum]")
 Start = flag(float | None, f"strength of linear CLIP's modes at time 0, in units of 1/rho [default: {START:g}]")
