@@ -242,7 +242,7 @@ def test_the_example_is_as_drawn_and_has_the_truth_of_the_first_page():
     assert result["detail"]["correlations"][0]["value"] == pytest.approx(0.5, abs=0.1)
     words = (root / "README.md").read_text(encoding="utf-8")
     assert f"p′ {zero['equivalent_correlation']:.2f} ({low:.2f} to {high:.2f})" in words
-    assert f"p′ {theory.correlation:.3f}" in words
+    assert f"theory says {theory.correlation:.3f}" in words
     assert (root / ".readme" / "embeddings.svg").read_text(encoding="utf-8").startswith("<svg")
 
 
