@@ -191,7 +191,8 @@ class Claim(AnyClaim):
         Field of World -> Axis, a number, or a function of the fields named before. Other fields have the command line's
         defaults. "attribute.p", "attribute.mu" and so on are the fields of a second background.
     prediction
-        World -> numbers; for "iff" positive where the claim says quantity > threshold.
+        World -> numbers; for "iff" positive where the claim says quantity > threshold; for "increasing" (decreasing)
+        the least rise (fall) from a point to a later one: 0, or less where a change back of that size is allowed.
     subject, against
         Learners or their names; `against` is subtracted. For "effective-robustness" it makes the family.
     formula

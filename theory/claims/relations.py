@@ -116,7 +116,7 @@ class Equivalence(Relation):
 
 
 class Monotone(Relation):
-    """The quantity does not fall (rise) by more than the prediction from one point to a later one."""
+    """The quantity rises (falls) by at least the prediction from a point to any later one; below 0 it may go back."""
 
     pointwise = False
     further = 1
