@@ -30,6 +30,13 @@ def test_a_design_with_a_printed_counterpart_shows_it(soberclip):
     assert (rand["group"], rev["group"], rev["printed"]) == ("rand", "rev", 0.8022)
 
 
+def test_cells_without_a_theory_are_counted_once_for_all_routes(soberclip):
+    routes = ("--route", "exact", "--route", "drawn", "--n", 8)
+    printed = soberclip("sweep", "--axis", "mu_spu=.1,.2,2", "--learner", "linear", "--learner", "printed", *routes).out
+    assert "\n2 undefined (theory): Theorem 6.2" in printed
+    assert "\n3 undefined (exact): the exact law of printed" in printed
+
+
 def test_a_dry_run_prints_the_size_and_stops(soberclip):
     quick, full = (soberclip("sweep", "sources", *flag, "--dry-run") for flag in ((), ("--full",)))
     assert (quick.status, quick.out) == (0, "")

@@ -11,6 +11,7 @@ from experiments.court import quantified
 from experiments.court.trial import judge
 from experiments.court.worst_point import CLOSED, by_formula, drawn
 from experiments.inference import FRACTION, Sample
+from simulator.accuracy import LEVEL
 from theory.claims.claim import Axis, Claim
 from theory.learners import LinearCLIP
 
@@ -56,9 +57,10 @@ def test_a_mean_over_worlds_is_that_of_a_fine_grid(grid, relation, shift, expect
 
 def test_each_bound_of_a_mean_has_half_of_the_error_rate(grid):
     one = claim("<=", 0.0, "on average")
-    reason = judge(one, error_rate=1e-6).reason
-    found = [*map(float, re.search(r"between (\S+) and (\S+);", reason).groups())]
+    verdict = judge(one, error_rate=1e-6)
+    found = [*map(float, re.search(r"between (\S+) and (\S+);", verdict.reason).groups())]
     values = truth(one, one.at(one.place(quantified.worlds_for(one, 0))))
+    assert verdict.interval == pytest.approx(Sample(values, support=FRACTION).bounds((1 - LEVEL) / 2), abs=1e-4)
     assert found == pytest.approx([*Sample(values, support=FRACTION).bounds(1e-6 / 2)], abs=1e-4)
     assert found[0] < grid.mean() < found[1] < found[0] + 0.06
 

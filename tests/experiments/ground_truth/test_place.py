@@ -139,8 +139,9 @@ def test_without_a_background_p_is_not_determined(soberclip, tmp_path):
     found = place({"common": (900, 1000), "counter": (500, 1000)}, world=World(mu_spu=0.0))
     assert np.isnan(found.correlation)
     assert not found.beyond
-    path = write(tmp_path / "g.csv", [("common", 0.9, 100), ("counter", 0.8, 100)], GROUPED)
+    path = write(tmp_path / "g.csv", [("common", 0.9, 100), ("counter", 0.57, 100)], GROUPED)  # .57 * 100 < 57
     document = soberclip("place", path, "--mu-spu", "0", "--json").document
+    assert document["groups"][1]["accuracy"] == 0.57
     assert document["equivalent_correlation"] is document["difference"] is None
     assert len(document["interval95"]["equivalent_correlation"]) == 2
 
