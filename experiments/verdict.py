@@ -152,26 +152,6 @@ def words_of(claim: AnyClaim) -> dict[str, Any]:
     return {"claim": claim.id} | {name: getattr(claim, name) for name in WORDS if name != "claim"}
 
 
-def family(verdicts: Sequence[Verdict], alpha: float = FAMILY_ALPHA) -> dict[str, Any]:
-    """The contradictions of one run together, with Holm's correction over every tested claim.
-
-    With probability 1 - alpha no true claim is among those that are `standing`. Stored trainings and published tables
-    have no p-value: they are counted as untested and not corrected.
-    """
-    tested = [v for v in verdicts if v.kind == "searched"]
-    p = np.array([1.0 if v.p_value is None else v.p_value for v in tested])
-    adjusted = {v.claim: float(q) for v, q in zip(tested, holm(p), strict=True)}
-    contradicted = [v.claim for v in tested if v.verdict == "contradicted"]
-    return {
-        "alpha": alpha,
-        "tested": len(tested),
-        "untested": len(verdicts) - len(tested),
-        "contradicted": len(contradicted),
-        "standing": [claim for claim in contradicted if adjusted[claim] <= alpha],
-        "adjusted_p": {claim: adjusted[claim] for claim in contradicted},
-    }
-
-
 def rate_sentence(alpha: float = ALPHA, towers: bool = True) -> str:
     """The error rate of one verdict, in the words of READMEs, page and terminal; `towers`: some were trained."""
     rate = f"A contradiction is wrong with probability at most {f'{alpha / 2:g}'.removeprefix('0')} per claim."
@@ -180,11 +160,17 @@ def rate_sentence(alpha: float = ALPHA, towers: bool = True) -> str:
 
 
 def family_sentence(verdicts: Sequence[Verdict]) -> str | None:
-    """The result of `family` in a sentence; None if no claim was contradicted."""
-    if not any(v.kind == "searched" and v.verdict == "contradicted" for v in verdicts):
+    """How many contradictions of one run stand after Holm's correction over every tested claim; None without any.
+
+    With probability 1 - FAMILY_ALPHA no true claim is among them. Stored trainings and published tables have no
+    p-value, and are not counted.
+    """
+    tested = [v for v in verdicts if v.kind == "searched"]
+    contradicted = np.array([v.verdict == "contradicted" for v in tested], bool)
+    if not contradicted.any():
         return None
-    result = family(verdicts)
+    adjusted = holm(np.array([1.0 if v.p_value is None else v.p_value for v in tested]))
     return (
-        f"{len(result['standing'])} of {result['contradicted']} contradictions stand at a family-wise error rate of "
-        f"{result['alpha']:g} (Holm's correction over {result['tested']} tested claims)"
+        f"{np.sum(adjusted[contradicted] <= FAMILY_ALPHA)} of {contradicted.sum()} contradictions stand at a "
+        f"family-wise error rate of {FAMILY_ALPHA:g} (Holm's correction over {len(tested)} tested claims)"
     )
