@@ -1,27 +1,15 @@
 """The style of every figure, independent of the machine's own matplotlib settings, and that of every page."""
 
-from functools import wraps
 from io import BytesIO
 from pathlib import Path
 
-import matplotlib
+import matplotlib.style
 from matplotlib.figure import Figure
 
 STYLE = Path(__file__).with_name("style.mplstyle")
 SHEET = Path(__file__).with_name("style.css")  # of pages, light and dark
-
-
-def styled(draw):
-    """Decorate a function that draws or saves: only the project's style applies."""
-
-    @wraps(draw)
-    def wrapper(*args, **kwargs):
-        with matplotlib.rc_context():
-            matplotlib.rcdefaults()
-            matplotlib.style.use(STYLE)
-            return draw(*args, **kwargs)
-
-    return wrapper
+# Decorates a function that draws or saves: only the project's style applies.
+styled = matplotlib.style.context(STYLE, after_reset=True)
 
 
 class NotebookFigure(Figure):
