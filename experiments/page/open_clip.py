@@ -4,11 +4,9 @@
 """
 
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
-import numpy as np
+import pandas as pd
 from matplotlib.figure import Figure
 
 from experiments import ground_truth
@@ -28,25 +26,13 @@ BELOW = ("mean", "name")  # prompts whose words stand below their line
 PANELS = {1: "captions describe every appearance", 0: "captions describe no appearance"}
 
 
-class Run(NamedTuple):
-    """p' of a training by one prompt, at its checkpoints."""
-
-    detail: int
-    seed: int
-    last: int
-    prompt: str
-    pairs: np.ndarray
-    correlation: np.ndarray
-
-
-def runs() -> Iterator[Run]:
-    """The stored trainings, by detail, seed, length and prompt; a row has the right answers of a checkpoint."""
-    table = np.genfromtxt(RUNS, delimiter=",", names=True, dtype=None, encoding="utf-8")
-    key = table[["detail", "seed", "last", "prompt"]]
-    for who in np.unique(key):
-        own = table[key == who]
-        place = equivalent(world_of(int(who["detail"])), Accuracy(own["common"] / IMAGES, own["counter"] / IMAGES))
-        yield Run(*who.tolist(), own["pairs"], place.correlation)
+def runs() -> pd.DataFrame:
+    """The stored trainings, one row per checkpoint: its right answers per group, and its p'."""
+    table = pd.read_csv(RUNS)
+    for detail, own in table.groupby("detail"):
+        accuracy = Accuracy(own.common.to_numpy() / IMAGES, own.counter.to_numpy() / IMAGES)
+        table.loc[own.index, "correlation"] = equivalent(world_of(detail), accuracy).correlation
+    return table
 
 
 def world_of(detail: int) -> World:
@@ -58,14 +44,15 @@ def trained() -> Figure:
     """A panel per detail: lines of theory for the words of the captions, and every checkpoint."""
     figure = Figure(figsize=(9.0, 5.2), layout="constrained")
     figure.suptitle("open_clip, unmodified, trained on exported worlds", x=0.02, ha="left", fontsize=TITLE)
-    every = list(runs())
+    every = runs()
     for ax, (detail, words) in zip(figure.subplots(1, 2, sharex=True, sharey=True), PANELS.items(), strict=True):
         theory = {row["prompt"]: row["equivalent_correlation"] for row in worded_rows(world_of(detail))}
         for prompt, color, name, *_ in LINES:
             ax.axhline(theory[prompt], color=color, linewidth=4, alpha=0.35)
-            for run in (run for run in every if (run.detail, run.prompt) == (detail, prompt)):
-                ax.plot(run.pairs / 1000, run.correlation, "-", color=color, linewidth=1)
-                ax.plot(run.pairs[-1] / 1000, run.correlation[-1], "o", color=color, markersize=9, zorder=4)
+            for _, run in every[(every.detail == detail) & (every.prompt == prompt)].groupby(["seed", "last"]):
+                pairs, correlation = run.pairs.to_numpy() / 1000, run.correlation.to_numpy()
+                ax.plot(pairs, correlation, "-", color=color, linewidth=1)
+                ax.plot(pairs[-1], correlation[-1], "o", color=color, markersize=9, zorder=4)
             if detail:
                 side = {"xytext": (0, -7), "va": "top"} if prompt in BELOW else {"xytext": (0, 7), "va": "bottom"}
                 look = {"color": color, "fontsize": TEXT, "weight": "bold", "ha": "right", **side}

@@ -2,8 +2,6 @@
 
 from collections.abc import Callable
 from functools import cache
-from operator import attrgetter
-from typing import NamedTuple
 
 from experiments.lab.answers import predict
 from experiments.page.front import trained_towers
@@ -31,16 +29,6 @@ TRAINED = "infonce"  # the learner of these trials
 CERTAIN = 0.99999
 
 
-class Answer(NamedTuple):
-    """One row of the answer: p' to two digits, and in brackets that of trained towers, if a trial is stored."""
-
-    learner: str
-    prompt: str  # in words; "" for supervised learners
-    every: str  # captions describe every appearance
-    none: str  # captions describe no appearance
-    flags: str  # behind --learner
-
-
 @cache
 def trained() -> dict[tuple[str | None, float], tuple[World, float]]:
     """World and p' of the towers of TRIALS, by prompt and detail of their captions."""
@@ -49,28 +37,31 @@ def trained() -> dict[tuple[str | None, float], tuple[World, float]]:
 
 
 @cache
-def answers() -> tuple[Answer, ...]:
-    """The learners in the world of the answer, at both ends of the detail of captions."""
+def answers() -> list[dict[str, str]]:
+    """Rows of the answer: p' to two digits where captions describe every appearance and none, in brackets of towers.
+
+    `flags` follow --learner; supervised learners have an empty prompt.
+    """
     rows = []
     for flags, (words, learner) in ASKED.items():
         prompt = getattr(learner, "prompt", None)
         world = WORLD.replace(bare=BARE) if prompt == "bare" else WORLD
-        cells = []
-        for detail in (1.0, 0.0):
+        row = {"learner": words, "prompt": asked(prompt), "flags": flags}
+        for name, detail in (("every", 1.0), ("none", 0.0)):
             place = predict(world.replace(detail_inv=detail, detail_spu=detail), learner)["equivalent_correlation"]
             towers = trained().get((prompt, detail)) if learner.name == TRAINED else None
-            cells.append(f"{place:.2f}" + (f" ({towers[1]:.2f})" if towers else ""))
-        rows.append(Answer(words, asked(prompt), *cells, flags))
-    return tuple(rows)
+            row[name] = f"{place:.2f}" + (f" ({towers[1]:.2f})" if towers else "")
+        rows.append(row)
+    return rows
 
 
-def table(flags: Callable[[Answer], str]) -> Table:
+def table(flags: Callable[[dict[str, str]], str]) -> Table:
     """The answers; `flags` writes the last cell, the flags of a row as code."""
     columns = (
-        Column("Learner", attrgetter("learner")),
-        Column("Prompt", attrgetter("prompt")),
-        Column("p′, every appearance (towers)", attrgetter("every"), NUMBER),
-        Column("p′, no appearance (towers)", attrgetter("none"), NUMBER),
+        Column("Learner", "learner"),
+        Column("Prompt", "prompt"),
+        Column("p′, every appearance (towers)", "every", NUMBER),
+        Column("p′, no appearance (towers)", "none", NUMBER),
         Column("--learner", flags),
     )
     return Table("p′ by learner and prompt", columns, answers())

@@ -178,9 +178,9 @@ def choose(page, **fields) -> None:
 
 def test_the_explorer_starts_with_the_answer_and_commands_print_its_numbers(opened, soberclip):
     page = opened()
-    assert f"{float(accuracies(page)['infonce'].split('/')[2]):.2f}" == text.answers()[1].every.split()[0]
+    assert f"{float(accuracies(page)['infonce'].split('/')[2]):.2f}" == text.answers()[1]["every"].split()[0]
     page.locator("#knob-prompt").select_option("bare")
-    assert f"{float(accuracies(page)['infonce'].split('/')[2]):.2f}" == text.answers()[0].every.split()[0]
+    assert f"{float(accuracies(page)['infonce'].split('/')[2]):.2f}" == text.answers()[0]["every"].split()[0]
     for prompt in ("mean", "bare"):
         choose(page, p_spu=0.99, mu_spu=2, sigma_xi=3, mention_spu=0.5, detail_inv=0.3, prompt=prompt)
         for name, shown in accuracies(page).items():

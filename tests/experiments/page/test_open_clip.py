@@ -8,7 +8,7 @@ import pytest
 
 from experiments.ground_truth.place import place
 from experiments.page.front import LINES
-from experiments.page.open_clip import IMAGES, PANELS, RUNS, runs, trained, world_of
+from experiments.page.open_clip import IMAGES, PANELS, runs, trained, world_of
 from theory.binned_captions import BinnedCaptions
 from theory.ideal_curve import equivalent
 
@@ -27,13 +27,14 @@ def theory():
     return found
 
 
+def last_checkpoints():
+    return runs().groupby(["detail", "last", "seed", "prompt"]).correlation.last()
+
+
 def test_places_of_stored_runs_are_those_of_place():
-    lines = RUNS.read_text().splitlines()
-    detail, seed, last, pairs, prompt, common, counter = lines[len(lines) // 2].split(",")
-    (run,) = (run for run in runs() if [*map(str, run[1:4])] == [seed, last, prompt] and run.detail == int(detail))
-    counts = {"common": (int(common), IMAGES), "counter": (int(counter), IMAGES)}
-    own = place(counts, world=world_of(int(detail))).correlation
-    assert run.correlation[list(run.pairs).index(float(pairs))] == pytest.approx(own, abs=1e-9)
+    run = runs().loc[len(runs()) // 2]
+    counts = {"common": (run.common, IMAGES), "counter": (run.counter, IMAGES)}
+    assert run.correlation == pytest.approx(place(counts, world=world_of(int(run.detail))).correlation, abs=1e-9)
 
 
 def test_the_table_of_the_lab_has_the_last_checkpoint_of_every_run_and_the_theory(theory):
@@ -43,8 +44,8 @@ def test_the_table_of_the_lab_has_the_last_checkpoint_of_every_run_and_the_theor
         re.MULTILINE,
     )
     expected = {}
-    for run in runs():
-        expected.setdefault((run.detail, f"{run.last:,}", str(run.seed)), {})[run.prompt] = run.correlation[-1]
+    for (detail, last, seed, prompt), correlation in last_checkpoints().items():
+        expected.setdefault((detail, f"{last:,}", str(seed)), {})[prompt] = correlation
     for (detail, prompt), correlation in theory.items():
         expected.setdefault((detail, "theory", ""), {})[prompt] = correlation
     assert {(int(looks == "every"), pairs, seed) for looks, pairs, seed, *_ in found} == expected.keys()
@@ -60,7 +61,7 @@ def test_the_figure_has_the_lines_of_theory_and_a_point_for_every_run(theory):
         flat = [line.get_ydata()[0] for line in ax.lines if len(set(line.get_ydata())) == 1 and line.get_alpha()]
         assert flat == pytest.approx([theory[detail, prompt] for prompt, *_ in LINES], abs=1e-9)
         points = [line.get_data() for line in ax.lines if line.get_marker() == "o"]
-        own = [run for run in runs() if run.detail == detail]
-        assert len(points) == len(own)
-        assert {x[0] for x, _ in points} == {run.last / 1000 for run in own}
+        own = last_checkpoints()[detail]
+        assert sorted(y[0] for _, y in points) == sorted(own)
+        assert {x[0] for x, _ in points} == {last / 1000 for last, *_ in own.index}
     assert (ROOT / ".readme" / "open_clip.svg").read_text(encoding="utf-8").startswith("<svg")
