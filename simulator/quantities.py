@@ -8,7 +8,8 @@ import reprlib
 from dataclasses import dataclass
 from functools import partial
 from numbers import Integral, Real
-from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, get_args
+from types import NoneType
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, get_args, get_origin
 
 import numpy as np
 from pydantic import BeforeValidator, Field, PlainValidator
@@ -133,6 +134,16 @@ def declared(annotation):
 def quantity_of(annotation) -> Notation:
     """The Notation inside an annotated type."""
     return next(part for part in get_args(declared(annotation)) if isinstance(part, Notation))
+
+
+def kind_and_meaning(hint: Any) -> tuple[Any, str]:
+    """int, float, str, a tuple or a Literal, which is a type without bounds and None; and its description, if any."""
+    meaning = ""
+    while get_origin(hint) not in (None, Literal, tuple):  # Annotated, or a union with None
+        parts = get_args(hint)
+        meaning = meaning or next(filter(None, (getattr(part, "description", None) for part in parts)), "")
+        hint = next(part for part in parts if part is not NoneType)
+    return hint, meaning
 
 
 def domain_of(annotation) -> tuple[float, float]:

@@ -9,14 +9,14 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from types import NoneType
-from typing import Annotated, Any, Literal, TypedDict, get_args, get_origin
+from typing import Annotated, Any, Literal, TypedDict, get_origin
 
 from cyclopts import Group, Parameter
 from pydantic import BaseModel
 
 from experiments.errors import checked_seed
 from experiments.files import check_writable
+from simulator.quantities import kind_and_meaning
 from simulator.world import World
 
 LARGEST_TABLE = 2**24  # bytes of a CSV file
@@ -93,7 +93,7 @@ def flags_of(model: type[BaseModel], group: Group, without: tuple[str, ...] = ()
     for name, own in model.model_fields.items():
         if name in without:
             continue
-        kind, meaning = _declaration(own.annotation)
+        kind, meaning = kind_and_meaning(own.annotation)
         converter, meaning = CONVERTERS.get(get_origin(kind) or kind), own.description or meaning
         if converter is table:
             kind, meaning = Any, f"{meaning}; FILE.csv without a header, or a name such as 'compositional(2, 3, 1)'"
@@ -101,16 +101,6 @@ def flags_of(model: type[BaseModel], group: Group, without: tuple[str, ...] = ()
         note = meaning + ("" if usual is None or usual is False else f" [default: {usual}]")
         fields[name] = flag(kind, note, group=group, show_default=False, converter=converter)
     return Annotated[TypedDict(f"{model.__name__}Flags", fields, total=False), Parameter(name="*")]
-
-
-def _declaration(hint: Any) -> tuple[Any, str]:
-    """The type of a field (int, float, str or a Literal) without bounds and None, and its description."""
-    meaning = ""
-    while get_origin(hint) not in (None, Literal, tuple):  # Annotated, or a union with None
-        parts = get_args(hint)
-        meaning = meaning or next(filter(None, (getattr(part, "description", None) for part in parts)), "")
-        hint = next(part for part in parts if part is not NoneType)
-    return hint, meaning
 
 
 TRAINING = Group("Training", sort_key=0)

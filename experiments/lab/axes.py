@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, get_type_hints
 
 import numpy as np
 from pydantic import TypeAdapter, ValidationError
@@ -39,17 +39,7 @@ _WORDS = {"mitigation": "mitigation of the background", "table": "joint probabil
 _FIELDS = {n: h for n, h in _RECIPE.items() if n != "loss"} | _WORLD | dict.fromkeys(_WORDS, str)
 OF_RECIPE = _RECIPE.keys() - _WORLD.keys()
 OF_BOTH = ("embed_dim", "batch_size")  # fields of a recipe, and options of learners in theory
-
-
-def _kind(annotation: Any) -> Any:
-    """int, float, str or a Literal: a type without its bounds and without None."""
-    while get_origin(annotation) not in (None, Literal):
-        parts = get_args(annotation)
-        annotation = parts[0] if get_origin(annotation) is Annotated else next(x for x in parts if x is not type(None))
-    return annotation
-
-
-_KINDS = {name: _kind(annotation) for name, annotation in _FIELDS.items()}
+_KINDS = {name: q.kind_and_meaning(annotation)[0] for name, annotation in _FIELDS.items()}
 _MEANINGS = {name: Recipe.model_fields[name].description or name for name in OF_RECIPE} | _WORDS
 QUANTITIES = {name: q.quantity_of(annotation) for name, annotation in _WORLD.items()} | {
     name: Notation(r"\mathrm{" + name.replace("_", r"\ ") + "}", meaning, "") for name, meaning in _MEANINGS.items()
