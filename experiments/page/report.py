@@ -9,18 +9,17 @@ from importlib.resources import files
 from typing import Any, NamedTuple
 
 import xarray as xr
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from experiments.court.certificates import file_name
 from experiments.court.registry import QUESTIONS, by_question
+from experiments.heads import pages
 from experiments.lab.presets import Design
 from experiments.page import counts, evidence, front, text
 from experiments.page.plot import draw
 from experiments.page.plot.frame import caption
 from experiments.page.plot.layout import arrange
-from experiments.style import SHEET
-from experiments.svg import defined_once, figure_svg, formula_svg
+from experiments.svg import figure_svg, formula_svg
 from experiments.table import html
 from experiments.verdict import Verdict, rate_sentence
 from simulator.prompts import prompt_row
@@ -96,12 +95,11 @@ PRESETS = {
 
 def render(*, verdicts: Sequence[Verdict], **context: Any) -> str:
     """The page from verdicts and sections; everything but SVG is escaped."""
-    environment = Environment(
-        loader=PackageLoader("experiments.page", "html"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-    )
     scripts = [_file(name) for name in SCRIPTS]
     statements = [(entry.verdicts[0].claim, entry) for entry in counts.entries(verdicts)]
-    page = environment.get_template("report.html.jinja").render(
+    words = pages.page(
+        "page/html/report.html.jinja",
+        context,
         formulas={v.claim: Markup(formula_svg(v.formula)) for v in verdicts},
         questions=[(key, QUESTIONS[key], group) for key, group in by_question(statements)],
         verdicts=verdicts,
@@ -118,12 +116,10 @@ def render(*, verdicts: Sequence[Verdict], **context: Any) -> str:
         rate=rate_sentence(),
         untried=untried(),
         date=date.today().isoformat(),
-        style=Markup(SHEET.read_text(encoding="utf-8")),
         scripts=scripts,
         policy=_policy(scripts),
-        **context,
     )
-    return NUMBER_AND_UNIT.sub("\N{NO-BREAK SPACE}", defined_once(page))
+    return NUMBER_AND_UNIT.sub("\N{NO-BREAK SPACE}", words)
 
 
 def slider_data() -> dict[str, Any]:
