@@ -27,12 +27,6 @@ def stretch(accuracy: Float[np.ndarray, "*s"], axis: Axis) -> Float[np.ndarray, 
     return logit(position) if axis == "logit" else position
 
 
-def unstretch(position: Float[np.ndarray, "*s"], axis: Axis) -> Float[np.ndarray, "*s"]:
-    """Position on the axis -> fraction."""
-    accuracy = np.asarray(position, dtype=float)
-    return expit(accuracy) if axis == "logit" else accuracy
-
-
 class Line(NamedTuple):
     """y = intercept + slope x on the axis; fields may carry a leading axis of replicates."""
 
@@ -42,8 +36,8 @@ class Line(NamedTuple):
 
     def at(self, common: Float[np.ndarray, " m"]) -> Float[np.ndarray, "*r m"]:
         """Counter accuracy that the line predicts at these common accuracies, as fractions."""
-        x = stretch(common, self.axis)
-        return unstretch(self.intercept[..., None] + self.slope[..., None] * x, self.axis)
+        y = self.intercept[..., None] + self.slope[..., None] * stretch(common, self.axis)
+        return expit(y) if self.axis == "logit" else y
 
 
 def fit_line(

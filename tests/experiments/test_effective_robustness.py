@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from experiments.effective_robustness import AXES, band, fit_line, offset, resampled, stretch, unstretch
+from experiments.effective_robustness import AXES, Line, band, fit_line, offset, resampled, stretch
 
 fractions = st.lists(st.floats(0.05, 0.95), min_size=4, max_size=9, unique=True).map(lambda v: np.array(sorted(v)))
 
@@ -15,7 +15,7 @@ def test_a_straight_line_is_found(axis, common, slope, intercept):
     x = stretch(common, axis)
     if np.ptp(x) < 1e-3:
         return
-    counter = unstretch(intercept + slope * x, axis)
+    counter = Line(axis, np.array(slope), np.array(intercept)).at(common)
     line = fit_line(common, counter, axis)
     # Rounding of order 1e-16 grows by the condition of the fit, at most (1/ptp)^2 = 1e6.
     assert line.slope == pytest.approx(slope, abs=1e-8)
@@ -27,7 +27,7 @@ def test_a_straight_line_is_found(axis, common, slope, intercept):
 def test_an_offset_is_the_planted_one_and_its_interval_has_its_level(axis, level, half):
     """Two others lie .01 above and below .03 over an exact line: their mean is .02 or .04 with probability 1/4 each."""
     x = np.linspace(0.55, 0.9, 12)
-    on_line = unstretch(0.9 * stretch(x, axis) - 0.3, axis)
+    on_line = Line(axis, np.array(0.9), np.array(-0.3)).at(x)
     others = (x[3:5], on_line[3:5] + np.array([0.01, 0.05]))
     point, ends, n = offset((x, on_line), others, axis, np.random.default_rng(0), level=level)
     assert (n, point) == (2, pytest.approx(0.03, abs=1e-12))
