@@ -21,15 +21,7 @@ POWER = 11  # 2^POWER points per kind of pair: reliance to about .003
 
 @dataclass(frozen=True)
 class Filtered(Learner):
-    """Linear CLIP on the share `kept` of pairs with the largest scores; worlds without a table.
-
-    Examples
-    --------
-    >>> world = World(p_spu=0.9, mu_spu=1.5, mismatch=0.5)
-    >>> common, matching = Filtered(kept=0.5).purity(world)
-    >>> bool(common > 0.9), bool(matching > 0.5)
-    (True, True)
-    """
+    """Linear CLIP on the share `kept` of pairs with the largest scores; worlds without a table."""
 
     name: ClassVar[str] = "filtered"
     words: ClassVar[str] = "linear CLIP on filtered pairs"
@@ -38,34 +30,21 @@ class Filtered(Learner):
 
     def critic(self, world: World) -> LinearCritic:
         """u_y = S q_y, S the covariance of the pairs that are kept."""
-        images, texts, weights, _ = self._kept(world)
-        S = (weights[:, None] * (images - weights @ images)).T @ texts
-        return latent_critic(world.prompts(self.prompt) @ S.T)
-
-    def purity(self, world: World) -> tuple[float, float]:
-        """Shares, among the kept pairs, of images whose object and background agree, and of captions that match."""
-        _, _, weights, flags = self._kept(world)
-        return float(weights @ flags[:, 0]), float(weights @ flags[:, 1])
-
-    def _kept(self, world: World):
-        """Images, texts, their weights after the filter, and flags: object and background agree, captions match."""
         if world.table is not None or not world.binary:
             raise ValueError("filtered pairs have a law in worlds of two classes and one background, without a table")
         mixture = world.mixture().seen
-        S = mixture.image_variances
-        kinds = mixture.pairs
+        S_I = mixture.image_variances
         blocks: list[tuple[np.ndarray, ...]] = []
-        for number, kind in enumerate(kinds):
-            matching = number < len(kinds) / (2 if mixture.mismatch else 1)
+        for kind in mixture.pairs:
+            slope = kind.mask * kind.detail * np.divide(mixture.variances, np.sqrt(S_I), out=np.zeros(2), where=S_I > 0)
+            own = kind.mask**2 * mixture.variances + kind.noise * world.nu_text - slope**2
             for weight, mean in zip(kind.weights, kind.means, strict=True):
                 e, f = np.split(gaussian_points(4, POWER, len(blocks)), 2, axis=1)
-                slope = kind.mask * kind.detail * np.divide(mixture.variances, np.sqrt(S), out=np.zeros(2), where=S > 0)
-                own = kind.mask**2 * mixture.variances + kind.noise * world.nu_text - slope**2
-                text = slope * e + np.sqrt(own) * f
-                flags = np.tile([mean[0] * mean[1] > 0, matching], (len(e), 1))
-                blocks.append((np.sqrt(S) * e + mean[:2], text + mean[2:], np.full(len(e), weight / len(e)), flags))
-        images, texts, weights, flags = (np.concatenate(part) for part in zip(*blocks, strict=True))
+                text = slope * e + np.sqrt(own) * f + mean[2:]
+                blocks.append((np.sqrt(S_I) * e + mean[:2], text, np.full(len(e), weight / len(e))))
+        images, texts, weights = (np.concatenate(part) for part in zip(*blocks, strict=True))
         order = np.argsort(-((images @ mixture.cross_covariance) * texts).sum(axis=1))
         before = np.cumsum(weights[order]) - weights[order]
         weights[order] = np.clip(self.kept - before, 0, weights[order]) / self.kept
-        return images, texts, weights, flags
+        S = (weights[:, None] * (images - weights @ images)).T @ texts
+        return latent_critic(world.prompts(self.prompt) @ S.T)

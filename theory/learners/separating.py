@@ -25,25 +25,16 @@ class Separating(Learner):
 
     Examples
     --------
-    >>> Separating(((1.0, 0.0), (1.0, 1.0))).chosen(World(mu_spu=2.0)).tolist()
-    1
+    >>> Separating(((1.0, 0.0), (1.0, 1.0))).direction(World(mu_spu=2.0)).round(2).tolist()
+    [5.2, 10.1]
     """
 
     name: ClassVar[str] = "separating"
     words: ClassVar[str] = "linear CLIP with the prompt that separates the classes most"
     prompts: tuple[tuple[float, float], ...] = ((1.0, 0.0),)
 
-    def chosen(self, worlds: World) -> np.ndarray:
-        """The number of the chosen prompt in each world; the first of equal ones."""
-        return np.asarray(np.argmax(self._of_prompts(worlds)[1], axis=-1))
-
     def direction(self, worlds: World) -> Float[np.ndarray, "*w B"]:
-        """u = A q of the chosen prompt q."""
-        u = self._of_prompts(worlds)[0]
-        return np.take_along_axis(u, self.chosen(worlds)[..., None, None], axis=-2)[..., 0, :]
-
-    def _of_prompts(self, worlds: World) -> tuple[Float[np.ndarray, "*w P B"], Float[np.ndarray, "*w P"]]:
-        """(u, separation) of every prompt; one that shows nothing separates nothing."""
+        """u = A q of the chosen prompt q, the first of equal ones; a prompt that shows nothing separates nothing."""
         if not worlds.binary:
             raise ValueError("the most separating prompt is known in worlds of two classes and one background")
         A = latent_cross_covariance(worlds)
@@ -52,4 +43,5 @@ class Separating(Learner):
         u = np.einsum("...ij,...pj->...pi", A, q)
         variance = (u**2 * (worlds.mean**2 + worlds.image_variance)[..., None, :]).sum(-1)
         length = (np.einsum("...rj,...pj->...pr", right, q) ** 2 * values[..., None, :]).sum(-1)
-        return u, np.sqrt(np.divide(variance, length, out=np.zeros_like(variance), where=length > 0))
+        separation = np.sqrt(np.divide(variance, length, out=np.zeros_like(variance), where=length > 0))
+        return np.take_along_axis(u, separation.argmax(axis=-1)[..., None, None], axis=-2)[..., 0, :]
