@@ -161,7 +161,8 @@ def equivalent_of_draws(
     def ends(curve, index, _):
         if R == 1:
             return None
-        V = sum(_covariance_of_mean(source[:, :, *index]) for source in sources)
+        off = [(each - each.mean(axis=0))[:, :, *index] for each in sources]
+        V = sum((x[:, :, None] * x[:, None]).sum(axis=0) / (len(x) * (len(x) - 1)) for x in off)  # of the mean
         return curve.over_scatter(*mean[:, *index], V, stdtrit(R - 1, (1 + LEVEL) / 2))
 
     return _placed(world, mean, ends, LEVEL)
@@ -170,7 +171,7 @@ def equivalent_of_draws(
 def _placed(worlds: World, values: np.ndarray, ends: Callable, level: float) -> Equivalent:
     """Places of accuracies (G, *w); `ends` of p' and r follow from a curve, the index of its worlds, and p'."""
     _check(worlds, values)
-    parts = []
+    parts: list[tuple[Any, Equivalent]] = []
     for index, part in _by_curve(worlds):
         if len(values) == 2:
             curve = IdealCurve(part)
@@ -180,7 +181,12 @@ def _placed(worlds: World, values: np.ndarray, ends: Callable, level: float) -> 
             parts.append((index, Equivalent(correlation, shortfall, interval)))
         else:
             parts.append((index, _of_groups(part, values[:, *index])))
-    return _joined(parts, worlds.shape) if worlds.shape else parts[0][1]
+    if not worlds.shape:
+        return parts[0][1]
+    (correlation, shortfall), known, pairs = joined_numbers(parts, worlds.shape)
+    interval = None if known is None else Interval(dict(zip(("correlation", "shortfall"), pairs, strict=True)), level)
+    unseen = [part.unseen for _, part in parts if part.unseen is not None]  # with a table, of each world in C order
+    return Equivalent(correlation, shortfall, interval, np.reshape(unseen, worlds.shape) if unseen else None)
 
 
 def _by_curve(worlds: World) -> list[tuple[Any, World]]:
@@ -195,13 +201,6 @@ def _by_curve(worlds: World) -> list[tuple[Any, World]]:
         alike.setdefault(curve, []).append(index)
     places = [tuple(np.transpose(some)) for some in alike.values()]
     return [(place, plain[place]) for place in places]
-
-
-def _joined(parts: list[tuple[Any, Equivalent]], shape: tuple[int, ...]) -> Equivalent:
-    (correlation, shortfall), level, ends = joined_numbers(parts, shape)
-    interval = None if level is None else Interval(dict(zip(("correlation", "shortfall"), ends, strict=True)), level)
-    unseen = [part.unseen for _, part in parts if part.unseen is not None]  # with a table, of each world in C order
-    return Equivalent(correlation, shortfall, interval, np.reshape(unseen, shape) if unseen else None)
 
 
 def _of_groups(world: World, values: Float[np.ndarray, " G"]) -> Equivalent:
@@ -219,11 +218,6 @@ def _interval(fits: Ends, shortfall: Numbers, of_correlation: Ends, of_shortfall
     correlation = np.minimum(low, first)[()], np.maximum(high, last)[()]
     least = np.where(shortfall < 0, least, np.maximum(least, 0.0))[()]
     return Interval({"correlation": correlation, "shortfall": (least, most)}, level)
-
-
-def _covariance_of_mean(draws: Float[np.ndarray, "R G *w"]) -> Float[np.ndarray, "G G *w"]:
-    off, R = draws - draws.mean(axis=0), len(draws)
-    return (off[:, :, None] * off[:, None]).sum(axis=0) / (R * (R - 1))
 
 
 def _check(worlds: World, accuracies: Iterable[Numbers]) -> None:

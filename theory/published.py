@@ -6,12 +6,6 @@
     Distribution Shift", arXiv 2310.04971 (ICLR 2024); its data model 1 as [W] quotes it.
 
 The letters are the papers'; all arguments broadcast. `theory.accuracy` has the correct formulas.
-
-The last functions correct Theorem 6.2 at n = infinity, with m0 = 2p - 1 and the typical appearance:
-    k1* = (1 + sigma_inv^2 - mu^2 m0)/R*,   k2* = -(1 + sigma_inv^2 + mu^2 m0)/R*,
-    R* = sqrt((1 + sigma_inv^2)^2 sigma_inv^2 + mu^2 m0^2 sigma_spu^2).
-Err >= 1 - Phi(kappa_1) iff k1* <= kappa_1, and Acc >= 1 - Phi(kappa_2) iff k2* <= kappa_2. Under the theorem's
-conditions each difference changes sign once in p. A dense search found this; the claims theorem-6.2-boundary test it.
 """
 
 import numpy as np
@@ -75,11 +69,12 @@ def smallest_mu_spu(sigma_inv) -> Numbers:
     return (np.asarray(sigma_inv) ** 2 + 2) / 2
 
 
-# The p at which each printed inequality of [W] Theorem 6.2 turns from false to true (mu_inv = 1, nu = 0)
-
-
 def corrected_kappas(p_spu, mu_spu, sigma_inv, sigma_spu) -> tuple[Numbers, Numbers]:
-    """(k1*, k2*), in deviations, by typical appearance: Err(a != y) = 1 - Phi(k1*), Acc(a = y) = 1 - Phi(k2*)."""
+    """(k1*, k2*): by typical appearance at nu = 0 Err(a != y) = 1 - Phi(k1*) and Acc(a = y) = 1 - Phi(k2*).
+
+    k1* = (1 + sigma_inv^2 - mu^2 m0)/R*,   k2* = -(1 + sigma_inv^2 + mu^2 m0)/R*,   m0 = 2p - 1,
+    R* = sqrt((1 + sigma_inv^2)^2 sigma_inv^2 + mu^2 m0^2 sigma_spu^2)
+    """
     p, mu, si, ss = np.broadcast_arrays(p_spu, mu_spu, sigma_inv, sigma_spu)
     m0 = 2 * p - 1
     R = np.sqrt((1 + si**2) ** 2 * si**2 + mu**2 * m0**2 * ss**2)
@@ -87,18 +82,16 @@ def corrected_kappas(p_spu, mu_spu, sigma_inv, sigma_spu) -> tuple[Numbers, Numb
         return (1 + si**2 - mu**2 * m0) / R, -(1 + si**2 + mu**2 * m0) / R
 
 
-def inequality_margins(p_spu, mu_spu, sigma_inv, sigma_spu) -> tuple[Numbers, Numbers]:
-    """(kappa_1 - k1*, kappa_2 - k2*): a printed inequality holds where its margin is not negative."""
-    printed = theorem_62_kappas(p_spu, mu_spu, sigma_inv, sigma_spu)
-    true = corrected_kappas(p_spu, mu_spu, sigma_inv, sigma_spu)
-    return printed[0] - true[0], printed[1] - true[1]
+def inequality_margins(*world) -> np.ndarray:
+    """kappa_1 - k1* and kappa_2 - k2*: a printed inequality holds where its margin is not negative."""
+    return np.subtract(theorem_62_kappas(*world), corrected_kappas(*world))
 
 
 def turning_points(mu_spu, sigma_inv, sigma_spu) -> tuple[Numbers, Numbers]:
-    """The p at which the error and the accuracy inequality turn true, to 1e-12, vectorised.
+    """The p at which the error and the accuracy inequality turn true, to 1e-12; nan for a margin that is not negative.
 
-    Under the theorem's conditions the margins are negative at 1/2 and not negative at 1. Otherwise nan marks a margin
-    without this change of sign.
+    Under the theorem's conditions each margin changes its sign once in p. A dense search found this; the claims
+    theorem-6.2-boundary test it.
     """
     from scipy.optimize.elementwise import find_root  # start-up time
 

@@ -36,29 +36,24 @@ def contour_accuracy(
     Near the origin the boundary must cross x = 0, the edge of the grid. Otherwise the blocks are exchanged; the counter
     group, seen as (m_y, -m_x), is then the mirror image of (-m_y, m_x).
     """
-    W = preference.mean.shape[-1]
+    W, reach = preference.mean.shape[-1], np.sqrt(2 * np.log(4 / tolerance))  # less than tolerance/4 lies beyond
     _, slope_x, slope_y = preference(np.zeros(W), np.zeros(W))
     exchanged = np.abs(slope_x) > np.abs(slope_y)
     preference = preference.exchanged(exchanged)
     result, sound = np.empty((W, 2)), np.empty(W, bool)
     for start in range(0, W, CHUNK):
         rows = np.arange(start, min(start + CHUNK, W))
-        result[rows], sound[rows] = region_accuracy(preference.of(rows), tolerance, spacing)
+        part = preference.of(rows)
+        x, y = (_lines(part, b, reach, spacing) for b in (0, 1))
+        y = np.concatenate([-y[:, ::-1], y], axis=-1)
+        positive = part.of(np.s_[:, None, None]).positive(x[:, :, None], y[:, None, :])
+        roots, horizontal, vertical = _crossings(part, x, y, positive)
+        means = np.stack([part.mean, part.mean * np.array([[1.0], [-1.0]])], axis=-1)  # (2, W, group)
+        pieces = _pieces(part, roots[1], positive, horizontal, vertical)
+        result[rows], sound[rows] = _along(part, roots, *pieces, means, tolerance)
+        result[rows] += _far_side(roots[1], positive, vertical, means[1])
     result[exchanged, 1] = 1 - result[exchanged, 1]
     return result, sound
-
-
-def region_accuracy(preference: Preference, tolerance: float, spacing: float):
-    """`contour_accuracy` of worlds whose boundary crosses x = 0 near the origin."""
-    reach = np.sqrt(2 * np.log(4 / tolerance))  # what is left out has less than a quarter of the tolerance
-    x, y = (_lines(preference, b, reach, spacing) for b in (0, 1))
-    y = np.concatenate([-y[:, ::-1], y], axis=-1)
-    positive = preference.of(np.s_[:, None, None]).positive(x[:, :, None], y[:, None, :])
-    roots, horizontal, vertical = _crossings(preference, x, y, positive)
-    means = np.stack([preference.mean, preference.mean * np.array([[1.0], [-1.0]])], axis=-1)  # (2, W, group)
-    start, end = _pieces(preference, roots[1], positive, horizontal, vertical)
-    amount, sound = _along(preference, roots, start, end, means, tolerance)
-    return amount + _far_side(roots[1], positive, vertical, means[1]), sound
 
 
 def _lines(preference: Preference, b: int, reach: float, spacing: float) -> Float[np.ndarray, "W n"]:

@@ -74,21 +74,20 @@ class GaussianPMI(Learner):
         second = worlds.caption_kinds.moment(2)
         spread = sum(kind.chance * (kind.multiple - m) ** 2 for kind in worlds.caption_kinds.every)  # Var m
         bare, matched = (np.asarray(f)[..., None, None] for f in (worlds.bare, (1 - worlds.mismatch) ** 2))
-        S_I = C + n_I[..., None] * np.eye(C.shape[-1])
+        unit_matrix = np.eye(C.shape[-1])
+        S_I, first = C + n_I[..., None] * unit_matrix, unit_matrix[:, :1]
         G = np.linalg.solve(S_I, C)
         c = (worlds.mean * worlds.correlation * worlds.mean[..., :1] / K)[..., None]
         mention = (1 - bare) * m[..., None, :]
-        first = np.zeros_like(c)
-        first[..., 0, 0] = 1.0
         # C - C S_I^-1 C = G' n_I without cancellation.
         left = (1 - matched * (1 - bare)) * C + matched * (1 - bare) * G.swapaxes(-1, -2) * n_I[..., None, :]
         h = worlds.variances().caption - nu_T
         N = (nu_T + second * h + spread * np.diagonal(C, axis1=-2, axis2=-1))[..., None]
-        unexplained = (1 - bare) * (N * np.eye(C.shape[-1]) + m[..., :, None] * left * m[..., None, :])
-        along = matched * bare * mention.swapaxes(-1, -2) * (G.swapaxes(-1, -2) @ c) * first.swapaxes(-1, -2)
+        unexplained = (1 - bare) * (N * unit_matrix + m[..., :, None] * left * m[..., None, :])
+        along = matched * bare * mention.swapaxes(-1, -2) * (G.swapaxes(-1, -2) @ c) * first.T
         corner = bare * worlds.mean[..., :1, None] ** 2 / K[..., None]
         corner = corner - matched * bare**2 * (c * np.linalg.solve(S_I, c)).sum(axis=-2, keepdims=True)
-        unexplained = unexplained - along - along.swapaxes(-1, -2) + corner * first * first.swapaxes(-1, -2)
+        unexplained = unexplained - along - along.swapaxes(-1, -2) + corner * first * first.T
         # In units of each block: without noise, a block that captions omit may exceed the others by any factor.
         unit = np.sqrt(np.diagonal(unexplained, axis1=-2, axis2=-1))
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -96,7 +95,7 @@ class GaussianPMI(Learner):
         if not np.all(unit > 0) or np.any(np.linalg.cond(unexplained) > LARGEST_CONDITION):
             raise ValueError(NEVER_VARIES)
         y = np.linalg.solve(unexplained, (q / unit)[..., None])[..., 0] / unit
-        X = mention * C + bare * c * first.swapaxes(-1, -2)
+        X = mention * C + bare * c * first.T
         return np.einsum("...ij,...j->...i", np.linalg.solve(S_I, X), y)
 
     def critic(self, world: World) -> LinearCritic:

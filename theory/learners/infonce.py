@@ -1,18 +1,12 @@
 """Zero-shot accuracy at the optimum of InfoNCE with unrestricted towers: the pointwise mutual information decides.
 
-For every batch size B >= 2 the symmetric InfoNCE loss is least exactly at the critics PMI(x_I, x_T) + const,
-    PMI = log p(x_I, x_T) - log p(x_I) - log p(x_T),
-and SigLIP's at PMI - log(B - 1), the same decision (T14 in `theory.theorems`). Zero-shot picks argmax_y PMI(x_I, p_y),
-which is argmax_y log p(x_I, p_y): by symmetry log p(p_y) is the same for all y. With all captions of a class as prompts
-it picks by their pooled scores, see `theory.learners.captions`.
+The symmetric InfoNCE loss is least at the critics PMI(x_I, x_T) + const, and SigLIP's decides alike (T14 in
+`theory.theorems`). Zero-shot picks argmax_y PMI(x_I, p_y), which is argmax_y log p(x_I, p_y): by symmetry log p(p_y) is
+the same for all y. With all captions of a class as prompts it picks by their pooled scores, see
+`theory.learners.captions`: only the mean of scores depends on a share of captions that belong to other pairs (T11).
 
-If a share eps of training captions belongs to pairs drawn at random (`World.mismatch`), the optimum is
-log((1 - eps) e^PMI + eps) (T11). Decisions by single prompts and by the log-mean-exp of scores do not depend on eps.
-Those by the mean of scores do; as eps grows to 1 they become those of the log-mean-exp.
-
-Bare captions leave decisions by other captions as they are. Prompted with a bare caption of y, the critic is
-log p(x_I | y)/p(x_I): the Bayes rule of the training law, for equal priors (T15). Where all captions are bare, so are
-those that a prompt pools.
+Bare captions leave decisions by other captions as they are. Prompted with a bare caption, the optimum is the Bayes rule
+of the training law, for equal priors (T15). Where all captions are bare, so are those that a prompt pools.
 
 At detail g = 1 the rule becomes the nearest prompt in latent space as the view noise nu -> 0 (at nu = 0 the PMI is
 infinite), and linear CLIP as nu -> infinity. At g = 0 captions tell nothing of how an image varies within its groups.
