@@ -69,15 +69,6 @@ def _interval_of_bayes(by_bare_name: Callable) -> Callable:
     return wrong
 
 
-def _first_kind_alone_matches(kept: Callable) -> Callable:
-    def wrong(self, world):
-        *pairs, told = kept(self, world)
-        first = np.arange(len(told)) < len(told) / len(world.mixture().seen.pairs)
-        return *pairs, np.column_stack([told[:, 0], first])
-
-    return wrong
-
-
 def _even_beside_a_plain_world(lines: Callable) -> Callable:
     def wrong(preference, b, reach, spacing):
         mean, steps = preference.mean[b][:, None], spacing * np.arange(int(2 * reach / spacing) + 2)
@@ -350,11 +341,6 @@ FAULTS = {
         "theory.learners.infonce:_by_bare_name",
         _interval_of_bayes,
         "theory/learners/test_captions.py::test_a_bare_name_without_an_object_is_chance_without_an_error",
-    ),
-    "the first kind of caption alone matches": Fault(
-        "theory.learners.filtered:Filtered._kept",
-        _first_kind_alone_matches,
-        "laws/test_meetings.py::test_filtered_pairs_are_the_drawn_ones_that_a_teacher_keeps",
     ),
     "an interval of the usual level": Fault(
         "simulator.accuracy:Accuracy.each",
