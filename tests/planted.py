@@ -210,11 +210,6 @@ FAULTS = {
         on_result(lambda scores: 0 * scores),
         "laws/test_meetings.py::test_infonce_pools_the_scores_of_drawn_captions",
     ),
-    "omission that weighs no background": Fault(
-        "theory.theorems:bare_law",
-        on_arguments(lambda images, share=1.0: (images,)),
-        "theory/test_any_data.py::test_t15_omission_that_depends_on_the_background_weighs_backgrounds",
-    ),
     "line fitted on plain axes": Fault(
         "experiments.effective_robustness:stretch",
         on_arguments(lambda accuracy, axis: (accuracy, "plain")),

@@ -306,7 +306,6 @@ CALLS = [
     (partial(LinearCLIP, start=0.0), "start = 0.0 is no positive number"),
     (lambda: InfoNCE("scores").scores(World(table=TABLE), np.zeros((1, 4))), "has no law in worlds with a table"),
     (lambda: theorems.pmi(np.array([[0.5, 0.5], [0.0, 0.0]])), "positive sum"),
-    (lambda: theorems.bare_law(np.full((3, 2, 2), 1 / 12), np.array([[0.0, 0.0], [0.5, 0.5]])), "no bare caption"),
     (lambda: equivalent(World(views=Pixels()), Accuracy(0.9, 0.5)), "pixels"),
     (lambda: equivalent(World(), Accuracy(1.2, 0.5)), "1.2"),
     (lambda: equivalent(World(), Accuracy(0.5, NAN)), "nan"),

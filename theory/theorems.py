@@ -165,42 +165,25 @@ def pmi(pairs):
         return np.log(pairs) - np.log(images) - np.log(captions) + np.log(pairs.sum())
 
 
-def bare_law(images, share=1.0):
-    """T15: p(x | bare y) (X, K), the law of images with the bare caption of y, from p(x, y, a) (X, K, A).
-
-    share (K, A), or one number: the probability b that a caption of class y and background a says the label alone.
-    The result is proportional to sum_a b(y, a) p(x, y, a). By bare name InfoNCE's optimum takes the largest (T14).
-
-    Let bare captions be a constant share b > 0, drawn independently of the image given the label, and be told from
-    all others. Then p(x | bare y) = p(x | y), and by bare name the optimum is the Bayes rule of the training data for
-    equal priors: for any images, any number of classes, any backgrounds. Supervised learning on the same images, with
-    equally frequent classes, has the same population optimum. Its drop is the data's, not the loss's.
-
-    Conditions that fail by a known amount:
-    - b depends on the background. The decision is the ideal one where p(a | y) has the weights p(a | y) b(y, a), see
-      `match_among_bare`.
-    - Classes have the frequencies pi_y. The decision stays that for equal priors; the Bayes rule of the data adds
-      log pi_y to log p(x | y).
-    - A share d of the captions that are read as bare are others. Their law is (1 - d) p(x | y) + d p(x | t). If these
-      belong to the other classes evenly, no decision changes while d < (K - 1)/K.
-
-    Raises
-    ------
-    ValueError
-        If a class has no bare caption.
-    """
-    law = (images * np.asarray(share)).sum(axis=-1)
-    if np.any(law.sum(axis=0) <= 0):
-        given = np.asarray(share).tolist()
-        raise ValueError(f"a class has no bare caption: share = {given}; expected a share above 0 for every class")
-    return law / law.sum(axis=0)
-
-
 def match_among_bare(p, usual, other):
     """T15: the share of usual backgrounds among bare captions, p usual/(p usual + (1 - p) other).
 
     usual, other: shares of bare captions among images with usual and with other backgrounds.
     By bare name the optimum is the ideal classifier of a world with this correlation, so p' is this number.
+
+    Let b(y, a) be the probability that a caption of class y and background a says the label alone, and no other caption
+    does. Then p(x | bare y) is proportional to sum_a b(y, a) p(x, y, a), and by bare name InfoNCE's optimum takes the
+    largest (T14). If b is one number above 0, p(x | bare y) = p(x | y): by bare name the optimum is the Bayes rule of
+    the training data for equal priors, for any images, any number of classes, any backgrounds. Supervised learning on
+    the same images, with equally frequent classes, has the same population optimum. Its drop is the data's, not the
+    loss's.
+
+    Conditions that fail by a known amount:
+    - b depends on the background. The decision is the ideal one where p(a | y) has the weights p(a | y) b(y, a).
+    - Classes have the frequencies pi_y. The decision stays that for equal priors; the Bayes rule of the data adds
+      log pi_y to log p(x | y).
+    - A share d of the captions that are read as bare are others. Their law is (1 - d) p(x | y) + d p(x | t). If these
+      belong to the other classes evenly, no decision changes while d < (K - 1)/K.
     """
     return p * usual / (p * usual + (1 - p) * other)
 
