@@ -108,7 +108,7 @@ FAULTS = {
     "dropped coordinate": Fault(
         "simulator.gaussian.critic:two_class_scores",
         on_arguments(lambda critic, *law: (critic._replace(inside=_without_the_last(critic.inside)), *law)),
-        "simulator/gaussian/test_critic.py::test_two_classes_against_a_grid_of_quantiles",
+        "theory/test_accuracy.py::test_attributes_and_masks_against_the_explicit_critic",
     ),
     "missing absolute value": Fault(
         "theory.claims.relations:Relation.target",
@@ -163,7 +163,7 @@ FAULTS = {
     "point estimate taken for a bound": Fault(
         "experiments.court.decision:violation_bounds",
         on_result(lambda ends: ends._replace(low=(ends.low + ends.high) / 2, high=(ends.low + ends.high) / 2)),
-        "experiments/court/test_decision.py::test_coverage_on_every_side",
+        "experiments/court/test_decision.py::test_a_violation_is_as_far_as_its_interval",
     ),
     "worlds drawn from a part of the domain": Fault(
         "experiments.court.quantified:drawn",

@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 import mpmath
 import numpy as np
-from scipy.special import ndtri
 from scipy.stats import multivariate_normal
 
 from experiments.ground_truth.pictures import MIDDLE, templates
@@ -260,21 +259,6 @@ def population_critic(world: World, prompt: str, width: int | None = None) -> Li
     q = q[:1] - q[1:] if world.classes == 2 else q
     u = q @ M.T
     return LinearCritic(u[None], np.zeros((1, len(u), len(u))))
-
-
-def grid_accuracy(u: np.ndarray, mean: np.ndarray, deviation: np.ndarray, outside: float, side: int = 1000) -> float:
-    """P(u'x + outside t > 0) for x ~ N(mean, diag(deviation^2)) of two latents, by counting grid points.
-
-    A side x side grid of normal quantiles for the latents; t, the noise outside the dictionary, is a third axis of
-    41 quantiles where it matters. Off by about 1/side.
-    """
-    t = ndtri((np.arange(side) + 0.5) / side)
-    first = u[0] * (mean[0] + deviation[0] * t)
-    second = u[1] * (mean[1] + deviation[1] * t)
-    if outside == 0:
-        return float((first[:, None] + second > 0).mean())
-    third = outside * ndtri((np.arange(41) + 0.5) / 41)
-    return float(np.mean([(first[:, None] + second + x > 0).mean() for x in third]))
 
 
 def many_class_integrals(u: float, v: float, alpha: float, beta: float, S_i: float, S_s: float, K: int):

@@ -16,13 +16,6 @@ noisy = {"sigma_spu": st.floats(0.1, 2), "sigma_xi": st.floats(0.5, 12), "sigma_
 masked = {"mention_inv": st.floats(0.1, 1), "mention_spu": st.floats(0, 1), "mismatch": st.floats(0, 0.9)}
 
 
-@given(st.builds(World, **correlated, **noisy, **masked, **{name: st.just(0.0) for name in VAGUE}))
-def test_captions_without_detail_make_the_typical_look_the_bayes_rule(world):
-    """Both integrate to 1e-6."""
-    found, bayes = learners.InfoNCE("name").accuracy(world), learners.Bayes().accuracy(world)
-    np.testing.assert_allclose([*found], [*bayes], atol=2e-6)
-
-
 @given(st.builds(World, **correlated, **noisy, **masked), st.floats(0, 1), st.floats(0, 1), st.floats(0, 0.99))
 @example(World(), 0.0, 1.0, 0.5)
 def test_labels_alone_do_not_see_captions(world, g, h, bare):

@@ -2,11 +2,9 @@
 
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import given
 from hypothesis import strategies as st
 
-from simulator.prompts import LINEAR
-from simulator.strategies import worlds
 from simulator.world import World
 from theory.accuracy import reliance
 from theory.ideal_curve import equivalent
@@ -35,17 +33,9 @@ def test_the_place_rises_to_the_leading_direction_and_falls_to_the_end():
     assert correlation(LinearCLIP("name", time=5), nothing) == pytest.approx(0.960, abs=5e-4)
 
 
-@given(worlds(most_attributes=1), st.sampled_from(LINEAR), st.floats(1e-6, 1.0))
-def test_training_ends_at_the_optimum(world, prompt, start):
-    s = np.linalg.svd(blocks(world))[1]
-    assume(((s > 1e-6) | (s < 1e-13 * s[0])).all())  # slower modes are still growing
-    end, late = (LinearCLIP(prompt, time=t, start=start).direction(world) for t in (np.inf, 1e9))
-    assert late == pytest.approx(end, rel=1e-6, abs=1e-9 * s[0] * np.abs(world.prompt(prompt)).max())
-
-
 @given(st.floats(1e-3, 100), st.floats(1e-6, 1e-4))
 def test_modes_grow_from_the_start_through_half_to_their_end(s, start):
-    values = np.array([s, 0.0])
+    values = np.array([s, 1e-17 * s])  # the second is rounding
     for t, expected in ((0.0, start), (half_times(values, start)[0], s / 2), (1e6, s)):
         assert grown(values, t, start) == pytest.approx([expected, 0.0], rel=1e-6)
     slow = start * np.array([0.0, 1.0, 1.5, 4.0])  # never; at the start, which is beyond half; just beyond it
