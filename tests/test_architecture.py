@@ -113,18 +113,15 @@ def test_no_module_imports_an_extra_where_it_is_loaded():
                 assert not {name.split(".")[0] for name in names} & EXTRAS, path
 
 
-def test_theory_imports_no_measurement():
-    for path in modules("theory"):
+@pytest.mark.parametrize(
+    ("package", "closed"), [("simulator", ("theory", "experiments")), ("theory", ("torch", "experiments"))]
+)
+def test_lower_packages_import_nothing_from_above_and_theory_no_measurement(package, closed):
+    for path in modules(package):
         for name in imports(path):
             top = name.split(".")[0]
-            assert top not in ("torch", "experiments"), f"{path.name} imports {name}"
-            if top == "simulator":
-                assert name in OPEN_TO_THEORY, f"{path.name} imports {name}"
-
-
-def test_simulator_imports_neither_theory_nor_experiments():
-    for path in modules("simulator"):
-        assert not {n.split(".")[0] for n in imports(path)} & {"theory", "experiments"}, path
+            assert top not in closed, f"{path.name} imports {name}"
+            assert package == top or top != "simulator" or name in OPEN_TO_THEORY, f"{path.name} imports {name}"
 
 
 @pytest.mark.parametrize("package", PACKAGES)

@@ -36,6 +36,7 @@ from simulator.world import refusal
 from theory import equivalent, learners, theorems
 from theory.learners import Bayes, GaussianPMI, InfoNCE, LinearCLIP, Logistic, Printed, SigLIP
 from theory.learners.filtered import Filtered
+from theory.learners.separating import Separating
 from theory.population import projected_weights
 
 NAN, INF = float("nan"), float("inf")
@@ -150,6 +151,7 @@ LAWS = [  # a learner, fields of a world
     ),
     (GaussianPMI("scores"), {"table": TABLE}, "choose from name, mean, background, bare"),
     (Printed(), {"table": TABLE, "mu_spu": 2.0}, "no p_spu"),
+    (Separating(), {"table": TABLE}, "'separating' tells its direction alone"),
     (InfoNCE("captions"), {"table": TABLE}, "choose from name, mean, background"),
     (InfoNCE(scale=1.0), {"classes": 3}, "two classes"),
     (InfoNCE(scale=1.0), {"sigma_xi_text": 0.0}, "sigma_xi_text"),

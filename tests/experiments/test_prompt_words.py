@@ -1,6 +1,5 @@
 """The words `typical` and `average` at every door: the answers are those by `name` and `mean`, which results say."""
 
-import json
 from functools import cache
 
 import numpy as np
@@ -48,17 +47,6 @@ def test_mitigations_accept_both_words(word, name, monkeypatch):
     mitigations.register(Mitigation("mine", "by another prompt", prompt=word))
     assert mitigated("mine", WORLD, learners.named("infonce", prompt="background"))[1].prompt == name
     assert mitigations.apply_to_towers("mine", WORLD, Recipe(), None)[2] == name
-
-
-@WORDS
-def test_the_command_line_accepts_both_words_and_writes_the_names(word, name, soberclip):
-    for request in (
-        ["predict", "--learner", "infonce"],
-        ["train", "--steps", "2", "--batch-size", "16", "--towers", "linear", "--no-compile"],
-    ):
-        documents = [json.loads(soberclip(*request, "--prompt", each, "--json").out) for each in (word, name)]
-        assert [document["prompt"] for document in documents] == [name, name]
-        assert documents[0]["common"] == documents[1]["common"]
 
 
 def test_an_unknown_word_is_refused_with_the_nearest():

@@ -57,6 +57,7 @@ def test_attributes_and_masks_against_the_explicit_critic(world, prompt):
         World(classes=3, p_spu=0.8, attribute=(Attribute(mu=2.0, p=0.7),), dim_image=9, dim_text=9),
         World(classes=4, attribute=(Attribute(p=0.9), Attribute(mu=-1.0)), dim_image=16, dim_text=16),
         World(classes=3, p_inv=0.7, p_spu=0.9, mu_spu=2.0, dim_image=6, dim_text=6),
+        World(classes=50, mu_inv=1.5, mu_spu=2.0, sigma_xi=0.0, dim_image=100, dim_text=100),
     ],
 )
 def test_many_classes_against_the_explicit_critic(world, prompt):

@@ -4,12 +4,10 @@ import csv
 import gc
 import io
 import json
+import os
 import re
 import signal
-import subprocess
-import sys
 import tarfile
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -177,21 +175,17 @@ def test_every_test_image_counts_once_in_the_fraction_of_clipped_values(tmp_path
 @pytest.mark.deep
 def test_an_export_that_was_killed_resumes_to_the_same_bytes(folder, tmp_path, quick):
     """SIGKILL leaves half a shard under a temporary name. The next run removes it and writes the same files."""
-    child = tmp_path / "child.py"
-    child.write_text(
-        "import os, signal, sys\n"
-        "from experiments.ground_truth import export as exporting\n"
-        "from simulator import World\n"
-        "exporting.SHARD, whole, left = 100, exporting.png, [170]\n"
-        "def png(picture):\n"
-        "    left[0] -= 1\n"
-        "    return whole(picture) if left[0] else os.kill(os.getpid(), signal.SIGKILL)\n"
-        "exporting.png = png\n"
-        f"exporting.export(World(**{WORLD.model_dump()!r}), sys.argv[1], **{SIZES!r})\n"
-    )
-    data = tmp_path / "data"
-    run = subprocess.run([sys.executable, str(child), str(data)], cwd=Path(__file__).parents[3], capture_output=True)
-    assert run.returncode == -signal.SIGKILL, run.stderr.decode()
+    data, whole, left = tmp_path / "data", exporting.png, [170]
+
+    def png(picture):
+        left[0] -= 1
+        return whole(picture) if left[0] else os.kill(os.getpid(), signal.SIGKILL)
+
+    if (child := os.fork()) == 0:
+        exporting.png = png
+        export(WORLD, data, **SIZES)
+    _, status = os.waitpid(child, 0)
+    assert os.WTERMSIG(status) == signal.SIGKILL
     assert (data / "train-00000.tar").exists()
     assert not (data / "train-00001.tar").exists()
     record = json.loads((folder / "export.json").read_text())

@@ -4,23 +4,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from reference import many_class_integrals
 from scipy.stats import multivariate_normal
 
 from simulator.gaussian.critic import LinearCritic, group_accuracy, many_class_accuracy, reliance
 from simulator.gaussian.statistics import projected_critics
 from simulator.world import Attribute, World
-
-
-def test_scores_that_tie_share_the_decision():
-    """A noiseless world, K = 3, and a critic that detects class 2 only: classes 0 and 1 tie."""
-    world = World(classes=3, sigma_inv=0.0, sigma_spu=0.0, sigma_xi=0.0, dim_image=6, dim_text=6)
-    u = np.zeros((1, 3, 6))
-    u[0, 2, 2] = 1.0
-    accuracy = many_class_accuracy(LinearCritic(u, np.zeros((1, 3, 3))), world.mixture(), 0.0, power=3)
-    labels = world.mixture().labels
-    assert accuracy[0, labels == 2] == pytest.approx(1.0)
-    assert accuracy[0, labels != 2] == pytest.approx(1 / 3)
 
 
 def test_a_decision_without_noise_is_certain():
@@ -53,18 +41,6 @@ def test_an_intercept_acts_as_a_shift_of_all_images(table):
     found = group_accuracy(LinearCritic(u, outside, constant), here, world.nu_image)
     assert found == pytest.approx(group_accuracy(still, moved, world.nu_image), abs=1e-12)
     assert np.abs(found - group_accuracy(still, here, world.nu_image)).max() > 0.05
-
-
-@pytest.mark.parametrize("K", [3, 10, 50])
-def test_many_classes_against_an_integral_in_25_digits(K):
-    """Critics with independent scores u e_y + v e_{K + y}; three randomisations of few classes, one of fifty."""
-    world = World(classes=K, mu_inv=1.5, mu_spu=2.0, sigma_inv=0.8, sigma_spu=0.5, dim_image=2 * K, dim_text=2 * K)
-    u = np.concatenate([np.eye(K), 0.6 * np.eye(K)], axis=1)
-    nu = world.nu_image
-    expected = many_class_integrals(1.0, 0.6, 1.5, 2.0, 0.64 + nu, 0.25 + nu, K)
-    critic, mixture = LinearCritic(u[None], np.zeros((1, K, K))), world.mixture()
-    for seed in range(3 if K < 50 else 1):
-        assert group_accuracy(critic, mixture, nu, seed)[0] == pytest.approx(expected, abs=3e-4)
 
 
 TRAINED = [(3, 6, 0), (3, 90, 0), (4, 8, 0), (3, 12, 1)]

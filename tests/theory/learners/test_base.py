@@ -1,87 +1,44 @@
 """Common to all learners: a name, options, answers over any grid, and a reason where there is no answer."""
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 import pytest
 
-from simulator.mixture import class_means
 from simulator.world import Attribute, World
 from theory import learners
 from theory.learners.base import Learner, latent_critic
 
 
-@dataclass(frozen=True)
-class Blind(Learner):
-    """The nearest class mean of the object block; ignores the background."""
+class ByScores(Learner):
+    """Linear CLIP, which has exact accuracies, by its scores alone."""
 
-    name: ClassVar[str] = "blind"
-    words: ClassVar[str] = "a rule blind to the background"
-
-    def direction(self, world):
-        return world.mean * (np.arange(world.mean.shape[-1]) == 0)
-
-
-@dataclass(frozen=True)
-class BlindCritic(Learner):
-    """The same rule by its score vectors."""
-
-    name: ClassVar[str] = "blind-critic"
-
-    def critic(self, world):
-        own = world.mu_inv * class_means(world.classes)
-        return latent_critic(np.pad(own, [(0, 0), (0, world.latents - own.shape[1])]))
-
-
-@dataclass(frozen=True)
-class BlindScores(Learner):
-    """The same rule by its scores."""
-
-    name: ClassVar[str] = "blind-scores"
+    name: ClassVar[str] = "by-scores"
 
     def scores(self, world, images):
-        own = world.mu_inv * class_means(world.classes)
-        return images[:, : own.shape[1]] @ own.T
+        return learners.LinearCLIP("mean").scores(world, images)
 
 
 TABLE = [[0.4, 0.1, 0.0], [0.05, 0.2, 0.25]]
+SAMPLED = [
+    {"classes": 3, "p_inv": 0.8},
+    {"attribute": (Attribute(mu=2.0),)},
+    {"table": TABLE},
+    {"table": np.reshape(TABLE, (3, 2))},
+]
 
 
-@pytest.mark.parametrize(
-    "fields",
-    [
-        {},
-        {"classes": 3, "p_inv": 0.8},
-        {"attribute": (Attribute(mu=2.0),)},
-        {"table": TABLE},
-        {"table": np.reshape(TABLE, (3, 2))},
-    ],
-)
-def test_one_method_says_a_rule_and_the_others_follow(fields):
-    """All three agree within their intervals, which are below .01; so do images that have no ties."""
+@pytest.mark.parametrize("fields", [{}, *SAMPLED])
+def test_a_rule_that_tells_its_scores_alone_is_integrated_or_sampled(fields):
+    """Within its intervals, which are below .01."""
     world = World(mu_spu=2.0, sigma_xi=2.0, **fields)
-    by_critic, by_scores = BlindCritic().accuracy(world), BlindScores().accuracy(world)
-    assert [kind().is_linear for kind in (BlindCritic, BlindScores)] == [True, False]
-    assert (by_critic.interval is None) == (world.classes == 2)
-    assert (by_scores.interval is None) == (not fields)  # integrated
+    exact, found = learners.LinearCLIP("mean").accuracy(world), ByScores().accuracy(world)
+    assert (ByScores().is_linear, found.interval is None) == (False, not fields)
     if not fields:
-        assert [*by_scores] == pytest.approx([*by_critic], abs=1e-7)
-    for whole, ends in zip(by_critic, by_scores.interval or (), strict=bool(fields)):
-        assert ends[0] - 0.002 < whole < ends[1] + 0.002
-        assert 0 < ends[1] - ends[0] < 0.01
-    images = np.random.default_rng(0).standard_normal((50, world.latents))
-    decided = BlindScores().scores(world, images).argmax(axis=1)
-    np.testing.assert_array_equal(BlindCritic().scores(world, images).argmax(axis=1), decided)
-    if "table" in fields:
-        with pytest.raises(ValueError, match="'blind' tells its direction alone"):
-            Blind().accuracy(world)
-        return
-    np.testing.assert_array_equal(Blind().scores(world, images).argmax(axis=1), decided)
-    for one, other in zip(Blind().accuracy(world), by_critic, strict=True):
-        assert one == pytest.approx(other, abs=1e-12 if world.classes == 2 else 1e-3)
-    u = BlindCritic().direction(world.replace(p_spu=[0.6, 0.9]))
-    np.testing.assert_allclose(u / u[:, :1], np.eye(1, u.shape[1]) * [[1.0], [1.0]], atol=1e-12)
+        assert [*found] == pytest.approx([*exact], abs=1e-7)
+    for value, (low, high) in zip(exact, found.interval or (), strict=bool(fields)):
+        assert low - 0.002 < value < high + 0.002
+        assert 0 < high - low < 0.01
 
 
 @pytest.mark.parametrize("fields", [{}, {"classes": 3}, {"table": TABLE}])
@@ -100,7 +57,7 @@ def test_a_critic_that_is_nan_has_no_accuracies(fields):
 
 def test_too_many_groups_are_not_sampled():
     with pytest.raises(ValueError, match="10,000 groups of images with 200 latents are too many"):
-        BlindScores().accuracy(World(classes=100, dim_image=200, dim_text=200))
+        ByScores().accuracy(World(classes=100, dim_image=200, dim_text=200))
 
 
 @pytest.mark.parametrize("fields", [{"p_spu": np.zeros((0, 3))}, {"classes": np.zeros(0, int)}])
