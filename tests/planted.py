@@ -310,7 +310,7 @@ FAULTS = {
     "a picture without the learner of a user's file": Fault(
         "experiments.page.plot.boundary:study_of",
         on_arguments(lambda dataset, own=(): (dataset,)),
-        "experiments/test_own_learner.py::test_a_line_is_that_of_the_learner_of_the_study",
+        "experiments/test_user_code.py::test_a_line_is_that_of_the_learner_of_the_study",
     ),
     "one's own quantity by its name": Fault(
         "theory.proofs.identity:_Form._quantity",
@@ -380,7 +380,7 @@ FAULTS = {
     "an option that only shipped learners have": Fault(
         "experiments.finite_samples:_drawn_linear",
         on_arguments(lambda world, learner, *rest: (world, (learner, learner.projected)[0], *rest)),
-        "experiments/test_own_learner.py::test_a_learner_that_reads_captions_is_fitted_to_drawn_pairs",
+        "experiments/test_user_code.py::test_a_learner_that_reads_captions_is_fitted_to_drawn_pairs",
     ),
     "a price for the pairs of an exact law": Fault(
         "experiments.court.budget:price",

@@ -24,13 +24,6 @@ PROOF = {"outcome": "proved", "reason": "shown"}
 MINE = claim(domain={"p_spu": Axis(0.8, 0.9), "sigma_xi": 0.0}, prediction=lambda w: 0.1)
 
 
-def test_the_formula_of_the_minimiser_knows_detail_and_bare_captions():
-    told = {"detail_inv": Axis(0.0, 1.0), "detail_spu": Axis(0.0, 1.0), "bare": Axis(0.0, 0.9)}
-    masked = {"mention_inv": Axis(0.2, 1.0), "mention_spu": Axis(0.1, 1.0)}
-    minimiser = BY_ID["wang-lemma-d3"]
-    assert mismatch(replace(minimiser, domain={**minimiser.domain, **told, **masked})) is None
-
-
 def test_only_a_supported_claim_is_proved():
     assert apply_proof(("supported", "seen"), PROOF)[0] == "proved"
     for decision in ("undecided", "contradicted"):

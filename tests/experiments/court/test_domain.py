@@ -156,7 +156,7 @@ def test_a_value_of_a_rule_is_the_worst_group_of_one_set_of_images():
     assert rates.mean() == pytest.approx(truth, abs=5 * np.sqrt(truth * (1 - truth) / 80_000))  # 10,000 images each
 
 
-def test_a_share_counts_trainings():
+def test_a_share_counts_trainings_and_is_judged_by_them():
     each = values(claim(domain=FEW, n=100), FEW, 4000, 3)
     bound = float(np.median(each))
     counted = shown(shared(0.9, bound), FEW, 4000, 3)
@@ -165,6 +165,12 @@ def test_a_share_counts_trainings():
     assert 0.5 < counted.mean < 0.7
     assert_same_law(counted.values, shown(shared(0.9, bound), FEW, 4000, 4, drawn=True).values, effect=0.15)
     assert np.array_equal(shown(shared(0.9, bound, relation="<="), FEW, 4000, 3).values, each <= bound + 0.005)
+    assert truth(claim(domain=FEW, n=100), World(**FEW)) > bound - 0.05, "the mean differs from single trainings"
+    held, failed = (judge(shared(0.95, at), quick=True) for at in np.quantile(each, [0.02, 0.5]))
+    assert (held.verdict, failed.verdict) == ("supported", "contradicted")
+    assert (failed.predicted, failed.share, failed.tau, failed.n) == (0.95, 0.95, SHARE_TOLERANCE, 100)
+    assert 0 < failed.interval[0] < failed.measured < failed.interval[1] < 0.95
+    assert failed.p_value < failed.alpha / 2
 
 
 def test_the_mean_of_an_unbounded_quantity_has_no_bound_over_few_pairs():
@@ -175,17 +181,6 @@ def test_the_mean_of_an_unbounded_quantity_has_no_bound_over_few_pairs():
     assert found.note == "the mean of an unbounded quantity over so few pairs has no bound"
     assert np.isfinite(usual.violation()).all()
     assert usual.note is None
-
-
-def test_a_share_is_judged_by_its_trainings():
-    each = values(claim(domain=FEW, n=100), FEW, 4000, 3)
-    low, middle = np.quantile(each, [0.02, 0.5])
-    assert truth(claim(domain=FEW, n=100), World(**FEW)) > middle - 0.05, "the mean differs from single trainings"
-    held, failed = judge(shared(0.95, low), quick=True), judge(shared(0.95, middle), quick=True)
-    assert (held.verdict, failed.verdict) == ("supported", "contradicted")
-    assert (failed.predicted, failed.share, failed.tau, failed.n) == (0.95, 0.95, SHARE_TOLERANCE, 100)
-    assert 0 < failed.interval[0] < failed.measured < failed.interval[1] < 0.95
-    assert failed.p_value < failed.alpha / 2
 
 
 def boxed(share: float, seed: int) -> Claim:
@@ -275,12 +270,6 @@ class Late:
 
 
 @dataclass(frozen=True)
-class Mute(LinearCLIP):
-    def direction(self, worlds):
-        return None
-
-
-@dataclass(frozen=True)
 class Misspelt(LinearCLIP):
     def accuracy(self, worlds):
         return worlds.clases
@@ -299,7 +288,6 @@ class Misspelt(LinearCLIP):
         ({"prediction": lambda w: [0.5] * 3}, "its prediction has shape (3,) for worlds of shape"),
         ({"prediction": lambda w, calls=[]: calls.append(w) or -len(calls)}, "must depend on its world only"),
         ({"domain": {"p_spu": Axis(0.5, 1.0), "mu_spu": Late()}}, "KeyError: 'late'"),
-        ({"subject": Mute()}, "the direction of learner 'linear' has shape (); expected (1, 2)"),
         ({"subject": Misspelt()}, "no 'clases'; the nearest is 'classes'"),
         ({"subject": "infonce"}, "sigma_xi = 0"),
         ({"subject": "infonce", "quantifier": "somewhere"}, "sigma_xi = 0"),

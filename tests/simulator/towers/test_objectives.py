@@ -8,7 +8,6 @@ from simulator.towers import training
 from simulator.towers.api import train
 from simulator.towers.distributed import Group
 from simulator.towers.ensemble import Ensemble
-from simulator.towers.evaluation import class_vectors
 from simulator.towers.group_batches import draw_batches
 from simulator.towers.objectives import GROUP_WEIGHTS, OBJECTIVES, Objective, register
 from simulator.towers.recipe import Recipe
@@ -49,22 +48,6 @@ def test_what_towers_become():
         assert OBJECTIVES[loss].learner(Recipe(loss=loss, temperature=5.0)) == loss
     laws = {loss: row.law(Recipe(loss=loss, towers=row.towers[0]), PLAIN) for loss, row in OBJECTIVES.items()}
     assert [loss for loss, law in laws.items() if law != PLAIN] == ["group-dro"]
-
-
-def test_perfect_captions_are_two_plain_cross_entropies():
-    """[W] Eq. 10, by torch's own cross-entropy, one model at a time; the first head scores classes."""
-    one = ensemble("perfect-captions")
-    state, batch = start(one), next(draw_batches(one, 0))
-    found = batch_losses(one, state.parameters, batch)
-    for k in range(2):
-        own = {name: value[k] for name, value in state.parameters.items()}
-        hidden = torch.tanh(batch.images[k] @ own["image.0.weight"] + own["image.0.bias"])
-        I = hidden @ own["image.1.weight"] + own["image.1.bias"] + batch.images[k] @ own["image.skip.weight"]
-        heads = (I @ own[f"{head}.weight"] + own[f"{head}.bias"] for head in ("head", "attribute"))
-        targets = (batch.labels[k], batch.backgrounds[k, :, 0])
-        expected = sum(torch.nn.functional.cross_entropy(*each) for each in zip(heads, targets, strict=True))
-        assert torch.allclose(found[k], expected, rtol=1e-12)
-    assert torch.equal(class_vectors(one, state.parameters, None), state.parameters["head.weight"].mT)
 
 
 def test_siglip_without_bias_is_siglip_at_bias_zero():

@@ -54,7 +54,7 @@ def logits_of_torch(own: dict[str, torch.Tensor], side: str, x: torch.Tensor) ->
 
 
 @pytest.mark.parametrize("limit", [1024, 4], ids=["dense", "tiled"])
-@pytest.mark.parametrize("loss", ["infonce", "supervised"])
+@pytest.mark.parametrize("loss", ["infonce", "supervised", "perfect-captions"])
 def test_a_training_is_that_of_plain_torch(loss, limit, monkeypatch):
     """One model of an ensemble: the same batches, torch's own cross-entropy, clipping and AdamW."""
     monkeypatch.setattr(training, "LARGEST_DENSE_BATCH", limit)
@@ -67,8 +67,11 @@ def test_a_training_is_that_of_plain_torch(loss, limit, monkeypatch):
     peer = torch.optim.AdamW([{"params": matrices, "weight_decay": 0.1}, {"params": others, "weight_decay": 0.0}])
     for t, batch in zip(range(recipe.steps), training.draw_batches(several, 0), strict=False):
         I = logits_of_torch(own, "image", batch.images[k])
-        if loss == "supervised":
-            value = F.cross_entropy(I @ own["head.weight"] + own["head.bias"], batch.labels[k])
+        if loss != "infonce":  # one head scores classes, another of perfect captions attributes ([W] Eq. 10)
+            targets = {"head": batch.labels[k], "attribute": batch.backgrounds[k, :, 0]}
+            heads = [head for head in targets if f"{head}.weight" in own]
+            scores = [I @ own[f"{head}.weight"] + own[f"{head}.bias"] for head in heads]
+            value = sum(F.cross_entropy(each, targets[head]) for each, head in zip(scores, heads, strict=True))
         else:
             T = logits_of_torch(own, "text", batch.texts[k])
             scores = own["log_scale"].exp() * F.normalize(I, dim=-1) @ F.normalize(T, dim=-1).T
