@@ -1,16 +1,26 @@
-"""The claims of the catalogue have distinct ids, valid points and finite violations."""
+"""Claims of the docket have distinct ids, valid points, finite violations, and the numbers and laws that they tell."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.optimize import brentq
 
 from experiments.court.worst_point import corners, probit_violation
+from experiments.lab.mitigations import mitigated
+from simulator.world import World
 from theory.claims.claim import Axis
 from theory.docket import combinations, detail, remedies
 from theory.docket.catalogue import CLAIMS, TRAINED
 from theory.docket.common import REGIME
+from theory.docket.related_work import best_source
+from theory.docket.subjects import LEAST_SQUARES, LINEAR_NAME, LOGISTIC
+from theory.learners import InfoNCE, LinearCLIP
+from theory.proofs.expression import NotExpressible
+from theory.proofs.identity import digest_of
+from theory.proofs.statements import statements
 
 BY_ID = {claim.id: claim for claim in CLAIMS}
 RECORD = dict(line.split(",") for line in (Path(__file__).parents[2] / "verdicts.csv").read_text().splitlines())
@@ -84,3 +94,64 @@ def test_a_domain_ends_where_its_statement_says(id, number, ends):
     claim = BY_ID[id]
     values = getattr(claim.at(claim.place(cube(len(claim.axes)))), number)
     assert (values.min(), values.max()) == pytest.approx(ends)
+
+
+# Laws that claims about remedies and related work compute themselves, and numbers in what claims on detail mean
+
+
+def test_captions_that_name_a_random_background_have_the_law_that_the_claim_uses():
+    (claim,) = (c for c in remedies.CLAIMS if c.id == "misstated-not-learned/infonce")
+    (world,) = (claim.at(claim.place(np.full((1, 2), 0.5)))[0],)
+    for prompt in ("name", "mean"):
+        assert mitigated("contradict", world, InfoNCE(prompt)) == (world, claim.subject)
+
+
+@pytest.mark.parametrize("prompt", ["name", "mean"])
+def test_two_sources_mix_to_the_world_and_the_better_one_counts(prompt):
+    learner, world = LinearCLIP(prompt), World(p_spu=[0.6, 0.9], mu_spu=1.5)
+    low, high = (learner.accuracy(world.replace(p_spu=p)).counter for p in ([0.5, 0.8], [0.7, 1.0]))
+    assert best_source(world, learner).tolist() == [max(pair) for pair in zip(low, high, strict=True)]
+
+
+def test_a_second_background_is_part_of_the_world():
+    """It is amplified as the claim says, and a proof refuses it."""
+    (claim,) = (c for c in remedies.CLAIMS if c.id == "whac-a-mole/logistic")
+    (second,) = claim.at(claim.place(np.zeros((1, 0)))).attribute
+    assert (float(second.p[0]), second.mu) == (0.98, 1.0)
+    other = replace(claim, domain={**claim.domain, "attribute.p": 0.5})
+    assert digest_of(claim).sha256 != digest_of(other).sha256
+    assert float(other.true_violation(other.relation.points(other, np.zeros((1, 0))))[0]) == pytest.approx(0.1)
+    with pytest.raises(NotExpressible, match=r"no field 'attribute\.p'"):
+        statements(replace(claim, subject="linear"))
+
+
+def test_the_accuracy_that_a_claim_gives_as_a_number_is_that_of_the_law():
+    world = World(**combinations.ONE_WORLD, table=combinations.ONE_HOLE)
+    expected = combinations.INFONCE_ON_ONE_HOLE
+    assert float(combinations.INFONCE_NAME.accuracy(world).unseen) == pytest.approx(expected, abs=3e-4)
+
+
+FIRST_PAGE = World(p_spu=0.9, mu_spu=1.5, sigma_xi=6.0)
+
+
+def numbers(id: str) -> list[float]:
+    """The numbers in what a claim means."""
+    (claim,) = (claim for claim in detail.CLAIMS if claim.id == id)
+    return [float(each) for each in re.findall(r"(?<![\d.])\d*\.\d+", claim.meaning)]
+
+
+def same_accuracy(learner, other, vary) -> float:
+    """Where between two learners the counter accuracy is the same; `vary` makes the world of a number."""
+
+    def lead(x: float) -> float:
+        return float(learner.accuracy(vary(x)).counter - other.accuracy(vary(x)).counter)
+
+    return brentq(lead, 0, 1)
+
+
+def test_the_meanings_have_the_numbers_of_the_first_pages_world():
+    detailed = lambda g: FIRST_PAGE.replace(detail_inv=g)  # noqa: E731
+    without = lambda x: FIRST_PAGE.replace(detail_inv=0.0, p_spu=0.6 + 0.4 * x)  # noqa: E731
+    turn, p = same_accuracy(LINEAR_NAME, LEAST_SQUARES, detailed), same_accuracy(LINEAR_NAME, LEAST_SQUARES, without)
+    assert numbers("detail/order-turns")[2:] == [round(turn, 3), round(0.6 + 0.4 * p, 3)]
+    assert numbers("detail/logistic/above") == [round(same_accuracy(LINEAR_NAME, LOGISTIC, detailed), 3)]
