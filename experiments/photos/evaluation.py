@@ -19,7 +19,7 @@ from experiments.photos.models import Model, load, score
 from experiments.photos.models import checked as checked_models
 from experiments.photos.models import settings as settings_of
 from experiments.photos.options import Options
-from experiments.photos.photos import PREFIX, PhotoSet, read_photos
+from experiments.photos.photos import PREFIX, PhotoSet, has_groups, read_photos
 from experiments.photos.scoring import NO_ANSWER, Scored, confusing_space, predict, text_features
 from experiments.photos.summaries import result_folders, summarise
 
@@ -88,7 +88,7 @@ def run(
         }
         arrays, place = _place(model, options, scored, photo_set, seed)
         settings |= place
-        if photo_set.grouped:
+        if has_groups(photo_set.photos):
             settings["picture"] = str(write_deciding(output_folder(folder), photo_set, predictions, vocabulary.names))
         documents.append(summarise("evaluate", model.spec, model.family, predictions, settings, seed, folder))
         if embeddings is not None:
@@ -121,7 +121,7 @@ def _check_file(file: Path, specs: Sequence[str]) -> None:
 
 def _check_independent(photo_set: PhotoSet) -> None:
     """Refuse photos whose embeddings `soberclip embeddings` does not read."""
-    if not photo_set.grouped:
+    if not has_groups(photo_set.photos):
         raise RequestError(f"embeddings need common and counter photos, and {str(photo_set.root)!r} has no groups")
     if any(photo_set.photos.object):
         shared = f"the composites in {str(photo_set.root)!r} share their objects"

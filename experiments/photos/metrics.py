@@ -26,6 +26,7 @@ from experiments.heads.intervals import (
     worst_cell,
 )
 from experiments.inference import binomial_bounds, bootstrap_interval, holm, mcnemar, resampled_means, sign_test
+from experiments.photos.photos import has_groups
 from experiments.results import FEWEST, GROUPS, QUANTITIES, Mean
 from simulator.accuracy import LEVEL, rounded
 from simulator.streams import numpy_stream
@@ -36,11 +37,6 @@ TOP = 5  # answers
 def right(predictions: pd.DataFrame) -> Bool[np.ndarray, " N"]:
     """Whether the predicted label is the true one."""
     return (predictions.predicted_index == predictions.class_index).to_numpy()
-
-
-def has_groups(predictions: pd.DataFrame) -> bool:
-    """Whether photos belong to the groups common and counter."""
-    return bool((predictions.group != "").any())
 
 
 def class_counts(predictions: pd.DataFrame, within: int = 1) -> pd.DataFrame:

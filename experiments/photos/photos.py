@@ -44,11 +44,6 @@ class PhotoSet:
     strays: tuple[str, ...]  # files, folders and photos that belong to no class or group
     folder: Path  # which the paths are relative to
 
-    @property
-    def grouped(self) -> bool:
-        """Whether photos belong to the groups common and counter."""
-        return bool((self.photos.group != "").any())
-
     def keys(self) -> list[Key]:
         """What changes if a photo does, for each photo."""
         keys = []
@@ -62,6 +57,11 @@ class PhotoSet:
 
     def image(self, path: str) -> Any:
         return decode(self.folder / path)
+
+
+def has_groups(photos: pd.DataFrame) -> bool:
+    """Whether photos, or predictions for them, belong to the groups common and counter."""
+    return bool((photos.group != "").any())
 
 
 def read_photos(root: Path, groups: str = PREFIX, vocabulary: Vocabulary | None = None) -> PhotoSet:
@@ -201,8 +201,9 @@ def inspect(
 
     in_threads(check, list(photo_set.photos.path), "decoding")
     published = {c.index: dict(zip(GROUPS, c.photos, strict=True)) for c in published_classes()}
-    counteranimal = photo_set.grouped and vocabulary is None and set(photo_set.classes) <= set(published)
-    names = GROUPS if photo_set.grouped else ("",)
+    grouped = has_groups(photo_set.photos)
+    counteranimal = grouped and vocabulary is None and set(photo_set.classes) <= set(published)
+    names = GROUPS if grouped else ("",)
     readable = photo_set.photos[~photo_set.photos.path.isin(bad)]
     classes: list[dict[str, Any]] = []
     for index, folder in sorted(photo_set.classes.items()):
@@ -215,7 +216,7 @@ def inspect(
     empty = [{"class_index": c["class_index"], "group": g} for c in classes for g in names if g and not c[f"n_{g}"]]
     document = {
         "root": str(photo_set.root),
-        "grouped": photo_set.grouped,
+        "grouped": grouped,
         "classes": classes,
         "n_classes": len(classes),
         **{name: sum(c[name] for c in classes) for name in ("n", "n_common", "n_counter")},

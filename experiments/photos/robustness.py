@@ -17,8 +17,9 @@ from experiments.errors import RequestError, checked_seed, unknown
 from experiments.heads.intervals import complete, counted, drawn_accuracies, group_accuracies, intervals, over_photos
 from experiments.heads.least_regret import middle, ranked
 from experiments.inference import bootstrap_interval, combined, hull
-from experiments.photos.metrics import class_counts, has_groups, paired
+from experiments.photos.metrics import class_counts, paired
 from experiments.photos.model import OWN
+from experiments.photos.photos import has_groups
 from experiments.photos.summaries import LARGEST, PREDICTIONS, SUMMARY, read_predictions
 from experiments.published.tables import classwise, published_classes, published_rows
 from experiments.results import FEWEST, GROUPS, Interval, Mean, Row

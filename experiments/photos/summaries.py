@@ -27,11 +27,10 @@ from experiments.photos.metrics import (
     cells,
     class_accuracies,
     class_counts,
-    has_groups,
     object_effect,
     summary,
 )
-from experiments.photos.photos import check_group
+from experiments.photos.photos import check_group, has_groups
 from experiments.provenance import provenance
 
 COLUMNS = ["path", "class_index", "group", "background", "predicted_index", "rank", "margin"]

@@ -11,7 +11,7 @@ from PIL import Image
 
 from experiments.errors import RequestError
 from experiments.photos.labels import imagenet, imagenet_index, own_vocabulary, templates
-from experiments.photos.photos import inspect, read_photos
+from experiments.photos.photos import has_groups, inspect, read_photos
 from tests.experiments.conftest import group_counts
 
 CELLS = [("9 ostrich", "common", "sand", 2), ("9 ostrich", "counter", "sea", 3), ("16 bulbul", "common", "2x", 1)]
@@ -92,7 +92,7 @@ def test_groups_from_a_table(tmp_path):
     }  # fmt: skip
     assert tree.strays == ("bulbul/fog", "groups.csv", "ostrich/fog")
     each = inspect(tmp_path, groups="each")
-    assert (each["n"], read_photos(tmp_path, "each").grouped) == (6, False)
+    assert (each["n"], has_groups(read_photos(tmp_path, "each").photos)) == (6, False)
     table = as_table(tmp_path / "t", spread())
     table.write_text(table.read_text().replace("0.png,9 ostrich,common", "0.png,9 ostrich,"))
     tree = read_photos(table)
