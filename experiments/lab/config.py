@@ -23,13 +23,15 @@ if TYPE_CHECKING:
     from simulator.pixels.scenery import Scenery
 
 
-def read_toml(file: Path, kind: str) -> dict[str, Any]:
+def read_toml(source: Path | str, kind: str) -> dict[str, Any]:
+    """The document in a file, or in a text; `kind` says what it is."""
+    name = kind if isinstance(source, str) else f"{kind} file {str(source)!r}"
     try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
+        return tomllib.loads(source if isinstance(source, str) else source.read_text(encoding="utf-8"))
     except OSError as error:
-        raise RequestError(f"{kind} file {str(file)!r} cannot be read: {error.strerror}") from None
+        raise RequestError(f"{name} cannot be read: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise RequestError(f"{kind} file {str(file)!r} is not TOML: {error}") from None
+        raise RequestError(f"{name} is not TOML: {error}") from None
 
 
 @contextmanager

@@ -16,7 +16,6 @@ import numpy as np
 from experiments.errors import RequestError
 from experiments.files import write_atomically
 from experiments.inference import interval95
-from experiments.lab.answers import no_ideal_curve
 from experiments.lab.compute import NO_LAW
 from experiments.lab.runfolder import HISTORY_CSV, HISTORY_ZARR, RESULT
 from experiments.lab.studies import study
@@ -84,7 +83,7 @@ def with_places(world: World, rows: list[dict[str, Any]]) -> list[dict[str, Any]
     for prompt in rows[0]["prompts"]:
         common, counter = (_numbers(rows, prompt, group) for group in GROUPS[:2])
         places, finite = np.full((2, *common.shape), np.nan), np.isfinite(common + counter)
-        if world.table is None and no_ideal_curve(world) is None and finite.any():
+        if world.table is None and finite.any():
             with suppress(*UNDEFINED):
                 place = equivalent(world, Accuracy(common[finite], counter[finite]))
                 places[:, finite] = place.correlation, place.shortfall

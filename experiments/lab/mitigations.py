@@ -208,9 +208,9 @@ def _changed(own: Mitigation, world: World, what: Any) -> tuple[World, Any]:
     """The world of the pairs and the learner or recipe after a mitigation, before its prompt and sampler."""
     pairs = world if own.world is None else _expected(World, own.world(world))
     check_mismatch(SAMPLERS[own.sampler], pairs)
-    if own.captions or own.prompt is not None:
-        _check_captions(what)
-    kind = Recipe if isinstance(what, Recipe) else Learner
+    kind, reads = (Recipe, what.objective.captions) if isinstance(what, Recipe) else (Learner, what.reads_captions)
+    if (own.captions or own.prompt is not None) and not reads:
+        raise RequestError(f"{_called(what)} reads no captions; those that do are linear, infonce and siglip")
     return pairs, what if own.change is None else _expected(kind, own.change(pairs, what))
 
 
@@ -222,11 +222,6 @@ def _expected(kind: type, result: Any) -> Any:
 
 def _called(what: Trained) -> str:
     return f"loss = {what.loss!r}" if isinstance(what, Recipe) else f"learner {what.name!r}"
-
-
-def _check_captions(what: Trained) -> None:
-    if not (what.objective.captions if isinstance(what, Recipe) else what.reads_captions):
-        raise RequestError(f"{_called(what)} reads no captions; those that do are linear, infonce and siglip")
 
 
 def _training(name: str, world: World, learner: Learner) -> str:

@@ -13,7 +13,6 @@ A study file holds the arguments of `study`: learners, prompts, routes, n, repli
 (p_spu = "0.5:1:51", or a list), [world] and [recipe]. Files and flags are merged first, then validated once.
 """
 
-import tomllib
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from math import inf
@@ -204,19 +203,12 @@ def _faults(request: Study) -> Iterator[str]:
 
 def read(text: str, own: Collection[Learner] = ()) -> Study:
     """The study of a TOML text; `own` are the learners in it that do not ship with the package."""
-    return requested(_document(text), "study", {}, None, own)
+    return requested(read_toml(text, "study"), "study", own=own)
 
 
 def world_in(text: str) -> World:
     """The base world of a study's TOML text, whatever its learners are."""
-    return world_from(None, _document(text).get("world", {}))
-
-
-def _document(text: str) -> dict[str, Any]:
-    try:
-        return tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise RequestError(f"study is not TOML: {error}") from None
+    return world_from(None, read_toml(text, "study").get("world", {}))
 
 
 def requested(
