@@ -15,7 +15,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
-from functools import partial
+from functools import cache, partial
 from hashlib import sha256
 from importlib.resources import files
 from time import perf_counter
@@ -97,9 +97,9 @@ def judge(
 
 def stored_for(claim: TrainedClaim) -> Verdict | None:
     """The stored verdict, marked as stored; None if there is none."""
-    if not (documents := stored_documents(claim.id)):
+    document = next((document for document in stored_documents() if document["claim"] == claim.id), None)
+    if document is None:
         return None
-    (document,) = documents
     own = {**words_of(claim), "formula": claim.formula, "level": 1 - document["alpha"]}
     return Verdict(kind="trained", **{**document, **own, "stored": True, "route": f"{ROUTE} (stored)"})
 
@@ -307,12 +307,12 @@ def _row(prompt: str | None, group: str, predicted: float | None, measured: Any,
     return row | {"measured": measured, "interval": interval}
 
 
-def stored_documents(only: str | None = None) -> list[dict[str, Any]]:
-    """The verdicts that ship with the package, or that of one claim, without its words; `stored_text` makes them."""
+@cache
+def stored_documents() -> list[dict[str, Any]]:
+    """The verdicts that ship with the package, without their words; `stored_text` makes them."""
     stored = json.loads((files("experiments.court") / STORED).read_text(encoding="utf-8"))
     claims = {claim.id: claim for claim in TRAINED}
-    found = [document for document in stored["verdicts"] if only in (None, document["claim"])]
-    for document in found:
+    for document in stored["verdicts"]:
         own = stored["versions"][document["versions"]]
         document["versions"] = {**own, "commit": document.pop("commit")}
         document["cases"] = [
@@ -324,4 +324,4 @@ def stored_documents(only: str | None = None) -> list[dict[str, Any]]:
             }
             for own, case in zip(claims[document["claim"]].cases, document["cases"], strict=True)
         ]
-    return found
+    return stored["verdicts"]
