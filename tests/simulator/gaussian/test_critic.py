@@ -25,7 +25,9 @@ def test_reliance_by_hand():
     shifted = own + np.arange(6.0)  # the same vector added to every class changes no decision
     both = LinearCritic(np.stack([own, shifted]), np.zeros((2, 3, 3)))
     assert reliance(both, three) == pytest.approx(-0.25, abs=1e-14)
-    assert np.isnan(reliance(both, World(table=np.full((3, 3), 1 / 9)))).all(), "no class has a background of its own"
+    for shape in ((3, 3), (2, 3)):
+        table = np.full(shape, 1 / np.prod(shape))
+        assert np.isnan(reliance(both, World(table=table))).all(), "no class has a background of its own"
     nothing, no_object = (LinearCritic(np.array([[u]]), np.zeros((1, 1, 1))) for u in ([0.0, 0.0], [0.0, 1.0]))
     assert np.isnan(reliance(nothing, two)).all()
     assert np.isposinf(reliance(no_object, two)).all()
