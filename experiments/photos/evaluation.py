@@ -53,6 +53,8 @@ def run(
         raise RequestError("--reference needs --labels 20")
     if labels in (("own",) if vocabulary.imagenet else ("1000", "45")):
         raise RequestError(f"--labels own needs --classes FILE, 1000 and 45 exclude it; got --labels {labels}")
+    check_writable(output)
+    folders = result_folders(output, [spec for spec, _ in chosen])
     photo_set = read_photos(data, groups, vocabulary)
     if embeddings is not None:
         _check_file(embeddings, [spec for spec, _ in chosen])
@@ -68,8 +70,8 @@ def run(
         write_json(output_folder(output) / "confusing.json", record)
     else:
         space = own_classes(list(photo_set.classes)) if labels == "45" else vocabulary.every_label
-    documents, specs = [], [spec for spec, _ in chosen]
-    for folder, (spec, file) in zip(result_folders(output_folder(output), specs), chosen, strict=True):
+    documents = []
+    for folder, (spec, file) in zip(folders, chosen, strict=True):
         began, model = perf_counter(), load(spec, file, options)
         scored = score(photo_set, model, options, space)
         predictions = predict(scored, space)

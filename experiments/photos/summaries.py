@@ -19,7 +19,7 @@ import pandas as pd
 from jaxtyping import Int
 
 from experiments.errors import RequestError
-from experiments.files import output_folder, read_table, write_json, write_text
+from experiments.files import output_folder, read_json, read_table, write_json, write_text
 from experiments.heads.intervals import complete
 from experiments.photos.labels import CLASS_COUNT, Vocabulary, digest, own_classes_name
 from experiments.photos.metrics import (
@@ -129,18 +129,23 @@ def _class_table(counts: pd.DataFrame, grouped: bool) -> pd.DataFrame:
 def result_folders(output: Path, names: Sequence[str]) -> list[Path]:
     """The output folder for one model; a subfolder per model for several, numbered if two names agree without case.
 
+    Raises RequestError where a folder holds the results of another model, which the new ones would replace.
+
     >>> [folder.name for folder in result_folders(Path("o"), ["m", "hf:o/m", "M"])]
     ['m-1', 'hf_o_m-2', 'M-3']
     """
-    if len(names) == 1:
-        return [output]
     slugs = []
     for name in names:
         slug = "".join(c if c.isalnum() or c in "-._" else "_" for c in name)
         slugs.append(slug.encode()[-LONGEST_NAME:].decode(errors="ignore").strip(".") or "model")
     if len({slug.casefold() for slug in slugs}) < len(slugs):  # some file systems ignore case
         slugs = [f"{slug}-{n}" for n, slug in enumerate(slugs, start=1)]
-    return [output / slug for slug in slugs]
+    folders = [output] if len(names) == 1 else [output / slug for slug in slugs]
+    for folder, name in zip(folders, names, strict=True):
+        held = read_json(folder / SUMMARY)
+        if isinstance(held, dict) and held.get("model") != name:
+            raise RequestError(f"{str(folder)!r} holds the results of {held.get('model')}; name another with --output")
+    return folders
 
 
 def score_files(

@@ -60,6 +60,10 @@ def test_score_does_not_write_over_what_it_reads(tmp_path):
         with pytest.raises(RequestError, match="would overwrite"):
             score_files([source], output=output)
     assert source.read_bytes() == before
+    score_files([source], name="mine", output=tmp_path / "out")
+    with pytest.raises(RequestError, match="holds the results of mine; name another"):
+        score_files([source], name="yours", output=tmp_path / "out")
+    score_files([source], name="mine", output=tmp_path / "out")  # its own results are replaced
     assert [p.name for p in source.parent.iterdir()] == ["predictions.csv"]
     score_files([source], output=tmp_path / "other")
     assert (tmp_path / "other" / "predictions.csv").read_bytes() == before  # including rank and margin
