@@ -206,6 +206,8 @@ def test_groups_that_move_together_leave_the_drop_and_move_the_shortfall():
     assert high - low < 1e-6
     half = t.ppf(0.975, 3) * moves.std(ddof=1) / 2
     assert (least, most) == pytest.approx((place.shortfall - half, place.shortfall + half), abs=1e-7)
+    alike = equivalent_of_draws(HEADLINE, np.tile([0.9, 0.5], (64, 1)), np.array([0.9, 0.5]) + moves[:, None])
+    assert alike.interval.ends["shortfall"] == pytest.approx((least, most), abs=1e-7), "4 sets of shared images"
     apart = equivalent_of_draws(HEADLINE, np.array([0.9, 0.5]) + moves[:, None] * [1, -1])
     drops = [float(IdealCurve(HEADLINE).at(end).drop) for end in apart.interval.ends["correlation"]]
     assert drops == pytest.approx([0.4 - 2 * half, 0.4 + 2 * half], abs=1e-8)
