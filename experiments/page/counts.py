@@ -14,7 +14,6 @@ from experiments.table import Column, Table
 from experiments.verdict import ALPHA, Verdict, family_sentence, rate_sentence
 from theory.claims.claim import Quantifier
 
-QUANTIFIERS = get_args(Quantifier)
 OUTCOMES = {  # outcome: one statement, several statements
     "holds": ("holds", "hold"),
     "fails": ("fails", "fail"),
@@ -68,7 +67,7 @@ def readings(verdicts: Sequence[Verdict], cell: Callable[[Verdict], str]) -> Tab
     def under(quantifier: str) -> Column:
         return Column(quantifier, lambda row: cell(row[quantifier]) if quantifier in row else "")
 
-    columns = [Column("Compared", lambda row: next(iter(row.values())).claim), *map(under, QUANTIFIERS)]
+    columns = [Column("Compared", lambda row: next(iter(row.values())).claim), *map(under, get_args(Quantifier))]
     return Table("Readings side by side", columns, [*rows.values()] if several else [])
 
 

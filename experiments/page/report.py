@@ -112,7 +112,13 @@ def render(*, verdicts: Sequence[Verdict], **context: Any) -> str:
         text=text,
         named=named,
         world=_file("world.svg"),
-        explorer=slider_data(),
+        knobs=KNOBS,
+        fields=World.model_fields,
+        presets={name: {k.field: getattr(world, k.field) for k in KNOBS} for name, world in PRESETS.items()},
+        prompts={name: prompt_row(name).words for name in PROMPTS},
+        learners={name: text.ASKED.get(name, [named(name).words])[0] for name in LEARNERS},
+        error=ERRORS["infonce"],
+        largest_error=LARGEST_ERROR,
         rate=rate_sentence(),
         untried=untried(),
         date=date.today().isoformat(),
@@ -120,20 +126,6 @@ def render(*, verdicts: Sequence[Verdict], **context: Any) -> str:
         policy=_policy(scripts),
     )
     return NUMBER_AND_UNIT.sub("\N{NO-BREAK SPACE}", words)
-
-
-def slider_data() -> dict[str, Any]:
-    """The variables of the explorer."""
-    fields = World.model_fields
-    return {
-        "knobs": [{**knob._asdict(), "default": fields[knob.field].default} for knob in KNOBS],
-        "presets": {name: {k.field: getattr(w, k.field) for k in KNOBS} for name, w in PRESETS.items()},
-        "prompts": {name: prompt_row(name).words for name in PROMPTS},
-        "learners": {name: text.ASKED.get(name, [named(name).words])[0] for name in LEARNERS},
-        "dimension": fields["dim_image"].default,
-        "errors": f"{100 * ERRORS['infonce']:g}",
-        "largest": f"{100 * LARGEST_ERROR:g}",
-    }
 
 
 def anchor(verdict: Verdict) -> str:

@@ -75,9 +75,7 @@ def gap_of(study: Study, first: Who, second: Who, at: dict[str, Any], axes: list
         return attempt(lambda worlds: np.subtract(*(a.counter for a in accuracies(pair, worlds))), pair[0].worlds)[0]
 
     some = settings(np.ix_(*(axis.values[:: -(-len(axis.values) // PROBES)] for axis in axes)))
-    for index in np.ndindex(
-        some[0].worlds.shape
-    ):  # the first world where both have an answer shows whether it is exact
+    for index in np.ndindex(some[0].worlds.shape):  # the first answer of both shows whether they are exact
         with suppress(RequestError, *UNDEFINED):
             exact = all(a.interval is None for a in accuracies(some, some[0].worlds[index]))
             return gap if exact else None

@@ -10,19 +10,20 @@ An axis with fewer than MAP_VALUES values makes panels of lines, not a map.
 
 from collections.abc import Collection, Mapping
 from itertools import product
-from typing import Any, NamedTuple, get_type_hints
+from typing import Any, NamedTuple
 
 import numpy as np
 import xarray as xr
 
 from experiments.errors import RequestError
+from experiments.lab.axes import QUANTITIES
 from experiments.lab.studies import world_in
 from experiments.page.plot.axes import PlotAxis, axis_of, readable
 from experiments.page.plot.boundary import Line, boundary_of, half_times_at, study_of
 from experiments.page.plot.places import PLACES, placed
 from experiments.page.plot.series import DIFFERENCE, MINUS, NOT_AXES, Series, Who, load, select, series_of
 from experiments.results import GROUPS as PAIR
-from simulator.quantities import MEASURED, quantity_of
+from simulator.quantities import MEASURED
 from simulator.world import SCALARS, World
 from theory.learners import Learner
 
@@ -242,12 +243,11 @@ def _world_words(world: World | None, axes: Mapping[str, PlotAxis]) -> tuple[str
     """ "symbol = value" of the base world's fields that are STATED or differ from their defaults; None if unknown."""
     if world is None:
         return None
-    hints = get_type_hints(World, include_extras=True)
     stated = STATED if world.views is None else ()
     tabled = ("p_spu", "classes") if world.table is not None or "table" in axes else ()  # the table says them
     values = {n: getattr(world, n) for n in SCALARS if n not in (*axes, *tabled)}
     stated_values = {n: value for n, value in values.items() if n in stated or value != World.model_fields[n].default}
-    words = [f"${quantity_of(hints[n]).symbol}$ = {readable(value)}" for n, value in stated_values.items()]
+    words = [f"${QUANTITIES[n].symbol}$ = {readable(value)}" for n, value in stated_values.items()]
     further = [f"{len(world.attribute)} further attributes"] if world.attribute else []
     further += [] if world.table is None else [f"a {world.classes} x {world.background_count} table"]
     return (*words, *further, *([] if world.views is None else [world.views.words]))
