@@ -2,7 +2,7 @@
 
 from contextlib import suppress
 from textwrap import wrap
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -41,34 +41,25 @@ LOOKS = {"common": {"marker": "o", "s": 16, "alpha": 0.35}, "counter": {"marker"
 CELL, GAP, LINE = 1.0, 0.35, 0.13  # side of an image, space between groups, height of a line of captions
 
 
-class Example(NamedTuple):
-    label: str
-    group: str
-    shown: str
-    attribute: str
-    caption: str
-    image: np.ndarray
-
-
 def picture_of(world: World, seed: int) -> tuple[Figure, dict[str, Any]]:
     """The figure and its content as data. Raises RequestError for pictures that cannot be read."""
     if world.views is None:
         return latents(world, seed)
     objects = read_pictures(world).objects
-    pictures = examples(world, seed)
+    facts, images = examples(world, seed)
     document = {
         "kind": "sheet",
         "classes": world.classes,
         "objects": {part: int(objects.counts(part).sum()) for part in PARTS},
-        "images": [{name: value for name, value in e._asdict().items() if name != "image"} for e in pictures],
+        "images": facts,
     }
-    return sheet(pictures), document
+    return sheet(facts, images), document
 
 
-def examples(world: World, seed: int) -> list[Example]:
-    """EACH test images per group of the first MOST_ROWS classes, drawn by the law of the group."""
+def examples(world: World, seed: int) -> tuple[list[dict[str, str]], list[np.ndarray]]:
+    """Facts and pixels of EACH test images per group of the first MOST_ROWS classes, drawn by the law of the group."""
     tests, rng = trial(world, seed=seed), numpy_stream(seed, "show")
-    laws, scene, pictures = weights(world, tests), tests.scenery, []
+    laws, scene, facts, images = weights(world, tests), tests.scenery, [], []
     names = scene.objects.names
     for label in range(min(world.classes, MOST_ROWS)):
         for group, substitute in SUBSTITUTES.items():
@@ -80,33 +71,35 @@ def examples(world: World, seed: int) -> list[Example]:
                 subject = label if world.views.told == "label" else o
                 mentions = rng.random(2) < (world.mention_inv, world.mention_spu)
                 caption = sentence(scene, subject if mentions[0] else None, a if mentions[1] else None)
-                image = tests.images(slice(row, row + 1))[0].permute(1, 2, 0).numpy()
-                pictures.append(Example(names[label], group, names[o], scene.shown[a], caption, image))
-    return pictures
+                shown = {"shown": names[o], "attribute": scene.shown[a], "caption": caption}
+                facts.append({"label": names[label], "group": group, **shown})
+                images.append(tests.images(slice(row, row + 1))[0].permute(1, 2, 0).numpy())
+    return facts, images
 
 
 @styled
-def sheet(pictures: list[Example]) -> Figure:
+def sheet(facts: list[dict[str, str]], images: list[np.ndarray]) -> Figure:
     """Classes from top to bottom, groups from left to right, captions under the images."""
-    labels = list(dict.fromkeys(e.label for e in pictures))
-    groups = [group for group in SUBSTITUTES if any(e.group == group for e in pictures)]
+    labels = list(dict.fromkeys(fact["label"] for fact in facts))
+    groups = [group for group in SUBSTITUTES if any(fact["group"] == group for fact in facts)]
     left = {group: k * (EACH * CELL + GAP) for k, group in enumerate(groups)}
-    captions = {id(e): wrap(e.caption, 17) for e in pictures}
-    height = CELL + LINE * (max(map(len, captions.values())) + 1)
+    captions = [wrap(fact["caption"], 17) for fact in facts]
+    height = CELL + LINE * (max(map(len, captions)) + 1)
     width = max(left.values()) + EACH * CELL
     figure = Figure(figsize=(0.8 * (width + 0.9), 0.8 * (height * len(labels) + 0.4)))
     ax = figure.subplots()
     ax.set_axis_off()
     for group, x in left.items():
         ax.text(x, -0.15, HEADS[group], weight="bold")
-    for k, label in enumerate(labels):
-        top = k * height
+    for row, label in enumerate(labels):
+        top = row * height
         ax.text(-0.1, top + CELL / 2, "\n".join(wrap(label, 10)), ha="right", va="center", weight="bold")
         for group, x in left.items():
-            for i, e in enumerate(e for e in pictures if (e.label, e.group) == (label, group)):
+            own = [k for k, fact in enumerate(facts) if (fact["label"], fact["group"]) == (label, group)]
+            for i, k in enumerate(own):
                 at = x + i * CELL
-                ax.imshow(e.image, extent=(at + 0.02, at + CELL - 0.02, top + CELL - 0.02, top + 0.02), zorder=2)
-                ax.text(at + CELL / 2, top + CELL + 0.02, "\n".join(captions[id(e)]), ha="center", va="top", size=5.5)
+                ax.imshow(images[k], extent=(at + 0.02, at + CELL - 0.02, top + CELL - 0.02, top + 0.02), zorder=2)
+                ax.text(at + CELL / 2, top + CELL + 0.02, "\n".join(captions[k]), ha="center", va="top", size=5.5)
     ax.set(xlim=(-0.9, width), ylim=(height * len(labels), -0.4), aspect="equal")  # imshow changes the limits
     return figure
 

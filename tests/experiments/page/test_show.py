@@ -30,12 +30,12 @@ def test_a_contact_sheet(tmp_path, soberclip):
 
 def test_images_of_the_sheet_have_the_named_colours():
     world = World(classes=3, views=Pixels(attribute="background-colour"))
-    shown = examples(world, seed=1)
-    for example in shown:
-        assert np.array_equal(example.image[-1, 0], COLOURS[example.attribute])  # no digit reaches this corner
-    axes = sheet(shown).axes[0]
-    assert len(axes.images) == len(shown) == 3 * 4 * EACH
-    assert {example.caption for example in shown} <= {text.get_text().replace("\n", " ") for text in axes.texts}
+    facts, images = examples(world, seed=1)
+    for fact, image in zip(facts, images, strict=True):
+        assert np.array_equal(image[-1, 0], COLOURS[fact["attribute"]])  # no digit reaches this corner
+    axes = sheet(facts, images).axes[0]
+    assert len(axes.images) == len(facts) == 3 * 4 * EACH
+    assert {fact["caption"] for fact in facts} <= {text.get_text().replace("\n", " ") for text in axes.texts}
 
 
 @pytest.mark.parametrize(
