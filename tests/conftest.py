@@ -53,11 +53,7 @@ def poison(monkeypatch):
 
 @pytest.fixture(autouse=True, scope="session")
 def unchecked_compilation():
-    """Switch the shape checker off during compiled calls.
-
-    jaxtyping and beartype wrap every annotated function. Under torch.compile these wrappers reject correct shapes, or
-    prevent compilation without a message.
-    """
+    """Switch the shape checker off during compiled calls: its wrappers reject correct shapes, or stop compilation."""
     plain = torch.compile
 
     def compile_unchecked(function, **options):

@@ -1,8 +1,4 @@
-"""How often the intervals of `place` and `evaluate` hold the truth where a group has few photos.
-
-`python tests/photo_coverage.py` writes photo_coverage.csv in about four minutes of one core; a test reads the file.
-Worlds have two classes, and their theory gives p' and the drop of the classifier that is measured.
-"""
+"""How often intervals of `place` and `evaluate` hold the truth at few photos; this script writes the CSV file."""
 
 from collections import Counter
 from collections.abc import Iterator

@@ -1,8 +1,4 @@
-"""Embeddings of worlds whose ideal curve is known, for tests of `experiments.heads.reliance`.
-
-Coordinate 0 is the object (mean +-1), coordinate 1 the background (mean +-BACKGROUND), each with variance 1. A large
-constant coordinate keeps the unit vectors almost linear in the others, as a model's common mean does.
-"""
+"""Embeddings of a world with a known ideal curve: object, background, noise, and a large constant as models have."""
 
 import numpy as np
 from scipy.special import ndtr
@@ -57,10 +53,7 @@ def zero_shot_accuracy(reliance=0.8):
 
 
 def example():
-    """The arrays of experiments/counteranimal/example.npz: bears whose zero-shot head has p' = .87 by theory.
-
-    Captions tell half of how a bear and its surroundings differ within their class and background (g = .5).
-    """
+    """The arrays of counteranimal/example.npz: bears whose zero-shot head has p' = .87, and captions of g = .5."""
     rng = np.random.default_rng(0)
     n = 1500
     label, background = rng.integers(2, size=n), rng.integers(2, size=n)

@@ -34,10 +34,7 @@ class DrawnPairs(NamedTuple):
 
 
 def structural_pairs(world: World, shape: tuple[int, ...], rng: np.random.Generator, frames) -> DrawnPairs:
-    """Wang et al., Definition 6.1, and its K-class and several-attribute versions, equation by equation.
-
-    With `mismatch`, some captions are those of a second set of pairs.
-    """
+    """Wang et al., Definition 6.1, with K classes, several attributes and captions of other pairs (`mismatch`)."""
     pairs = matched_pairs(world, shape, rng, frames)
     if not world.mismatch:
         return pairs

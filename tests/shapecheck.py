@@ -1,9 +1,4 @@
-"""The type checker that jaxtyping uses in tests: beartype, with PEP 484's rule that an int is a float.
-
-Each process checks only the first calls of a function, because checking takes longer than most functions, and a
-function that is called thousands of times is called in the same way each time. The import hook decorates a nested
-function anew whenever its `def` runs, and preparing its checks takes milliseconds, so only the first definitions count.
-"""
+"""jaxtyping's checker in tests: beartype, on the first calls and definitions alone, since checks take milliseconds."""
 
 import inspect
 from collections import Counter

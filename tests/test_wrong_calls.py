@@ -1,8 +1,4 @@
-"""Every wrong call of the library is refused in one sentence, which names the value and often a way on.
-
-One table of calls. The command line has its own (`experiments/command/test_refusals.py`), and `simulator/test_world.py`
-tries both ends of every field's domain.
-"""
+"""Every wrong call of the library is refused in one sentence, which names the value and often a way on: one table."""
 
 import re
 from functools import cache, partial

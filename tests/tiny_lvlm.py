@@ -1,8 +1,4 @@
-"""Random vision language models with a few thousand weights, in the format of transformers.
-
-Each has the processor, chat template and image tokens of its family. The tokenizer is a byte-level BPE trained on a
-few sentences, so that labels differ in their number of tokens.
-"""
+"""Random vision language models in transformers' format, with the processors and chat templates of two families."""
 
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,4 @@
-"""A user's program for the type checker: `python -m mypy` (in `.ci/run`) reads this file, and nothing runs it.
-
-Each public name has its own type, also the lazy names. The checker reports a wrong argument at its line.
-"""
+"""A user's program that `python -m mypy` (in `.ci/run`) reads and nothing runs: each public name has its own type."""
 
 from dataclasses import dataclass
 from typing import ClassVar, assert_type

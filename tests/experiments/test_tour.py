@@ -1,7 +1,4 @@
-"""The notebook: its cells run one after another, in less than 60 CPU seconds, and show what the saved notebook shows.
-
-`python tests/experiments/test_tour.py` runs the cells and saves the notebook with what they show.
-"""
+"""The notebook: its cells take less than 60 CPU seconds and show what is saved; as a script this saves it anew."""
 
 import ast
 import json

@@ -205,9 +205,7 @@ def outside(named: dict[str, np.ndarray]) -> list[str]:
 
 
 def in_all_shapes(f: Callable[..., Any], grid: World, tolerance: float, row: Any) -> list[str]:
-    """As `differences`, of a function of worlds and a row with one entry per world: grid and row, grid and one, one and
-    row (one and one is what each of them is compared with).
-    """
+    """As `differences`, of worlds and a row with one entry each: of grid and row, of grid and one, of one and row."""
     return [
         *differences(f, grid, tolerance, row),
         *differences(lambda worlds: f(worlds, row[0]), grid, tolerance),

@@ -247,10 +247,7 @@ def test_frontiers():
 @pytest.mark.parametrize("points", ["random", "sobol"])
 @pytest.mark.parametrize("plain", [{}, {"bare": 0.0}, {"mismatch": 0.0}, {"p_inv": 1.0}])
 def test_worlds_of_an_ensemble(points, classes, dtype, plain, monkeypatch):
-    """Bit for bit, in chunks of two, two and one, with blocks of different numbers.
-
-    The second world has no noise, and captions that describe all.
-    """
+    """Bit for bit, in chunks of two, two and one; the second world has no noise, and captions that describe all."""
     grid = distinct(5, 3, attributes=1, classes=classes, dim_image=16, dim_text=16, **plain)
     still = {"sigma_xi": 0.0, "sigma_xi_text": 0.0, "detail_inv": 1.0, "detail_spu": 1.0, "p_spu": 1.0}
     worlds = [grid[i].replace(**still if i == 1 else {}) for i in range(5)]

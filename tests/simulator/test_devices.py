@@ -1,8 +1,4 @@
-"""No device is hard-coded: tensors on two devices are never mixed, and CUDA reaches the weights of the CPU.
-
-Without a GPU, `accelerator` stands in for CUDA. It covers where every tensor is, and the values of branches for
-accelerators. It does not cover CUDA's kernels, random numbers, autocast, memory and compiled steps.
-"""
+"""No device is hard-coded (`accelerator` stands in for CUDA), and CUDA reaches the weights of the CPU."""
 
 from dataclasses import replace
 

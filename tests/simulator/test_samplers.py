@@ -105,10 +105,7 @@ GRID = World(p_spu=[0.2, 0.9], classes=[[2], [3], [6]], views=Pixels(tied=(0, 1)
 @pytest.mark.parametrize("worlds", [GRID, TABLE.ravel()], ids=["tied", "table"])
 @pytest.mark.parametrize("name", BALANCING)
 def test_the_groups_that_training_shows_are_balanced(name, worlds):
-    """Kish's number and the smallest group, from the shares: classes without a background of their own, a table.
-
-    In the law the groups that training shows have equal shares; the others stay unseen.
-    """
+    """Kish's number and the smallest group, from the shares; in the law the groups that training shows are equal."""
     sampler = SAMPLERS[name]
     found, law = np.broadcast_to(sampler.effective(worlds), worlds.shape), sampler.law(worlds)
     for place in np.ndindex(worlds.shape):

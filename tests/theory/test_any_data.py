@@ -193,11 +193,7 @@ def test_t9_pooled_captions_that_tell_the_label_are_the_bayes_rule(seed):
 
 
 def looks(seed: int) -> tuple[float, np.ndarray, np.ndarray]:
-    """p, p(x | y, a) and p(x | typical appearance of y) in a random world that is equal for both classes.
-
-    Ten looks of an object depend on the class and nine of a background on its kind. Images and captions see both in
-    error. A typical appearance is the most frequent look that captions tell of a class, with the middle background.
-    """
+    """p, p(x | y, a) and p(x | typical y): ten looks of an object, nine of a background, both seen in error."""
     rng, mixed = np.random.default_rng(seed), []
     p, sizes = rng.uniform(0.55, 0.95), (10, 9)
     for size in sizes:

@@ -1,7 +1,4 @@
-"""A kind of caption that World.caption_kinds alone knows acts in every law, sampler and prompt.
-
-Such a caption shows another multiple of the block: -1 is a caption that names the opposite.
-"""
+"""A kind of caption that World.caption_kinds alone knows acts in every law: it shows another multiple of a block."""
 
 import numpy as np
 import pytest

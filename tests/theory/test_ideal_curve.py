@@ -32,10 +32,7 @@ rows = st.lists(worlds_of_two_classes, min_size=16, max_size=16).map(World.stack
 
 
 def ideal_by_definition(world: World, lam: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(c*, k*) of two classes: the object's coordinate beyond its threshold, by a fine trapezoid over the background.
-
-    The rule decides + where D_inv tanh(a x) + D_spu tanh(b s) > 0, with x and s in standard deviations.
-    """
+    """(c*, k*) of + where D_inv tanh(a x) + D_spu tanh(b s) > 0, by a fine trapezoid over the background."""
     a, b = (world.mean / np.sqrt(world.scale**2 + world.nu_image))[:2]
     t = np.arange(-1800, 1801) / 200
     weight = np.exp(-(t**2) / 2) / np.exp(-(t**2) / 2).sum()
@@ -178,10 +175,7 @@ def test_the_interval_holds_every_place_within_the_rectangle(worlds, common, cou
 @pytest.mark.deep
 @pytest.mark.parametrize("draws", [False, True])
 def test_intervals_hold_the_error_of_a_sampled_curve(draws, monkeypatch):
-    """40 seeds of the curve's points and exact accuracies; a coverage of .5 is found with power .99.
-
-    The curve of a diagonal table of two classes is also that of a world, which is exact.
-    """
+    """40 seeds of a curve that is exact without its table; a coverage of .5 is found with power .99."""
     fields, points = {"mu_inv": 1.3, "mu_spu": 2.0, "sigma_xi": 4.0, "p_inv": 0.9}, bayes.bayes_points
     world, accuracy = World(table=[[0.4, 0.1], [0.1, 0.4]], **fields), Accuracy(0.86, 0.62)
     exact = equivalent(World(p_spu=0.8, **fields), accuracy)

@@ -123,10 +123,7 @@ def test_a_model_asks_for_the_one_library_that_it_needs(monkeypatch, module, mod
 
 
 def test_verbs_need_no_library_that_they_do_not_use(run, photo, tmp_path, monkeypatch):
-    """Tables and results need no extra; own classes and an own model, or one of transformers, no other library.
-
-    test_architecture shows that no module imports an extra where it is loaded.
-    """
+    """Tables and results need no extra; own classes and an own model, or one of transformers, no other library."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "p.csv").write_text("class_index,group,predicted_index\n9,common,9\n9,counter,1\n")
     for kind, place in product(("cat", "dog"), ("common-snow", "counter-sea")):

@@ -1,7 +1,4 @@
-"""Every wrong request gets one sentence with the value and a way on, and status 2; a failed run has status 1.
-
-One table of command lines. What a flag, a field or a name refuses belongs here.
-"""
+"""One table of wrong requests: each gets a sentence with the value and a way on, and status 2; a failed run has 1."""
 
 import pytest
 

@@ -210,10 +210,7 @@ QUIET = {"sigma_xi": 0.0, "dim_image": 2, "dim_text": 2}
     ],
 )
 def test_an_interior_box_is_found_with_every_seed(effort, share, seeds, monkeypatch):
-    """A search that misses one box in 10 passes 30 seeds with probability .04.
-
-    The learner decides how many points a search may try, and the violation is the same for all: the cheapest one does.
-    """
+    """A search that misses one box in 10 passes 30 seeds with probability .04. The cheapest learner does for all."""
     monkeypatch.setattr(worst_point, "_effort", lambda claim: effort)
     for seed in seeds:
         assert by_formula(boxed(share, seed), seed).violation > 0.009, seed
@@ -322,11 +319,7 @@ def test_any_real_numbers_are_a_prediction(give):
 
 @pytest.mark.deep
 def test_error_rate_of_the_judge_at_the_edge(monkeypatch):
-    """A true claim at the edge is contradicted with probability alpha/2 at most, over 100 seeds.
-
-    The violation is exactly tau, which is allowed. A wrong closed form shows 3 tau to the search. A claim at the edge
-    uses up its budget: with twice as many values per look, 3000 have seven of the eight looks.
-    """
+    """A claim whose violation is tau uses up its budget, and is contradicted with probability alpha/2 at most."""
     monkeypatch.setattr(budget, "LAWS", budget.LAWS._replace(most=3000, factor=2))
     assert len(budget.LAWS.looks) == 7
     learner, alpha = LinearCLIP("name"), 0.05

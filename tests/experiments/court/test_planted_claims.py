@@ -1,8 +1,4 @@
-"""Claims with known truth over relations, learners and routes must get the expected verdict.
-
-True claims have 2 tau of slack or hold exactly. False claims fail by 1.5 tau at their worst point, unless their name
-says more: they are nearer to the truth than the false twins of the docket, which try every learner and quantity.
-"""
+"""Claims of known truth: true ones hold by 2 tau or exactly, false ones fail by 1.5 tau unless their name says more."""
 
 import pytest
 from closed_form import claim, truth
@@ -26,10 +22,7 @@ def off(subject, shift: float, quantity: str = "counter", relation: str = ">=", 
 
 
 def bent(rise: float) -> dict:
-    """A domain over which counter accuracy rises with p by `rise` tau, and by less than tau per .05.
-
-    With mu_spu = 0 the accuracy is Phi(mu_inv), and mu_inv grows slowly with p.
-    """
+    """A domain over which counter accuracy, Phi(mu_inv), rises with p by `rise` tau, and by less than tau per .05."""
     slow = lambda w: 1.0 + 0.2066 * (w.p_spu - 0.5) * rise / 5  # noqa: E731
     return {"p_spu": Axis(0.5, 1.0), "mu_spu": 0.0, "sigma_inv": 1.0, **QUIET, "mu_inv": slow}
 

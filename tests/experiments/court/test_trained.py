@@ -102,10 +102,7 @@ def as_said(claim: TrainedClaim, off: float) -> str:
 
 @pytest.mark.parametrize("name", CLAIMS)
 def test_every_claim_has_a_false_twin(name):
-    """The rows are three tolerances (or deviations) on the true side of the claim, then on the false side.
-
-    Equal accuracies have p' = 1/2, and the counter group being ahead means less.
-    """
+    """Rows lie three tolerances (or deviations) on the true, then on the false side; equal accuracies have p' = 1/2."""
     claim = CLAIMS[name]
     far = min(3 * max(claim.tolerance, claim.spread), 0.45)  # accuracies stay in [0, 1]
     sides = {"misses": (claim.tolerance + far, 0.0), "ahead": (claim.margin + far, claim.margin - far)}

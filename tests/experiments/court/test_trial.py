@@ -153,10 +153,7 @@ def test_contradiction_rests_on_drawn_pairs_alone(monkeypatch):
 
 @pytest.mark.parametrize("subject", [LinearCLIP("name"), LinearCLIP("mean"), LinearCLIP("mean", 1), LeastSquares()])
 def test_routes_agree(subject):
-    """Exact law and drawn pairs have equal means at n = 400, by z-tests at rate 1e-5 each.
-
-    4 subjects x 2 groups use 8e-5 of the suite's budget.
-    """
+    """Equal means at n = 400, by eight z-tests at a rate of 1e-5 each."""
     point = {"p_spu": 0.8, "mu_spu": 1.5, "sigma_spu": 0.6, "sigma_xi": 0.0, "dim_image": 2, "dim_text": 2}
     for group in ("common", "counter"):
         equal = claim(quantity=group, relation="=", subject=subject, n=400)

@@ -89,10 +89,7 @@ def record(file, sets, misses):
 
 @pytest.mark.deep
 def test_intervals_cover():
-    """A coverage of 71 % in all three worlds, or of 48 % in one, fails with probability .96.
-
-    In the first the Gaussian law holds; in the second zero-shot is near the end of the curve.
-    """
+    """A coverage of 71 % in all three worlds, or of 48 % in one, fails with probability .96."""
     every, trials = Counter(), 34
     for world in coverage.WORLDS.values():
         hits = Counter()
@@ -117,10 +114,7 @@ def test_the_record_of_coverage():
 
 @pytest.mark.deep
 def test_intervals_over_classes_cover():
-    """12 classes drawn from a population, 300 photos per group, eight heads on a curve and one below it.
-
-    A coverage of 72 % fails with probability .96.
-    """
+    """12 classes of a population, eight heads on a curve, one below; a coverage of 72 % fails with probability .96."""
     hits, trials, C, photos = Counter(), 100, 12, 300
     weight = np.linspace(0, 1, 8)
     exact = np.array([[0.62, *(0.5 + 0.4 * np.sqrt(weight))], [0.5, *(0.5 + 0.4 * np.sqrt(1 - weight))]])
@@ -148,10 +142,7 @@ def test_intervals_over_classes_cover():
 
 
 def test_many_classes_with_a_split_are_counted_by_hand():
-    """So many classes that intervals are over classes, too, of different size, with three prompts each.
-
-    Accuracies, gains and their intervals class by class; `test_fitting` has the definitions of the other heads.
-    """
+    """Accuracies, gains and their intervals class by class, of so many classes that intervals are over classes, too."""
     rng, K, n = np.random.default_rng(3), FEWEST, 2500
     label = rng.choice(K, n, p=np.linspace(1, 2, K) / 15)
     background = np.where(rng.random(n) < 0.5, label, (label + rng.integers(1, K, size=n)) % K)
@@ -311,10 +302,7 @@ def test_coverage_at_few_photos_is_at_least_the_level():
 
 
 def test_unseen_accuracy_is_a_mean_over_classes():
-    """Of rows on a background of their own class 1 has 40 and class 0 has 8, with flipped labels.
-
-    They move no other number. Photos of class 1 count a fifth.
-    """
+    """On a background of their own lie 40 rows of class 1 and 8 of class 0, with flipped labels; nothing else moves."""
     arrays = planted(np.random.default_rng(3), 1200)
     del arrays["group"]
     arrays["split"] = np.where(np.arange(1200) < 600, "train", "test")

@@ -86,10 +86,7 @@ def test_predict_says_whether_a_scale_meets_its_budget(off, error, met):
 
 @pytest.mark.deep
 def test_a_scale_that_is_too_low_comes_with_one_that_is_enough():
-    """By typical appearance scale 1 is too low, by bare name scale 2 is enough; both beside the numbers without limits.
-
-    It takes 14 s of a processor.
-    """
+    """By typical appearance scale 1 is too low, by bare name scale 2 is enough; both beside unlimited numbers."""
     world = World(mu_spu=1.5, sigma_xi=6.0, bare=0.5)
     for prompt, scale, met in (("typical", 1.0, False), ("bare", 2.0, True)):
         found = predict(world, named("infonce", prompt=prompt, scale=scale))
@@ -108,11 +105,7 @@ def test_progress_counts_replicates(monkeypatch):
 
 @pytest.mark.deep
 def test_intervals_of_many_classes_cover_over_neighbouring_seeds():
-    """80 seeds; false-alarm rate SHARE; an interval that covers at most .65 is found with power .99.
-
-    The sample is so large that integration over test images is the only error. Replicates that share their points have
-    one error, which their spread does not show.
-    """
+    """The error is of integration over test images; an interval that covers at most .65 is found with power .99."""
     spend(SHARE)
     seeds, misses, values = 80, 0, []
     most = binom.isf(SHARE, seeds, 0.05)

@@ -1,6 +1,4 @@
-"""Documents of towers, worlds of pixels in studies, and the bridge from theory to pictures: distances of hand-made
-embeddings, and the world with these distances.
-"""
+"""Documents of towers, worlds of pixels in studies, and the bridge from theory to the distances of pictures."""
 
 import json
 

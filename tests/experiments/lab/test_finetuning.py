@@ -1,7 +1,4 @@
-"""Fine-tuning a small random CLIP on generated photos: selection by validation alone, resumption, and the command.
-
-The photos are in COCO format: red boxes and black discs on grey.
-"""
+"""Fine-tuning a small random CLIP on photos in COCO format: selection by validation alone, resumption, the command."""
 
 import json
 from dataclasses import replace

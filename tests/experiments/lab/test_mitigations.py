@@ -47,10 +47,7 @@ def drawn(learner: str, mitigation: str, n: int, replicates: int, **options) -> 
     ],
 )
 def test_the_law_is_the_limit_of_drawn_pairs(mitigation, learner, prompt):
-    """20 sets of 4000 pairs: within six standard errors (Student's t exceeds them once in 1e5), which are below .03.
-
-    The mean prompt depends on a sampler twice: it is the average caption of the sampled pairs.
-    """
+    """20 sets of 4000 pairs: within six standard errors (Student's t exceeds them once in 1e5), which are below .03."""
     found = drawn(learner, mitigation, 4000, 20, prompt=prompt)
     law = predict(WORLD, named(learner, prompt=prompt), mitigation)
     assert law["drop"] == pytest.approx(0, abs=1e-9)

@@ -12,10 +12,7 @@ from experiments.photos.discovery import discover, honest_drop, permutation_p
 
 
 def test_honest_drop_halves_photos_as_shuffling_does():
-    """The hypergeometric shortcut has the same mean over 4000 splits as shuffling and halving the photos.
-
-    A split's drop has standard deviation below .35, the difference of two means below .008.
-    """
+    """Means over 4000 splits, each with a standard deviation below .35: that of their difference is below .008."""
     n, k = [9, 14, 12], [7, 6, 5]
     rng = np.random.default_rng(3)
     photos = [np.repeat([1, 0], [b, a - b]) for a, b in zip(n, k, strict=True)]

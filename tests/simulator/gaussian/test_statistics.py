@@ -1,8 +1,4 @@
-"""Exact laws of the training statistics against statistics of pairs drawn in plain numpy.
-
-The law of every feature that determines an accuracy is compared, also at n = 2 and other small n, where distributions
-are far from normal.
-"""
+"""Exact laws of training statistics against pairs drawn in plain numpy, also at n = 2, where they are not normal."""
 
 import numpy as np
 import pytest

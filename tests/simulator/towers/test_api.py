@@ -42,10 +42,7 @@ def test_weights_are_those_of_an_ensemble_and_accuracies_means_with_t_intervals(
 
 @pytest.mark.deep
 def test_intervals_of_forty_ensembles_cover():
-    """At their level, up to .02: for towers whose steps suffice, accuracies over models are nearly normal.
-
-    Eight models per ensemble, linear towers at the minimum for 300 pairs of their own. The truth is the mean of all.
-    """
+    """At their level, up to .02: eight linear towers each, at their minimum; the truth is the mean of all."""
     recipe = {"loss": "linear", "towers": "linear", "embed_dim": 2, "batch_size": 300, "n": 300, "steps": 150}
     falling = {"optimizer": "adamw", "lr": 0.03, "warmup": 0, "averaging": 0.0}
     world = World(p_spu=0.9, mu_spu=1.5, dim_image=2, dim_text=2)

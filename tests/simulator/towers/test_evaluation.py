@@ -73,10 +73,7 @@ BARE = World(p_spu=0.9, mu_spu=1.5, sigma_xi=1.06, dim_image=2, dim_text=2, bare
     ],
 )
 def test_balanced_towers_have_their_law(world, prompts):
-    """The minimiser's balanced factors as weights; 3 classes are sampled, with an error of 1e-3.
-
-    The law of pools without the bare captions has .3126 on the counter group of BARE; 512 captions err by .0005.
-    """
+    """The minimiser's balanced factors as weights; 3 classes are sampled with an error of 1e-3, captions of .0005."""
     ensemble, parameters = trained(world, loss="linear", towers="linear", embed_dim=world.latents, steps=1)
     ensemble = ensemble._replace(worlds=(world,) * 2)
     D_I, D_T = dictionaries(world, ensemble.seed)

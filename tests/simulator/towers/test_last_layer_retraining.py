@@ -30,10 +30,7 @@ LINEAR = {"loss": "linear", "towers": "linear"}
     ids=["mlp", "supervised", "linear", "table"],
 )
 def test_the_head_is_least_squares_on_balanced_pairs(world, fields, balanced, monkeypatch):
-    """Its scores equal those of numpy's lstsq, which finds the rank. (Heads are not unique at low rank.)
-
-    Linear towers have an intercept with a table: classes, backgrounds and their shares are not symmetric there.
-    """
+    """Its scores equal those of numpy's lstsq (heads are not unique at low rank), with an intercept beside a table."""
     monkeypatch.setattr(last_layer_retraining, "BLOCKS", 2)
     one, K = Ensemble(Recipe(**SMALL, **fields), (world, world), (0, 1), 3), world.classes
     before = start(one).parameters

@@ -169,11 +169,7 @@ def test_drawn_captions_have_the_scores_by_definition(prompt, fields):
 @pytest.mark.deep
 @pytest.mark.parametrize("fields", [MASKED[0], THREE_CLASSES])
 def test_intervals_of_drawn_captions_cover_their_bias(fields, monkeypatch):
-    """24 seeds; false-alarm rate SHARE for both cases; an interval that covers at most .4 is found with power .99.
-
-    Two classes have a grid, and without noise in captions the mean of scores is a linear rule. A quarter of the
-    captions have four times the bias, and with a quarter of the images an interval takes a tenth of the time.
-    """
+    """24 seeds, false-alarm rate SHARE: an interval that covers at most .4 is found. Few captions, large bias."""
     monkeypatch.setattr(captions, "IMAGES", captions.IMAGES // 4)
     monkeypatch.setattr(captions, "CAPTIONS", captions.CAPTIONS // 4)
     share = SHARE / 2

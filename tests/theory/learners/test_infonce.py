@@ -171,10 +171,7 @@ def test_following_the_boundary_finds_what_integrals_of_scores_find(edge, prompt
 
 @pytest.mark.parametrize("nu", [None, 1e-6])
 def test_nearly_every_boundary_is_followed_on_the_first_grid(nu):
-    """What is not followed costs a hundred times more by search; one world in five hundred was lost in 10,000.
-
-    At nu = 1e-6 boundaries have corners a millionth wide, one world in a hundred was lost when these were halved.
-    """
+    """What is not followed costs a hundred times more by search; one world in five hundred was lost in 10,000."""
     grid = random_worlds(300, seed=3)
     if nu is not None:
         grid = grid.replace(sigma_xi=8 * np.sqrt(nu))  # in 64 dimensions
@@ -256,10 +253,7 @@ THREE = {"classes": 3, "p_spu": 0.8, "mu_inv": 1.5, "mu_spu": 2.0, "sigma_inv": 
     ],
 )
 def test_class_0_wins_beyond_a_threshold_of_its_object(prompt, fields):
-    """The whole density, a little below and above the threshold that the chance implies.
-
-    Accuracies on drawn images, which the test above compares, do not see a threshold that is off by less than .01.
-    """
+    """The whole density, a little below and above the threshold that the chance implies."""
     worlds = World(**{**THREE, **fields})
     prompts, S = worlds.prompts(prompt), worlds.scale**2 + worlds.nu_image
     texts = prompts.reshape(worlds.class_count, len(S), -1)
@@ -285,10 +279,7 @@ def test_class_0_wins_beyond_a_threshold_of_its_object(prompt, fields):
     ],
 )
 def test_an_object_of_almost_no_mean_has_its_limit(fields):
-    """To first order in mu_inv, g det/mu_inv = (sigma^2 + (mu nu)^2/det) x_0 + mu nu D tanh(v_1), an average over x_1.
-
-    Differences of log densities lose this to rounding: worlds did not return, or erred by 1e-4.
-    """
+    """To first order in mu_inv, g det/mu_inv = (sigma^2 + (mu nu)^2/det) x_0 + mu nu D tanh(v_1), averaged over x_1."""
     world = World(**fields)
     got, blocks = pair(infonce_accuracy(world, "name")), world
     nu, (mu, mu_spu), S = world.nu_image, blocks.mean, blocks.scale**2 + world.nu_image

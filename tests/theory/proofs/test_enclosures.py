@@ -1,7 +1,4 @@
-"""Values and slopes of all formulas at points of a box lie in the prover's intervals and in the checker's balls.
-
-The values are balls of 128 bits. Some boxes have no width, so that the interval is only as wide as its rounding.
-"""
+"""Values and slopes of all formulas at points of a box lie in the prover's intervals and in the checker's balls."""
 
 from functools import cache
 

@@ -1,7 +1,4 @@
-"""A statement's unit cube is the claim's domain, and its obligations imply what the claim says.
-
-`experiments.court.certificates` compares the recorded formulas with the trial's.
-"""
+"""A statement's unit cube is the claim's domain, and its obligations imply what the claim says."""
 
 from contextlib import suppress
 from itertools import product
@@ -16,10 +13,7 @@ from theory.proofs.statements import cases, statements
 
 
 def test_the_cube_ends_where_the_domain_ends():
-    """At every corner, with the first and the last whole number of a field, and at the later point of a monotone claim.
-
-    A proof about less than the domain would pass the checker, which starts with the same statement.
-    """
+    """At corners, whole numbers and later points: the checker begins with this statement, and would not see less."""
     tried = 0
     for claim in CLAIMS:
         with suppress(NotExpressible):
