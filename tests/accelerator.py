@@ -1,9 +1,7 @@
-"""A second device without hardware: tensors that report "cuda", and operations that refuse to mix them with others.
+"""A second device without hardware: tensors in the CPU's memory that report "cuda" and refuse to be mixed with others.
 
-Their numbers lie in CPU tensors, so everything runs, and code for accelerators can be compared with code for CPUs.
-Mixing is refused as CUDA refuses it, and also for tensors without dimensions, where CUDA is lenient. A move between
-devices, a copy into a tensor, and indices on the CPU are allowed, as with CUDA. Kernels, autocast, compilation, and
-the numbers of CUDA's generator need a GPU.
+Also those without dimensions, where CUDA is lenient; moves, copies and indices on the CPU are allowed, as with CUDA.
+Kernels, autocast, compilation, and the numbers of CUDA's generator need a GPU.
 """
 
 from collections.abc import Callable, Iterator

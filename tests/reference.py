@@ -147,10 +147,7 @@ def latent_cross_covariance(world: World) -> np.ndarray:
 
 
 def log_densities(world: World, x: np.ndarray | None, t: np.ndarray | None) -> np.ndarray:
-    """log p(x, t, y), (N, K), or without one of the views (None), by summing over groups and masks; t is not bare.
-
-    Captions are those of their images: mismatched ones leave the PMI's order as it is, and pools count them themselves.
-    """
+    """log p(x, t, y), (N, K), or without one view (None), by groups and masks, of matching captions, none bare."""
     mixture, l = world.replace(bare=0.0, mismatch=0.0).mixture(), world.latents
     views = [view for view in (x, t) if view is not None]
     here = np.repeat([x is not None, t is not None], l)

@@ -49,10 +49,7 @@ def mean_size(effect: float, power: float = POWER, false_alarm: float = SHARE) -
 
 
 def law_size(effect: float, power: float = POWER, false_alarm: float = SHARE) -> int:
-    """Size of each of two samples at which a Kolmogorov distance of `effect` is detected.
-
-    Applies the inequality of `critical_distance` to the threshold and to the power.
-    """
+    """Size of two samples at which a Kolmogorov distance of `effect` is detected, as in `critical_distance`."""
     return int(np.ceil(((np.sqrt(np.log(2 / false_alarm)) + np.sqrt(np.log(2 / (1 - power)))) / effect) ** 2))
 
 
@@ -96,10 +93,7 @@ def assert_same_law(
 def assert_mean(
     sample: np.ndarray, expected, *, effect: float, power: float = POWER, share: float = SHARE, what: str = ""
 ) -> None:
-    """Assert by t tests that each column (size, columns) has the expected mean; the columns split the share.
-
-    `effect` is in standard deviations of a column. A constant column must equal its mean to rounding.
-    """
+    """Assert by t tests that columns (size, columns), which split the share, have these means; `effect` in sds."""
     spend(share)
     sample = np.asarray(sample, float).reshape(len(sample), -1)
     size, columns = sample.shape
@@ -120,10 +114,7 @@ def assert_mean(
 
 
 def seeds_for(factor: float, freedom: float, power: float = POWER, false_alarm: float = SHARE) -> int:
-    """Independent runs at which intervals that are too wide or too narrow by `factor` are detected.
-
-    `freedom` are the degrees of freedom behind each stated error; infinite for one that does not scatter.
-    """
+    """Independent runs that detect a `factor` of their errors' scale; `freedom` is that behind each stated error."""
     for seeds in range(3, 10_000):
         ratio = _ratio(seeds, freedom)
         wide = factor**2 * ratio.isf(power) < ratio.isf(false_alarm / 2)
@@ -141,10 +132,7 @@ def _ratio(seeds: int, freedom: float):
 def assert_scale(
     values: np.ndarray, errors: np.ndarray, *, factor: float, freedom: float = np.inf, share: float = SHARE, what: str
 ) -> None:
-    """Assert that values of independent runs scatter as their standard errors say, neither more nor less.
-
-    `factor` is the error of the scale that the number of runs resolves; columns (runs, columns) split the share.
-    """
+    """Assert that values (runs, columns) scatter as their errors say; so many runs resolve a `factor` of the scale."""
     spend(share)
     values, errors = (np.reshape(x, (len(x), -1)) for x in (values, errors))
     seeds, each = len(values), share / values.shape[1]

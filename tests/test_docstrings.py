@@ -1,7 +1,4 @@
-"""Every exported name has a numpydoc docstring that lists its parameters, or the fields of a class.
-
-Exported names are those of the packages' __init__ files, the types that they return, and the README's extension points.
-"""
+"""Every exported name, and each type that it returns, has a numpydoc docstring of its parameters or fields."""
 
 import importlib
 import inspect

@@ -1,7 +1,4 @@
-"""One screen per verb, at 80 columns: what it says, in which order, and for closed forms with which numbers.
-
-`python tests/experiments/command/test_golden_screens.py` writes them anew; read the difference before you commit it.
-"""
+"""One screen per verb, at 80 columns; as a script this writes them anew: read the difference before you commit it."""
 
 import re
 import shlex

@@ -15,10 +15,7 @@ from experiments.heads.gaussian_law import fit as fit_law
 
 @pytest.fixture(scope="module")
 def world():
-    """(photos, their law, heads, fixes) of 3,000 photos; of three prompts the last has the best worse group.
-
-    Prompts share a large part, as those of real models do; orthogonal to the rest, it favours no class.
-    """
+    """(photos, their law, heads, fixes) of 3,000 photos; of three prompts, which share much, the last is best."""
     arrays = planted(np.random.default_rng(0), 3000, 6, common=0.8)
     bundle = checked(arrays | {"text": unit(arrays["text"] + (np.arange(7) > 1))})
     photos = bundle.part(np.arange(3000))

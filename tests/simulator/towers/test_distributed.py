@@ -1,7 +1,4 @@
-"""Two processes reach the weights of one process, at the same global batch, for every loss.
-
-The file is also their script: as torchrun would start them, two processes train the recipes, and rank 0 writes weights.
-"""
+"""Two processes reach the weights of one at the same global batch, for every loss; this file is their script, too."""
 
 import os
 import socket

@@ -67,11 +67,7 @@ def written_out(world: World, prompt, x, y):
 
 
 def by_cells(world: World, prompt, levels=7):
-    """(common, counter), and what the last halving changed.
-
-    The plane is cut into cells, again and again where the least |g| at a cell's corners is below twice their range; at
-    the end a cell's share is that of g interpolated along 8 rows.
-    """
+    """(common, counter), and what the last halving of cells at the boundary changed; at the end g is interpolated."""
     S = np.sqrt([world.sigma_inv**2 + world.nu_image, world.sigma_spu**2 + world.nu_image])
     m = np.abs([world.mu_inv, world.mu_spu]) / S
     edges = [np.linspace(-M - 6.5, M + 6.5, 41) for M in m]
