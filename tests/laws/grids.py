@@ -159,11 +159,7 @@ def tried(f: Callable[..., Any], *given: Any) -> Any:
 
 
 def differences(f: Callable[..., Any], grid: World, tolerance: float, *others: Any) -> list[str]:
-    """How f(grid)[i] differs from f(grid[i]): numbers, intervals, levels, refusals. Empty if the law holds.
-
-    `others` are further arguments with one entry per world. A grid is refused if and only if one of its worlds is, also
-    if this is the only one. At least half of the worlds must have an answer.
-    """
+    """How f(grid)[i] differs from f(grid[i]), in refusals, too; `others` have one entry per world. Empty by the law."""
     alone = [tried(f, grid[i], *(x[i] for x in others)) for i in range(grid.size)]
     refused = [i for i, x in enumerate(alone) if isinstance(x, Exception)]
     keep = [i for i in range(grid.size) if i not in refused]
