@@ -89,7 +89,8 @@ def world_from(file: Path | None, flags: dict[str, Any]) -> World:
         source = f"{file}: " if field and field[0] in own.keys() - flags.keys() else ""
         raise RequestError(source + refusal(failure)) from None
     if world.shape:
-        raise RequestError(f"{file}: its arrays make a grid of shape {world.shape}, and a world file is one world")
+        whose = "the world's" if file is None else f"{file}: its"
+        raise RequestError(f"{whose} arrays make a grid of shape {world.shape}; expected one world")
     return world
 
 

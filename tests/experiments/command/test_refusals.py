@@ -7,6 +7,7 @@ TEXTS = {  # files beside the command
     "misspelt.toml": "p_spuu = 0.9",
     "attribute.toml": "[[attribute]]\nsigma = -1.0",
     "nested.toml": "a = " + "[" * 3000,  # too deep for Python's parser
+    "grid.toml": "[world]\np_spu = [0.5, 0.9]",
     "taken": "mine",
     "thesis.svg": "<svg>mine</svg>",
     "raises.py": "x = 1\n\nraise RuntimeError('no')\n",
@@ -75,6 +76,7 @@ REFUSALS = [  # command line, a part of the sentence, status
     ("sweep sorces", "the nearest is sources", 2),
     ("sweep sources.tml", "'sources.tml'", 2),
     ("sweep mine.toml --full", "--full", 2),
+    ("sweep grid.toml", "the world's arrays make a grid of shape (2,)", 2),
     ("sweep --full", "--full", 2),
     ("sweep --axis p_spu=.6,.9 --p-spu .7", "--p-spu", 2),
     ("sweep --axis p_spu=.6,.9 --axis p-spu=.5,.6", "'p_spu'", 2),
