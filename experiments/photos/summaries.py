@@ -160,7 +160,8 @@ def score_files(
 ) -> list[dict[str, Any]]:
     """Summaries of predictions from other programs, written below `output` if given; inputs are not overwritten.
 
-    Without a family each model is its own, so that it shares no line with models that may be of another kind.
+    A model has the name of its file, or of the folder of predictions.csv. Without a family each model is its own, so
+    that it shares no line with models that may be of another kind.
     """
     if not files:
         raise RequestError("no predictions given; name a CSV file with columns class_index, group, predicted_index")
@@ -169,7 +170,8 @@ def score_files(
     if name is not None and (len(files) > 1 or not name.strip()):
         wrong = "is empty; leave it out" if not name.strip() else f"names one model but {len(files)} files are given"
         raise RequestError(f"--name {name!r} {wrong}")
-    names = [name] if name is not None else [_model_of(path) for path in files]
+    own_names = [path.resolve().parent.name if path.name == PREDICTIONS else path.stem for path in files]
+    names = own_names if name is None else [name]
     read = [read_predictions(path, CLASS_COUNT if classes is None else len(classes.names)) for path in files]
     folders = [None] * len(files) if output is None else result_folders(output_folder(output), names)
     for path, folder in product(files, filter(None, folders)):
@@ -185,8 +187,3 @@ def score_files(
         settings = {"labels": space, "data": str(path), **own, **UNPLACED}
         documents.append(summarise(str(path), model, family or model, predictions, settings, seed, folder))
     return documents
-
-
-def _model_of(path: Path) -> str:
-    """The file's name without its suffix; for predictions.csv the folder's name."""
-    return path.resolve().parent.name if path.name == PREDICTIONS else path.stem

@@ -25,7 +25,7 @@ from experiments.inference import interval95
 from experiments.lab.config import check_same, read_pictures, world_from
 from experiments.lab.finetuning import FIXED, LEARNERS
 from experiments.lab.finetuning.spec import NAME, FineTuning, preset
-from experiments.photos.models import check_spec, load
+from experiments.photos.models import load
 from experiments.provenance import provenance, versions
 from experiments.published.tables import coloured_objects
 from experiments.runtime import keeping
@@ -107,7 +107,6 @@ def _kept_progress(folder: Path) -> dict[str, Any] | None:
 
 
 def _pretrained(request: FineTuning) -> tuple[Pretrained, int, dict[str, Any]]:
-    check_spec(request.model, request.weights)
     if not request.model.startswith(f"{LOADER}:"):
         raise RequestError(
             f"model {request.model!r} cannot be fine-tuned by captions here; finetune takes {LOADER}:NAME[/TAG]"
