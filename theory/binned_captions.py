@@ -121,16 +121,13 @@ class BinnedCaptions:
         return [estimate(mixture.group_average(each)) for each in values]
 
     def _bins(
-        self,
-        centre: Float[np.ndarray, "*n 2 l"],
-        variance: Float[np.ndarray, " l"],
-        captions: Int[np.ndarray, "T told"],
+        self, centre: Float[np.ndarray, "*n 2 l"], variance: np.ndarray, captions: Int[np.ndarray, "T told"]
     ) -> Float[np.ndarray, "*n T 2 l"]:
         """Log probability of each caption's bins around each centre; 0 for a latent that is not mentioned."""
         ends = np.pad(self.edges, ((0, 0), (1, 1)), constant_values=((0, 0), (-np.inf, np.inf)))
         latents, bins = np.broadcast_to(np.arange(len(variance)), captions[:, 1:].shape), captions[:, 1:]
-        cells, which = np.unique(np.stack([latents, bins]).reshape(2, -1), axis=1, return_inverse=True)
-        latent, bin_ = cells
+        pairs = np.stack([latents, bins]).reshape(2, -1)
+        (latent, bin_), which = np.unique(pairs, axis=1, return_inverse=True)
         low, high = (
             (np.where(bin_ == NONE, silent, ends[latent, bin_ + upper]) - centre[..., latent])
             / np.sqrt(variance[latent])

@@ -24,7 +24,6 @@ from jaxtyping import Float
 from simulator.accuracy import Numbers, rounded
 from simulator.gaussian.critic import Projected
 from simulator.mixture import Mixture
-from simulator.naming import outside
 from simulator.prompts import Prompt, caption
 from simulator.world import World
 
@@ -112,8 +111,6 @@ def modal_weights(
     left, values, right = np.linalg.svd(latent_cross_covariance(worlds))
     strength = grown(values, time, start)
     if width is not None:
-        if width < 1:
-            raise ValueError(f"width = {outside(width, 1)}")
         own = np.asarray((1 - worlds.mismatch) * (1 - worlds.bare))[..., None]
         constant = worlds.variances().shared * np.abs(worlds.caption_kinds.moment()) * own
         classes = np.broadcast_to(worlds.classes, worlds.shape)

@@ -84,7 +84,7 @@ def corrected_kappas(p_spu, mu_spu, sigma_inv, sigma_spu) -> tuple[Numbers, Numb
 
 def inequality_margins(*world) -> np.ndarray:
     """kappa_1 - k1* and kappa_2 - k2*: a printed inequality holds where its margin is not negative."""
-    return np.subtract(theorem_62_kappas(*world), corrected_kappas(*world))
+    return np.array(theorem_62_kappas(*world)) - np.array(corrected_kappas(*world))
 
 
 def turning_points(mu_spu, sigma_inv, sigma_spu) -> tuple[Numbers, Numbers]:

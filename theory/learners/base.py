@@ -29,7 +29,7 @@ LARGEST_CLASSES = 50  # beyond it, sampled accuracies over B K normals are slow 
 UNDEFINED = (ValueError, ArithmeticError)  # raised by a closed form that has no answer in a world
 POINTS = 2**15  # of all groups of a replicate, where scores are sampled; errors are about 3e-4
 FEWEST, CELLS = 2**4, 2**24  # points of a group, and numbers in all images of a replicate, 128 MB
-EXACT, AGREEMENT = 1e-6, 1.0  # error of an integral, and widths of a sample's interval beyond which it is contradicted
+EXACT = 1e-6  # error of an integral
 
 PARTS = 8  # into which worlds are divided that have no answer together: 1.15 calls per world where none has one
 
@@ -195,7 +195,7 @@ class Learner:
             return sample
         assert sample.interval is not None
         low, high = np.transpose([*sample.interval])
-        slack = AGREEMENT * (high - low) + EXACT
+        slack = high - low + EXACT
         return Accuracy.of([*exact]) if np.all((low - slack <= exact) & (exact <= high + slack)) else sample
 
     def critic(self, world: World) -> LinearCritic:

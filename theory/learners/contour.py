@@ -49,8 +49,8 @@ def contour_accuracy(
         positive = part.of(np.s_[:, None, None]).positive(x[:, :, None], y[:, None, :])
         roots, horizontal, vertical = _crossings(part, x, y, positive)
         means = np.stack([part.mean, part.mean * np.array([[1.0], [-1.0]])], axis=-1)  # (2, W, group)
-        pieces = _pieces(part, roots[1], positive, horizontal, vertical)
-        result[rows], sound[rows] = _along(part, roots, *pieces, means, tolerance)
+        first, last = _pieces(part, roots[1], positive, horizontal, vertical)
+        result[rows], sound[rows] = _along(part, roots, first, last, means, tolerance)
         result[rows] += _far_side(roots[1], positive, vertical, means[1])
     result[exchanged, 1] = 1 - result[exchanged, 1]
     return result, sound

@@ -5,8 +5,7 @@ Letters, per block b: mu_b mean, S_b = sigma_b^2 + nu variance of an image coord
 of class differences
     r = mu D                          what a class's own coordinate shows of the label,
     d = S + mu^2 (1 - D^2)/kappa      its variance within a class, pooled over the classes.
-A rule puts weight u_b on block b; `theory.accuracy.linear_accuracy` turns u into group accuracies. Captions, masks and
-text noise have no influence.
+A rule puts weight u_b on block b. Captions have no influence.
 
 At p = 1/K this is also the law of a last layer refitted on balanced groups (DFR), if the embedding keeps all latents.
 At mention_spu = 0 that is an assumption: the loss does not ask for the background that no caption mentions. Trained

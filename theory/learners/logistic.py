@@ -2,8 +2,7 @@
 
 Letters, per block b: mu_b mean, S_b = sigma_b^2 + nu variance of an image coordinate, p_b probability that the block
 agrees with the label (p_inv for the object, 1 in the papers), D_b correlation. A rule puts weight u_b on block b. It
-scores class k by sum_b u_b x_{b,k} (K classes), or y = +1 by sum_b u_b x_b (two classes).
-`theory.accuracy.linear_accuracy` turns u into group accuracies. Captions, masks and text noise have no influence.
+scores class k by sum_b u_b x_{b,k} (K classes), or y = +1 by sum_b u_b x_b (two classes). Captions have no influence.
 """
 
 from collections.abc import Callable
