@@ -10,7 +10,7 @@ from cyclopts import Group as Panel
 from rich.console import group as screen
 from rich.text import Text
 
-from experiments.command.options import Json, Seed, Verbose, Whole, flag, flags_of, own_folder
+from experiments.command.options import Json, Seed, Verbose, Whole, flag, flags_of, own_folder, target
 from experiments.command.output import VERDICT_STYLES, dim, emit, warning
 from experiments.errors import RequestError
 from experiments.files import check_writable
@@ -72,7 +72,7 @@ def evaluate(
     scoring: Scoring = None,
     embeddings: flag(Path | None, "also write the .npz of one CLIP for soberclip embeddings") = None,
     seed: Seed = 0,
-    output: flag(Path, "folder for predictions, class accuracies and summary") = Path("soberclip-counteranimal"),
+    output: target(Path, "folder for predictions, class accuracies and summary") = Path("soberclip-counteranimal"),
     verbose: Verbose = False,
     json: Json = False,
 ) -> None:
@@ -118,7 +118,7 @@ def compare(
     prompts: flag(Literal["simple", "openai80"], "prompts of the published rows") = "simple",
     reference: flag(str | None, "family of the line that robustness refers to [default: ImageNet]") = None,
     seed: Seed = 0,
-    output: flag(Path, "folder for comparison.html, .svg, .pdf, .png, .csv and .json") = Path("soberclip-comparison"),
+    output: target(Path, "folder for comparison.html, .svg, .pdf, .png, .csv and .json") = Path("soberclip-comparison"),
     verbose: Verbose = False,
     json: Json = False,
 ) -> None:
@@ -142,7 +142,7 @@ def discover(
     min_photos: flag(Whole, "least number of photos of a background") = 20,
     scoring: Scoring = None,
     seed: Seed = 0,
-    output: flag(Path, "folder for discovered.csv, .json and -groups.csv") = Path("soberclip-discovered"),
+    output: target(Path, "folder for discovered.csv, .json and -groups.csv") = Path("soberclip-discovered"),
     json: Json = False,
 ) -> None:
     _check_photos(data)
@@ -159,7 +159,7 @@ def compose(
     common: flag(list[str], "CLASS=BACKGROUND: a background common for a class, not counter; may be repeated"),
     size: flag(Whole, "pixels per side") = 224,
     seed: Seed = 0,
-    output: flag(Path, "folder for the photos and composites.csv; evaluate reads it") = Path("soberclip-composites"),
+    output: target(Path, "folder for the photos and composites.csv; evaluate reads it") = Path("soberclip-composites"),
     json: Json = False,
 ) -> None:
     from experiments.photos.compose import run

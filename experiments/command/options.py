@@ -71,9 +71,9 @@ Json = flag(bool, "print one JSON document on stdout")
 Seed = flag(int, "root of every random stream", converter=lambda kind, tokens: checked_seed(whole(kind, tokens)))
 
 
-def target(kind: Any, help: str) -> Any:
+def target(kind: Any, help: str, **how: Any) -> Any:
     """The type of --output, also called -o."""
-    return flag(kind, help, name=["--output", "-o"])
+    return flag(kind, help, name=["--output", "-o"], **how)
 
 
 def own_folder(verb: str, names: Iterable[str], help: str) -> Any:
@@ -84,7 +84,7 @@ def own_folder(verb: str, names: Iterable[str], help: str) -> Any:
         check_writable(folder, verb, names)
         return folder
 
-    return flag(Path | None, help, converter=checked)
+    return target(Path | None, help, converter=checked)
 
 
 def flags_of(model: type[BaseModel], group: Group, without: tuple[str, ...] = ()) -> Any:

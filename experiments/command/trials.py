@@ -10,7 +10,7 @@ from typing import Any
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from experiments.command.options import Json, Seed, flag, named, own_folder
+from experiments.command.options import Json, Seed, flag, named, own_folder, target
 from experiments.command.output import VERDICT_STYLES, emit, indented
 from experiments.court.registry import ALL_CLAIMS, QUESTIONS, by_question, claims_of_file, digest_of, matching, select
 from experiments.errors import Interrupted, RequestError, RunError
@@ -108,7 +108,7 @@ def _verify(folder: Path, claims: Path | None, json: bool) -> None:
 
 def reproduce(
     *,
-    output: flag(Path, "folder for the report, in place of an earlier one") = Path("soberclip-report"),
+    output: target(Path, "folder for the report, in place of an earlier one") = Path("soberclip-report"),
     full: flag(bool, "full trials as in check, with trainings: more than an hour") = False,
     verbose: flag(bool, "print every verdict") = False,
     seed: Seed = 0,

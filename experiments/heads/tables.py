@@ -145,7 +145,7 @@ def rows_measured(model: Record) -> str:
     """How many embeddings there are and were measured, and what intervals are over."""
     n = model["rows_measured"]
     words = f"{model['rows']} embeddings of {model['dimensions']} dimensions, {model['classes']} classes; "
-    words += f"{n['common']} common and {n['counter']} counter photos measured; 95% intervals over photos"
+    words += f"{n['common']} common and {n['counter']} counter photos measured; 95 % intervals over photos"
     return words + f": {too_few(model['classes'])}" * (model["classes"] < FEWEST)
 
 

@@ -34,10 +34,10 @@ OVER = ("effective_robustness", "low", "high", "extrapolated")
 SPANS = [f"{name}{end}" for name in PLACE for end in ("", "_low", "_high")]
 HEADER = [*COLUMNS, "at_edge", *(f"{name}_{axis}" for axis in AXES for name in OVER), *SPANS]
 CAPTION = (
-    f"Lines: least squares for each family, dashed where extrapolated. Bands: {LEVEL:.0%} intervals of the line, "
-    f"{REPLICATES} bootstrap replicates over models. "
+    "Lines: least squares for each family, dashed where extrapolated. "
+    f"Bands: {100 * LEVEL:.0f} % intervals of the line, {REPLICATES} bootstrap replicates over models. "
 )
-BARS = f"Bars: {LEVEL:.0%} intervals of each model's accuracies. "
+BARS = f"Bars: {100 * LEVEL:.0f} % intervals of each model's accuracies. "
 LETTERS, KEY = 7.0, 90  # points, for numbers and key; letters in a line of the key
 
 

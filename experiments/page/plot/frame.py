@@ -132,7 +132,7 @@ def _source(picture: Picture) -> str:
     if picture.kind == "map":
         return f"Colour: {mean}." + (f" Contours: {THEORY}." if predicted and not picture.difference else "")
     levels = {s.level for s in measured if s.level is not None}
-    bars = f" with {min(levels):.0%} intervals" if levels else ""
+    bars = f" with {100 * min(levels):.0f} % intervals" if levels else ""
     if picture.kind == "plane":
         return f"Filled marks: {mean}{bars}. Open marks: {THEORY}. Dashes: equal accuracy on both groups."
     drawn = "Dashes" if picture.x is None or picture.x.words else "Lines"

@@ -115,7 +115,8 @@ def _entries(picture: Picture, learners: list[Who], routes: list) -> list:
     sampled = [s for s in picture.series if s.level is not None and not s.replicates]
     visible = [s.level for s in sampled if (s.numbers("high") - s.numbers("low") > LEAST_ROOM).any()]
     if visible:
-        entries.append((Patch(color="0.5", alpha=0.3, linewidth=0), f"{visible[0]:.0%} interval of a sampled value"))
+        words = f"{100 * visible[0]:.0f} % interval of a sampled value"
+        entries.append((Patch(color="0.5", alpha=0.3, linewidth=0), words))
     equal = [line[0, 0] for panel in picture.panels for line in panel.boundary or ()]
     if picture.x is not None and equal:
         few = len(picture.panels) == 1 and len(equal) <= 3

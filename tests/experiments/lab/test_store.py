@@ -22,6 +22,7 @@ from experiments.lab.compute import compute
 from experiments.lab.plan import plan
 from experiments.lab.studies import study
 from experiments.user_code import learner_in, run_file
+from theory.learners import named
 
 SWEEP = study(axes={"p_spu": "0.5:1:5", "sigma_xi": [0.0, 1.0]}, learners=["infonce", "bayes"])
 pytestmark = pytest.mark.usefixtures("small_blocks")
@@ -177,6 +178,10 @@ def test_another_study_is_refused_by_its_first_difference(tmp_path):
         study(louder, SWEEP.axes, SWEEP.learners).run(where)
     with pytest.raises(RequestError, match=r"axes is \['p_spu', 'sigma_xi'\] there and \['sigma_xi', 'p_spu'\] here"):
         study(SWEEP.world, SWEEP.axes[::-1], SWEEP.learners).run(where)
+    early, late = (study(learners=[named("linear", time=time)]) for time in (1.0, 2.0))
+    early.run(tmp_path / "b.zarr")
+    with pytest.raises(RequestError, match="the options of a learner is '"):
+        late.run(tmp_path / "b.zarr")
 
 
 OWN = """
