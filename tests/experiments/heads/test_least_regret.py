@@ -181,6 +181,7 @@ def accuracies(right, label, common):
 def test_a_bootstrap_over_photos_has_the_errors_of_counts(monkeypatch):
     spend(SHARE)
     monkeypatch.setattr("experiments.heads.intervals.DRAWS", 20_000)
+    monkeypatch.setattr("experiments.heads.intervals.BLOCK", 50)
     rng = np.random.default_rng(3)
     label, common = np.repeat([0, 1, 2], 40), np.tile([True, False, False, True, True], 24)
     right = rng.random((120, 4)) < 0.7

@@ -114,6 +114,22 @@ def test_an_interrupted_run_resumes_to_the_weights_of_an_uninterrupted_one(tmp_p
     assert signal.getsignal(signal.SIGINT) is before, "the handler is restored"
 
 
+def test_an_interruption_between_checkpoints_keeps_the_row_of_its_step(tmp_path, monkeypatch, ctrl_c):
+    row, press, steps = training.history_row, ctrl_c("7"), []
+
+    def pressing(ensemble, state, *since, **how):
+        press(str(int(state.step)))
+        steps.append(int(state.step))
+        return row(ensemble, state, *since, **how)
+
+    monkeypatch.setattr(training, "history_row", pressing)
+    with pytest.raises(Interrupted, match="after step 7 of 20"):
+        quick(history=20, output=tmp_path)
+    quick(history=20, resume=tmp_path)
+    assert 7 in steps
+    assert steps == sorted({*steps}), "each row is made once"
+
+
 def test_ctrl_c_at_once_says_how_to_resume_where_there_is_a_checkpoint(tmp_path, monkeypatch, ctrl_c):
     """Without a folder, before the first step, and in the evaluation."""
     monkeypatch.chdir(tmp_path)

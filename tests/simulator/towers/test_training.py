@@ -30,6 +30,7 @@ RECIPES = [
     Recipe(**SMALL, loss="linear", towers="linear", sampler="balanced", n=500),
     Recipe(**SMALL, loss="siglip", sampler="reweighted", n=500),
     Recipe(**SMALL, sampler="contradicted"),
+    Recipe(**SMALL, sampler="reweighted"),  # fresh pairs, with each world's own shares
     Recipe(**SMALL, points="sobol"),
 ]
 named = pytest.mark.parametrize(
