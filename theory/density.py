@@ -14,7 +14,7 @@ decisions alone.
 """
 
 from functools import reduce
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -164,24 +164,28 @@ def log_density(
     return np.asarray(np.logaddexp.reduce(class_log_density(image, text, world), axis=-1) + prior)
 
 
-Parts = list[Float[np.ndarray, "... K"]]  # log densities given the class: what differs between prompts, and the rest
+class DensityParts(NamedTuple):
+    """Log densities given the class: the part that differs between prompts, and the part that all prompts share.
 
-
-def prompt_parts(image, text, world: World, b: int, differs: bool) -> Parts:
-    """Both parts of one block, in which prompts differ or not, its class summed out.
-
-    In a comparison of whole densities, rounding would lose what differs where silence explains the image better than
-    any prompt, for instance far out at small nu.
+    In a comparison of whole densities, rounding would lose `distinct` where silence explains the image better than any
+    prompt, for instance far out at small nu.
     """
+
+    distinct: Float[np.ndarray, "... K"]
+    shared: Float[np.ndarray, "... K"]
+
+
+def prompt_parts(image, text, world: World, b: int, differs: bool) -> DensityParts:
+    """DensityParts of one block, in which prompts differ or not, its class summed out."""
     silent, mention = block_parts(image, text, world, b)
     parts = (mention, silent) if differs else (np.full_like(mention, -np.inf), np.logaddexp(silent, mention))
-    return [given_label(part, block_law(world, b)) for part in parts]
+    return DensityParts(*(given_label(part, block_law(world, b)) for part in parts))
 
 
-def combine(first: Parts, second: Parts) -> Parts:
+def combine(first: DensityParts, second: DensityParts) -> DensityParts:
     """Both parts of two blocks together, independent given the class."""
-    (distinct, shared), (other, more) = first, second
-    return [np.logaddexp(distinct + np.logaddexp(other, more), shared + other), shared + more]
+    joined = first.distinct + np.logaddexp(second.distinct, second.shared)
+    return DensityParts(np.logaddexp(joined, first.shared + second.distinct), first.shared + second.shared)
 
 
 def prompt_scores(
@@ -201,7 +205,7 @@ def prompt_scores(
     differ = [bool((texts[:, place] != texts[0, place]).any()) for _, place in blocks]
     first = texts.reshape(len(texts), *[1] * (image.ndim - 1), -1)  # along the images arithmetic is faster
     parts = [prompt_parts(image[..., place], first[..., place], world, b, differ[b]) for b, place in blocks]
-    distinct = np.moveaxis(reduce(np.logaddexp, np.moveaxis(reduce(combine, parts)[0], -1, 0)), 0, -1)
+    distinct = np.moveaxis(reduce(np.logaddexp, np.moveaxis(reduce(combine, parts).distinct, -1, 0)), 0, -1)
     if world.table is None:
         return distinct - np.log(world.class_count)
     prior = log_density(None, texts, world)
@@ -214,7 +218,7 @@ def prompt_scores(
             log_c = log_c + given_label(block_log_density(image[..., place], None, world, b), block_law(world, b))
             lead = lead + _log_silence(texts[:, place], world, b)
         else:
-            log_c = log_c + parts[b][1][0]  # shared
+            log_c = log_c + parts[b].shared[0]
     if lead.max() == -np.inf:
         return distinct
     behind = np.where(lead > lead.max() - SAME, 0.0, np.expm1(lead - lead.max()))

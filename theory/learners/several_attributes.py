@@ -14,7 +14,7 @@ from simulator.accuracy import objects_averaged
 from simulator.gaussian.critic import gaussian_points
 from simulator.prompts import Prompt
 from simulator.world import World
-from theory.density import Parts, combine, prompt_parts
+from theory.density import DensityParts, combine, prompt_parts
 from theory.integrator import LINE, line_shares
 
 POWER = 10  # 2^10 points of the attributes
@@ -33,9 +33,8 @@ def several_attributes(world: World, prompt: Prompt, seed: int) -> Float[np.ndar
         rest = reduce(combine, (_prompt_terms(world, 1 + j, x[:, j], own) for j, own in enumerate(q[1:])))
 
         def preference(k, u, rest=rest):
-            own = _prompt_terms(world, 0, mean[0] + s[0] * u, q[0])
-            distinct, _ = combine(own, [part[k] for part in rest])
-            plus, minus = np.moveaxis(np.logaddexp.reduce(distinct, axis=-1), -1, 0)
+            own, others = _prompt_terms(world, 0, mean[0] + s[0] * u, q[0]), DensityParts(*(part[k] for part in rest))
+            plus, minus = np.moveaxis(np.logaddexp.reduce(combine(own, others).distinct, axis=-1), -1, 0)
             # Prompts that say the same, or captions that say nothing, leave no part that differs, -inf - (-inf): a tie.
             with np.errstate(invalid="ignore"):
                 return np.nan_to_num(plus - minus, nan=0.0, posinf=np.inf, neginf=-np.inf)
@@ -44,7 +43,7 @@ def several_attributes(world: World, prompt: Prompt, seed: int) -> Float[np.ndar
     return objects_averaged(np.array([np.mean(shares[1]), np.mean(shares[-1])]), world.agreement[0])
 
 
-def _prompt_terms(world: World, b: int, x: Float[np.ndarray, "*s"], q: float) -> Parts:
+def _prompt_terms(world: World, b: int, x: Float[np.ndarray, "*s"], q: float) -> DensityParts:
     """Parts (*s, 2, 2) of block b, by prompt (+, -) and class (+1, -1)."""
     return prompt_parts(x[..., None, None], np.array([[q], [-q]]), world, b, q != 0)
 
