@@ -82,16 +82,18 @@ def corrected_kappas(p_spu, mu_spu, sigma_inv, sigma_spu) -> tuple[Numbers, Numb
         return (1 + si**2 - mu**2 * m0) / R, -(1 + si**2 + mu**2 * m0) / R
 
 
-def inequality_margins(*world) -> np.ndarray:
-    """kappa_1 - k1* and kappa_2 - k2*: a printed inequality holds where its margin is not negative."""
-    return np.array(theorem_62_kappas(*world)) - np.array(corrected_kappas(*world))
+def inequality_margins(p_spu, mu_spu, sigma_inv, sigma_spu) -> tuple[Numbers, Numbers]:
+    """(kappa_1 - k1*, kappa_2 - k2*): a printed inequality holds where its margin is not negative."""
+    kappa_1, kappa_2 = theorem_62_kappas(p_spu, mu_spu, sigma_inv, sigma_spu)
+    k1, k2 = corrected_kappas(p_spu, mu_spu, sigma_inv, sigma_spu)
+    return kappa_1 - k1, kappa_2 - k2
 
 
 def turning_points(mu_spu, sigma_inv, sigma_spu) -> tuple[Numbers, Numbers]:
-    """The p at which the error and the accuracy inequality turn true, to 1e-12; nan for a margin that is not negative.
+    """The p at which the error and the accuracy inequality turn true, to 1e-12; nan without such a turn.
 
-    Under the theorem's conditions each margin changes its sign once in p. A dense search found this; the claims
-    theorem-6.2-boundary test it.
+    Under the theorem's conditions each margin is negative at 1/2 and changes its sign once in p. A dense search found
+    this; the claims theorem-6.2-boundary test it.
     """
     from scipy.optimize.elementwise import find_root  # start-up time
 
