@@ -106,7 +106,7 @@ LEARNERS = [
     *(((far, {}), f"learner = '{far}' is not one of [^;]*$") for far in ("zzz", "clip", "lsq")),
     (("bayes", {"prompt": "mean"}), "prompt = mean has no meaning for learner 'bayes'"),
     (("infonce", {"embed_dim": 4}), "embed_dim = 4 is the width of unit embeddings, which need a scale"),
-    (("linear", {"embed_dim": 0}), "embed_dim = 0 is below 1"),
+    *((("linear", {"embed_dim": d}), f"embed_dim = {d} is {w}") for d, w in ((0, "below 1"), (2.5, "not a whole"))),
     *(
         (("siglip", fields), f"^{name} ")
         for name, fields in [

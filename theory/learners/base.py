@@ -135,6 +135,9 @@ class Learner:
     def __post_init__(self):
         if isinstance(prompt := getattr(self, "prompt", None), str):  # two words for one prompt make equal learners
             object.__setattr__(self, "prompt", prompt_name(prompt))
+        for name in ("embed_dim", "batch_size"):
+            if (number := getattr(self, name, None)) is not None and number % 1 != 0:
+                raise ValueError(f"{name} = {number} is not a whole number")
 
     def accuracy(self, worlds: World) -> Accuracy:
         """Group accuracies at n = infinity under the test law, in the shape of one world or a grid.
