@@ -61,15 +61,11 @@ def imports(path: Path, types: bool = False) -> set[str]:
     return found
 
 
-def modules(package: str) -> list[Path]:
-    return sorted((ROOT / package).rglob("*.py"))
-
-
-def module_name(path: Path) -> str:
-    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
-
-
-MODULES = {module_name(path): path for package in PACKAGES for path in modules(package)}
+MODULES = {
+    ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
+    for package in PACKAGES
+    for path in sorted((ROOT / package).rglob("*.py"))
+}
 
 
 @pytest.mark.parametrize(("package", "types"), [("", False), ("experiments.lab.", True)])
@@ -100,7 +96,7 @@ def test_subpackages_of_experiments_import_downwards():
     ("package", "closed"), [("simulator", ("theory", "experiments")), ("theory", ("torch", "experiments"))]
 )
 def test_lower_packages_import_nothing_from_above_and_theory_no_measurement(package, closed):
-    for path in modules(package):
+    for path in (path for name, path in MODULES.items() if name.partition(".")[0] == package):
         for name in imports(path):
             top = name.split(".")[0]
             assert top not in closed, f"{path.name} imports {name}"

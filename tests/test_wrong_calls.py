@@ -12,6 +12,7 @@ from experiments.effective_robustness import fit_line, offset
 from experiments.errors import RequestError
 from experiments.ground_truth.export import check_request
 from experiments.lab.history import check_until
+from experiments.photos import evaluation
 from experiments.photos.options import Options
 from experiments.photos.robustness import compare, gather
 from experiments.results import Row
@@ -106,7 +107,7 @@ LEARNERS = [
     *(((far, {}), f"learner = '{far}' is not one of [^;]*$") for far in ("zzz", "clip", "lsq")),
     (("bayes", {"prompt": "mean"}), "prompt = mean has no meaning for learner 'bayes'"),
     (("infonce", {"embed_dim": 4}), "embed_dim = 4 is the width of unit embeddings, which need a scale"),
-    *((("linear", {"embed_dim": d}), f"embed_dim = {d} is {w}") for d, w in ((0, "below 1"), (2.5, "not a whole"))),
+    *((("linear", {"embed_dim": d}), f"^embed_dim = {d} is {w}") for d, w in ((0, "below 1"), (True, "not an"))),
     *(
         (("siglip", fields), f"^{name} ")
         for name, fields in [
@@ -210,6 +211,7 @@ RESULTS = [
     ({"specs": ["published"], "labels": "45"}, "45"),
     ({"specs": [str(Path(__file__).parent)]}, "holds no summary.json"),
 ]
+EVALUATE = {"data": Path("none"), "models": [f"python:{__file__}"], "options": Options(), "output": Path(__file__)}
 OPTIONS = [{"batch_size": 0}, {"precision": "fp16"}, *({"device": d} for d in ("cpuu", "cpu:abc", "cpu:", "cuda:99"))]
 
 
@@ -255,6 +257,7 @@ CALLS = [
     (lambda: World(classes=[[2, 2], [3, 5]], p_spu=0.5).class_count, "one number of classes"),
     (lambda: fit("linear", World(views=Pixels()).draw(4)), "pixels"),
     (partial(Row, "a", "m", "CLIP", common=75.0, counter=0.5), "fraction"),
+    (partial(evaluation.run, **EVALUATE), "is a file, but a folder is needed"),  # before photos are read
     *((partial(one.direction, World()), f"{one.name!r} is not a linear rule") for one in (Bayes(), InfoNCE())),
     (lambda: fit("liner", pairs()), "^estimator = 'liner' .* linear$"),
     (lambda: fit("logistic", pairs(), embed_dim=2), "^embed_dim = 2 .*'logistic'"),

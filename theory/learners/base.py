@@ -20,6 +20,7 @@ from simulator.accuracy import Accuracy, Ends, Numbers, rounded, won
 from simulator.gaussian.critic import LinearCritic, gaussian_points, group_accuracy
 from simulator.mixture import class_means
 from simulator.prompts import prompt_name
+from simulator.quantities import check_count
 from simulator.world import Attribute, World
 from theory.accuracy import linear_accuracy
 from theory.integrator import gap_accuracy
@@ -136,8 +137,8 @@ class Learner:
         if isinstance(prompt := getattr(self, "prompt", None), str):  # two words for one prompt make equal learners
             object.__setattr__(self, "prompt", prompt_name(prompt))
         for name in ("embed_dim", "batch_size"):
-            if (number := getattr(self, name, None)) is not None and number % 1 != 0:
-                raise ValueError(f"{name} = {number} is not a whole number")
+            if (number := getattr(self, name, None)) is not None:
+                check_count(name, number, 1)
 
     def accuracy(self, worlds: World) -> Accuracy:
         """Group accuracies at n = infinity under the test law, in the shape of one world or a grid.

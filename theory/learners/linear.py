@@ -72,8 +72,6 @@ class LinearCLIP(Learner):
             raise ValueError(f"time = {outside(self.time, 0)}")
         if not 0 < self.start < np.inf:
             raise ValueError(f"start = {self.start} is no positive number; {population.START} is usual")
-        if self.embed_dim is not None and self.embed_dim < 1:
-            raise ValueError(f"embed_dim = {outside(self.embed_dim, 1)}")
 
     @property
     def modal(self) -> bool:

@@ -42,6 +42,8 @@ def test_score_names_models_after_files(tmp_path, monkeypatch):
     assert [d["model"] for d in documents] == ["..", "b"]
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["b", "model"]
     assert not (tmp_path / "summary.json").exists()
+    with pytest.raises(RequestError, match=r"model' holds the results of \.\.; name"):  # that of "..." is model, too
+        score_files([tmp_path / "b.csv", write(tmp_path / "....csv")], output=tmp_path / "out")
     for files, name in (([dots], ""), ([dots], " "), ([dots, dots], "x")):
         with pytest.raises(RequestError, match="name"):
             score_files(files, name=name)
