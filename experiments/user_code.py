@@ -6,8 +6,8 @@ and stay as they are.
 
 import runpy
 import sys
-from collections.abc import Collection
-from contextlib import redirect_stdout
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from traceback import walk_tb
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -24,18 +24,27 @@ PACKAGES = ("simulator", "theory", "experiments")
 T = TypeVar("T")
 
 
-def run_file(path: Path, what: str) -> dict[str, Any]:
-    """The names that a Python file defines; RequestError if it raises an error. It may import modules beside it."""
-    if not path.is_file():
-        raise RequestError(f"{what} {str(path)!r} does not exist; give a Python file")
-    sys.path.insert(0, str(path.resolve().parent))
+@contextmanager
+def as_script(path: Path) -> Iterator[None]:
+    """Run a file's code in the block: it may import modules beside it, and what it prints goes to stderr."""
+    folder = str(path.resolve().parent)
+    sys.path.insert(0, folder)
     try:
         with redirect_stdout(sys.stderr):
+            yield
+    finally:
+        sys.path.remove(folder)
+
+
+def run_file(path: Path, what: str) -> dict[str, Any]:
+    """The names that a Python file defines; RequestError if it raises an error."""
+    if not path.is_file():
+        raise RequestError(f"{what} {str(path)!r} does not exist; give a Python file")
+    try:
+        with as_script(path):
             return runpy.run_path(str(path), run_name=RUN_AS)
     except (Exception, SystemExit) as error:  # a syntax error has its line, and passes through none
         raise RequestError(blamed(error) or _blame(path, getattr(error, "lineno", "?"), error)) from None
-    finally:
-        sys.path.remove(str(path.resolve().parent))
 
 
 def blamed(error: BaseException) -> str | None:

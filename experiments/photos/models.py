@@ -21,6 +21,7 @@ from experiments.photos.options import Options
 from experiments.photos.photos import PhotoSet
 from experiments.photos.scoring import Scored, score_photos
 from experiments.published.tables import checkpoint_spec
+from experiments.user_code import as_script
 from simulator.naming import suggestion
 
 DEFAULTS = Options()
@@ -113,7 +114,8 @@ def _python(name: str, file: Path | None, options: Options) -> LoadedModel:
     The file is executed. Its features are not cached, since it may change.
     """
     try:
-        model = runpy.run_path(name)["model"]()
+        with as_script(Path(name)):
+            model = runpy.run_path(name)["model"]()
     except Exception as error:  # the user's code may raise anything
         raise RequestError(f"model() of {name!r} failed with {type(error).__name__}: {error}") from error
     parts = next((parts for parts in PARTS if all(callable(getattr(model, part, None)) for part in parts)), None)
