@@ -108,7 +108,7 @@ def _interval(values: Float[np.ndarray, "R E"]) -> list[float] | None:
     """
     own, shared = (interval95(values.mean(axis=axis), REALS) for axis in (0, 1))
     if own is None or shared is None:
-        return own
+        return interval95(values.mean(axis=0))
     mean, half = values.mean(), np.hypot(own[1] - own[0], shared[1] - shared[0]) / 2
     return [float(max(mean - half, 0.0)), float(min(mean + half, 1.0))]
 

@@ -335,13 +335,16 @@ def test_distributing_models_over_processes_changes_nothing(monkeypatch):
 
 def test_the_interval_over_models_counts_the_error_of_shared_test_images():
     """No run has equal models; their error is that of the images alone, whose sets disagree by .02."""
+
+    def ends(values):
+        by_group = dict.fromkeys(("common", "counter"), values)
+        return _measured(World(), by_group, np.ones(values.shape[1], bool))["interval95"]["common"]
+
     by_set = np.array([[0.8] * 5, [0.82] * 5])
-    measured = _measured(World(), {"common": by_set, "counter": by_set}, np.ones(5, bool))
-    low, high = measured["interval95"]["common"]
+    low, high = ends(by_set)
     assert (high - low) / 2 == pytest.approx(t.ppf(0.975, 1) * 0.01)
     # What lies outside [0, 1] is cut off last: the errors add up unbounded.
-    low, high = _measured(World(), dict.fromkeys(("common", "counter"), by_set[:, :2] + [0.0, 0.1]), np.ones(2, bool))[
-        "interval95"
-    ]["common"]
+    low, high = ends(by_set[:, :2] + [0.0, 0.1])
     assert high == 1.0
     assert 0.86 - low == pytest.approx(t.ppf(0.975, 1) * np.hypot(0.05, 0.01))
+    assert ends(np.array([[0.9, 1.0]])) == [pytest.approx(0.95 - 0.05 * t.ppf(0.975, 1)), 1.0]
