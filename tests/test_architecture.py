@@ -131,6 +131,7 @@ LIGHT = (  # statements in one process, and modules that are still absent after 
     ("from experiments.command import laboratory, synthetic, trials", HEAVY),
     ("experiments.command.main.main(['counteranimal', 'evaluate', '--help'])", [*HEAVY, "PIL"]),
     ("experiments.command.main.main(['predict', '--json'])", ["torch", "scipy.stats", "xarray", "matplotlib"]),
+    ("import experiments.lab.history, experiments.lab.store, experiments.page.plot", ["torch"]),
 )
 
 

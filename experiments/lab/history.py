@@ -14,10 +14,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from experiments.errors import RequestError
-from experiments.files import write_atomically
+from experiments.files import RUN_FILES, write_atomically
 from experiments.inference import interval95
 from experiments.lab.compute import NO_LAW
-from experiments.lab.runfolder import HISTORY_CSV, HISTORY_ZARR, RESULT
 from experiments.lab.studies import study
 from simulator.accuracy import GROUPS, PLACE, Accuracy
 from simulator.towers.recipe import Recipe
@@ -28,6 +27,7 @@ from theory.learners.base import UNDEFINED
 if TYPE_CHECKING:
     import xarray as xr
 
+*_, RESULT, HISTORY_CSV, HISTORY_ZARR = RUN_FILES
 LEAST_UNTIL = 0.002  # twice the error of a difference of two evaluations with `--until`
 
 Change = list[float | None]  # mean, low, high; the ends are None for one model

@@ -30,7 +30,7 @@ from simulator.towers.layers import Parameters
 from simulator.towers.training import State
 from simulator.world import World
 
-RUN, CHECKPOINT, WEIGHTS, RESULT, HISTORY_CSV, HISTORY_ZARR = RUN_FILES
+RUN, CHECKPOINT, WEIGHTS, RESULT, *_ = RUN_FILES
 FORMAT = 8  # a run cannot continue across formats
 DIGEST = sha256().digest_size  # bytes at the start of a checkpoint
 
