@@ -341,8 +341,7 @@ def test_the_interval_over_models_counts_the_error_of_shared_test_images():
         return _measured(World(), by_group, np.ones(values.shape[1], bool))["interval95"]["common"]
 
     by_set = np.array([[0.8] * 5, [0.82] * 5])
-    low, high = ends(by_set)
-    assert (high - low) / 2 == pytest.approx(t.ppf(0.975, 1) * 0.01)
+    assert np.ptp(ends(by_set)) / 2 == pytest.approx(t.ppf(0.975, 1) * 0.01)
     # What lies outside [0, 1] is cut off last: the errors add up unbounded.
     low, high = ends(by_set[:, :2] + [0.0, 0.1])
     assert high == 1.0
