@@ -16,14 +16,9 @@ from typing import Any
 
 from experiments.errors import RequestError, RunError
 
-RUN_FILES = (  # of train
-    "run.json",
-    "checkpoint",
-    "weights.safetensors",
-    "result.json",
-    "history.csv",
-    "history.zarr",
-)
+RUN, CHECKPOINT, WEIGHTS, RESULT = "run.json", "checkpoint", "weights.safetensors", "result.json"
+HISTORY_CSV, HISTORY_ZARR = "history.csv", "history.zarr"
+RUN_FILES = (RUN, CHECKPOINT, WEIGHTS, RESULT, HISTORY_CSV, HISTORY_ZARR)  # of train
 PAGE_FILES = ("embeddings.html", "embeddings.csv")  # of embeddings, besides result.json
 MARK = ".soberclip-report.json"  # lists the files of a report folder, itself included
 REPORT = "report.html"
@@ -118,7 +113,7 @@ def check_writable(folder: Path, verb: str = "", names: Iterable[str] = (), mark
     except OSError as error:
         raise _not_writable(folder, error) from error
     names = list(names)
-    for name in [*names, "run.json"] if "result.json" in names else names:  # an unfinished training has no result yet
+    for name in [*names, RUN] if RESULT in names else names:  # an unfinished training has no result yet
         if not (folder / name).exists():
             continue
         ours = _has_record(folder, verb) if mark is None else _carries(folder / name, mark)
@@ -137,12 +132,12 @@ def _not_writable(path: Path, error: OSError) -> RequestError:
 def _has_record(folder: Path, verb: str) -> bool:
     """Whether a file in the folder says that the verb wrote there."""
     if verb == "train":
-        specified = read_json(folder / "run.json")
+        specified = read_json(folder / RUN)
         return isinstance(specified, dict) and "specification" in specified
     if verb == "check":
         verdicts = read_json(folder / "verdicts.json")
         return isinstance(verdicts, list) and all(isinstance(one, dict) and "claim" in one for one in verdicts)
-    result = read_json(folder / "result.json")
+    result = read_json(folder / RESULT)
     return isinstance(result, dict) and result.get("verb") == verb
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from experiments.errors import RequestError
-from experiments.files import RUN_FILES, write_atomically
+from experiments.files import HISTORY_CSV, HISTORY_ZARR, RESULT, write_atomically
 from experiments.inference import interval95
 from experiments.lab.compute import NO_LAW
 from experiments.lab.studies import study
@@ -27,7 +27,6 @@ from theory.learners.base import UNDEFINED
 if TYPE_CHECKING:
     import xarray as xr
 
-*_, RESULT, HISTORY_CSV, HISTORY_ZARR = RUN_FILES
 LEAST_UNTIL = 0.002  # twice the error of a difference of two evaluations with `--until`
 
 Change = list[float | None]  # mean, low, high; the ends are None for one model

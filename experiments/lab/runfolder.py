@@ -21,7 +21,7 @@ import torch
 from safetensors.torch import save_file
 
 from experiments.errors import RequestError
-from experiments.files import RUN_FILES, output_folder, write_atomically, write_json
+from experiments.files import CHECKPOINT, RESULT, RUN, WEIGHTS, output_folder, write_atomically, write_json
 from experiments.lab.config import check_same, check_versions
 from experiments.provenance import provenance, rounding, source
 from experiments.runtime import device_name
@@ -30,7 +30,6 @@ from simulator.towers.layers import Parameters
 from simulator.towers.training import State
 from simulator.world import World
 
-RUN, CHECKPOINT, WEIGHTS, RESULT, *_ = RUN_FILES
 FORMAT = 8  # a run cannot continue across formats
 DIGEST = sha256().digest_size  # bytes at the start of a checkpoint
 

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from experiments.errors import Interrupted, RequestError, RunError, SoberclipError, check_within, checked_seed
-from experiments.files import write_json
+from experiments.files import CHECKPOINT, RESULT, write_json
 from experiments.lab import runfolder
 from experiments.lab.config import checked_prompt
 from experiments.lab.evaluate import history_line, result
@@ -123,7 +123,7 @@ def train(
         }
         if folder is not None:
             runfolder.save_weights(folder, weights)
-            write_json(folder / runfolder.RESULT, document)
+            write_json(folder / RESULT, document)
             if history:
                 write_history(folder, document)
     return document
@@ -191,7 +191,7 @@ def _as_sentences(device: str, folder: Path | None) -> Iterator[None]:
         words = "too little memory for this run; a smaller --ensemble, --batch-size or --width needs less"
         raise RunError(f"{device} has {words}") from error
     except KeyboardInterrupt:
-        if folder is None or not (folder / runfolder.CHECKPOINT).exists():
+        if folder is None or not (folder / CHECKPOINT).exists():
             raise
         raise Interrupted(f"interrupted at once; --resume {folder} resumes from its last checkpoint") from None
 
