@@ -106,10 +106,10 @@ def _interval(values: Float[np.ndarray, "R E"]) -> list[float] | None:
 
     Models' spread does not show the error that shared images cause, so the spread over sets is added.
     """
-    own, shared = (interval95(values.mean(axis=axis), REALS) for axis in (0, 1))
-    if own is None or shared is None:
-        return interval95(values.mean(axis=0))
-    mean, half = values.mean(), np.hypot(own[1] - own[0], shared[1] - shared[0]) / 2
+    by_model, by_set = (interval95(values.mean(axis=axis), REALS) for axis in (0, 1))
+    if by_model is None:
+        return None
+    mean, half = values.mean(), np.hypot(*(0.0 if ends is None else np.ptp(ends) / 2 for ends in (by_model, by_set)))
     return [float(max(mean - half, 0.0)), float(min(mean + half, 1.0))]
 
 
