@@ -1,11 +1,11 @@
 """The numbers to draw: a quantity of every learner, or the difference of two learners, over the axes of a study.
 
 A quantity's interval is the Dataset's own where it has one. Over replicates of another quantity or of a difference it
-is Student's t interval, with paired replicates. Otherwise the ends of two intervals are combined; the result covers
-when both do, so its level is 1 - 2 alpha.
+is Student's t interval, with paired replicates. Otherwise the ends of the groups' intervals are combined; the result
+covers when all of them do, so its level is 1 - 2 alpha for two groups.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import reduce
 from itertools import product
 from typing import NamedTuple
@@ -17,7 +17,7 @@ from experiments.errors import RequestError, RunError, unknown
 from experiments.inference import FRACTION, REALS
 from experiments.page.plot.axes import literal
 from experiments.page.plot.places import PLACES
-from simulator.accuracy import LEVEL, PIXEL_GROUPS, WORDS, Accuracy, mean_interval
+from simulator.accuracy import GROUPS, LEVEL, PIXEL_GROUPS, WORDS, Accuracy, mean_interval
 from simulator.naming import suggestion
 from simulator.prompts import prompt_name, prompt_row
 from theory.learners import named, names
@@ -186,11 +186,16 @@ def _quantity(dataset: xr.Dataset, who: Who, name: str) -> Series:
     return Series(who, None, data.assign(ends), level, part[DIFFERENCE].sizes.get("replicate", 0))
 
 
-def _values(part: xr.Dataset, name: str, prefix: str = "", ends: tuple[str, str] = ("", "")) -> xr.DataArray:
+def _groups(part: xr.Dataset, name: str) -> list[str]:
+    """The groups from which a quantity is computed."""
+    return [group for group in (GROUPS if name == "worst" else GROUPS[:2]) if group in part]
+
+
+def _values(part: xr.Dataset, name: str, prefix: str = "", ends: Sequence[str] = ("", "", "")) -> xr.DataArray:
     if name in ("reliance", "unseen", *PLACES, *PIXEL_GROUPS):
         return part[prefix + name + ends[0]]
-    common, counter = (part[f"{prefix}{group}{end}"] for group, end in zip(("common", "counter"), ends, strict=True))
-    return xr.apply_ufunc(lambda a, b: getattr(Accuracy(a, b), name.replace("-", "_")), common, counter)
+    groups = (part[f"{prefix}{group}{end}"] for group, end in zip(_groups(part, name), ends, strict=False))
+    return xr.apply_ufunc(lambda *each: getattr(Accuracy.of(each), name.replace("-", "_")), *groups)
 
 
 def _mean(value: xr.DataArray) -> xr.DataArray:
@@ -206,9 +211,10 @@ def _interval(part: xr.Dataset, name: str, value: xr.DataArray) -> tuple[dict[st
     if not own and (name not in WORDS or f"{DIFFERENCE}_low" not in part):
         return {}, None
     level = part[f"{group if own else DIFFERENCE}_low"].attrs.get("level", part.attrs.get("level", LEVEL))
-    corners = [_values(part, name, ends=ends) for ends in product(("_low", "_high"), repeat=2)]
+    groups = len(_groups(part, name))
+    corners = [_values(part, name, ends=ends) for ends in product(("_low", "_high"), repeat=groups)]
     ends = {"low": reduce(np.minimum, corners), "high": reduce(np.maximum, corners)}  # every quantity is monotone
-    return ends, float(level) if own else 2 * float(level) - 1
+    return ends, float(level) if own else 1 - groups * (1 - float(level))
 
 
 def _of_replicates(value: xr.DataArray, support: tuple[float, float]) -> tuple[dict[str, xr.DataArray], float]:

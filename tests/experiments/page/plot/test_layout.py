@@ -45,8 +45,7 @@ def test_measured_words_have_theory_beside_them(counted, word):
         "balanced": (at.common + at.counter) / 2,
         "worst": np.minimum(at.common, at.counter),
         "error-counter": 1 - at.counter,
-    }.get(word)
-    own = at[word] if own is None else own
+    }.get(word, at.get(word))
     data = panel.series[0].data
     support = {"drop": (-1, 1), "reliance": REALS}.get(word, FRACTION)
     ends = t_bounds(own.values, 0.025, support)
@@ -99,8 +98,10 @@ def test_a_difference_has_the_reason_of_either_side(what):
 def test_sampled_theory_keeps_its_interval_and_words_widen_it(table):
     sampled = table.assign(common_low=table.common - 0.01, common_high=table.common + 0.02)
     sampled = sampled.assign(counter_low=table.counter - 0.03, counter_high=table.counter + 0.04)
+    sampled = sampled.assign(unseen=-table.common, unseen_low=-table.common - 0.05, unseen_high=-table.common + 0.06)
     at = {"mu_spu": "4", "sigma_spu": "1"}
     for word, below, above, level in (
+        ("worst", 0.05, 0.06, 0.85),
         ("counter", 0.03, 0.04, 0.95),
         ("error-counter", 0.04, 0.03, 0.95),
         ("drop", 0.01 + 0.04, 0.02 + 0.03, 0.9),
