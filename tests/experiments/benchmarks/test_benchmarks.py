@@ -31,7 +31,6 @@ def test_steps_are_measured(monkeypatch):
 
 def test_a_loop_over_functions_equals_the_study():
     bayes = study_of(axes={"p_spu": [0.6, 0.9], "mu_spu": [1.0, 2.0]}, learners=["bayes"])
-    assert bayes.run().counter.values[1, 0, 0, 0] == pytest.approx(
-        float(study.accuracy(bayes, (1, 0), 0, None).counter)
-    )
+    looped = float(study.accuracy(bayes, (1, 0), 0, None).counter)
+    assert bayes.run().counter.values[1, 0, 0, 0] == pytest.approx(looped)
     assert study.whole("a", bayes).peer > 0

@@ -329,8 +329,12 @@ def test_a_model_of_ones_own_is_a_file(method, family, shared_tree, tmp_path):
         ("x.mean((2, 3))", "x.mean((5, 3))", "encode_image.. of .* failed with IndexError"),
         ("x.mean((2, 3)) - 128", "x.mean()", "shape .. for 32 photos"),
         ("x.mean((2, 3)) - 128", "x.mean((2, 3))[:, :2]", "photos in 2 dimensions and texts in 3"),
+        ("ids[:, 0]", "ids[:, 9]", "encode_text.. of .* failed with IndexError"),
+        ("len(text)", "len(3)", "tokenizer.. of .* failed with TypeError"),
         ("def model():", "def another():", "KeyError: 'model'"),
         ("return Own()", "return 3", "needs preprocess, encode_image, encode_text, tokenizer"),
+        ("return Own()", "raise ValueError('no disk')", "ValueError: no disk"),
+        ("def model():", "def model(:", "SyntaxError"),
         ("def preprocess", "family = 3\n\n    def preprocess", "is 3; expected a word"),
     ],
 )

@@ -50,8 +50,7 @@ def test_score_names_models_after_files(tmp_path, monkeypatch):
 
 
 def test_score_does_not_write_over_what_it_reads(tmp_path):
-    source = tmp_path / "run" / "predictions.csv"
-    source.parent.mkdir()
+    source = write(tmp_path / "run" / "predictions.csv")
     rows = [("a", 9, "common", "x", 9, 1, 0.5), ("b", 9, "counter", "y", 1, 7, np.nan)]
     original = pd.DataFrame(rows, columns=COLUMNS)
     write_predictions(source, original)

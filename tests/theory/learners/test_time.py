@@ -9,8 +9,7 @@ from simulator.world import World
 from theory.accuracy import reliance
 from theory.ideal_curve import equivalent
 from theory.learners import LinearCLIP
-from theory.population import grown, half_times, leading_direction
-from theory.population import latent_cross_covariance as blocks
+from theory.population import grown, half_times, latent_cross_covariance, leading_direction
 
 HEADLINE = World(mu_spu=1.5, sigma_xi=6.0)
 
@@ -29,7 +28,7 @@ def test_the_place_rises_to_the_leading_direction_and_falls_to_the_end():
     assert reliance(leading_direction(told)) == pytest.approx(reliance(LinearCLIP("name", 1).direction(told)))
     nothing = HEADLINE.replace(detail_inv=0.0, detail_spu=0.0)
     assert reliance(leading_direction(nothing)) == pytest.approx(1.648, abs=5e-4)
-    assert np.linalg.svd(blocks(nothing))[1][1] == pytest.approx(0.27, abs=5e-3)
+    assert np.linalg.svd(latent_cross_covariance(nothing))[1][1] == pytest.approx(0.27, abs=5e-3)
     assert correlation(LinearCLIP("name", time=5), nothing) == pytest.approx(0.960, abs=5e-4)
 
 
