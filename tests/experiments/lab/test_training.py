@@ -344,4 +344,4 @@ def test_the_interval_over_models_counts_the_error_of_shared_test_images():
     assert np.ptp(ends(by_set)) / 2 == pytest.approx(t.ppf(0.975, 1) * 0.01)
     # What lies outside [0, 1] is cut off last: the errors add up unbounded.
     assert ends(by_set[:, :2] + [0.0, 0.1]) == [pytest.approx(0.86 - t.ppf(0.975, 1) * np.hypot(0.05, 0.01)), 1.0]
-    assert ends(np.array([[0.9, 1.0]])) == [pytest.approx(0.95 - 0.05 * t.ppf(0.975, 1)), 1.0]
+    assert ends(np.array([[0.0, 0.1]])) == [0.0, pytest.approx(0.05 + 0.05 * t.ppf(0.975, 1))]
