@@ -170,7 +170,7 @@ MEASURED = {
     "balanced": Notation(r"\mathrm{Acc}", "mean of the two group accuracies", "fraction"),
     "drop": Notation(r"\Delta", "common minus counter accuracy", "fraction"),
     "error-counter": Notation(r"\mathrm{Err}(a \neq y)", "error on the counter group", "fraction"),
-    "worst": Notation(r"\min", "smaller of the two group accuracies", "fraction"),
+    "worst": Notation(r"\min", "smallest of the group accuracies", "fraction"),
     "equivalent-correlation": Notation(
         r"p'",
         "equivalent correlation, the share of common images whose ideal classifier has the same gaps",
