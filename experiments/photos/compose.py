@@ -25,6 +25,7 @@ from experiments.provenance import provenance
 from experiments.results import GROUPS
 from simulator.pixels.composition import composite, cut, drawn_place, frame
 from simulator.pixels.decoding import decode
+from simulator.progress import track
 from simulator.streams import numpy_stream
 
 SIDES = (32, 1024)  # pixels
@@ -83,7 +84,7 @@ def run(
             raise RequestError(f"{source.name!r} cannot be used ({error})") from error
 
     sources = [*cutouts, *scenes]
-    images = dict(zip(sources, in_threads(prepared, sources, "decoding"), strict=True))
+    images = dict(zip(sources, track(in_threads(prepared, sources), len(sources), "decoding"), strict=True))
     records, cut_out = [], Counter(cutout.kind for cutout in cutouts)
     for folder, index in classes.items():
         groups = {g: {b: n for b, n in counts.items() if (b in own[folder]) == (g == "common")} for g in GROUPS}
@@ -111,7 +112,8 @@ def run(
     try:
         for folder in dict.fromkeys((staging / file).parent for file, *_ in composites):
             output_folder(folder)
-        in_threads(save, composites, "composing")
+        for _ in track(in_threads(save, composites), len(composites), "composing"):
+            pass
         write_table(staging / MANIFEST, COLUMNS, rows)
         write_json(staging / REQUEST, document)
         staging.replace(output)

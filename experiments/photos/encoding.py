@@ -11,7 +11,6 @@ as an uninterrupted one, and computes the same bits.
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
 from itertools import groupby
@@ -23,14 +22,13 @@ import torch
 from jaxtyping import Float
 from safetensors import safe_open
 from safetensors.numpy import save
-from torch.utils.data import DataLoader, Dataset
 
 from experiments.errors import RequestError, RunError
 from experiments.files import output_folder, write_atomically
 from experiments.photos.labels import CLASS_COUNT
-from experiments.photos.model import LoadedModel, one_line
+from experiments.photos.model import LoadedModel
 from experiments.photos.options import Options
-from experiments.photos.photos import Key, PhotoSet
+from experiments.photos.photos import Key, PhotoSet, in_threads
 from simulator.progress import counting
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -86,13 +84,14 @@ def encode_photos(photo_set: PhotoSet, model: LoadedModel, options: Options) -> 
     return encode(photo_set, photo_set.keys(), store, options, model.preprocess, features)
 
 
-def _features(model: LoadedModel, options: Options, _: list[int], pixels: Any) -> torch.Tensor:
+def _features(model: LoadedModel, options: Options, _: list[int], inputs: list[Any]) -> torch.Tensor:
     """Features of one batch, float32 on the device: unit embeddings of a CLIP, scores of a classifier."""
     name, labels = model.spec, len(options.vocabulary.names)
-    if not isinstance(pixels, torch.Tensor):
+    shapes = {one.shape if isinstance(one, torch.Tensor) else None for one in inputs}
+    if None in shapes or len(shapes) > 1:
         raise RequestError(f"{name} preprocesses photos to different shapes, or to no tensor; one shape is expected")
     model.module.to(options.device)
-    pixels = pixels.to(options.device, non_blocking=True)
+    pixels = torch.stack(inputs).to(options.device)
     with torch.inference_mode(), autocast(options):
         out = model.encode_image(pixels)
         shape = tuple(getattr(out, "shape", ()))
@@ -113,13 +112,12 @@ def encode(
     store: FeatureCache,
     options: Options,
     preprocess: Callable[[Any], Any],
-    forward: Callable[[list[int], Any], torch.Tensor],
+    forward: Callable[[list[int], list[Any]], torch.Tensor],
     batch_size: int | None = None,
 ) -> Encoded:
     """One row per readable photo, from the cache or from forward(indices of a batch, its preprocessed inputs)."""
-    size = batch_size or options.batch_size
+    size, paths = batch_size or options.batch_size, photo_set.photos.path
     missing = [i for i, key in enumerate(keys) if key not in store.rows]
-    blocks = [list(block) for _, block in groupby(missing, lambda i: i // size)]
     unreadable: dict[str, str] = {}
     waiting: dict[Key, torch.Tensor] = {}  # rows that are still on the device
 
@@ -129,28 +127,28 @@ def encode(
             waiting.clear()
             store.add(done, rows)
 
-    loader = DataLoader(
-        _Photos(photo_set, preprocess),
-        batch_size=None,
-        sampler=blocks,
-        collate_fn=tuple,
-        num_workers=options.processes,
-        pin_memory=options.kind == "cuda",
-        generator=torch.Generator(),  # otherwise the loader seeds its workers from the global random state
-    )
+    def read(i: int) -> Any:
+        try:
+            return preprocess(photo_set.image(paths[i]))
+        except ValueError as error:  # from the decoder, or from a processor that refuses the photo
+            unreadable[paths[i]] = str(error)
+            return None
+
     with counting("encoding", len(keys), "photos/s") as advance, failures(options):
         advance(len(keys) - len(missing))
+        photos = zip(missing, in_threads(read, missing, size, max(1, options.threads)), strict=True)
         try:
-            for read, inputs, failed in loader if blocks else ():
-                unreadable |= {photo_set.photos.path[i]: reason for i, reason in failed}
-                if read:
-                    waiting |= zip((keys[i] for i in read), forward(read, inputs), strict=True)
+            for _, block in groupby(photos, lambda photo: photo[0] // size):
+                batch = dict(block)
+                good = [i for i in batch if paths[i] not in unreadable]
+                if good:
+                    waiting |= zip((keys[i] for i in good), forward(good, [batch[i] for i in good]), strict=True)
                 if len(waiting) >= min(SHARD_ROWS, SHARD_BATCHES * size):
                     write()
-                advance(len(read) + len(failed))
+                advance(len(batch))
         finally:
             write()
-    loaded = ~photo_set.photos.path.isin(unreadable)
+    loaded = ~paths.isin(unreadable)
     if not loaded.any():
         path, reason = next(iter(unreadable.items()))
         raise RunError(f"none of the {len(keys)} photos could be read, the first is {path!r} ({reason})")
@@ -162,37 +160,10 @@ def encode(
 
 @contextmanager
 def failures(options: Options) -> Iterator[None]:
-    """Turn exhausted memory and a killed decoding process into RunError."""
+    """Turn exhausted memory into RunError."""
     try:
         yield
     except (torch.OutOfMemoryError, MemoryError) as error:
         smaller = f"--batch-size {options.batch_size // 2}" if options.batch_size > 1 else "--device cpu"
         where = f"{options.device} ran out of memory at --batch-size {options.batch_size}"
         raise RunError(f"{where}; try {smaller} (finished photos are kept)") from error
-    except RuntimeError as error:
-        if not str(error).startswith("DataLoader worker"):
-            raise
-        ended = f"a decoding process ended early, perhaps for lack of memory ({one_line(error)})"
-        fewer = f"try fewer --workers than {options.processes} (finished photos are kept)"
-        raise RunError(f"{ended}; {fewer}") from error
-
-
-@dataclass
-class _Photos(Dataset):
-    """Blocks of photos by their indices."""
-
-    photo_set: PhotoSet
-    preprocess: Callable
-
-    def __getitem__(self, block: list[int]) -> tuple[list[int], Any, list[tuple[int, str]]]:
-        """(indices of the readable photos, their inputs, failures); pixels of one shape are stacked."""
-        inputs, failed = dict[int, Any](), []
-        for i in block:
-            try:
-                inputs[i] = self.preprocess(self.photo_set.image(self.photo_set.photos.path[i]))
-            except ValueError as error:  # from the decoder, or from a processor that refuses the photo
-                failed.append((i, str(error)))
-        values = list(inputs.values())
-        shapes = {value.shape if isinstance(value, torch.Tensor) else None for value in values}
-        one_shape = len(shapes - {None}) == len(shapes) == 1
-        return list(inputs), torch.stack(values) if one_shape else values, failed

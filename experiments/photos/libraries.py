@@ -214,7 +214,7 @@ def _pooled(out: Any) -> Any:
 
 @dataclass(frozen=True)
 class ProcessorTransform:
-    """A transformers image processor as a function of one PIL image, which a decoding process can receive."""
+    """A transformers image processor as a function of one PIL image, with the processor in its repr."""
 
     processor: Any
 

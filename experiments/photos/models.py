@@ -98,7 +98,7 @@ def settings(model: Model, options: Options) -> dict[str, Any]:
         "device": options.device,
         "precision": options.precision,
         "batch_size": options.batch_size,
-        "workers": options.processes,
+        "workers": options.threads,
         **model.settings,
     }
 

@@ -25,7 +25,7 @@ class Options(BaseModel):
     )
     device: str = Field("cpu", description="cpu, cuda, cuda:1, mps")
     batch_size: int = Field(64, description="photos per forward pass; for an lvlm: labels")
-    workers: int | None = Field(None, description="decoding processes [default: cores - 1, at most 8]")
+    workers: int | None = Field(None, description="decoding threads [default: one per core]")
     precision: Literal["fp32", "bf16", "fp16"] = Field("fp32", description="of the forward pass (autocast)")
     quick_gelu: Literal["auto", "on", "off"] = Field(
         "auto", description="activation of open_clip's models; auto: that of the tag"
@@ -35,15 +35,15 @@ class Options(BaseModel):
 
     def model_post_init(self, _: Any) -> None:
         check_within("--batch-size", self.batch_size, 1, np.inf)
-        check_within("--workers", self.processes, 0, np.inf)
+        check_within("--workers", self.threads, 0, np.inf)
         checked_device(self.device)
         if self.precision == "fp16" and self.kind == "cpu":
             raise RequestError("precision 'fp16' needs a CUDA device; on the CPU use fp32 or bf16")
 
     @property
-    def processes(self) -> int:
-        """Processes that decode photos."""
-        return min(8, max(1, (os.cpu_count() or 2) - 1)) if self.workers is None else self.workers
+    def threads(self) -> int:
+        """Threads that decode photos; 0 and 1 are one."""
+        return (os.cpu_count() or 1) if self.workers is None else self.workers
 
     @property
     def kind(self) -> str:

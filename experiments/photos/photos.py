@@ -5,8 +5,9 @@ are none.
 """
 
 import os
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -191,15 +192,16 @@ def inspect(
     """
     photo_set = read_photos(root, groups, vocabulary)
 
-    bad: dict[str, str] = {}
-
-    def check(path: str) -> None:
+    def lacks(path: str) -> str | None:
         try:
             photo_set.image(path)
         except ValueError as error:
-            bad[path] = str(error)
+            return str(error)
+        return None
 
-    in_threads(check, list(photo_set.photos.path), "decoding")
+    paths = photo_set.photos.path
+    reasons = zip(paths, track(in_threads(lacks, paths), len(paths), "decoding"), strict=True)
+    bad = {path: why for path, why in reasons if why is not None}
     published = {c.index: dict(zip(GROUPS, c.photos, strict=True)) for c in published_classes()}
     grouped = has_groups(photo_set.photos)
     counteranimal = grouped and vocabulary is None and set(photo_set.classes) <= set(published)
@@ -249,10 +251,17 @@ def checked_path(path: str) -> str:
     return path
 
 
-def in_threads(work: Callable[[Any], Any], jobs: Sequence[Any], verb: str) -> list[Any]:
-    """Results of the jobs in order; Pillow decodes and encodes outside the interpreter lock."""
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+def in_threads(
+    work: Callable[[Any], Any], jobs: Iterable[Any], ahead: int = 256, threads: int | None = None
+) -> Iterator[Any]:
+    """Results of the jobs in order, at most so many of them ahead; Pillow works outside the interpreter lock."""
+    waiting = deque[Future]()
+    with ThreadPoolExecutor(threads or os.cpu_count()) as pool:
         try:
-            return list(track(pool.map(work, jobs), len(jobs), verb))
+            for job in jobs:
+                waiting.append(pool.submit(work, job))
+                if len(waiting) > ahead:
+                    yield waiting.popleft().result()
+            yield from (job.result() for job in waiting)
         finally:
             pool.shutdown(cancel_futures=True)  # so that Ctrl-C and the first error act soon

@@ -13,7 +13,6 @@ import pytest
 from rich.console import Console
 
 from experiments.command.main import main
-from experiments.photos.options import Options
 from simulator import progress
 
 
@@ -36,11 +35,6 @@ def shown(view, width=200):
     stream = io.StringIO()
     Console(file=stream, width=width, markup=False).print(view)
     return stream.getvalue()
-
-
-def here(**more):
-    """Options of a run in this process."""
-    return Options(workers=0, **more)
 
 
 @pytest.fixture(autouse=True)

@@ -14,10 +14,11 @@ from laws.screens import misplaced
 from experiments.command.counteranimal import summary_table
 from experiments.errors import RequestError
 from experiments.photos.models import load
+from experiments.photos.options import Options
 from experiments.photos.photos import read_photos
 from experiments.photos.scoring import predict, score_photos
 from tests.experiments.command.test_golden_screens import OWN
-from tests.experiments.conftest import draw_photo, here
+from tests.experiments.conftest import draw_photo
 from tests.experiments.photos.test_models import saved
 
 ROOT = Path(__file__).parents[3]
@@ -36,7 +37,7 @@ def test_from_photos_to_scores(run, tree, tiny_clip, squeezenet, tmp_path):
     assert json.loads((tmp_path / "i" / "inspection.json").read_text()) == document
 
     clip = f"open_clip:local-dir:{tiny_clip}"
-    common = ("--data", tree, "--cache", tmp_path / "cache", "--workers", 0, "--labels", 45)
+    common = ("--data", tree, "--cache", tmp_path / "cache", "--labels", 45)
     documents, _ = run(
         "evaluate", *common, "--model", clip, "--model", "torchvision:squeezenet1_1", "--weights", "-",
         "--weights", squeezenet, "--output", tmp_path / "both", "--json",
@@ -75,7 +76,7 @@ def test_discover(run, photo, tmp_path, squeezenet):
     for background, seed in (("grass", 0), ("snow", 50), ("rare", 90)):
         for i in range(2 if background == "rare" else 6):
             photo(tmp_path / "photos" / "9 ostrich" / background / f"{i}.png", seed + i)
-    common = ("--data", tmp_path / "photos", "--workers", 0)
+    common = ("--data", tmp_path / "photos")
     common += ("--model", "torchvision:squeezenet1_1", "--weights", squeezenet)
     how = ("--min-photos", 4, "--cache", tmp_path / "c", "--output", tmp_path / "o", "--json")
     document, _ = run("discover", *common, *how)
@@ -133,7 +134,7 @@ def test_verbs_need_no_library_that_they_do_not_use(run, photo, tmp_path, monkey
     saved(tmp_path / "clip", "clip")
     for library in ("open_clip", "timm", "torchvision"):
         monkeypatch.setitem(sys.modules, library, None)
-    own = "evaluate --data photos --classes classes.txt --workers 0 --model python:own.py --model hf:clip"
+    own = "evaluate --data photos --classes classes.txt --model python:own.py --model hf:clip"
     run(*own.split(), "--cache", "cache", "--output", "out")
     assert len(list((tmp_path / "out").glob("*/summary.json"))) == 2
     for library in ("transformers", "PIL"):
@@ -167,7 +168,7 @@ def shelves(tmp_path):
 
 def test_own_classes_and_groups(run, shelves, tiny_clip, tmp_path):
     spec = f"open_clip:local-dir:{tiny_clip}"
-    common = ("--data", shelves, "--model", spec, "--cache", tmp_path / "cache", "--workers", 0)
+    common = ("--data", shelves, "--model", spec, "--cache", tmp_path / "cache")
     common = (*common, "--classes", tmp_path / "classes.csv")
     grouped = (*common, "--groups", tmp_path / "groups.csv")
     (found,), _ = run("evaluate", *grouped, "--output", tmp_path / "out", "--json")
@@ -175,7 +176,7 @@ def test_own_classes_and_groups(run, shelves, tiny_clip, tmp_path):
     assert found["counts"] == {"classes": 2, "common": 6, "counter": 8, "left_out_classes": []}
 
     table = rows(tmp_path / "out" / "predictions.csv")
-    options = here(classes=tmp_path / "classes.csv")
+    options = Options(classes=tmp_path / "classes.csv")
     photo_set = read_photos(shelves, str(tmp_path / "groups.csv"), options.vocabulary)
     same = predict(score_photos(photo_set, load(spec), options), options.vocabulary.every_label)
     assert [int(row["predicted_index"]) for row in table] == same.predicted_index.tolist()

@@ -382,7 +382,7 @@ def test_an_evaluation_writes_the_file(run, photo, tmp_path, tiny_clip, kind, gr
         (tmp_path / "classes.txt").write_text("brambling\nostrich\nhen\n")
         model = ("--model", f"python:{tmp_path / 'own.py'}", "--classes", tmp_path / "classes.txt")
     words = ("evaluate", "--data", tmp_path / "photos", *model)
-    words += ("--cache", tmp_path / "cache", "--workers", 0, "--output", tmp_path / "out", "--embeddings", file)
+    words += ("--cache", tmp_path / "cache", "--output", tmp_path / "out", "--embeddings", file)
     (summary,), _ = run(*words, "--json")
     arrays = dict(np.load(file, allow_pickle=False))
     assert sorted(arrays) == ["background", "group", "image", "label", "names", "text"]

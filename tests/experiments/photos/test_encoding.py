@@ -1,7 +1,5 @@
 """The cache changes nothing; failures between photos and scores end in a count or in one sentence."""
 
-import os
-import signal
 from dataclasses import replace
 from unittest.mock import MagicMock
 
@@ -20,11 +18,10 @@ from experiments.photos.models import load
 from experiments.photos.options import Options
 from experiments.photos.photos import read_photos
 from experiments.photos.scoring import NO_ANSWER, confusing_space, predict, score_photos, text_features
-from tests.experiments.conftest import here
 
 
 def encode(model, tree, cache, **more):
-    return encode_photos(tree, model, here(cache=cache, **more))
+    return encode_photos(tree, model, Options(cache=cache, **more))
 
 
 def small(image):
@@ -47,7 +44,7 @@ def answers(pixels, labels=1000, broken=dark):
 
 def scored(tree, logits, preprocess=small, module=None, **more):
     model = LoadedModel("ImageNet", module or torch.nn.Identity(), logits, preprocess)
-    return score_photos(read_photos(tree), model, Options(**{"workers": 0, **more}))
+    return score_photos(read_photos(tree), model, Options(**more))
 
 
 def test_photos_with_nan_scores_count_as_wrong(shared_tree):
@@ -89,7 +86,7 @@ def test_a_name_without_a_finite_embedding_is_a_failure(tiny_clip, tmp_path):
     with torch.no_grad():
         clip.module.token_embedding.weight[:] = float("nan")
     with pytest.raises(RunError, match="no finite embedding for 2 of 2 labels, the first is 'ostrich'"):
-        text_features(clip, [["ostrich"], ["bulbul"]], here(cache=tmp_path))
+        text_features(clip, [["ostrich"], ["bulbul"]], Options(cache=tmp_path))
     assert not list(tmp_path.rglob("*.safetensors"))
 
 
@@ -116,23 +113,16 @@ def lengths(phrases):
 
 def test_photos_and_prompts_are_encoded_on_another_device(shared_tree, monkeypatch):
     """Photos and tokens move to the device, features back; an operation on two devices would raise."""
-    loader, tree, found = encoding.DataLoader, read_photos(shared_tree), {}
-    monkeypatch.setattr(encoding, "DataLoader", lambda *a, pin_memory, **k: loader(*a, **k))  # pinning needs a GPU
+    tree, found = read_photos(shared_tree), {}
     with present(monkeypatch):
         for device in ("cpu", "cuda"):
-            module, chosen = Moved(), here(device=device)
+            module, chosen = Moved(), Options(device=device)
             model = LoadedModel("CLIP", module, module.encode_image, small, module.encode_text, lengths)
             text, _ = text_features(model, [["ostrich", "bird"], ["bear"]], chosen)
             found[device] = [encode_photos(tree, model, chosen).features, text]
             assert module.image.device.type == device
     for near, far in zip(*found.values(), strict=True):
         np.testing.assert_allclose(near, far, rtol=1e-6)
-
-
-def die(image):
-    if torch.utils.data.get_worker_info() is not None:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return small(image)
 
 
 FULL = {"to.side_effect": torch.OutOfMemoryError("CUDA out of memory")}
@@ -143,7 +133,6 @@ FULL = {"to.side_effect": torch.OutOfMemoryError("CUDA out of memory")}
     [  # once, 1001 scores were read without a shift, and 10 scores were an IndexError
         (r"scores of shape \(10,\) per photo.* 1000", {"logits": lambda pixels: torch.zeros(len(pixels), 10)}),
         (r"scores of shape \(1001,\) per photo", {"logits": lambda pixels: torch.zeros(len(pixels), 1001)}),
-        ("decoding process ended early.* fewer --workers than 1", {"preprocess": die, "workers": 1}),
         ("cpu ran out of memory at --batch-size 1; try --device cpu", {"module": MagicMock(**FULL), "batch_size": 1}),
     ],
 )
@@ -154,17 +143,17 @@ def test_a_failure_is_one_sentence(words, wrong, shared_tree):
 
 def test_what_a_feature_depends_on_is_in_its_key(clip, tree, tmp_path):
     photo_set = read_photos(tree)
-    first = score_photos(photo_set, clip, here(cache=tmp_path))
+    first = score_photos(photo_set, clip, Options(cache=tmp_path))
     assert first.encoded.passes == len(photo_set.photos)
 
     def never(*_):
         raise AssertionError("a photo or a prompt went through the model")
 
-    again = score_photos(photo_set, replace(clip, encode_image=never, encode_text=never), here(cache=tmp_path))
+    again = score_photos(photo_set, replace(clip, encode_image=never, encode_text=never), Options(cache=tmp_path))
     assert again.encoded.passes == 0
     assert (again.scores == first.scores).all()
     shouting = replace(clip, tokenizer=lambda texts: clip.tokenizer([f"{text} again" for text in texts]))
-    assert (score_photos(photo_set, shouting, here(cache=tmp_path)).scores != first.scores).any()
+    assert (score_photos(photo_set, shouting, Options(cache=tmp_path)).scores != first.scores).any()
     (tree / "9 ostrich, Struthio camelus/common-ground/0.jpg").touch()  # another modification time
     assert encode(clip, photo_set, tmp_path).passes == 1
     for shard in tmp_path.rglob("*.safetensors"):
@@ -182,13 +171,13 @@ def test_every_option_is_in_the_key_or_changes_rounding_alone(tmp_path, monkeypa
     changes = {"device": "meta", "precision": "bf16", "batch_size": 1, "workers": 1, "cache": tmp_path / "other"}
     changes |= {"prompts": str(tmp_path / "own"), "classes": tmp_path / "own", "quick_gelu": "on", "trust_pickle": True}
     assert set(changes) == set(Options.model_fields)
-    name = FeatureCache(here(), "key").folder.name
+    name = FeatureCache(Options(), "key").folder.name
     changed = {
         one for one, value in changes.items() if FeatureCache(Options(**{one: value}), "key").folder.name != name
     }
     assert changed == {"device", "precision"}
-    assert FeatureCache(here(), "another").folder.name != name
-    assert FeatureCache(here(), None).folder is None
+    assert FeatureCache(Options(), "another").folder.name != name
+    assert FeatureCache(Options(), None).folder is None
 
 
 @pytest.mark.parametrize("stop", [1, 2, 3])
@@ -218,8 +207,8 @@ def test_workers_batches_and_company_change_nothing(clip, squeezenet, shared_tre
     tree, state = read_photos(shared_tree), torch.random.get_rng_state()
     alone = encode(clip, tree, tmp_path / "a")
     assert (torch.random.get_rng_state() == state).all()
-    encode_photos(tree, load("torchvision:squeezenet1_1", squeezenet), Options(cache=tmp_path / "b", workers=2))
-    both = encode_photos(tree, clip, Options(cache=tmp_path / "b", workers=2))
+    encode(load("torchvision:squeezenet1_1", squeezenet), tree, tmp_path / "b", workers=5)
+    both = encode(clip, tree, tmp_path / "b", workers=0)
     assert (both.features == alone.features).all()
     few = encode(clip, tree, tmp_path / "c", batch_size=5)
     assert np.allclose(few.features, alone.features, atol=1e-5)  # other batches, other order of float32 sums

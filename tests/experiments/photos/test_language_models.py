@@ -29,7 +29,6 @@ from experiments.photos.options import Options
 from experiments.photos.photos import read_photos
 from experiments.photos.scoring import predict
 from simulator.pixels.decoding import decode
-from tests.experiments.conftest import here
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +93,7 @@ def score_all(model, tree, tmp_path):
 
     def run(space=SETS, names=THINGS, one=None):
         (tmp_path / "names.csv").write_text("class,name\n" + "".join(f"{i},{name}\n" for i, name in enumerate(names)))
-        options = here(cache=tmp_path / "cache", classes=tmp_path / "names.csv", batch_size=3)
+        options = Options(cache=tmp_path / "cache", classes=tmp_path / "names.csv", batch_size=3)
         scored = score_labels(read_photos(tree), one or model("llava"), options, space)
         return scored.encoded, predict(scored, space), scored.settings
 
@@ -256,7 +255,7 @@ def test_the_verbs_score_a_language_model_beside_a_clip(run, folder, shared_tree
     spec, out = f"lvlm:{folder('llava')}", tmp_path / "out"
     (tmp_path / "classes.txt").write_text("".join(f"{path.name}\n" for path in shared_tree.iterdir() if path.is_dir()))
     common = ("--data", shared_tree, "--classes", tmp_path / "classes.txt", "--cache", tmp_path / "cache")
-    common = (*common, "--workers", 0, "--json", "--model", spec, "--output")
+    common = (*common, "--json", "--model", spec, "--output")
     clip = ("--model", f"open_clip:local-dir:{tiny_clip}")
     (first, second), _ = run("evaluate", *common, out, *clip, "--labels", 20, "--reference", spec)
     assert (first["family"], second["family"]) == ("LVLM", "CLIP")

@@ -18,7 +18,6 @@ from experiments.photos.model import LoadedModel, feature_key, finished
 from experiments.photos.models import checked, load, score
 from experiments.photos.options import Options
 from experiments.photos.photos import read_photos
-from tests.experiments.conftest import here
 
 TIMM = "timm:test_resnet.r160_in1k"
 SIZE = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
@@ -316,7 +315,7 @@ def test_a_model_of_ones_own_is_a_file(method, family, shared_tree, tmp_path):
     model = load(own(tmp_path, MODEL.format(method=words + method)))
     assert model.family == (family or "yours")
     for _ in range(2):
-        scored = score(read_photos(shared_tree), model, here())
+        scored = score(read_photos(shared_tree), model, Options())
         assert scored.scores.shape == (32, 1000)
         assert scored.encoded.passes == 32  # a user's code is not cached
 
@@ -343,5 +342,5 @@ def test_an_error_in_a_users_model_is_one_sentence(old, new, words, shared_tree,
     assert old in text
     spec = own(tmp_path, text.replace(old, new))
     with pytest.raises(SoberclipError, match=words) as caught:
-        score(read_photos(shared_tree), load(spec), here())
+        score(read_photos(shared_tree), load(spec), Options())
     assert "\n" not in str(caught.value)

@@ -2,7 +2,6 @@
 
 import io
 import os
-import pickle
 from pathlib import Path
 
 import numpy as np
@@ -68,8 +67,6 @@ def test_every_layout_holds_the_same(layout, tmp_path):
     document = inspect(tree.root)
     assert (document["n_common"], document["unreadable"]) == (3, [])
     assert len(set(tree.keys())) == len(tree.photos)
-    again = pickle.loads(pickle.dumps(tree))  # as in a decoding process
-    assert again.image(tree.photos.path[0]).tobytes() == tree.image(tree.photos.path[0]).tobytes()
 
 
 def test_suffixes_of_photos(tmp_path):

@@ -12,9 +12,9 @@ from safetensors.torch import load_file
 from experiments.photos.encoding import Encoded
 from experiments.photos.labels import LabelSpace, imagenet, own_classes, templates
 from experiments.photos.models import load
+from experiments.photos.options import Options
 from experiments.photos.photos import read_photos
 from experiments.photos.scoring import Scored, confusing_space, predict, rank_labels, score_photos
-from tests.experiments.conftest import here
 
 EVERY = LabelSpace("1000")
 
@@ -25,7 +25,7 @@ def test_predictions_are_open_clips_own(clip, tiny_clip, shared_tree, tmp_path):
 
     tree = read_photos(shared_tree)
     (tmp_path / "prompts.txt").write_text("A photo of {}.\n{} at night\n")
-    found = predict(score_photos(tree, clip, here(prompts=str(tmp_path / "prompts.txt"))), EVERY)
+    found = predict(score_photos(tree, clip, Options(prompts=str(tmp_path / "prompts.txt"))), EVERY)
     model, _, preprocess = open_clip.create_model_and_transforms(f"local-dir:{tiny_clip}")
     prompts = [lambda name: f"A photo of {name}.", lambda name: f"{name} at night"]
     tokenizer = open_clip.get_tokenizer(f"local-dir:{tiny_clip}")
@@ -69,7 +69,7 @@ def timm_parts():
 )
 def test_classifiers_are_their_own_forward_pass(spec, file, parts, shared_tree, request):
     weights, tree = request.getfixturevalue(file), read_photos(shared_tree)
-    found = predict(score_photos(tree, load(spec, weights), here()), EVERY)
+    found = predict(score_photos(tree, load(spec, weights), Options()), EVERY)
     module, transform = parts()
     module.eval().load_state_dict(load_file(weights))
     with torch.no_grad():
@@ -83,7 +83,7 @@ def test_classifiers_are_their_own_forward_pass(spec, file, parts, shared_tree, 
 def test_duplicated_names_tie_exactly(clip, shared_tree):
     names = imagenet().names
     assert len(set(names)) == 998
-    scores = score_photos(read_photos(shared_tree), clip, here()).scores
+    scores = score_photos(read_photos(shared_tree), clip, Options()).scores
     missile = [i for i, name in enumerate(names) if name == "missile"]
     assert (scores[:, missile[0]] == scores[:, missile[1]]).all()
 
@@ -102,7 +102,7 @@ def test_ranks_agree_with_sorting():
 
 def test_45_way_and_1_vs_20_are_masking_by_hand(clip, shared_tree):
     tree = read_photos(shared_tree)
-    scored = score_photos(tree, clip, here())
+    scored = score_photos(tree, clip, Options())
     scores, truth, own = scored.scores, tree.photos.class_index.to_numpy(), sorted(tree.classes)
     assert (predict(scored, own_classes(own)).predicted_index == np.array(own)[scores[:, own].argmax(1)]).all()
 
@@ -123,7 +123,7 @@ def test_only_prompts_of_competing_labels_are_embedded(clip, shared_tree):
     tree, columns, texts = read_photos(shared_tree), [9, 10, 16, 30], []
     listening = replace(clip, key=None, encode_text=lambda ids: texts.append(len(ids)) or clip.encode_text(ids))
     space = own_classes(columns)
-    found, every = score_photos(tree, listening, here(), space), score_photos(tree, clip, here())
+    found, every = score_photos(tree, listening, Options(), space), score_photos(tree, clip, Options())
     assert sum(texts) == 4
     assert (space.name, own_classes(range(45)).name) == ("data", "45")
     assert found.scores.shape == (32, 1000)
