@@ -193,9 +193,14 @@ def score_labels(
 def _check_prefix(
     model: LanguageModel, image: Any, answers: dict[str, tuple[int, ...]], losses: dict[str, float], options: Options
 ) -> None:
-    """Compare the loss of the longest label with that of a full pass."""
+    """Compare the loss of the longest label with the library's own, of one full pass over photo, question and label."""
     name = max(answers, key=lambda name: len(answers[name]))
-    plain = plain_loss(model, image, name, answers[name])
+    inputs = photo_inputs(model.processor, model.prompt + ANSWER.format(name), 0, image)
+    labels = inputs["input_ids"].clone()
+    labels[:, : -len(answers[name])] = IGNORED
+    inputs["labels"] = labels
+    with torch.inference_mode():
+        plain = float(model.module(**_moved(inputs, model.module)).loss)
     if not abs(plain - losses[name]) <= TOLERANCE[options.precision] * max(1.0, abs(plain)):
         both = f"{losses[name]:.5g} from a cached prefix, but {plain:.5g} from a full pass"
         kind = f"models of type {model.module.config.model_type!r} cannot be scored this way"
@@ -221,16 +226,6 @@ def label_losses(module: Any, inputs: Any, answers: Sequence[tuple[int, ...]], s
         logits, _ = _continued(module, {"input_ids": fed}, fed.shape[1], copied)
         total[batch] += _losses(logits, targets)
     return total.cpu().numpy() / np.array([len(ids) for ids in answers])
-
-
-def plain_loss(model: LanguageModel, image: Any, name: str, answer: tuple[int, ...]) -> float:
-    """The library's loss on one label, from one full pass over photo, question and answer; slow."""
-    inputs = photo_inputs(model.processor, model.prompt + ANSWER.format(name), 0, image)
-    labels = inputs["input_ids"].clone()
-    labels[:, : -len(answer)] = IGNORED
-    inputs["labels"] = labels
-    with torch.inference_mode():
-        return float(model.module(**_moved(inputs, model.module)).loss)
 
 
 def _moved(inputs: Any, module: Any) -> Any:

@@ -45,12 +45,6 @@ def class_counts(predictions: pd.DataFrame, within: int = 1) -> pd.DataFrame:
     return _counts(predictions, ["class_index"], correct)
 
 
-def object_counts(predictions: pd.DataFrame) -> pd.DataFrame:
-    """Count composites and correct answers by object; photos without an object are left out."""
-    composites = predictions[predictions.object != ""]
-    return _counts(composites, ["class_index", "object"], right(composites))
-
-
 def _counts(predictions: pd.DataFrame, by: list[str], correct: Bool[np.ndarray, " N"]) -> pd.DataFrame:
     answered = predictions.assign(correct=correct)
     if not has_groups(predictions):
@@ -120,7 +114,8 @@ def object_effect(predictions: pd.DataFrame, seed: int = 0) -> dict[str, Any] | 
 
     Objects are the sample. Background photos are fixed: if they are few, their difficulty alone can reject "no effect".
     """
-    every = object_counts(predictions)
+    composites = predictions[predictions.object != ""]
+    every = _counts(composites, ["class_index", "object"], right(composites))
     objects = complete(every)
     if not len(objects):
         return None

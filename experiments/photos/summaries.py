@@ -114,16 +114,11 @@ def summarise(
     if folder is not None:
         output_folder(folder)
         write_predictions(folder / PREDICTIONS, predictions)
-        write_frame(folder / CLASSES, _class_table(counts, has_groups(predictions)))
+        table = counts.set_axis(COUNTS, axis=1).join(class_accuracies(counts)).reset_index()
+        write_frame(folder / CLASSES, table if has_groups(predictions) else table[[*ALONE]].rename(columns=ALONE))
         write_frame(folder / BACKGROUNDS, cells(predictions, "class_index", "group", "background"))
         write_json(folder / SUMMARY, document)
     return document
-
-
-def _class_table(counts: pd.DataFrame, grouped: bool) -> pd.DataFrame:
-    """One row per class; accuracies of a group without photos are empty."""
-    table = counts.set_axis(COUNTS, axis=1).join(class_accuracies(counts)).reset_index()
-    return table if grouped else table[list(ALONE)].rename(columns=ALONE)
 
 
 def result_folders(output: Path, names: Sequence[str]) -> list[Path]:

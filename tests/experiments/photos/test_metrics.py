@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from experiments.heads.intervals import accuracy, complete, counted, group_accuracies, intervals
 from experiments.inference import holm
-from experiments.photos.metrics import class_counts, object_counts, object_effect, paired, summary
+from experiments.photos.metrics import class_counts, object_effect, paired, summary
 from experiments.results import FEWEST
 from tests.experiments.heads.test_intervals import counts
 
@@ -138,9 +138,9 @@ def test_in_a_full_factorial_it_is_the_class_accuracies_drop(seed):
     assert [c["p_holm"] for c in found["classes"]] == expected
 
 
-def test_object_counts_two_classes_may_share_a_name_and_lonely_ones_are_left_out():
+def test_objects_of_two_classes_may_share_a_name_and_lonely_ones_are_left_out():
     both = answers(composites(np.ones((1, 2, 1)), 9) + composites(np.zeros((1, 2, 1)), 16))
-    assert object_counts(both).photos.to_numpy().tolist() == [[1, 1], [1, 1]]
+    assert [one["objects"] for one in object_effect(both)["classes"]] == [1, 1]
     lonely = both.assign(group=["common"] * 3 + ["counter"])
     found = object_effect(lonely)
     assert (found["objects"], found["left_out_objects"]) == (1, 1)
