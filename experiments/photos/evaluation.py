@@ -76,6 +76,10 @@ def run(
         scored = score(photo_set, model, options, space)
         predictions = predict(scored, space)
         settings = {
+            "source": "evaluate",
+            "model": model.spec,
+            "family": model.family,
+            "seed": seed,
             **settings_of(model, options),
             "labels": space.name,
             "label_sets": {"truth_added": list(space.added), **space.settings},
@@ -92,7 +96,7 @@ def run(
         settings |= place
         if has_groups(photo_set.photos):
             settings["picture"] = str(write_deciding(output_folder(folder), photo_set, predictions, vocabulary.names))
-        documents.append(summarise("evaluate", model.spec, model.family, predictions, settings, seed, folder))
+        documents.append(summarise(predictions, settings, folder))
         if embeddings is not None:
             output_folder(embeddings.parent)
             write_atomically(embeddings, partial(_save, arrays=arrays))

@@ -89,22 +89,13 @@ def _integers(
     return table[column].map(int).to_numpy(np.int64)
 
 
-def summarise(
-    source: str,
-    model: str,
-    family: str,
-    predictions: pd.DataFrame,
-    settings: dict[str, Any],
-    seed: int,
-    folder: Path | None = None,
-) -> dict[str, Any]:
-    """The summary of one model, also written into `folder` with its tables; `settings` holds labels, data and more."""
-    counts = class_counts(predictions)
+def summarise(predictions: pd.DataFrame, settings: dict[str, Any], folder: Path | None = None) -> dict[str, Any]:
+    """The summary of one model, which begins with its settings, also written into `folder` with its tables."""
+    counts, seed = class_counts(predictions), settings["seed"]
     used = complete(counts)
     if not len(used):
         raise RequestError(f"no class of {settings['data']!r} has photos in both groups; a drop needs at least one")
-    document = {"source": source, "model": model, "family": family, "seed": seed, **settings}
-    document |= summary(counts, seed, has_groups(predictions)) | accuracy_breakdown(predictions)
+    document = settings | summary(counts, seed, has_groups(predictions)) | accuracy_breakdown(predictions)
     if has_groups(predictions):
         largest = class_accuracies(used).sort_values("drop", ascending=False, kind="stable").head(WORST)
         document["worst_classes"] = largest.reset_index().to_dict("records")
@@ -179,6 +170,7 @@ def score_files(
     documents = []
     for path, model, folder, predictions in zip(files, names, folders, read, strict=True):
         space = own_classes_name(predictions.class_index.nunique()) if labels == "45" else labels
-        settings = {"labels": space, "data": str(path), **own, **UNPLACED}
-        documents.append(summarise(str(path), model, family or model, predictions, settings, seed, folder))
+        settings = {"source": str(path), "model": model, "family": family or model, "seed": seed}
+        settings |= {"labels": space, "data": str(path), **own, **UNPLACED}
+        documents.append(summarise(predictions, settings, folder))
     return documents
