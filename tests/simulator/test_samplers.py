@@ -123,6 +123,11 @@ def test_the_groups_that_training_shows_are_balanced(name, worlds):
             assert law[place] == worlds[place].replace(p_spu=1 / worlds[place].classes)
 
 
+def test_a_prompt_of_two_usual_backgrounds_is_the_mean_of_both():
+    one, other, both = (TABLE.ravel()[0].replace(common=[first, [3]]) for first in ([0], [1], [0, 1]))
+    assert both.prompts("background") == pytest.approx((one.prompts("background") + other.prompts("background")) / 2)
+
+
 def test_contradicted_captions_of_a_table_name_all_backgrounds():
     law = SAMPLERS["contradicted"].captioned(TABLE)
     assert law.background_law() == pytest.approx(np.full((2, 4), 1 / 4))

@@ -20,7 +20,8 @@ def test_the_detail_of_drawn_pairs_is_recovered(detail, noise):
     for one, g in zip(found["correlations"], sorted(detail, reverse=True), strict=False):
         half = one["interval"][1] - one["value"]
         assert abs(one["value"] - g / (1 + noise)) < 2.5 * half  # five standard errors
-        assert half < 0.1
+        error = (1 - one["value"] ** 2) / np.sqrt(N / 2 - 4)  # of normal pairs, in one half
+        assert half == pytest.approx(1.96 * error, rel=0.15)
 
 
 def in_cells(rng, cell, detail, noise=0.0, dimensions=12):

@@ -13,7 +13,7 @@ from experiments.photos.photos import read_photos
 from simulator.pixels.decoding import decode
 from tests.experiments.conftest import group_counts
 
-OBJECTS = {"9 ostrich": {"a": "red", "b": "blue"}, "bulbul": {"a": "lime"}}
+OBJECTS = {"9 ostrich": {"a": "red", "b": "blue"}, "bulbul": {"a": "lime"}}  # two files have one name
 BACKGROUNDS = {"sand/one.jpg": (200, 180, 120), "sand/two.png": (190, 170, 100), "snow.png": (240, 240, 250)}
 COMMON = ("ostrich=sand", "16=snow")
 
@@ -69,7 +69,7 @@ def test_every_object_stands_on_every_background_and_nothing_else_differs(argume
         for row, made in zip(mine, pixels, strict=True):
             plain = BACKGROUNDS[row["photo"]]
             assert np.abs(made[outside] - plain).max() <= 2  # JPEG
-    assert len({(row["object"], row["x"], row["y"]) for row in rows}) == 3
+    assert len({(row["scale"], row["x"], row["y"]) for row in rows}) == 3
 
 
 def test_another_object_moves_no_other(arguments, tmp_path):

@@ -31,12 +31,12 @@ def test_the_picture_is_drawn(tmp_path):
     photo_set = read_photos(build_tree(tmp_path / "LAION-final"))
     table = photo_set.photos.assign(predicted_index=-1, margin=np.nan)
     table.loc[::2, "predicted_index"] = table.class_index[::2]
-    table.loc[1, "predicted_index"] = 7
+    table.loc[1, "predicted_index"] = 0
     names = tuple(100 * f"label {k} $x " for k in range(1000))
     below = [text.get_text() for cell in deciding_figure(photo_set, table, names).axes for text in cell.texts]
     for k in (1, 3):  # class, and the label that was answered
         words = shorten(photo_set.classes[table.class_index[k]], LONGEST, placeholder="…")
-        assert any(text.startswith(words) and ("no answer", "answer: label 7")[k == 1] in text for text in below)
+        assert any(text.startswith(words) and ("no answer", "answer: label 0")[k == 1] in text for text in below)
     file = write_deciding(tmp_path, photo_set, table, names)
     with Image.open(file) as picture:
         assert picture.size == (800, 760)

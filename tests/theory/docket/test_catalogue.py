@@ -10,6 +10,7 @@ from scipy.optimize import brentq
 
 from experiments.court.worst_point import corners, probit_violation
 from experiments.lab.mitigations import mitigated
+from simulator.prompts import prompt_row
 from simulator.world import World
 from theory.claims.claim import Axis
 from theory.docket import combinations, detail, remedies
@@ -40,6 +41,14 @@ def test_ids_are_unique_and_statements_are_sentences():
     assert all(id == id.strip().lower() and " " not in id for id in BY_ID)
     for claim in (*CLAIMS, *TRAINED):
         assert re.fullmatch(r"[A-Z\[](?!.*%s).*[^ .]\.", claim.statement), claim.id
+
+
+def test_a_statement_names_the_prompt_of_its_learners():
+    """One mode alone gives the same rule for every prompt."""
+    for claim in CLAIMS:
+        prompts = {one.prompt for one in (claim.subject, claim.against) if getattr(one, "embed_dim", 1) != 1}
+        if named := re.search(r"\((typical appearance|average caption)\b", claim.statement):
+            assert {prompt_row(one).words for one in prompts} <= {named[1]}, claim.id
 
 
 def test_placed_points_lie_in_the_domain():

@@ -1,9 +1,11 @@
-"""Embeddings that are moved over their gap, the most separating prompt, and a limit of filtered pairs."""
+"""Embeddings that are moved over their gap, the most separating prompt, and filtered pairs."""
 
 import numpy as np
 import pytest
+from stattest import SHARE, spend
 
 from simulator import tables
+from simulator.gaussian.pairs import dictionaries
 from simulator.world import World
 from theory.learners import LinearCLIP
 from theory.learners.filtered import Filtered
@@ -65,6 +67,19 @@ def test_the_chosen_prompt_separates_test_images_most():
         assert spread[best[-1]] >= 0.98 * spread.max()  # six standard errors
         assert u == pytest.approx(latent_cross_covariance(world) @ q[best[-1]])
     assert len(set(best)) > 1
+
+
+def test_filtered_pairs_are_the_half_of_drawn_ones_that_agree_most():
+    spend(SHARE)
+    world = World(mu_spu=1.5, mention_inv=0.6)
+    pairs, frames = world.draw(200_000), dictionaries(world, 0)
+    x, t = (part.double().numpy() @ frame for part, frame in zip((pairs.images, pairs.texts), frames, strict=True))
+    cross = (x - x.mean(axis=0)).T @ t / len(x)
+    score = ((x @ cross) * t).sum(axis=1)
+    x, t = (part[score >= np.median(score)] for part in (x, t))
+    drawn = (x - x.mean(axis=0)).T @ t @ world.prompts("name")[0]
+    own = Filtered().critic(world).inside.ravel()
+    assert own[1] / own[0] == pytest.approx(drawn[1] / drawn[0], abs=0.009)  # five standard errors
 
 
 def test_filtered_pairs_of_an_object_without_any_noise_are_the_limit_of_little_noise():
