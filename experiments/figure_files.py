@@ -13,11 +13,6 @@ from simulator.naming import suggestion
 METADATA = {".svg": ("Creator", "Date"), ".png": ("Software", None), ".pdf": ("Creator", "CreationDate")}
 
 
-def mark(verb: str) -> str:
-    """The maker in the metadata of a verb's pictures."""
-    return f"soberclip {verb}"
-
-
 def check_target(path: Path, verb: str) -> Path:
     """The path of a picture. Raises RequestError for another suffix, and for what this verb may not write."""
     if path.is_dir():
@@ -28,7 +23,7 @@ def check_target(path: Path, verb: str) -> Path:
         raise RequestError(
             f"--output {str(path)!r} {ending}; pictures end in {', '.join(METADATA)}{suggestion(path.suffix, METADATA)}"
         )
-    check_writable(path.parent, verb, [path.name], mark(verb).encode())
+    check_writable(path.parent, verb, [path.name], f"soberclip {verb}".encode())
     return path
 
 
@@ -38,5 +33,5 @@ def save_figure(figure: Figure, path: Path, verb: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     suffix = path.suffix.lower()
     maker, date = METADATA[suffix]
-    metadata = {maker: mark(verb), **({date: None} if date else {})}
+    metadata = {maker: f"soberclip {verb}", **({date: None} if date else {})}
     write_atomically(path, lambda name: figure.savefig(name, format=suffix[1:], metadata=metadata))

@@ -21,7 +21,7 @@ DEFINED = re.compile(r'<(path|clipPath|pattern) id="([^"]+)"(?:[^>]*/>|.*?</\1>)
 
 
 @styled
-def figure_svg(figure: Figure, description: str = "") -> str:
+def figure_svg(figure: Figure, description: str) -> str:
     """A figure as one <svg> element; a screen reader reads its description."""
     buffer = io.StringIO()
     metadata = dict.fromkeys(("Date", "Creator", "Format", "Type"))
@@ -34,8 +34,7 @@ def figure_svg(figure: Figure, description: str = "") -> str:
     text = re.sub(r">\s+<", ">\n<", text)
     used = set(re.findall(r'(?:href="|url\()#([^")]+)', text))
     text = re.sub(r' id="([^"]+)"', lambda part: part[0] if part[1] in used else "", text)
-    label = f'role="img" aria-label="{escape(description)}"' if description else 'aria-hidden="true"'
-    return text.replace("<svg ", f"<svg {label} ", 1)
+    return text.replace("<svg ", f'<svg role="img" aria-label="{escape(description)}" ', 1)
 
 
 def standalone(drawing: str) -> str:

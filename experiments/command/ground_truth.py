@@ -116,7 +116,13 @@ def _remarks(document: dict[str, Any]) -> Iterator[str]:
     """The answer in a sentence, and p' and r with their intervals."""
     p, ends = document["equivalent_correlation"], document["interval95"]
     if p is None:
-        yield f"p′ is not determined: {_many(document['groups'], ends['equivalent_correlation'])}"
+        if len(document["groups"]) == 1:
+            why = f"all images are {document['groups'][0]['group']}, so there is no drop"
+        elif (fit := ends["equivalent_correlation"]) is None:
+            why = MANY
+        else:
+            why = f"any p from {fit[0]:.3f} to {fit[1]:.3f} fits equally"
+        yield f"p′ is not determined: {why}"
     else:
         if document["beyond"]:
             side = "larger" if p else "smaller"
@@ -127,13 +133,6 @@ def _remarks(document: dict[str, Any]) -> Iterator[str]:
         yield f"p′ = {p:.3f}, {_ends(ends['equivalent_correlation'], 1, 3)}; {away}"
     yield _shortfall(document["shortfall"], ends["shortfall"])
     yield "The intervals hold the error of finitely many test images, not that of training or between seeds."
-
-
-def _many(groups: list[dict[str, Any]], ends: list[float] | None) -> str:
-    """Which p fit equally where p' has no number."""
-    if len(groups) == 1:
-        return f"all images are {groups[0]['group']}, so there is no drop"
-    return MANY if ends is None else f"any p from {ends[0]:.3f} to {ends[1]:.3f} fits equally"
 
 
 def _shortfall(r: float, ends: list[float] | None) -> str:

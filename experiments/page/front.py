@@ -17,8 +17,6 @@ SIZE = (6.4, 6.9)  # inches; a phone shows the width on about 360 pixels
 TITLE, MAIN, TEXT, SMALL = 19, 17, 15, 13  # points; 13 are 10 pixels on a phone
 RED, BLUE, GREEN, GREY, BLACK = "#c04f00", "#0072b2", "#00694b", "#555555", "#1b1f24"
 READ = 0.9  # the share whose numbers stand beside the lines
-
-
 LINES = (  # prompt, colour, words and their place, step from READ to the number beside the line and its alignment
     ("mean", RED, "average caption", (0.505, 0.995), (-0.005, "right")),
     ("bare", GREEN, "bare name", (0.58, 0.6), (0.02, "left")),

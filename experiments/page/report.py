@@ -108,7 +108,7 @@ def render(*, verdicts: Sequence[Verdict], **context: Any) -> str:
         certificates=sum(verdict.certified for verdict in verdicts),
         file_name=file_name,
         html=html,
-        anchor=anchor,
+        anchor=lambda verdict: verdict.claim.replace("/", "-"),  # the fragment of a verdict's row
         text=text,
         named=named,
         world=_file("world.svg"),
@@ -126,11 +126,6 @@ def render(*, verdicts: Sequence[Verdict], **context: Any) -> str:
         policy=_policy(scripts),
     )
     return NUMBER_AND_UNIT.sub("\N{NO-BREAK SPACE}", words)
-
-
-def anchor(verdict: Verdict) -> str:
-    """The fragment of a verdict's row."""
-    return verdict.claim.replace("/", "-")
 
 
 def _file(name: str) -> Markup:

@@ -36,7 +36,6 @@ def trained() -> dict[tuple[str | None, float], tuple[World, float]]:
     return {(prompt, world.detail_inv): (world, correlation) for world, prompt, correlation in every}
 
 
-@cache
 def answers() -> list[dict[str, str]]:
     """Rows of the answer: p' to two digits where captions describe every appearance and none, in brackets of towers.
 

@@ -25,10 +25,9 @@ HEADROOM, LEAST_ROOM = 0.06, 0.005  # above and below the values: share of their
 @styled
 def draw_lines(picture: Picture, scaled: Sequence[Picture]) -> Figure:
     figure = framed(picture)
-    axes = tuple(figure.axes)
     learners = list(dict.fromkeys(s.who.anywhere for s in picture.series))
     routes = list(dict.fromkeys(s.who.route for s in picture.series))
-    for ax, panel in zip(axes, picture.panels, strict=True):
+    for ax, panel in zip(figure.axes, picture.panels, strict=True):
         for series in panel.series:
             i, mark = learners.index(series.who.anywhere), MARKERS[routes.index(series.who.route)]
             _draw(ax, picture.x, series, i, mark)
@@ -42,13 +41,13 @@ def draw_lines(picture: Picture, scaled: Sequence[Picture]) -> Figure:
             ax.plot(picture.x.places, picture.x.values, **DIAGONAL)
         if not any(np.isfinite(s.numbers(name)).any() for s in panel.series for name in ("value", "predicted")):
             ax.text(0.5, 0.5, "no value here", transform=ax.transAxes, ha="center", fontsize=SMALLEST)
-    _limit(axes, "y", picture, [series for each in scaled for series in each.series])
+    _limit(figure.axes[0], "y", picture, [series for each in scaled for series in each.series])
     if picture.x is None:
-        axes[0].set_xticks(range(len(learners)), labels=[who.label.replace(", ", "\n") for who in learners])
-        axes[0].set_xlim(-0.5, len(learners) - 0.5)
+        figure.axes[0].set_xticks(range(len(learners)), labels=[who.label.replace(", ", "\n") for who in learners])
+        figure.axes[0].set_xlim(-0.5, len(learners) - 0.5)
     else:
         margin = 0.5 if picture.x.words else 0.02 * np.ptp(picture.x.places)
-        axes[0].set_xlim(picture.x.places[0] - margin, picture.x.places[-1] + margin)
+        figure.axes[0].set_xlim(picture.x.places[0] - margin, picture.x.places[-1] + margin)
     return finished(figure, picture, _entries(picture, learners, routes))
 
 
@@ -86,7 +85,7 @@ def _arms(value: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
     return np.maximum(np.where(whole, [value, high], 0.0) - np.where(whole, [low, value], 0.0), 0.0)
 
 
-def _limit(axes: tuple[Axes, ...], side: str, picture: Picture, series: list[Series]) -> None:
+def _limit(ax: Axes, side: str, picture: Picture, series: list[Series]) -> None:
     """All values with headroom; intervals of few replicates are cut at the range of the quantity."""
     every = np.concatenate([s.numbers(n).ravel() for s in series for n in ("value", "predicted", "low", "high")])
     every = every[np.isfinite(every)]
@@ -96,8 +95,8 @@ def _limit(axes: tuple[Axes, ...], side: str, picture: Picture, series: list[Ser
         every = np.clip(every, -1 if picture.difference or picture.what == "drop" else 0, 1)
     low, high = (every.min(), every.max()) if len(every) else (0.0, 1.0)
     room = max(HEADROOM * (high - low), LEAST_ROOM / 10 if picture.what == "shortfall" else LEAST_ROOM)
-    axis = getattr(axes[0], f"{side}axis")  # all panels share it
-    getattr(axes[0], f"set_{side}lim")(low - room, high + room)
+    axis = getattr(ax, f"{side}axis")  # all panels share it
+    getattr(ax, f"set_{side}lim")(low - room, high + room)
     axis.set_major_locator(MaxNLocator(6 if side == "y" else 4, steps=[1, 2, 5, 10]))
     if picture.unit == "fraction":
         axis.set_major_formatter(FuncFormatter(percent))
@@ -145,9 +144,8 @@ def _mark(mark: str, colour: str) -> Line2D:
 def draw_plane(picture: Picture, scaled: Sequence[Picture]) -> Figure:
     """The counter group against the common group: one mark per value of an axis."""
     figure = framed(picture)
-    axes = tuple(figure.axes)
     looks = [(f"C{i % 7}", MARKERS[(i + i // 7) % 7]) for i in range(len(picture.x.values))]
-    for ax, panel in zip(axes, picture.panels, strict=True):
+    for ax, panel in zip(figure.axes, picture.panels, strict=True):
         ax.plot([0, 1], [0, 1], linestyle="--", color="0.7", linewidth=1, zorder=1)
         common, counter = panel.series
         for i, (colour, mark) in enumerate(looks):
@@ -160,6 +158,6 @@ def draw_plane(picture: Picture, scaled: Sequence[Picture]) -> Figure:
                 )
                 ax.errorbar(x, y, upward, across, fmt=mark, color=colour, markersize=5, elinewidth=1.0, zorder=3)
     for side, k in (("x", 0), ("y", 1)):
-        _limit(axes, side, picture, [panel.series[k] for each in scaled for panel in each.panels])
+        _limit(figure.axes[0], side, picture, [panel.series[k] for each in scaled for panel in each.panels])
     words = [literal(v) if picture.x.words else picture.x.at(v) for v in picture.x.values]
     return finished(figure, picture, [(_mark(m, c), word) for word, (c, m) in zip(words, looks, strict=True)])

@@ -35,10 +35,9 @@ EQUAL = {"color": "black", "linewidth": 1.6}
 @styled
 def draw_maps(picture: Picture, scaled: Sequence[Picture]) -> Figure:
     figure = framed(picture)
-    axes = tuple(figure.axes)
     norm, kinds, entries = _norm(scaled), set(), []
     levels = MaxNLocator(MOST_CONTOURS, steps=[1, 2, 5, 10]).tick_values(*_ends(scaled, _contoured(scaled[0])))
-    for ax, panel in zip(axes, picture.panels, strict=True):
+    for ax, panel in zip(figure.axes, picture.panels, strict=True):
         mesh = _cells(ax, picture, panel, norm)
         for kind, mask in _masks(picture, panel).items():
             if mask.any():
