@@ -4,7 +4,6 @@ Weights come from a tag (downloaded, or from the library's cache) or from a file
 only if the user says so.
 """
 
-import runpy
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +20,7 @@ from experiments.photos.options import Options
 from experiments.photos.photos import PhotoSet
 from experiments.photos.scoring import Scored, score_photos
 from experiments.published.tables import checkpoint_spec
-from experiments.user_code import as_script
+from experiments.user_code import as_script, blamed, run_file
 from simulator.naming import suggestion
 
 DEFAULTS = Options()
@@ -113,11 +112,13 @@ def _python(name: str, file: Path | None, options: Options) -> LoadedModel:
 
     The file is executed. Its features are not cached, since it may change.
     """
+    names = run_file(Path(name), "model file")
     try:
         with as_script(Path(name)):
-            model = runpy.run_path(name)["model"]()
-    except Exception as error:  # the user's code may raise anything
-        raise RequestError(f"model() of {name!r} failed with {type(error).__name__}: {error}") from error
+            model = names["model"]()
+    except (Exception, SystemExit) as error:  # the user's code may raise anything
+        failure = f"model() of {name!r} failed with {type(error).__name__}: {error}"
+        raise RequestError(blamed(error) or failure) from error
     parts = next((parts for parts in PARTS if all(callable(getattr(model, part, None)) for part in parts)), None)
     if parts is None:
         needed = ", or ".join(map(", ".join, PARTS))
