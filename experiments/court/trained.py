@@ -13,6 +13,7 @@ They try only claims without a stored verdict: linear towers, which train in sec
 import json
 import re
 from collections.abc import Callable, Mapping
+from copy import deepcopy
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache, partial
@@ -101,7 +102,8 @@ def stored_for(claim: TrainedClaim) -> Verdict | None:
     if document is None:
         return None
     own = {**words_of(claim), "formula": claim.formula, "level": 1 - document["alpha"]}
-    return Verdict(kind="trained", **{**document, **own, "stored": True, "route": f"{ROUTE} (stored)"})
+    # A copy: the documents are cached, and a verdict is its reader's.
+    return Verdict(kind="trained", **deepcopy({**document, **own, "stored": True, "route": f"{ROUTE} (stored)"}))
 
 
 def run_case(case: Case, models: int, seed: int, name: str, trainings: Trainings) -> dict[str, Any]:
