@@ -20,8 +20,6 @@ class RequestError(SoberclipError):
 class RunError(SoberclipError):
     """The request was valid and the run failed. Finished work is kept."""
 
-    status = 1
-
 
 class Interrupted(SoberclipError):
     """Ctrl-C. The sentence says what was kept."""

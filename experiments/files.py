@@ -1,8 +1,4 @@
-"""Atomic writes, and checks that a verb overwrites only its own files.
-
-Every file is written under a temporary name beside its target and then renamed. A verb overwrites a file only if the
-file, or the record beside it, carries that verb's mark.
-"""
+"""Atomic writes, and checks that a verb overwrites only files that carry its mark, or lie beside its record."""
 
 import csv
 import io

@@ -4,9 +4,6 @@ What a relation limits is a number q of the means of some samples, which changes
 number of single trainings or images has one sample, and q is its mean. A place on a curve has one for every learner,
 world and group: the curve is a closed form, and the accuracies are measured. Bounds of q follow from bounds of each
 mean, and are wrong with at most the sum of their tails.
-
-Nobody knows beforehand how many values decide. So the bounds are looked at after a few values, then after several times
-as many, up to the budget. Every look but the last has a thousandth of the tail, and their tails add up to the whole.
 """
 
 from contextlib import suppress
@@ -173,7 +170,7 @@ def even_sample(rates: Float[np.ndarray, " R"]) -> Sample:
 def gather(
     claim: Claim, point: Point, limit: float, tail: float, purpose: str, seed: int, drawn: bool = False
 ) -> Measured:
-    """Measure until bounds of the violation exclude the limit, or the budget is spent.
+    """Measure a few values, and then several times as many, until bounds exclude the limit or the budget is spent.
 
     A bound at the result's share of the tail is wrong with probability `tail` at most, over all looks. `purpose` names
     the random streams; each look adds values on its own. Raises Unmeasurable for a point beyond the budget.

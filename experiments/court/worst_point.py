@@ -1,9 +1,5 @@
-"""The search for the worst point of a claim's domain: where its violation seems largest.
-
-Claims about the population are searched by closed forms: corners and drawn points, then differential evolution and a
-polish. Bounds on accuracies are searched on the probit scale too, which does not saturate near 0 and 1. Claims about
-finite n are searched by measurements with common random numbers, with fewer candidates and more values per round.
-"""
+"""The search for the worst point of a claim's domain, where its violation seems largest: by closed forms for claims
+about the population, by measurements for those about finite n."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -125,8 +121,8 @@ SCALES: tuple[Scale, ...] = (Claim.true_violation, probit_violation)
 def by_formula(claim: Claim, seed: int, scales: Sequence[Scale] = SCALES) -> Worst:
     """The point with the largest violation on the first scale: the worst start, or an end of an evolution.
 
-    Differential evolution goes from the best starts on each scale in turn. It ends when violations scatter less than
-    ENOUGH allows. An undefined point has the lowest violation.
+    Differential evolution goes from the best starts on each scale in turn, and a polish from its end. It ends when
+    violations scatter less than ENOUGH allows. An undefined point has the lowest violation.
     """
     from scipy.optimize import differential_evolution  # start-up time
 
