@@ -78,14 +78,11 @@ def betting_bounds(
     )
 
 
-def bets(rounds: float) -> Float[np.ndarray, " T"]:
-    """The stakes theta, as fractions of the capital: 1, 1/2, 1/4, ... down to about the best stake 1/sqrt(rounds)."""
-    return 0.5 ** np.arange(int(np.ceil(np.log2(max(rounds, 1)) / 2)) + 2)
-
-
 def _betting_low(x: np.ndarray, counts: np.ndarray, tail: float) -> np.ndarray:
     """The m at which the capital of a bet on a mean above m reaches 1/tail, by bisection to 3e-8 from the safe side."""
-    theta = bets(float(counts.sum(axis=-1).max()))[:, None]
+    rounds = max(float(counts.sum(axis=-1).max()), 1)
+    # Stakes are fractions of the capital: 1, 1/2, 1/4, ... down to about the best stake 1/sqrt(rounds).
+    theta = 0.5 ** np.arange(int(np.ceil(np.log2(rounds) / 2)) + 2)[:, None]
     goal = np.log(len(theta)) - np.log(tail)
     low = np.zeros(x.shape[:-1])
     high = (x * counts).sum(axis=-1) / counts.sum(axis=-1)  # at the sample mean no bet has won: log K <= 0
