@@ -1,6 +1,7 @@
 """`soberclip export` and `place`: a world for other people's training code, and the place of what came out."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -47,17 +48,14 @@ def place(
     verbose: Verbose = False,
     json: Json = False,
 ) -> None:
-    from experiments.ground_truth.place import exported, place, placed_document
+    from experiments.ground_truth.place import place
     from experiments.ground_truth.truth import theory_rows
     from experiments.lab.config import world_from
 
     position = place(predictions, data, None if world == DEFAULT_WORLD else world_from(world.file, world.fields))
-    theory: list[dict[str, Any]] | None = []
-    if data is not None:
-        theory = exported(data)["theory"]
-    elif verbose or json:  # with ten classes it takes a minute
-        theory = theory_rows(position.world)
-    emit(placed_document(position, theory), json, partial(place_screen, verbose=verbose))
+    if data is None:  # with ten classes the theory takes a minute
+        position = replace(position, theory=theory_rows(position.world) if verbose or json else [])
+    emit(position.as_json(), json, partial(place_screen, verbose=verbose))
 
 
 def export_screen(document: dict[str, Any]) -> Group:

@@ -1,7 +1,7 @@
 """Where a classifier stands beside the ideal classifiers of its world, from its predictions on test images."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from operator import index
 from pathlib import Path
 from typing import Any, SupportsIndex
@@ -42,6 +42,8 @@ class Place:
     beyond
         Whether the drop is larger than that of every ideal classifier, and p' = 1, or smaller, and p' = 0; never where
         the counts do not determine p'.
+    theory
+        The rows of theory in the folder of an export; None where it has none.
     """
 
     world: World
@@ -50,6 +52,7 @@ class Place:
     equivalent: Equivalent
     own: float
     beyond: bool
+    theory: list[dict[str, Any]] | None = field(default=None, repr=False, compare=False)
 
     @property
     def correlation(self) -> float:
@@ -66,6 +69,25 @@ class Place:
     def shortfall(self) -> float:
         """r, the accuracy that the ideal classifier of p' has more on each group."""
         return float(self.equivalent.shortfall)
+
+    def as_json(self) -> dict[str, Any]:
+        """The document of `soberclip place`."""
+        p, of_groups, of_places = finite(self.correlation), self.accuracy.interval.ends, self.equivalent.interval or ()
+        ends = {name: list(map(float, pair)) for name, pair in zip(PLACE, of_places, strict=False)}
+        return {
+            "verb": "place",
+            "groups": [
+                {"group": name, "images": n, "accuracy": k / n, "interval95": list(map(float, of_groups[name]))}
+                for name, (k, n) in sorted(self.counts.items())
+            ],
+            "correlation": self.own,
+            "equivalent_correlation": p,
+            "difference": None if p is None else p - self.own,
+            "shortfall": self.shortfall,
+            "interval95": dict.fromkeys(PLACE) | ends,
+            "beyond": self.beyond,
+            "theory": self.theory,
+        }
 
 
 def place(predictions: Path | str | Counts, data: Path | str | None = None, world: World | None = None) -> Place:
@@ -99,22 +121,21 @@ def place(predictions: Path | str | Counts, data: Path | str | None = None, worl
     if (data is None) == (world is None):
         raise RequestError("expected either the folder of an export (--data) or a world (--world or its flags)")
     if data is not None:
-        world = exported(data)["world"]
-        counts = _counts_of_files(Path(predictions), Path(data), world.class_count)
-    else:
-        counts = predictions if isinstance(predictions, Mapping) else _counts_of_groups(Path(predictions))
+        world, theory = _exported(Path(data))
+        return _placed(world, _counts_of_files(Path(predictions), Path(data), world.class_count), theory)
+    counts = predictions if isinstance(predictions, Mapping) else _counts_of_groups(Path(predictions))
     return _placed(world, counts)
 
 
-def exported(data: Path | str) -> dict[str, Any]:
-    """The world of a finished export, and its rows of theory or None. Raises RequestError for another folder."""
-    record = read_json(Path(data) / RECORD)
+def _exported(data: Path) -> tuple[World, list[dict[str, Any]] | None]:
+    """The world of a finished export, and its rows of theory. Raises RequestError for another folder."""
+    record = read_json(data / RECORD)
     if not (isinstance(record, dict) and record.get("verb") == "export"):
         raise RequestError(f"{str(data)!r} is not a folder that soberclip export wrote")
     if "theory" not in record:
         raise RequestError(f"the export in {str(data)!r} is not finished; the same soberclip export resumes it")
     try:
-        return {"world": World(**record["request"]["world"]), "theory": record["theory"]}
+        return World(**record["request"]["world"]), record["theory"]
     except (KeyError, TypeError, ValueError):
         raise RequestError(f"{RECORD} in {str(data)!r} is damaged; export the world again") from None
 
@@ -163,7 +184,7 @@ def _counts_of_groups(path: Path) -> Counts:
     return counts
 
 
-def _placed(world: World, counts: Counts) -> Place:
+def _placed(world: World, counts: Counts, theory: list[dict[str, Any]] | None = None) -> Place:
     if why := no_ideal_curve(world):
         raise RequestError(why)
     groups = groups_of(world.table, world.common)
@@ -189,24 +210,4 @@ def _placed(world: World, counts: Counts) -> Place:
             beyond = not least <= values[groups[0]] - values[groups[1]] <= most
     except (ValueError, ArithmeticError) as error:
         raise RequestError(str(error)) from None
-    return Place(world, counts, accuracy, result, world.common_share(), bool(beyond))
-
-
-def placed_document(result: Place, theory: list[dict[str, Any]] | None) -> dict[str, Any]:
-    """The document of `soberclip place`, beside the rows of theory, if there are any."""
-    p, of_groups = finite(result.correlation), result.accuracy.interval.ends
-    ends = {name: list(map(float, pair)) for name, pair in zip(PLACE, result.equivalent.interval or (), strict=False)}
-    return {
-        "verb": "place",
-        "groups": [
-            {"group": name, "images": n, "accuracy": k / n, "interval95": list(map(float, of_groups[name]))}
-            for name, (k, n) in sorted(result.counts.items())
-        ],
-        "correlation": result.own,
-        "equivalent_correlation": p,
-        "difference": None if p is None else p - result.own,
-        "shortfall": result.shortfall,
-        "interval95": dict.fromkeys(PLACE) | ends,
-        "beyond": result.beyond,
-        "theory": theory,
-    }
+    return Place(world, counts, accuracy, result, world.common_share(), bool(beyond), theory)
