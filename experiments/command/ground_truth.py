@@ -1,7 +1,6 @@
 """`soberclip export` and `place`: a world for other people's training code, and the place of what came out."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -53,9 +52,10 @@ def place(
     from experiments.lab.config import world_from
 
     position = place(predictions, data, None if world == DEFAULT_WORLD else world_from(world.file, world.fields))
+    document = position.as_json()
     if data is None:  # with ten classes the theory takes a minute
-        position = replace(position, theory=theory_rows(position.world) if verbose or json else [])
-    emit(position.as_json(), json, partial(place_screen, verbose=verbose))
+        document["theory"] = theory_rows(position.world) if verbose or json else []
+    emit(document, json, partial(place_screen, verbose=verbose))
 
 
 def export_screen(document: dict[str, Any]) -> Group:

@@ -40,11 +40,7 @@ def drawn(learner: str, mitigation: str, n: int, replicates: int, **options) -> 
 
 @pytest.mark.parametrize(
     ("mitigation", "learner", "prompt"),
-    [
-        ("balance", "linear", "mean"),
-        ("subsample", "least-squares", None),
-        ("reweight", "logistic", None),
-    ],
+    [("balance", "linear", "mean"), ("subsample", "least-squares", None), ("reweight", "logistic", None)],
 )
 def test_the_law_is_the_limit_of_drawn_pairs(mitigation, learner, prompt):
     """20 sets of 4000 pairs: within six standard errors (Student's t exceeds them once in 1e5), which are below .03."""

@@ -74,8 +74,7 @@ def test_nan_features_are_not_cached(clip, shared_tree, tmp_path):
         return clip.encode_image(pixels).index_fill(0, torch.tensor([0]), float("nan"))
 
     first = encode(replace(clip, encode_image=first_is_nan), tree, tmp_path)
-    assert np.isnan(first.features[0]).all()
-    assert np.isfinite(first.features[1:]).all()
+    assert (~np.isfinite(first.features)).any(axis=1).nonzero()[0].tolist() == [0]
     second = encode(clip, tree, tmp_path)
     assert second.passes == 1
     assert np.isfinite(second.features).all()

@@ -44,8 +44,7 @@ def test_ids_are_unique_and_statements_are_sentences():
 
 
 def test_a_statement_names_the_prompt_of_its_learners():
-    """One mode alone gives the same rule for every prompt."""
-    for claim in CLAIMS:
+    for claim in CLAIMS:  # one mode alone gives one rule for every prompt
         prompts = {one.prompt for one in (claim.subject, claim.against) if getattr(one, "embed_dim", 1) != 1}
         if named := re.search(r"\((typical appearance|average caption)\b", claim.statement):
             assert {prompt_row(one).words for one in prompts} <= {named[1]}, claim.id

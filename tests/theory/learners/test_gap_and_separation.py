@@ -76,8 +76,8 @@ def test_filtered_pairs_are_the_half_of_drawn_ones_that_agree_most():
     x, t = (part.double().numpy() @ frame for part, frame in zip((pairs.images, pairs.texts), frames, strict=True))
     cross = (x - x.mean(axis=0)).T @ t / len(x)
     score = ((x @ cross) * t).sum(axis=1)
-    x, t = (part[score >= np.median(score)] for part in (x, t))
-    drawn = (x - x.mean(axis=0)).T @ t @ world.prompts("name")[0]
+    kept = score >= np.median(score)
+    drawn = (x[kept] - x[kept].mean(axis=0)).T @ t[kept] @ world.prompts("name")[0]
     own = Filtered().critic(world).inside.ravel()
     assert own[1] / own[0] == pytest.approx(drawn[1] / drawn[0], abs=0.009)  # five standard errors
 
