@@ -100,25 +100,18 @@ def _widen(rows: dict[tuple[str, ...], dict[str, Any]], frame: pd.DataFrame) -> 
 
 def gains(study: Grid, table: xr.Dataset) -> list[dict[str, Any]]:
     """Gains and costs of each mitigation compared with "none", as fractions; empty if the axis lacks "none"."""
-    axis, rows = study.dims.index(AXIS), []
-    if NONE not in study.axes[axis].values:
+    if NONE not in table[AXIS].values:
         return []
-    none = study.axes[axis].values.index(NONE)
-    prefixes = ("", "predicted_") if study.measured else ("",)
-    numbers = table[[prefix + group for prefix in prefixes for group, _ in GAINS.values()]]
-    means = (numbers.mean("replicate") if "replicate" in numbers.dims else numbers).load()
+    columns, rows = {}, []
+    for prefix in ("", "predicted_") if study.measured else ("",):
+        for name, (group, sign) in GAINS.items():
+            numbers = table[prefix + group].load()
+            means = numbers.mean("replicate") if "replicate" in numbers.dims else numbers
+            columns[prefix + name] = sign * (means - means.sel({AXIS: NONE})).values
     for (*place, k, slot), one in study.settings(study.dims):
-        if one.mitigation == NONE:
-            continue
-        before = [*place[:axis], none, *place[axis + 1 :]]
         for r, route in enumerate(study.measured or ("theory",)):
-            gained: dict[str, float | None] = {}
-            for prefix in prefixes:
-                for name, (group, sign) in GAINS.items():
-                    values = means[prefix + group].values
-                    now, then = (values[(*at, k, slot, r)[: values.ndim]] for at in (place, before))
-                    gained[prefix + name] = finite(sign * (now - then))
-            if all(number is None for number in gained.values()):
+            gained = {name: finite(values[(*place, k, slot, r)[: values.ndim]]) for name, values in columns.items()}
+            if one.mitigation == NONE or all(number is None for number in gained.values()):
                 continue
             pairs = None
             with suppress(RequestError, ValueError):  # the mitigation cannot be applied to the learner of this route

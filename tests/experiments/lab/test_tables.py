@@ -15,8 +15,6 @@ from simulator.world import World
 from tests.experiments.conftest import shown
 
 WORLD = World(p_spu=0.9, mu_spu=2.0, dim_image=2, dim_text=2)
-
-
 SOME = ["balance", "none", "subsample", "group-dro"]
 
 
