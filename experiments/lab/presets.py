@@ -3,15 +3,6 @@
 >>> from experiments import design
 >>> design("sources").study().dims
 ('p_spu',)
-
-A file of `designs/` holds
-
-    question, look, answer     the question, what to look at, and the result of the quick size
-    takeaway                   the answer as a title, without numbers
-    printed                    given if Table 8 of [W] has the same settings (`experiments.lab.tables.beside`)
-    seconds                    duration of each size on one core
-    [[plot]]                   pictures: options of `soberclip plot`
-    [study], [full]            the quick size, a study document; what the full size changes
 """
 
 import tomllib
@@ -30,18 +21,18 @@ SUFFIX = ".toml"
 
 @dataclass(frozen=True)
 class Design:
-    """A question and the study that answers it; `design` reads one."""
+    """A question and the study that answers it, as in a file of `designs/`."""
 
     name: str
     question: str
-    takeaway: str
-    look: str
-    answer: str
-    seconds: dict[str, float]
-    plot: list[dict[str, Any]]
-    quick: dict[str, Any]
-    over: dict[str, Any]
-    printed: str | None = None
+    takeaway: str  # the answer as a title, without numbers
+    look: str  # what to look at
+    answer: str  # of the quick size
+    seconds: dict[str, float]  # of each size, on one core
+    plot: list[dict[str, Any]]  # options of `soberclip plot`
+    quick: dict[str, Any]  # the table [study], a study document
+    over: dict[str, Any]  # the table [full], what the full size changes
+    printed: str | None = None  # if Table 8 of [W] has the same settings (`experiments.lab.tables.beside`)
 
     @property
     def words(self) -> dict[str, str]:
