@@ -4,17 +4,16 @@ import numpy as np
 import xarray as xr
 
 from experiments.inference import FRACTION, REALS, t_bounds
-from experiments.lab.axes import StudyAxis
 from experiments.lab.studies import study
 from simulator.world import World
 
 
 def theory(axes, names=("linear",), prompts=("name",), scales=None, **world) -> xr.Dataset:
     """A study of learners over axes of the world, by theory only."""
-    given = [
-        StudyAxis(n, tuple(np.asarray(v, float).tolist()), (scales or {}).get(n, "linear")) for n, v in axes.items()
-    ]
-    return study(World(**world), given, names, prompts).run()
+    table = study(World(**world), {n: np.asarray(v, float).tolist() for n, v in axes.items()}, names, prompts).run()
+    for name in axes:
+        table[name].attrs["scale"] = (scales or {}).get(name, "linear")
+    return table
 
 
 def measured(dataset: xr.Dataset, replicates: int = 8, spread: float = 0.02, seed: int = 0) -> xr.Dataset:

@@ -62,7 +62,7 @@ class StudyAxis:
 
 
 def axis(name: str, values: Any) -> StudyAxis:
-    """The axis of a name, from a range or list as text, one value, several, or another axis."""
+    """The axis of a name, from a range or list as text, one value or several."""
     field = name.replace("-", "_")
     if field == "loss":
         raise RequestError("axis 'loss': objectives are learners of a study; name them as --learner infonce")
@@ -72,9 +72,7 @@ def axis(name: str, values: Any) -> StudyAxis:
         others = f"{', '.join(most)} or {last}"
         raise RequestError(f"axis {name!r} is not a field of a world or a recipe, nor {others}{near}")
     scale = "listed"
-    if isinstance(values, StudyAxis):
-        values, scale = values.values, values.scale
-    elif isinstance(values, str) and ":" in values:
+    if isinstance(values, str) and ":" in values:
         values, scale = _spread(field, values)
     elif isinstance(values, str):
         values = [_value(field, word.strip()) for word in _words(values)] if values else []
@@ -105,17 +103,17 @@ def _words(text: str) -> list[str]:
     return words
 
 
-def given_axes(texts: Iterable[str]) -> dict[str, StudyAxis]:
-    """The axes of texts NAME=VALUES, by name."""
-    axes: dict[str, StudyAxis] = {}
+def given_axes(texts: Iterable[str]) -> dict[str, str]:
+    """The values of texts NAME=VALUES, by name."""
+    axes: dict[str, str] = {}
     for text in texts:
         name, equals, values = text.partition("=")
+        name = name.strip().replace("-", "_")
         if not equals:
             raise RequestError(f"--axis {text!r} is neither NAME=LOW:HIGH:COUNT nor NAME=V1,V2; try p_spu=.5:1:11")
-        own = axis(name.strip(), values.strip())
-        if own.name in axes:
-            raise RequestError(f"axis {own.name!r} is given more than once")
-        axes[own.name] = own
+        if name in axes:
+            raise RequestError(f"axis {name!r} is given more than once")
+        axes[name] = values.strip()
     return axes
 
 

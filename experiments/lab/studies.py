@@ -13,7 +13,7 @@ A study file holds the arguments of `study`: learners, prompts, routes, n, repli
 (p_spu = "0.5:1:51", or a list), [world] and [recipe]. Files and flags are merged first, then validated once.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import chain
 from math import inf
 from pathlib import Path
@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, get_args
 from rich.filesize import decimal
 
 from experiments.errors import RequestError, unknown
-from experiments.lab.axes import OF_BOTH, OF_LEARNERS, OF_RECIPE, StudyAxis, axis
+from experiments.lab.axes import OF_BOTH, OF_LEARNERS, OF_RECIPE, axis
 from experiments.lab.config import read_toml, validated, world_from
 from experiments.lab.grid import Grid
 from experiments.lab.plan import plan
@@ -82,7 +82,7 @@ class Study(Grid):
 
 def study(
     world: World | None = None,
-    axes: "Mapping[str, Any] | Iterable[StudyAxis]" = (),
+    axes: "Mapping[str, Any] | None" = None,
     learners: "Sequence[str | Learner] | str | Learner" = ("linear",),
     prompts: Sequence[str] | str = ("typical",),
     routes: Sequence[str] | str = ("theory",),
@@ -112,14 +112,13 @@ def study(
     >>> study(axes={"p-spu": [0.5, 0.9], "mu_spu": "1:4:4"}).shape
     (2, 4)
     """
-    pairs = axes.items() if isinstance(axes, Mapping) else [(each.name, each) for each in axes]
     if isinstance(recipe, Recipe):
         recipe = recipe.model_dump(exclude_defaults=True, exclude={*ELSEWHERE})
     counts: dict[str, Any] = {"n": n, "replicates": replicates, "seed": seed}  # whole numbers, also as floats
     with validated():
         request = Study(
             world=World() if world is None else world,
-            axes=tuple(axis(name, values) for name, values in pairs),
+            axes=tuple(axis(name, values) for name, values in (axes or {}).items()),
             learners=_tuple(learners),
             prompts=_tuple(prompts),
             routes=_tuple(routes),

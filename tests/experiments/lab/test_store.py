@@ -4,6 +4,7 @@ import resource
 import signal
 import sys
 from contextlib import suppress
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from shutil import copytree, rmtree
@@ -175,9 +176,9 @@ def test_another_study_is_refused_by_its_first_difference(tmp_path):
     SWEEP.run(where)
     louder = SWEEP.world.model_copy(update={"mu_spu": 2.0})
     with pytest.raises(RequestError, match=r"another study \(world.mu_spu is 1.0 there and 2.0 here\)"):
-        study(louder, SWEEP.axes, SWEEP.learners).run(where)
+        replace(SWEEP, world=louder).run(where)
     with pytest.raises(RequestError, match=r"axes is \['p_spu', 'sigma_xi'\] there and \['sigma_xi', 'p_spu'\] here"):
-        study(SWEEP.world, SWEEP.axes[::-1], SWEEP.learners).run(where)
+        replace(SWEEP, axes=SWEEP.axes[::-1]).run(where)
     early, late = (study(learners=[named("linear", time=time)]) for time in (1.0, 2.0))
     early.run(tmp_path / "b.zarr")
     with pytest.raises(RequestError, match="the options of a learner is '"):
