@@ -6,7 +6,7 @@ numbers of the world a Setting may hold an array of values; of each other axis i
 are further dimensions of a cell's numbers. `experiments.lab.studies` makes a Grid from a request and runs it.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass as plain_dataclass
 from dataclasses import replace
 from functools import cached_property
@@ -114,18 +114,14 @@ class Grid:
 
         Along another axis a setting has all values of a number of the world, and the first of anything else.
         """
-        whole = [axis.name for axis in self.axes if axis.name not in names]
-        every: list[Iterable[int | slice]] = [
-            range(len(axis.values)) if axis.name in names else [slice(None)] for axis in self.axes
-        ]
+        whole = [axis for axis in self.axes if axis.name not in names]
+        shared = {axis.name: axis.values[0] for axis in whole}
+        for axis in whole:
+            if axis.name in NUMBERS:
+                shared[axis.name] = np.reshape(axis.values, [-1 if axis is other else 1 for other in whole])
+        every = [[slice(None)] if axis.name in shared else range(len(axis.values)) for axis in self.axes]
         for index in product(*every):
-            values: dict[str, Any] = {}
-            for axis, i in zip(self.axes, index, strict=True):
-                if axis.name in whole and axis.name in NUMBERS:
-                    shape = [-1 if axis.name == name else 1 for name in whole]
-                    values[axis.name] = np.array(axis.values).reshape(shape)
-                else:
-                    values[axis.name] = axis.values[0 if isinstance(i, slice) else i]
+            values = {axis.name: axis.values[i] for axis, i in zip(self.axes, index, strict=True)} | shared
             worlds = self._worlds(values)
             for k in range(len(self.learners)):
                 for slot, prompt in self.slots(k):

@@ -4,7 +4,7 @@ A block is a box of cells that are computed, written and lost together. The divi
 interrupted run ends with the same numbers: rounding depends on how many worlds are computed at once.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import xarray as xr
@@ -12,7 +12,6 @@ import xarray as xr
 from experiments.lab.config import validated
 from experiments.lab.grid import Grid, Place, Region
 from experiments.lab.schema import ENDS, variables
-from simulator.world import World
 
 BYTES = 2**25  # of one variable in a block, 32 MiB; a dozen of them and their copies stay under 1 GB
 SECONDS = 5.0  # per block, by the rough costs below: a kill loses no more, and writing the chunks takes far less
@@ -99,10 +98,8 @@ def _read_pictures(study: Grid) -> None:
     """Read the pictures of the most classes, which include all others. RequestError for those that cannot be read."""
     from simulator.views import shown  # start-up time
 
-    most: dict[Any, World] = {}  # by table
-    for _, one in study.settings(("table", "classes")):
-        world = one.worlds.ravel()[0]
-        most[world.table] = max(most.get(world.table, world), world, key=lambda world: world.classes)
+    worlds = (one.worlds.ravel()[0] for _, one in study.settings(("table", "classes")))
+    most = {world.table: world for world in sorted(worlds, key=lambda world: world.classes)}
     for world in most.values():
         with validated():
             shown(world).inputs(world)
