@@ -103,31 +103,27 @@ def begin(path: Where, planned: Plan) -> Store:
             raise RequestError(f"output {str(where)!r} is a file, a store is a folder; try {str(where) + '.zarr'!r}")
         if system.isdir(folder) and system.ls(folder):
             raise RequestError(f"output {str(where)!r} holds other files; name another folder")
-        existed = not _create(where, planned)
-    if existed:
-        _check_same(where, planned.study)
+        _create(where, planned)
+    _check_same(where, planned.study)
     return Store(where, planned, existed)
 
 
-def _create(where: Where, planned: Plan) -> bool:
-    """Write a store without numbers; False if another process was faster. A folder appears as a whole."""
+def _create(where: Where, planned: Plan) -> None:
+    """Write a store without numbers, unless another process was faster. A folder appears as a whole."""
     if isinstance(where, str):
         _write_empty(where, planned)
-        return True
+        return
     staging = where.with_name(f".{where.name}.{token_hex(6)}")
     try:
         staging.parent.mkdir(parents=True, exist_ok=True)
         _write_empty(str(staging), planned)
         staging.rename(where)
     except OSError as error:
-        if (where / META).is_file():
-            return False
-        raise RequestError(
-            f"output {str(where)!r} cannot be written ({error.strerror or error}); try a folder of your own"
-        ) from None
+        if not (where / META).is_file():
+            words = f"cannot be written ({error.strerror or error}); try a folder of your own"
+            raise RequestError(f"output {str(where)!r} {words}") from None
     finally:
         rmtree(staging, ignore_errors=True)
-    return True
 
 
 def _files(path: Where) -> tuple[Where, Any, str]:
