@@ -38,6 +38,8 @@ def train_towers(study: Grid, cells: Cells, tail: tuple[int, ...], legend: Legen
         try:
             world, recipe, prompt = one.mitigated_towers()
             inflation(one.mitigation, world, recipe)  # an empty group cannot be balanced
+            if prompt not in (prompts := prompts_of(recipe)):
+                raise RequestError(f"towers of loss {recipe.loss!r} have the prompts {', '.join(map(str, prompts))}")
         except (RequestError, ValueError) as error:
             cells["undefined"][at] = legend.code(str(error))
             continue
@@ -55,8 +57,7 @@ def _train(
     recipe: Recipe, models: int, seed: int, jobs: list[tuple[World, Requests]], cells: Cells, legend: Legend
 ) -> None:
     worlds = [world for world, _ in jobs]
-    refusal = f"every model diverged; try an lr below {recipe.lr:g} first"
-    prompts, towers = prompts_of(recipe), None
+    towers, refusal = None, f"every model diverged; try an lr below {recipe.lr:g} first"
     try:
         with warnings.catch_warnings():  # the distance to the theory beside them says how far they are
             warnings.filterwarnings("ignore", "training has not converged", UserWarning)
@@ -69,14 +70,11 @@ def _train(
                 _train(recipe, models, seed, [job], cells, legend)
             return
         refusal = str(error)
-    wanted = dict.fromkeys(prompt for _, requests in jobs for prompt in requests.values())
-    values = {} if towers is None else {prompt: _measured(towers, prompt) for prompt in wanted if prompt in prompts}
+    wanted = {prompt for _, requests in jobs for prompt in requests.values()}
+    values = {} if towers is None else {prompt: _measured(towers, prompt) for prompt in wanted}
     for w, (_, requests) in enumerate(jobs):
         for at, prompt in requests.items():
-            if prompt not in prompts:
-                others = ", ".join(map(str, prompts))
-                cells["undefined"][at] = legend.code(f"towers of loss {recipe.loss!r} have the prompts {others}")
-            elif not values or not np.isfinite(values[prompt]["common"][w]).any():
+            if not values or not np.isfinite(values[prompt]["common"][w]).any():
                 cells["undefined"][at] = legend.code(refusal)
             else:
                 measure(cells, at, {name: numbers[w] for name, numbers in values[prompt].items()})
