@@ -16,7 +16,7 @@ from experiments.lab.answers import trainings, unable
 from experiments.lab.axes import OF_RECIPE
 from experiments.lab.grid import NUMBERS, OF_TRAINING, Grid, Index, Place, Setting
 from experiments.lab.mitigations import MITIGATIONS
-from experiments.lab.schema import ENDS, Cells, Legend, empty, measure, quantities
+from experiments.lab.schema import ENDS, Cells, Legend, measure, quantities, variables
 from simulator.accuracy import GROUPS, LEVEL, mean_interval
 from simulator.world import World
 from theory.accuracy import reliance
@@ -29,7 +29,7 @@ COLUMNS = (*GROUPS, *(f"{group}_{end}" for group in GROUPS for end in ("low", "h
 def compute(part: tuple[int, Grid]) -> tuple[int, Cells, list[str]]:
     """The number of a block, the variables of `experiments.lab.schema` in its cells, and their reasons by number."""
     number, study = part
-    cells, legend = empty(study), Legend()
+    cells, legend = {name: variable.values.copy() for name, variable in variables(study).items()}, Legend()
     unread = OF_TRAINING - OF_RECIPE if study.trained else OF_TRAINING
     for at, group in study.settings({*study.dims} - NUMBERS - unread):
         _predict(group, at, cells, legend)

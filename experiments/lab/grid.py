@@ -115,11 +115,13 @@ class Grid:
         Along another axis a setting has all values of a number of the world, and the first of anything else.
         """
         whole = [axis for axis in self.axes if axis.name not in names]
-        shared = {axis.name: axis.values[0] for axis in whole}
+        shared: dict[str, Any] = {axis.name: axis.values[0] for axis in whole}
         for axis in whole:
             if axis.name in NUMBERS:
                 shared[axis.name] = np.reshape(axis.values, [-1 if axis is other else 1 for other in whole])
-        every = [[slice(None)] if axis.name in shared else range(len(axis.values)) for axis in self.axes]
+        every: list[Collection[Any]] = [
+            [slice(None)] if axis.name in shared else range(len(axis.values)) for axis in self.axes
+        ]
         for index in product(*every):
             values = {axis.name: axis.values[i] for axis, i in zip(self.axes, index, strict=True)} | shared
             worlds = self._worlds(values)

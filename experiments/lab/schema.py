@@ -93,11 +93,6 @@ def _attrs(name: str, words: str = "") -> dict[str, str]:
     return {"symbol": quantity.symbol, "meaning": meaning, "unit": quantity.unit}
 
 
-def empty(study: Grid) -> Cells:
-    """All variables, without a number yet."""
-    return {name: variable.values.copy() for name, variable in variables(study).items()}
-
-
 def measure(cells: Cells, at: Index, values: dict[str, np.ndarray]) -> None:
     for name in values.keys() & cells.keys():
         cells[name][at] = values[name]
