@@ -1,6 +1,5 @@
 """The route "trained": towers that approach a learner's optimum; cells of one shape train as one ensemble."""
 
-import warnings
 from collections import defaultdict
 from typing import Any
 
@@ -12,10 +11,10 @@ from experiments.lab.grid import Grid, Index
 from experiments.lab.mitigations import inflation
 from experiments.lab.schema import Cells, Legend, measure
 from simulator.samplers import EmptyGroup
-from simulator.towers.api import Towers, train
-from simulator.towers.ensemble import Ensemble, least_bytes
+from simulator.towers.api import Towers, ensemble_of, train_ensemble
+from simulator.towers.ensemble import least_bytes
 from simulator.towers.evaluation import prompts_of
-from simulator.towers.multiprocess import EveryModelDiverged
+from simulator.towers.multiprocess import EveryModelDiverged, threads_for
 from simulator.towers.probes import score_reliance
 from simulator.towers.recipe import Recipe
 from simulator.views import shown
@@ -47,7 +46,7 @@ def train_towers(study: Grid, cells: Cells, tail: tuple[int, ...], legend: Legen
         groups[k, recipe, one.seed, shape][world][at] = prompt
     for (_, recipe, seed, _), own in groups.items():
         jobs = [*own.items()]
-        one = least_bytes(Ensemble(recipe, (jobs[0][0],) * study.replicates, tuple(range(study.replicates)), seed))
+        one = least_bytes(ensemble_of([jobs[0][0]], recipe, study.replicates, seed))
         size = max(1, min(MODELS // study.replicates, MOST_BYTES // one))
         for start in range(0, len(jobs), size):
             _train(recipe, study.replicates, seed, jobs[start : start + size], cells, legend)
@@ -56,12 +55,13 @@ def train_towers(study: Grid, cells: Cells, tail: tuple[int, ...], legend: Legen
 def _train(
     recipe: Recipe, models: int, seed: int, jobs: list[tuple[World, Requests]], cells: Cells, legend: Legend
 ) -> None:
-    worlds = [world for world, _ in jobs]
-    towers, refusal = None, f"every model diverged; try an lr below {recipe.lr:g} first"
+    values, refusal = {}, f"every model diverged; try an lr below {recipe.lr:g} first"
+    ensemble = ensemble_of([world for world, _ in jobs], recipe, models, seed)
     try:
-        with warnings.catch_warnings():  # the distance to the theory beside them says how far they are
-            warnings.filterwarnings("ignore", "training has not converged", UserWarning)
-            towers = train(worlds, recipe, models=models, seed=seed)
+        with threads_for(ensemble):
+            towers, _ = train_ensemble(ensemble, (len(jobs),))  # the theory beside them says how far they have come
+            prompts = {prompt for _, requests in jobs for prompt in requests.values()}
+            values = {prompt: _measured(towers, prompt) for prompt in prompts}
     except EveryModelDiverged:
         pass
     except EmptyGroup as error:
@@ -70,8 +70,6 @@ def _train(
                 _train(recipe, models, seed, [job], cells, legend)
             return
         refusal = str(error)
-    wanted = {prompt for _, requests in jobs for prompt in requests.values()}
-    values = {} if towers is None else {prompt: _measured(towers, prompt) for prompt in wanted}
     for w, (_, requests) in enumerate(jobs):
         for at, prompt in requests.items():
             if not values or not np.isfinite(values[prompt]["common"][w]).any():

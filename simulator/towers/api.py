@@ -18,15 +18,15 @@ from simulator.progress import counting
 from simulator.prompts import Prompt, prompt_name
 from simulator.quantities import check_count
 from simulator.summary import html_table, one_line
-from simulator.towers.ensemble import Ensemble, step_products
+from simulator.towers.ensemble import Ensemble
 from simulator.towers.evaluation import accuracies, default_prompts, prompts_of, trial
 from simulator.towers.group_batches import check_groups
 from simulator.towers.history import history_row, log_spaced
 from simulator.towers.last_layer_retraining import with_retrained_head
 from simulator.towers.layers import Parameters
-from simulator.towers.multiprocess import SHARED_WORK, check_processes, run_in
+from simulator.towers.multiprocess import check_processes, run_in, threads_for
 from simulator.towers.recipe import Recipe, not_converged
-from simulator.towers.training import State, check_ensemble, start
+from simulator.towers.training import check_ensemble, start
 from simulator.world import World
 
 TRIAL = (11, 8)  # 2^11 images per group, in 8 replicates
@@ -173,44 +173,47 @@ def train(
     """
     check_count("models", models, 1)
     worlds, shape = _listed(world)
-    ensemble = Ensemble(
-        recipe=recipe or Recipe(),
-        worlds=tuple(w for w in worlds for _ in range(models)),
-        models=tuple(range(models)) * len(worlds),
-        seed=seed,
-        device=device,
-        draw_on=draw_on,
-        compile=compile,
-    )
+    ensemble = ensemble_of(worlds, recipe or Recipe(), models, seed)
+    ensemble = ensemble._replace(device=device, draw_on=draw_on, compile=compile)
+    check_processes(processes, ensemble)
+    with threads_for(ensemble):
+        towers, half = train_ensemble(ensemble, shape, processes, history)
+        if half is not None and (sentence := not_converged(_changes(half, towers))):
+            warnings.warn(sentence, stacklevel=2)
+    return towers
+
+
+def ensemble_of(worlds: Sequence[World], recipe: Recipe, models: int, seed: int) -> Ensemble:
+    """The same `models` models in each world, world by world."""
+    return Ensemble(recipe, tuple(w for w in worlds for _ in range(models)), tuple(range(models)) * len(worlds), seed)
+
+
+def train_ensemble(
+    ensemble: Ensemble, shape: tuple[int, ...], processes: int = 1, history: int = 0
+) -> tuple[Towers, Parameters | None]:
+    """The towers of `ensemble_of` worlds of a shape, and their weights after half of the steps, if there are any."""
     check_ensemble(ensemble)
     check_groups(ensemble)
-    check_processes(processes, ensemble)
-    threads = torch.get_num_threads()
-    if ensemble.device.startswith("cpu") and step_products(ensemble) < SHARED_WORK:
-        torch.set_num_threads(1)
-    try:
-        steps, half = ensemble.recipe.steps, None
-        reports = {steps * k // REPORTS for k in range(1, REPORTS)} | {steps // 2}
-        rows, report_steps, since = [], log_spaced(steps, history), 0
-        with counting("training", steps, "steps/s") as advance:
-            for state in run_in(processes, ensemble, start(ensemble), sorted({*reports, *report_steps} - {0})):
-                if int(state.step) in report_steps:
-                    rows.append(history_row(ensemble, state, since))
-                advance(int(state.step) - since)
-                since = int(state.step)
-                half = state if int(state.step) == steps // 2 else half
-        if half is not None and (sentence := not_converged(_changes(half, state, ensemble))):
-            warnings.warn(sentence, stacklevel=2)
-    finally:
-        torch.set_num_threads(threads)
-    return Towers(ensemble, with_retrained_head(ensemble, state.eval_parameters), state.diverged, shape, tuple(rows))
+    steps, half = ensemble.recipe.steps, None
+    reports = {steps * k // REPORTS for k in range(1, REPORTS)} | {steps // 2}
+    rows, report_steps, since = [], log_spaced(steps, history), 0
+    with counting("training", steps, "steps/s") as advance:
+        for state in run_in(processes, ensemble, start(ensemble), sorted({*reports, *report_steps} - {0})):
+            if int(state.step) in report_steps:
+                rows.append(history_row(ensemble, state, since))
+            advance(int(state.step) - since)
+            since = int(state.step)
+            half = state.eval_parameters if since == steps // 2 else half
+    weights = with_retrained_head(ensemble, state.eval_parameters)
+    return Towers(ensemble, weights, state.diverged, shape, tuple(rows)), half
 
 
-def _changes(half: State, state: State, ensemble: Ensemble) -> dict[str, dict[str, float]]:
+def _changes(half: Parameters, towers: Towers) -> dict[str, dict[str, float]]:
     """prompt -> group -> change of the mean accuracy over the models that did not diverge."""
-    prompts, going = default_prompts(ensemble.recipe), (state.diverged < 0).cpu().numpy()
+    ensemble, going = towers.ensemble, (towers.diverged < 0).cpu().numpy()
+    prompts = default_prompts(ensemble.recipe)
     coarse = trial(ensemble, prompts, *COARSE)
-    both = [with_retrained_head(ensemble, each.eval_parameters) for each in (half, state)]
+    both = with_retrained_head(ensemble, half), towers.parameters
     before, after = (accuracies(ensemble, parameters, prompts, coarse) for parameters in both)
     return {
         prompt or "none": {g: float((now[g] - before[prompt][g])[:, going].mean()) for g in GROUPS if g in now}

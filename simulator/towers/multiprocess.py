@@ -10,6 +10,7 @@ States equal those of one process bit by bit, except after compilation: steps of
 import os
 import pickle
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import count
 from multiprocessing import get_context, parent_process
 from multiprocessing.connection import Connection, wait
@@ -52,6 +53,18 @@ def check_processes(processes: int, ensemble: Ensemble) -> None:
 
 def _on_cpu(ensemble: Ensemble) -> bool:
     return ensemble.device.startswith("cpu") and ensemble.source.startswith("cpu")
+
+
+@contextmanager
+def threads_for(ensemble: Ensemble) -> Iterator[None]:
+    """One thread for small steps on a CPU."""
+    threads = torch.get_num_threads()
+    if ensemble.device.startswith("cpu") and step_products(ensemble) < SHARED_WORK:
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def processes_for(ensemble: Ensemble) -> int:
