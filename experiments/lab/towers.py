@@ -60,8 +60,7 @@ def _train(
     try:
         with threads_for(ensemble):
             towers, _ = train_ensemble(ensemble, (len(jobs),))  # the theory beside them says how far they have come
-            prompts = {prompt for _, requests in jobs for prompt in requests.values()}
-            values = {prompt: _measured(towers, prompt) for prompt in prompts}
+            values = _measured(towers, {prompt for _, requests in jobs for prompt in requests.values()})
     except EveryModelDiverged:
         pass
     except EmptyGroup as error:
@@ -78,10 +77,11 @@ def _train(
                 measure(cells, at, {name: numbers[w] for name, numbers in values[prompt].items()})
 
 
-def _measured(towers: Towers, prompt: str | None) -> dict[str, Float[np.ndarray, "worlds R"]]:
-    """Accuracies by group, and the reliance, of each model; nan for a model that diverged."""
-    ensemble, values = towers.ensemble, dict(towers.groups(prompt))
-    common = values["common"]
-    if ensemble.worlds[0].views is None:
-        values["reliance"] = score_reliance(ensemble, towers.parameters, prompt).reshape(common.shape)
-    return {name: np.where(np.isfinite(common), numbers, np.nan) for name, numbers in values.items()}
+def _measured(towers: Towers, prompts: set[str | None]) -> dict[str | None, dict[str, Float[np.ndarray, "worlds R"]]]:
+    """Accuracies by group, and the reliance, of each model by prompt; nan for a model that diverged."""
+    ensemble, by_prompt = towers.ensemble, towers.by_prompt(prompts)
+    for prompt, values in by_prompt.items():
+        if ensemble.worlds[0].views is None:
+            reliance = score_reliance(ensemble, towers.parameters, prompt).reshape(values["common"].shape)
+            values["reliance"] = np.where(np.isfinite(values["common"]), reliance, np.nan)
+    return by_prompt

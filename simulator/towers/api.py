@@ -4,7 +4,7 @@ The command `soberclip train` adds folders, resuming, Ctrl-C and torchrun's proc
 """
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -93,10 +93,17 @@ class Towers:
                 f"prompt = {prompt!r} has no meaning for loss = {recipe.loss!r}; choose one of "
                 + ", ".join(map(repr, choices))
             )
-        diverged, by_group = self.diverged.cpu().numpy() >= 0, {}
-        for group, values in accuracies(self.ensemble, self.parameters, (prompt,), self._trial)[prompt].items():
-            by_group[group] = np.where(diverged, np.nan, values.mean(0)).reshape(*self.shape, -1)
-        return by_group
+        return self.by_prompt((prompt,))[prompt]
+
+    def by_prompt(
+        self, prompts: Collection[Prompt | None]
+    ) -> dict[Prompt | None, dict[str, Float[np.ndarray, "*w models"]]]:
+        """`groups` of several prompts, for which images are embedded once."""
+        diverged = self.diverged.cpu().numpy() >= 0
+        return {
+            prompt: {g: np.where(diverged, np.nan, x.mean(0)).reshape(*self.shape, -1) for g, x in by_group.items()}
+            for prompt, by_group in accuracies(self.ensemble, self.parameters, prompts, self._trial).items()
+        }
 
     def accuracy(self, prompt: Prompt | None = None) -> Accuracy:
         """Mean accuracies over the models of a world that did not diverge, in the worlds' shape.
