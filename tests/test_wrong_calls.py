@@ -11,7 +11,6 @@ from pydantic import ValidationError
 from experiments.effective_robustness import fit_line, offset
 from experiments.errors import RequestError
 from experiments.ground_truth.export import check_request
-from experiments.lab.history import check_until
 from experiments.photos import evaluation
 from experiments.photos.options import Options
 from experiments.photos.robustness import compare, gather
@@ -295,7 +294,6 @@ CALLS = [
     ),
     (partial(offset, (np.arange(1, 4) / 10,) * 2, (np.array([0.9]),) * 2, "plain", np.random.default_rng(0)), "range"),
     *((partial(Options, **wrong), str(*wrong.values())) for wrong in OPTIONS),
-    (partial(check_until, 0.01, Recipe(), 3, 2), "2 share this run; leave it out"),
     *((lambda fields=fields: check_request(World(**fields), 10, 0, 10), words) for fields, words in EXPORTS),
     *((partial(gather, **{**PROTOCOL, **sources}), words) for sources, words in RESULTS),
     (lambda: compare(gather(["published"], **PROTOCOL), "LVLM"), "'LVLM'"),

@@ -120,7 +120,6 @@ def train(
     ensemble: flag(Whole, "models trained at once, each with its own streams") = 1,
     prompt: PromptFlag = None,
     mitigate: Mitigate = "none",
-    until: flag(float | None, "stop once no mean accuracy moves by more than this while the steps double") = None,
     device: flag(str, "cpu, cuda, cuda:1 ...") = "cpu",
     draw_on: flag(str | None, "device that draws the pairs; cpu makes them equal on every device") = None,
     compile: flag(
@@ -141,7 +140,7 @@ def train(
         fields["loss"] = loss_in(fields["loss"])
     recipe = recipe_from(fields)
     compile = recipe.steps >= WORTH_COMPILING if compile is None else compile
-    measured = {"prompt": prompt, "mitigate": mitigate, "until": until, "history": history}
+    measured = {"prompt": prompt, "mitigate": mitigate, "history": history}
     # Further processes do not know the loss of a file.
     machine = {"device": device, "draw_on": draw_on, "compile": compile, "share_out": not own}
     folders = {"output": output, "resume": resume}
@@ -285,7 +284,7 @@ def _limits(document: dict[str, Any]) -> Iterator[str]:
 
 
 def _of_towers(document: dict[str, Any]) -> Iterator[str]:
-    """Images that resemble no pair of the run, and whether training has arrived."""
+    """Images that resemble no pair of the run, and whether training has converged."""
     unseen = document["prompts"][document["prompt"] or "none"]["unseen"]
     if isinstance(unseen, dict) and unseen["counter"] >= NOTABLE:  # of a table it is the accuracy of a group
         yield (
@@ -295,10 +294,6 @@ def _of_towers(document: dict[str, Any]) -> Iterator[str]:
     means = {p: {group: change[0] for group, change in own.items()} for p, own in (document["moved"] or {}).items()}
     if means and (sentence := not_converged(means)):
         yield sentence
-    if "arrived" in document:
-        steps = document["history"][-1]["step"]
-        state = f"arrived after {steps} steps" if document["arrived"] else f"still moving after {steps} steps"
-        yield f"{state}: --until {document['until']:g}, the change while steps double"
 
 
 def show_screen(document: dict[str, Any]) -> Text:

@@ -20,10 +20,10 @@ from experiments.lab.answers import NUMBERS, in_groups, placed, predicted
 from experiments.lab.mitigations import law_of_towers
 from simulator.accuracy import GROUPS, PLACE, Accuracy, finite
 from simulator.pixels.views import Pixels
+from simulator.prompts import asked
 from simulator.towers import evaluation
 from simulator.towers.ensemble import Ensemble
 from simulator.towers.evaluation import default_prompts
-from simulator.towers.history import FINE
 from simulator.towers.layers import Parameters
 from simulator.towers.probes import score_reliance, separation
 from simulator.towers.training import State
@@ -31,6 +31,7 @@ from simulator.world import World
 from theory.ideal_curve import equivalent_of_draws
 from theory.learners import Learner, named
 
+FINE = {"power": 12, "replicates": 8}  # of test images: accuracies to about .001
 LARGEST = 40.0  # deviations between class means; beyond this no pair is on the wrong side
 
 
@@ -44,7 +45,7 @@ def history_line(row: dict[str, Any], steps: int, rate: float) -> str:
         f"step {row['step']} of {steps}: loss {mean['loss']:.4f}"
         + (f", scale {mean['scale']:.1f}" if "scale" in mean else "")
         + f", {groups}"
-        + (f" ({prompt} prompt)" if prompt != "none" else "")
+        + (f" by {asked(prompt)}" if prompt != "none" else "")
         + f", {rate:.3g} model steps/s"
     )
 

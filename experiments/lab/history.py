@@ -1,8 +1,7 @@
-"""The history of a training: whether it has arrived, and p' and r of every model, as rows, flat table and Dataset.
+"""The history of a training: changes since half as many steps, and p' and r of every model, as rows, table and Dataset.
 
-Training has arrived where no accuracy has changed since half as many steps. The change is a mean over models, with the
-95% t interval of that mean; one model has no interval. The Dataset has the schema of a study (`experiments.lab.schema`)
-with one axis, step. So `soberclip plot RUN` draws it.
+A change is a mean over models, with the 95% t interval of that mean; one model has no interval. The Dataset has the
+schema of a study (`experiments.lab.schema`) with one axis, step. So `soberclip plot RUN` draws it.
 """
 
 import json
@@ -19,7 +18,6 @@ from experiments.inference import interval95
 from experiments.lab.compute import NO_LAW
 from experiments.lab.studies import study
 from simulator.accuracy import GROUPS, PLACE, Accuracy
-from simulator.towers.recipe import Recipe
 from simulator.world import World
 from theory.ideal_curve import equivalent
 from theory.learners.base import UNDEFINED
@@ -27,20 +25,7 @@ from theory.learners.base import UNDEFINED
 if TYPE_CHECKING:
     import xarray as xr
 
-LEAST_UNTIL = 0.002  # twice the error of a difference of two evaluations with `--until`
-
 Change = list[float | None]  # mean, low, high; the ends are None for one model
-
-
-def check_until(until: float, recipe: Recipe, models: int, processes: int) -> None:
-    for wrong, sentence in (
-        (not LEAST_UNTIL <= until < 1, f"lies outside [{LEAST_UNTIL}, 1), above the evaluation's own error"),
-        (recipe.schedule != "constant", f"needs --schedule constant; {recipe.schedule!r} ends at the rate 0"),
-        (models < 2, f"needs the interval of a mean over models; --ensemble = {models} has none, --ensemble 2 has"),
-        (processes > 1, f"compares the models of one process, and {processes} share this run; leave it out"),
-    ):
-        if wrong:
-            raise RequestError(f"--until = {until:g} {sentence}")
 
 
 def moved(history: Sequence[dict[str, Any]]) -> dict[str, dict[str, Change]] | None:
@@ -65,16 +50,6 @@ def moved(history: Sequence[dict[str, Any]]) -> dict[str, dict[str, Change]] | N
 
 def _change(values: np.ndarray) -> Change:
     return [float(values.mean()), *(interval95(values, (-1.0, 1.0)) or (None, None))]
-
-
-def arrived(history: Sequence[dict[str, Any]], until: float) -> bool:
-    """Whether each interval of the change since half as many steps lies within [-until, until]."""
-    changes = moved(history)
-    return changes is not None and all(
-        low is not None and high is not None and max(abs(low), abs(high)) <= until
-        for groups in changes.values()
-        for _, low, high in groups.values()
-    )
 
 
 def with_places(world: World, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -18,7 +18,7 @@ from experiments.files import CHECKPOINT, RESULT, write_json
 from experiments.lab import runfolder
 from experiments.lab.config import checked_prompt
 from experiments.lab.evaluate import history_line, result
-from experiments.lab.history import arrived, check_until, moved, with_places
+from experiments.lab.history import moved, with_places
 from experiments.lab.history import write as write_history
 from experiments.lab.mitigations import NONE, apply_to_towers
 from experiments.runtime import checked_device, device_name, free_bytes, handling
@@ -52,7 +52,6 @@ def train(
     output: Path | None = None,
     resume: Path | None = None,
     report: Callable[[str], None] = lambda line: None,
-    until: float | None = None,
     share_out: bool = False,
     history: int = 0,
 ) -> dict[str, Any] | None:
@@ -62,7 +61,6 @@ def train(
     mitigate  name of a mitigation (`experiments.lab.mitigations`)
     output    folder of the run; Ctrl-C saves it there after the current step, and raises Interrupted
     report    called with one line per checkpoint
-    until     stop at the first checkpoint where training has arrived (`experiments.lab.history`)
     history   number of further steps, evenly spaced on a log scale, at which the history has rows
     share_out train the models of a long run in as many processes as torch has threads
     """
@@ -75,8 +73,6 @@ def train(
     device = checked_device(distributed.local_device(device))
     draw_on = None if draw_on is None else checked_device(draw_on)
     group = distributed.join(device)
-    if until is not None:
-        check_until(until, recipe, models, group.size)
     who = {"worlds": (world,) * models, "models": tuple(range(models)), "seed": checked_seed(seed)}
     where = {"device": device, "draw_on": draw_on, "compile": compile, "group": group}
     ensemble = Ensemble(recipe, **who, **where)
@@ -105,7 +101,7 @@ def train(
         if distributed.anywhere(group, failure is not None):  # all processes fail together, so that none waits forever
             raise failure or RequestError("another process refused the request")
         with nullcontext(lambda: False) if folder is None else interruption(group) as stop:
-            state, compiled = _trained(ensemble, state, rows, further_steps, until, folder, processes, report, stop)
+            state, compiled = _trained(ensemble, state, rows, further_steps, folder, processes, report, stop)
         distributed.leave(group)  # rank 0 alone evaluates
         if group.rank > 0:
             return None
@@ -113,7 +109,6 @@ def train(
         document = {
             **result(ensemble, state, weights, prompt, further, mitigate),
             "moved": moved(rows),
-            **({} if until is None else {"until": until, "arrived": arrived(rows, until)}),
             **({} if mitigate == NONE else {"mitigation": mitigate}),
             "history": with_places(world, rows) if history else rows,
             "seconds": round(perf_counter() - began, 3),
@@ -129,8 +124,8 @@ def train(
     return document
 
 
-def _trained(ensemble, state, history, further, until, folder, processes, report, stop) -> tuple[State, bool]:
-    """The state at the last step, an arrival or `stop()`, and whether steps were compiled; checkpoints on the way.
+def _trained(ensemble, state, history, further, folder, processes, report, stop) -> tuple[State, bool]:
+    """The state at the last step or `stop()`, and whether steps were compiled; checkpoints on the way.
 
     The history gets a row at each checkpoint and each of the `further` steps.
     """
@@ -143,28 +138,19 @@ def _trained(ensemble, state, history, further, until, folder, processes, report
         compiled = False
         say(f"torch.compile failed, so steps run uncompiled and slower: {reason}")
 
-    def over() -> bool:
-        if until is None or not history:
-            return False
-        return history[-1]["step"] in checkpoints and arrived(history, until)
-
-    if over():
-        return state, compiled
     with closing(run_in(processes, ensemble, state, due, stop, uncompiled)) as states:
         for state in states:
             step, saved = int(state.step), state
             if group.rank == 0 and step in due:
                 rate = len(ensemble.models) * (step - begun) / max(perf_counter() - clock, 1e-9)
                 since = history[-1]["step"] if history else 0
-                history.append(history_row(ensemble, state, since, fine=until is not None))
+                history.append(history_row(ensemble, state, since))
                 if step in checkpoints:
                     report(history_line(history[-1], steps, rate))
                 saved = restarted(saved)  # the sums of losses are in the history
             between = step in due and step not in checkpoints  # a row without a checkpoint
             if group.rank == 0 and folder is not None and not between:
                 runfolder.save_checkpoint(folder, saved, ensemble, history)
-            if step in due and over():
-                return state, compiled
     if int(state.step) < steps:
         if between and group.rank == 0:
             runfolder.save_checkpoint(folder, saved, ensemble, history)

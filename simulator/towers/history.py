@@ -18,7 +18,6 @@ from simulator.towers.layers import logit_scale
 from simulator.towers.training import State
 
 COARSE = {"power": 8, "replicates": 4}  # accuracies to about .005; power 9 would double the cost of a history
-FINE = {"power": 12, "replicates": 8}  # to about .001
 MOST_ROWS = 1000
 
 
@@ -28,14 +27,14 @@ def log_spaced(steps: int, count: int) -> list[int]:
     return np.unique(np.rint(np.geomspace(1, steps, count)).astype(int)).tolist() if count else []
 
 
-def history_row(ensemble: Ensemble, state: State, since: int, fine: bool = False) -> dict[str, Any]:
-    """The row of a state, whose loss is a sum over the steps after `since`; accuracies are within COARSE or FINE."""
+def history_row(ensemble: Ensemble, state: State, since: int) -> dict[str, Any]:
+    """The row of a state, whose loss is a sum over the steps after `since`; accuracies are within COARSE."""
     scale = logit_scale(ensemble.recipe, state.parameters)
     step, lost = int(state.step), state.diverged
     taken = (lost.where(lost >= 0, step + 1) - 1 - since).clamp(min=0)  # steps in each model's sums
     prompts = evaluation.default_prompts(ensemble.recipe)
     parameters = with_retrained_head(ensemble, state.eval_parameters)
-    trial = evaluation.trial(ensemble, prompts, **(FINE if fine else COARSE))
+    trial = evaluation.trial(ensemble, prompts, **COARSE)
     accuracy = evaluation.accuracies(ensemble, parameters, prompts, trial)
     return {
         "step": step,

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from simulator.base_model import documented
 from simulator.naming import suggestion
+from simulator.prompts import asked
 from simulator.samplers import SAMPLERS
 from simulator.streams import Points
 
@@ -158,7 +159,7 @@ def not_converged(changes: Mapping[str, Mapping[str, float]]) -> str | None:
     change = every[group, prompt]
     if abs(change) <= MOVED:
         return None
-    by = "" if prompt == "none" else f" by {prompt}"
+    by = "" if prompt == "none" else f" by {asked(prompt)}"
     return (
         f"training has not converged: {group} accuracy{by} changed by {100 * change:+.1f} points in the second half "
         "of the steps; train longer"

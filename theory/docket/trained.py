@@ -20,7 +20,7 @@ def gaussian_world(p_spu: float = 0.9, mu_spu: float = 1.0, nu: float = 0.49, **
 INFONCE = (InfoNCE("name"), InfoNCE("mean"))
 LINEAR = (LinearCLIP("name"), LinearCLIP("mean"))
 # With a learning rate that stays high, counter accuracy by average caption is .003 to .005 too high after 4000 steps
-# and after 8000: noise, not slow convergence. The default stays high, so that `--until` can see that a run has ended.
+# and after 8000: noise, not slow convergence. The default stays high, so that more steps show whether a run has ended.
 FALLING = {"schedule": "cosine", "averaging": 0.3, "lr": 1e-2}
 # With Sobol points models scatter less, so fewer steps suffice. `trained/infonce` uses independent pairs.
 EVEN = {**FALLING, "points": "sobol"}
