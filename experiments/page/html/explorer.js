@@ -5,13 +5,12 @@
 const room = document.getElementById("explore");
 const knobs = [...room.querySelectorAll("[data-knob]")].map((box) => {
   const [slider, number] = box.querySelectorAll("input"), { knob: field, power } = box.dataset;
-  return { field, slider, number, power: +power, low: +number.min, high: +number.max, usual: +number.defaultValue };
+  return { field, slider, number, power: +power, low: +number.min, high: +number.max };
 });
 const promptChoice = room.querySelector("select");
 const switches = [...room.querySelectorAll("[data-line]")];
 const DIMENSION = +room.dataset.dimension;
 const MIDDLE = 180;  // half the side of the picture, in SVG units
-const PROMPTED = ["linear", "infonce"];
 const CELLS = 48;  // of the grid for the curved boundary of InfoNCE
 
 /* ---- slider places t, 0 to 1, and values of two or three digits ---- */
@@ -53,15 +52,6 @@ function readAddress() {
   room.scrollIntoView();
   choose({ ...START, ...read });
 }
-
-/* The command that prints a learner's numbers. */
-function command(learner) {
-  const flags = knobs.filter((k) => chosen[k.field] !== k.usual).map((k) => `--${k.field.replaceAll("_", "-")} ${chosen[k.field]}`);
-  const prompted = PROMPTED.includes(learner) && chosen.prompt !== "name";
-  return ["soberclip predict", ...flags, `--learner ${learner}`, ...(prompted ? [`--prompt ${chosen.prompt}`] : [])].join(" ");
-}
-
-const commands = () => switches.filter((one) => one.checked).map((one) => command(one.dataset.line)).join("\n");
 
 /* ---- the picture ---- */
 
@@ -195,12 +185,6 @@ for (const k of knobs) {
 promptChoice.addEventListener("change", () => choose({ prompt: promptChoice.value, ...(promptChoice.value === "bare" && chosen.bare === 0 ? { bare: 0.5 } : {}) }));
 switches.forEach((one) => one.addEventListener("change", () => choose({ lines: linesShown() })));
 presets.forEach((one) => one.addEventListener("click", () => choose(JSON.parse(one.dataset.world))));
-room.querySelector(".copy").addEventListener("click", async ({ target }) => {
-  const copied = await navigator.clipboard?.writeText(commands()).then(() => true, () => false);
-  if (!copied) return prompt("Copy this command:", commands());
-  target.textContent = "Copied";
-  setTimeout(() => { target.textContent = "Copy the command"; }, 1500);
-});
 addEventListener("hashchange", readAddress);
 readAddress();
 choose({});

@@ -8,9 +8,10 @@ import pytest
 from matplotlib.figure import Figure
 
 from experiments.court.trained import stored_for
+from experiments.lab.answers import predict
 from experiments.lab.presets import design
 from experiments.page import text
-from experiments.page.report import LEARNERS, PRESETS, Section
+from experiments.page.report import PRESETS, Section
 from experiments.svg import figure_svg
 from simulator.world import World
 from tests.experiments.page.conftest import REFUTED, page_of
@@ -176,18 +177,19 @@ def choose(page, **fields) -> None:
     page.evaluate("(fields) => choose(fields)", fields)
 
 
-def test_the_explorer_starts_with_the_answer_and_commands_print_its_numbers(opened, soberclip):
+def test_the_explorer_starts_with_the_answer_and_shows_the_numbers_of_predict(opened):
     page = opened()
     assert f"{float(accuracies(page)['infonce'].split('/')[2]):.2f}" == text.answers()[1]["every"].split()[0]
     page.locator("#knob-prompt").select_option("bare")
     assert f"{float(accuracies(page)['infonce'].split('/')[2]):.2f}" == text.answers()[0]["every"].split()[0]
+    fields = {"p_spu": 0.99, "mu_spu": 2, "sigma_xi": 3, "mention_spu": 0.5, "detail_inv": 0.3}
     for prompt in ("mean", "bare"):
-        choose(page, p_spu=0.99, mu_spu=2, sigma_xi=3, mention_spu=0.5, detail_inv=0.3, prompt=prompt)
+        choose(page, **fields, prompt=prompt)
         for name, shown in accuracies(page).items():
-            command = page.evaluate("(name) => command(name)", name)
-            run = soberclip(*command.split()[1:], "--json").document
+            learner = learners.named(name, prompt=prompt if name in ("linear", "infonce") else None)
+            run = predict(World(**fields, bare=0.5), learner)  # the bare name has set the share of bare captions
             place = f"{run['equivalent_correlation']:.3f}/{100 * run['shortfall']:z.1f}"
-            assert f"{100 * run['common']:.2f}/{100 * run['counter']:.2f}/{place}" == shown, command
+            assert f"{100 * run['common']:.2f}/{100 * run['counter']:.2f}/{place}" == shown, name
 
 
 def test_a_link_shows_what_one_sees(opened):
@@ -243,16 +245,9 @@ def test_curves_are_where_preferences_of_theory_change_sign(opened):
         assert (sides[1] > 0).all(), rule.name
 
 
-def test_the_copied_command_prints_the_numbers_shown(opened):
-    page = opened(permissions=["clipboard-read", "clipboard-write"])
+def test_a_button_chooses_its_world(opened):
+    page = opened()
     for name, world in PRESETS.items():
         page.get_by_role("button", name=name).press("Enter")
-        assert accuracies(page)["bayes"].startswith(f"{100 * learners.named('bayes').accuracy(world).common:.2f}/"), (
-            name
-        )
-    page.locator("[data-line='bayes']").uncheck()
-    page.get_by_role("button", name="Copy the command").press("Enter")
-    page.get_by_role("button", name="Copied").wait_for()
-    command = "soberclip predict --p-spu 0.5 --mu-spu 1.5 --sigma-xi 6 --learner"
-    expected = [f"{command} {name}" for name in LEARNERS if name != "bayes"]
-    assert page.evaluate("navigator.clipboard.readText()").splitlines() == expected
+        shown = accuracies(page)["bayes"]
+        assert shown.startswith(f"{100 * learners.named('bayes').accuracy(world).common:.2f}/"), name
