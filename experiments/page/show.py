@@ -23,7 +23,6 @@ from theory.learners.base import UNDEFINED
 
 # The groups of the sheet, and the group shown for a class without an attribute of its own.
 SUBSTITUTES = {"common": None, "counter": None, "unseen": None, "rand": "rest", "rev": None}
-HEADS = {"common": "common", "counter": "counter", "unseen": "unseen", "rand": "Rand", "rev": "Rev"}
 EACH = 2  # images per class and group
 MOST_ROWS = 12
 PAIRS, JOINED = 600, 25  # in the picture of latents; images with an arrow to their captions
@@ -90,7 +89,7 @@ def sheet(facts: list[dict[str, str]], images: list[np.ndarray]) -> Figure:
     ax = figure.subplots()
     ax.set_axis_off()
     for group, x in left.items():
-        ax.text(x, -0.15, HEADS[group], weight="bold")
+        ax.text(x, -0.15, group, weight="bold")
     for row, label in enumerate(labels):
         top = row * height
         ax.text(-0.1, top + CELL / 2, "\n".join(wrap(label, 10)), ha="right", va="center", weight="bold")

@@ -23,9 +23,8 @@ ASKED = {  # by what follows --learner
     "logistic": ("logistic regression on labels", Logistic()),
     "least-squares": ("least squares on labels", LeastSquares()),
 }
-# Stored trials of towers. The last one speaks where several have a prompt and a detail of captions.
+# Stored trials of towers of InfoNCE. The last one speaks where several have a prompt and a detail of captions.
 TRIALS = ("trained/three-ways-of-asking", "trained/detail", "trained/headline")
-TRAINED = "infonce"  # the learner of these trials
 CERTAIN = 0.99999
 
 
@@ -48,7 +47,7 @@ def answers() -> list[dict[str, str]]:
         row = {"learner": words, "prompt": asked(prompt), "flags": flags}
         for name, detail in (("every", 1.0), ("none", 0.0)):
             place = predict(world.replace(detail_inv=detail, detail_spu=detail), learner)["equivalent_correlation"]
-            towers = trained().get((prompt, detail)) if learner.name == TRAINED else None
+            towers = trained().get((prompt, detail)) if learner.name == "infonce" else None
             row[name] = f"{place:.2f}" + (f" ({towers[1]:.2f})" if towers else "")
         rows.append(row)
     return rows

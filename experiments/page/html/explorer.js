@@ -13,10 +13,7 @@ const DIMENSION = +room.dataset.dimension;
 const MIDDLE = 180;  // half the side of the picture, in SVG units
 const CELLS = 48;  // of the grid for the curved boundary of InfoNCE
 
-/* ---- slider places t, 0 to 1, and values of two or three digits ---- */
-
-const placeOf = (x, k) => ((x - k.low) / (k.high - k.low)) ** (1 / k.power);
-
+/* The value, of two or three digits, at a slider's place t from 0 to 1; `choose` has the inverse. */
 function valueAt(t, k) {
   const x = k.low + t ** k.power * (k.high - k.low);
   return k.power > 1 ? Number(x.toPrecision(3)) : +x.toFixed(2);
@@ -168,7 +165,7 @@ function redraw() {
 function choose(part) {
   chosen = { ...chosen, ...part };
   for (const k of knobs) {
-    k.slider.value = placeOf(chosen[k.field], k);
+    k.slider.value = ((chosen[k.field] - k.low) / (k.high - k.low)) ** (1 / k.power);
     k.slider.setAttribute("aria-valuetext", String(chosen[k.field]));
     k.number.value = chosen[k.field];
   }

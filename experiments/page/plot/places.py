@@ -13,7 +13,6 @@ from simulator.world import SCALARS, World
 from theory.ideal_curve import MOST_CLASSES, equivalent, equivalent_of_draws
 
 PLACES = ("equivalent-correlation", "shortfall")
-PREFIXES = ("", "predicted_")  # of variables: the study's own numbers, and theory's beside measurements
 MOST_OF_TABLE = 50  # cells of one table: each takes .2 to 3 seconds
 FLAT = "the accuracies do not determine it, since mu_spu = 0 or the ideal drop is constant around theirs"
 MANY = f"the ideal curve is computed for at most {MOST_CLASSES} classes"
@@ -29,7 +28,7 @@ def placed(dataset: xr.Dataset, base: World | None, what: str) -> xr.Dataset:
         )
     legend = [*dataset["legend"].values]
     result = dataset.drop_vars("legend").assign(legend=("legend", np.array([*legend, FLAT, MANY], dtype=object)))
-    for prefix in PREFIXES:
+    for prefix in ("", "predicted_"):  # the study's own numbers, and those of theory beside measurements
         if f"{prefix}common" in dataset:
             result = result.assign(_variables(dataset, base, what, prefix, len(legend)))
     return result
