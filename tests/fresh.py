@@ -5,10 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from experiments.command.main import ALLOCATOR
-
 ROOT = Path(__file__).parents[1]
-OURS = ("GOMP_SPINCOUNT", "OPENBLAS_THREAD_TIMEOUT", "OMP_WAIT_POLICY", "GLIBC_TUNABLES", *ALLOCATOR)
+OURS = ("GOMP_SPINCOUNT", "OPENBLAS_THREAD_TIMEOUT", "OMP_WAIT_POLICY")
 
 
 def printed(code: str, **environment: str) -> str:

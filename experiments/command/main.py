@@ -5,7 +5,6 @@ A verb is imported when it is used, and imports what it needs when it runs. So -
 `predict` no torch.
 """
 
-import ctypes
 import os
 import sys
 from errno import ENAMETOOLONG
@@ -134,12 +133,6 @@ for path, (sentence, *examples) in VERBS.items():
     parent.command(f"experiments.command.{path}", name=name, help=f"{sentence}\n\n{lines}")
 app.command(photos)
 
-ALLOCATOR = {  # of glibc: environment variable, number of the parameter, value in bytes
-    # Larger arrays get pages of their own. The default is 128 KiB, or the size of the largest array freed so far.
-    "MALLOC_MMAP_THRESHOLD_": (-3, 2**25),
-    # Free memory kept at the top of the heap. The default is twice the first threshold.
-    "MALLOC_TRIM_THRESHOLD_": (-1, 2**28),
-}
 KEPT = {  # after Ctrl-C
     **dict.fromkeys(("evaluate", "discover"), "encoded photos stay in the cache"),
     "export": "finished shards are kept; run the same command to resume",
@@ -199,7 +192,7 @@ def _misread(error: CycloptsError) -> str:
 
 
 def prepare_process() -> None:
-    """Settings of a process of our own: streams, threads and memory. A user's own settings stay.
+    """Settings of a process of our own: streams and threads. A user's own settings stay.
 
     Call this before torch is imported. Child processes inherit what it sets.
     """
@@ -212,13 +205,6 @@ def prepare_process() -> None:
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "4")
-    # glibc reuses the memory of freed arrays. New pages for those of a training step took a tenth of its time.
-    own = any(name in os.environ for name in ALLOCATOR) or "glibc.malloc." in os.environ.get("GLIBC_TUNABLES", "")
-    if not own:
-        os.environ.update({name: str(value) for name, (_, value) in ALLOCATOR.items()})
-        set_parameter = getattr(ctypes.CDLL(None), "mallopt", None) if os.name == "posix" else None
-        for number, value in ALLOCATOR.values() if set_parameter else ():  # musl and macOS do not have it
-            set_parameter(number, value)
 
 
 def _discard_stdout(arguments: list[str] | None) -> None:

@@ -1,6 +1,5 @@
-"""Memory and threads of our processes, in fresh interpreters."""
+"""Threads of our processes, in fresh interpreters."""
 
-import ctypes
 import os
 
 import pytest
@@ -8,44 +7,11 @@ from fresh import printed
 
 from experiments.runtime import THREAD_COUNTS, one_thread_each
 
-GLIBC = os.name == "posix" and hasattr(ctypes.CDLL(None), "mallopt")
-FAULTS = """
-import resource
-import numpy as np
-faults = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-def work():
-    made = [np.ones(2**20) for _ in range(6)]  # of 8 MB each
-work()
-work()
-before = faults()
-for _ in range(20):
-    work()
-print(faults() - before)
-"""
-
-
-@pytest.mark.skipif(not GLIBC, reason="only glibc has these settings")
-def test_new_arrays_reuse_freed_memory():
-    """Without the setting each of 20 rounds requests new pages of at most 2 MB."""
-    plain = int(printed(FAULTS))
-    kept = int(printed(f"from experiments.command.main import prepare_process; prepare_process()\n{FAULTS}"))
-    assert kept < 20 <= plain
-
-
-MEMORY, SPIN, BLAS = ["MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_"], ["GOMP_SPINCOUNT"], "OPENBLAS_THREAD_TIMEOUT"
+SPIN, BLAS = "GOMP_SPINCOUNT", "OPENBLAS_THREAD_TIMEOUT"
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "ours"),
-    [
-        ("MALLOC_MMAP_THRESHOLD_", "131072", [*SPIN, BLAS]),
-        ("MALLOC_TRIM_THRESHOLD_", "0", [*SPIN, BLAS]),
-        ("GLIBC_TUNABLES", "glibc.malloc.mmap_threshold=131072", [*SPIN, BLAS]),
-        ("GLIBC_TUNABLES", "glibc.cpu.x86_ibt=off", [*SPIN, *MEMORY, BLAS]),
-        ("OMP_WAIT_POLICY", "ACTIVE", [*MEMORY, BLAS]),
-        ("GOMP_SPINCOUNT", "7", [*MEMORY, BLAS]),
-        (BLAS, "9", [*SPIN, *MEMORY]),
-    ],
+    ("name", "value", "ours"), [("OMP_WAIT_POLICY", "ACTIVE", [BLAS]), (SPIN, "7", [BLAS]), (BLAS, "9", [SPIN])]
 )
 def test_settings_of_the_user_are_kept(name, value, ours):
     code = (
@@ -71,13 +37,13 @@ def test_one_thread_each_holds_inside_its_block(monkeypatch, before):
 @pytest.mark.parametrize(
     ("argv", "call", "expected"),
     [
-        (["soberclip", "--version"], "main()", ["1000", str(2**28)]),  # a process of the command line
+        (["soberclip", "--version"], "main()", ["1000", "4"]),  # a process of the command line
         (["host"], "main(['--version'])", ["None", "None"]),
     ],
 )
-def test_only_our_processes_set_threads_and_memory(argv, call, expected):
+def test_only_our_processes_set_threads(argv, call, expected):
     code = (
         f"import sys, os; sys.argv = {argv}; from experiments.command.main import main; {call}; "
-        "print(os.environ.get('GOMP_SPINCOUNT'), os.environ.get('MALLOC_TRIM_THRESHOLD_'))"
+        "print(os.environ.get('GOMP_SPINCOUNT'), os.environ.get('OPENBLAS_THREAD_TIMEOUT'))"
     )
     assert printed(code).splitlines()[-1].split() == expected
