@@ -45,12 +45,6 @@ MOST_LISTED = 12  # classes whose cells get a line
 WORTH_COMPILING = 500  # steps; compilation takes 5 to 30 CPU seconds, and saves 3 ms per small model and step
 PROMPT_HELP = f"class prompt: {', '.join(CHOICES)}; 'a photo of a polar bear' is bare [default: typical]"
 PromptFlag = flag(Prompt | None, PROMPT_HELP, show_choices=False)
-Time = flag(float | None, "length of linear CLIP's gradient flow from small weights [default: inf, the optimum]")
-Start = flag(float | None, f"strength of linear CLIP's modes at time 0, in units of 1/rho [default: {START:g}]")
-SCALE_WORDS = "logit scale of unit embeddings of infonce or siglip, .01 to 100 [default: scores without limits]"
-Scale = flag(float | None, SCALE_WORDS)
-Bias = flag(float | None, "bias of SigLIP's scores beside --scale and --batch-size, -200 to 200 [default: learned]")
-BatchSize = flag(Whole | None, "images per batch of SigLIP beside --scale, at least 2 [default: infinitely many]")
 Mitigate = named(mitigations.MITIGATIONS, f"mitigation of the background: {', '.join(mitigations.MITIGATIONS)}")
 
 
@@ -61,11 +55,11 @@ class Question:
 
     prompt: PromptFlag = None
     embed_dim: flag(Whole | None, "embedding width of the towers [default: wide enough for all latents]") = None
-    scale: Scale = None
-    bias: Bias = None
-    batch_size: BatchSize = None
-    time: Time = None
-    start: Start = None
+    scale: flag(float | None, "logit scale of unit embeddings (infonce, siglip), .01 to 100 [default: no limit]") = None
+    bias: flag(float | None, "SigLIP's bias beside --scale and --batch-size, -200 to 200 [default: learned]") = None
+    batch_size: flag(Whole | None, "SigLIP's images per batch beside --scale [default: infinitely many]") = None
+    time: flag(float | None, "length of linear CLIP's flow from small weights [default: inf, the optimum]") = None
+    start: flag(float | None, f"linear CLIP's modes at time 0, in units of 1/rho [default: {START:g}]") = None
     mitigate: Mitigate = "none"
     world: WorldOptions = DEFAULT_WORLD
     json: Json = False
