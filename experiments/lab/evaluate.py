@@ -62,7 +62,7 @@ def result(
     for name, replicates in evaluation.accuracies(ensemble, weights, names, trial).items():
         law = law_of_towers(mitigate, world, recipe, name)
         prompts[name] = {
-            **_beside(law, world, n),
+            "unseen": _unseen(law, world, n),
             **_measured(world, replicates, going),
             "reliance": [*map(finite, score_reliance(ensemble, weights, name))] if world.views is None else None,
             "predicted": predicted(law),
@@ -114,21 +114,15 @@ def _interval(values: Float[np.ndarray, "R E"]) -> list[float] | None:
     return [float(max(mean - half, 0.0)), float(min(mean + half, 1.0))]
 
 
-def _beside(law: tuple[World, Learner] | None, world: World, pairs: int) -> dict[str, dict[str, float] | None]:
-    """Numbers to compare with the prediction, if that is the optimum of InfoNCE on Gaussian views.
+def _unseen(law: tuple[World, Learner] | None, world: World, pairs: int) -> dict[str, float] | None:
+    """Shares of images that are unlike all pairs of the run, so that towers cannot learn their scores.
 
-    "unseen": shares of images that are unlike all pairs of the run, so that towers cannot learn their scores; None if
-    the law has another world than the pairs. (With a table "unseen" is the accuracy of that group.) "covariances":
-    accuracies of the Gaussian PMI, which towers approach first; None unless the prompt is a single caption.
+    None if the law has another world than the pairs. (With a table "unseen" is the accuracy of that group.)
     """
-    shares, gaussian = None, None
-    if law is not None and world.views is None:
-        own, learner = law
-        if own == world:
-            shares = learner.unseen(own, pairs)
-        if (first := learner.approached()) is not None:
-            gaussian = predicted((own, first))
-    return {"unseen": shares and shares._asdict(), "covariances": gaussian}
+    if law is None or world.views is not None or law[0] != world:
+        return None
+    shares = law[1].unseen(world, pairs)
+    return shares and shares._asdict()
 
 
 def bridge(ensemble: Ensemble, parameters: Parameters) -> dict[str, Any] | None:

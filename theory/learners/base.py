@@ -317,10 +317,6 @@ class Learner:
         """
         return None
 
-    def approached(self) -> "Learner | None":
-        """The learner that towers approach first; None where it is not known."""
-        return None
-
     @property
     def reads_captions(self) -> bool:
         """Whether the learner is trained on captions, which prompts then stand for, rather than on labels."""

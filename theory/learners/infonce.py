@@ -25,7 +25,7 @@ from simulator.accuracy import LEVEL, Accuracy, objects_averaged, won
 from simulator.gaussian.critic import gaussian_points
 from simulator.mixture import COUNTER, class_means
 from simulator.naming import outside
-from simulator.prompts import LINEAR, PROMPTS, Prompt, check_told, prompt_row
+from simulator.prompts import PROMPTS, Prompt, check_told, prompt_row
 from simulator.quantities import Scale, domain_of
 from simulator.world import World, narrowest
 from theory.density import block_law, block_log_density, given_label, image_patterns, log_density, prompt_scores
@@ -34,7 +34,6 @@ from theory.learners.base import Learner, check_classes, joined, sampled_accurac
 from theory.learners.bayes import Bayes
 from theory.learners.captions import all_captions_accuracy, all_captions_scores
 from theory.learners.contour import contour_accuracy
-from theory.learners.gaussian import GaussianPMI
 from theory.learners.pmi import prompt_preference
 from theory.learners.several_attributes import several_attributes
 from theory.quadrature import RANGE, REPLICATES, estimate
@@ -354,10 +353,6 @@ class InfoNCE(Learner):
     def may_be_sampled(self, several: bool) -> bool:
         """Unit embeddings always have an error."""
         return self.scale is not None or super().may_be_sampled(several)
-
-    def approached(self) -> GaussianPMI | None:
-        """The critic that knows covariances alone."""
-        return GaussianPMI(self.prompt) if self.scale is None and self.prompt in LINEAR else None
 
     def unseen(self, world: World, pairs: float) -> Unseen | None:
         """The shares of test images that a run of `pairs` cannot learn, to about .001; None without a closed form.

@@ -81,7 +81,7 @@ TIED = World(classes=3, p_inv=0.9, p_spu=0.75, views={**VIEWS, "tied": (0, 1)})
     ],
 )
 def test_documents_of_towers_have_the_groups_of_their_world(world, fields, groups):
-    """Pixels have no prediction and no covariances, which once ended a finished run."""
+    """Pixels have no prediction, which once ended a finished run."""
     recipe = Recipe(width=4, depth=1, embed_dim=4, batch_size=16, steps=4, warmup=0, **fields)
     document = train(recipe, world, models=2, compile=False)
     json.dumps(document, allow_nan=False, default=to_json)
@@ -94,7 +94,7 @@ def test_documents_of_towers_have_the_groups_of_their_world(world, fields, group
             assert found[group] == pytest.approx(np.mean([one[group] for one in found["replicates"]]))
         assert ("equivalent_correlation" in found["interval95"]) == (world.views is None and len(groups) == 2)
         if world is TIED:
-            assert (found["predicted"], found["unseen"], found["covariances"]) == (None, None, None)
+            assert (found["predicted"], found["unseen"]) == (None, None)
 
 
 def test_a_study_has_the_groups_of_pixels():

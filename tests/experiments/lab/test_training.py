@@ -32,7 +32,7 @@ from simulator.towers import distributed, evaluation
 from simulator.towers.ensemble import Ensemble, least_bytes
 from simulator.towers.recipe import Recipe
 from simulator.world import World
-from theory.learners import GaussianPMI, InfoNCE, named
+from theory.learners import InfoNCE, named
 
 WORLD = World(p_spu=0.9, mu_spu=2.0, dim_image=4, dim_text=4)
 SMALL = {"width": 6, "depth": 1, "embed_dim": 4, "batch_size": 16, "steps": 20, "warmup": 2}
@@ -66,9 +66,6 @@ def test_a_requested_prompt_is_added_to_the_usual_ones(monkeypatch):
     assert list(document["prompts"]) == ["name", "mean", "captions"]
     assert (document["prompt"], document["counter"]) == ("captions", document["prompts"]["captions"]["counter"])
     assert document["predicted"]["counter"] == pytest.approx(float(InfoNCE("captions").accuracy(WORLD).counter))
-    known = GaussianPMI("mean").accuracy(WORLD)
-    assert document["prompts"]["mean"]["covariances"]["common"] == pytest.approx(float(known.common))
-    assert document["prompts"]["captions"]["covariances"] is None
     assert all(list(row["prompts"]) == ["name", "mean"] for row in document["history"])
     # 20 steps of 16 pairs leave some images without a pair like them. Labels teach every score; another law is unknown.
     assert document["prompts"]["mean"]["unseen"] == InfoNCE("mean").unseen(WORLD, 320)._asdict()
