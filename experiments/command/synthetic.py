@@ -281,10 +281,9 @@ def _of_towers(document: dict[str, Any]) -> Iterator[str]:
     """Images that resemble no pair of the run, and whether training has converged."""
     unseen = document["prompts"][document["prompt"] or "none"]["unseen"]
     if isinstance(unseen, dict) and unseen["counter"] >= NOTABLE:  # of a table it is the accuracy of a group
-        yield (
-            f"{percent(unseen['counter'])} % of the counter images are unlike all pairs of this run, so towers cannot "
-            f"learn them; {unseen['pairs_needed']:.2g} pairs would reduce this to 1 %"
-        )
+        needed = f"{unseen['pairs_needed']:.2g} pairs" if unseen["pairs_needed"] else "more than 1e308 pairs"
+        alone = f"{percent(unseen['counter'])} % of the counter images are unlike all pairs of this run"
+        yield f"{alone}, so towers cannot learn them; {needed} would reduce this to 1 %"
     means = {p: {group: change[0] for group, change in own.items()} for p, own in (document["moved"] or {}).items()}
     if means and (sentence := not_converged(means)):
         yield sentence

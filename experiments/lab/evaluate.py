@@ -114,7 +114,7 @@ def _interval(values: Float[np.ndarray, "R E"]) -> list[float] | None:
     return [float(max(mean - half, 0.0)), float(min(mean + half, 1.0))]
 
 
-def _unseen(law: tuple[World, Learner] | None, world: World, pairs: int) -> dict[str, float] | None:
+def _unseen(law: tuple[World, Learner] | None, world: World, pairs: int) -> dict[str, float | None] | None:
     """Shares of images that are unlike all pairs of the run, so that towers cannot learn their scores.
 
     None if the law has another world than the pairs. (With a table "unseen" is the accuracy of that group.)
@@ -122,7 +122,7 @@ def _unseen(law: tuple[World, Learner] | None, world: World, pairs: int) -> dict
     if law is None or world.views is not None or law[0] != world:
         return None
     shares = law[1].unseen(world, pairs)
-    return shares and shares._asdict()
+    return shares and {name: finite(number) for name, number in shares._asdict().items()}
 
 
 def bridge(ensemble: Ensemble, parameters: Parameters) -> dict[str, Any] | None:

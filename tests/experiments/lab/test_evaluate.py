@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from experiments.command.synthetic import train_screen
 from experiments.errors import RequestError
 from experiments.files import to_json
 from experiments.lab.config import world_from, world_toml
@@ -74,6 +75,7 @@ TIED = World(classes=3, p_inv=0.9, p_spu=0.75, views={**VIEWS, "tied": (0, 1)})
     ("world", "fields", "groups"),
     [
         (World(**SMALL), LINEAR, ["common", "counter"]),
+        (World(sigma_xi=0.05, **SMALL), {}, ["common", "counter"]),  # more pairs than a float holds would be enough
         (World(table=TABLE, **SMALL), LINEAR, ["common", "counter", "unseen"]),
         (World(table=[[0.5, 0.0], [0.0, 0.5]], **SMALL), LINEAR, ["common", "unseen"]),
         (World(table=TABLE, views=VIEWS), {}, ["common", "counter", "unseen", "rand", "trained"]),
@@ -85,6 +87,7 @@ def test_documents_of_towers_have_the_groups_of_their_world(world, fields, group
     recipe = Recipe(width=4, depth=1, embed_dim=4, batch_size=16, steps=4, warmup=0, **fields)
     document = train(recipe, world, models=2, compile=False)
     json.dumps(document, allow_nan=False, default=to_json)
+    assert train_screen(document)
     assert {name for name, value in document.items() if name in {*groups, *PIXELS} and value is not None} == {*groups}
     assert {*document["history"][-1]["prompts"]["name"]} == {*groups}
     for found in document["prompts"].values():
