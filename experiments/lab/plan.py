@@ -95,11 +95,10 @@ def _may_be_sampled(study: Grid) -> bool:
 
 
 def _read_pictures(study: Grid) -> None:
-    """Read the pictures of the most classes, which include all others. RequestError for those that cannot be read."""
+    """Read the pictures of the worlds. RequestError for those that cannot be read."""
     from simulator.views import shown  # start-up time
 
-    worlds = (one.worlds.ravel()[0] for _, one in study.settings(("table", "classes")))
-    most = {world.table: world for world in sorted(worlds, key=lambda world: world.classes)}
-    for world in most.values():
+    for _, one in study.settings(("table", "classes")):
+        world = one.worlds.ravel()[0]
         with validated():
             shown(world).inputs(world)

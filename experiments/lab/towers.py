@@ -7,13 +7,13 @@ import numpy as np
 from jaxtyping import Float
 
 from experiments.errors import RequestError
+from experiments.lab.config import checked_prompt
 from experiments.lab.grid import Grid, Index
 from experiments.lab.mitigations import inflation
 from experiments.lab.schema import Cells, Legend, measure
 from simulator.samplers import EmptyGroup
 from simulator.towers.api import Towers, ensemble_of, train_ensemble
 from simulator.towers.ensemble import least_bytes
-from simulator.towers.evaluation import prompts_of
 from simulator.towers.multiprocess import EveryModelDiverged, threads_for
 from simulator.towers.probes import score_reliance
 from simulator.towers.recipe import Recipe
@@ -37,8 +37,7 @@ def train_towers(study: Grid, cells: Cells, tail: tuple[int, ...], legend: Legen
         try:
             world, recipe, prompt = one.mitigated_towers()
             inflation(one.mitigation, world, recipe)  # an empty group cannot be balanced
-            if prompt not in (prompts := prompts_of(recipe)):
-                raise RequestError(f"towers of loss {recipe.loss!r} have the prompts {', '.join(map(str, prompts))}")
+            prompt = checked_prompt(recipe, prompt)
         except (RequestError, ValueError) as error:
             cells["undefined"][at] = legend.code(str(error))
             continue

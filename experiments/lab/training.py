@@ -125,9 +125,9 @@ def train(
 
 
 def _trained(ensemble, state, history, further, folder, processes, report, stop) -> tuple[State, bool]:
-    """The state at the last step or `stop()`, and whether steps were compiled; checkpoints on the way.
+    """The state at the last step or `stop()`, and whether steps were compiled.
 
-    The history gets a row at each checkpoint and each of the `further` steps.
+    Each tenth of the steps and each of the `further` ones gives the history a row, and the folder a checkpoint.
     """
     group, steps, compiled = ensemble.group, ensemble.recipe.steps, True
     checkpoints = {round(steps * k / CHECKPOINTS) for k in range(1, CHECKPOINTS + 1)} - {0}
@@ -140,20 +140,17 @@ def _trained(ensemble, state, history, further, folder, processes, report, stop)
 
     with closing(run_in(processes, ensemble, state, due, stop, uncompiled)) as states:
         for state in states:
-            step, saved = int(state.step), state
+            step = int(state.step)
             if group.rank == 0 and step in due:
                 rate = len(ensemble.models) * (step - begun) / max(perf_counter() - clock, 1e-9)
                 since = history[-1]["step"] if history else 0
                 history.append(history_row(ensemble, state, since))
                 if step in checkpoints:
                     report(history_line(history[-1], steps, rate))
-                saved = restarted(saved)  # the sums of losses are in the history
-            between = step in due and step not in checkpoints  # a row without a checkpoint
-            if group.rank == 0 and folder is not None and not between:
-                runfolder.save_checkpoint(folder, saved, ensemble, history)
+                state = restarted(state)  # the sums of losses are in the history
+            if group.rank == 0 and folder is not None:
+                runfolder.save_checkpoint(folder, state, ensemble, history)
     if int(state.step) < steps:
-        if between and group.rank == 0:
-            runfolder.save_checkpoint(folder, saved, ensemble, history)
         distributed.leave(group)
         raise Interrupted(
             f"interrupted after step {int(state.step)} of {steps}; resume with --resume {folder} and the same flags"
