@@ -29,13 +29,11 @@ LARGEST_DRAW = 20_000_000_000  # random numbers of the direct method, about five
 
 def predict(world: World, learner: Learner, mitigate: str = NONE) -> dict[str, Any]:
     """Group accuracies at n = infinity, the reliance of a linear rule, and intervals of sampled accuracies."""
-    pairs, fitted = own, rule = world, learner
-    if mitigate != NONE:
-        own, rule = mitigated(mitigate, world, learner)
-        pairs, fitted = apply_to_learner(mitigate, world, learner)
+    own, rule = mitigated(mitigate, world, learner)
+    pairs, fitted = apply_to_learner(mitigate, world, learner)
     accuracy = population(own, rule)
-    ends = accuracy.interval and {group: list(map(float, pair)) for group, pair in accuracy.interval.ends.items()}
-    spans = {group: pair for group, pair in (ends or {}).items() if not np.isnan(pair[0])}
+    ends = {} if accuracy.interval is None else accuracy.interval.ends
+    spans = {group: list(map(float, pair)) for group, pair in ends.items() if not np.isnan(pair[0])}
     numbers, intervals = placed(equivalent, own, accuracy)
     linear = own.table is None and rule.is_linear
     shares = rule.unseen(own, MANY_PAIRS)

@@ -1,11 +1,6 @@
 """Measurements of an ensemble of towers: the document at the end, and a line per row of the history.
 
 Accuracies are fractions.
-
-The bridge from theory to pixels is the Gaussian world whose mu/sigma are the distances between the class means of
-objects, and of attributes, in a tower's embeddings of training pairs (`separation`). A head is a linear rule on
-embeddings, so the optimum of the objective with linear towers predicts its accuracy. It is a weak test of the theory:
-where classes lie many deviations apart, as in trained towers, the prediction hardly depends on the distances.
 """
 
 from collections.abc import Iterable
@@ -126,7 +121,11 @@ def _unseen(law: tuple[World, Learner] | None, world: World, pairs: int) -> dict
 
 
 def bridge(ensemble: Ensemble, parameters: Parameters) -> dict[str, Any] | None:
-    """Distances and predicted accuracies per model; None unless there is a head and all classes have a colour."""
+    """Distances and predicted accuracies per model; None unless there is a head and all classes have a colour.
+
+    A head is a linear rule on embeddings. The optimum with linear towers predicts it in the Gaussian world whose
+    mu/sigma are the distances of the classes' embeddings (`separation`): weakly, where these are many deviations.
+    """
     world, recipe = ensemble.worlds[0], ensemble.recipe
     learner = recipe.objective.population_learner.get("linear")
     as_drawn = recipe.objective.sampler == recipe.sampler == "drawn" and recipe.last_layer == "trained"

@@ -8,9 +8,10 @@ import json
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import xarray as xr
 
 from experiments.errors import RequestError
 from experiments.files import HISTORY_CSV, HISTORY_ZARR, RESULT, write_atomically
@@ -21,9 +22,6 @@ from simulator.accuracy import GROUPS, PLACE, Accuracy
 from simulator.world import World
 from theory.ideal_curve import equivalent
 from theory.learners.base import UNDEFINED
-
-if TYPE_CHECKING:
-    import xarray as xr
 
 Change = list[float | None]  # mean, low, high; the ends are None for one model
 
@@ -74,10 +72,8 @@ def _numbers(rows: list[dict[str, Any]], prompt: str, name: str) -> np.ndarray:
     return np.where(lost, np.nan, values)
 
 
-def dataset_of(document: dict[str, Any]) -> "xr.Dataset":
+def dataset_of(document: dict[str, Any]) -> xr.Dataset:
     """The history in a document of `experiments.lab.training`; a replicate is a model."""
-    import xarray as xr  # start-up time
-
     rows, recipe = document["history"], document["recipe"]
     prompts, models = list(rows[0]["prompts"]), len(rows[0]["loss"])
     groups = [group for group in GROUPS if group in rows[0]["prompts"][prompts[0]]]
@@ -117,7 +113,7 @@ def write(folder: Path, document: dict[str, Any]) -> None:
     write_atomically(folder / HISTORY_CSV, lambda path: flat.to_csv(path, index=False, lineterminator="\n"))
 
 
-def of_run(folder: Path) -> "xr.Dataset | None":
+def of_run(folder: Path) -> xr.Dataset | None:
     """The history in the folder of a training run; None for another folder."""
     result = folder / RESULT
     if not result.is_file():

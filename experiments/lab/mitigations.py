@@ -16,6 +16,7 @@ Label smoothing has no row: its minimiser (1 - s) p(y|x) + s/K decides as p(y|x)
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from math import inf
 from typing import Any
 
@@ -243,10 +244,6 @@ def _with(recipe: Recipe, **changes: Any) -> Recipe:
     return Recipe(**{**recipe.model_dump(), **changes})
 
 
-def _mentioning(rate: float) -> Callable[[World], World]:
-    return lambda world: world.replace(mention_spu=rate)
-
-
 _GROUP_DRO = {"supervised": "group-dro", "infonce": "group-dro-infonce"}
 
 
@@ -308,6 +305,7 @@ def _narrowed(world: World, what: Trained) -> Trained:
     return replace(what, embed_dim=least)
 
 
+_OMIT, _MENTION = (partial(World.replace, mention_spu=rate) for rate in (0.0, 1.0))
 _DFR = "last layer refitted on balanced groups; the law assumes towers that keep all latents"
 _PROJECT = "embeddings without the direction of the background's caption"
 _FILTER = "the half of pairs that a teacher of unlimited pairs scores highest"
@@ -321,8 +319,8 @@ for _row in (
         "group-dro", "GroupDRO: groups weighted by their losses", None, _group_dro, sampler="reweighted", fitted=False
     ),
     Mitigation("dfr", _DFR, None, _refitted, head="balanced", fitted=False),
-    Mitigation("omit-background", "captions that never mention the background", _mentioning(0.0), captions=True),
-    Mitigation("mention", "captions that always mention the background", _mentioning(1.0), captions=True),
+    Mitigation("omit-background", "captions that never mention the background", _OMIT, captions=True),
+    Mitigation("mention", "captions that always mention the background", _MENTION, captions=True),
     Mitigation("contradict", "captions that name a random background", sampler="contradicted", captions=True),
     *(Mitigation(f"prompt-{each}", f"prompted by {prompt_row(each).words}", prompt=each) for each in PROMPTS),
     Mitigation("project-background", _PROJECT, None, _projected),

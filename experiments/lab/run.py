@@ -23,6 +23,7 @@ from rich.filesize import decimal
 from experiments.errors import RequestError, RunError, check_within
 from experiments.files import check_writable
 from experiments.lab.compute import compute
+from experiments.lab.config import check_versions
 from experiments.lab.plan import Plan
 from experiments.lab.schema import Cells, empty_table, finished
 from experiments.provenance import rounding
@@ -129,12 +130,7 @@ def _on_dask(client: "Client", task: Task, items: Iterable[Any]) -> Iterator[Any
 
 def _alike(own: dict[str, str], task: Task, item: Any) -> Any:
     """The result of a task. Raises RequestError in a process whose versions may round differently."""
-    for name, version in rounding().items():
-        if version != own[name]:
-            raise RequestError(
-                f"a worker on {gethostname()} has {name} {version} and this process {own[name]}, which may round "
-                "differently; start workers with the versions of this process"
-            )
+    check_versions(f"on the worker {gethostname()}: this study", own, "leave this worker out")
     return task(item)
 
 

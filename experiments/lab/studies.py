@@ -17,8 +17,9 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import chain
 from math import inf
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import Any, get_args
 
+import xarray as xr
 from rich.filesize import decimal
 
 from experiments.errors import RequestError, unknown
@@ -34,9 +35,6 @@ from simulator.towers.recipe import Recipe
 from simulator.world import World
 from theory.learners import Learner, named, names
 
-if TYPE_CHECKING:
-    import xarray as xr
-
 ROUTES = ("theory", "exact", "drawn", "trained")
 LISTS, TABLES = ("learners", "prompts", "routes"), ("axes", "recipe", "world")
 KEYS = (*LISTS, "n", "replicates", "seed", *TABLES)  # of a study file
@@ -50,7 +48,7 @@ class Study(Grid):
 
     def run(
         self, path: "str | Path | None" = None, *, workers: int | None = None, scheduler: str | None = None
-    ) -> "xr.Dataset":
+    ) -> xr.Dataset:
         """Compute the blocks that the store at `path` lacks, or all in memory without a path; return the Dataset.
 
         Parameters

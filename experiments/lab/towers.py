@@ -23,15 +23,13 @@ from simulator.world import World
 MODELS = 64  # per ensemble; larger ones are hardly faster, and need more memory
 MOST_BYTES = 2**30  # that an ensemble needs at least; fixed sets of images are large
 
-Requests = dict[Index, str | None]  # prompts by cell
-
 
 def train_towers(study: Grid, cells: Cells, tail: tuple[int, ...], legend: Legend) -> None:
     """Train a learner in each cell; cells of one recipe, seed and shape of world train together.
 
     Model r has the same streams and initial weights in all cells of a seed, so differences are paired.
     """
-    groups: dict[Any, dict[World, Requests]] = defaultdict(lambda: defaultdict(dict))
+    groups: dict[Any, dict[World, dict[Index, str | None]]] = defaultdict(lambda: defaultdict(dict))
     for (*place, k, slot), one in study.settings(study.dims):
         at = (*place, k, slot, *tail)
         try:
@@ -52,7 +50,7 @@ def train_towers(study: Grid, cells: Cells, tail: tuple[int, ...], legend: Legen
 
 
 def _train(
-    recipe: Recipe, models: int, seed: int, jobs: list[tuple[World, Requests]], cells: Cells, legend: Legend
+    recipe: Recipe, models: int, seed: int, jobs: list[tuple[World, dict[Index, Any]]], cells: Cells, legend: Legend
 ) -> None:
     values, refusal = {}, f"every model diverged; try an lr below {recipe.lr:g} first"
     ensemble = ensemble_of([world for world, _ in jobs], recipe, models, seed)

@@ -152,7 +152,7 @@ class Recipe(BaseModel):
             yield f"batch_size = {self.batch_size} is larger than n = {self.n}; the nearest valid value is {self.n}"
 
 
-def not_converged(changes: Mapping[str, Mapping[str, float]]) -> str | None:
+def not_converged(changes: Mapping[Any, Mapping[str, float]]) -> str | None:
     """A sentence if an accuracy changed by more than MOVED in the second half of the steps, from prompt -> group."""
     every = {(group, prompt): change for prompt, groups in changes.items() for group, change in groups.items()}
     group, prompt = max(every, key=lambda key: abs(every[key]))

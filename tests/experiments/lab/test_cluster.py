@@ -131,7 +131,7 @@ def test_an_import_error_of_a_worker_names_the_module(on_dask):
 
 def test_workers_of_other_versions_are_refused(on_dask, monkeypatch):
     monkeypatch.setattr(running, "rounding", lambda: dict.fromkeys(rounding(), "0.1"))
-    with pytest.raises(RequestError, match=r"a worker on .* has \w+ .* and this process 0\.1, which may round"):
+    with pytest.raises(RequestError, match=r"on the worker .*: this study was begun with \w+ 0\.1, but .* may round"):
         list(on_dask(abs, range(3)))
 
 
