@@ -15,9 +15,7 @@ from experiments.heads.reliance import answer
 from experiments.photos.deciding import write_deciding
 from experiments.photos.labels import digest, own_classes
 from experiments.photos.language_models import LanguageModel
-from experiments.photos.models import Model, load, score
-from experiments.photos.models import checked as checked_models
-from experiments.photos.models import settings as settings_of
+from experiments.photos.models import Model, load, resolve, score, settings_of
 from experiments.photos.options import Options
 from experiments.photos.photos import PREFIX, PhotoSet, has_groups, read_photos
 from experiments.photos.scoring import NO_ANSWER, Scored, confusing_space, predict, text_features
@@ -48,7 +46,7 @@ def run(
 ) -> list[dict[str, Any]]:
     """The summary of each model, written below `output` as soon as it is complete; `note` is called with warnings."""
     checked_seed(seed)
-    chosen, vocabulary = checked_models(models, weights, options), options.vocabulary
+    chosen, vocabulary = resolve(models, weights, options), options.vocabulary
     if labels != "20" and reference is not None:
         raise RequestError("--reference needs --labels 20")
     if labels in (("own",) if vocabulary.imagenet else ("1000", "45")):
@@ -61,7 +59,7 @@ def run(
         _check_independent(photo_set)
     if labels == "20":
         usual = options.model_copy(update={"quick_gelu": "auto"})
-        ((spec, _),) = checked_models([reference or REFERENCE], None, usual)
+        ((spec, _),) = resolve([reference or REFERENCE], None, usual)
         model = load(spec, None, usual)
         space = confusing_space(score(photo_set, model, usual))
         origin = {"model": model.spec, "weights_hash": model.settings["weights_hash"], "prompts": options.prompts}
@@ -69,20 +67,18 @@ def run(
         record |= {"added": list(space.added), "labels": space.allowed}
         write_json(output_folder(output) / "confusing.json", record)
     else:
-        space = own_classes(list(photo_set.classes)) if labels == "45" else vocabulary.every_label
+        space = own_classes(photo_set.classes) if labels == "45" else vocabulary.every_label
     documents = []
     for folder, (spec, file) in zip(folders, chosen, strict=True):
         began, model = perf_counter(), load(spec, file, options)
         scored = score(photo_set, model, options, space)
         predictions = predict(scored, space)
-        settings = {
-            "source": "evaluate",
-            "model": model.spec,
-            "family": model.family,
-            "seed": seed,
-            **settings_of(model, options),
+        about = {"source": "evaluate", "model": model.spec, "family": model.family, "seed": seed}
+        settings = about | settings_of(model, options)
+        every = {"labels_per_class": len(photo_set.classes)} if labels == "45" else {}
+        settings |= {
             "labels": space.name,
-            "label_sets": {"truth_added": list(space.added), **space.settings},
+            "label_sets": {"truth_added": list(space.added), **every},
             "data": str(data),
             "groups": groups,
             "folders": {str(index): folder for index, folder in photo_set.classes.items()},

@@ -110,10 +110,7 @@ def paired(first: pd.DataFrame, second: pd.DataFrame, seed: int = 0, mean: Mean 
 
 
 def object_effect(predictions: pd.DataFrame, seed: int = 0) -> dict[str, Any] | None:
-    """The effect of the background at a fixed object, over all objects and in each class; None without objects.
-
-    Objects are the sample. Background photos are fixed: if they are few, their difficulty alone can reject "no effect".
-    """
+    """The effect of these background photos at a fixed object, over all objects and by class; None without objects."""
     composites = predictions[predictions.object != ""]
     every = _counts(composites, ["class_index", "object"], right(composites))
     objects = complete(every)

@@ -31,7 +31,7 @@ FIELDS = {"logits": "encode_image"}  # of LoadedModel, where they have another n
 Model = LoadedModel | LanguageModel
 
 
-def checked(models: Sequence[str], weights: Sequence[Path] | None, options: Options) -> list[tuple[str, Path | None]]:
+def resolve(models: Sequence[str], weights: Sequence[Path] | None, options: Options) -> list[tuple[str, Path | None]]:
     """(specification, weights file) of each model; published:MODEL is the checkpoint of a row of Table 3.
 
     Raises RequestError for errors that are known before any model is loaded.
@@ -85,7 +85,7 @@ def score(photo_set: PhotoSet, model: Model, options: Options, space: LabelSpace
     return scored
 
 
-def settings(model: Model, options: Options) -> dict[str, Any]:
+def settings_of(model: Model, options: Options) -> dict[str, Any]:
     """The settings of a model's run that a result stores."""
     prompted = isinstance(model, LoadedModel) and model.embeds_text
     names = prompted or isinstance(model, LanguageModel) or options.classes is not None

@@ -21,7 +21,7 @@ from jaxtyping import Int
 from experiments.errors import RequestError
 from experiments.files import output_folder, read_json, read_table, write_json, write_text
 from experiments.heads.intervals import complete
-from experiments.photos.labels import CLASS_COUNT, Vocabulary, digest, own_classes_name
+from experiments.photos.labels import CLASS_COUNT, Vocabulary, digest, own_classes
 from experiments.photos.metrics import (
     accuracy_breakdown,
     cells,
@@ -169,7 +169,7 @@ def score_files(
         own = {"class_names_digest": digest(classes.names), "folders": folders_of}
     documents = []
     for path, model, folder, predictions in zip(files, names, folders, read, strict=True):
-        space = own_classes_name(predictions.class_index.nunique()) if labels == "45" else labels
+        space = own_classes(predictions.class_index.tolist()).name if labels == "45" else labels
         settings = {"source": str(path), "model": model, "family": family or model, "seed": seed}
         settings |= {"labels": space, "data": str(path), **own, **UNPLACED}
         documents.append(summarise(predictions, settings, folder))
