@@ -164,15 +164,16 @@ def compare(results: Sequence[Result], reference: str | None = None, seed: int =
         each = ((axis, fit_line(*at, axis)) for axis in AXES)
         words = {axis: {"slope": float(line.slope), "intercept": float(line.intercept)} for axis, line in each}
         lines[name] = {"models": len(at[0]), **words}
+    ranks = rankdata([-result.row.counter for result in results], "ordinal")  # in tables and figures; ties in order
     rows = [
         {
-            "number": number,
+            "number": int(number),  # a float from scipy 1.18 on
             **result.row.record(),
             "at_edge": result.at_edge,
             "equivalent": result.place and {key: each for key, each in result.place.items() if key != "replicates"},
             "effective_robustness": _robustness(result, results, chosen, seed),
         }
-        for result, number in zip(results, numbers(results), strict=True)
+        for result, number in zip(results, ranks, strict=True)
     ]
     lacks: dict[str, list[str]] = {}
     for result in (result for result in results if result.place is None):
@@ -194,12 +195,6 @@ def compare(results: Sequence[Result], reference: str | None = None, seed: int =
         "pairs": pairs,
         "unpaired": [result.row.model for result in known[MOST_PAIRED:]],
     }
-
-
-def numbers(results: Sequence[Result]) -> list[int]:
-    """The number of each result in tables and figures, from 1 for the highest counter accuracy; ties in order."""
-    ranks = rankdata([-result.row.counter for result in results], "ordinal")
-    return ranks.astype(int).tolist()  # floats from scipy 1.18 on
 
 
 def lines_of(results: Sequence[Result]) -> dict[str, tuple[np.ndarray, np.ndarray]]:

@@ -163,7 +163,7 @@ def test_what_is_said_of_a_class_group_or_background_is_counted_there(tmp_path):
 def test_the_csv_of_a_comparison_repeats_the_document(results, tmp_path):
     """Its page is in `test_screens`."""
     document = compare(results)
-    write_comparison(tmp_path, results, document)
+    write_comparison(tmp_path, document)
     listed = list(csv.DictReader((tmp_path / "comparison.csv").read_text().splitlines()))
     for row, cells in zip(document["rows"], listed, strict=True):
         for name in QUANTITIES:
