@@ -57,7 +57,7 @@ def run(
     scored = score(photo_set, loaded, options)
     predictions = predict(scored, options.vocabulary.every_label)
     document = discover(predictions, photo_set.classes, min_photos, seed)
-    document["skipped"] = scored.encoded.skipped
+    document["skipped"] = scored.skipped
     document["unanswered"] = int((predictions.predicted_index == NO_ANSWER).sum())  # counted as wrong
     document["model"] = {"spec": loaded.spec, **settings_of(loaded, options)}
     rows = document["classes"]

@@ -70,12 +70,14 @@ class FeatureCache:
 
 
 class Encoded(NamedTuple):
-    """Features of one model's readable photos, in the order of the photo set."""
+    """One model's features and scores of its readable photos, in the order of the photo set."""
 
     photos: pd.DataFrame
     features: Float[np.ndarray, "N d"]
     skipped: list[dict[str, str]]  # path and reason of each unreadable photo
     passes: int  # photos that went through the model in this run
+    scores: Float[np.ndarray, "N L"]  # of all labels: cosines of a CLIP, else the features
+    settings: dict[str, Any]  # how scores were computed, for the summary
 
 
 def encode_photos(photo_set: PhotoSet, model: LoadedModel, options: Options) -> Encoded:
@@ -152,10 +154,10 @@ def encode(
     if not loaded.any():
         path, reason = next(iter(unreadable.items()))
         raise RunError(f"none of the {len(keys)} photos could be read, the first is {path!r} ({reason})")
-    rows = [store.rows[key] for key, good in zip(keys, loaded, strict=True) if good]
+    rows = np.stack([store.rows[key] for key, good in zip(keys, loaded, strict=True) if good])
     skipped = [{"path": path, "reason": reason} for path, reason in sorted(unreadable.items())]
     passes = len(missing) - len(unreadable)
-    return Encoded(photo_set.photos[loaded].reset_index(drop=True), np.stack(rows), skipped, passes)
+    return Encoded(photo_set.photos[loaded].reset_index(drop=True), rows, skipped, passes, rows, {})
 
 
 @contextmanager

@@ -13,12 +13,13 @@ from experiments.files import check_writable, output_folder, write_atomically, w
 from experiments.heads.bundle import checked
 from experiments.heads.reliance import answer
 from experiments.photos.deciding import write_deciding
+from experiments.photos.encoding import Encoded
 from experiments.photos.labels import digest, own_classes
 from experiments.photos.language_models import LanguageModel
 from experiments.photos.models import Model, load, resolve, score, settings_of
 from experiments.photos.options import Options
 from experiments.photos.photos import PREFIX, PhotoSet, has_groups, read_photos
-from experiments.photos.scoring import NO_ANSWER, Scored, confusing_space, predict, text_features
+from experiments.photos.scoring import NO_ANSWER, confusing_space, predict, text_features
 from experiments.photos.summaries import result_folders, summarise
 
 REFERENCE = "published:CLIP-LAION400M-ViT/B/32"  # [W] takes the 20 labels of 1 vs 20 from this model
@@ -82,9 +83,9 @@ def run(
             "data": str(data),
             "groups": groups,
             "folders": {str(index): folder for index, folder in photo_set.classes.items()},
-            "skipped": scored.encoded.skipped,
+            "skipped": scored.skipped,
             "unanswered": int((predictions.predicted_index == NO_ANSWER).sum()),
-            "image_passes": scored.encoded.passes,
+            "image_passes": scored.passes,
             "seconds": round(perf_counter() - began, 3),
             **scored.settings,
         }
@@ -130,7 +131,7 @@ def _check_independent(photo_set: PhotoSet) -> None:
         raise RequestError(f"embeddings need independent photos, and {shared}")
 
 
-def _embeddings(model: Model, options: Options, scored: Scored, photo_set: PhotoSet) -> dict[str, Any]:
+def _embeddings(model: Model, options: Options, scored: Encoded, photo_set: PhotoSet) -> dict[str, Any]:
     """The arrays that `soberclip embeddings` reads; labels are the photos' own classes in ascending order.
 
     A classifier's embedding of a photo is the row of its scores, and a class's prompt is that class's own score.
@@ -148,11 +149,11 @@ def _embeddings(model: Model, options: Options, scored: Scored, photo_set: Photo
         if len(phrases) > len(classes):
             text = text.reshape(len(classes), -1, text.shape[1])
     else:
-        text = np.eye(scored.encoded.features.shape[1], dtype=np.float32)[classes]
-    photos = scored.encoded.photos
+        text = np.eye(scored.features.shape[1], dtype=np.float32)[classes]
+    photos = scored.photos
     unnamed = photos.class_index.astype(str) + " " + photos.group
     return {
-        "image": scored.encoded.features,
+        "image": scored.features,
         "label": np.searchsorted(classes, photos.class_index),
         "group": photos.group.to_numpy(str),
         "background": photos.background.where(photos.background != "", unnamed).to_numpy(str),
@@ -162,7 +163,7 @@ def _embeddings(model: Model, options: Options, scored: Scored, photo_set: Photo
 
 
 def _place(
-    model: Model, options: Options, scored: Scored, photo_set: PhotoSet, seed: int
+    model: Model, options: Options, scored: Encoded, photo_set: PhotoSet, seed: int
 ) -> tuple[dict[str, Any] | None, dict[str, Any]]:
     """The arrays, and the model's own head as `soberclip embeddings` measures it on them, or why it is unknown."""
     arrays = None

@@ -13,12 +13,13 @@ import torch
 
 from experiments.errors import RequestError, RunError
 from experiments.photos import libraries
+from experiments.photos.encoding import Encoded
 from experiments.photos.labels import LabelSpace, digest
 from experiments.photos.language_models import LanguageModel, load_language_model, score_labels
 from experiments.photos.model import OWN, LoadedModel, finished, one_line
 from experiments.photos.options import Options
 from experiments.photos.photos import PhotoSet
-from experiments.photos.scoring import Scored, score_photos
+from experiments.photos.scoring import score_photos
 from experiments.published.tables import checkpoint_spec
 from experiments.user_code import as_script, blamed, run_file
 from simulator.naming import suggestion
@@ -78,7 +79,7 @@ def load(spec: str, file: Path | None = None, options: Options = DEFAULTS) -> Mo
     return finished(replace(model, spec=spec, settings=settings, configuration=configuration))
 
 
-def score(photo_set: PhotoSet, model: Model, options: Options, space: LabelSpace | None = None) -> Scored:
+def score(photo_set: PhotoSet, model: Model, options: Options, space: LabelSpace | None = None) -> Encoded:
     """A model's scores of the labels of `space`, by default all; afterwards the model is on the CPU."""
     scored = (score_labels if isinstance(model, LanguageModel) else score_photos)(photo_set, model, options, space)
     model.module.to("cpu")  # the next model needs the memory

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from hashlib import sha256
-from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -21,22 +20,14 @@ TEXT_BATCH = 256  # texts per forward pass
 NO_ANSWER = -1  # predicted index of a photo whose scores are not finite; it counts as wrong
 
 
-class Scored(NamedTuple):
-    """One model's scores of all labels for the readable photos: cosines of a CLIP, scores of a classifier."""
-
-    encoded: Encoded
-    scores: Float[np.ndarray, "N L"]
-    settings: dict[str, Any]  # how scores were computed, for the summary
-
-
-def score_photos(photo_set: PhotoSet, model: LoadedModel, options: Options, space: LabelSpace | None = None) -> Scored:
+def score_photos(photo_set: PhotoSet, model: LoadedModel, options: Options, space: LabelSpace | None = None) -> Encoded:
     """Scores of all labels, 0 for those that do not compete; a classifier ignores the prompts.
 
     Labels with the same phrases share one column of the product, so they tie exactly, not up to rounding.
     """
     encoded = encode_photos(photo_set, model, options)
     if not model.embeds_text:
-        return Scored(encoded, encoded.features, {"phrases_cut": 0})
+        return encoded._replace(settings={"phrases_cut": 0})
     phrases = options.vocabulary.phrases(options.templates)
     space = space or options.vocabulary.every_label
     labels = sorted({k for index in photo_set.classes for k in space.of(index, len(phrases))})
@@ -48,7 +39,7 @@ def score_photos(photo_set: PhotoSet, model: LoadedModel, options: Options, spac
     cosines = (torch.from_numpy(encoded.features) @ torch.from_numpy(text.T.copy())).numpy()
     scores = np.zeros((len(cosines), len(phrases)), dtype=np.float32)
     scores[:, labels] = cosines[:, [distinct[phrases[k]] for k in labels]]
-    return Scored(encoded, scores, {"phrases_cut": truncated})
+    return encoded._replace(scores=scores, settings={"phrases_cut": truncated})
 
 
 def text_features(
@@ -112,9 +103,9 @@ def rank_labels(
     )
 
 
-def predict(scored: Scored, space: LabelSpace) -> pd.DataFrame:
+def predict(scored: Encoded, space: LabelSpace) -> pd.DataFrame:
     """The rows of predictions.csv for the readable photos. Raises RunError if no photo has a finite score."""
-    photos = scored.encoded.photos
+    photos = scored.photos
     predicted, rank, margin = rank_labels(scored.scores, photos.class_index.to_numpy(), space)
     if (predicted == NO_ANSWER).all():
         raise RunError(f"the model has no finite score for any of {len(predicted)} photos; check its weights")
@@ -122,10 +113,10 @@ def predict(scored: Scored, space: LabelSpace) -> pd.DataFrame:
     return table if any(table.object) else table.drop(columns="object")
 
 
-def confusing_space(scored: Scored) -> LabelSpace:
+def confusing_space(scored: Encoded) -> LabelSpace:
     """1 vs 20: for each true class the labels of highest mean cosine over its photos, and the true label."""
     finite = np.isfinite(scored.scores).all(axis=1)
-    truth, allowed, added = scored.encoded.photos.class_index.to_numpy(), {}, []
+    truth, allowed, added = scored.photos.class_index.to_numpy(), {}, []
     for index in sorted(set(truth.tolist())):
         rows = scored.scores[finite & (truth == index)]
         if not len(rows):

@@ -317,7 +317,7 @@ def test_a_model_of_ones_own_is_a_file(method, family, shared_tree, tmp_path):
     for _ in range(2):
         scored = score(read_photos(shared_tree), model, Options())
         assert scored.scores.shape == (32, 1000)
-        assert scored.encoded.passes == 32  # a user's code is not cached
+        assert scored.passes == 32  # a user's code is not cached
 
 
 @pytest.mark.parametrize(

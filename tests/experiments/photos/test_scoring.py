@@ -14,7 +14,7 @@ from experiments.photos.labels import LabelSpace, imagenet, own_classes, templat
 from experiments.photos.models import load
 from experiments.photos.options import Options
 from experiments.photos.photos import read_photos
-from experiments.photos.scoring import Scored, confusing_space, predict, rank_labels, score_photos
+from experiments.photos.scoring import confusing_space, predict, rank_labels, score_photos
 
 EVERY = LabelSpace("1000")
 
@@ -135,7 +135,7 @@ def test_confusing_labels_add_the_truth_and_break_ties_low():
     scores = np.zeros((2, 1000))
     scores[0, 500:520] = 1
     photos = pd.DataFrame({"class_index": [3, 900]})
-    space = confusing_space(Scored(Encoded(photos, scores, [], 0), scores, {}))
+    space = confusing_space(Encoded(photos, scores, [], 0, scores, {}))
     assert space.allowed[3] == (*range(500, 520), 3)
     assert space.allowed[900] == (*range(20), 900)
     assert space.added == (3, 900)
