@@ -5,12 +5,13 @@ micro: the fraction of all photos. Classes with many photos dominate, and they d
 mixes the background effect with a change of classes.
 Classes without photos in one group are left out of both means, so that the drop compares the same classes.
 Letters: N photos, C units (classes or objects), R bootstrap replicates, M heads; an axis of 2 holds (common, counter).
+The `group` of a photo of class y is 2 y if it is common, else 2 y + 1.
 Counts are a table with a row per unit, and the columns common and counter of `photos` and of `correct` answers.
 """
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Bool, Float, Int, Real, Shaped
+from jaxtyping import Float, Int, Real, Shaped
 from scipy.special import ndtri, stdtrit
 
 from experiments.inference import binomial_bounds, bootstrap_interval, combined, hull, resamples
@@ -110,37 +111,32 @@ def intervals(counts: pd.DataFrame, mean: Mean, seed: int = 0, replicates: int =
 
 
 def by_class(
-    values: Shaped[np.ndarray, "N M"], label: Int[np.ndarray, " N"], common: Bool[np.ndarray, " N"]
+    values: Shaped[np.ndarray, "N M"], group: Int[np.ndarray, " N"]
 ) -> tuple[Int[np.ndarray, "C 2"], Float[np.ndarray, "C 2 M"]]:
     """(photos, sum of each column) of every class and group, each of which has photos."""
-    cell = 2 * label + ~common
-    photos = np.bincount(cell)
-    order = np.argsort(cell, kind="stable")
+    photos, order = np.bincount(group), np.argsort(group, kind="stable")
     sums = np.add.reduceat(values[order], np.cumsum(photos) - photos, axis=0, dtype=float)
     return photos.reshape(-1, 2), sums.reshape(len(photos) // 2, 2, -1)
 
 
 def drawn_over_photos(
-    values: Shaped[np.ndarray, "N M"],
-    label: Int[np.ndarray, " N"],
-    common: Bool[np.ndarray, " N"],
-    rng: np.random.Generator,
+    values: Shaped[np.ndarray, "N M"], group: Int[np.ndarray, " N"], rng: np.random.Generator
 ) -> Float[np.ndarray, "R 2 M"]:
     """Means over classes in a bootstrap over photos, in which every photo has a normal weight.
 
     Equal photos in the same order have the same weights, whatever their values: so models can be compared.
     """
-    photos, sums = by_class(values, label, common)
+    photos, sums = by_class(values, group)
     means = sums / photos[..., None]
-    n, mean, cell = photos.ravel(), means.reshape(photos.size, -1), 2 * label + ~common
+    n, mean = photos.ravel(), means.reshape(photos.size, -1)
     scale = 1 / len(photos) / np.sqrt(n * (n - 1))  # of a photo's answer, in a mean over classes
     out = np.zeros((2, DRAWS, values.shape[1]))
     for start in range(0, len(values), BLOCK):
-        part = slice(start, start + BLOCK)
-        weights = rng.standard_normal((DRAWS, len(cell[part])), dtype=np.float32)
-        off = ((values[part] - mean[cell[part]]) * scale[cell[part]][:, None]).astype(np.float32)
-        for g, member in enumerate((common[part], ~common[part])):
-            out[g] += weights[:, member] @ off[member]
+        own = group[start : start + BLOCK]
+        weights = rng.standard_normal((DRAWS, len(own)), dtype=np.float32)
+        off = ((values[start : start + BLOCK] - mean[own]) * scale[own][:, None]).astype(np.float32)
+        for g in (0, 1):
+            out[g] += weights[:, own % 2 == g] @ off[own % 2 == g]
     return means.mean(axis=0) + np.moveaxis(out, 0, 1)
 
 

@@ -28,7 +28,7 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float, Int, Shaped
+from jaxtyping import Float, Int, Shaped
 from scipy.integrate import cumulative_trapezoid
 from scipy.optimize import nnls
 from scipy.special import expit, logit
@@ -49,16 +49,12 @@ RESOLVED = 0.4  # a wider interval of p' has no number
 
 
 def best_answers(
-    right: Shaped[np.ndarray, "N H"],
-    label: Int[np.ndarray, " N"],
-    common: Bool[np.ndarray, " N"],
-    rng: np.random.Generator,
+    right: Shaped[np.ndarray, "N H"], group: Int[np.ndarray, " N"], rng: np.random.Generator
 ) -> tuple[Float[np.ndarray, "N L"], Float[np.ndarray, "N L"]]:
     """How often each photo is answered rightly by the head that is best at each weight: on all photos, on others."""
-    group = 2 * label + ~common
     n = np.bincount(group)
     share = 1 / n[group]  # of a photo in its class and group
-    value = np.where(common[:, None], WEIGHTS, 1 - WEIGHTS) * share[:, None]  # (N, L)
+    value = np.where(group[:, None] % 2, 1 - WEIGHTS, WEIGHTS) * share[:, None]  # (N, L)
     answers = right.astype(np.float32)
     every = value.T.astype(np.float32) @ answers  # (L, H)
     same, other = answers[:, every.argmax(axis=1)], np.zeros(value.shape)

@@ -154,11 +154,11 @@ def answer(bundle: Bundle, seed: int) -> dict[str, Any]:
     folds, notes = fit_folds(bundle, seed), list(bundle.notes)
     right, listed = answers(bundle, folds), [*folds[0].plain, *folds[0].fixes]
     unseen, right = right[bundle.unseen[right.index]], right[~bundle.unseen[right.index]]
-    label, common = bundle.label[right.index], bundle.common[right.index]
-    best = best_answers(right.to_numpy(), label, common, numpy_stream(seed, "embeddings parts"))
+    group = 2 * bundle.label[right.index] + ~bundle.common[right.index]
+    best = best_answers(right.to_numpy(), group, numpy_stream(seed, "embeddings parts"))
     every = np.hstack([right[listed].to_numpy(), *best])
-    photos, correct = by_class(every, label, common)
-    replicates = drawn_over_photos(every, label, common, numpy_stream(seed, "embeddings replicates"))
+    photos, correct = by_class(every, group)
+    replicates = drawn_over_photos(every, group, numpy_stream(seed, "embeddings replicates"))
     means = (correct / photos[..., None]).mean(axis=0)
     curve, band, places, draws = trade(means, replicates, worth(photos), numpy_stream(seed, "embeddings places"))
     traced = np.vstack([DRAWN, curve.points(DRAWN), band])
@@ -180,8 +180,7 @@ def answer(bundle: Bundle, seed: int) -> dict[str, Any]:
         "heads": [{"head": name, **described[name]} for name in folds[0].plain],
         "curve": [dict(zip(("weight", *GROUPS, "low", "high"), at, strict=True)) for at in traced.T.tolist()],
         "fixes": [
-            {"fix": name, **described[name], **_gain(right[name] - right[listed[0]], label, common)}
-            for name in folds[0].fixes
+            {"fix": name, **described[name], **_gain(right[name] - right[listed[0]], group)} for name in folds[0].fixes
         ],
         "detail": _detail(bundle, seed),
         "assumptions": list(ASSUMPTIONS),
@@ -242,10 +241,10 @@ def _described(
     return entries
 
 
-def _gain(lead: pd.Series, label: Int[np.ndarray, " n"], common: np.ndarray) -> dict[str, Any]:
+def _gain(lead: pd.Series, group: Int[np.ndarray, " n"]) -> dict[str, Any]:
     """Accuracy of a fix minus that of zero-shot on the same photos, from the lead on every photo."""
     each = lead.to_numpy()[:, None]
-    photos, sums = by_class(np.hstack([each, each**2]), label, common)
+    photos, sums = by_class(np.hstack([each, each**2]), group)
     mean, square = np.moveaxis(sums, 2, 0) / photos  # each C x 2
     gain, variance = mean.mean(axis=0), ((square - mean**2) / (photos - 1)).sum(axis=0) / len(photos) ** 2
     # With one more lead and one more lag, or heads that never differ here would be known to be equal (Agresti, Coull).
