@@ -100,7 +100,7 @@ def over_photos(counts: pd.DataFrame, mean: Mean, population: bool = True) -> li
     return [*ends, drop_interval(*value.tolist(), *ends)]
 
 
-def intervals(counts: pd.DataFrame, mean: Mean, seed: int = 0, replicates: int = REPLICATES) -> dict[str, Interval]:
+def over_classes(counts: pd.DataFrame, mean: Mean, seed: int = 0, replicates: int = REPLICATES) -> dict[str, Interval]:
     """Cluster bootstrap intervals over classes, widened where `over_photos` is wider; for few classes over photos."""
     classes, floors = len(complete(counts)), over_photos(counts, mean)
     if classes < FEWEST:

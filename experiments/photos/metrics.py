@@ -20,7 +20,7 @@ from experiments.heads.intervals import (
     drop_interval,
     group_accuracies,
     interval_method,
-    intervals,
+    over_classes,
     over_photos,
     with_drop,
     worst_cell,
@@ -65,7 +65,7 @@ def summary(counts: pd.DataFrame, seed: int = 0, grouped: bool = True) -> dict[s
     number = {"common": n_common, "counter": n_counter} if grouped else {"photos": n_common}
     left_out = counts.index.difference(used.index).tolist()
     return {
-        "intervals": {mean: _named(map(list, intervals(counts, mean, seed).values()), grouped) for mean in MEANS},
+        "intervals": {mean: _named(map(list, over_classes(counts, mean, seed).values()), grouped) for mean in MEANS},
         **_means(counts, grouped),
         "interval_method": interval_method(len(used)),
         "level": LEVEL,

@@ -14,7 +14,7 @@ from scipy.stats import rankdata
 
 from experiments.effective_robustness import AXES, SMALLEST_FAMILY, Line, fit_line, resampled
 from experiments.errors import RequestError, checked_seed, unknown
-from experiments.heads.intervals import complete, counted, drawn_accuracies, group_accuracies, intervals, over_photos
+from experiments.heads.intervals import complete, counted, drawn_accuracies, group_accuracies, over_classes, over_photos
 from experiments.heads.least_regret import middle, ranked
 from experiments.inference import bootstrap_interval, combined, hull
 from experiments.photos.metrics import class_counts, paired
@@ -146,7 +146,7 @@ def _place(entry: dict[str, Any] | None) -> dict[str, Any] | None:
 
 
 def _with_intervals(row: Row, counts: pd.DataFrame, seed: int) -> Row:
-    return replace(row, **{f"interval_{name}": ends for name, ends in intervals(counts, row.mean, seed).items()})
+    return replace(row, **{f"interval_{name}": ends for name, ends in over_classes(counts, row.mean, seed).items()})
 
 
 def compare(results: Sequence[Result], reference: str | None = None, seed: int = 0) -> dict[str, Any]:

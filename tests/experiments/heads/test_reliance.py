@@ -21,7 +21,7 @@ from experiments.benchmarks import coverage
 from experiments.command.embeddings import reliance_screen
 from experiments.errors import RequestError
 from experiments.heads import fitting, reliance
-from experiments.heads.intervals import by_class, counted, drawn_over_classes, intervals, worth
+from experiments.heads.intervals import by_class, counted, drawn_over_classes, over_classes, worth
 from experiments.heads.least_regret import WEIGHTS, best_answers, ranked, smooth, trade, width_within
 from experiments.heads.tables import data_share
 from experiments.inference import binomial_bounds
@@ -135,7 +135,7 @@ def test_intervals_over_classes_cover():
         means = correct / each[..., None]
         _, _, (place, *_), _ = trade(means.mean(axis=0), drawn_over_classes(means, rng), worth(each), rng)
         over = place["interval"]
-        over |= intervals(counted(np.arange(C), each, correct[:, :, 0]), "macro", seed, 1000)
+        over |= over_classes(counted(np.arange(C), each, correct[:, :, 0]), "macro", seed, 1000)
         for name, (low, high) in over.items():
             hits[name] += low <= values[name] <= high
     check_coverage(hits, trials)

@@ -12,7 +12,7 @@ from matplotlib.text import Annotation
 
 from experiments.effective_robustness import AXES, band, fit_line, stretch
 from experiments.errors import RequestError
-from experiments.heads.intervals import counted, group_accuracies, intervals
+from experiments.heads.intervals import counted, group_accuracies, over_classes
 from experiments.photos.figures import comparison_figure, write_comparison
 from experiments.photos.labels import Vocabulary
 from experiments.photos.metrics import paired
@@ -182,7 +182,7 @@ def test_over_a_flat_line_a_model_has_the_interval_of_its_counter_accuracy(size,
     flat = [Result(Row("x", f"m{common}", "CLIP", common, 0.4)) for common in (0.3, 0.5, 0.7)]
     own = Row("x", "mine", "own", *group_accuracies(classes, mean).tolist(), mean=mean)
     over = compare([*flat, Result(own, classes)])["rows"][-1]["effective_robustness"]
-    ends = np.array(intervals(classes, mean, replicates=REPLICATES)["counter"])
+    ends = np.array(over_classes(classes, mean, replicates=REPLICATES)["counter"])
     for axis in AXES:
         assert over[axis]["interval_model"] == pytest.approx(ends - 0.4)
 
