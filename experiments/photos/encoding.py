@@ -1,8 +1,8 @@
 """Photos through a model: decode, preprocess, encode, and cache the features, so that no photo passes a model twice.
 
 Each model has one folder, named by a digest of everything that changes a feature: weights, configuration,
-preprocessing, library versions, precision, device type. It holds safetensors shards. A shard has the features of some
-photos or prompts and, as metadata, their keys. Shards are written atomically, so a killed run leaves only good ones.
+preprocessing, library versions, precision, device type. It holds safetensors shards. A shard has the features of one
+batch and, as metadata, the keys of its photos or prompts. It is written atomically, so a killed run loses one batch.
 
 Batches are cut from the full list of photos; cached photos are then left out. So a resumed run forms the same batches
 as an uninterrupted one, and computes the same bits.
@@ -32,7 +32,6 @@ from experiments.photos.photos import Key, PhotoSet, in_threads
 from simulator.progress import counting
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-SHARD_ROWS, SHARD_BATCHES = 256, 32  # features per shard at most; a killed run loses at most one shard
 
 
 def autocast(options: Options) -> Any:
@@ -121,13 +120,6 @@ def encode(
     size, paths = batch_size or options.batch_size, photo_set.photos.path
     missing = [i for i, key in enumerate(keys) if key not in store.rows]
     unreadable: dict[str, str] = {}
-    waiting: dict[Key, torch.Tensor] = {}  # rows that are still on the device
-
-    def write() -> None:
-        if waiting:
-            done, rows = list(waiting), torch.stack(list(waiting.values())).cpu().numpy()
-            waiting.clear()
-            store.add(done, rows)
 
     def read(i: int) -> Any:
         try:
@@ -139,17 +131,12 @@ def encode(
     with counting("encoding", len(keys), "photos/s") as advance, failures(options):
         advance(len(keys) - len(missing))
         photos = zip(missing, in_threads(read, missing, size, max(1, options.threads)), strict=True)
-        try:
-            for _, block in groupby(photos, lambda photo: photo[0] // size):
-                batch = dict(block)
-                good = [i for i in batch if paths[i] not in unreadable]
-                if good:
-                    waiting |= zip((keys[i] for i in good), forward(good, [batch[i] for i in good]), strict=True)
-                if len(waiting) >= min(SHARD_ROWS, SHARD_BATCHES * size):
-                    write()
-                advance(len(batch))
-        finally:
-            write()
+        for _, block in groupby(photos, lambda photo: photo[0] // size):
+            batch = dict(block)
+            good = [i for i in batch if paths[i] not in unreadable]
+            if good:
+                store.add([keys[i] for i in good], forward(good, [batch[i] for i in good]).cpu().numpy())
+            advance(len(batch))
     loaded = ~paths.isin(unreadable)
     if not loaded.any():
         path, reason = next(iter(unreadable.items()))

@@ -9,7 +9,7 @@ import torch
 from accelerator import present
 
 from experiments.errors import RequestError, RunError
-from experiments.photos import encoding, options
+from experiments.photos import options
 from experiments.photos.encoding import FeatureCache, encode_photos
 from experiments.photos.labels import LabelSpace, own_classes
 from experiments.photos.metrics import right
@@ -181,8 +181,7 @@ def test_every_option_is_in_the_key_or_changes_rounding_alone(tmp_path, monkeypa
 
 @pytest.mark.parametrize("stop", [1, 2, 3])
 def test_interrupted_at_any_shard_gives_the_same_bits(clip, shared_tree, tmp_path, monkeypatch, stop):
-    """Stop before a shard, resume, and compare with an uninterrupted run."""
-    monkeypatch.setattr(encoding, "SHARD_ROWS", 6)
+    """Each batch is a shard. Stop before one, resume, and compare with an uninterrupted run."""
     tree, add, calls = read_photos(shared_tree), FeatureCache.add, []
 
     def failing(self, keys, features):
