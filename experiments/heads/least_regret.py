@@ -173,10 +173,8 @@ def trade(
     width = width_within(best[0], np.cov(best[1:].T))
     drop, balanced = heads[:, 0] - heads[:, 1], heads.mean(axis=1)
 
-    def placed(
-        best: Float[np.ndarray, "R L"],
-    ) -> tuple[list[Curve], Float[np.ndarray, "R H"], Float[np.ndarray, "R H"]]:
-        """Curves, and the heads' weights and leads of the best over them."""
+    def placed(best: Float[np.ndarray, "R L"]) -> tuple[list[Curve], np.ndarray, np.ndarray]:
+        """Curves, and the heads' weights and leads of the best over them, each R x H."""
         curves = [smooth(one, width)[0] for one in best]
         leads = [curve.balanced(d) - own for curve, d, own in zip(curves, drop, balanced, strict=True)]
         return curves, np.array([curve.weight(d) for curve, d in zip(curves, drop, strict=True)]), np.array(leads)

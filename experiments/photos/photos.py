@@ -140,18 +140,13 @@ def _grouping(choice: str) -> Callable[[Any], tuple[str, str] | None]:
     if not Path(choice).is_file():
         near = suggestion(choice, (PREFIX, EACH))
         raise RequestError(f"--groups {choice!r} is neither {PREFIX}, {EACH} nor a file{near}")
-    table: dict[tuple[str, str], str] = {}  # (class, background) -> group; an empty or missing class means all
+    table: dict[tuple[str, str], tuple[str, str]] = {}  # by class and background; an empty or missing class means all
     for line, row in enumerate(read_table(Path(choice), ("background", "group"), "groups"), start=2):
-        key = row.get("class") or "", row["background"]
-        check_group(row["group"], f"line {line} of {choice!r}")
-        if table.setdefault(key, row["group"]) != row["group"]:
-            raise RequestError(f"background {key[1]!r} is common and counter in {choice!r} (line {line}); keep one")
-
-    def by_table(photo: Any) -> tuple[str, str] | None:
-        group = table.get((photo.class_name, photo.place)) or table.get(("", photo.place))
-        return None if group is None else (group, photo.place)
-
-    return by_table
+        background, group = row["background"], row["group"]
+        check_group(group, f"line {line} of {choice!r}")
+        if table.setdefault((row.get("class") or "", background), (group, background)) != (group, background):
+            raise RequestError(f"background {background!r} is common and counter in {choice!r} (line {line}); keep one")
+    return lambda photo: table.get((photo.class_name, photo.place)) or table.get(("", photo.place))
 
 
 def _by_prefix(photo: Any) -> tuple[str, str] | None:
