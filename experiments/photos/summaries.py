@@ -20,9 +20,9 @@ from jaxtyping import Int
 
 from experiments.errors import RequestError
 from experiments.files import output_folder, read_json, read_table, write_json, write_text
-from experiments.heads.intervals import complete
-from experiments.photos import metrics
+from experiments.heads.intervals import class_accuracies, complete, summary
 from experiments.photos.labels import CLASS_COUNT, Vocabulary, digest, own_classes
+from experiments.photos.metrics import accuracy_breakdown, cells, class_counts, object_effect
 from experiments.photos.photos import check_group, has_groups
 from experiments.provenance import provenance
 
@@ -84,23 +84,23 @@ def _integers(
 
 def summarise(predictions: pd.DataFrame, settings: dict[str, Any], folder: Path | None = None) -> dict[str, Any]:
     """The summary of one model, which begins with its settings, also written into `folder` with its tables."""
-    counts, seed, grouped = metrics.class_counts(predictions), settings["seed"], has_groups(predictions)
+    counts, seed, grouped = class_counts(predictions), settings["seed"], has_groups(predictions)
     used = complete(counts)
     if not len(used):
         raise RequestError(f"no class of {settings['data']!r} has photos in both groups; a drop needs at least one")
-    document = settings | metrics.summary(counts, seed, grouped) | metrics.accuracy_breakdown(predictions)
+    document = settings | summary(counts, seed, grouped) | accuracy_breakdown(predictions)
     if grouped:
-        largest = metrics.class_accuracies(used).sort_values("drop", ascending=False, kind="stable").head(WORST)
+        largest = class_accuracies(used).sort_values("drop", ascending=False, kind="stable").head(WORST)
         document["worst_classes"] = largest.reset_index().to_dict("records")
         if "object" in predictions:
-            document["paired"] = metrics.object_effect(predictions, seed)
+            document["paired"] = object_effect(predictions, seed)
     document["provenance"] = provenance()
     if folder is not None:
         output_folder(folder)
         write_predictions(folder / PREDICTIONS, predictions)
-        table = counts.set_axis(COUNTS, axis=1).join(metrics.class_accuracies(counts)).reset_index()
+        table = counts.set_axis(COUNTS, axis=1).join(class_accuracies(counts)).reset_index()
         write_frame(folder / CLASSES, table if grouped else table[[*ALONE]].rename(columns=ALONE))
-        write_frame(folder / BACKGROUNDS, metrics.cells(predictions, "class_index", "group", "background"))
+        write_frame(folder / BACKGROUNDS, cells(predictions, "class_index", "group", "background"))
         write_json(folder / SUMMARY, document)
     return document
 

@@ -12,11 +12,12 @@ import pytest
 from planted_embeddings import planted
 from scipy.stats import binomtest
 
+from experiments.heads.intervals import summary
 from experiments.heads.pages import write_files
 from experiments.heads.reliance import answer_files
 from experiments.photos.discovery import discover
 from experiments.photos.figures import write_comparison
-from experiments.photos.metrics import TOP, accuracy_breakdown, class_counts, object_effect, summary
+from experiments.photos.metrics import TOP, accuracy_breakdown, class_counts, object_effect
 from experiments.photos.photos import has_groups
 from experiments.photos.robustness import compare, gather
 from experiments.photos.summaries import score_files

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from experiments.heads.intervals import accuracy, complete, counted, group_accuracies, over_classes
+from experiments.heads.intervals import accuracy, complete, counted, group_accuracies, over_classes, paired, summary
 from experiments.inference import holm
-from experiments.photos.metrics import class_counts, object_effect, paired, summary
+from experiments.photos.metrics import class_counts, object_effect
 from experiments.results import FEWEST
 from tests.experiments.heads.test_intervals import counts
 

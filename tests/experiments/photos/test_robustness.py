@@ -12,10 +12,9 @@ from matplotlib.text import Annotation
 
 from experiments.effective_robustness import AXES, band, fit_line, stretch
 from experiments.errors import RequestError
-from experiments.heads.intervals import counted, group_accuracies, over_classes
+from experiments.heads.intervals import counted, group_accuracies, over_classes, paired
 from experiments.photos.figures import comparison_figure, write_comparison
 from experiments.photos.labels import Vocabulary
-from experiments.photos.metrics import paired
 from experiments.photos.robustness import MOST_PAIRED, REPLICATES, Result, compare, gather, lines_of
 from experiments.photos.summaries import score_files
 from experiments.photos.tables import marks, pairs_table
