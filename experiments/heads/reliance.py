@@ -195,8 +195,8 @@ def _detail(bundle: Bundle, seed: int) -> dict[str, Any] | None:
     if bundle.caption is None:
         return None
     chosen = bundle.some(np.arange(len(bundle.label)), FIT_ROWS, seed, "embeddings captions")
-    views = (bundle.rows(chosen, view).astype(float) for view in ("image", "caption"))
-    return caption_detail(*views, bundle.cell[chosen], numpy_stream(seed, "embeddings detail"))
+    image, caption = (bundle.rows(chosen, view).astype(float) for view in ("image", "caption"))
+    return caption_detail((image, caption), bundle.cell[chosen], numpy_stream(seed, "embeddings detail"))
 
 
 def _described(

@@ -6,7 +6,7 @@ from hashlib import sha256
 import numpy as np
 import pandas as pd
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
 from experiments.errors import RequestError, RunError
 from experiments.photos.encoding import Encoded, FeatureCache, autocast, encode_photos, failures
@@ -78,14 +78,15 @@ def _truncated(tokenizer: Callable, label: Sequence[str], ids: torch.Tensor) -> 
     return int((longer == ids).flatten(1).all(dim=1).sum()) if longer.shape == ids.shape else 0
 
 
-def rank_labels(
-    scores: Float[np.ndarray, "N L"], truth: Int[np.ndarray, " N"], space: LabelSpace
-) -> tuple[Int[np.ndarray, " N"], Int[np.ndarray, " N"], Float[np.ndarray, " N"]]:
-    """(predicted label, rank of the true one, its margin over the best other) among the competing labels.
+def predict(scored: Encoded, space: LabelSpace) -> pd.DataFrame:
+    """The rows of predictions.csv for the readable photos. Raises RunError if no photo has a finite score.
 
     Ties go to the lower index. A photo with a score that is not finite has NO_ANSWER, the last rank and margin nan.
     """
+    photos, scores, truth = scored.photos, scored.scores, scored.photos.class_index.to_numpy()
     answered = np.isfinite(scores).all(axis=1)
+    if not answered.any():
+        raise RunError(f"the model has no finite score for any of {len(photos)} photos; check its weights")
     mask = space.mask(truth, scores.shape[1])
     scores = np.where(mask, scores, -np.inf)
     rows = np.arange(len(truth))
@@ -96,20 +97,11 @@ def rank_labels(
     others[rows, truth] = -np.inf
     with np.errstate(invalid="ignore"):
         margin = (true[:, 0] - others.max(axis=1)).astype(np.float64)
-    return (
-        np.where(answered, scores.argmax(axis=1), NO_ANSWER),
-        np.where(answered, rank, mask.sum(axis=1)),
-        np.where(answered, margin, np.nan),
+    table = photos.assign(
+        predicted_index=np.where(answered, scores.argmax(axis=1), NO_ANSWER),
+        rank=np.where(answered, rank, mask.sum(axis=1)),
+        margin=np.where(answered, margin, np.nan),
     )
-
-
-def predict(scored: Encoded, space: LabelSpace) -> pd.DataFrame:
-    """The rows of predictions.csv for the readable photos. Raises RunError if no photo has a finite score."""
-    photos = scored.photos
-    predicted, rank, margin = rank_labels(scored.scores, photos.class_index.to_numpy(), space)
-    if (predicted == NO_ANSWER).all():
-        raise RunError(f"the model has no finite score for any of {len(predicted)} photos; check its weights")
-    table = photos.assign(predicted_index=predicted, rank=rank, margin=margin)
     return table if any(table.object) else table.drop(columns="object")
 
 
