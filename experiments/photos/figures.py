@@ -16,9 +16,9 @@ from experiments.figure_files import METADATA, save_figure
 from experiments.files import output_folder, write_json, write_table, write_text
 from experiments.heads.pages import WIDTH, page, ranking, spread, write_labels
 from experiments.heads.tables import PLACE_WORDS, Record
+from experiments.photos import tables
 from experiments.photos.deciding import FILE, embedded
 from experiments.photos.robustness import REPLICATES
-from experiments.photos.tables import comparison_table, has_sign_test, lead, marks, over_photos, pairs_table
 from experiments.results import GROUPS, QUANTITIES
 from experiments.style import styled
 from experiments.svg import figure_svg
@@ -55,16 +55,13 @@ def write_comparison(folder: Path, document: dict[str, Any], seed: int = 0) -> P
     text = page(
         "photos/comparison.html.jinja",
         document,
-        models=html(comparison_table(document)),
-        classwise=html(pairs_table(document, *QUANTITIES)),
-        marks=marks(document),
         drawings="\n".join(drawn),
         explanation=(CAPTION if document["lines"] else "") + bars + "Numbers: those of the table.",
-        lead=lead(document),
         steady=min(rows, key=lambda row: abs(row["drop"])),
         caption=PLACE_WORDS,
-        sign_test=has_sign_test(document),
-        few=over_photos(document),
+        comparison=document,
+        tables=tables,
+        html=html,
         pictures=[(row["model"], embedded(file)) for row in rows if (file := Path(row["source"]) / FILE).is_file()],
         ranked=ranking({row["model"]: row["equivalent"] for row in rows if row["equivalent"]}),
     )
