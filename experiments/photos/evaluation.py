@@ -132,10 +132,7 @@ def _check_independent(photo_set: PhotoSet) -> None:
 
 
 def _embeddings(model: Model, options: Options, scored: Encoded, photo_set: PhotoSet) -> dict[str, Any]:
-    """The arrays that `soberclip embeddings` reads; labels are the photos' own classes in ascending order.
-
-    A classifier's embedding of a photo is the row of its scores, and a class's prompt is that class's own score.
-    """
+    """The arrays that `soberclip embeddings` reads; labels are the photos' own classes in ascending order."""
     _check_independent(photo_set)
     if isinstance(model, LanguageModel):
         raise RequestError("a language model has no embeddings")
@@ -148,7 +145,7 @@ def _embeddings(model: Model, options: Options, scored: Encoded, photo_set: Phot
         text, _ = text_features(model, phrases, options)
         if len(phrases) > len(classes):
             text = text.reshape(len(classes), -1, text.shape[1])
-    else:
+    else:  # a photo's embedding is the row of its scores, and a class's prompt is that class's own score
         text = np.eye(scored.features.shape[1], dtype=np.float32)[classes]
     photos = scored.photos
     unnamed = photos.class_index.astype(str) + " " + photos.group

@@ -104,7 +104,7 @@ def comparison_figure(document: dict[str, Any], seed: int = 0, axis: Axis | None
     first = figure.axes[0]
     first.set_ylabel("accuracy on the counter group [%]")
     kinds = dict.fromkeys((row["family"], _marker(row)) for row in rows)
-    handles = [_mark(colours[family], marker, label=family) for family, marker in kinds]
+    handles = [Line2D([], [], color=colours[f], marker=m, linestyle="none", label=f) for f, m in kinds]
     first.legend(handles=[*first.get_legend_handles_labels()[0], *handles], loc="upper left" if lines else "best")
     words, shades = [f"{row['number']}" for row in ordered], [look["color"] for look in looks]
     places = np.array([[row[group] for group in GROUPS] for row in ordered])
@@ -120,7 +120,7 @@ def _keyed(ordered: Sequence[Record], looks: Sequence[dict[str, str]], width: fl
     printed = "\n".join(entries).split("\n")
     columns = max(1, int(width * 72 / (0.62 * LETTERS * (max(map(len, printed)) + 7))))
     figure = Figure(figsize=(width, HEIGHT + 1.5 * LETTERS / 72 * -(-len(printed) // columns)))
-    marks = [_mark(**look, markersize=4) for look in looks]
+    marks = [Line2D([], [], linestyle="none", **look, markersize=4) for look in looks]
     key = figure.legend(marks, entries, loc="outside lower left", ncols=columns, fontsize=LETTERS, handlelength=0.5)
     for text in key.get_texts():
         text.set_parse_math(False)
@@ -129,10 +129,6 @@ def _keyed(ordered: Sequence[Record], looks: Sequence[dict[str, str]], width: fl
 
 def _marker(row: Record) -> str:
     return "o" if row["source"].startswith("[W]") else "s"
-
-
-def _mark(color: str, marker: str, **more: Any) -> Line2D:
-    return Line2D([], [], color=color, marker=marker, linestyle="none", **more)
 
 
 def _scaled(panel: Axes, rows: Sequence[Record], axis: Axis, lines: bool) -> np.ndarray:

@@ -33,10 +33,7 @@ Model = LoadedModel | LanguageModel
 
 
 def resolve(models: Sequence[str], weights: Sequence[Path] | None, options: Options) -> list[tuple[str, Path | None]]:
-    """(specification, weights file) of each model; published:MODEL is the checkpoint of a row of Table 3.
-
-    Raises RequestError for errors that are known before any model is loaded.
-    """
+    """(specification, weights file) of each model; RequestError for errors that are known before one is loaded."""
     if not models:
         raise RequestError("no model is given; name one with --model")
     if weights is not None and len(weights) != len(models):
@@ -109,10 +106,7 @@ def _check_python(name: str, file: Path | None) -> None:
 
 
 def _python(name: str, file: Path | None, options: Options) -> LoadedModel:
-    """The model that model() in a user's file returns, with the methods of one of PARTS; the README has their shapes.
-
-    The file is executed. Its features are not cached, since it may change.
-    """
+    """The model of model() in a user's file; the README has the shapes of its methods, those of one of PARTS."""
     names = run_file(Path(name), "model file")
     try:
         with as_script(Path(name)):
@@ -143,6 +137,7 @@ def _python(name: str, file: Path | None, options: Options) -> LoadedModel:
         return call
 
     module = model if isinstance(model, torch.nn.Module) else torch.nn.Module()
+    # Without a configuration features are not cached, since the file may change.
     calls = {FIELDS.get(part, part): guarded(part) for part in parts}
     return LoadedModel(family, module, **calls, settings={"weights": f"file {Path(name).name}"})
 

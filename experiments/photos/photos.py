@@ -181,10 +181,7 @@ def _without_groups(root: Path, listed: pd.DataFrame, groups: str) -> str:
 def inspect(
     root: Path, output: Path | None = None, groups: str = PREFIX, vocabulary: Vocabulary | None = None
 ) -> dict[str, Any]:
-    """Decode every photo at `root`; counts of the readable ones, also written to output/inspection.json.
-
-    The paper's counts stand beside those of its classes.
-    """
+    """Decode every photo at `root`; counts of the readable ones beside the paper's, also in output/inspection.json."""
     photo_set = read_photos(root, groups, vocabulary)
 
     def lacks(path: str) -> str | None:

@@ -21,16 +21,14 @@ NO_ANSWER = -1  # predicted index of a photo whose scores are not finite; it cou
 
 
 def score_photos(photo_set: PhotoSet, model: LoadedModel, options: Options, space: LabelSpace | None = None) -> Encoded:
-    """Scores of all labels, 0 for those that do not compete; a classifier ignores the prompts.
-
-    Labels with the same phrases share one column of the product, so they tie exactly, not up to rounding.
-    """
+    """Scores of all labels, 0 for those that do not compete; a classifier ignores the prompts."""
     encoded = encode_photos(photo_set, model, options)
     if not model.embeds_text:
         return encoded._replace(settings={"phrases_cut": 0})
     phrases = options.vocabulary.phrases(options.templates)
     space = space or options.vocabulary.every_label
     labels = sorted({k for index in photo_set.classes for k in space.of(index, len(phrases))})
+    # Labels with the same phrases share one column of the product, so they tie exactly, not up to rounding.
     distinct = {label: row for row, label in enumerate(dict.fromkeys(phrases[k] for k in labels))}
     text, truncated = text_features(model, list(distinct), options)
     if text.shape[1] != encoded.features.shape[1]:

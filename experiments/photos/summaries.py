@@ -42,12 +42,6 @@ def write_frame(path: Path, table: pd.DataFrame, float_format: str | None = None
     write_text(path, table.to_csv(index=False, lineterminator="\n", float_format=float_format))
 
 
-def write_predictions(path: Path, predictions: pd.DataFrame) -> None:
-    """One row per photo. Unknown ranks and margins are empty; composites have a column `object`."""
-    columns = [*COLUMNS, *predictions.columns.intersection(["object"])]
-    write_frame(path, predictions[columns].replace({"margin": [np.inf, -np.inf]}, np.nan), "%.7g")
-
-
 def read_predictions(path: Path, labels: int = CLASS_COUNT) -> pd.DataFrame:
     """Predictions of this or another program, with class_index below `labels`.
 
@@ -97,7 +91,9 @@ def summarise(predictions: pd.DataFrame, settings: dict[str, Any], folder: Path 
     document["provenance"] = provenance()
     if folder is not None:
         output_folder(folder)
-        write_predictions(folder / PREDICTIONS, predictions)
+        columns = [*COLUMNS, *predictions.columns.intersection(["object"])]
+        listed = predictions[columns].replace({"margin": [np.inf, -np.inf]}, np.nan)  # an unknown margin is empty
+        write_frame(folder / PREDICTIONS, listed, "%.7g")
         table = counts.set_axis(COUNTS, axis=1).join(class_accuracies(counts)).reset_index()
         write_frame(folder / CLASSES, table if grouped else table[[*ALONE]].rename(columns=ALONE))
         write_frame(folder / BACKGROUNDS, cells(predictions, "class_index", "group", "background"))
