@@ -23,10 +23,6 @@ from experiments.photos.scoring import NO_ANSWER, confusing_space, predict, text
 from experiments.photos.summaries import result_folders, summarise
 
 REFERENCE = "published:CLIP-LAION400M-ViT/B/32"  # [W] takes the 20 labels of 1 vs 20 from this model
-TWO_SCORES = (
-    "the scores of two labels are one number per photo, with no other heads to compare; give the model encode_image "
-    "and encode_text, or measure its features with soberclip embeddings"
-)
 # Heads are measured in passing for so many photos x dimensions x classes, and for so many classes: about three minutes.
 MOST_NUMBERS, MOST_CLASSES = 2_000_000_000, 200
 
@@ -167,7 +163,9 @@ def _place(
     try:
         arrays = _embeddings(model, options, scored, photo_set)
         if arrays["image"].shape[1] == 2 and not model.embeds_text:
-            raise RequestError(TWO_SCORES)
+            two = "the scores of two labels are one number per photo, with no other heads to compare"
+            way = "give the model encode_image and encode_text, or measure its features with soberclip embeddings"
+            raise RequestError(f"{two}; {way}")
         bundle = checked(arrays)
         if bundle.image.size * bundle.classes > MOST_NUMBERS or bundle.classes > MOST_CLASSES:
             N, D = bundle.image.shape

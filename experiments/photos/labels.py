@@ -113,15 +113,11 @@ def digest(words: Sequence[str]) -> str:
 
 @dataclass(frozen=True)
 class LabelSpace:
-    """The labels that compete: all of them, one fixed set, or a set for each true class.
-
-    A set for each true class (1 vs 20) is an oracle: it depends on the true label. `added` lists classes whose true
-    label was added, because the reference model did not rank it among its 20.
-    """
+    """The labels that compete: all, one set, or, as an oracle, a set for each true class (1 vs 20)."""
 
     name: str  # 1000, 20, 45, data, own
     allowed: dict[int, tuple[int, ...]] | None = None  # true class -> labels; None allows all
-    added: tuple[int, ...] = ()
+    added: tuple[int, ...] = ()  # classes whose true label the reference model did not rank among its 20
 
     def of(self, index: int, labels: int) -> Sequence[int]:
         """The labels that compete for photos of a class."""

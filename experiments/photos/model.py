@@ -87,10 +87,8 @@ def answers(url: str) -> bool:
     try:
         with urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=SECONDS):
             return True
-    except HTTPError:
-        return True
-    except (OSError, ValueError):
-        return False
+    except (OSError, ValueError) as error:
+        return isinstance(error, HTTPError)
 
 
 @contextmanager

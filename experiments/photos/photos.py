@@ -33,14 +33,10 @@ Key = tuple[str, int, int]  # path, bytes, modification time in nanoseconds
 
 @dataclass(frozen=True)
 class PhotoSet:
-    """All photos of a data set, as the first columns of predictions.csv, in the order of their paths.
-
-    A path has "/" and its extension. A group is common, counter, or "" in all photos. An object is that of a composite,
-    "" for an ordinary photo.
-    """
+    """All photos of a data set, as the first columns of predictions.csv, in the order of their paths (with "/")."""
 
     root: Path
-    photos: pd.DataFrame  # path, class_index, group, background, object
+    photos: pd.DataFrame  # path, class_index, group (or "" in all), background, object ("" unless a composite)
     classes: dict[int, str]  # index of the label -> class name in the data set
     strays: tuple[str, ...]  # files, folders and photos that belong to no class or group
     folder: Path  # which the paths are relative to

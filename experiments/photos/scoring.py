@@ -1,6 +1,6 @@
 """Scores of labels from features of photos; predictions, and sets of confusing labels, from scores."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from hashlib import sha256
 
 import numpy as np
@@ -45,7 +45,10 @@ def text_features(
 ) -> tuple[Float[np.ndarray, "U d"], int]:
     """(unit text embedding of each label, from the mean over its phrases; number of truncated phrases)."""
     tokens = [model.tokenizer(list(label)) for label in phrases]
-    truncated = sum(_truncated(model.tokenizer, label, ids) for label, ids in zip(phrases, tokens, strict=True))
+    truncated = 0
+    for label, ids in zip(phrases, tokens, strict=True):
+        longer = model.tokenizer([f"{phrase} and more" for phrase in label])  # the same tokens for a truncated phrase
+        truncated += int((longer == ids).flatten(1).all(dim=1).sum()) if longer.shape == ids.shape else 0
     # Keys hold the tokens, so a changed tokenizer computes embeddings again.
     keys = [(f"text {sha256(ids.numpy().tobytes()).hexdigest()}", len(ids), 0) for ids in tokens]
     store = FeatureCache(options, model.key)
@@ -68,12 +71,6 @@ def text_features(
         check = f"check its weights, or --precision {options.precision}"
         raise RunError(f"{model.spec} has no finite embedding for {lost}; {check}")
     return text, truncated
-
-
-def _truncated(tokenizer: Callable, label: Sequence[str], ids: torch.Tensor) -> int:
-    """The number of truncated phrases: further words do not change their tokens."""
-    longer = tokenizer([f"{phrase} and more" for phrase in label])
-    return int((longer == ids).flatten(1).all(dim=1).sum()) if longer.shape == ids.shape else 0
 
 
 def predict(scored: Encoded, space: LabelSpace) -> pd.DataFrame:

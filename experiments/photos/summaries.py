@@ -3,9 +3,9 @@
 A result folder holds predictions.csv, per_class.csv, per_background.csv and, written last, summary.json.
 
 predictions.csv has a row per photo, and every accuracy is computed from this table. Columns: path, class_index, group
-(common or counter; empty in all rows if photos have no groups), background, predicted_index, rank of the true label
-(1 = best; a tie goes to the lower index), margin (true score minus best other score), and for composites object ("" if
-unknown). rank and margin are nan if they are unknown.
+(common or counter; empty in all rows if photos have no groups), background, predicted_index (of 64 bits, -1 for no
+label), rank of the true label (1 = best; a tie goes to the lower index), margin (true score minus best other score),
+and for composites object ("" if unknown). rank and margin are nan if they are unknown.
 """
 
 import re
@@ -43,10 +43,7 @@ def write_frame(path: Path, table: pd.DataFrame, float_format: str | None = None
 
 
 def read_predictions(path: Path, labels: int = CLASS_COUNT) -> pd.DataFrame:
-    """Predictions of this or another program, with class_index below `labels`.
-
-    predicted_index is any integer of 64 bits; -1 means no label. rank and margin are read if every row has a rank.
-    """
+    """Predictions of this or another program, with class_index below `labels`; ranks count if every row has one."""
     rows = pd.DataFrame(read_table(path, REQUIRED, "predictions")).fillna("")
     table = rows.reindex(columns=[*COLUMNS, *rows.columns.intersection(["object"])], fill_value="")
     if has_groups(table):
