@@ -38,8 +38,7 @@ def caption_detail(
     rho, error = (np.mean([part[i][:most] for part in parts], axis=0) for i in (0, 1))
     reach = float(ndtri((1 + LEVEL) / 2)) * error  # of one half: halves agree by chance where directions are noise
     ends = np.clip([rho - reach, rho + reach], -1, 1).T.tolist()
-    listed = [{"value": value, "interval": end} for value, end in zip(rho.tolist(), ends, strict=True)]
-    return {"correlations": listed}
+    return {"correlations": [{"value": value, "interval": end} for value, end in zip(rho.tolist(), ends, strict=True)]}
 
 
 def _measured(

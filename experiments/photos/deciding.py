@@ -19,8 +19,8 @@ LONGEST = 20  # letters below a photo
 
 def chosen(predictions: pd.DataFrame) -> list[tuple[tuple[str, bool], pd.DataFrame]]:
     """(group, whether right) and its EACH photos, of every class in turn those whose margins are largest."""
-    table = predictions.assign(right=right(predictions), size=predictions.margin.abs())
-    table = table.sort_values("size", ascending=False, kind="stable")
+    table = predictions.assign(right=right(predictions))
+    table = table.sort_values("margin", key=abs, ascending=False, kind="stable")
     table = table.assign(turn=table.groupby(["group", "right", "class_index"]).cumcount())
     table = table.sort_values(["turn", "class_index"], kind="stable")
     return [(kind, part.head(EACH)) for kind, part in reversed([*table.groupby(["group", "right"])])]

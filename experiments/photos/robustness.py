@@ -182,7 +182,6 @@ def compare(results: Sequence[Result], reference: str | None = None, seed: int =
         lacks.setdefault(result.lacks, []).append(result.row.model)
     reasons = [why if why == UNPLACED else f"{', '.join(names)}: {why}" for why, names in lacks.items()]
     known = [result for result in results if result.classes is not None]
-    few = {result.row.model: len(intervals.complete(result.classes)) for result in known}
     pairs = []
     for a, b in combinations(known[:MOST_PAIRED], 2):
         if classes := intervals.paired(a.classes, b.classes, seed, a.row.mean or "macro"):
@@ -191,7 +190,7 @@ def compare(results: Sequence[Result], reference: str | None = None, seed: int =
         "reference": chosen,
         "rows": rows,
         "lines": lines,
-        "over_photos": {name: classes for name, classes in few.items() if classes < FEWEST},
+        "over_photos": {r.row.model: n for r in known if (n := len(intervals.complete(r.classes))) < FEWEST},
         **ranked({result.row.model: result.place for result in results if result.place}),
         "equivalent_lacks": "; ".join(reasons) or None,
         "pairs": pairs,
