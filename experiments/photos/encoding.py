@@ -9,11 +9,13 @@ as an uninterrupted one, and computes the same bits.
 """
 
 import json
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from functools import partial
 from hashlib import sha256
 from itertools import groupby
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -47,7 +49,9 @@ class FeatureCache:
         # The batch size changes features by rounding only.
         identity = {"model": key, "precision": options.precision, "device": options.kind}
         name = sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:32]
-        self.folder = None if key is None else output_folder(options.features / name)
+        users = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
+        folder = (options.cache or users / "soberclip" / "counteranimal") / name
+        self.folder = None if key is None else output_folder(folder)
         self.rows: dict[Key, Float[np.ndarray, " d"]] = {}
         for shard in sorted(self.folder.glob("features-*.safetensors")) if self.folder else ():
             try:

@@ -48,12 +48,6 @@ class Options(BaseModel, frozen=True, extra="forbid"):
         """The device without its number."""
         return self.device.partition(":")[0]
 
-    @property
-    def features(self) -> Path:
-        """The folder of all cached features."""
-        users = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
-        return self.cache or users / "soberclip" / "counteranimal"
-
     @cached_property
     def vocabulary(self) -> Vocabulary:
         return imagenet() if self.classes is None else own_vocabulary(self.classes)

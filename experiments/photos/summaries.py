@@ -1,6 +1,4 @@
-"""The result of one model: the table of its predictions, a summary and three more files.
-
-A result folder holds predictions.csv, per_class.csv, per_background.csv and, written last, summary.json.
+"""The result of one model: predictions.csv, per_class.csv, per_background.csv and, written last, summary.json.
 
 predictions.csv has a row per photo, and every accuracy is computed from this table. Columns: path, class_index, group
 (common or counter; empty in all rows if photos have no groups), background, predicted_index (of 64 bits, -1 for no
