@@ -279,7 +279,7 @@ FAULTS = {
     ),
     "common photos decide first": Fault(
         "experiments.photos.deciding:chosen",
-        on_result(lambda parts: dict(sorted(parts.items()))),
+        on_result(sorted),
         "experiments/photos/test_deciding.py::test_photos_of_every_class_in_turn_and_the_surest_first",
     ),
     "unseen accuracy over photos": Fault(

@@ -86,7 +86,7 @@ def truth(world: Planted, K: int, bundle: Bundle, seed: int) -> dict[str, dict[s
     rows, folds = even(world, K), fit_folds(bundle, seed)
     every = np.arange(len(rows.label))
     right = sum(answers(rows, [fold._replace(answered=every)]) for fold in folds) / len(folds)
-    photos, correct = by_class(right.to_numpy(), rows.label, rows.common)
+    photos, correct = by_class(right.to_numpy(), 2 * rows.label + ~rows.common)
     common, counter = (correct / photos[..., None]).mean(axis=0)
     best = (np.outer(WEIGHTS, common) + np.outer(1 - WEIGHTS, counter)).max(axis=1)
     curve, _ = smooth(best, width_within(best, np.zeros((len(best), len(best)))))

@@ -129,7 +129,7 @@ def compare(
     compared = gather(results, mean, labels, prompts)
     check_writable(output)
     document = run(compared, reference, seed)
-    figure = write_comparison(output, compared, document, seed)
+    figure = write_comparison(output, document, seed)
     emit(document, json, partial(comparison_screen, verbose=verbose))
     say(f"figure: {figure}")
 

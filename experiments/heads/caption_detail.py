@@ -25,24 +25,20 @@ NOTHING = 1e-9  # of the largest variance: rounding
 
 
 def caption_detail(
-    image: Float[np.ndarray, "n D"],
-    caption: Float[np.ndarray, "n E"],
-    cell: Int[np.ndarray, "n 2"],
-    rng: np.random.Generator,
+    views: tuple[np.ndarray, np.ndarray], cell: Int[np.ndarray, "n 2"], rng: np.random.Generator
 ) -> dict[str, Any]:
-    """The largest canonical correlations within cells of (class, background), with intervals of level 95 %."""
+    """The largest canonical correlations of image and caption within (class, background), with 95 % intervals."""
     first = halves(cell, np.ones(len(cell), bool), rng)
     if (freedom := min(map(_freedom, (cell[first], cell[~first])))) < 1:
         pairs = f"{len(cell)} pairs in {len(np.unique(cell, axis=0))} cells of class and background"
         few = f"leave {freedom} degrees of freedom in a half; expected 1 or more, so give more pairs per cell"
         raise RequestError(f"{pairs} {few}")
-    parts = [_measured((image, caption), cell, fitted) for fitted in (first, ~first)]
+    parts = [_measured(views, cell, fitted) for fitted in (first, ~first)]
     most = min(len(part[0]) for part in parts)
     rho, error = (np.mean([part[i][:most] for part in parts], axis=0) for i in (0, 1))
     reach = float(ndtri((1 + LEVEL) / 2)) * error  # of one half: halves agree by chance where directions are noise
     ends = np.clip([rho - reach, rho + reach], -1, 1).T.tolist()
-    listed = [{"value": value, "interval": end} for value, end in zip(rho.tolist(), ends, strict=True)]
-    return {"correlations": listed}
+    return {"correlations": [{"value": value, "interval": end} for value, end in zip(rho.tolist(), ends, strict=True)]}
 
 
 def _measured(

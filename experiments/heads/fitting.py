@@ -41,8 +41,6 @@ PROMPT_ROWS = 20_000  # on which single prompts are compared, half of each group
 
 
 class Head(NamedTuple):
-    """One linear head."""
-
     weights: Float[np.ndarray, "D K"]
     bias: Float[np.ndarray, " K"]
 

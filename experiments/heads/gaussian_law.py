@@ -25,8 +25,6 @@ SMALLEST = float(np.finfo(np.float32).eps) ** 2  # the variance of a unit vector
 
 
 class Law(NamedTuple):
-    """A fitted law."""
-
     cells: Int[np.ndarray, "G 2"]  # (class, background)
     means: Float[np.ndarray, "G D"]
     covariance: Float[np.ndarray, "D D"]

@@ -5,17 +5,21 @@ micro: the fraction of all photos. Classes with many photos dominate, and they d
 mixes the background effect with a change of classes.
 Classes without photos in one group are left out of both means, so that the drop compares the same classes.
 Letters: N photos, C units (classes or objects), R bootstrap replicates, M heads; an axis of 2 holds (common, counter).
+The `group` of a photo of class y is 2 y if it is common, else 2 y + 1.
 Counts are a table with a row per unit, and the columns common and counter of `photos` and of `correct` answers.
 """
 
+from collections.abc import Iterable
+from typing import Any
+
 import numpy as np
 import pandas as pd
-from jaxtyping import Bool, Float, Int, Real, Shaped
+from jaxtyping import Float, Int, Real, Shaped
 from scipy.special import ndtri, stdtrit
 
-from experiments.inference import binomial_bounds, bootstrap_interval, combined, hull, resamples
+from experiments.inference import binomial_bounds, bootstrap_interval, combined, hull, resamples, sign_test
 from experiments.results import FEWEST, GROUPS, QUANTITIES, Interval, Mean, too_few
-from simulator.accuracy import LEVEL
+from simulator.accuracy import LEVEL, rounded
 from simulator.streams import numpy_stream
 
 MEANS: tuple[Mean, ...] = ("macro", "micro")
@@ -99,7 +103,7 @@ def over_photos(counts: pd.DataFrame, mean: Mean, population: bool = True) -> li
     return [*ends, drop_interval(*value.tolist(), *ends)]
 
 
-def intervals(counts: pd.DataFrame, mean: Mean, seed: int = 0, replicates: int = REPLICATES) -> dict[str, Interval]:
+def over_classes(counts: pd.DataFrame, mean: Mean, seed: int = 0, replicates: int = REPLICATES) -> dict[str, Interval]:
     """Cluster bootstrap intervals over classes, widened where `over_photos` is wider; for few classes over photos."""
     classes, floors = len(complete(counts)), over_photos(counts, mean)
     if classes < FEWEST:
@@ -110,37 +114,32 @@ def intervals(counts: pd.DataFrame, mean: Mean, seed: int = 0, replicates: int =
 
 
 def by_class(
-    values: Shaped[np.ndarray, "N M"], label: Int[np.ndarray, " N"], common: Bool[np.ndarray, " N"]
+    values: Shaped[np.ndarray, "N M"], group: Int[np.ndarray, " N"]
 ) -> tuple[Int[np.ndarray, "C 2"], Float[np.ndarray, "C 2 M"]]:
     """(photos, sum of each column) of every class and group, each of which has photos."""
-    cell = 2 * label + ~common
-    photos = np.bincount(cell)
-    order = np.argsort(cell, kind="stable")
+    photos, order = np.bincount(group), np.argsort(group, kind="stable")
     sums = np.add.reduceat(values[order], np.cumsum(photos) - photos, axis=0, dtype=float)
     return photos.reshape(-1, 2), sums.reshape(len(photos) // 2, 2, -1)
 
 
 def drawn_over_photos(
-    values: Shaped[np.ndarray, "N M"],
-    label: Int[np.ndarray, " N"],
-    common: Bool[np.ndarray, " N"],
-    rng: np.random.Generator,
+    values: Shaped[np.ndarray, "N M"], group: Int[np.ndarray, " N"], rng: np.random.Generator
 ) -> Float[np.ndarray, "R 2 M"]:
     """Means over classes in a bootstrap over photos, in which every photo has a normal weight.
 
     Equal photos in the same order have the same weights, whatever their values: so models can be compared.
     """
-    photos, sums = by_class(values, label, common)
+    photos, sums = by_class(values, group)
     means = sums / photos[..., None]
-    n, mean, cell = photos.ravel(), means.reshape(photos.size, -1), 2 * label + ~common
+    n, mean = photos.ravel(), means.reshape(photos.size, -1)
     scale = 1 / len(photos) / np.sqrt(n * (n - 1))  # of a photo's answer, in a mean over classes
     out = np.zeros((2, DRAWS, values.shape[1]))
     for start in range(0, len(values), BLOCK):
-        part = slice(start, start + BLOCK)
-        weights = rng.standard_normal((DRAWS, len(cell[part])), dtype=np.float32)
-        off = ((values[part] - mean[cell[part]]) * scale[cell[part]][:, None]).astype(np.float32)
-        for g, member in enumerate((common[part], ~common[part])):
-            out[g] += weights[:, member] @ off[member]
+        own = group[start : start + BLOCK]
+        weights = rng.standard_normal((DRAWS, len(own)), dtype=np.float32)
+        off = ((values[start : start + BLOCK] - mean[own]) * scale[own][:, None]).astype(np.float32)
+        for g in (0, 1):
+            out[g] += weights[:, own % 2 == g] @ off[own % 2 == g]
     return means.mean(axis=0) + np.moveaxis(out, 0, 1)
 
 
@@ -171,3 +170,59 @@ def interval_method(classes: int) -> str:
     if classes < FEWEST:
         return f"{exact}, level {LEVEL}: {too_few(classes)}"
     return f"cluster bootstrap over classes, {REPLICATES} replicates, level {LEVEL}, nowhere narrower than {exact}"
+
+
+def class_accuracies(counts: pd.DataFrame) -> pd.DataFrame:
+    """Common and counter accuracy and the drop of each unit; nan for an empty group."""
+    return pd.DataFrame(with_drop(accuracy(counts)), counts.index, QUANTITIES)
+
+
+def summary(counts: pd.DataFrame, seed: int = 0, grouped: bool = True) -> dict[str, Any]:
+    """Both means with intervals, and counts. Without groups one `accuracy` replaces the three numbers."""
+    used = complete(counts)
+    n_common, n_counter = used.photos.sum().tolist()
+    number = {"common": n_common, "counter": n_counter} if grouped else {"photos": n_common}
+    left_out = counts.index.difference(used.index).tolist()
+    return {
+        "intervals": {mean: _named(map(list, over_classes(counts, mean, seed).values()), grouped) for mean in MEANS},
+        **means(counts, grouped),
+        "interval_method": interval_method(len(used)),
+        "level": LEVEL,
+        "counts": {"classes": len(used), **number} | ({"left_out_classes": left_out} if grouped else {}),
+    }
+
+
+def means(counts: pd.DataFrame, grouped: bool) -> dict[Mean, dict[str, float]]:
+    return {mean: _named(with_drop(group_accuracies(counts, mean)).tolist(), grouped) for mean in MEANS}
+
+
+def _named(values: Iterable[Any], grouped: bool) -> dict[str, Any]:
+    """The three numbers by name; without groups the first is the accuracy."""
+    return dict(zip(QUANTITIES if grouped else ("accuracy",), values, strict=False))
+
+
+def paired(first: pd.DataFrame, second: pd.DataFrame, seed: int = 0, mean: Mean = "macro") -> dict[str, Any] | None:
+    """Second model minus first on classes complete for both: differences of means with intervals, and sign tests.
+
+    With fewer than FEWEST classes the intervals are over photos, as if each model had photos of its own. They are then
+    too wide where models err on the same photos.
+    """
+    a, b = complete(first), complete(second)
+    shared = a.index.intersection(b.index).sort_values()
+    if not len(shared):
+        return None
+    a, b = a.loc[shared], b.loc[shared]
+    differences = rounded(with_drop(accuracy(b) - accuracy(a)), 1.0).T  # ratios of counts: equal ones give 0
+    value = with_drop(group_accuracies(b, mean) - group_accuracies(a, mean))
+    result: dict[str, Any] = {"classes": len(shared), "mean": mean}
+    if len(shared) < FEWEST:
+        numbers = (with_drop(group_accuracies(one, mean)).tolist() for one in (b, a))
+        spans: list[Any] = list(map(drop_interval, *numbers, over_photos(b, mean), over_photos(a, mean)))
+    else:
+        of_b, of_a = (drawn_accuracies(one, mean, seed, stream="paired bootstrap") for one in (b, a))
+        spans = [bootstrap_interval(sample, len(shared)) for sample in with_drop(of_b - of_a).T]
+    for name, each, total, span in zip(QUANTITIES, differences, value.tolist(), spans, strict=True):
+        up, down = int((each > 0).sum()), int((each < 0).sum())
+        sign = {"classes_up": up, "classes_down": down, "sign_test_p": sign_test(up, down)}
+        result[name] = {"difference": total, "interval": span and list(span), **sign}
+    return result

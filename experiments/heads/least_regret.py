@@ -28,7 +28,7 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float, Int, Shaped
+from jaxtyping import Float, Int, Shaped
 from scipy.integrate import cumulative_trapezoid
 from scipy.optimize import nnls
 from scipy.special import expit, logit
@@ -49,16 +49,12 @@ RESOLVED = 0.4  # a wider interval of p' has no number
 
 
 def best_answers(
-    right: Shaped[np.ndarray, "N H"],
-    label: Int[np.ndarray, " N"],
-    common: Bool[np.ndarray, " N"],
-    rng: np.random.Generator,
+    right: Shaped[np.ndarray, "N H"], group: Int[np.ndarray, " N"], rng: np.random.Generator
 ) -> tuple[Float[np.ndarray, "N L"], Float[np.ndarray, "N L"]]:
     """How often each photo is answered rightly by the head that is best at each weight: on all photos, on others."""
-    group = 2 * label + ~common
     n = np.bincount(group)
     share = 1 / n[group]  # of a photo in its class and group
-    value = np.where(common[:, None], WEIGHTS, 1 - WEIGHTS) * share[:, None]  # (N, L)
+    value = np.where(group[:, None] % 2, 1 - WEIGHTS, WEIGHTS) * share[:, None]  # (N, L)
     answers = right.astype(np.float32)
     every = value.T.astype(np.float32) @ answers  # (L, H)
     same, other = answers[:, every.argmax(axis=1)], np.zeros(value.shape)
@@ -177,10 +173,8 @@ def trade(
     width = width_within(best[0], np.cov(best[1:].T))
     drop, balanced = heads[:, 0] - heads[:, 1], heads.mean(axis=1)
 
-    def placed(
-        best: Float[np.ndarray, "R L"],
-    ) -> tuple[list[Curve], Float[np.ndarray, "R H"], Float[np.ndarray, "R H"]]:
-        """Curves, and the heads' weights and leads of the best over them."""
+    def placed(best: Float[np.ndarray, "R L"]) -> tuple[list[Curve], np.ndarray, np.ndarray]:
+        """Curves, and the heads' weights and leads of the best over them, each R x H."""
         curves = [smooth(one, width)[0] for one in best]
         leads = [curve.balanced(d) - own for curve, d, own in zip(curves, drop, balanced, strict=True)]
         return curves, np.array([curve.weight(d) for curve, d in zip(curves, drop, strict=True)]), np.array(leads)

@@ -24,7 +24,6 @@ from simulator.accuracy import PLACE
 
 WIDTH = 29 / 6  # inches of a drawing, which a page shows in 29 rem, and a phone in 23
 LONGEST = 24  # letters in a line of a model's name
-NUMBERS = (*QUANTITIES, *PLACE)
 LETTERS = 9.0  # size of labels
 MARGIN = 4.0  # points around the heads; the curves go on beyond
 ALT = "Counter against common accuracy of heads and fixes, with the curve of the best heads; numbers as in the tables."
@@ -119,7 +118,7 @@ def write_files(folder: Path, document: dict[str, Any]) -> None:
 def _row(model: str, entry: dict[str, Any]) -> dict[str, Any]:
     kind, worst = entry["kind"], entry["worst_group"]
     row = {"model": model, "kind": kind, "name": entry[kind]}
-    for name in NUMBERS:
+    for name in (*QUANTITIES, *PLACE):
         row |= spread(name, entry[name], entry["interval"][name])
     row |= spread("worst_group", worst["accuracy"], worst["interval"])
     row |= {"worst_group_class": worst["name"], "worst_group_group": worst["group"]}

@@ -10,20 +10,10 @@ from jaxtyping import Float, Int
 from scipy.special import ndtri
 
 from experiments.errors import RequestError, checked_seed
+from experiments.heads import intervals
 from experiments.heads.bundle import Bundle, checked, read
 from experiments.heads.caption_detail import caption_detail
 from experiments.heads.fitting import FIT_ROWS, answers, fit_folds
-from experiments.heads.intervals import (
-    by_class,
-    counted,
-    drawn_over_classes,
-    drawn_over_photos,
-    intervals,
-    over_photos,
-    with_drop,
-    worst_cell,
-    worth,
-)
 from experiments.heads.least_regret import DRAWN, best_answers, ranked, trade
 from experiments.inference import binomial_bounds
 from experiments.provenance import provenance
@@ -154,13 +144,14 @@ def answer(bundle: Bundle, seed: int) -> dict[str, Any]:
     folds, notes = fit_folds(bundle, seed), list(bundle.notes)
     right, listed = answers(bundle, folds), [*folds[0].plain, *folds[0].fixes]
     unseen, right = right[bundle.unseen[right.index]], right[~bundle.unseen[right.index]]
-    label, common = bundle.label[right.index], bundle.common[right.index]
-    best = best_answers(right.to_numpy(), label, common, numpy_stream(seed, "embeddings parts"))
+    group = 2 * bundle.label[right.index] + ~bundle.common[right.index]
+    best = best_answers(right.to_numpy(), group, numpy_stream(seed, "embeddings parts"))
     every = np.hstack([right[listed].to_numpy(), *best])
-    photos, correct = by_class(every, label, common)
-    replicates = drawn_over_photos(every, label, common, numpy_stream(seed, "embeddings replicates"))
+    photos, correct = intervals.by_class(every, group)
+    replicates = intervals.drawn_over_photos(every, group, numpy_stream(seed, "embeddings replicates"))
     means = (correct / photos[..., None]).mean(axis=0)
-    curve, band, places, draws = trade(means, replicates, worth(photos), numpy_stream(seed, "embeddings places"))
+    stream = numpy_stream(seed, "embeddings places")
+    curve, band, places, draws = trade(means, replicates, intervals.worth(photos), stream)
     traced = np.vstack([DRAWN, curve.points(DRAWN), band])
     described = _described(bundle, listed, photos, correct, places, seed)
     described[listed[0]]["replicates"] = draws[:COMPARED, 0].round(4).tolist()
@@ -180,8 +171,7 @@ def answer(bundle: Bundle, seed: int) -> dict[str, Any]:
         "heads": [{"head": name, **described[name]} for name in folds[0].plain],
         "curve": [dict(zip(("weight", *GROUPS, "low", "high"), at, strict=True)) for at in traced.T.tolist()],
         "fixes": [
-            {"fix": name, **described[name], **_gain(right[name] - right[listed[0]], label, common)}
-            for name in folds[0].fixes
+            {"fix": name, **described[name], **_gain(right[name] - right[listed[0]], group)} for name in folds[0].fixes
         ],
         "detail": _detail(bundle, seed),
         "assumptions": list(ASSUMPTIONS),
@@ -196,7 +186,7 @@ def _unseen(label: Int[np.ndarray, " n"], right: Float[np.ndarray, " n"]) -> dic
         return None
     n = np.bincount(label)
     k, n = np.bincount(label, right)[n > 0], n[n > 0]
-    mean, photos = float((k / n).mean()), float(worth(n[:, None])[0])
+    mean, photos = float((k / n).mean()), float(intervals.worth(n[:, None])[0])
     return {"accuracy": mean, "interval": list(map(float, binomial_bounds(mean * photos, photos, (1 - LEVEL) / 2)))}
 
 
@@ -205,8 +195,8 @@ def _detail(bundle: Bundle, seed: int) -> dict[str, Any] | None:
     if bundle.caption is None:
         return None
     chosen = bundle.some(np.arange(len(bundle.label)), FIT_ROWS, seed, "embeddings captions")
-    views = (bundle.rows(chosen, view).astype(float) for view in ("image", "caption"))
-    return caption_detail(*views, bundle.cell[chosen], numpy_stream(seed, "embeddings detail"))
+    image, caption = (bundle.rows(chosen, view).astype(float) for view in ("image", "caption"))
+    return caption_detail((image, caption), bundle.cell[chosen], numpy_stream(seed, "embeddings detail"))
 
 
 def _described(
@@ -220,36 +210,36 @@ def _described(
     """Accuracies, p' and r of each listed head, with intervals over photos and classes."""
     means, over = correct / photos[..., None], None
     if bundle.classes >= FEWEST:
-        replicates = drawn_over_classes(means, numpy_stream(seed, "embeddings classes"))
+        replicates = intervals.drawn_over_classes(means, numpy_stream(seed, "embeddings classes"))
         stream = numpy_stream(seed, "embeddings class places")
-        _, _, over, _ = trade(means.mean(axis=0), replicates, worth(photos), stream)
+        _, _, over, _ = trade(means.mean(axis=0), replicates, intervals.worth(photos), stream)
     entries = {}
     for i, (name, place) in enumerate(zip(listed, places, strict=True)):
         right = correct[:, :, i]
-        counts = counted(np.arange(bundle.classes), photos, right)
-        numbers = dict(zip(QUANTITIES, with_drop(means[:, :, i].mean(axis=0)).tolist(), strict=True))
-        ends = dict(zip(QUANTITIES, map(list, over_photos(counts, "macro", population=False)), strict=True))
-        worst, least = worst_cell(right.ravel(), photos.ravel())
+        counts = intervals.counted(np.arange(bundle.classes), photos, right)
+        numbers = dict(zip(QUANTITIES, intervals.with_drop(means[:, :, i].mean(axis=0)).tolist(), strict=True))
+        ends = dict(zip(QUANTITIES, map(list, intervals.over_photos(counts, "macro", population=False)), strict=True))
+        worst, least = intervals.worst_cell(right.ravel(), photos.ravel())
         y, g = divmod(worst, 2)
         cell = {"class": y, "name": bundle.names[y], "group": GROUPS[g], "photos": int(photos[y, g])}
         cell |= {"accuracy": float(right[y, g] / photos[y, g]), "interval": least}
         wider = None
         if over is not None:
-            of_classes = intervals(counts, "macro", seed, CLASS_REPLICATES)
+            of_classes = intervals.over_classes(counts, "macro", seed, CLASS_REPLICATES)
             wider = {name: list(pair) for name, pair in of_classes.items()} | over[i]["interval"]
         beside = {"interval": ends | place["interval"], "interval_over_classes": wider}
         entries[name] = {**numbers, "worst_group": cell, **place, **beside}
     return entries
 
 
-def _gain(lead: pd.Series, label: Int[np.ndarray, " n"], common: np.ndarray) -> dict[str, Any]:
+def _gain(lead: pd.Series, group: Int[np.ndarray, " n"]) -> dict[str, Any]:
     """Accuracy of a fix minus that of zero-shot on the same photos, from the lead on every photo."""
     each = lead.to_numpy()[:, None]
-    photos, sums = by_class(np.hstack([each, each**2]), label, common)
+    photos, sums = intervals.by_class(np.hstack([each, each**2]), group)
     mean, square = np.moveaxis(sums, 2, 0) / photos  # each C x 2
     gain, variance = mean.mean(axis=0), ((square - mean**2) / (photos - 1)).sum(axis=0) / len(photos) ** 2
     # With one more lead and one more lag, or heads that never differ here would be known to be equal (Agresti, Coull).
-    half = NORMAL * np.sqrt(np.maximum(variance, 0) + 2 / worth(photos) ** 2)
+    half = NORMAL * np.sqrt(np.maximum(variance, 0) + 2 / intervals.worth(photos) ** 2)
     return {"gain": _by_group(gain), "gain_interval": _by_group(np.stack([gain - half, gain + half], axis=1))}
 
 

@@ -10,7 +10,6 @@ from matplotlib.figure import Figure
 from experiments.files import write_atomically
 from experiments.photos.metrics import right
 from experiments.photos.photos import PhotoSet
-from experiments.results import GROUPS
 from experiments.style import styled
 
 FILE = "photos.jpg"
@@ -18,15 +17,13 @@ EACH = 5
 LONGEST = 20  # letters below a photo
 
 
-def chosen(predictions: pd.DataFrame) -> dict[tuple[str, str], pd.DataFrame]:
-    """(group, right or wrong) -> EACH photos, of every class in turn those whose margins are largest."""
-    table = predictions.assign(right=right(predictions), size=predictions.margin.abs())
-    table = table.sort_values("size", ascending=False, kind="stable")
+def chosen(predictions: pd.DataFrame) -> list[tuple[tuple[str, bool], pd.DataFrame]]:
+    """(group, whether right) and its EACH photos, of every class in turn those whose margins are largest."""
+    table = predictions.assign(right=right(predictions))
+    table = table.sort_values("margin", key=abs, ascending=False, kind="stable")
     table = table.assign(turn=table.groupby(["group", "right", "class_index"]).cumcount())
     table = table.sort_values(["turn", "class_index"], kind="stable")
-    kinds = [(group, word) for group in reversed(GROUPS) for word in ("right", "wrong")]
-    parts = {(g, word): table[(table.group == g) & (table.right == (word == "right"))].head(EACH) for g, word in kinds}
-    return {kind: part for kind, part in parts.items() if len(part)}
+    return [(kind, part.head(EACH)) for kind, part in reversed([*table.groupby(["group", "right"])])]
 
 
 @styled
@@ -36,14 +33,14 @@ def deciding_figure(photo_set: PhotoSet, predictions: pd.DataFrame, names: tuple
     figure = Figure(figsize=(8.0, 1.9 * len(parts)))
     figure.get_layout_engine().set(hspace=0.4, rect=(0, 0.25 / len(parts), 1, 1 - 0.25 / len(parts)))  # room for words
     rows = figure.subplots(len(parts), EACH, squeeze=False)
-    for cells, ((group, word), part) in zip(rows, parts.items(), strict=True):
+    for cells, ((group, correct), part) in zip(rows, parts, strict=True):
         for cell in cells:
             cell.set_axis_off()
-        cells[0].set_title(f"{group} photos, {word}")
+        cells[0].set_title(f"{group} photos, {'right' if correct else 'wrong'}")
         for cell, photo in zip(cells, part.itertuples(), strict=False):
             cell.imshow(photo_set.image(photo.path))
             words = [photo_set.classes[photo.class_index]]
-            if word == "wrong":
+            if not correct:
                 words.append(f"answer: {names[photo.predicted_index]}" if photo.predicted_index >= 0 else "no answer")
             below = "\n".join(shorten(line, LONGEST, placeholder="…") for line in words)
             text = cell.text(0, -0.04, below, transform=cell.transAxes, va="top", fontsize="small", parse_math=False)

@@ -22,7 +22,7 @@ from experiments.files import output_folder, write_json, write_table
 from experiments.heads.intervals import REPLICATES
 from experiments.inference import bootstrap_interval, holm, resamples
 from experiments.photos.metrics import cells
-from experiments.photos.models import checked, load, score, settings
+from experiments.photos.models import load, resolve, score, settings_of
 from experiments.photos.options import Options
 from experiments.photos.photos import EACH, read_photos
 from experiments.photos.scoring import NO_ANSWER, predict
@@ -50,16 +50,16 @@ def run(
     """The document of `discover`; writes discovered.csv, discovered.json and discovered-groups.csv, for --groups."""
     checked_seed(seed)
     check_within("--min-photos", min_photos, 2, np.inf)  # one photo cannot be halved
-    ((spec, file),) = checked([model], weights and [weights], options)
+    ((spec, file),) = resolve([model], weights and [weights], options)
     photo_set = read_photos(data, EACH, options.vocabulary)
     output_folder(output)
     loaded = load(spec, file, options)
     scored = score(photo_set, loaded, options)
     predictions = predict(scored, options.vocabulary.every_label)
     document = discover(predictions, photo_set.classes, min_photos, seed)
-    document["skipped"] = scored.encoded.skipped
+    document["skipped"] = scored.skipped
     document["unanswered"] = int((predictions.predicted_index == NO_ANSWER).sum())  # counted as wrong
-    document["model"] = {"spec": loaded.spec, **settings(loaded, options)}
+    document["model"] = {"spec": loaded.spec, **settings_of(loaded, options)}
     rows = document["classes"]
     groups = [(c["folder"], c[f"{group}_background"], group) for c in rows for group in GROUPS]
     write_table(output / "discovered-groups.csv", ("class", "background", "group"), groups)

@@ -1,19 +1,21 @@
 """Photos through a model: decode, preprocess, encode, and cache the features, so that no photo passes a model twice.
 
 Each model has one folder, named by a digest of everything that changes a feature: weights, configuration,
-preprocessing, library versions, precision, device type. It holds safetensors shards. A shard has the features of some
-photos or prompts and, as metadata, their keys. Shards are written atomically, so a killed run leaves only good ones.
+preprocessing, library versions, precision, device type. It holds safetensors shards. A shard has the features of one
+batch and, as metadata, the keys of its photos or prompts. It is written atomically, so a killed run loses one batch.
 
 Batches are cut from the full list of photos; cached photos are then left out. So a resumed run forms the same batches
 as an uninterrupted one, and computes the same bits.
 """
 
 import json
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from functools import partial
 from hashlib import sha256
 from itertools import groupby
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -32,7 +34,6 @@ from experiments.photos.photos import Key, PhotoSet, in_threads
 from simulator.progress import counting
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-SHARD_ROWS, SHARD_BATCHES = 256, 32  # features per shard at most; a killed run loses at most one shard
 
 
 def autocast(options: Options) -> Any:
@@ -48,7 +49,9 @@ class FeatureCache:
         # The batch size changes features by rounding only.
         identity = {"model": key, "precision": options.precision, "device": options.kind}
         name = sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:32]
-        self.folder = None if key is None else output_folder(options.features / name)
+        users = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
+        folder = (options.cache or users / "soberclip" / "counteranimal") / name
+        self.folder = None if key is None else output_folder(folder)
         self.rows: dict[Key, Float[np.ndarray, " d"]] = {}
         for shard in sorted(self.folder.glob("features-*.safetensors")) if self.folder else ():
             try:
@@ -70,12 +73,14 @@ class FeatureCache:
 
 
 class Encoded(NamedTuple):
-    """Features of one model's readable photos, in the order of the photo set."""
+    """One model's features and scores of its readable photos, in the order of the photo set."""
 
     photos: pd.DataFrame
     features: Float[np.ndarray, "N d"]
     skipped: list[dict[str, str]]  # path and reason of each unreadable photo
     passes: int  # photos that went through the model in this run
+    scores: Float[np.ndarray, "N L"]  # of all labels: cosines of a CLIP, else the features
+    settings: dict[str, Any]  # how scores were computed, for the summary
 
 
 def encode_photos(photo_set: PhotoSet, model: LoadedModel, options: Options) -> Encoded:
@@ -119,13 +124,6 @@ def encode(
     size, paths = batch_size or options.batch_size, photo_set.photos.path
     missing = [i for i, key in enumerate(keys) if key not in store.rows]
     unreadable: dict[str, str] = {}
-    waiting: dict[Key, torch.Tensor] = {}  # rows that are still on the device
-
-    def write() -> None:
-        if waiting:
-            done, rows = list(waiting), torch.stack(list(waiting.values())).cpu().numpy()
-            waiting.clear()
-            store.add(done, rows)
 
     def read(i: int) -> Any:
         try:
@@ -137,25 +135,20 @@ def encode(
     with counting("encoding", len(keys), "photos/s") as advance, failures(options):
         advance(len(keys) - len(missing))
         photos = zip(missing, in_threads(read, missing, size, max(1, options.threads)), strict=True)
-        try:
-            for _, block in groupby(photos, lambda photo: photo[0] // size):
-                batch = dict(block)
-                good = [i for i in batch if paths[i] not in unreadable]
-                if good:
-                    waiting |= zip((keys[i] for i in good), forward(good, [batch[i] for i in good]), strict=True)
-                if len(waiting) >= min(SHARD_ROWS, SHARD_BATCHES * size):
-                    write()
-                advance(len(batch))
-        finally:
-            write()
+        for _, block in groupby(photos, lambda photo: photo[0] // size):
+            batch = dict(block)
+            good = [i for i in batch if paths[i] not in unreadable]
+            if good:
+                store.add([keys[i] for i in good], forward(good, [batch[i] for i in good]).cpu().numpy())
+            advance(len(batch))
     loaded = ~paths.isin(unreadable)
     if not loaded.any():
         path, reason = next(iter(unreadable.items()))
         raise RunError(f"none of the {len(keys)} photos could be read, the first is {path!r} ({reason})")
-    rows = [store.rows[key] for key, good in zip(keys, loaded, strict=True) if good]
+    rows = np.stack([store.rows[key] for key, good in zip(keys, loaded, strict=True) if good])
     skipped = [{"path": path, "reason": reason} for path, reason in sorted(unreadable.items())]
     passes = len(missing) - len(unreadable)
-    return Encoded(photo_set.photos[loaded].reset_index(drop=True), np.stack(rows), skipped, passes)
+    return Encoded(photo_set.photos[loaded].reset_index(drop=True), rows, skipped, passes, rows, {})
 
 
 @contextmanager

@@ -13,21 +13,16 @@ from experiments.files import check_writable, output_folder, write_atomically, w
 from experiments.heads.bundle import checked
 from experiments.heads.reliance import answer
 from experiments.photos.deciding import write_deciding
+from experiments.photos.encoding import Encoded
 from experiments.photos.labels import digest, own_classes
 from experiments.photos.language_models import LanguageModel
-from experiments.photos.models import Model, load, score
-from experiments.photos.models import checked as checked_models
-from experiments.photos.models import settings as settings_of
+from experiments.photos.models import Model, load, resolve, score, settings_of
 from experiments.photos.options import Options
 from experiments.photos.photos import PREFIX, PhotoSet, has_groups, read_photos
-from experiments.photos.scoring import NO_ANSWER, Scored, confusing_space, predict, text_features
+from experiments.photos.scoring import NO_ANSWER, confusing_space, predict, text_features
 from experiments.photos.summaries import result_folders, summarise
 
 REFERENCE = "published:CLIP-LAION400M-ViT/B/32"  # [W] takes the 20 labels of 1 vs 20 from this model
-TWO_SCORES = (
-    "the scores of two labels are one number per photo, with no other heads to compare; give the model encode_image "
-    "and encode_text, or measure its features with soberclip embeddings"
-)
 # Heads are measured in passing for so many photos x dimensions x classes, and for so many classes: about three minutes.
 MOST_NUMBERS, MOST_CLASSES = 2_000_000_000, 200
 
@@ -48,7 +43,7 @@ def run(
 ) -> list[dict[str, Any]]:
     """The summary of each model, written below `output` as soon as it is complete; `note` is called with warnings."""
     checked_seed(seed)
-    chosen, vocabulary = checked_models(models, weights, options), options.vocabulary
+    chosen, vocabulary = resolve(models, weights, options), options.vocabulary
     if labels != "20" and reference is not None:
         raise RequestError("--reference needs --labels 20")
     if labels in (("own",) if vocabulary.imagenet else ("1000", "45")):
@@ -61,7 +56,7 @@ def run(
         _check_independent(photo_set)
     if labels == "20":
         usual = options.model_copy(update={"quick_gelu": "auto"})
-        ((spec, _),) = checked_models([reference or REFERENCE], None, usual)
+        ((spec, _),) = resolve([reference or REFERENCE], None, usual)
         model = load(spec, None, usual)
         space = confusing_space(score(photo_set, model, usual))
         origin = {"model": model.spec, "weights_hash": model.settings["weights_hash"], "prompts": options.prompts}
@@ -69,26 +64,24 @@ def run(
         record |= {"added": list(space.added), "labels": space.allowed}
         write_json(output_folder(output) / "confusing.json", record)
     else:
-        space = own_classes(list(photo_set.classes)) if labels == "45" else vocabulary.every_label
+        space = own_classes(photo_set.classes) if labels == "45" else vocabulary.every_label
     documents = []
     for folder, (spec, file) in zip(folders, chosen, strict=True):
         began, model = perf_counter(), load(spec, file, options)
         scored = score(photo_set, model, options, space)
         predictions = predict(scored, space)
-        settings = {
-            "source": "evaluate",
-            "model": model.spec,
-            "family": model.family,
-            "seed": seed,
-            **settings_of(model, options),
+        about = {"source": "evaluate", "model": model.spec, "family": model.family, "seed": seed}
+        settings = about | settings_of(model, options)
+        every = {"labels_per_class": len(photo_set.classes)} if labels == "45" else {}
+        settings |= {
             "labels": space.name,
-            "label_sets": {"truth_added": list(space.added), **space.settings},
+            "label_sets": {"truth_added": list(space.added), **every},
             "data": str(data),
             "groups": groups,
             "folders": {str(index): folder for index, folder in photo_set.classes.items()},
-            "skipped": scored.encoded.skipped,
+            "skipped": scored.skipped,
             "unanswered": int((predictions.predicted_index == NO_ANSWER).sum()),
-            "image_passes": scored.encoded.passes,
+            "image_passes": scored.passes,
             "seconds": round(perf_counter() - began, 3),
             **scored.settings,
         }
@@ -134,11 +127,8 @@ def _check_independent(photo_set: PhotoSet) -> None:
         raise RequestError(f"embeddings need independent photos, and {shared}")
 
 
-def _embeddings(model: Model, options: Options, scored: Scored, photo_set: PhotoSet) -> dict[str, Any]:
-    """The arrays that `soberclip embeddings` reads; labels are the photos' own classes in ascending order.
-
-    A classifier's embedding of a photo is the row of its scores, and a class's prompt is that class's own score.
-    """
+def _embeddings(model: Model, options: Options, scored: Encoded, photo_set: PhotoSet) -> dict[str, Any]:
+    """The arrays that `soberclip embeddings` reads; labels are the photos' own classes in ascending order."""
     _check_independent(photo_set)
     if isinstance(model, LanguageModel):
         raise RequestError("a language model has no embeddings")
@@ -151,12 +141,12 @@ def _embeddings(model: Model, options: Options, scored: Scored, photo_set: Photo
         text, _ = text_features(model, phrases, options)
         if len(phrases) > len(classes):
             text = text.reshape(len(classes), -1, text.shape[1])
-    else:
-        text = np.eye(scored.encoded.features.shape[1], dtype=np.float32)[classes]
-    photos = scored.encoded.photos
+    else:  # a photo's embedding is the row of its scores, and a class's prompt is that class's own score
+        text = np.eye(scored.features.shape[1], dtype=np.float32)[classes]
+    photos = scored.photos
     unnamed = photos.class_index.astype(str) + " " + photos.group
     return {
-        "image": scored.encoded.features,
+        "image": scored.features,
         "label": np.searchsorted(classes, photos.class_index),
         "group": photos.group.to_numpy(str),
         "background": photos.background.where(photos.background != "", unnamed).to_numpy(str),
@@ -166,14 +156,16 @@ def _embeddings(model: Model, options: Options, scored: Scored, photo_set: Photo
 
 
 def _place(
-    model: Model, options: Options, scored: Scored, photo_set: PhotoSet, seed: int
+    model: Model, options: Options, scored: Encoded, photo_set: PhotoSet, seed: int
 ) -> tuple[dict[str, Any] | None, dict[str, Any]]:
     """The arrays, and the model's own head as `soberclip embeddings` measures it on them, or why it is unknown."""
     arrays = None
     try:
         arrays = _embeddings(model, options, scored, photo_set)
         if arrays["image"].shape[1] == 2 and not model.embeds_text:
-            raise RequestError(TWO_SCORES)
+            two = "the scores of two labels are one number per photo, with no other heads to compare"
+            way = "give the model encode_image and encode_text, or measure its features with soberclip embeddings"
+            raise RequestError(f"{two}; {way}")
         bundle = checked(arrays)
         if bundle.image.size * bundle.classes > MOST_NUMBERS or bundle.classes > MOST_CLASSES:
             N, D = bundle.image.shape

@@ -15,10 +15,10 @@ from experiments.effective_robustness import AXES, Axis, band, fit_line, stretch
 from experiments.figure_files import METADATA, save_figure
 from experiments.files import output_folder, write_json, write_table, write_text
 from experiments.heads.pages import WIDTH, page, ranking, spread, write_labels
-from experiments.heads.tables import PLACE_WORDS
+from experiments.heads.tables import PLACE_WORDS, Record
+from experiments.photos import tables
 from experiments.photos.deciding import FILE, embedded
-from experiments.photos.robustness import REPLICATES, Result, lines_of, numbers
-from experiments.photos.tables import comparison_table, has_sign_test, lead, marks, over_photos, pairs_table
+from experiments.photos.robustness import REPLICATES
 from experiments.results import GROUPS, QUANTITIES
 from experiments.style import styled
 from experiments.svg import figure_svg
@@ -42,33 +42,31 @@ LETTERS, KEY = 7.0, 90  # points, for numbers and key; letters in a line of the 
 
 
 @styled
-def write_comparison(folder: Path, results: Sequence[Result], document: dict[str, Any], seed: int = 0) -> Path:
+def write_comparison(folder: Path, document: dict[str, Any], seed: int = 0) -> Path:
     """Write comparison.svg, .pdf, .png, .html, .csv (a row per model) and .json; returns the path of the SVG."""
     output_folder(folder)
-    figure, axes = comparison_figure(results, seed), AXES if document["lines"] else AXES[:1]
-    path = folder / "comparison.svg"
+    rows, figure, path = document["rows"], comparison_figure(document, seed), folder / "comparison.svg"
     for suffix in METADATA:
         save_figure(figure, path.with_suffix(suffix), "counteranimal compare")
-    bars = BARS if any(result.row.interval_common for result in results) else ""
-    drawn = {f"Counter against common accuracy on {axis} axes": comparison_figure(results, seed, axis) for axis in axes}
+    bars = BARS if any(row["interval_common"] for row in rows) else ""
+    axes = AXES if document["lines"] else AXES[:1]
+    words = "Counter against common accuracy on {} axes".format
+    drawn = [figure_svg(comparison_figure(document, seed, axis), words(axis)) for axis in axes]
     text = page(
         "photos/comparison.html.jinja",
         document,
-        models=html(comparison_table(document)),
-        classwise=html(pairs_table(document, *QUANTITIES)),
-        marks=marks(document),
-        drawings="\n".join(figure_svg(picture, words) for words, picture in drawn.items()),
+        drawings="\n".join(drawn),
         explanation=(CAPTION if document["lines"] else "") + bars + "Numbers: those of the table.",
-        lead=lead(document),
-        steady=min(document["rows"], key=lambda row: abs(row["drop"])),
+        steady=min(rows, key=lambda row: abs(row["drop"])),
         caption=PLACE_WORDS,
-        sign_test=has_sign_test(document),
-        few=over_photos(document),
-        pictures=[(r.row.model, embedded(file)) for r in results if (file := Path(r.row.source) / FILE).is_file()],
-        ranked=ranking({row["model"]: row["equivalent"] for row in document["rows"] if row["equivalent"]}),
+        comparison=document,
+        tables=tables,
+        html=html,
+        pictures=[(row["model"], embedded(file)) for row in rows if (file := Path(row["source"]) / FILE).is_file()],
+        ranked=ranking({row["model"]: row["equivalent"] for row in rows if row["equivalent"]}),
     )
     write_text(folder / "comparison.html", text)
-    write_table(folder / "comparison.csv", HEADER, map(_cells, document["rows"]))
+    write_table(folder / "comparison.csv", HEADER, map(_cells, rows))
     write_json(folder / "comparison.json", document)
     return path
 
@@ -85,65 +83,61 @@ def _cells(row: dict[str, Any]) -> list[Any]:
 
 
 @styled
-def comparison_figure(results: Sequence[Result], seed: int = 0, axis: Axis | None = None) -> Figure:
+def comparison_figure(document: dict[str, Any], seed: int = 0, axis: Axis | None = None) -> Figure:
     """Counter against common accuracy, on stretched axes, too, if there are lines, with a key below.
 
     On one `axis` the figure is that of a page, which has the key in its table.
     """
-    lines = lines_of(results)
-    ordered = [result for _, result in sorted(zip(numbers(results), results, strict=True), key=lambda pair: pair[0])]
+    rows, lines = document["rows"], document["lines"]
+    ordered = sorted(rows, key=lambda row: row["number"])
     axes = (axis,) if axis else AXES if lines else AXES[:1]
-    families = dict.fromkeys(result.row.family for result in results)
-    colours = {family: f"C{i % 7}" for i, family in enumerate(families)}
-    looks = [{"color": colours[result.row.family], "marker": _marker(result)} for result in ordered]
+    colours = {family: f"C{i % 7}" for i, family in enumerate(dict.fromkeys(row["family"] for row in rows))}
+    looks = [{"color": colours[row["family"]], "marker": _marker(row)} for row in ordered]
     figure = Figure(figsize=(WIDTH, HEIGHT)) if axis else _keyed(ordered, looks, SIDE * len(axes))
     for panel, each in zip(figure.subplots(1, len(axes), squeeze=False)[0], axes, strict=True):
-        limits = _scaled(panel, results, each, bool(lines))
-        for family, accuracies in lines.items():
-            _line(panel, *accuracies, each, limits[0], colours[family], numpy_stream(seed, f"band {family} {each}"))
-        for result, look in zip(ordered, looks, strict=True):
-            _point(panel, result, each, limits, look, bool(lines) and result.at_edge)
+        limits = _scaled(panel, rows, each, bool(lines))
+        for family in lines:
+            members = [row for row in rows if row["family"] == family and not row["at_edge"]]
+            _line(panel, members, each, limits[0], colours[family], numpy_stream(seed, f"band {family} {each}"))
+        for row, look in zip(ordered, looks, strict=True):
+            _point(panel, row, each, limits, look, bool(lines) and row["at_edge"])
     first = figure.axes[0]
     first.set_ylabel("accuracy on the counter group [%]")
-    kinds = dict.fromkeys((result.row.family, _marker(result)) for result in results)
-    handles = [_mark(colours[family], marker, label=family) for family, marker in kinds]
+    kinds = dict.fromkeys((row["family"], _marker(row)) for row in rows)
+    handles = [Line2D([], [], color=colours[f], marker=m, linestyle="none", label=f) for f, m in kinds]
     first.legend(handles=[*first.get_legend_handles_labels()[0], *handles], loc="upper left" if lines else "best")
-    words, shades = [f"{number}" for number in range(1, len(ordered) + 1)], [look["color"] for look in looks]
-    places = np.array([[getattr(result.row, name) for name in GROUPS] for result in ordered])
+    words, shades = [f"{row['number']}" for row in ordered], [look["color"] for look in looks]
+    places = np.array([[row[group] for group in GROUPS] for row in ordered])
     for panel, each in zip(figure.axes, axes, strict=True):
         limits = np.array([panel.get_xlim(), panel.get_ylim()]).T
         write_labels(panel, np.clip(stretch(places, each), *limits), words, shades, LETTERS)
     return figure
 
 
-def _keyed(ordered: Sequence[Result], looks: Sequence[dict[str, str]], width: float) -> Figure:
+def _keyed(ordered: Sequence[Record], looks: Sequence[dict[str, str]], width: float) -> Figure:
     """An empty figure with a key of numbers and models below."""
-    entries = [fill(f"{number}  {result.row.model}", KEY) for number, result in enumerate(ordered, start=1)]
+    entries = [fill(f"{row['number']}  {row['model']}", KEY) for row in ordered]
     printed = "\n".join(entries).split("\n")
     columns = max(1, int(width * 72 / (0.62 * LETTERS * (max(map(len, printed)) + 7))))
     figure = Figure(figsize=(width, HEIGHT + 1.5 * LETTERS / 72 * -(-len(printed) // columns)))
-    marks = [_mark(**look, markersize=4) for look in looks]
+    marks = [Line2D([], [], linestyle="none", **look, markersize=4) for look in looks]
     key = figure.legend(marks, entries, loc="outside lower left", ncols=columns, fontsize=LETTERS, handlelength=0.5)
     for text in key.get_texts():
         text.set_parse_math(False)
     return figure
 
 
-def _marker(result: Result) -> str:
-    return "o" if result.row.source.startswith("[W]") else "s"
+def _marker(row: Record) -> str:
+    return "o" if row["source"].startswith("[W]") else "s"
 
 
-def _mark(color: str, marker: str, **more: Any) -> Line2D:
-    return Line2D([], [], color=color, marker=marker, linestyle="none", **more)
-
-
-def _scaled(panel: Axes, results: Sequence[Result], axis: Axis, lines: bool) -> np.ndarray:
+def _scaled(panel: Axes, rows: Sequence[Record], axis: Axis, lines: bool) -> np.ndarray:
     """Draw y = x; returns the limits in positions on the axis, (common, counter) x (low, high)."""
     limits = []
     for name in GROUPS:
-        values = [getattr(result.row, name) for result in results]
+        values = [row[name] for row in rows]
         # Without lines there are few models, whose whole intervals are visible.
-        ends = [] if lines else [getattr(result.row, f"interval_{name}") or () for result in results]
+        ends = [] if lines else [row[f"interval_{name}"] or () for row in rows]
         at = stretch(np.array([*values, *chain(*ends)]), axis)
         at = at[np.isfinite(at)] if np.isfinite(at).any() else stretch(np.array([0.1, 0.9]), axis)
         extent = float(np.ptp(at))
@@ -163,8 +157,9 @@ def _scaled(panel: Axes, results: Sequence[Result], axis: Axis, lines: bool) -> 
 
 
 def _line(
-    panel: Axes, x: np.ndarray, y: np.ndarray, axis: Axis, ends: np.ndarray, colour: str, rng: np.random.Generator
+    panel: Axes, rows: Sequence[Record], axis: Axis, ends: np.ndarray, colour: str, rng: np.random.Generator
 ) -> None:
+    x, y = (np.array([row[group] for row in rows]) for group in GROUPS)
     grid = np.linspace(x.min(), x.max(), 60)
     low, high = (stretch(end, axis) for end in band(x, y, axis, grid, rng, REPLICATES, LEVEL))
     panel.fill_between(stretch(grid, axis), low, high, color=colour, alpha=0.15, linewidth=0)
@@ -173,12 +168,11 @@ def _line(
         panel.plot(between, line.intercept + line.slope * between, color=colour, linewidth=width, linestyle=style)
 
 
-def _point(panel: Axes, result: Result, axis: Axis, limits: np.ndarray, look: dict[str, str], hollow: bool) -> None:
+def _point(panel: Axes, row: Record, axis: Axis, limits: np.ndarray, look: dict[str, str], hollow: bool) -> None:
     """Draw a model with its intervals; of accuracy 0 or 1, at infinity on stretched axes, it is hollow on the edge."""
-    row = result.row
-    places = [(getattr(row, group), getattr(row, f"interval_{group}")) for group in GROUPS]
+    places = [(row[group], row[f"interval_{group}"]) for group in GROUPS]
     spans = np.array([[ends[0] if ends else at, at, ends[1] if ends else at] for at, ends in places])
     low, at, high = np.clip(stretch(spans, axis), limits[:, :1], limits[:, 1:]).T
     across, up = np.stack([at - low, high - at], axis=1)[..., None]  # each (low, high) x 1
-    marker = {"markersize": 4.5, "markerfacecolor": "white" if hollow else look["color"], "clip_on": not result.at_edge}
+    marker = {"markersize": 4.5, "markerfacecolor": "white" if hollow else look["color"], "clip_on": not row["at_edge"]}
     panel.errorbar(*at, xerr=across, yerr=up, ecolor=(look["color"], 0.45), elinewidth=0.8, **marker, **look)

@@ -113,16 +113,11 @@ def digest(words: Sequence[str]) -> str:
 
 @dataclass(frozen=True)
 class LabelSpace:
-    """The labels that compete: all of them, one fixed set, or a set for each true class.
-
-    A set for each true class (1 vs 20) is an oracle: it depends on the true label. `added` lists classes whose true
-    label was added, because the reference model did not rank it among its 20.
-    """
+    """The labels that compete: all, one set, or, as an oracle, a set for each true class (1 vs 20)."""
 
     name: str  # 1000, 20, 45, data, own
     allowed: dict[int, tuple[int, ...]] | None = None  # true class -> labels; None allows all
-    added: tuple[int, ...] = ()
-    settings: dict[str, Any] = field(default_factory=dict)
+    added: tuple[int, ...] = ()  # classes whose true label the reference model did not rank among its 20
 
     def of(self, index: int, labels: int) -> Sequence[int]:
         """The labels that compete for photos of a class."""
@@ -136,14 +131,10 @@ class LabelSpace:
         return mask
 
 
-def own_classes(classes: Sequence[int]) -> LabelSpace:
+def own_classes(classes: Iterable[int]) -> LabelSpace:
     """The data set's own classes, named 45 if there are as many as in CounterAnimal, otherwise "data"."""
-    own = tuple(sorted(classes))
-    return LabelSpace(own_classes_name(len(own)), dict.fromkeys(own, own), settings={"labels_per_class": len(own)})
-
-
-def own_classes_name(count: int) -> str:
-    return "45" if count == 45 else "data"
+    own = tuple(sorted(set(classes)))
+    return LabelSpace("45" if len(own) == 45 else "data", dict.fromkeys(own, own))
 
 
 def class_indices(names: Iterable[str], vocabulary: Vocabulary | None = None) -> dict[str, int]:

@@ -25,13 +25,12 @@ from torch.nn.functional import cross_entropy
 from torch.nn.utils.rnn import pad_sequence
 
 from experiments.errors import RequestError, RunError, SoberclipError
-from experiments.photos.encoding import DTYPES, FeatureCache, encode
+from experiments.photos.encoding import DTYPES, Encoded, FeatureCache, encode
 from experiments.photos.labels import LabelSpace, digest, library
 from experiments.photos.libraries import of_transformers, transformers_module
 from experiments.photos.model import DISTRIBUTIONS, feature_key, one_line, weights_hash
 from experiments.photos.options import Options
 from experiments.photos.photos import PhotoSet
-from experiments.photos.scoring import Scored
 from experiments.provenance import versions
 
 QUESTION = "What is the main object in the image?"
@@ -142,7 +141,7 @@ def photo_inputs(processor: Any, text: str, dropped: int, image: Any) -> Any:
 
 def score_labels(
     photo_set: PhotoSet, model: LanguageModel, options: Options, space: LabelSpace | None = None
-) -> Scored:
+) -> Encoded:
     """Scores of all labels, 0 for those that do not compete."""
     vocabulary, space = options.vocabulary, space or options.vocabulary.every_label
     names = [(vocabulary.words.get(name) or [name])[0] for name in vocabulary.names]  # the first word of each label
@@ -186,8 +185,7 @@ def score_labels(
     keys = [(f"{rows[index]} {path}", size, time) for index, (path, size, time) in photos]
     store = FeatureCache(options, f"{model.key} {model.prompt}{ANSWER}")
     inputs_of = partial(photo_inputs, model.processor, model.prompt, dropped)
-    encoded = encode(photo_set, keys, store, options, inputs_of, scores, batch_size=1)
-    return Scored(encoded, encoded.features, {"score": SCORE})
+    return encode(photo_set, keys, store, options, inputs_of, scores, batch_size=1)._replace(settings={"score": SCORE})
 
 
 def _check_prefix(

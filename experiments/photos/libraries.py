@@ -142,8 +142,6 @@ def _fitting(file: Path, trust_pickle: bool) -> Iterator[None]:
     """Turn errors of loading a weights file (wrong weights, stored code) into RequestError."""
     try:
         yield
-    except RequestError:
-        raise
     except Exception as error:  # torch, safetensors, open_clip and pickle raise different types
         if not trust_pickle and "weights_only" in str(error):
             danger = "holds code beside its weights (TorchScript or pickle), which loading would run"

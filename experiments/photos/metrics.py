@@ -1,33 +1,18 @@
-"""From the table of predictions (`summaries`) to counts, accuracies, pairs of models, and the worst class and group.
+"""From the table of predictions (`summaries`) to counts, backgrounds, and the worst class and group.
 
-`experiments.heads.intervals` has the means and intervals of counts. Letters: N photos.
+`experiments.heads.intervals` has what follows from counts. Letters: N photos.
 """
 
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Bool
 
-from experiments.heads.intervals import (
-    COUNTED,
-    MEANS,
-    REPLICATES,
-    accuracy,
-    complete,
-    drawn_accuracies,
-    drop_interval,
-    group_accuracies,
-    interval_method,
-    intervals,
-    over_photos,
-    with_drop,
-    worst_cell,
-)
-from experiments.inference import binomial_bounds, bootstrap_interval, holm, mcnemar, resampled_means, sign_test
+from experiments.heads.intervals import COUNTED, REPLICATES, accuracy, complete, means, worst_cell
+from experiments.inference import binomial_bounds, bootstrap_interval, holm, mcnemar, resampled_means
 from experiments.photos.photos import has_groups
-from experiments.results import FEWEST, GROUPS, QUANTITIES, Mean
+from experiments.results import FEWEST, GROUPS
 from simulator.accuracy import LEVEL, rounded
 from simulator.streams import numpy_stream
 
@@ -53,67 +38,8 @@ def _counts(predictions: pd.DataFrame, by: list[str], correct: Bool[np.ndarray, 
     return table.reindex(columns=COUNTED, fill_value=0).astype(int)
 
 
-def class_accuracies(counts: pd.DataFrame) -> pd.DataFrame:
-    """Common and counter accuracy and the drop of each unit; nan for an empty group."""
-    return pd.DataFrame(with_drop(accuracy(counts)), counts.index, QUANTITIES)
-
-
-def summary(counts: pd.DataFrame, seed: int = 0, grouped: bool = True) -> dict[str, Any]:
-    """Both means with intervals, and counts. Without groups one `accuracy` replaces the three numbers."""
-    used = complete(counts)
-    n_common, n_counter = used.photos.sum().tolist()
-    number = {"common": n_common, "counter": n_counter} if grouped else {"photos": n_common}
-    left_out = counts.index.difference(used.index).tolist()
-    return {
-        "intervals": {mean: _named(map(list, intervals(counts, mean, seed).values()), grouped) for mean in MEANS},
-        **_means(counts, grouped),
-        "interval_method": interval_method(len(used)),
-        "level": LEVEL,
-        "counts": {"classes": len(used), **number} | ({"left_out_classes": left_out} if grouped else {}),
-    }
-
-
-def _means(counts: pd.DataFrame, grouped: bool) -> dict[Mean, dict[str, float]]:
-    return {mean: _named(with_drop(group_accuracies(counts, mean)).tolist(), grouped) for mean in MEANS}
-
-
-def _named(values: Iterable[Any], grouped: bool) -> dict[str, Any]:
-    """The three numbers by name; without groups the first is the accuracy."""
-    return dict(zip(QUANTITIES if grouped else ("accuracy",), values, strict=False))
-
-
-def paired(first: pd.DataFrame, second: pd.DataFrame, seed: int = 0, mean: Mean = "macro") -> dict[str, Any] | None:
-    """Second model minus first on classes complete for both: differences of means with intervals, and sign tests.
-
-    With fewer than FEWEST classes the intervals are over photos, as if each model had photos of its own. They are then
-    too wide where models err on the same photos.
-    """
-    a, b = complete(first), complete(second)
-    shared = a.index.intersection(b.index).sort_values()
-    if not len(shared):
-        return None
-    a, b = a.loc[shared], b.loc[shared]
-    differences = rounded(with_drop(accuracy(b) - accuracy(a)), 1.0).T  # ratios of counts: equal ones give 0
-    value = with_drop(group_accuracies(b, mean) - group_accuracies(a, mean))
-    result: dict[str, Any] = {"classes": len(shared), "mean": mean}
-    if len(shared) < FEWEST:
-        numbers = (with_drop(group_accuracies(one, mean)).tolist() for one in (b, a))
-        spans: list[Any] = list(map(drop_interval, *numbers, over_photos(b, mean), over_photos(a, mean)))
-    else:
-        of_b, of_a = (drawn_accuracies(one, mean, seed, stream="paired bootstrap") for one in (b, a))
-        spans = [bootstrap_interval(sample, len(shared)) for sample in with_drop(of_b - of_a).T]
-    for name, each, total, span in zip(QUANTITIES, differences, value.tolist(), spans, strict=True):
-        up, down = int((each > 0).sum()), int((each < 0).sum())
-        sign = {"classes_up": up, "classes_down": down, "sign_test_p": sign_test(up, down)}
-        result[name] = {"difference": total, "interval": span and list(span), **sign}
-    return result
-
-
 def object_effect(predictions: pd.DataFrame, seed: int = 0) -> dict[str, Any] | None:
-    """The effect of the background at a fixed object, over all objects and in each class; None without objects.
-
-    Objects are the sample. Background photos are fixed: if they are few, their difficulty alone can reject "no effect".
-    """
+    """The effect of these background photos at a fixed object, over all objects and by class; None without objects."""
     composites = predictions[predictions.object != ""]
     every = _counts(composites, ["class_index", "object"], right(composites))
     objects = complete(every)
@@ -169,7 +95,7 @@ def accuracy_breakdown(predictions: pd.DataFrame) -> dict[str, Any]:
         "backgrounds": backgrounds.drop(columns=["low", "high"]).assign(interval=ends).to_dict("records"),
         "worst_class": _worst(predictions, "class_index"),
         "worst_group": _worst(predictions, "class_index", "group" if has_groups(predictions) else "background"),
-        "top5": None if top is None or not len(complete(top)) else _means(top, has_groups(predictions)),
+        "top5": None if top is None or not len(complete(top)) else means(top, has_groups(predictions)),
     }
 
 

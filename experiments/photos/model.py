@@ -18,7 +18,6 @@ from experiments.provenance import versions
 
 FORMAT = 4  # version of features and keys; raise it when their computation changes
 DISTRIBUTIONS = ("torch", "torchvision", "numpy", "pillow", "open_clip_torch", "timm", "transformers", "tokenizers")
-
 SECONDS = 3  # that a server has to answer
 OWN = "yours"  # the family of a model that names none; it lies on no line
 
@@ -88,10 +87,8 @@ def answers(url: str) -> bool:
     try:
         with urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=SECONDS):
             return True
-    except HTTPError:
-        return True
-    except (OSError, ValueError):
-        return False
+    except (OSError, ValueError) as error:
+        return isinstance(error, HTTPError)
 
 
 @contextmanager

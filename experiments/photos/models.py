@@ -13,12 +13,13 @@ import torch
 
 from experiments.errors import RequestError, RunError
 from experiments.photos import libraries
+from experiments.photos.encoding import Encoded
 from experiments.photos.labels import LabelSpace, digest
 from experiments.photos.language_models import LanguageModel, load_language_model, score_labels
 from experiments.photos.model import OWN, LoadedModel, finished, one_line
 from experiments.photos.options import Options
 from experiments.photos.photos import PhotoSet
-from experiments.photos.scoring import Scored, score_photos
+from experiments.photos.scoring import score_photos
 from experiments.published.tables import checkpoint_spec
 from experiments.user_code import as_script, blamed, run_file
 from simulator.naming import suggestion
@@ -31,11 +32,8 @@ FIELDS = {"logits": "encode_image"}  # of LoadedModel, where they have another n
 Model = LoadedModel | LanguageModel
 
 
-def checked(models: Sequence[str], weights: Sequence[Path] | None, options: Options) -> list[tuple[str, Path | None]]:
-    """(specification, weights file) of each model; published:MODEL is the checkpoint of a row of Table 3.
-
-    Raises RequestError for errors that are known before any model is loaded.
-    """
+def resolve(models: Sequence[str], weights: Sequence[Path] | None, options: Options) -> list[tuple[str, Path | None]]:
+    """(specification, weights file) of each model; RequestError for errors that are known before one is loaded."""
     if not models:
         raise RequestError("no model is given; name one with --model")
     if weights is not None and len(weights) != len(models):
@@ -78,14 +76,14 @@ def load(spec: str, file: Path | None = None, options: Options = DEFAULTS) -> Mo
     return finished(replace(model, spec=spec, settings=settings, configuration=configuration))
 
 
-def score(photo_set: PhotoSet, model: Model, options: Options, space: LabelSpace | None = None) -> Scored:
+def score(photo_set: PhotoSet, model: Model, options: Options, space: LabelSpace | None = None) -> Encoded:
     """A model's scores of the labels of `space`, by default all; afterwards the model is on the CPU."""
     scored = (score_labels if isinstance(model, LanguageModel) else score_photos)(photo_set, model, options, space)
     model.module.to("cpu")  # the next model needs the memory
     return scored
 
 
-def settings(model: Model, options: Options) -> dict[str, Any]:
+def settings_of(model: Model, options: Options) -> dict[str, Any]:
     """The settings of a model's run that a result stores."""
     prompted = isinstance(model, LoadedModel) and model.embeds_text
     names = prompted or isinstance(model, LanguageModel) or options.classes is not None
@@ -108,10 +106,7 @@ def _check_python(name: str, file: Path | None) -> None:
 
 
 def _python(name: str, file: Path | None, options: Options) -> LoadedModel:
-    """The model that model() in a user's file returns, with the methods of one of PARTS; the README has their shapes.
-
-    The file is executed. Its features are not cached, since it may change.
-    """
+    """The model of model() in a user's file; the README has the shapes of its methods, those of one of PARTS."""
     names = run_file(Path(name), "model file")
     try:
         with as_script(Path(name)):
@@ -142,6 +137,7 @@ def _python(name: str, file: Path | None, options: Options) -> LoadedModel:
         return call
 
     module = model if isinstance(model, torch.nn.Module) else torch.nn.Module()
+    # Without a configuration features are not cached, since the file may change.
     calls = {FIELDS.get(part, part): guarded(part) for part in parts}
     return LoadedModel(family, module, **calls, settings={"weights": f"file {Path(name).name}"})
 

@@ -6,17 +6,15 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from experiments.errors import RequestError, check_within
 from experiments.photos.labels import Vocabulary, imagenet, own_vocabulary, templates
 from experiments.runtime import checked_device
 
 
-class Options(BaseModel):
+class Options(BaseModel, frozen=True, extra="forbid"):
     """Options of every model. Raises RequestError for one that is not possible here."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     prompts: str = Field("simple", description="simple, openai80, or a file with one template per line")
     classes: Path | None = Field(
@@ -49,12 +47,6 @@ class Options(BaseModel):
     def kind(self) -> str:
         """The device without its number."""
         return self.device.partition(":")[0]
-
-    @property
-    def features(self) -> Path:
-        """The folder of all cached features."""
-        users = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
-        return self.cache or users / "soberclip" / "counteranimal"
 
     @cached_property
     def vocabulary(self) -> Vocabulary:

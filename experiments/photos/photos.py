@@ -33,14 +33,10 @@ Key = tuple[str, int, int]  # path, bytes, modification time in nanoseconds
 
 @dataclass(frozen=True)
 class PhotoSet:
-    """All photos of a data set, as the first columns of predictions.csv, in the order of their paths.
-
-    A path has "/" and its extension. A group is common, counter, or "" in all photos. An object is that of a composite,
-    "" for an ordinary photo.
-    """
+    """All photos of a data set, as the first columns of predictions.csv, in the order of their paths (with "/")."""
 
     root: Path
-    photos: pd.DataFrame  # path, class_index, group, background, object
+    photos: pd.DataFrame  # path, class_index, group (or "" in all), background, object ("" unless a composite)
     classes: dict[int, str]  # index of the label -> class name in the data set
     strays: tuple[str, ...]  # files, folders and photos that belong to no class or group
     folder: Path  # which the paths are relative to
@@ -140,18 +136,13 @@ def _grouping(choice: str) -> Callable[[Any], tuple[str, str] | None]:
     if not Path(choice).is_file():
         near = suggestion(choice, (PREFIX, EACH))
         raise RequestError(f"--groups {choice!r} is neither {PREFIX}, {EACH} nor a file{near}")
-    table: dict[tuple[str, str], str] = {}  # (class, background) -> group; an empty or missing class means all
+    table: dict[tuple[str, str], tuple[str, str]] = {}  # by class and background; an empty or missing class means all
     for line, row in enumerate(read_table(Path(choice), ("background", "group"), "groups"), start=2):
-        key = row.get("class") or "", row["background"]
-        check_group(row["group"], f"line {line} of {choice!r}")
-        if table.setdefault(key, row["group"]) != row["group"]:
-            raise RequestError(f"background {key[1]!r} is common and counter in {choice!r} (line {line}); keep one")
-
-    def by_table(photo: Any) -> tuple[str, str] | None:
-        group = table.get((photo.class_name, photo.place)) or table.get(("", photo.place))
-        return None if group is None else (group, photo.place)
-
-    return by_table
+        background, group = row["background"], row["group"]
+        check_group(group, f"line {line} of {choice!r}")
+        if table.setdefault((row.get("class") or "", background), (group, background)) != (group, background):
+            raise RequestError(f"background {background!r} is common and counter in {choice!r} (line {line}); keep one")
+    return lambda photo: table.get((photo.class_name, photo.place)) or table.get(("", photo.place))
 
 
 def _by_prefix(photo: Any) -> tuple[str, str] | None:
@@ -186,10 +177,7 @@ def _without_groups(root: Path, listed: pd.DataFrame, groups: str) -> str:
 def inspect(
     root: Path, output: Path | None = None, groups: str = PREFIX, vocabulary: Vocabulary | None = None
 ) -> dict[str, Any]:
-    """Decode every photo at `root`; counts of the readable ones, also written to output/inspection.json.
-
-    The paper's counts stand beside those of its classes.
-    """
+    """Decode every photo at `root`; counts of the readable ones beside the paper's, also in output/inspection.json."""
     photo_set = read_photos(root, groups, vocabulary)
 
     def lacks(path: str) -> str | None:

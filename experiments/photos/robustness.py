@@ -14,10 +14,10 @@ from scipy.stats import rankdata
 
 from experiments.effective_robustness import AXES, SMALLEST_FAMILY, Line, fit_line, resampled
 from experiments.errors import RequestError, checked_seed, unknown
-from experiments.heads.intervals import complete, counted, drawn_accuracies, group_accuracies, intervals, over_photos
+from experiments.heads import intervals
 from experiments.heads.least_regret import middle, ranked
 from experiments.inference import bootstrap_interval, combined, hull
-from experiments.photos.metrics import class_counts, paired
+from experiments.photos.metrics import class_counts
 from experiments.photos.model import OWN
 from experiments.photos.photos import has_groups
 from experiments.photos.summaries import LARGEST, PREDICTIONS, SUMMARY, read_predictions
@@ -92,7 +92,7 @@ def _results(spec: str, mean: Mean, labels: str, prompt: str) -> list[Result]:
         return [Result(row)]
     # Counts of Tables 15 and 16, rounded from the printed percentages (class 23 has an error).
     index, photos = (np.array([getattr(c, name) for c in published_classes()]) for name in ("index", "photos"))
-    counts = counted(index, photos, np.rint(np.array([figures[i] for i in index]) * photos).astype(np.int64))
+    counts = intervals.counted(index, photos, np.rint(np.array([figures[i] for i in index]) * photos).astype(np.int64))
     return [Result(_with_intervals(row, counts, seed=0), counts)]
 
 
@@ -111,10 +111,11 @@ def _own_result(folder: Path, mean: Mean) -> Result:
     """A model's result: its name and settings from the summary, every number from its predictions."""
     predictions = read_predictions(folder / PREDICTIONS, LARGEST)
     counts = class_counts(predictions)
-    if not (has_groups(predictions) and len(complete(counts))):
+    used = intervals.complete(counts)
+    if not (has_groups(predictions) and len(used)):
         lacks = f"{str(folder)!r} has no common and counter photos to compare"
         raise RequestError(f"{lacks}; evaluate with --groups that assigns them")
-    accuracies, photos = group_accuracies(counts, mean).tolist(), complete(counts).photos.sum().tolist()
+    accuracies, photos = intervals.group_accuracies(used, mean).tolist(), used.photos.sum().tolist()
     try:
         summary = json.loads((folder / SUMMARY).read_text(encoding="utf-8-sig"))
         json.dumps([summary, str(folder)], ensure_ascii=False).encode()  # as they will be written
@@ -146,7 +147,8 @@ def _place(entry: dict[str, Any] | None) -> dict[str, Any] | None:
 
 
 def _with_intervals(row: Row, counts: pd.DataFrame, seed: int) -> Row:
-    return replace(row, **{f"interval_{name}": ends for name, ends in intervals(counts, row.mean, seed).items()})
+    ends = intervals.over_classes(counts, row.mean, seed)
+    return replace(row, **{f"interval_{name}": span for name, span in ends.items()})
 
 
 def compare(results: Sequence[Result], reference: str | None = None, seed: int = 0) -> dict[str, Any]:
@@ -164,42 +166,36 @@ def compare(results: Sequence[Result], reference: str | None = None, seed: int =
         each = ((axis, fit_line(*at, axis)) for axis in AXES)
         words = {axis: {"slope": float(line.slope), "intercept": float(line.intercept)} for axis, line in each}
         lines[name] = {"models": len(at[0]), **words}
+    ranks = rankdata([-result.row.counter for result in results], "ordinal")  # in tables and figures; ties in order
     rows = [
         {
-            "number": number,
+            "number": int(number),  # a float from scipy 1.18 on
             **result.row.record(),
             "at_edge": result.at_edge,
             "equivalent": result.place and {key: each for key, each in result.place.items() if key != "replicates"},
             "effective_robustness": _robustness(result, results, chosen, seed),
         }
-        for result, number in zip(results, numbers(results), strict=True)
+        for result, number in zip(results, ranks, strict=True)
     ]
     lacks: dict[str, list[str]] = {}
     for result in (result for result in results if result.place is None):
         lacks.setdefault(result.lacks, []).append(result.row.model)
     reasons = [why if why == UNPLACED else f"{', '.join(names)}: {why}" for why, names in lacks.items()]
     known = [result for result in results if result.classes is not None]
-    few = {result.row.model: len(complete(result.classes)) for result in known}
     pairs = []
     for a, b in combinations(known[:MOST_PAIRED], 2):
-        if classes := paired(a.classes, b.classes, seed, a.row.mean or "macro"):
+        if classes := intervals.paired(a.classes, b.classes, seed, a.row.mean or "macro"):
             pairs.append({"first": a.row.model, "second": b.row.model, **classes})
     return {
         "reference": chosen,
         "rows": rows,
         "lines": lines,
-        "over_photos": {name: classes for name, classes in few.items() if classes < FEWEST},
+        "over_photos": {r.row.model: n for r in known if (n := len(intervals.complete(r.classes))) < FEWEST},
         **ranked({result.row.model: result.place for result in results if result.place}),
         "equivalent_lacks": "; ".join(reasons) or None,
         "pairs": pairs,
         "unpaired": [result.row.model for result in known[MOST_PAIRED:]],
     }
-
-
-def numbers(results: Sequence[Result]) -> list[int]:
-    """The number of each result in tables and figures, from 1 for the highest counter accuracy; ties in order."""
-    ranks = rankdata([-result.row.counter for result in results], "ordinal")
-    return ranks.astype(int).tolist()  # floats from scipy 1.18 on
 
 
 def lines_of(results: Sequence[Result]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
@@ -243,17 +239,17 @@ def _robustness(result: Result, results: Sequence[Result], family: str | None, s
 def _model_interval(result: Result, line: Line, value: float, seed: int) -> Interval | None:
     """The interval of a model's effective robustness over a fixed line; None without counts of classes."""
     classes, mean = result.classes, result.row.mean or "macro"
-    if classes is None or not len(complete(classes)):
+    if classes is None or not (known := len(intervals.complete(classes))):
         return None
 
     def expected(common: np.ndarray) -> np.ndarray:
         return line.at(np.clip(common, 1e-9, 1 - 1e-9))  # 0 and 1 are at infinity on the stretched axes
 
-    common, counter, _ = over_photos(classes, mean)
+    common, counter, _ = intervals.over_photos(classes, mean)
     above, at_line = result.row.counter - expected(np.array(common)), result.row.counter - value
     ends = (float(above.min()), float(above.max())), (counter[0] - at_line, counter[1] - at_line)
     floor, over_classes = combined(value, *ends), None
-    if len(complete(classes)) >= FEWEST:
-        replicates = drawn_accuracies(classes, mean, seed, REPLICATES)
-        over_classes = bootstrap_interval(replicates[:, 1] - expected(replicates[:, 0]), len(complete(classes)))
+    if known >= FEWEST:
+        replicates = intervals.drawn_accuracies(classes, mean, seed, REPLICATES)
+        over_classes = bootstrap_interval(replicates[:, 1] - expected(replicates[:, 0]), known)
     return hull(over_classes, floor)

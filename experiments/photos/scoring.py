@@ -1,13 +1,12 @@
 """Scores of labels from features of photos; predictions, and sets of confusing labels, from scores."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from hashlib import sha256
-from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
 from experiments.errors import RequestError, RunError
 from experiments.photos.encoding import Encoded, FeatureCache, autocast, encode_photos, failures
@@ -21,25 +20,15 @@ TEXT_BATCH = 256  # texts per forward pass
 NO_ANSWER = -1  # predicted index of a photo whose scores are not finite; it counts as wrong
 
 
-class Scored(NamedTuple):
-    """One model's scores of all labels for the readable photos: cosines of a CLIP, scores of a classifier."""
-
-    encoded: Encoded
-    scores: Float[np.ndarray, "N L"]
-    settings: dict[str, Any]  # how scores were computed, for the summary
-
-
-def score_photos(photo_set: PhotoSet, model: LoadedModel, options: Options, space: LabelSpace | None = None) -> Scored:
-    """Scores of all labels, 0 for those that do not compete; a classifier ignores the prompts.
-
-    Labels with the same phrases share one column of the product, so they tie exactly, not up to rounding.
-    """
+def score_photos(photo_set: PhotoSet, model: LoadedModel, options: Options, space: LabelSpace | None = None) -> Encoded:
+    """Scores of all labels, 0 for those that do not compete; a classifier ignores the prompts."""
     encoded = encode_photos(photo_set, model, options)
     if not model.embeds_text:
-        return Scored(encoded, encoded.features, {"phrases_cut": 0})
+        return encoded._replace(settings={"phrases_cut": 0})
     phrases = options.vocabulary.phrases(options.templates)
     space = space or options.vocabulary.every_label
     labels = sorted({k for index in photo_set.classes for k in space.of(index, len(phrases))})
+    # Labels with the same phrases share one column of the product, so they tie exactly, not up to rounding.
     distinct = {label: row for row, label in enumerate(dict.fromkeys(phrases[k] for k in labels))}
     text, truncated = text_features(model, list(distinct), options)
     if text.shape[1] != encoded.features.shape[1]:
@@ -48,7 +37,7 @@ def score_photos(photo_set: PhotoSet, model: LoadedModel, options: Options, spac
     cosines = (torch.from_numpy(encoded.features) @ torch.from_numpy(text.T.copy())).numpy()
     scores = np.zeros((len(cosines), len(phrases)), dtype=np.float32)
     scores[:, labels] = cosines[:, [distinct[phrases[k]] for k in labels]]
-    return Scored(encoded, scores, {"phrases_cut": truncated})
+    return encoded._replace(scores=scores, settings={"phrases_cut": truncated})
 
 
 def text_features(
@@ -56,7 +45,10 @@ def text_features(
 ) -> tuple[Float[np.ndarray, "U d"], int]:
     """(unit text embedding of each label, from the mean over its phrases; number of truncated phrases)."""
     tokens = [model.tokenizer(list(label)) for label in phrases]
-    truncated = sum(_truncated(model.tokenizer, label, ids) for label, ids in zip(phrases, tokens, strict=True))
+    truncated = 0
+    for label, ids in zip(phrases, tokens, strict=True):
+        longer = model.tokenizer([f"{phrase} and more" for phrase in label])  # the same tokens for a truncated phrase
+        truncated += int((longer == ids).flatten(1).all(dim=1).sum()) if longer.shape == ids.shape else 0
     # Keys hold the tokens, so a changed tokenizer computes embeddings again.
     keys = [(f"text {sha256(ids.numpy().tobytes()).hexdigest()}", len(ids), 0) for ids in tokens]
     store = FeatureCache(options, model.key)
@@ -81,20 +73,15 @@ def text_features(
     return text, truncated
 
 
-def _truncated(tokenizer: Callable, label: Sequence[str], ids: torch.Tensor) -> int:
-    """The number of truncated phrases: further words do not change their tokens."""
-    longer = tokenizer([f"{phrase} and more" for phrase in label])
-    return int((longer == ids).flatten(1).all(dim=1).sum()) if longer.shape == ids.shape else 0
-
-
-def rank_labels(
-    scores: Float[np.ndarray, "N L"], truth: Int[np.ndarray, " N"], space: LabelSpace
-) -> tuple[Int[np.ndarray, " N"], Int[np.ndarray, " N"], Float[np.ndarray, " N"]]:
-    """(predicted label, rank of the true one, its margin over the best other) among the competing labels.
+def predict(scored: Encoded, space: LabelSpace) -> pd.DataFrame:
+    """The rows of predictions.csv for the readable photos. Raises RunError if no photo has a finite score.
 
     Ties go to the lower index. A photo with a score that is not finite has NO_ANSWER, the last rank and margin nan.
     """
+    photos, scores, truth = scored.photos, scored.scores, scored.photos.class_index.to_numpy()
     answered = np.isfinite(scores).all(axis=1)
+    if not answered.any():
+        raise RunError(f"the model has no finite score for any of {len(photos)} photos; check its weights")
     mask = space.mask(truth, scores.shape[1])
     scores = np.where(mask, scores, -np.inf)
     rows = np.arange(len(truth))
@@ -105,27 +92,18 @@ def rank_labels(
     others[rows, truth] = -np.inf
     with np.errstate(invalid="ignore"):
         margin = (true[:, 0] - others.max(axis=1)).astype(np.float64)
-    return (
-        np.where(answered, scores.argmax(axis=1), NO_ANSWER),
-        np.where(answered, rank, mask.sum(axis=1)),
-        np.where(answered, margin, np.nan),
+    table = photos.assign(
+        predicted_index=np.where(answered, scores.argmax(axis=1), NO_ANSWER),
+        rank=np.where(answered, rank, mask.sum(axis=1)),
+        margin=np.where(answered, margin, np.nan),
     )
-
-
-def predict(scored: Scored, space: LabelSpace) -> pd.DataFrame:
-    """The rows of predictions.csv for the readable photos. Raises RunError if no photo has a finite score."""
-    photos = scored.encoded.photos
-    predicted, rank, margin = rank_labels(scored.scores, photos.class_index.to_numpy(), space)
-    if (predicted == NO_ANSWER).all():
-        raise RunError(f"the model has no finite score for any of {len(predicted)} photos; check its weights")
-    table = photos.assign(predicted_index=predicted, rank=rank, margin=margin)
     return table if any(table.object) else table.drop(columns="object")
 
 
-def confusing_space(scored: Scored) -> LabelSpace:
+def confusing_space(scored: Encoded) -> LabelSpace:
     """1 vs 20: for each true class the labels of highest mean cosine over its photos, and the true label."""
     finite = np.isfinite(scored.scores).all(axis=1)
-    truth, allowed, added = scored.encoded.photos.class_index.to_numpy(), {}, []
+    truth, allowed, added = scored.photos.class_index.to_numpy(), {}, []
     for index in sorted(set(truth.tolist())):
         rows = scored.scores[finite & (truth == index)]
         if not len(rows):

@@ -1,11 +1,9 @@
-"""The result of one model: the table of its predictions, a summary and three more files.
-
-A result folder holds predictions.csv, per_class.csv, per_background.csv and, written last, summary.json.
+"""The result of one model: predictions.csv, per_class.csv, per_background.csv and, written last, summary.json.
 
 predictions.csv has a row per photo, and every accuracy is computed from this table. Columns: path, class_index, group
-(common or counter; empty in all rows if photos have no groups), background, predicted_index, rank of the true label
-(1 = best; a tie goes to the lower index), margin (true score minus best other score), and for composites object ("" if
-unknown). rank and margin are nan if they are unknown.
+(common or counter; empty in all rows if photos have no groups), background, predicted_index (of 64 bits, -1 for no
+label), rank of the true label (1 = best; a tie goes to the lower index), margin (true score minus best other score),
+and for composites object ("" if unknown). rank and margin are nan if they are unknown.
 """
 
 import re
@@ -20,16 +18,9 @@ from jaxtyping import Int
 
 from experiments.errors import RequestError
 from experiments.files import output_folder, read_json, read_table, write_json, write_text
-from experiments.heads.intervals import complete
-from experiments.photos.labels import CLASS_COUNT, Vocabulary, digest, own_classes_name
-from experiments.photos.metrics import (
-    accuracy_breakdown,
-    cells,
-    class_accuracies,
-    class_counts,
-    object_effect,
-    summary,
-)
+from experiments.heads.intervals import class_accuracies, complete, summary
+from experiments.photos.labels import CLASS_COUNT, Vocabulary, digest, own_classes
+from experiments.photos.metrics import accuracy_breakdown, cells, class_counts, object_effect
 from experiments.photos.photos import check_group, has_groups
 from experiments.provenance import provenance
 
@@ -49,17 +40,8 @@ def write_frame(path: Path, table: pd.DataFrame, float_format: str | None = None
     write_text(path, table.to_csv(index=False, lineterminator="\n", float_format=float_format))
 
 
-def write_predictions(path: Path, predictions: pd.DataFrame) -> None:
-    """One row per photo. Unknown ranks and margins are empty; composites have a column `object`."""
-    columns = [*COLUMNS, *predictions.columns.intersection(["object"])]
-    write_frame(path, predictions[columns].replace({"margin": [np.inf, -np.inf]}, np.nan), "%.7g")
-
-
 def read_predictions(path: Path, labels: int = CLASS_COUNT) -> pd.DataFrame:
-    """Predictions of this or another program, with class_index below `labels`.
-
-    predicted_index is any integer of 64 bits; -1 means no label. rank and margin are read if every row has a rank.
-    """
+    """Predictions of this or another program, with class_index below `labels`; ranks count if every row has one."""
     rows = pd.DataFrame(read_table(path, REQUIRED, "predictions")).fillna("")
     table = rows.reindex(columns=[*COLUMNS, *rows.columns.intersection(["object"])], fill_value="")
     if has_groups(table):
@@ -91,12 +73,12 @@ def _integers(
 
 def summarise(predictions: pd.DataFrame, settings: dict[str, Any], folder: Path | None = None) -> dict[str, Any]:
     """The summary of one model, which begins with its settings, also written into `folder` with its tables."""
-    counts, seed = class_counts(predictions), settings["seed"]
+    counts, seed, grouped = class_counts(predictions), settings["seed"], has_groups(predictions)
     used = complete(counts)
     if not len(used):
         raise RequestError(f"no class of {settings['data']!r} has photos in both groups; a drop needs at least one")
-    document = settings | summary(counts, seed, has_groups(predictions)) | accuracy_breakdown(predictions)
-    if has_groups(predictions):
+    document = settings | summary(counts, seed, grouped) | accuracy_breakdown(predictions)
+    if grouped:
         largest = class_accuracies(used).sort_values("drop", ascending=False, kind="stable").head(WORST)
         document["worst_classes"] = largest.reset_index().to_dict("records")
         if "object" in predictions:
@@ -104,9 +86,11 @@ def summarise(predictions: pd.DataFrame, settings: dict[str, Any], folder: Path 
     document["provenance"] = provenance()
     if folder is not None:
         output_folder(folder)
-        write_predictions(folder / PREDICTIONS, predictions)
+        columns = [*COLUMNS, *predictions.columns.intersection(["object"])]
+        listed = predictions[columns].replace({"margin": [np.inf, -np.inf]}, np.nan)  # an unknown margin is empty
+        write_frame(folder / PREDICTIONS, listed, "%.7g")
         table = counts.set_axis(COUNTS, axis=1).join(class_accuracies(counts)).reset_index()
-        write_frame(folder / CLASSES, table if has_groups(predictions) else table[[*ALONE]].rename(columns=ALONE))
+        write_frame(folder / CLASSES, table if grouped else table[[*ALONE]].rename(columns=ALONE))
         write_frame(folder / BACKGROUNDS, cells(predictions, "class_index", "group", "background"))
         write_json(folder / SUMMARY, document)
     return document
@@ -169,7 +153,7 @@ def score_files(
         own = {"class_names_digest": digest(classes.names), "folders": folders_of}
     documents = []
     for path, model, folder, predictions in zip(files, names, folders, read, strict=True):
-        space = own_classes_name(predictions.class_index.nunique()) if labels == "45" else labels
+        space = own_classes(predictions.class_index.tolist()).name if labels == "45" else labels
         settings = {"source": str(path), "model": model, "family": family or model, "seed": seed}
         settings |= {"labels": space, "data": str(path), **own, **UNPLACED}
         documents.append(summarise(predictions, settings, folder))

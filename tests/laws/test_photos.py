@@ -12,11 +12,12 @@ import pytest
 from planted_embeddings import planted
 from scipy.stats import binomtest
 
+from experiments.heads.intervals import summary
 from experiments.heads.pages import write_files
 from experiments.heads.reliance import answer_files
 from experiments.photos.discovery import discover
 from experiments.photos.figures import write_comparison
-from experiments.photos.metrics import TOP, accuracy_breakdown, class_counts, object_effect, summary
+from experiments.photos.metrics import TOP, accuracy_breakdown, class_counts, object_effect
 from experiments.photos.photos import has_groups
 from experiments.photos.robustness import compare, gather
 from experiments.photos.summaries import score_files
@@ -163,7 +164,7 @@ def test_what_is_said_of_a_class_group_or_background_is_counted_there(tmp_path):
 def test_the_csv_of_a_comparison_repeats_the_document(results, tmp_path):
     """Its page is in `test_screens`."""
     document = compare(results)
-    write_comparison(tmp_path, results, document)
+    write_comparison(tmp_path, document)
     listed = list(csv.DictReader((tmp_path / "comparison.csv").read_text().splitlines()))
     for row, cells in zip(document["rows"], listed, strict=True):
         for name in QUANTITIES:

@@ -88,7 +88,7 @@ def test_each_number_of_a_page_stands_beside_its_words(undrawn, tmp_path):
         return page_lines((tmp_path / "embeddings.html").read_text())
 
     def comparison_page(document):
-        write_comparison(tmp_path, results, document)
+        write_comparison(tmp_path, document)
         return page_lines((tmp_path / "comparison.html").read_text())
 
     for view, document in ((embeddings_page, measured), (comparison_page, compare(results))):

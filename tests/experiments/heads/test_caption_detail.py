@@ -34,7 +34,7 @@ def in_cells(rng, cell, detail, noise=0.0, dimensions=12):
         latent = middle + np.sqrt(detail) * shared + np.sqrt(1 - np.array(detail)) * own
         dictionary = np.linalg.qr(rng.normal(size=(dimensions, 2)))[0]
         views.append(latent @ dictionary.T + np.sqrt(noise) * rng.normal(size=(len(cell), dimensions)))
-    return *views, np.column_stack([cell, cell])
+    return tuple(views), np.column_stack([cell, cell])
 
 
 def test_too_few_pairs_are_refused():
@@ -47,7 +47,7 @@ def test_too_few_pairs_are_refused():
 def test_class_and_background_alone_are_no_detail():
     """Captions that tell both, and nothing of the looks, correlate with images only between cells."""
     spend(SHARE)
-    image, caption, cell = in_cells(np.random.default_rng(2), np.arange(N) % 4, (0.0, 0.0))
+    (image, caption), cell = in_cells(np.random.default_rng(2), np.arange(N) % 4, (0.0, 0.0))
     assert abs(np.corrcoef(image @ image[0], caption @ caption[0])[0, 1]) > 0.1
-    for one in caption_detail(image, caption, cell, np.random.default_rng(1))["correlations"]:
+    for one in caption_detail((image, caption), cell, np.random.default_rng(1))["correlations"]:
         assert abs(one["value"]) < 2.5 * (one["interval"][1] - one["value"])

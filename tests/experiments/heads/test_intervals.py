@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest, t
 from stattest import SHARE
 
-from experiments.heads.intervals import counted, group_accuracies, interval_method, intervals, over_photos, worst_cell
+from experiments.heads import intervals
+from experiments.heads.intervals import counted, group_accuracies, interval_method, worst_cell
 from experiments.results import FEWEST
 
 
@@ -55,7 +56,7 @@ def test_intervals_cover():
         centre = np.clip(rng.normal([0.7, 0.5], 0.12, size=(C, 2)), 0, 1)
         photos = rng.integers(30, 80, size=(C, 2))
         table = counted(np.arange(C), photos, rng.binomial(photos, centre))
-        low, high = intervals(table, "macro", seed=int(rng.integers(2**31)), replicates=1000)["drop"]
+        low, high = intervals.over_classes(table, "macro", seed=int(rng.integers(2**31)), replicates=1000)["drop"]
         hits += low <= 0.2 <= high
     assert hits / sets > 0.92
 
@@ -64,12 +65,12 @@ def test_photo_bounds_are_clopper_and_pearsons_on_the_effective_sample():
     """With one photo per class the exact interval; otherwise the textbook formula."""
     right = np.array([[1, 0], [1, 1], [0, 0], [1, 0], [1, 0]])
     single = counted(np.arange(5), np.ones((5, 2), dtype=np.int64), right)
-    for (low, high), k in zip(over_photos(single, "macro"), (4, 1), strict=False):
+    for (low, high), k in zip(intervals.over_photos(single, "macro"), (4, 1), strict=False):
         exact = binomtest(k, 5).proportion_ci(0.95, "exact")
         assert (low, high) == pytest.approx((exact.low, exact.high))
     for C in (3, FEWEST - 1, FEWEST):
         sizes = np.resize([[10, 8], [40, 8], [5, 8]], (C, 2))
-        bounds = over_photos(counted(np.arange(C), sizes, sizes), "macro")[:2]
+        bounds = intervals.over_photos(counted(np.arange(C), sizes, sizes), "macro")[:2]
         for (low, _), photos in zip(bounds, sizes.T, strict=True):
             few = 1.0 if C < FEWEST else (t.isf(0.025, photos.sum() - 1) / t.isf(0.025, C - 1)) ** 2
             assert low == pytest.approx(
@@ -80,7 +81,7 @@ def test_photo_bounds_are_clopper_and_pearsons_on_the_effective_sample():
 def test_few_classes_have_intervals_over_photos():
     """One class: Clopper and Pearson's own. Nine: as of these photos alone, where the bootstrap's is far wider."""
     table = counted(np.array([3]), np.array([[50, 40]]), np.array([[40, 12]]))
-    found = intervals(table, "macro")
+    found = intervals.over_classes(table, "macro")
     for name, k, n in (("common", 40, 50), ("counter", 12, 40)):
         exact = binomtest(k, n).proportion_ci(0.95, "exact")
         assert found[name] == pytest.approx((exact.low, exact.high))
@@ -88,7 +89,7 @@ def test_few_classes_have_intervals_over_photos():
     photos = np.full((FEWEST, 2), 400)
     right = np.linspace([0.1, 0.2], [0.9, 1.0], FEWEST) * photos  # classes that differ far more than their photos
     every = counted(np.arange(FEWEST), photos, right.astype(int))
-    over_classes, over_photos = (np.ptp(intervals(part, "macro")["common"]) for part in (every, every[1:]))
+    over_classes, over_photos = (np.ptp(intervals.over_classes(part, "macro")["common"]) for part in (every, every[1:]))
     assert over_photos < 0.04 < 0.3 < over_classes
     assert "9 classes are too few to resample" in interval_method(FEWEST - 1)
     assert "over classes" in interval_method(FEWEST)

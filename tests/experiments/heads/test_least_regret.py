@@ -156,25 +156,25 @@ def test_one_dominating_head_has_an_interval_and_no_number():
 def test_the_best_head_is_chosen_on_all_photos_and_on_others():
     """50 heads that guess: the best on the same photos seems better than 1/2, the best on other photos does not."""
     rng = np.random.default_rng(0)
-    label, common = np.arange(2000) % 2, np.arange(2000) % 4 < 2
+    group = np.arange(2000) % 4
     right = rng.random((2000, 50)) < 0.5
-    best = best_answers(right, label, common, np.random.default_rng(1))
-    same, other, every = (accuracies(answers, label, common) for answers in (*best, right))
+    best = best_answers(right, group, np.random.default_rng(1))
+    same, other, every = (accuracies(answers, group) for answers in (*best, right))
     middle, direct = L // 2, every.mean(axis=0)
     assert same[:, middle].mean() == pytest.approx(direct.max(), abs=1e-6)
     assert same[:, middle].mean() > 0.51
     assert abs(other[:, middle].mean() - 0.5) < 0.034  # 3 standard errors
     right[:, 7] = True  # a head that is always right is always chosen
-    for answers in best_answers(right, label, common, np.random.default_rng(1)):
+    for answers in best_answers(right, group, np.random.default_rng(1)):
         assert answers.min() == 1
-    right[:, 3], right[:, 7] = common, ~common
-    for answers in best_answers(right, label, common, np.random.default_rng(1)):
-        assert (answers[:, -1] == common).all()
-        assert (answers[:, 0] == ~common).all()
+    right[:, 3], right[:, 7] = group % 2 == 0, group % 2
+    for answers in best_answers(right, group, np.random.default_rng(1)):
+        assert (answers[:, -1] == (group % 2 == 0)).all()
+        assert (answers[:, 0] == group % 2).all()
 
 
-def accuracies(right, label, common):
-    photos, correct = by_class(right, label, common)
+def accuracies(right, group):
+    photos, correct = by_class(right, group)
     return (correct / photos[..., None]).mean(axis=0)
 
 
@@ -183,19 +183,19 @@ def test_a_bootstrap_over_photos_has_the_errors_of_counts(monkeypatch):
     monkeypatch.setattr("experiments.heads.intervals.DRAWS", 20_000)
     monkeypatch.setattr("experiments.heads.intervals.BLOCK", 50)
     rng = np.random.default_rng(3)
-    label, common = np.repeat([0, 1, 2], 40), np.tile([True, False, False, True, True], 24)
+    group = np.repeat([0, 2, 4], 40) + np.tile([0, 1, 1, 0, 0], 24)
     right = rng.random((120, 4)) < 0.7
-    drawn = drawn_over_photos(right, label, common, np.random.default_rng(0))
-    for g, member in enumerate((common, ~common)):
-        cells = [right[(label == y) & member].astype(float) for y in range(3)]
+    drawn = drawn_over_photos(right, group, np.random.default_rng(0))
+    for g in (0, 1):
+        cells = [right[group == 2 * y + g].astype(float) for y in range(3)]
         mean = np.mean([cell.mean(axis=0) for cell in cells], axis=0)
-        assert accuracies(right, label, common)[g] == pytest.approx(mean)
+        assert accuracies(right, group)[g] == pytest.approx(mean)
         expected = sum(np.cov(cell.T) / len(cell) for cell in cells) / 9
         assert drawn[:, g].mean(axis=0) == pytest.approx(mean, abs=5 * np.sqrt(expected.max() / 20_000))
         assert np.cov(drawn[:, g].T) == pytest.approx(expected, abs=0.05 * expected.max())  # five errors of 1 %
     between = np.cov(drawn.reshape(20_000, -1).T)[:4, 4:]
     assert np.abs(between).max() < 0.05 * expected.max()
-    photos, _ = by_class(right, label, common)
+    photos, _ = by_class(right, group)
     assert worth(photos)[0] == pytest.approx(9 / sum(1 / n for n in photos[:, 0]))
     assert logit(WEIGHTS)[-1] == pytest.approx(6)
 

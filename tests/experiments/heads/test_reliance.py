@@ -21,7 +21,7 @@ from experiments.benchmarks import coverage
 from experiments.command.embeddings import reliance_screen
 from experiments.errors import RequestError
 from experiments.heads import fitting, reliance
-from experiments.heads.intervals import by_class, counted, drawn_over_classes, intervals, worth
+from experiments.heads.intervals import by_class, counted, drawn_over_classes, over_classes, worth
 from experiments.heads.least_regret import WEIGHTS, best_answers, ranked, smooth, trade, width_within
 from experiments.heads.tables import data_share
 from experiments.inference import binomial_bounds
@@ -123,19 +123,19 @@ def test_intervals_over_classes_cover():
     drop = exact[0, 0] - exact[1, 0]
     values = dict(zip(QUANTITIES, (*exact[:, 0], drop), strict=True))
     values |= dict(zip(PLACE, (curve.weight(drop), max(curve.balanced(drop) - exact[:, 0].mean(), 0)), strict=True))
-    label, common = np.repeat(np.arange(C), 2 * photos), np.tile(np.repeat([True, False], photos), C)
+    group = np.repeat(np.arange(2 * C), photos)
     for seed in range(trials):
         rng = np.random.default_rng(seed)
         ease = rng.uniform(-0.1, 0.1, size=(C, 2, 1))  # of a class and group, for all heads
         own = rng.uniform(-0.05, 0.05, size=(C, 2, 9))
         chance = np.repeat((exact + ease + own).reshape(2 * C, 9), photos, axis=0)
         right = rng.random((len(chance), 1)) < chance  # heads agree on easy photos
-        every = np.hstack([right, *best_answers(right, label, common, np.random.default_rng(seed))])
-        each, correct = by_class(every, label, common)
+        every = np.hstack([right, *best_answers(right, group, np.random.default_rng(seed))])
+        each, correct = by_class(every, group)
         means = correct / each[..., None]
         _, _, (place, *_), _ = trade(means.mean(axis=0), drawn_over_classes(means, rng), worth(each), rng)
         over = place["interval"]
-        over |= intervals(counted(np.arange(C), each, correct[:, :, 0]), "macro", seed, 1000)
+        over |= over_classes(counted(np.arange(C), each, correct[:, :, 0]), "macro", seed, 1000)
         for name, (low, high) in over.items():
             hits[name] += low <= values[name] <= high
     check_coverage(hits, trials)

@@ -9,7 +9,7 @@ import torch
 from accelerator import present
 
 from experiments.errors import RequestError, RunError
-from experiments.photos import encoding, options
+from experiments.photos import options
 from experiments.photos.encoding import FeatureCache, encode_photos
 from experiments.photos.labels import LabelSpace, own_classes
 from experiments.photos.metrics import right
@@ -143,13 +143,13 @@ def test_a_failure_is_one_sentence(words, wrong, shared_tree):
 def test_what_a_feature_depends_on_is_in_its_key(clip, tree, tmp_path):
     photo_set = read_photos(tree)
     first = score_photos(photo_set, clip, Options(cache=tmp_path))
-    assert first.encoded.passes == len(photo_set.photos)
+    assert first.passes == len(photo_set.photos)
 
     def never(*_):
         raise AssertionError("a photo or a prompt went through the model")
 
     again = score_photos(photo_set, replace(clip, encode_image=never, encode_text=never), Options(cache=tmp_path))
-    assert again.encoded.passes == 0
+    assert again.passes == 0
     assert (again.scores == first.scores).all()
     shouting = replace(clip, tokenizer=lambda texts: clip.tokenizer([f"{text} again" for text in texts]))
     assert (score_photos(photo_set, shouting, Options(cache=tmp_path)).scores != first.scores).any()
@@ -159,7 +159,7 @@ def test_what_a_feature_depends_on_is_in_its_key(clip, tree, tmp_path):
         shard.write_bytes(shard.read_bytes()[:100])
     damaged = encode(clip, photo_set, tmp_path)
     assert damaged.passes == len(photo_set.photos)
-    assert (damaged.features == first.encoded.features).all()
+    assert (damaged.features == first.features).all()
     assert encode(replace(clip, key="other"), photo_set, tmp_path).passes == len(photo_set.photos)
 
 
@@ -181,8 +181,7 @@ def test_every_option_is_in_the_key_or_changes_rounding_alone(tmp_path, monkeypa
 
 @pytest.mark.parametrize("stop", [1, 2, 3])
 def test_interrupted_at_any_shard_gives_the_same_bits(clip, shared_tree, tmp_path, monkeypatch, stop):
-    """Stop before a shard, resume, and compare with an uninterrupted run."""
-    monkeypatch.setattr(encoding, "SHARD_ROWS", 6)
+    """Each batch is a shard. Stop before one, resume, and compare with an uninterrupted run."""
     tree, add, calls = read_photos(shared_tree), FeatureCache.add, []
 
     def failing(self, keys, features):

@@ -95,7 +95,7 @@ def score_all(model, tree, tmp_path):
         (tmp_path / "names.csv").write_text("class,name\n" + "".join(f"{i},{name}\n" for i, name in enumerate(names)))
         options = Options(cache=tmp_path / "cache", classes=tmp_path / "names.csv", batch_size=3)
         scored = score_labels(read_photos(tree), one or model("llava"), options, space)
-        return scored.encoded, predict(scored, space), scored.settings
+        return scored, predict(scored, space), scored.settings
 
     return run
 

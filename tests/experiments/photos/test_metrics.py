@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from experiments.heads.intervals import accuracy, complete, counted, group_accuracies, intervals
+from experiments.heads.intervals import accuracy, complete, counted, group_accuracies, over_classes, paired, summary
 from experiments.inference import holm
-from experiments.photos.metrics import class_counts, object_effect, paired, summary
+from experiments.photos.metrics import class_counts, object_effect
 from experiments.results import FEWEST
 from tests.experiments.heads.test_intervals import counts
 
@@ -45,7 +45,7 @@ def test_a_pair_of_few_classes_has_intervals_over_photos(mean):
     """As if each model had photos of its own: squares of distances to the ends add."""
     photos = np.array([[50, 60], [70, 40]])
     a, b = (counted(np.arange(2), photos, np.array(right)) for right in ([[40, 12], [50, 20]], [[45, 30], [60, 22]]))
-    found, (first, second) = paired(a, b, mean=mean), (intervals(one, mean) for one in (a, b))
+    found, (first, second) = paired(a, b, mean=mean), (over_classes(one, mean) for one in (a, b))
     for g, name in enumerate(("common", "counter")):
         of_a, of_b = (float(group_accuracies(one, mean)[g]) for one in (a, b))
         low, high = found[name]["interval"]

@@ -15,7 +15,7 @@ from experiments import provenance
 from experiments.errors import RequestError, SoberclipError
 from experiments.photos import model as model_module
 from experiments.photos.model import LoadedModel, feature_key, finished
-from experiments.photos.models import checked, load, score
+from experiments.photos.models import load, resolve, score
 from experiments.photos.options import Options
 from experiments.photos.photos import read_photos
 
@@ -105,7 +105,7 @@ def spec_error(spec, file=None):
 
 
 def test_all_models_are_checked_before_the_first_is_loaded(tiny_clip):
-    """`checked` loads none; an unknown name gets the nearest."""
+    """`resolve` loads none; an unknown name gets the nearest."""
     for bad, words in (
         ("openclip:ViT", "open_clip:ViT"),
         ("open_clip:ViT-B32/openai", "'ViT-B-32'"),
@@ -120,11 +120,11 @@ def test_all_models_are_checked_before_the_first_is_loaded(tiny_clip):
         ("python:nowhere.py", "nowhere.py"),
     ):
         with pytest.raises(RequestError) as refused:
-            checked([f"open_clip:local-dir:{tiny_clip}", bad], None, Options())
+            resolve([f"open_clip:local-dir:{tiny_clip}", bad], None, Options())
         assert words in str(refused.value)
     with pytest.raises(RequestError, match="no model is given"):
-        checked([], None, Options())
-    specs = checked(["published:CLIP-LAION400M-ViT/B/32", "torchvision:resnet50"], None, Options())
+        resolve([], None, Options())
+    specs = resolve(["published:CLIP-LAION400M-ViT/B/32", "torchvision:resnet50"], None, Options())
     assert specs == [("open_clip:ViT-B-32/laion400m_e31", None), ("torchvision:resnet50", None)]
 
 
@@ -317,7 +317,7 @@ def test_a_model_of_ones_own_is_a_file(method, family, shared_tree, tmp_path):
     for _ in range(2):
         scored = score(read_photos(shared_tree), model, Options())
         assert scored.scores.shape == (32, 1000)
-        assert scored.encoded.passes == 32  # a user's code is not cached
+        assert scored.passes == 32  # a user's code is not cached
 
 
 @pytest.mark.parametrize(

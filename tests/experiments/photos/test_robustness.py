@@ -12,11 +12,10 @@ from matplotlib.text import Annotation
 
 from experiments.effective_robustness import AXES, band, fit_line, stretch
 from experiments.errors import RequestError
-from experiments.heads.intervals import counted, group_accuracies, intervals
+from experiments.heads.intervals import counted, group_accuracies, over_classes, paired
 from experiments.photos.figures import comparison_figure, write_comparison
 from experiments.photos.labels import Vocabulary
-from experiments.photos.metrics import paired
-from experiments.photos.robustness import MOST_PAIRED, REPLICATES, Result, compare, gather, lines_of, numbers
+from experiments.photos.robustness import MOST_PAIRED, REPLICATES, Result, compare, gather, lines_of
 from experiments.photos.summaries import score_files
 from experiments.photos.tables import marks, pairs_table
 from experiments.published.tables import published_rows
@@ -182,7 +181,7 @@ def test_over_a_flat_line_a_model_has_the_interval_of_its_counter_accuracy(size,
     flat = [Result(Row("x", f"m{common}", "CLIP", common, 0.4)) for common in (0.3, 0.5, 0.7)]
     own = Row("x", "mine", "own", *group_accuracies(classes, mean).tolist(), mean=mean)
     over = compare([*flat, Result(own, classes)])["rows"][-1]["effective_robustness"]
-    ends = np.array(intervals(classes, mean, replicates=REPLICATES)["counter"])
+    ends = np.array(over_classes(classes, mean, replicates=REPLICATES)["counter"])
     for axis in AXES:
         assert over[axis]["interval_model"] == pytest.approx(ends - 0.4)
 
@@ -216,7 +215,7 @@ WRITTEN = PUBLISHED[::9] + EXTREMES[:2] + [Result(Row("mine", f"{EVIL} {k}", "ow
 
 def test_the_page_escapes_and_needs_no_network(tmp_path):
     folder, document = tmp_path / "comparison", compare(WRITTEN)
-    write_comparison(folder, WRITTEN, document)
+    write_comparison(folder, document)
     html = re.sub("<svg.*?</svg>", "", (folder / "comparison.html").read_text(), flags=re.DOTALL)
     assert "<script" not in html
     assert str(escape(EVIL)) in html
@@ -232,7 +231,7 @@ def test_the_page_escapes_and_needs_no_network(tmp_path):
 
 def test_the_page_explains_what_it_draws_and_nothing_else(tmp_path):
     for results, words in ((PUBLISHED[::3], ["Lines:", "Bands:"]), (EXTREMES[2:3], ["Bars:"])):
-        write_comparison(tmp_path, results, compare(results))
+        write_comparison(tmp_path, compare(results))
         html = (tmp_path / "comparison.html").read_text()
         assert [word for word in ("Lines:", "Bands:", "Bars:") if word in html] == words
     assert "‡" not in marks(compare(PUBLISHED))
@@ -270,7 +269,7 @@ def test_named_published_models_are_paired_and_repeated_rows_kept_once():
 
 def test_a_single_model_has_a_scale_and_its_whole_interval():
     for result in (EXTREMES[2], PUBLISHED[0]):
-        (panel,) = comparison_figure([result]).axes
+        (panel,) = comparison_figure(compare([result])).axes
         sides = (panel.get_xlim(), panel.get_xticks()), (panel.get_ylim(), panel.get_yticks())
         for (limits, ticks), ends in zip(sides, (result.row.interval_common, result.row.interval_counter), strict=True):
             assert ((limits[0] <= ticks) & (ticks <= limits[1])).sum() > 1
@@ -278,22 +277,22 @@ def test_a_single_model_has_a_scale_and_its_whole_interval():
 
 
 def test_every_model_is_drawn_with_its_number_also_at_0_and_1():
-    results = PUBLISHED[::3] + EXTREMES
-    assert results[numbers(results).index(1)].row.counter == 1  # the highest is first
-    figure = comparison_figure(results)
+    document = compare(results := PUBLISHED[::3] + EXTREMES)
+    assert next(row["counter"] for row in document["rows"] if row["number"] == 1) == 1  # the highest is first
+    figure = comparison_figure(document)
     key = figure.axes[0].get_legend()
     colours = {text.get_text(): part.get_color() for text, part in zip(key.texts, key.legend_handles, strict=True)}
     for panel, axis in zip(figure.axes, AXES, strict=True):
         places = {int(name.get_text()): tuple(name.xy) for name in names(panel)}
         (left, right), (bottom, top) = panel.get_xlim(), panel.get_ylim()
         points = [line for line in panel.get_lines() if line.get_marker() in ("o", "s")]
-        for number, result in zip(numbers(results), results, strict=True):
-            at = stretch(np.array([result.row.common, result.row.counter]), axis)
-            assert places.pop(number) == pytest.approx(tuple(np.clip(at, (left, bottom), (right, top))))
+        for row, result in zip(document["rows"], results, strict=True):
+            at = stretch(np.array([row["common"], row["counter"]]), axis)
+            assert places.pop(row["number"]) == pytest.approx(tuple(np.clip(at, (left, bottom), (right, top))))
             here = [
                 point for point in points if np.allclose(point.get_xydata(), np.clip(at, *panel.viewLim.get_points()))
             ]
-            look = colours[result.row.family], "o" if result in PUBLISHED else "s"
+            look = colours[row["family"]], "o" if result in PUBLISHED else "s"
             assert look in [(point.get_color(), point.get_marker()) for point in here]
         assert not places
         areas = [part for part in panel.collections if isinstance(part, PolyCollection)]

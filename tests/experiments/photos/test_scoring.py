@@ -14,7 +14,7 @@ from experiments.photos.labels import LabelSpace, imagenet, own_classes, templat
 from experiments.photos.models import load
 from experiments.photos.options import Options
 from experiments.photos.photos import read_photos
-from experiments.photos.scoring import Scored, confusing_space, predict, rank_labels, score_photos
+from experiments.photos.scoring import confusing_space, predict, score_photos
 
 EVERY = LabelSpace("1000")
 
@@ -92,9 +92,10 @@ def test_ranks_agree_with_sorting():
     rng = np.random.default_rng(0)
     scores = rng.integers(0, 30, size=(200, 1000)).astype(np.float32)  # many ties
     truth = rng.integers(0, 1000, size=200)
-    predicted, rank, margin = rank_labels(scores, truth, EVERY)
+    found = predict(Encoded(pd.DataFrame({"class_index": truth, "object": ""}), scores, [], 0, scores, {}), EVERY)
+    rank, margin = found["rank"].to_numpy(), found.margin
     order = np.argsort(-scores, axis=1, kind="stable")
-    assert (predicted == order[:, 0]).all()
+    assert (found.predicted_index == order[:, 0]).all()
     assert (rank == 1 + np.argmax(order == truth[:, None], axis=1)).all()
     assert (margin[rank == 1] >= 0).all()
     assert (margin[rank > 1] <= 0).all()
@@ -135,7 +136,7 @@ def test_confusing_labels_add_the_truth_and_break_ties_low():
     scores = np.zeros((2, 1000))
     scores[0, 500:520] = 1
     photos = pd.DataFrame({"class_index": [3, 900]})
-    space = confusing_space(Scored(Encoded(photos, scores, [], 0), scores, {}))
+    space = confusing_space(Encoded(photos, scores, [], 0, scores, {}))
     assert space.allowed[3] == (*range(500, 520), 3)
     assert space.allowed[900] == (*range(20), 900)
     assert space.added == (3, 900)

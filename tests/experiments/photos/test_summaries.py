@@ -9,7 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from experiments.errors import RequestError
-from experiments.photos.summaries import COLUMNS, read_predictions, result_folders, score_files, write_predictions
+from experiments.photos.summaries import COLUMNS, read_predictions, result_folders, score_files, write_frame
 
 HEADER = "class_index,group,predicted_index\n"
 ROWS = HEADER + "9,common,9\n9,counter,1\n10,common,10\n10,counter,10\n"
@@ -53,7 +53,7 @@ def test_score_does_not_write_over_what_it_reads(tmp_path):
     source = write(tmp_path / "run" / "predictions.csv")
     rows = [("a", 9, "common", "x", 9, 1, 0.5), ("b", 9, "counter", "y", 1, 7, np.nan)]
     original = pd.DataFrame(rows, columns=COLUMNS)
-    write_predictions(source, original)
+    write_frame(source, original)
     before = source.read_bytes()
     link = tmp_path / "link"
     link.symlink_to(source.parent)
