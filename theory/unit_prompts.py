@@ -148,12 +148,6 @@ def score_gap(
     return RectBivariateSpline(x, y, gaps.reshape(len(x), len(y))).ev
 
 
-def gap_function(world: World, prompt: Prompt, scale: float, width: int | None, objective: Objective) -> Gap:
-    """The score gap of the answer of `ends`."""
-    *_, (place, towers) = ends(world, scale, width, objective)
-    return score_gap(world, prompt, place, towers, scale, width is None, objective)
-
-
 @lru_cache(maxsize=8)
 def ends(world: World, scale: float, width: int | None, objective: Objective) -> list[tuple[Nodes, Towers]]:
     """Towers from two grids and two starts, which all prompts share; the last ones are the answer.

@@ -38,7 +38,7 @@ from theory.learners.pmi import prompt_preference
 from theory.learners.several_attributes import several_attributes
 from theory.quadrature import RANGE, REPLICATES, estimate
 from theory.unit_embeddings import INFONCE, Objective
-from theory.unit_prompts import check_unit, gap_function, reaches, unit_accuracy
+from theory.unit_prompts import check_unit, ends, reaches, score_gap, unit_accuracy
 
 # Distance of the contour's grid lines, in standard deviations. One boundary in a thousand needs a finer grid. Of 9,000
 # extreme worlds one had a boundary that none of these follows.
@@ -333,7 +333,8 @@ class InfoNCE(Learner):
     def scores(self, world: World, images: Float[np.ndarray, "N l"]) -> Float[np.ndarray, "N K"]:
         """Scores in the order of the PMI, log p(x_I, p_y) in nats without what prompts share; or pooled scores."""
         if self.scale is not None and not self._without_limits(narrow := narrowest(world), self.scale):
-            gaps = gap_function(narrow, self.prompt, self.scale, self.embed_dim, self.objective)
+            *_, answer = ends(narrow, self.scale, self.embed_dim, self.objective)
+            gaps = score_gap(narrow, self.prompt, *answer, self.scale, self.embed_dim is None, self.objective)
             gap = gaps(*(images / np.sqrt(world.image_variance)).T)
             return np.stack([gap, -gap], axis=1)
         prompt = "bare" if _pools_bare(world, self.prompt) else self.prompt
