@@ -16,8 +16,8 @@ T = dL/dG, alpha_i = -u_i.(T V)_i and beta_j = -v_j.(T'U)_j. For all unit rows, 
 the loss exceeds its minimum by at most s delta. And where gamma_2 of the optimum without limits is at most s, it is the
 optimum here, too.
 
-A small excess is no small error: prompts that few captions resemble are decided among pairs that the loss hardly sees.
-So two starts lie at opposite ends: scores near 0, and the optimum without limits, cut where it is out of reach.
+A small excess is no small error: the loss hardly sees the pairs that decide prompts which few captions resemble. So two
+starts lie at opposite ends: scores near 0, and the optimum without limits, cut where it is out of reach.
 """
 
 from collections.abc import Callable

@@ -1,12 +1,9 @@
 """Zero-shot accuracy at the optimum of InfoNCE with unrestricted towers: the pointwise mutual information decides.
 
-The symmetric InfoNCE loss is least at the critics PMI(x_I, x_T) + const, and SigLIP's decides alike (T14 in
-`theory.theorems`). Zero-shot picks argmax_y PMI(x_I, p_y), which is argmax_y log p(x_I, p_y): by symmetry log p(p_y) is
-the same for all y. With all captions of a class as prompts it picks by their pooled scores, see
-`theory.learners.captions`: only the mean of scores depends on a share of captions that belong to other pairs (T11).
-
-Bare captions leave decisions by other captions as they are. Prompted with a bare caption, the optimum is the Bayes rule
-of the training law, for equal priors (T15). Where all captions are bare, so are those that a prompt pools.
+It does so by T14 of `theory.theorems`, and SigLIP's optimum decides alike. Zero-shot picks argmax_y PMI(x_I, p_y),
+which is argmax_y log p(x_I, p_y): by symmetry log p(p_y) is the same for all y. All captions of a class as prompts have
+pooled scores (`theory.learners.captions`); only their mean depends on a share of captions of other pairs (T11).
+Prompted with a bare caption, the optimum is the Bayes rule of the training law, for equal priors (T15).
 
 At detail g = 1 the rule becomes the nearest prompt in latent space as the view noise nu -> 0 (at nu = 0 the PMI is
 infinite), and linear CLIP as nu -> infinity. At g = 0 captions tell nothing of how an image varies within its groups.
@@ -32,7 +29,7 @@ from theory.density import block_law, block_log_density, given_label, image_patt
 from theory.integrator import roots
 from theory.learners.base import Learner, check_classes, joined, sampled_accuracy, world_by_world
 from theory.learners.bayes import Bayes
-from theory.learners.captions import all_captions_accuracy, all_captions_scores
+from theory.learners.captions import all_captions_accuracy, all_captions_scores, bare_log_score
 from theory.learners.contour import contour_accuracy
 from theory.learners.pmi import prompt_preference
 from theory.learners.several_attributes import several_attributes
@@ -340,8 +337,7 @@ class InfoNCE(Learner):
         prompt = "bare" if _pools_bare(world, self.prompt) else self.prompt
         _refuse(world, prompt)
         if prompt == "bare":
-            scores = Bayes().scores(equal_classes(world), images)
-            return scores if world.mu_inv else np.zeros_like(scores)  # as in `_by_bare_name`
+            return bare_log_score(equal_classes(world), images)
         if prompt_row(prompt).pool:
             return all_captions_scores(world, prompt, images)
         return prompt_scores(images, world.prompts(prompt), world)
@@ -359,11 +355,10 @@ class InfoNCE(Learner):
         """The shares of test images that a run of `pairs` cannot learn, to about .001; None without a closed form.
 
         Where n exp(PMI(x, p)) is below 1, a run of n pairs is expected to have none near the image x and the caption p.
-        The loss does not determine how low their score should be: its gradient is e^score - e^PMI, with both terms
-        almost 0. Scores then stop at about -log n. If all classes' PMI is below -log n, chance decides the image.
-
-        Measured at p = .9, mu_spu = 2, nu = .25 after a million pairs, average caption: towers and optimum decide
-        differently on 63 % of the counter images whose better class has a PMI below -14, and on none above -3.
+        The loss then hardly determines their score: its gradient is e^score - e^PMI, and scores stop at about -log n.
+        If all classes' PMI is below -log n, chance decides the image. After a million pairs (p = .9, mu_spu = 2,
+        nu = .25, average caption) towers and optimum differ on 63 % of the counter images whose better class has a PMI
+        below -14, and on none above -3.
         """
         plain = world.p_inv == 1 and not world.attribute and world.table is None
         noisy = world.nu_image > 0 and world.nu_text > 0
