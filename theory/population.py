@@ -137,6 +137,13 @@ def grown(values: Float[np.ndarray, "*r h"], time: float = np.inf, start: float 
     return np.divide(s, 1 + (s / start - 1) * np.exp(-2 * s * time), out=np.zeros_like(s), where=s > 0)
 
 
+def half_times(values: Float[np.ndarray, "*r h"], start: float = START) -> Float[np.ndarray, "*r h"]:
+    """Times at which the modes reach half of their end, log(s/m_0 - 1)/(2 s); 0 for s <= 2 m_0, infinite for s = 0."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        later = np.log(values / start - 1) / (2 * values)
+    return np.where(values > 2 * start, later, np.where(values > 0, 0.0, np.inf))
+
+
 def projected_weights(worlds: World, prompt: Prompt, projected: Projected = True) -> Float[np.ndarray, "*w B"]:
     """u for balanced towers whose embeddings have lost the direction of a caption, of the background alone (T12).
 

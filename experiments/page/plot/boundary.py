@@ -26,6 +26,7 @@ from experiments.page.plot.series import Series, Who
 from simulator.accuracy import Accuracy
 from simulator.world import World
 from theory.learners.base import UNDEFINED, Learner, attempt
+from theory.population import START, half_times, latent_cross_covariance
 
 FINE = 12  # at least so many steps of the grid along an axis
 LEVEL = 2e-6  # |A - B| that may be error: two quadratures, each good to 1e-6
@@ -79,6 +80,15 @@ def gap_of(study: Study, first: Who, second: Who, at: dict[str, Any], axes: list
             exact = all(a.interval is None for a in accuracies(some, some[0].worlds[index]))
             return gap if exact else None
     return None
+
+
+def half_times_at(base: World | None, at: dict[str, Any]) -> tuple[float, ...]:
+    """When the modes of linear towers reach half of their end, in the world at these values of axes."""
+    if base is None or base.table is not None or {"table", "mitigation"} & {*at}:
+        return ()
+    fields = {name: np.asarray(value).item() for name, value in at.items() if name in World.model_fields}
+    values = np.linalg.svd(latent_cross_covariance(base.replace(**fields)), compute_uv=False)
+    return tuple(half_times(values, at.get("start", START)).tolist())
 
 
 def crossings(gap: Callable, axis: PlotAxis) -> tuple[Line, ...]:

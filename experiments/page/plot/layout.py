@@ -19,7 +19,7 @@ from experiments.errors import RequestError
 from experiments.lab.axes import QUANTITIES
 from experiments.lab.studies import world_in
 from experiments.page.plot.axes import PlotAxis, axis_of, readable
-from experiments.page.plot.boundary import Line, boundary_of, study_of
+from experiments.page.plot.boundary import Line, boundary_of, half_times_at, study_of
 from experiments.page.plot.places import PLACES, placed
 from experiments.page.plot.series import DIFFERENCE, MINUS, NOT_AXES, Series, Who, load, select, series_of
 from experiments.results import GROUPS as PAIR
@@ -42,6 +42,7 @@ class Panel(NamedTuple):
     at: dict[str, Any]
     series: tuple[Series, ...]
     boundary: tuple[Line, ...] | None = None
+    half_times: tuple[float, ...] = ()  # of the modes of linear towers, along an axis of time
 
 
 class Picture(NamedTuple):
@@ -106,6 +107,8 @@ def _panel_as_json(panel: Panel, kind: str) -> dict[str, Any]:
     document = {"at": {name: plain(np.asarray(value)) for name, value in panel.at.items()}, "series": series}
     if panel.boundary is not None:
         document["boundary"] = {"exact": [plain(line) for line in panel.boundary]}
+    if panel.half_times:
+        document["half_times"] = list(panel.half_times)
     return document
 
 
@@ -161,7 +164,8 @@ def arrange(
         words = [group[0].who.label if len(group) == 1 else group[0].who.words] if has_names else []
         title = (*words, *(axis.at(held[axis.name]) for axis in facets))
         boundary = boundary_of(study, lines[0], held, [varying[name] for name in along]) if MINUS in what else None
-        panels.append(Panel(title, held, lines, boundary))
+        times = half_times_at(world, held) if "time" in along and len(along) == 1 else ()
+        panels.append(Panel(title, held, lines, boundary, times))
     x, y = (*(varying[name] for name in along), None, None)[:2]
     return Picture(
         what=what,

@@ -17,6 +17,7 @@ from experiments.style import styled
 
 STYLES = ("-", "--", "-.", ":")  # from full to thin: thinner lines lie on top, so that all lines of one place show
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")  # when the seven colours repeat, the marks change
+HALF = {"color": "0.5", "linewidth": 0.9, "linestyle": ":"}
 DIAGONAL = {"color": "0.5", "linewidth": 0.9}
 HEADROOM, LEAST_ROOM = 0.06, 0.005  # above and below the values: share of their range, and at least
 
@@ -32,6 +33,8 @@ def draw_lines(picture: Picture, scaled: Sequence[Picture]) -> Figure:
             _draw(ax, picture.x, series, i, mark)
         for line in panel.boundary or ():
             ax.plot(picture.x.scale.place(line[0, 0]), 0.0, "o", color="black", markersize=6, zorder=5)
+        for time in panel.half_times:
+            ax.axvline(picture.x.scale.place(time), **HALF)
         if picture.difference:
             ax.axhline(0.0, color="0.4", linewidth=0.8)
         if _has_diagonal(picture):
@@ -121,6 +124,8 @@ def _entries(picture: Picture, learners: list[Who], routes: list) -> list:
     if _has_diagonal(picture):
         words = "as in the data; more of the background is learned above, less below"
         entries.append((Line2D([], [], **DIAGONAL), words))
+    if any(panel.half_times for panel in picture.panels):
+        entries.append((Line2D([], [], **HALF), "a mode reaches half of its end"))
     if any((s.data.undefined != 0).any() for s in picture.series):
         entries.append((_mark("x", "0.3"), "undefined"))
     return entries

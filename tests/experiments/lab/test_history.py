@@ -20,7 +20,7 @@ from simulator.towers.training import run, start
 from simulator.world import World
 from theory.ideal_curve import equivalent
 from theory.learners import InfoNCE, LinearCLIP
-from theory.population import latent_cross_covariance
+from theory.population import half_times, latent_cross_covariance
 
 WORLD = World(mu_spu=1.5, sigma_xi=1.06, dim_image=2, dim_text=2)
 RECIPE = Recipe(width=6, depth=1, embed_dim=4, batch_size=16, steps=20, warmup=2)
@@ -90,8 +90,7 @@ def place(accuracy: Accuracy) -> float:
 @pytest.mark.deep
 def test_towers_of_the_linear_loss_follow_the_law_of_time():
     """Linear towers under SGD from weights of size .01 are a flow; the first mode decides first, by both prompts."""
-    s = np.linalg.svd(latent_cross_covariance(WORLD))[1][0]
-    first = round(1.2 * np.log(s / 1e-4 - 1) / (2 * s) / 0.01)  # beyond half of its growth
+    first = round(1.2 * half_times(np.linalg.svd(latent_cross_covariance(WORLD))[1], 1e-4)[0] / 0.01)
     slow = {"optimizer": "sgd", "lr": 0.01, "warmup": 0, "averaging": 0.0, "steps": 1500}
     recipe = Recipe(loss="linear", towers="linear", embed_dim=8, batch_size=256, **slow)
     ensemble = Ensemble(recipe, (WORLD,) * 4, tuple(range(4)), 0)

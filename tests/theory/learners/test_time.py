@@ -9,7 +9,7 @@ from simulator.world import World
 from theory.accuracy import reliance
 from theory.ideal_curve import equivalent
 from theory.learners import LinearCLIP
-from theory.population import grown, latent_cross_covariance, leading_direction
+from theory.population import grown, half_times, latent_cross_covariance, leading_direction
 
 HEADLINE = World(mu_spu=1.5, sigma_xi=6.0)
 
@@ -35,6 +35,7 @@ def test_the_place_rises_to_the_leading_direction_and_falls_to_the_end():
 @given(st.floats(1e-3, 100), st.floats(1e-6, 1e-4))
 def test_modes_grow_from_the_start_through_half_to_their_end(s, start):
     values = np.array([s, 1e-17 * s])  # the second is rounding
-    half = np.log(s / start - 1) / (2 * s)
-    for t, expected in ((0.0, start), (half, s / 2), (1e6, s)):
+    for t, expected in ((0.0, start), (half_times(values, start)[0], s / 2), (1e6, s)):
         assert grown(values, t, start) == pytest.approx([expected, 0.0], rel=1e-6)
+    slow = start * np.array([0.0, 1.0, 1.5, 4.0])  # never; at the start, which is beyond half; just beyond it
+    assert half_times(slow, start) == pytest.approx([np.inf, 0.0, 0.0, np.log(3) / (8 * start)])
