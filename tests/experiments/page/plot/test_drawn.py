@@ -9,10 +9,12 @@ from legible import legible, words
 from matplotlib.collections import PolyCollection, QuadMesh
 
 from experiments.errors import RequestError
+from experiments.lab.presets import design
 from experiments.lab.studies import study
 from experiments.page.plot import draw, plot
 from experiments.page.plot.layout import arrange
 from simulator.world import World
+from theory.population import START, latent_cross_covariance
 
 P, MU = np.linspace(0.5, 1.0, 8), np.linspace(0.5, 4.0, 6)
 WHO = list(product(("linear", "infonce"), ("name", "mean")))
@@ -213,3 +215,13 @@ def test_a_plane_needs_one_axis(theory):
         plot(theory, "groups", {"p_spu": "0.9", "mitigation": "balance"})
     with pytest.raises(RequestError, match="60"):
         plot(study(WORLD, {"p_spu": "0.5:1:60"}).run(), "groups")
+
+
+def test_a_plot_over_time_marks_where_each_mode_has_grown_by_half():
+    """The look of the design "time" explains these lines."""
+    figure = plot(design("time").study().run(), "reliance")
+    s = np.linalg.svd(latent_cross_covariance(World(mu_spu=1.5, sigma_xi=6.0)))[1]
+    (ax,) = figure.axes
+    marked = [line.get_xdata()[0] for line in ax.get_lines() if line.get_linestyle() == ":"]
+    assert marked == pytest.approx(np.log10(np.log(s / START - 1) / (2 * s)))
+    assert "a mode reaches half of its end" in words(figure)
