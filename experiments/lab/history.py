@@ -36,18 +36,13 @@ def moved(history: Sequence[dict[str, Any]]) -> dict[str, dict[str, Change]] | N
         return None
     last = history[-1]
     finite = [loss is not None for loss in last["loss"]]
-    return {
-        prompt: {
-            group: _change(np.subtract(now[group], half["prompts"][prompt][group])[finite])
-            for group in GROUPS
-            if group in now
-        }
-        for prompt, now in last["prompts"].items()
-    }
-
-
-def _change(values: np.ndarray) -> Change:
-    return [float(values.mean()), *(interval95(values, (-1.0, 1.0)) or (None, None))]
+    changes: dict[str, dict[str, Change]] = {prompt: {} for prompt in last["prompts"]}
+    for prompt, now in last["prompts"].items():
+        for group in filter(now.__contains__, GROUPS):
+            change = np.subtract(now[group], half["prompts"][prompt][group])[finite]
+            ends = interval95(change, (-1.0, 1.0)) or (None, None)
+            changes[prompt][group] = [float(change.mean()), *ends]
+    return changes
 
 
 def with_places(world: World, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -77,10 +77,10 @@ def _cell_seconds(study: Grid) -> float:
     if "drawn" in study.measured:
         costs.append(DRAWN_NUMBER * n * study.replicates * (world.dim_image + world.dim_text))
     if study.trained:
-        from simulator.towers.ensemble import Ensemble, step_products  # start-up time: loads torch
+        from simulator.towers.ensemble import ensemble_of, step_products  # start-up time: loads torch
 
-        recipe, models = study.first(0).recipe, (0,) * study.replicates
-        products = step_products(Ensemble(recipe, (world,) * len(models), models, study.seed))
+        recipe = study.first(0).recipe
+        products = step_products(ensemble_of([world], recipe, study.replicates, study.seed))
         costs.append(3 * MULTIPLY_ADD * recipe.steps * products)
     return max(costs)
 
@@ -95,10 +95,11 @@ def _may_be_sampled(study: Grid) -> bool:
 
 
 def _read_pictures(study: Grid) -> None:
-    """Read the pictures of the worlds. RequestError for those that cannot be read."""
+    """Read the pictures of the most classes, which include all others. RequestError for those that cannot be read."""
     from simulator.views import shown  # start-up time
 
-    for _, one in study.settings(("table", "classes")):
-        world = one.worlds.ravel()[0]
+    worlds = (one.worlds.ravel()[0] for _, one in study.settings(("table", "classes")))
+    most = {world.table: world for world in sorted(worlds, key=lambda world: world.classes)}
+    for world in most.values():
         with validated():
             shown(world).inputs(world)

@@ -12,8 +12,8 @@ from experiments.lab.grid import Grid, Index
 from experiments.lab.mitigations import inflation
 from experiments.lab.schema import Cells, Legend, measure
 from simulator.samplers import EmptyGroup
-from simulator.towers.api import Towers, ensemble_of, train_ensemble
-from simulator.towers.ensemble import least_bytes
+from simulator.towers.api import Towers, train_ensemble
+from simulator.towers.ensemble import ensemble_of, least_bytes
 from simulator.towers.multiprocess import EveryModelDiverged, threads_for
 from simulator.towers.probes import score_reliance
 from simulator.towers.recipe import Recipe

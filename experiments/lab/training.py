@@ -24,7 +24,7 @@ from experiments.lab.mitigations import NONE, apply_to_towers
 from experiments.runtime import checked_device, device_name, free_bytes, handling
 from simulator.progress import say
 from simulator.towers import distributed
-from simulator.towers.ensemble import Ensemble, least_bytes
+from simulator.towers.ensemble import ensemble_of, least_bytes
 from simulator.towers.group_batches import check_groups
 from simulator.towers.history import MOST_ROWS, history_row, log_spaced
 from simulator.towers.last_layer_retraining import with_retrained_head
@@ -73,9 +73,8 @@ def train(
     device = checked_device(distributed.local_device(device))
     draw_on = None if draw_on is None else checked_device(draw_on)
     group = distributed.join(device)
-    who = {"worlds": (world,) * models, "models": tuple(range(models)), "seed": checked_seed(seed)}
     where = {"device": device, "draw_on": draw_on, "compile": compile, "group": group}
-    ensemble = Ensemble(recipe, **who, **where)
+    ensemble = ensemble_of([world], recipe, models, checked_seed(seed))._replace(**where)
     processes = processes_for(ensemble) if share_out else 1
     folder, rows, further_steps = resume or output, list[dict[str, Any]](), log_spaced(recipe.steps, history)
     with _as_sentences(device, folder):
@@ -127,7 +126,7 @@ def train(
 def _trained(ensemble, state, history, further, folder, processes, report, stop) -> tuple[State, bool]:
     """The state at the last step or `stop()`, and whether steps were compiled.
 
-    Each tenth of the steps and each of the `further` ones gives the history a row, and the folder a checkpoint.
+    Each tenth of the steps gives a checkpoint and a row of the history, `stop()` a checkpoint, a `further` step a row.
     """
     group, steps, compiled = ensemble.group, ensemble.recipe.steps, True
     checkpoints = {round(steps * k / CHECKPOINTS) for k in range(1, CHECKPOINTS + 1)} - {0}
@@ -148,9 +147,11 @@ def _trained(ensemble, state, history, further, folder, processes, report, stop)
                 if step in checkpoints:
                     report(history_line(history[-1], steps, rate))
                 state = restarted(state)  # the sums of losses are in the history
-            if group.rank == 0 and folder is not None:
+            if group.rank == 0 and folder is not None and step in checkpoints:
                 runfolder.save_checkpoint(folder, state, ensemble, history)
     if int(state.step) < steps:
+        if group.rank == 0:
+            runfolder.save_checkpoint(folder, state, ensemble, history)
         distributed.leave(group)
         raise Interrupted(
             f"interrupted after step {int(state.step)} of {steps}; resume with --resume {folder} and the same flags"

@@ -18,7 +18,7 @@ from simulator.progress import counting
 from simulator.prompts import Prompt, prompt_name
 from simulator.quantities import check_count
 from simulator.summary import html_table, one_line
-from simulator.towers.ensemble import Ensemble
+from simulator.towers.ensemble import Ensemble, ensemble_of
 from simulator.towers.evaluation import accuracies, default_prompts, prompts_of, trial
 from simulator.towers.group_batches import check_groups
 from simulator.towers.history import history_row, log_spaced
@@ -188,11 +188,6 @@ def train(
         if half is not None and (sentence := not_converged(_changes(half, towers))):
             warnings.warn(sentence, stacklevel=2)
     return towers
-
-
-def ensemble_of(worlds: Sequence[World], recipe: Recipe, models: int, seed: int) -> Ensemble:
-    """The same `models` models in each world, world by world."""
-    return Ensemble(recipe, tuple(w for w in worlds for _ in range(models)), tuple(range(models)) * len(worlds), seed)
 
 
 def train_ensemble(

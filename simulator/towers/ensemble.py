@@ -1,5 +1,6 @@
 """The ensemble to train: recipe, world and number of every model, with seed and device."""
 
+from collections.abc import Sequence
 from math import prod
 from typing import Any, NamedTuple
 
@@ -53,6 +54,11 @@ class Ensemble(NamedTuple):
     def dtype(self) -> torch.dtype:
         """Type of parameters and pairs; bfloat16 is for products under autocast only."""
         return torch.float64 if self.recipe.precision == "float64" else torch.float32
+
+
+def ensemble_of(worlds: Sequence[World], recipe: Recipe, models: int, seed: int) -> Ensemble:
+    """The same `models` models in each world, world by world."""
+    return Ensemble(recipe, tuple(w for w in worlds for _ in range(models)), tuple(range(models)) * len(worlds), seed)
 
 
 def least_bytes(ensemble: Ensemble) -> int:
