@@ -1,9 +1,11 @@
 """Every cell of a study equals the one-world call, for any grid, order, block and store."""
 
+from dataclasses import replace
 from pickle import dumps
 
 import numpy as np
 import pytest
+import torch
 import xarray as xr
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -13,7 +15,8 @@ from experiments.lab.answers import simulate
 from experiments.lab.plan import plan
 from experiments.lab.studies import Study, study
 from simulator.quantities import domain_of
-from simulator.towers.api import train
+from simulator.towers.api import train, train_ensemble
+from simulator.towers.probes import score_reliance
 from simulator.towers.recipe import Recipe
 from simulator.world import World
 from theory.learners.base import UNDEFINED
@@ -92,9 +95,24 @@ def test_every_cell_of_trained_towers_is_the_one_world_call():
     axes, how = {"p_spu": [0.6, 0.9]}, {"replicates": 2, "seed": 3, "recipe": recipe}
     sweep = study(NARROW, axes, "infonce", ["name", "mean"], "trained", **how)
     for cell, world, _, prompt in cells(sweep, sweep.run()):
-        alone = train(world, Recipe(**recipe), models=2, seed=3).each(prompt)
+        towers = train(world, Recipe(**recipe), models=2, seed=3)
+        alone = towers.each(prompt)
         np.testing.assert_allclose(cell.counter, np.ravel(alone.counter), atol=1e-5)
         np.testing.assert_allclose(cell.common, np.ravel(alone.common), atol=1e-5)
+        reliance = score_reliance(towers.ensemble, towers.parameters, prompt)
+        np.testing.assert_allclose(cell.reliance, reliance, rtol=1e-3)
+
+
+def test_a_diverged_model_of_a_study_has_no_number(monkeypatch):
+    def losing(*how):
+        towers, half = train_ensemble(*how)
+        return replace(towers, diverged=torch.tensor([4, -1])), half
+
+    monkeypatch.setattr("experiments.lab.towers.train_ensemble", losing)
+    recipe = {"width": 4, "depth": 1, "embed_dim": 2, "batch_size": 16, "steps": 10, "warmup": 0}
+    table = study(NARROW, learners="infonce", routes="trained", replicates=2, recipe=recipe).run()
+    for name in ("common", "counter", "reliance"):
+        assert np.isnan(table[name].values.ravel()).tolist() == [True, False], name
 
 
 def test_a_task_carries_the_cells_of_its_block():

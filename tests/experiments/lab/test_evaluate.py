@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from experiments.command.synthetic import train_screen
 from experiments.errors import RequestError
@@ -127,6 +128,11 @@ def test_unreadable_pictures_get_one_sentence_before_any_work(tmp_path):
             ask(sweep)
     assert not list(tmp_path.iterdir())
     assert read(sweep.toml()) == sweep  # reading a store needs no pictures
+    for name in ("a/1.png", "b/1.png"):  # two classes
+        (tmp_path / "nowhere" / name).parent.mkdir(parents=True)
+        Image.new("RGBA", (8, 8), (9, 9, 9, 99)).save(tmp_path / "nowhere" / name)
+    with pytest.raises(RequestError, match="has 2 subfolders: a, b; 3 are needed"):
+        plan(sweep)
 
 
 def test_a_study_can_balance_classes_without_an_own_background():

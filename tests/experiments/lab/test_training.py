@@ -127,6 +127,19 @@ def test_an_interruption_between_checkpoints_keeps_the_row_of_its_step(tmp_path,
     assert steps == sorted({*steps}), "each row is made once"
 
 
+def test_a_killed_run_goes_on_from_its_last_tenth(tmp_path):
+    def dying(line):
+        if line.startswith("step 8 "):
+            raise MemoryError("as a kill before the checkpoint of step 8")
+
+    with pytest.raises(RunError, match="too little memory"):
+        quick(output=tmp_path, report=dying)
+    lines = []
+    assert quick(resume=tmp_path, report=lines.append)["prompts"] == quick()["prompts"]
+    assert lines[0].startswith("step 8 of 20")
+    assert len(lines) == 7
+
+
 def test_ctrl_c_at_once_says_how_to_resume_where_there_is_a_checkpoint(tmp_path, monkeypatch, ctrl_c):
     """Without a folder, before the first step, and in the evaluation."""
     monkeypatch.chdir(tmp_path)

@@ -10,8 +10,9 @@ from stattest import SHARE, spend
 
 from simulator import Recipe, World, fit, train
 from simulator.accuracy import mean_interval
-from simulator.towers.ensemble import Ensemble
+from simulator.towers.ensemble import Ensemble, ensemble_of
 from simulator.towers.evaluation import ensemble_accuracy
+from simulator.towers.multiprocess import threads_for
 from simulator.towers.recipe import not_converged
 from simulator.towers.training import run, start
 
@@ -90,6 +91,19 @@ def test_a_diverged_model_is_left_out(poison):
     assert towers.accuracy().counter == pytest.approx(healthy.each().counter[[0, 2]].mean())
 
 
+def test_small_steps_have_one_thread_and_then_as_many_as_before():
+    threads = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        small = ensemble_of([WORLD], SMALL, 2, 0)
+        for ensemble, inside in ((small, 1), (ensemble_of([WORLD], SMALL, 200_000, 0), 2)):
+            with threads_for(ensemble):
+                assert torch.get_num_threads() == inside
+            assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(threads)
+
+
 def test_a_run_whose_accuracies_still_move_warns():
     with pytest.warns(
         UserWarning, match=r"not converged: \w+ accuracy by [\w ]+ changed by .* points in the second half"
@@ -98,5 +112,8 @@ def test_a_run_whose_accuracies_still_move_warns():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         train(WORLD, SMALL.model_copy(update={"lr": 1e-9}), models=2)
+        # Both heads are refitted before they are compared, so towers that stand still do not warn.
+        still = {"lr": 1e-9, "last_layer": "refitted", "loss": "supervised"}
+        train(WORLD, SMALL.model_copy(update=still), models=2)
     falls = not_converged({"name": {"common": 0.01, "counter": -0.2}, "mean": {"common": 0.1, "counter": 0.0}})
     assert "counter accuracy by typical appearance changed by -20.0 points" in falls
