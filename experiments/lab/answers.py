@@ -29,8 +29,10 @@ LARGEST_DRAW = 20_000_000_000  # random numbers of the direct method, about five
 
 def predict(world: World, learner: Learner, mitigate: str = NONE) -> dict[str, Any]:
     """Group accuracies at n = infinity, the reliance of a linear rule, and intervals of sampled accuracies."""
-    own, rule = mitigated(mitigate, world, learner)
-    pairs, fitted = apply_to_learner(mitigate, world, learner)
+    pairs, fitted = own, rule = world, learner
+    if mitigate != NONE:
+        own, rule = mitigated(mitigate, world, learner)
+        pairs, fitted = apply_to_learner(mitigate, world, learner)
     accuracy = population(own, rule)
     ends = {} if accuracy.interval is None else accuracy.interval.ends
     spans = {group: list(map(float, pair)) for group, pair in ends.items() if not np.isnan(pair[0])}
