@@ -248,7 +248,10 @@ def _summary(document: Document, verbose: bool) -> Iterator[Any]:
     if document.get("paired"):
         yield from _object_effect(document["paired"], verbose)
     if head is not None:
-        yield _equivalent(head, macro.get("drop"))
+        lack = f"r {points(head['shortfall'])} ({interval(head['interval']['shortfall'])}) points short of the best"
+        own = f"; among the photos' own classes, where the drop is {points(head['drop'])}"
+        same = macro.get("drop") is not None and points(macro["drop"]) == points(head["drop"])
+        yield f"{lack} heads on its embeddings" + own * (not same)
     if "picture" in document:
         yield f"photos that decide: {document['picture']}"
     if "worst_classes" in document and verbose:
@@ -274,13 +277,6 @@ def _means(document: Document) -> Table:
     heads = ((name, f"{name} % ({document['level']:.0%})") for name in document["macro"])
     columns = (Column("mean over", "mean"), *(Column(words, name, Unit(percent)) for name, words in heads))
     return Table(document["model"], columns, rows)
-
-
-def _equivalent(head: Document, drop: float | None) -> str:
-    """r of a model's own head, whose p' is the answer, and its drop where the photos' own classes give another."""
-    short = f"r {points(head['shortfall'])} ({interval(head['interval']['shortfall'])}) points short of the best heads"
-    own = f"; among the photos' own classes, where the drop is {points(head['drop'])}"
-    return f"{short} on its embeddings" + own * (drop is None or points(drop) != points(head["drop"]))
 
 
 def _object_effect(effect: Document, verbose: bool) -> Iterator[Any]:

@@ -1,6 +1,6 @@
 """`soberclip export` and `place`: a world for other people's training code, and the place of what came out."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -128,7 +128,7 @@ def _remarks(document: dict[str, Any]) -> Iterator[str]:
         else:
             yield relies("This classifier", p, ends["equivalent_correlation"], "images")
         away = f"p = {document['correlation']:.3f}, p′ − p = {document['difference']:+z.3f}"
-        yield f"p′ = {p:.3f}, {_ends(ends['equivalent_correlation'], 1, 3)}; {away}"
+        yield f"p′ = {p:.3f}, {_ends(ends['equivalent_correlation'], '{:z.3f}'.format)}; {away}"
     yield _shortfall(document["shortfall"], ends["shortfall"])
     yield "The intervals hold the error of finitely many test images, not that of training or between seeds."
 
@@ -136,14 +136,12 @@ def _remarks(document: dict[str, Any]) -> Iterator[str]:
 def _shortfall(r: float, ends: list[float] | None) -> str:
     """r in words; a negative one contradicts the world, by chance or not."""
     if r > -ROUNDED:
-        return f"{points(r)} points short of the ideal classifier, {_ends(ends, 100, 1)}"
+        return f"{points(r)} points short of the ideal classifier, {_ends(ends, points)}"
     above = f"Each accuracy lies {points(-r)} points above the best that this world allows at this drop"
     if ends is None or ends[1] >= 0:
         return f"{above}, which can be chance with so few images"
-    return f"{above} ({_ends([-ends[1], -ends[0]], 100, 1)}), so the images are not of this world"
+    return f"{above} ({_ends([-ends[1], -ends[0]], points)}), so the images are not of this world"
 
 
-def _ends(pair: list[float] | None, factor: float, digits: int) -> str:
-    if pair is None:
-        return "no interval"
-    return "95% interval " + " to ".join(f"{factor * end:z.{digits}f}" for end in pair)
+def _ends(pair: list[float] | None, show: Callable[[float], str]) -> str:
+    return "no interval" if pair is None else f"95% interval {' to '.join(map(show, pair))}"

@@ -33,8 +33,6 @@ AXIS = "NAME=LOW:HIGH:COUNT, with :log or :one-minus after it, or NAME=V1,V2,V3{
 HEADS = {"trained": "in distribution %", "rand": "Rand %", "rev": "Rev %", "rest": "Rest %"}  # of fine-tuning
 TABLE7 = "Table 7 of [W], OpenAI's weights: in and out of distribution %"
 DEFAULTS = Group("Training", help="These defaults give way to the setting that ships; --dry-run prints it.", sort_key=0)
-SWEPT = ("loss", "n")  # a study has learners and its own n
-CHOSEN = tuple(Recipe.model_fields.keys() - {*GRID, *FIXED})
 
 
 def _several(kind: Any, help: str) -> Any:
@@ -64,7 +62,7 @@ def sweep(
     ) = None,
     n: flag(Whole | None, "pairs to train on, 2 to 1e12") = None,
     replicates: flag(Whole | None, "independent trainings per cell [default: 1]") = None,
-    training: options.flags_of(Recipe, options.TRAINING, SWEPT) | None = None,
+    training: options.flags_of(Recipe, options.TRAINING, ("loss", "n")) | None = None,  # a study has its own
     seed: flag(Whole | None, "root of the random streams [default: 0]") = None,
     world: WorldOptions = DEFAULT_WORLD,
     output: options.target(str | None, "zarr store, a folder or fsspec address; an interrupted run resumes") = None,
@@ -144,7 +142,7 @@ def finetune(
     learner: _several(named(LEARNERS, ""), f"{', '.join(LEARNERS)}; may be repeated [default: all]") = None,
     n: flag(Whole | None, "pairs to train on") = None,
     replicates: flag(Whole | None, "independent trainings per point of the axes") = None,
-    training: options.flags_of(Recipe, DEFAULTS, CHOSEN) | None = None,
+    training: options.flags_of(Recipe, DEFAULTS, tuple(Recipe.model_fields.keys() - {*GRID, *FIXED})) | None = None,
     seed: Seed = 0,
     world: WorldOptions = DEFAULT_WORLD,
     output: options.target(Path | None, "folder of the results; an interrupted run resumes from it") = None,

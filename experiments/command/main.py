@@ -165,15 +165,16 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         end = KEPT.get(names[0] if verb == "counteranimal" and names else verb, "nothing was kept")
         return _complain(f"interrupted; {end}", Interrupted.status)
-    except BrokenPipeError:  # the reader closed the pipe
-        _discard_stdout(arguments)
-        return RunError.status
     except (Exception, SystemExit) as error:
-        if (sentence := blamed(error)) is not None:
+        closed = isinstance(error, BrokenPipeError)  # by the reader
+        if not closed and (sentence := blamed(error)) is not None:
             return _complain(sentence, RequestError.status)
         if not isinstance(error, OSError):
             raise
-        _discard_stdout(arguments)  # a full or broken disk, or a name that no disk can hold
+        if arguments is None:  # the process is ours: Python shall not flush the rest at exit
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if closed:
+            return RunError.status
         where = "" if error.filename is None else f": {str(error.filename)!r}"
         if error.errno == ENAMETOOLONG:
             return _complain(f"{error.strerror}{where}; choose a shorter one", RequestError.status)
@@ -205,12 +206,6 @@ def prepare_process() -> None:
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "4")
-
-
-def _discard_stdout(arguments: list[str] | None) -> None:
-    """Discard what Python would flush at exit, if the process is ours."""
-    if arguments is None:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _complain(sentence: str, status: int) -> int:

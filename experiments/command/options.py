@@ -52,7 +52,6 @@ def table(_type: Any, tokens: Any) -> Any:
         raise ValueError(f"{text}: {error}; a table has one row of numbers per class and no header") from None
 
 
-CONVERTERS = {int: whole, tuple: table}
 Whole = Annotated[int, Parameter(converter=whole)]
 
 
@@ -94,7 +93,7 @@ def flags_of(model: type[BaseModel], group: Group, without: tuple[str, ...] = ()
         if name in without:
             continue
         kind, meaning = kind_and_meaning(own.annotation)
-        converter, meaning = CONVERTERS.get(get_origin(kind) or kind), own.description or meaning
+        converter, meaning = {int: whole, tuple: table}.get(get_origin(kind) or kind), own.description or meaning
         if converter is table:
             kind, meaning = Any, f"{meaning}; FILE.csv without a header, or a name such as 'compositional(2, 3, 1)'"
         usual = f"{own.default:g}" if isinstance(own.default, float) else own.default
