@@ -42,11 +42,9 @@ def measured(verdict: Verdict) -> str:
         return number(verdict.measured)
     low, high = map(number, verdict.interval)
     words = f"{number(verdict.measured)}, {100 * verdict.level:g}% interval {low} to {high}"
-    if verdict.kind == "searched" and verdict.quantifier != "on average":
-        return f"{words} at the last look"
-    if verdict.kind != "trained" or verdict.relation != "=" or not verdict.predicted:
-        return words
-    return f"{words}, {verdict.measured - verdict.predicted:+z.4f} off"
+    if verdict.kind == "trained" and verdict.relation == "=" and verdict.predicted:
+        return f"{words}, {verdict.measured - verdict.predicted:+z.4f} off"
+    return f"{words} at the last look" if verdict.kind == "searched" and verdict.quantifier != "on average" else words
 
 
 def claimed(verdict: Verdict) -> str:
@@ -110,12 +108,9 @@ def how(verdict: Verdict) -> str:
             best = ", the best one measured" if verdict.interval else ""
             return f"searched at {verdict.search_evaluations:,} points{best}"
     words = "searched, " + (f"{verdict.audits} points audited" if verdict.audits else "counterexample measured")
-    if verdict.proof is None:
-        return words
     if verdict.rigorous:
         return f"{words}; refuted rigorously"
-    if verdict.verdict == "proved":
-        proof = verdict.proof
+    if (proof := verdict.proof) is not None and verdict.verdict == "proved":
         words += "; proved by algebra" if proof["exact"] else f"; proved to within τ on {proof['boxes']:,} boxes"
     return words
 

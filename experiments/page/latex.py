@@ -33,9 +33,6 @@ def latex_table(
     """A table environment with one row per verdict; `certificates` is the folder where `check` wrote them."""
     of = {claim.id: claim for claim in claims}
 
-    def statement(v: Verdict) -> str:
-        return f"{v.statement} [{evidence.claimed(v)}]" if v.relation else v.statement
-
     def worst(v: Verdict) -> str:
         return evidence.how(v) if v.quantifier == "on average" else evidence.place(v)[1]
 
@@ -44,7 +41,7 @@ def latex_table(
         return f"{digest_of(of[v.claim])}" + (f", {(certificates / file_name(v.claim)).as_posix()}" if named else "")
 
     columns = (
-        Column("Statement", statement, width=0.22),
+        Column("Statement", lambda v: v.statement + (f" [{evidence.claimed(v)}]" if v.relation else ""), width=0.22),
         Column("Domain", lambda v: domain(of[v.claim]), width=0.2),
         Column("Verdict", attrgetter("verdict"), width=0.08),
         Column("Worst point", worst, width=0.13),

@@ -19,16 +19,14 @@ from simulator.accuracy import Accuracy
 from simulator.world import World
 from theory.ideal_curve import equivalent
 
-RUNS = Path(ground_truth.__file__).with_name("open_clip.csv")
 WORLD = World(mu_spu=1.5, sigma_xi=6.0, bare=0.2)
 IMAGES = 20_000  # per group
-BELOW = ("mean", "name")  # prompts whose words stand below their line
 PANELS = {1: "captions describe every appearance", 0: "captions describe no appearance"}
 
 
 def runs() -> pd.DataFrame:
     """The stored trainings, one row per checkpoint: its right answers per group, and its p'."""
-    table = pd.read_csv(RUNS)
+    table = pd.read_csv(Path(ground_truth.__file__).with_name("open_clip.csv"))
     for detail, own in table.groupby("detail"):
         accuracy = Accuracy(own.common.to_numpy() / IMAGES, own.counter.to_numpy() / IMAGES)
         table.loc[own.index, "correlation"] = equivalent(world_of(detail), accuracy).correlation
@@ -54,7 +52,7 @@ def trained() -> Figure:
                 ax.plot(pairs, correlation, "-", color=color, linewidth=1)
                 ax.plot(pairs[-1], correlation[-1], "o", color=color, markersize=9, zorder=4)
             if detail:
-                side = {"xytext": (0, -7), "va": "top"} if prompt in BELOW else {"xytext": (0, 7), "va": "bottom"}
+                side = {"xytext": (0, 7), "va": "bottom"} if prompt == "bare" else {"xytext": (0, -7), "va": "top"}
                 look = {"color": color, "fontsize": TEXT, "weight": "bold", "ha": "right", **side}
                 at = (0.99, theory[prompt])
                 ax.annotate(name, at, xycoords=ax.get_yaxis_transform(), textcoords="offset points", **look)

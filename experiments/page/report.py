@@ -55,7 +55,6 @@ def _with_formulas(words: str) -> Markup:
 
 FORMULA_AND_VALUE = re.compile(r"\$([^$]*)\$(\S*(?: = \S+)?)")
 NUMBER_AND_UNIT = re.compile(r"(?<=\d) (?=%)")
-SCRIPTS = ("claims.js", "theory.js", "explorer.js")
 PROMPTS = ("name", "bare", "mean", "background")  # prompts of all captions would need nested integrals
 LEARNERS = ("infonce", "linear", "logistic", "least-squares", "bayes")
 # Largest difference from theory/ at 1000 random worlds of KNOBS, as the tests check. For InfoNCE one world in a
@@ -95,7 +94,7 @@ PRESETS = {
 
 def render(*, verdicts: Sequence[Verdict], **context: Any) -> str:
     """The page from verdicts and sections; everything but SVG is escaped."""
-    scripts = [_file(name) for name in SCRIPTS]
+    scripts = [_file(name) for name in ("claims.js", "theory.js", "explorer.js")]
     statements = [(entry.verdicts[0].claim, entry) for entry in counts.entries(verdicts)]
     words = pages.page(
         "page/html/report.html.jinja",

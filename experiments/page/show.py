@@ -145,11 +145,10 @@ def latents(world: World, seed: int) -> tuple[Figure, dict[str, Any]]:
     ax.set_xlabel(rf"invariant latent $z_{{\mathrm{{inv}}}}${several or ' (the animal)'}")
     ax.set_ylabel(rf"spurious latent $z_{{\mathrm{{spu}}}}${several or ' (the background)'}")
     pairs = [one for one in ax.get_legend_handles_labels()[0] if one.get_label() not in RULES]
-    for handles, side, title in (
-        (pairs, "left", "images (common: usual background)"),
-        (drawn, "right", "where a learner changes its answer"),
-    ):
-        figure.legend(handles=handles, loc=f"outside lower {side}", title=title, alignment="left")
+    figure.legend(handles=pairs, loc="outside lower left", title="images (common: usual background)", alignment="left")
+    figure.legend(
+        handles=drawn, loc="outside lower right", title="where a learner changes its answer", alignment="left"
+    )
     return figure, {"kind": "latents", "pairs": int((y < 2).sum()), "rules": linear, "curves": curves}
 
 

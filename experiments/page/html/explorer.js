@@ -44,8 +44,7 @@ function readAddress() {
     const x = Number(asked.get(field) ?? NaN);
     if (x >= low && x <= high) read[field] = x;
   }
-  const prompts = [...promptChoice.options].map((one) => one.value);
-  if (prompts.includes(asked.get("prompt"))) read.prompt = asked.get("prompt");
+  if ([...promptChoice.options].some((one) => one.value === asked.get("prompt"))) read.prompt = asked.get("prompt");
   room.scrollIntoView();
   choose({ ...START, ...read });
 }

@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.figure import Figure
 
-from experiments.page.plot.axes import FORMULA, FORMULA_WIDTH, MOST_TICKS, UNITS, fold, literal, style_axis
+from experiments.page.plot.axes import FORMULA, FORMULA_WIDTH, UNITS, fold, literal, style_axis
 from experiments.page.plot.layout import Picture
 from experiments.page.plot.series import DIFFERENCE
 from experiments.style import NotebookFigure
@@ -39,12 +39,10 @@ def framed(picture: Picture) -> Figure:
         if picture.kind == "plane":
             ax.set(xlabel="common group [%]", ylabel="counter group [%]")
         else:  # one panel has words; several have symbols, which the caption explains
-            for side, axis, width, most in (
-                (ax.xaxis, picture.x, WORDS_ACROSS, TICKS_ACROSS),
-                (ax.yaxis, picture.y, WORDS_UPWARD, MOST_TICKS),
-            ):
-                if axis is not None:
-                    style_axis(side, axis, width if count == 1 else None, most)
+            if picture.x is not None:
+                style_axis(ax.xaxis, picture.x, WORDS_ACROSS if count == 1 else None, TICKS_ACROSS)
+            if picture.y is not None:
+                style_axis(ax.yaxis, picture.y, WORDS_UPWARD if count == 1 else None)
         ax.tick_params(labelsize=9, labelbottom=bottom, labelleft=left)
         ax.xaxis.label.set(visible=bottom, fontsize=9)
         ax.yaxis.label.set(visible=left, fontsize=9)

@@ -42,12 +42,11 @@ def draw_lines(picture: Picture, scaled: Sequence[Picture]) -> Figure:
         if not any(np.isfinite(s.numbers(name)).any() for s in panel.series for name in ("value", "predicted")):
             ax.text(0.5, 0.5, "no value here", transform=ax.transAxes, ha="center", fontsize=SMALLEST)
     _limit(figure.axes[0], "y", picture, [series for each in scaled for series in each.series])
+    places = range(len(learners)) if picture.x is None else picture.x.places
     if picture.x is None:
-        figure.axes[0].set_xticks(range(len(learners)), labels=[who.label.replace(", ", "\n") for who in learners])
-        figure.axes[0].set_xlim(-0.5, len(learners) - 0.5)
-    else:
-        margin = 0.5 if picture.x.words else 0.02 * np.ptp(picture.x.places)
-        figure.axes[0].set_xlim(picture.x.places[0] - margin, picture.x.places[-1] + margin)
+        figure.axes[0].set_xticks(places, labels=[who.label.replace(", ", "\n") for who in learners])
+    margin = 0.5 if picture.x is None or picture.x.words else 0.02 * np.ptp(places)
+    figure.axes[0].set_xlim(places[0] - margin, places[-1] + margin)
     return finished(figure, picture, _entries(picture, learners, routes))
 
 
@@ -147,14 +146,13 @@ def draw_plane(picture: Picture, scaled: Sequence[Picture]) -> Figure:
     looks = [(f"C{i % 7}", MARKERS[(i + i // 7) % 7]) for i in range(len(picture.x.values))]
     for ax, panel in zip(figure.axes, picture.panels, strict=True):
         ax.plot([0, 1], [0, 1], linestyle="--", color="0.7", linewidth=1, zorder=1)
-        common, counter = panel.series
         for i, (colour, mark) in enumerate(looks):
             x, y = (s.numbers("predicted" if s.replicates else "value")[i] for s in panel.series)
             ax.plot(x, y, mark, color=colour, markerfacecolor="none", markersize=8)
-            if common.replicates:
+            if panel.series[0].replicates:
                 (x, across), (y, upward) = (
                     (s.numbers("value")[i], _arms(*(s.numbers(n)[[i]] for n in ("value", "low", "high"))))
-                    for s in (common, counter)
+                    for s in panel.series
                 )
                 ax.errorbar(x, y, upward, across, fmt=mark, color=colour, markersize=5, elinewidth=1.0, zorder=3)
     for side, k in (("x", 0), ("y", 1)):
