@@ -144,14 +144,12 @@ def hits(learner: Learner, world: World, group: int, images: int, seed: int, str
     """1 if a rule is right on a drawn test image of a group, else 0, in blocks; 1/k if k classes tie."""
     from simulator.gaussian.pairs import draw_pairs
 
-    l = world.latents
     if world.table is not None:
         yield from _hits_of_cells(learner, world, group, images, numpy_stream(seed, f"{stream}/{group}"))
         return
-    frames = first_coordinates(world)
     test = world.test_law().model_copy(update={"p_spu": 1.0 - group})
-    for block in draw_pairs(test, frames, images, seed, stream=f"{stream}/{group}", captions=False):
-        yield won(learner.scores(world, block.images.numpy()[:, :l]), block.labels.numpy())
+    for block in draw_pairs(test, first_coordinates(world), images, seed, stream=f"{stream}/{group}", captions=False):
+        yield won(learner.scores(world, block.images.numpy()[:, : world.latents]), block.labels.numpy())
 
 
 def _hits_of_cells(learner, world: World, group: int, images: int, rng: np.random.Generator) -> Iterator[np.ndarray]:

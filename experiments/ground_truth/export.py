@@ -30,7 +30,6 @@ from theory.unit_embeddings import needed_scale
 
 RECORD = "export.json"
 SHARD = 10_000  # pairs
-TEST_IMAGES = 20_000  # per group: p' is then known to about .01
 MEMBER = 1024  # bytes of a file of up to 512 bytes in a tar archive
 RECORD_SIZE = 10_240  # a tar archive is a multiple of it
 BATCH, BATCHES = 256, 16  # for the loss at the optimum
@@ -42,7 +41,7 @@ Row = tuple[str, np.ndarray, dict[str, Any]]  # key, picture, facts
 
 
 def export(
-    world: World, path: Path | str, n: int = 300_000, seed: int = 0, test_images: int = TEST_IMAGES, theory: bool = True
+    world: World, path: Path | str, n: int = 300_000, seed: int = 0, test_images: int = 20_000, theory: bool = True
 ) -> dict[str, Any]:
     """Write a world as pictures with captions in words, for training code such as open_clip.
 
@@ -59,7 +58,7 @@ def export(
     seed
         Root of the streams, 0 or larger.
     test_images
-        Test images per group.
+        Test images per group; of 20,000 p' is known to about .01.
     theory
         Whether to find p' and r of every learner and prompt, which takes a minute with ten classes. The same
         request with True adds them later.

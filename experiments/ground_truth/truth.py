@@ -15,9 +15,6 @@ from theory.binned_captions import NONE, BinnedCaptions
 from theory.ideal_curve import equivalent
 from theory.learners import named
 
-SUPERVISED = ("bayes", "logistic", "least-squares")
-CONTRASTIVE = ("infonce", "linear")
-WORDED = "infonce, captions in words"
 OBJECT_ONLY = "object"  # a way to ask that no single continuous caption has: the phrase of the background is omitted
 
 
@@ -38,8 +35,8 @@ def worded_prompts(world: World) -> dict[str, Int[np.ndarray, "K told"]]:
 
 def theory_rows(world: World) -> list[dict[str, Any]]:
     """One row per learner and prompt that has an answer in this world; `interval95` is that of a sampled p'."""
-    kinds = [(name, None) for name in SUPERVISED]
-    kinds += [(name, prompt) for name in CONTRASTIVE for prompt in prompts_of(world)]
+    kinds = [(name, None) for name in ("bayes", "logistic", "least-squares")]
+    kinds += [(name, prompt) for name in ("infonce", "linear") for prompt in prompts_of(world)]
     rows = []
     for name, prompt in track(kinds, len(kinds), "theory"):
         with suppress(RequestError):  # no closed form here
@@ -53,7 +50,7 @@ def worded_rows(world: World) -> list[dict[str, Any]]:
     rows = []
     for prompt, accuracy in zip(prompts, BinnedCaptions(world).accuracies(np.array([*prompts.values()])), strict=True):
         numbers, ends = placed(equivalent, world, accuracy)
-        rows.append(_row(WORDED, prompt, {**in_groups(accuracy), **numbers, "interval95": ends}))
+        rows.append(_row("infonce, captions in words", prompt, {**in_groups(accuracy), **numbers, "interval95": ends}))
     return rows
 
 
