@@ -86,8 +86,7 @@ def band(
     """Pointwise bootstrap band of the line over a grid of common accuracies (percentiles over models)."""
     line = fit_line(common, counter, axis, resampled(common, replicates, rng))
     tail = (1 - level) / 2
-    low, high = np.quantile(line.at(grid), [tail, 1 - tail], axis=0)
-    return low, high
+    return tuple(np.quantile(line.at(grid), [tail, 1 - tail], axis=0))
 
 
 def offset(
