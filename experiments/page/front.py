@@ -13,7 +13,6 @@ from theory.ideal_curve import equivalent_of_draws
 
 DESIGN, TRIAL = "equivalent", "trained/noise-levels"
 WHAT = "equivalent-correlation"
-SIZE = (6.4, 6.9)  # inches; a phone shows the width on about 360 pixels
 TITLE, MAIN, TEXT, SMALL = 19, 17, 15, 13  # points; 13 are 10 pixels on a phone
 RED, BLUE, GREEN, GREY, BLACK = "#c04f00", "#0072b2", "#00694b", "#555555", "#1b1f24"
 READ = 0.9  # the share whose numbers stand beside the lines
@@ -41,7 +40,7 @@ def front(table: xr.Dataset) -> Figure:
     base = world_in(table.attrs["study"])
     p = table.p_spu.values
     correlation = placed(table, base, WHAT)[WHAT]
-    figure = Figure(figsize=SIZE)
+    figure = Figure(figsize=(6.4, 6.9))  # inches; a phone shows the width on about 360 pixels
     figure.suptitle("How much of the background does CLIP learn?", x=0.02, ha="left", fontsize=TITLE)
     ax = figure.subplots()
     clip = correlation.sel(learner="infonce")

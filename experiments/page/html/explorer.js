@@ -44,7 +44,8 @@ function readAddress() {
     const x = Number(asked.get(field) ?? NaN);
     if (x >= low && x <= high) read[field] = x;
   }
-  if ([...promptChoice.options].some((one) => one.value === asked.get("prompt"))) read.prompt = asked.get("prompt");
+  const prompts = [...promptChoice.options].map((one) => one.value);
+  if (prompts.includes(asked.get("prompt"))) read.prompt = asked.get("prompt");
   room.scrollIntoView();
   choose({ ...START, ...read });
 }
