@@ -174,14 +174,14 @@ def html(
     return Markup("").join([*parts, Markup("</table>")])
 
 
+MATHS = {"≥": r"\ge", "≤": r"\le", "≠": r"\ne", "≈": r"\approx", "−": "-", "·": r"\cdot", "×": r"\times", "→": r"\to"}
 SPECIAL = {
+    **{sign: f"${command}$" for sign, command in MATHS.items()},
+    **{sign: f"${sign}$" for sign in "<>|"},
     "\\": r"\textbackslash{}",
     **{character: f"\\{character}" for character in "&%$#_{}"},
     "~": r"\textasciitilde{}",
     "^": r"\textasciicircum{}",
-    "<": r"$<$",
-    ">": r"$>$",
-    "|": r"$|$",
     '"': r"\textquotedbl{}",
     "“": "``",
     "”": "''",
@@ -190,7 +190,6 @@ SPECIAL = {
     "—": "---",
     "\u00a0": "~",
 }
-MATHS = {"≥": r"\ge", "≤": r"\le", "≠": r"\ne", "≈": r"\approx", "−": "-", "·": r"\cdot", "×": r"\times", "→": r"\to"}
 GREEK = re.compile("GREEK SMALL LETTER (ALPHA|BETA|DELTA|EPSILON|KAPPA|MU|NU|PI|RHO|SIGMA|TAU|XI)")
 
 
@@ -221,8 +220,6 @@ def escaped(words: str) -> str:
 def _letter(character: str) -> str:
     if character in SPECIAL:
         return SPECIAL[character]
-    if character in MATHS:
-        return f"${MATHS[character]}$"
     if greek := GREEK.fullmatch(unicodedata.name(character, "")):
         return rf"$\{greek[1].lower()}$"
     if character.isascii():
