@@ -5,7 +5,7 @@ import io
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from secrets import token_hex
 from typing import Any
@@ -94,7 +94,7 @@ def output_folder(path: Path) -> Path:
     return path
 
 
-def check_writable(folder: Path, verb: str = "", names: Iterable[str] = (), mark: bytes | None = None) -> None:
+def check_writable(folder: Path, verb: str = "", names: Collection[str] = (), mark: bytes | None = None) -> None:
     """Raise RequestError unless `verb` may write files of these names into a folder, perhaps a new one.
 
     Existing files must be the verb's own: each carries `mark`, or, without a mark, the folder's record is the verb's.
@@ -108,7 +108,6 @@ def check_writable(folder: Path, verb: str = "", names: Iterable[str] = (), mark
         probe.rmdir()
     except OSError as error:
         raise _not_writable(folder, error) from error
-    names = list(names)
     for name in [*names, RUN] if RESULT in names else names:  # an unfinished training has no result yet
         if not (folder / name).exists():
             continue

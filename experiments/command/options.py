@@ -4,7 +4,7 @@ The flags follow the declarations: a new field is a new flag. A verb gets those 
 the default applies to others.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
@@ -75,7 +75,7 @@ def target(kind: Any, help: str, **how: Any) -> Any:
     return flag(kind, help, name=["--output", "-o"], **how)
 
 
-def own_folder(verb: str, names: Iterable[str], help: str) -> Any:
+def own_folder(verb: str, names: Collection[str], help: str) -> Any:
     """The type of --output: a folder in which the verb may write files of these names. It is checked if it is given."""
 
     def checked(_type: Any, tokens: Any) -> Path:
