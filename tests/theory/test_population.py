@@ -1,5 +1,7 @@
 """Block formulas of the population against the covariance summed over all groups."""
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 from reference import latent_cross_covariance, population_critic, worlds_with
@@ -54,8 +56,19 @@ def test_a_cut_keeps_the_modes_of_the_covariance_of_all_groups():
 
 def test_little_noise_has_a_limit_if_captions_omit_the_object():
     """As nu -> 0, omitted mentions keep the object's text block random; the background's varies only by nu_T."""
-    quiet, quieter = (
-        GaussianPMI("mean").direction(worlds_with(nu=nu, p_spu=0.8, mu_spu=1.5, mention_inv=0.5))
-        for nu in (1e-8, 1e-16)
-    )
+    worlds = worlds_with(nu=[1e-8, 1e-16], p_spu=0.8, mu_spu=1.5, mention_inv=0.5)
+    quiet, quieter = GaussianPMI("mean").direction(worlds)
     np.testing.assert_allclose(quiet / quiet[1], quieter / quieter[1], rtol=1e-5, atol=1e-5)
+
+
+def test_the_gaussian_pmi_is_exact_with_hardly_any_noise():
+    """Against fractions. A difference of covariances in floats makes u_1 .0016 here, which moves margins by .2."""
+    world = World(mu_spu=100.0, sigma_inv=1.0, detail_inv=0.5, mention_inv=0.9, sigma_xi=1e-6)
+    numbers = (world.mean, world.correlation, *world.variances(), *map(world.caption_kinds.moment, (1, 2)))
+    mu, D, v, n, n_T, m, m2 = map(np.vectorize(Fraction, otypes=[object]), numbers)
+    C, nu_T = np.outer(mu * D, mu * D) + np.diag(mu**2 * (1 - D**2) + v), Fraction(float(world.nu_text))
+    S_T = m[:, None] * C * m + np.diag(m2 * (n_T - nu_T) + nu_T + (m2 - m**2) * np.diag(C))
+    inverse = lambda M: np.array([[M[1, 1], -M[0, 1]], [-M[1, 0], M[0, 0]]]) / (M[0, 0] * M[1, 1] - M[0, 1] ** 2)  # noqa: E731
+    B = inverse(C + np.diag(n)) @ (C * m)
+    u = B @ inverse(S_T - m[:, None] * C @ B) @ [mu[0], 0]
+    assert GaussianPMI().direction(world) @ [float(-u[1] / u[0]), 1] == pytest.approx(0, abs=1e-12)

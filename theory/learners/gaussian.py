@@ -32,6 +32,7 @@ from theory.learners.base import Learner, latent_critic
 from theory.population import block_covariance, caption_moments, kappa, latent_moments
 
 LARGEST_CONDITION = 1e12  # of a covariance that has an inverse
+LARGEST_RATIO = 1e9  # of a caption's variance to that given its image: their difference then has seven digits
 NEVER_VARIES = (
     "captions have a block that never varies (without noise, sigma_xi_text = 0, and without a latent), so their "
     "covariance has no inverse; any sigma_xi_text > 0 is valid"
@@ -66,40 +67,40 @@ class GaussianPMI(Learner):
     prompt: Prompt = "name"
 
     def direction(self, worlds: World) -> Float[np.ndarray, "*w B"]:
-        """u of the module's docstring, exact to rounding."""
+        """u of the module's docstring, exact to rounding: no sum that decides has terms of different signs."""
         _refuse(worlds, self.prompt)
-        n_I, nu_T = worlds.variances().image, np.asarray(worlds.nu_text)[..., None]
-        K = np.asarray(kappa(worlds.classes))[..., None]
-        C, m, q = block_covariance(worlds), worlds.caption_kinds.moment(), worlds.prompt(self.prompt)
-        second = worlds.caption_kinds.moment(2)
-        spread = sum(kind.chance * (kind.multiple - m) ** 2 for kind in worlds.caption_kinds.every)  # Var m
-        bare, matched = (np.asarray(f)[..., None, None] for f in (worlds.bare, (1 - worlds.mismatch) ** 2))
-        unit_matrix = np.eye(C.shape[-1])
-        S_I, first = C + n_I[..., None] * unit_matrix, unit_matrix[:, :1]
-        G = np.linalg.solve(S_I, C)
-        c = (worlds.mean * worlds.correlation * worlds.mean[..., :1] / K)[..., None]
-        mention = (1 - bare) * m[..., None, :]
-        # C - C S_I^-1 C = G' n_I without cancellation.
-        left = (1 - matched * (1 - bare)) * C + matched * (1 - bare) * G.swapaxes(-1, -2) * n_I[..., None, :]
-        h = worlds.variances().caption - nu_T
-        N = (nu_T + second * h + spread * np.diagonal(C, axis1=-2, axis2=-1))[..., None]
-        unexplained = (1 - bare) * (N * unit_matrix + m[..., :, None] * left * m[..., None, :])
-        along = matched * bare * mention.swapaxes(-1, -2) * (G.swapaxes(-1, -2) @ c) * first.T
-        corner = bare * worlds.mean[..., :1, None] ** 2 / K[..., None]
-        corner = corner - matched * bare**2 * (c * np.linalg.solve(S_I, c)).sum(axis=-2, keepdims=True)
-        unexplained = unexplained - along - along.swapaxes(-1, -2) + corner * first * first.T
+        (v, n, of_caption), told, D = worlds.variances(), worlds.caption_kinds, worlds.correlation
+        mu, m = worlds.mean / np.sqrt(kappa(worlds.classes))[..., None], told.moment()
+        bare, nu_T = (np.asarray(f)[..., None] for f in (worlds.bare, worlds.nu_text))
+        matched = (1 - np.asarray(worlds.mismatch)[..., None]) ** 2
+        label, diagonal = mu[..., :1], np.arange(n.shape[-1])  # c = a label, d = label^2
+        # C = a a' + diag(own) and S_I = a a' + diag(w), whose inverse Sherman and Morrison wrote.
+        a, own = mu * D, mu**2 * (1 - D) * (1 + D) + v
+        w = own + n
+        t = a**2 / w
+        total = t.sum(axis=-1, keepdims=True)
+        r = a / (w * (1 + total))  # S_I^-1 a
+        G = r[..., :, None] * (a * n / w)[..., None, :]  # S_I^-1 C, and C - C S_I^-1 C = n G
+        G[..., diagonal, diagonal] = ((1 + total - t) * own + a**2) / (w * (1 + total))
+        C, seen = block_covariance(worlds), (matched * (1 - bare))[..., None]
+        V = (1 - bare)[..., None] * m[..., :, None] * ((1 - seen) * C + seen * n[..., :, None] * G) * m[..., None, :]
+        spread = sum(kind.chance * (kind.multiple - m) ** 2 for kind in told.every)  # Var m
+        V[..., diagonal, diagonal] += (1 - bare) * (nu_T + told.moment(2) * (of_caption - nu_T) + spread * (a**2 + own))
+        along = matched * bare * (1 - bare) * m * label * r * (own + w * total)
+        V[..., 0, :] -= along
+        V[..., :, 0] -= along
+        V[..., 0, 0] += (bare * label**2 * (1 - matched * bare * total / (1 + total)))[..., 0]
         # In units of each block: without noise, a block that captions omit may exceed the others by any factor.
-        unit = np.sqrt(np.diagonal(unexplained, axis1=-2, axis2=-1))
+        unit = np.sqrt(V[..., diagonal, diagonal])
         with np.errstate(divide="ignore", invalid="ignore"):
-            unexplained = unexplained / unit[..., :, None] / unit[..., None, :]
-        if not np.all(unit > 0) or np.any(np.linalg.cond(unexplained) > LARGEST_CONDITION):
+            V = V / unit[..., :, None] / unit[..., None, :]
+        if not np.all(unit > 0) or np.any(np.linalg.cond(V) > LARGEST_CONDITION):
             raise ValueError(NEVER_VARIES)
-        y = np.linalg.solve(unexplained, (q / unit)[..., None])[..., 0] / unit
-        X = mention * C + bare * c * first.T
-        return np.einsum("...ij,...j->...i", np.linalg.solve(S_I, X), y)
+        y = np.linalg.solve(V, (worlds.prompt(self.prompt) / unit)[..., None])[..., 0] / unit
+        return (G @ ((1 - bare) * m * y)[..., None])[..., 0] + bare * label * r * y[..., :1]
 
     def critic(self, world: World) -> LinearCritic:
-        """The critic from the covariances of both views, exact to rounding."""
+        """The critic from the covariances of both views, to seven digits or more."""
         _refuse(world, self.prompt)
         if world.table is not None and prompt_row(self.prompt).pool:
             own = ", ".join(name for name in LINEAR if not prompt_row(name).pool)
@@ -113,8 +114,11 @@ class GaussianPMI(Learner):
         X = (1 - world.mismatch) * mixture.cross_covariance
         B = np.linalg.solve(S_I, X)
         V = S_T - X.T @ B
-        if np.linalg.cond(V) > LARGEST_CONDITION:
-            raise ValueError(NEVER_VARIES)
+        if np.linalg.eigvalsh(V)[0] * LARGEST_RATIO < np.linalg.norm(S_T, 2):
+            raise ValueError(
+                "given their images, captions vary by less than floats resolve in a world with a table; more noise "
+                "(sigma_xi, sigma_xi_text) has an answer"
+            )
         q = world.prompts(self.prompt) - m_T
         y = np.linalg.solve(V, q.T).T  # V^-1 (q_y - m_T)
         u = y @ B.T
