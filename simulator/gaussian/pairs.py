@@ -46,15 +46,6 @@ class Pairs(NamedTuple):
     backgrounds: Int[torch.Tensor, "*E n J"]
 
 
-class Codes(NamedTuple):
-    """Labels, objects and attributes of E x n pairs, and the multiples of all blocks that the captions show."""
-
-    labels: Int[torch.Tensor, "*E n"]
-    objects: Int[torch.Tensor, "*E n"]
-    backgrounds: Int[torch.Tensor, "*E n J"]
-    multiples: Float[torch.Tensor, "*E n B"]
-
-
 def orthonormal_dictionary(dimension: int, latents: int, rng: np.random.Generator) -> np.ndarray:
     """D (dimension, latents), columns orthonormal and uniform over all such frames (Haar measure)."""
     Q, R = np.linalg.qr(rng.standard_normal((dimension, latents)))
@@ -84,8 +75,12 @@ def check_same(worlds: Sequence[World], *fields: str) -> None:
             raise ValueError(f"{field} = {one} in one world and {other} in another; an ensemble needs one value")
 
 
-def draw_codes(worlds: Sequence[World], size: int, source: Source, *, device: str) -> Codes:
-    """Codes of one block of every world's pairs, for Gaussian views and for pixels."""
+def draw_codes(
+    worlds: Sequence[World], size: int, source: Source, *, device: str
+) -> tuple[
+    Int[torch.Tensor, "E n"], Int[torch.Tensor, "E n"], Int[torch.Tensor, "E n J"], Float[torch.Tensor, "E n B"]
+]:
+    """(labels, objects, attributes, multiples of all blocks that captions show) of one block, for all kinds of views."""
     E, K, J, table = len(worlds), worlds[0].classes, len(worlds[0].attribute) + 1, worlds[0].table
     # Probabilities are compared with uniform numbers in float64: float32 would round p = 1 - 1e-9 to 1.
     whole: dict[str, Any] = {"dtype": torch.float64, "device": device}
@@ -119,7 +114,7 @@ def draw_codes(worlds: Sequence[World], size: int, source: Source, *, device: st
         uniform = draw("mention", "uniform", J + 1, dtype=torch.float64)
         for end, multiple in zip(ends, others, strict=False):
             multiples.masked_fill_(uniform >= end, multiple)
-    return Codes(y, o, a, multiples)
+    return y, o, a, multiples
 
 
 def mismatched(
