@@ -75,12 +75,8 @@ def check_same(worlds: Sequence[World], *fields: str) -> None:
             raise ValueError(f"{field} = {one} in one world and {other} in another; an ensemble needs one value")
 
 
-def draw_codes(
-    worlds: Sequence[World], size: int, source: Source, *, device: str
-) -> tuple[
-    Int[torch.Tensor, "E n"], Int[torch.Tensor, "E n"], Int[torch.Tensor, "E n J"], Float[torch.Tensor, "E n B"]
-]:
-    """(labels, objects, attributes, multiples of all blocks that captions show) of one block, for all kinds of views."""
+def draw_codes(worlds: Sequence[World], size: int, source: Source, *, device: str) -> tuple[torch.Tensor, ...]:
+    """Labels and objects (E, n), attributes (E, n, J), multiples (E, n, B) of a caption; for every kind of views."""
     E, K, J, table = len(worlds), worlds[0].classes, len(worlds[0].attribute) + 1, worlds[0].table
     # Probabilities are compared with uniform numbers in float64: float32 would round p = 1 - 1e-9 to 1.
     whole: dict[str, Any] = {"dtype": torch.float64, "device": device}

@@ -77,16 +77,12 @@ class Objective:
         raise NotImplementedError
 
     def after(self, new: Parameters, before: Parameters, gradients: Parameters) -> Parameters:
-        """Parameters after a step's corrections: a learned scale stays in [1, LARGEST_SCALE], as in CLIP.
+        """`new`, the parameters after a step, corrected: a learned scale stays in [1, LARGEST_SCALE], as in CLIP.
 
         Parameters
         ----------
-        new
-            Parameters after a step of the optimiser.
-        before
-            Parameters before it.
-        gradients
-            Gradients of the loss at `before`.
+        new, before, gradients
+            Parameters after and before a step of the optimiser, and gradients of the loss at `before`.
         """
         if "log_scale" not in new:
             return new
