@@ -115,10 +115,8 @@ class Objective:
 
         Parameters
         ----------
-        recipe
-            Its `loss` is this objective.
-        worlds
-            The worlds of the pairs. EmptyGroup is raised if a group that is to be balanced has share zero.
+        recipe, worlds
+            A recipe of this loss, and the worlds of the pairs: EmptyGroup if a group to be balanced has share zero.
         """
         sampler = "balanced" if recipe.last_layer == "refitted" else self.sampler or "drawn"
         return SAMPLERS[sampler].law(worlds)
