@@ -281,8 +281,25 @@ def _exchanged(
     return block.gather(2, place)
 
 
-@dataclass(frozen=True)
-class DrawnPairs:
+@dataclass(frozen=True, eq=False)
+class Drawn:
+    """n pairs of one world, with any kind of views."""
+
+    world: World
+    images: Shaped[torch.Tensor, "n ..."]
+    texts: Float[torch.Tensor, "n dT"]
+    labels: Int[torch.Tensor, " n"]
+    backgrounds: Int[torch.Tensor, "n J"]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({len(self)} of {self.world!r})"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class DrawnPairs(Drawn):
     """n pairs of one world; `World.draw` returns it.
 
     Attributes
@@ -299,18 +316,7 @@ class DrawnPairs:
         Backgrounds (n, J), from 0: the world's own first, then those of further attributes.
     """
 
-    world: World
     frames: Frames
-    images: Float[torch.Tensor, "n dI"]
-    texts: Float[torch.Tensor, "n dT"]
-    labels: Int[torch.Tensor, " n"]
-    backgrounds: Int[torch.Tensor, "n J"]
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def __repr__(self) -> str:
-        return f"DrawnPairs({len(self)} of {self.world!r})"
 
 
 def draw(world: World, n: int, seed: int = 0, *, frames: Frames | None = None, **options) -> DrawnPairs:
@@ -330,7 +336,7 @@ def draw(world: World, n: int, seed: int = 0, *, frames: Frames | None = None, *
         for whole, part in zip(fields, block, strict=True):
             whole[filled : filled + len(part)] = part
         filled += len(block.labels)
-    return DrawnPairs(world, frames, *fields)
+    return DrawnPairs(world, *fields, frames)
 
 
 # What training asks of a kind of views (`simulator.views`)
