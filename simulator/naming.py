@@ -8,8 +8,8 @@ from typing import Any
 LIKENESS = 0.7  # least similarity of a typing error; "clip" and "siglip" have 0.6 and differ in meaning
 
 
-def nearest(value: str, choices: Iterable[str]) -> str | None:
-    """The choice nearest to a mistyped `value`; None if none is near."""
+def suggestion(value: str, choices: Iterable[str], quoted: bool = False) -> str:
+    """The end of an error message about a mistyped `value`: "; the nearest is ...", or nothing if no choice is near."""
     written, folded = value.casefold(), {choice.casefold(): choice for choice in choices}
     others = [
         word
@@ -17,19 +17,16 @@ def nearest(value: str, choices: Iterable[str]) -> str | None:
         if sorted(word) == sorted(written) or _abbreviates(written, word) or word.startswith(f"{written}_")
     ]  # "=>" for ">=", "p" for "p_spu"
     matches = get_close_matches(written, folded, 1, LIKENESS) or get_close_matches(written, others, 1, 0)
-    return folded[matches[0]] if matches else None
+    if not matches:
+        return ""
+    near = folded[matches[0]]
+    return f"; the nearest is {near!r}" if quoted else f"; the nearest is {near}"
 
 
 def _abbreviates(short: str, word: str) -> bool:
     """Whether `short` is `word` without at most two thirds of its letters; the first letter must stay."""
     letters = iter(word)
     return 3 <= len(short) >= len(word) / 3 and short[0] == word[:1] and all(letter in letters for letter in short)
-
-
-def suggestion(value: str, choices: Iterable[str], quoted: bool = False) -> str:
-    """The end of an error message about `value`: "; the nearest is ..." or nothing."""
-    near = nearest(value, choices)
-    return "" if near is None else f"; the nearest is {near!r}" if quoted else f"; the nearest is {near}"
 
 
 def unlisted(value: Any, choices: Collection[str]) -> str:

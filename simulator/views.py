@@ -64,10 +64,8 @@ class Views(Checked):
 
         Parameters
         ----------
-        classes
-            K.
-        backgrounds
-            A of a table, or None.
+        classes, backgrounds
+            K, and A of a table or None.
         """
 
 

@@ -102,12 +102,12 @@ def run(
     rows = []
     for file, cutout, scene, group in composites:
         names = classes[cutout.kind], cutout.kind, cutout.name, scene.kind, scene.name
-        rows.append((file, *names, group, f"{places[cutout].scale:.6g}", images[cutout].x, images[cutout].y))
+        rows.append((file, *names, group, f"{places[cutout].scale:.6g}", *images[cutout][1]))
     staging = staging_folder(output)
 
     def save(job: Composite) -> None:
         file, cutout, scene, _ = job
-        composite(images[cutout], images[scene]).save(staging / file, **PNG)
+        composite(*images[cutout], images[scene]).save(staging / file, **PNG)
 
     try:
         for folder in dict.fromkeys((staging / file).parent for file, *_ in composites):

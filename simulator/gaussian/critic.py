@@ -181,14 +181,11 @@ def reliance(critic: LinearCritic, world: World) -> Float[np.ndarray, " R"]:
 
     For K classes it is the ratio of means over every class's own coordinates, less the mean over classes.
     """
-    u, classes = critic.inside, world.classes
+    u, classes, width = critic.inside, world.classes, block_width(world.classes)
     if world.table is not None and not classes == world.background_count == 2:
         return np.full(len(u), np.nan)
-    if classes == 2:
-        inv, spu = u[:, 0, 0], u[:, 0, 1]
-    else:
+    if classes > 2:
         u = u - u.mean(axis=1, keepdims=True)
-        inv = np.trace(u[:, :, :classes], axis1=1, axis2=2)
-        spu = np.trace(u[:, :, classes : 2 * classes], axis1=1, axis2=2)
+    inv, spu = (np.trace(u[:, :, block], axis1=1, axis2=2) for block in (slice(width), slice(width, 2 * width)))
     with np.errstate(divide="ignore", invalid="ignore"):  # a critic may be zero
         return spu / inv

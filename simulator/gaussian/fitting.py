@@ -173,12 +173,10 @@ def score_vectors(
     return softmax_regression(images, labels, classes, w)
 
 
-def logistic_regression(
-    signed: Float[np.ndarray, "n d"], weights: Float[np.ndarray, " n"] | float = 1.0
-) -> Float[np.ndarray, " d"]:
+def logistic_regression(signed: Float[np.ndarray, "n d"], weights: Float[np.ndarray, " n"]) -> Float[np.ndarray, " d"]:
     """Minimiser of mean log(1 + exp(-w'(y x))), by damped Newton to a gradient of 1e-9 times the mean entry."""
     n, d = signed.shape
-    w, weights = np.zeros(d), np.broadcast_to(weights, n)
+    w = np.zeros(d)
     if n >= COARSE * LEAST_COARSE:
         with suppress(SeparabilityError):
             w = logistic_regression(signed[::COARSE], weights[::COARSE])
@@ -216,14 +214,10 @@ def _logistic_loss(margins: Float[np.ndarray, " n"], weights: Float[np.ndarray, 
 
 
 def softmax_regression(
-    images: Float[np.ndarray, "n d"],
-    labels: Int[np.ndarray, " n"],
-    classes: int,
-    weights: Float[np.ndarray, " n"] | float = 1.0,
+    images: Float[np.ndarray, "n d"], labels: Int[np.ndarray, " n"], classes: int, weights: Float[np.ndarray, " n"]
 ) -> Float[np.ndarray, "K d"]:
     """Minimiser of mean cross-entropy over K score vectors, whose sum is zero."""
-    n, d = images.shape
-    truth, weights = np.eye(classes)[labels], np.broadcast_to(weights, n)
+    (n, d), truth = images.shape, np.eye(classes)[labels]
 
     def loss(flat):
         scores = images @ flat.reshape(classes, d).T

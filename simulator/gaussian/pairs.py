@@ -46,15 +46,6 @@ class Pairs(NamedTuple):
     backgrounds: Int[torch.Tensor, "*E n J"]
 
 
-class Codes(NamedTuple):
-    """Labels, objects and attributes of E x n pairs, and the multiples of all blocks that the captions show."""
-
-    labels: Int[torch.Tensor, "*E n"]
-    objects: Int[torch.Tensor, "*E n"]
-    backgrounds: Int[torch.Tensor, "*E n J"]
-    multiples: Float[torch.Tensor, "*E n B"]
-
-
 def orthonormal_dictionary(dimension: int, latents: int, rng: np.random.Generator) -> np.ndarray:
     """D (dimension, latents), columns orthonormal and uniform over all such frames (Haar measure)."""
     Q, R = np.linalg.qr(rng.standard_normal((dimension, latents)))
@@ -84,8 +75,8 @@ def check_same(worlds: Sequence[World], *fields: str) -> None:
             raise ValueError(f"{field} = {one} in one world and {other} in another; an ensemble needs one value")
 
 
-def draw_codes(worlds: Sequence[World], size: int, source: Source, *, device: str) -> Codes:
-    """Codes of one block of every world's pairs, for Gaussian views and for pixels."""
+def draw_codes(worlds: Sequence[World], size: int, source: Source, *, device: str) -> tuple[torch.Tensor, ...]:
+    """Labels and objects (E, n), attributes (E, n, J), multiples (E, n, B) of a caption; for every kind of views."""
     E, K, J, table = len(worlds), worlds[0].classes, len(worlds[0].attribute) + 1, worlds[0].table
     # Probabilities are compared with uniform numbers in float64: float32 would round p = 1 - 1e-9 to 1.
     whole: dict[str, Any] = {"dtype": torch.float64, "device": device}
@@ -119,7 +110,7 @@ def draw_codes(worlds: Sequence[World], size: int, source: Source, *, device: st
         uniform = draw("mention", "uniform", J + 1, dtype=torch.float64)
         for end, multiple in zip(ends, others, strict=False):
             multiples.masked_fill_(uniform >= end, multiple)
-    return Codes(y, o, a, multiples)
+    return y, o, a, multiples
 
 
 def mismatched(
@@ -290,8 +281,25 @@ def _exchanged(
     return block.gather(2, place)
 
 
-@dataclass(frozen=True)
-class DrawnPairs:
+@dataclass(frozen=True, eq=False)
+class Drawn:
+    """n pairs of one world, with any kind of views."""
+
+    world: World
+    images: Shaped[torch.Tensor, "n ..."]
+    texts: Float[torch.Tensor, "n dT"]
+    labels: Int[torch.Tensor, " n"]
+    backgrounds: Int[torch.Tensor, "n J"]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({len(self)} of {self.world!r})"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class DrawnPairs(Drawn):
     """n pairs of one world; `World.draw` returns it.
 
     Attributes
@@ -308,18 +316,7 @@ class DrawnPairs:
         Backgrounds (n, J), from 0: the world's own first, then those of further attributes.
     """
 
-    world: World
     frames: Frames
-    images: Float[torch.Tensor, "n dI"]
-    texts: Float[torch.Tensor, "n dT"]
-    labels: Int[torch.Tensor, " n"]
-    backgrounds: Int[torch.Tensor, "n J"]
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def __repr__(self) -> str:
-        return f"DrawnPairs({len(self)} of {self.world!r})"
 
 
 def draw(world: World, n: int, seed: int = 0, *, frames: Frames | None = None, **options) -> DrawnPairs:
@@ -339,7 +336,7 @@ def draw(world: World, n: int, seed: int = 0, *, frames: Frames | None = None, *
         for whole, part in zip(fields, block, strict=True):
             whole[filled : filled + len(part)] = part
         filled += len(block.labels)
-    return DrawnPairs(world, frames, *fields)
+    return DrawnPairs(world, *fields, frames)
 
 
 # What training asks of a kind of views (`simulator.views`)

@@ -112,20 +112,15 @@ def even(
         if field in along or not all(field in place for place in places):
             rest(rows, field, law, high)
         for row, place, u in zip(rows, places, cubes, strict=True):
-            if field in along:
-                _along(along[field], u[:, place[field]], row)
+            if field in along:  # transformed points replace the part of the noise along the dictionary
+                D, eta = along[field], row.new_empty(size, along[field].shape[1])
+                _pushed(u[:, place[field]], eta, "normal", 0)
+                row.add_((eta - row @ D) @ D.T)
             elif field in place:  # a world may lack what another has, such as bare captions
                 _pushed(u[:, place[field]], row, law, high)
         return rows
 
     return draw
-
-
-def _along(D: Float[torch.Tensor, "d l"], u: Float[np.ndarray, "n l"], zeta: torch.Tensor) -> None:
-    """Noise (n, d) of a view: transformed points replace the part of zeta along the dictionary D."""
-    eta = zeta.new_empty(u.shape)
-    _pushed(u, eta, "normal", 0)
-    zeta.add_((eta - zeta @ D) @ D.T)
 
 
 def _pushed(u: Float[np.ndarray, "n c"], rows: torch.Tensor, law: Law, high: int) -> None:

@@ -5,7 +5,6 @@ triangle filter has positive weights, so no edge overshoots. With opacity a and 
 a c + (1 - a) photo, rounded once.
 """
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -24,15 +23,6 @@ class Placement(NamedTuple):
     down: float
 
 
-@dataclass(frozen=True)
-class Cutout:
-    """An object at its final size, and its position."""
-
-    object: "Image"
-    x: int
-    y: int
-
-
 def drawn_place(rng: np.random.Generator) -> Placement:
     """A random place: scale uniform in SCALES, anywhere across, in the lower half of the free height."""
     scale, across, down = rng.random(3)
@@ -40,8 +30,8 @@ def drawn_place(rng: np.random.Generator) -> Placement:
     return Placement(low + (high - low) * scale, across, (1 + down) / 2)
 
 
-def cut(image: "Image", place: Placement, side: int) -> Cutout:
-    """The visible part of a picture, resized for its place in a frame."""
+def cut(image: "Image", place: Placement, side: int) -> tuple["Image", tuple[int, int]]:
+    """The visible part of a picture, resized for its place in a frame, and its (x, y) there."""
     from PIL.Image import Resampling  # start-up time
 
     opacity = image.getchannel("A")
@@ -55,7 +45,7 @@ def cut(image: "Image", place: Placement, side: int) -> Cutout:
     per_pixel = place.scale * side / max(width, height)
     w, h = (max(1, round(per_pixel * length)) for length in (width, height))
     visible = image.resize((w, h), Resampling.BILINEAR, box)
-    return Cutout(visible, round(place.across * (side - w)), round(place.down * (side - h)))
+    return visible, (round(place.across * (side - w)), round(place.down * (side - h)))
 
 
 def frame(image: "Image", side: int) -> "Image":
@@ -66,7 +56,7 @@ def frame(image: "Image", side: int) -> "Image":
     return ImageOps.fit(ImageOps.exif_transpose(image), (side, side), Resampling.BICUBIC)
 
 
-def composite(cutout: Cutout, photo: "Image") -> "Image":
+def composite(visible: "Image", corner: tuple[int, int], photo: "Image") -> "Image":
     picture = photo.copy()
-    picture.paste(cutout.object, (cutout.x, cutout.y), cutout.object)
+    picture.paste(visible, corner, visible)
     return picture

@@ -31,10 +31,6 @@ def decode(file: Path, mode: str = "RGB", still: bool = False) -> "Image":
                 raise ValueError(f"animated, {image.n_frames} frames")
             return image.convert(mode)
     except Exception as error:  # Pillow's decoders raise errors of many types
-        raise ValueError(_reason(error)) from error
-
-
-def _reason(error: Exception) -> str:
-    """The error's message without the path or object address that Pillow adds."""
-    message = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    return re.sub(r"(cannot identify image file).*", r"\1", message) or type(error).__name__
+        message = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        reason = re.sub(r"(cannot identify image file).*", r"\1", message)  # without a path or an object's address
+        raise ValueError(reason or type(error).__name__) from error

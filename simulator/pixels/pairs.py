@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Int, UInt8
+from jaxtyping import Int
 
-from simulator.gaussian.pairs import LARGEST_BLOCK, Pairs, check_same, draw_codes, mismatched
+from simulator.gaussian.pairs import LARGEST_BLOCK, Drawn, Pairs, check_same, draw_codes, mismatched
 from simulator.pixels import captions
 from simulator.pixels.groups import accuracies, trial  # noqa: F401 (functions of this kind of views)
 from simulator.pixels.scenery import Scenery, scenery
@@ -92,31 +92,19 @@ def rendered(scene: Scenery, scenes: Scenes) -> Pairs:
     )
 
 
-@dataclass(frozen=True, eq=False)
-class DrawnPixels:
-    """n pairs of one pixel world with their scenes; `World.draw` returns it."""
+@dataclass(frozen=True, eq=False, repr=False)
+class DrawnPixels(Drawn):
+    """n pairs of one pixel world with their scenes, images (n, 3, S, S) of bytes; `World.draw` returns it."""
 
-    world: World
     scenery: Scenery
     scenes: Scenes
-    images: UInt8[torch.Tensor, "n 3 S S"]
-    texts: torch.Tensor
-
-    labels: Int[torch.Tensor, " n"]
-    backgrounds: Int[torch.Tensor, "n 1"]
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def __repr__(self) -> str:
-        return f"DrawnPixels({len(self)} of {self.world!r})"
 
 
 def draw(world: World, n: int, seed: int = 0, *, stream: str = "pairs", device: str = "cpu") -> DrawnPixels:
     """The first n pairs of a stream in one piece; `World.draw` calls it."""
     check_count("n", n, 1, LARGEST_DRAW // (3 * world.views.side**2))
     scene, scenes = scenery(world, device), first_scenes(world, n, seed, stream, device)
-    return DrawnPixels(world, scene, scenes, *rendered(scene, scenes))
+    return DrawnPixels(world, *rendered(scene, scenes), scene, scenes)
 
 
 # What training and evaluation ask of a kind of views (`simulator.views`)

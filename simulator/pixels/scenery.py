@@ -208,9 +208,9 @@ def placed(image: "Image", name: str, side: int) -> UInt8[np.ndarray, "4 S S"]:
     """A cut-out in its frame. Its scale and place depend on its name alone."""
     from PIL import Image  # start-up time
 
-    cutout = cut(image, drawn_place(numpy_stream(0, f"place of {name}")), side)
+    visible, corner = cut(image, drawn_place(numpy_stream(0, f"place of {name}")), side)
     whole = Image.new("RGBA", (side, side))
-    whole.paste(cutout.object, (cutout.x, cutout.y))
+    whole.paste(visible, corner)
     return np.moveaxis(np.asarray(whole), -1, 0)
 
 

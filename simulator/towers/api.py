@@ -110,16 +110,7 @@ class Towers:
 
         The interval is Student's 95% interval of the mean over seeds, within [0, 1]; None for a single model.
         Accuracies of brief trainings are skewed: after 25 steps the intervals of 8 models covered about 82 %.
-
-        Parameters
-        ----------
-        prompt
-            The same as for `each`.
-
-        Raises
-        ------
-        ValueError
-            In the same cases as `each`.
+        The prompt, and the ValueError for one that the towers do not have, are those of `each`.
         """
         each = tuple(map(np.asarray, self.each(prompt)))
         means, _, low, high = zip(*(mean_interval(values) for values in each), strict=True)

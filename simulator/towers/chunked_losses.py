@@ -16,6 +16,7 @@ cosines are always computed in full precision.
 """
 
 import math
+from itertools import product
 from typing import NamedTuple
 
 import torch
@@ -71,13 +72,6 @@ def _per_model(
     return torch.stack([loss.apply(*own, problem)[0] for own in zip(I, T, *numbers, weights, strict=True)])
 
 
-def _tiles(rows: int, columns: int, device: torch.device):
-    height, width = CPU_TILE if device.type == "cpu" else DEVICE_TILE
-    for i in range(0, rows, height):
-        for j in range(0, columns, width):
-            yield slice(i, min(i + height, rows)), slice(j, min(j + width, columns))
-
-
 def _matched(I: torch.Tensor, T: torch.Tensor, first: int) -> torch.Tensor:
     """Cosines of matched pairs, (b,), in full precision."""
     return (I * T[first : first + len(I)]).sum(1)
@@ -93,18 +87,22 @@ def _diagonal(tile: torch.Tensor, a: slice, b: slice, first: int) -> tuple[torch
     return diagonal, slice(start, start + len(diagonal))
 
 
-def _logits(i, t, a: slice, b: slice, matched: torch.Tensor, first: int) -> torch.Tensor:
-    """One tile of s cos from scaled embeddings i; matched pairs keep full precision."""
-    tile = torch.mm(i[a], t[b].T).to(matched.dtype)
-    diagonal, rows = _diagonal(tile, a, b, first)
-    # Rounded here alone, a cosine of 1 would turn a loss of 1e-9 into 1e-3 at s = 100.
-    diagonal.copy_(matched[rows])
-    return tile
+def _tiles(i: torch.Tensor, t: torch.Tensor, matched: torch.Tensor, problem: Problem):
+    """Yield tiles of s cos from scaled embeddings i, with their rows and columns; matched pairs keep full precision."""
+    height, width = CPU_TILE if t.device.type == "cpu" else DEVICE_TILE
+    for k, j in product(range(0, len(i), height), range(0, len(t), width)):
+        a, b = slice(k, min(k + height, len(i))), slice(j, min(j + width, len(t)))
+        tile = torch.mm(i[a], t[b].T).to(matched.dtype)
+        diagonal, rows = _diagonal(tile, a, b, problem.first)
+        # Rounded here alone, a cosine of 1 would turn a loss of 1e-9 into 1e-3 at s = 100.
+        diagonal.copy_(matched[rows])
+        yield tile, a, b
 
 
-def _add_products(dI, dT, G, i, t, a: slice, b: slice, first: int) -> None:
+def _add_products(dI, dT, G, i, t, a: slice, b: slice, problem: Problem) -> None:
     """Add a tile G of d loss/d l to both gradients, without matched entries: products would round small differences."""
-    _diagonal(G, a, b, first)[0].zero_()
+    G = G.to(problem.product)
+    _diagonal(G, a, b, problem.first)[0].zero_()
     dI[a] += torch.mm(G, t[b])
     dT[b] += torch.mm(G.T, i[a])
 
@@ -162,10 +160,10 @@ class _InfoNCE(torch.autograd.Function):
             row, column = row + math.log(2 * B) - weight.log(), column + math.log(2 * B) - weights.log()
             own = (pairs - row).exp() + (pairs - column[matched]).exp()
         dI, dT = torch.zeros_like(I), torch.zeros_like(T)
-        for a, b in _tiles(len(I), B, I.device):
-            l, r, c = _logits(i, t, a, b, pairs, problem.first), row[a][:, None], column[b]
+        for l, a, b in _tiles(i, t, pairs, problem):
+            r, c = row[a][:, None], column[b]
             G = (l - scale).exp() * (r + c) if safe else (l - r).exp() + (l - c).exp()
-            _add_products(dI, dT, G.to(problem.product), i, t, a, b, problem.first)
+            _add_products(dI, dT, G, i, t, a, b, problem)
         _add_diagonal(dI, dT, own - weight / B, scaled, T, problem.first)
         # dI is the gradient by s I. Its inner product with I is sum_ij (d loss/d l_ij) cos_ij, the slope in s.
         return upstream * scale * dI, upstream * dT, upstream * (dI * I).sum(), None, None
@@ -176,8 +174,7 @@ def _normalisers(I, T, pairs, scale, problem, safe):
     add, start = (torch.add, 0.0) if safe else (torch.logaddexp, -torch.inf)
     i, t = (scale * I).to(problem.product), T.to(problem.product)
     row, column = I.new_full((len(I),), start), I.new_full((len(T),), start)
-    for a, b in _tiles(len(I), len(T), I.device):
-        l = _logits(i, t, a, b, pairs, problem.first)
+    for l, a, b in _tiles(i, t, pairs, problem):
         E = (l - scale).exp() if safe else None
         r, c = (l.logsumexp(1), l.logsumexp(0)) if E is None else (E.sum(1), E.sum(0))
         row[a], column[b] = add(row[a], r), add(column[b], c)
@@ -198,12 +195,12 @@ class _SigLIP(torch.autograd.Function):
         i, t = scaled.to(problem.product), T.to(problem.product)
         dI, dT = torch.zeros_like(I), torch.zeros_like(T)
         total, dbias = I.new_zeros(()), I.new_zeros(())
-        for a, b in _tiles(len(I), B, I.device):
-            x = _logits(i, t, a, b, pairs, problem.first) + bias
+        for x, a, b in _tiles(i, t, pairs, problem):
+            x += bias
             G = x.sigmoid()
             total -= F.logsigmoid(-x).sum()
             dbias += G.sum()
-            _add_products(dI, dT, G.to(problem.product), i, t, a, b, problem.first)
+            _add_products(dI, dT, G, i, t, a, b, problem)
         own, more = pairs + bias, weights[problem.first : problem.first + len(I)] - 1
         _add_diagonal(dI, dT, (own.sigmoid() - 1) * (1 + more), scaled, T, problem.first)
         # Every entry was counted as a negative. -log sigmoid(-x) - x = -log sigmoid(x) makes matched ones positive,

@@ -38,7 +38,6 @@ def pair_block(ensemble: Ensemble, index: int) -> Pairs:
 
 
 def _fresh_batches(ensemble: Ensemble, first: int) -> Iterator[Pairs]:
-    """Consecutive batches of the endless stream, each pair used once."""
     size, block = ensemble.recipe.batch_size, ensemble.views.block_size(ensemble.worlds[0])
     part, held, held_index = rows(ensemble.group, size), None, -1
     for step in count(first):
@@ -54,7 +53,6 @@ def _fresh_batches(ensemble: Ensemble, first: int) -> Iterator[Pairs]:
 
 
 def _fixed_batches(ensemble: Ensemble, first: int) -> Iterator[Pairs]:
-    """Minibatches of the first n pairs, without replacement within an epoch."""
     recipe, held = ensemble.recipe, fixed_set(ensemble)
     part = rows(ensemble.group, recipe.batch_size)
     if recipe.batch_size == recipe.n and ensemble.sampler.rows is None:  # one fixed batch: its order does not matter

@@ -108,19 +108,16 @@ def initialise(
 
 def embed(recipe: Recipe, parameters: Parameters, tower: str, x: torch.Tensor) -> Float[torch.Tensor, "E B h"]:
     """Embeddings of one tower, before any normalisation to unit length; x are views (E, B, ...)."""
-    kind, hidden, activation = recipe.kinds[tower], range(recipe.depth), ACTIVATIONS[recipe.activation]
+    kind, activation = recipe.kinds[tower], ACTIVATIONS[recipe.activation]
     if x.dtype == torch.uint8:  # pixels
         x = x.to(next(iter(parameters.values())).dtype) / 255
     if kind == "linear":
         return affine(parameters, f"{tower}.0", x.flatten(2))
-    if kind == "conv":
-        for i in hidden:
-            x = activation(convolved(x, parameters[f"{tower}.{i}.weight"], parameters[f"{tower}.{i}.bias"]))
-        hidden = range(0)
-    views = x = x.flatten(2)
-    for i in hidden:
-        x = activation(affine(parameters, f"{tower}.{i}", x))
-    vectors = affine(parameters, f"{tower}.{recipe.depth}", x)
+    layer, x = (convolved, x) if kind == "conv" else (affine, x.flatten(2))
+    views = x
+    for i in range(recipe.depth):
+        x = activation(layer(parameters, f"{tower}.{i}", x))
+    vectors = affine(parameters, f"{tower}.{recipe.depth}", x.flatten(2))
     if kind == "mlp" and recipe.skip == "linear":
         vectors = vectors + affine(parameters, f"{tower}.skip", views)
     return vectors
@@ -133,9 +130,10 @@ def affine(parameters: Parameters, name: str, x: Float[torch.Tensor, "E B i"]) -
 
 
 def convolved(
-    x: Float[torch.Tensor, "E B C H W"], weight: Float[torch.Tensor, "E p O"], bias: Float[torch.Tensor, "E O"]
+    parameters: Parameters, name: str, x: Float[torch.Tensor, "E B C H W"]
 ) -> Float[torch.Tensor, "E B O h w"]:
     """Every model's convolution of its own images: a loop, twice as fast as groups on a CPU; groups on a GPU."""
+    weight, bias = parameters[f"{name}.weight"], parameters[f"{name}.bias"]
     kernels = weight.mT.unflatten(2, (x.shape[2], SIDE, SIDE))  # (E, O, C, SIDE, SIDE)
     options = {"stride": STRIDE, "padding": SIDE // 2}
     if x.device.type == "cpu":

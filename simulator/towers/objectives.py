@@ -77,16 +77,12 @@ class Objective:
         raise NotImplementedError
 
     def after(self, new: Parameters, before: Parameters, gradients: Parameters) -> Parameters:
-        """Parameters after a step's corrections: a learned scale stays in [1, LARGEST_SCALE], as in CLIP.
+        """`new`, the parameters after a step, corrected: a learned scale stays in [1, LARGEST_SCALE], as in CLIP.
 
         Parameters
         ----------
-        new
-            Parameters after a step of the optimiser.
-        before
-            Parameters before it.
-        gradients
-            Gradients of the loss at `before`.
+        new, before, gradients
+            Parameters after and before a step of the optimiser, and gradients of the loss at `before`.
         """
         if "log_scale" not in new:
             return new
@@ -119,10 +115,8 @@ class Objective:
 
         Parameters
         ----------
-        recipe
-            Its `loss` is this objective.
-        worlds
-            The worlds of the pairs. EmptyGroup is raised if a group that is to be balanced has share zero.
+        recipe, worlds
+            A recipe of this loss, and the worlds of the pairs: EmptyGroup if a group to be balanced has share zero.
         """
         sampler = "balanced" if recipe.last_layer == "refitted" else self.sampler or "drawn"
         return SAMPLERS[sampler].law(worlds)

@@ -21,13 +21,13 @@ def test_pixels_are_mixed_by_opacity():
     pixels[[0, 0, -1, -1], [0, -1, 0, -1], 3] = 255
     pixels[0, w // 2, 3] = 0
     photo = frame(rgba(rng.integers(0, 256, (SIDE, SIDE, 3))), SIDE)
-    ready = cut(rgba(pixels), Placement(h / SIDE, 0.25, 0.75), SIDE)
-    assert (ready.x, ready.y) == (6, 15)
+    ready, corner = cut(rgba(pixels), Placement(h / SIDE, 0.25, 0.75), SIDE)
+    assert corner == (6, 15)
     behind = np.asarray(photo).astype(float)
     part = behind[15 : 15 + h, 6 : 6 + w]
     a = pixels[..., 3:] / 255
     part[...] = a * pixels[..., :3] + (1 - a) * part
-    made = np.asarray(composite(ready, photo))
+    made = np.asarray(composite(ready, corner, photo))
     assert np.abs(made - behind).max() <= 0.5 + 1e-9
     untouched = np.ones((SIDE, SIDE), dtype=bool)
     untouched[15 : 15 + h, 6 : 6 + w] = False
@@ -42,7 +42,7 @@ def test_what_is_transparent_lends_no_colour():
     pixels[..., 0] = 255
     pixels[inside] = 255
     grey = Image.new("RGB", (SIDE, SIDE), (90, 90, 90))
-    made = np.asarray(composite(cut(rgba(pixels), Placement(0.5, 0.5, 0.5), SIDE), grey)).astype(int)
+    made = np.asarray(composite(*cut(rgba(pixels), Placement(0.5, 0.5, 0.5), SIDE), grey)).astype(int)
     assert made.max() == 255
     assert (made[..., 0] == made[..., 1]).all()
     assert ((made > 90) & (made < 255)).any()  # edges lie between grey and white
@@ -53,11 +53,11 @@ def test_what_is_transparent_lends_no_colour():
 def test_every_place_lies_in_the_frame(height, width, scale, across, down):
     pixels = np.full((height + 2, width + 2, 4), 255)
     pixels[[0, -1]] = pixels[:, [0, -1]] = 0  # a margin outside the object
-    ready = cut(rgba(pixels), Placement(scale, across, down), SIDE)
-    w, h = ready.object.size
+    ready, (x, y) = cut(rgba(pixels), Placement(scale, across, down), SIDE)
+    w, h = ready.size
     assert abs(max(w, h) - scale * SIDE) <= 0.5
-    assert 0 <= ready.x <= SIDE - w
-    assert 0 <= ready.y <= SIDE - h
+    assert 0 <= x <= SIDE - w
+    assert 0 <= y <= SIDE - h
 
 
 def test_places_are_drawn_from_their_own_ranges():

@@ -21,11 +21,11 @@ def test_labels_and_captions_are_those_of_the_gaussian_world():
     """Both kinds of world read the same streams and agree pair by pair."""
     world = WORLD.replace(views=Pixels())
     scenes = draw_scenes((world,), 500, 1, 2, streams=("train/3",))
-    codes = draw_codes((world.replace(views=None),), 500, independent(1, 2, ("train/3",)), device="cpu")
-    assert torch.equal(scenes.labels, codes.labels)
-    assert torch.equal(scenes.objects, codes.objects)
-    assert torch.equal(scenes.attributes, codes.backgrounds[..., 0])
-    assert torch.equal(scenes.captions < world.classes, codes.multiples != 0)
+    y, o, a, multiples = draw_codes((world.replace(views=None),), 500, independent(1, 2, ("train/3",)), device="cpu")
+    assert torch.equal(scenes.labels, y)
+    assert torch.equal(scenes.objects, o)
+    assert torch.equal(scenes.attributes, a[..., 0])
+    assert torch.equal(scenes.captions < world.classes, multiples != 0)
 
 
 def test_training_validation_and_test_share_no_scan():
