@@ -3,10 +3,13 @@
 Where a paper does not say otherwise: mu_inv = 1, no view noise, typical appearance, and n = 1e10 for n -> infinity.
 """
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from simulator.accuracy import Numbers
-from theory.claims.claim import Axis
+from simulator.prompts import prompt_row
+from theory.claims.claim import Axis, Claim
+from theory.docket.subjects import LINEAR_BOTH
 from theory.learners import Learner
 from theory.published import smallest_mu_spu
 
@@ -32,6 +35,22 @@ def says(subject: Learner, quantity: str, relation: str, than: Any = None, domai
     if isinstance(than, str):
         return {**fields, "along": than}
     return {**fields, "prediction": than if callable(than) else lambda worlds: than}
+
+
+def for_both_prompts(kind: Callable[..., Claim], id: str, statement: str, relation: tuple, **fields) -> list[Claim]:
+    """A claim on linear CLIP for each prompt: "%s" is its name in the id and its words in the statement.
+
+    `relation` is what `says` needs beside the subject.
+    """
+    return [
+        kind(
+            id=id.replace("%s", learner.prompt),
+            statement=statement.replace("%s", prompt_row(learner.prompt).words),
+            **says(learner, *relation),
+            **fields,
+        )
+        for learner in LINEAR_BOTH
+    ]
 
 
 def box(**fields: Any) -> dict[str, Any]:

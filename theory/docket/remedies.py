@@ -13,12 +13,11 @@ As in `related_work`, only abstracts were read, and the domains are ours. A pape
 from functools import partial
 
 from simulator.accuracy import Numbers
-from simulator.prompts import prompt_row
 from theory.accuracy import reliance
 from theory.claims.claim import Axis, Claim
-from theory.docket.common import BARE, COUNTER, MODERATE, PAPER_WORLD, box, says
+from theory.docket.common import BARE, COUNTER, MODERATE, PAPER_WORLD, box, for_both_prompts, says
 from theory.docket.sentences import printed, reading
-from theory.docket.subjects import INFONCE_NAME, LEAST_SQUARES, LINEAR_BOTH, LINEAR_MEAN, LINEAR_NAME, LOGISTIC
+from theory.docket.subjects import INFONCE_NAME, LEAST_SQUARES, LINEAR_MEAN, LINEAR_NAME, LOGISTIC
 from theory.docket.xue import CONDITIONS
 from theory.learners import Learner, LinearCLIP, MaxMargin
 
@@ -158,18 +157,14 @@ CLAIMS = [
         formula=r"p(x,t)\to\frac{1}{2}(p(x,t)+p(x,Rt)):\ \mathrm{drop}\leq .02",
         **says(INFONCE_NAME, "drop", "<=", 0.02, CLEAR_IMAGES),
     ),
-    *(
-        Claim(
-            id=f"wider-relies-less/{learner.prompt}",
-            question="background",
-            **reading("xue-wider-embedding", "linear towers on images and captions, reliance and the domain are ours"),
-            statement="Linear CLIP relies no more on the background than its embedding of width 1, which suppresses a "
-            f"feature ({prompt_row(learner.prompt).words}).",
-            formula=r"t\leq t_{h=1}",
-            **says(learner, "reliance", "<=", NARROW),
-            domain={**PAPER_WORLD, "p_spu": Axis(0.6, 0.95), "sigma_spu": Axis(0.1, 2.0)},
-        )
-        for learner in LINEAR_BOTH
+    *for_both_prompts(
+        Claim,
+        "wider-relies-less/%s",
+        "Linear CLIP relies no more on the background than its embedding of width 1, which suppresses a feature (%s).",
+        ("reliance", "<=", NARROW, {**PAPER_WORLD, "p_spu": Axis(0.6, 0.95), "sigma_spu": Axis(0.1, 2.0)}),
+        question="background",
+        **reading("xue-wider-embedding", "linear towers on images and captions, reliance and the domain are ours"),
+        formula=r"t\leq t_{h=1}",
     ),
     *(
         remedy(
