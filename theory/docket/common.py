@@ -59,6 +59,7 @@ def box(**fields: Any) -> dict[str, Any]:
 
 
 FIRST_PAGE = {"mu_spu": 1.5, "sigma_xi": 6.0}  # the world of README's first command; nu = .5625
+HALF_BARE = {**FIRST_PAGE, "bare": 0.5}
 # Views of two coordinates with the same nu, where drawn pairs are few numbers and least squares has an exact law.
 NARROW_VIEWS = {"sigma_xi": 0.75 * 2**0.5, "dim_image": 2, "dim_text": 2}
 # For claims that do not mention views: as wide as the two latents, without noise.

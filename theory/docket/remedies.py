@@ -60,6 +60,7 @@ unconsidered = partial(
     **reading("wring-amplifies", "linear towers, two backgrounds, the size of a rise and the domain are ours"),
     domain=CONCEPTS,
 )
+OVER = {"balanced": "on both groups together", "common": "on the common group"}
 WITHOUT = "Without the direction of a caption of the background and"
 
 CLAIMS = [
@@ -240,18 +241,17 @@ CLAIMS = [
             id=f"misjudged-projection/overall/{word}",
             **reading("roboshot-overall", f"linear towers, {error} of the object in the direction, a point are ours"),
             statement=f"{WITHOUT} {error} of the object in its embeddings, linear CLIP loses a point of accuracy at "
-            f"most {where} (typical appearance).",
+            f"most {OVER[quantity]} (typical appearance).",
             meaning=meaning,
             formula=rf"e={learner.projected[0]:g}:\ \mathrm{{Acc}}_\perp\geq\mathrm{{Acc}}-.01",
             **says(learner, quantity, ">=", LINEAR_NAME, SPURIOUS),
             prediction=lambda x: -0.01,
         )
-        for word, error, quantity, where, learner, meaning in (
+        for word, error, quantity, learner, meaning in (
             (
                 "near",
                 "a tenth",
                 "balanced",
-                "on both groups together",
                 NEARLY,
                 "On images of which half show an unusual background, a nearly right direction costs nothing.",
             ),
@@ -259,7 +259,6 @@ CLAIMS = [
                 "far",
                 "half",
                 "balanced",
-                "on both groups together",
                 FAR_OFF,
                 "A direction that holds half of the object removes the object: check which direction you remove.",
             ),
@@ -267,7 +266,6 @@ CLAIMS = [
                 "common",
                 "a tenth",
                 "common",
-                "on the common group",
                 NEARLY,
                 "Where nearly all of your images show the usual background, robustness costs overall accuracy.",
             ),

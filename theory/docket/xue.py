@@ -29,12 +29,8 @@ CLAIMS = [
             **printed("xue-data-model-1", "all correlations and variances are tried"),
             statement=f"At mu_spu = 1, accuracy on the {group} group equals the printed limit.",
             formula=r"\mathrm{Acc}\to 1-\Phi((\mp2p%s-\sigma_{\mathrm{inv}}^2)/R)" % ("" if which == 0 else "-2"),
-            **says(
-                LINEAR_NAME,
-                group,
-                "=",
-                lambda x, which=which: data_model_1_accuracies(x.p_spu, x.sigma_inv, x.sigma_spu)[which],
-            ),
+            **says(LINEAR_NAME, group, "="),
+            prediction=lambda x, which=which: data_model_1_accuracies(x.p_spu, x.sigma_inv, x.sigma_spu)[which],
             domain={**PAPER_WORLD, "mu_spu": 1.0},
         )
         for which, group in enumerate(("common", "counter"))
