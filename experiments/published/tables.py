@@ -58,7 +58,6 @@ PRINTED = {"printed": "mean", "printed_deviation": "std"}
 HIGH_QUALITY = ("DataComp", "DFN")  # pretraining sets that the paper marks with an asterisk
 METHODS = {"Contrastive": "perfect-captions", "Supervised": "supervised"}  # Table 8's words, and the names here
 DIGIT_GROUPS = {"rand": "class01_rand", "rev": "class01_rev", "rest": "rest"}
-APPROACHES = {"zero shot": "zero-shot"}  # Table 7's word, and the name here
 
 
 def coloured_objects() -> list[dict[str, Any]]:
@@ -66,7 +65,7 @@ def coloured_objects() -> list[dict[str, Any]]:
     return [
         {
             "backbone": row["backbone"],
-            "learner": APPROACHES.get(row["approach"], row["approach"]),
+            "learner": row["approach"].replace(" ", "-"),
             "group": group,
             "printed": float(row[column]) / 100,
         }

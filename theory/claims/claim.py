@@ -122,8 +122,8 @@ def _number(good: Callable[[Any], bool], domain: str, usual: float) -> Check:
     return such_as(lambda x: isinstance(x, Real) and good(x), f"lies outside {domain}; {usual} is usual")
 
 
-def _or(also: Callable[[Any], bool], check: Check) -> Check:
-    return lambda name, value: value if also(value) else check(name, value)
+def _optional(check: Check) -> Check:
+    return lambda name, value: None if value is None else check(name, value)
 
 
 def _domain(name: str, domain: Any) -> Any:
@@ -140,27 +140,25 @@ def _domain(name: str, domain: Any) -> Any:
     return domain
 
 
-def _is_none(value: Any) -> bool:
-    return value is None
-
-
 _FUNCTION = such_as(callable, "is not a function of worlds, such as `lambda w: 0.5`")
 # The value of each field, made from what is given, or its refusal.
 CHECKS: dict[str, Check] = {
     **AnyClaim.checks,
     "table": TEXT,
     "subject": _learner,
-    "against": _or(_is_none, _learner),
+    "against": _optional(_learner),
     "quantity": _row_of(QUANTITIES),
     "relation": _row_of(RELATIONS),
     "quantifier": one_of(get_args(Quantifier)),
     "domain": _domain,
     "prediction": _FUNCTION,
-    "reference": _or(_is_none, _FUNCTION),
-    "threshold": _or(callable, _number(lambda x: abs(x) <= 1e6, "[-1e6, 1e6]", 0.5)),
-    "along": _or(_is_none, one_of((*FIELDS, "n"))),
-    "tolerance": _or(_is_none, _number(lambda x: 0 <= x <= 1e6, "[0, 1e6]", 0.005)),
-    "share": _or(_is_none, _number(lambda x: 0 < x <= 1, "(0, 1]", 0.95)),
+    "reference": _optional(_FUNCTION),
+    "threshold": such_as(
+        lambda x: callable(x) or (isinstance(x, Real) and abs(x) <= 1e6), "lies outside [-1e6, 1e6]; 0.5 is usual"
+    ),
+    "along": _optional(one_of((*FIELDS, "n"))),
+    "tolerance": _optional(_number(lambda x: 0 <= x <= 1e6, "[0, 1e6]", 0.005)),
+    "share": _optional(_number(lambda x: 0 < x <= 1, "(0, 1]", 0.95)),
     "n": _number(lambda x: 2 <= x <= 10**12 and x % 1 == 0, "the whole numbers from 2 to 10^12", 10**10),
 }
 

@@ -7,12 +7,11 @@ captions omit the background independently of it, and priors are equal. The clai
 from functools import partial
 
 from theory.claims.claim import Claim
-from theory.docket.common import FIRST_PAGE, says
+from theory.docket.common import HALF_BARE, says
 from theory.docket.subjects import BAYES
 from theory.learners import InfoNCE
 from theory.theorems import match_among_bare
 
-HALF_BARE = {**FIRST_PAGE, "bare": 0.5}
 USUAL, OTHER = 0.6, 0.3  # shares of bare captions beside usual and other backgrounds
 bare_name = partial(Claim, question="detail", source="soberclip T15")
 
@@ -41,12 +40,8 @@ CLAIMS = [
         meaning="People do not say what goes without saying. Then bare captions show more usual backgrounds than your "
         "images do, and CLIP leans on them more.",
         formula=r"b_{a=y}=2b_{a\neq y}:\ p'=p\frac{2}{1+p}",
-        **says(
-            InfoNCE("bare"),
-            "counter",
-            "=",
-            lambda x: BAYES.accuracy(x.replace(p_spu=match_among_bare(x.p_spu, USUAL, OTHER))).counter,
-        ),
+        **says(InfoNCE("bare"), "counter", "="),
+        prediction=lambda x: BAYES.accuracy(x.replace(p_spu=match_among_bare(x.p_spu, USUAL, OTHER))).counter,
         domain=HALF_BARE,
     ),
 ]

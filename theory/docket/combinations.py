@@ -13,7 +13,7 @@ from simulator.accuracy import Numbers
 from theory.claims.claim import Axis, Claim
 from theory.docket.common import COUNTER, says
 from theory.docket.sentences import reading
-from theory.docket.subjects import BAYES, INFONCE_NAME, LEAST_SQUARES, LINEAR_MEAN, LINEAR_NAME
+from theory.docket.subjects import BAYES, INFONCE_NAME, LEAST_SQUARES, LINEAR_BOTH, LINEAR_MEAN, LINEAR_NAME
 from theory.learners import Learner
 
 LOUD = {"mu_spu": Axis(1.5, 2.5), "sigma_inv": Axis(0.7, 1.2), "sigma_spu": Axis(0.3, 0.7), "sigma_xi": 0.0}
@@ -112,22 +112,16 @@ CLAIMS = [
             "two trainings that show every class and every background equally often, and other combinations.",
             meaning=meaning,
             formula=rf"{UNSEEN}(T_1)={UNSEEN}(T_2)",
-            **says(
-                rule,
-                "unseen",
-                "=",
-                after(ONE_HOLE, rule) if rule != INFONCE_NAME else lambda x: INFONCE_ON_ONE_HOLE,
-                domain,
-            ),
+            **says(rule, "unseen", "=", INFONCE_ON_ONE_HOLE if rule == INFONCE_NAME else after(ONE_HOLE, rule)),
+            domain=LOUD if rule in LINEAR_BOTH else ONE_WORLD,
             tolerance=GAIN,
             table=TWO_HOLES,
         )
-        for kind, rule, words, domain, meaning in (
+        for kind, rule, words, meaning in (
             (
                 "infonce-typical-look",
                 INFONCE_NAME,
                 "InfoNCE by typical appearance",
-                ONE_WORLD,
                 "With captions that describe every appearance, counts of single things predict combinations "
                 "that you lack.",
             ),
@@ -135,21 +129,18 @@ CLAIMS = [
                 "linear-typical-look",
                 LINEAR_NAME,
                 "linear CLIP by typical appearance",
-                LOUD,
                 "What a typical appearance gets from a background depends on how often that background was shown.",
             ),
             (
                 "linear-average-caption",
                 LINEAR_MEAN,
                 "linear CLIP by average caption",
-                LOUD,
                 "A prompt that names backgrounds asks for their combinations: count those, too.",
             ),
             (
                 "labels",
                 LEAST_SQUARES,
                 "least squares on labels",
-                ONE_WORLD,
                 "Counts of single things do not predict what a classifier of labels makes of new combinations.",
             ),
         )

@@ -3,10 +3,13 @@
 Where a paper does not say otherwise: mu_inv = 1, no view noise, typical appearance, and n = 1e10 for n -> infinity.
 """
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from simulator.accuracy import Numbers
-from theory.claims.claim import Axis
+from simulator.prompts import prompt_row
+from theory.claims.claim import Axis, Claim
+from theory.docket.subjects import LINEAR_BOTH
 from theory.learners import Learner
 from theory.published import smallest_mu_spu
 
@@ -34,12 +37,29 @@ def says(subject: Learner, quantity: str, relation: str, than: Any = None, domai
     return {**fields, "prediction": than if callable(than) else lambda worlds: than}
 
 
+def for_both_prompts(kind: Callable[..., Claim], id: str, statement: str, relation: tuple, **fields) -> list[Claim]:
+    """A claim on linear CLIP for each prompt: "%s" is its name in the id and its words in the statement.
+
+    `relation` is what `says` needs beside the subject.
+    """
+    return [
+        kind(
+            id=id.replace("%s", learner.prompt),
+            statement=statement.replace("%s", prompt_row(learner.prompt).words),
+            **says(learner, *relation),
+            **fields,
+        )
+        for learner in LINEAR_BOTH
+    ]
+
+
 def box(**fields: Any) -> dict[str, Any]:
     """A domain, or the part of one, from ranges (low, high), axes, and single values."""
     return {name: Axis(*given) if type(given) is tuple else given for name, given in fields.items()}
 
 
 FIRST_PAGE = {"mu_spu": 1.5, "sigma_xi": 6.0}  # the world of README's first command; nu = .5625
+HALF_BARE = {**FIRST_PAGE, "bare": 0.5}
 # Views of two coordinates with the same nu, where drawn pairs are few numbers and least squares has an exact law.
 NARROW_VIEWS = {"sigma_xi": 0.75 * 2**0.5, "dim_image": 2, "dim_text": 2}
 # For claims that do not mention views: as wide as the two latents, without noise.

@@ -21,14 +21,13 @@ m0/(alpha^2 + g_inv sigma_inv^2) where no caption is bare. At p near 1/2 least s
 
 from functools import partial
 
-from simulator.prompts import prompt_row
 from theory import theorems as T
 from theory.claims.claim import Axis, Claim
 from theory.docket.clip_vs_supervised import MAP_REGIME, NO_MORE
-from theory.docket.common import BARE, NARROW_VIEWS, box, m0, says
+from theory.docket.common import BARE, NARROW_VIEWS, box, for_both_prompts, m0, says
 from theory.docket.equivalent import IN_REGIME, NOISY_VIEWS, OWN_TEXT_NOISE
 from theory.docket.sentences import reading
-from theory.docket.subjects import BAYES, INFONCE_NAME, LEAST_SQUARES, LINEAR_BOTH, LINEAR_NAME, LOGISTIC
+from theory.docket.subjects import BAYES, INFONCE_NAME, LEAST_SQUARES, LINEAR_NAME, LOGISTIC
 from theory.docket.xue import CONDITIONS
 from theory.learners import InfoNCE, LinearCLIP
 
@@ -164,17 +163,15 @@ CLAIMS = [
         formula=r"g_{\mathrm{inv}}\mapsto p'\ \mathrm{decreasing}",
         **says(INFONCE_NAME, "equivalent-correlation", "decreasing", "detail_inv", DETAILED),
     ),
-    *(
-        detail(
-            id=f"detail/intra-class-contrasting/{subject.name}-{subject.prompt}",
-            **reading("xue-intra-class-contrasting", "detail as its cause, linear CLIP and the domain are ours"),
-            statement="The more captions tell of how animals look within their class, the less linear CLIP relies on "
-            f"the background ({prompt_row(subject.prompt).words}).",
-            meaning="Captions that tell animals of one class apart help simple towers, too, with both prompts.",
-            formula=r"g_{\mathrm{inv}}\mapsto t\ \mathrm{decreasing}",
-            **says(subject, "reliance", "decreasing", "detail_inv", ANY_WORLD),
-        )
-        for subject in LINEAR_BOTH
+    *for_both_prompts(
+        detail,
+        "detail/intra-class-contrasting/linear-%s",
+        "The more captions tell of how animals look within their class, the less linear CLIP relies on the background "
+        "(%s).",
+        ("reliance", "decreasing", "detail_inv", ANY_WORLD),
+        **reading("xue-intra-class-contrasting", "detail as its cause, linear CLIP and the domain are ours"),
+        meaning="Captions that tell animals of one class apart help simple towers, too, with both prompts.",
+        formula=r"g_{\mathrm{inv}}\mapsto t\ \mathrm{decreasing}",
     ),
     detail(
         id="detail/intra-class-contrasting/no-detail",

@@ -9,7 +9,7 @@ from simulator.prompts import prompt_row
 from simulator.world import view_noise
 from theory import theorems as T
 from theory.claims.claim import Axis, Claim
-from theory.docket.common import ANY_CORRELATION, BARE, MODERATE, PAPER_WORLD, box, m0, says
+from theory.docket.common import ANY_CORRELATION, BARE, MODERATE, PAPER_WORLD, box, for_both_prompts, m0, says
 from theory.docket.subjects import INFONCE_NAME, LINEAR_BOTH, LINEAR_MEAN, LINEAR_NAME
 from theory.learners import LinearCLIP
 from theory.population import latent_cross_covariance
@@ -146,25 +146,20 @@ CLAIMS = [
         formula=r"m_0=\sqrt{A}/\beta\Rightarrow t_{\mathrm{mean}}=(\alpha^2+B)/(2\alpha\sqrt{A})",
         **says(LINEAR_MEAN, "reliance", "=", largest_mean, PEAK),
     ),
-    *(
-        t2(
-            id=f"no-correlation-no-reliance/{subject.prompt}",
-            statement="Without correlation linear CLIP does not rely on the background by "
-            f"{prompt_row(subject.prompt).words}.",
-            formula=r"p=\frac{1}{2}\Rightarrow t=0",
-            **says(subject, "reliance", "=", 0.0, {**MODERATE, "p_spu": 0.5}),
-        )
-        for subject in LINEAR_BOTH
+    *for_both_prompts(
+        t2,
+        "no-correlation-no-reliance/%s",
+        "Without correlation linear CLIP does not rely on the background by %s.",
+        ("reliance", "=", 0.0, {**MODERATE, "p_spu": 0.5}),
+        formula=r"p=\frac{1}{2}\Rightarrow t=0",
     ),
-    *(
-        background(
-            id=f"reliance-grows-with-correlation-{subject.prompt}",
-            source="soberclip T2, T3",
-            statement=f"By {prompt_row(subject.prompt).words} a stronger correlation means more reliance.",
-            formula=r"p\mapsto t(p)\ \mathrm{increasing}",
-            **says(subject, "reliance", "increasing", "p_spu"),
-        )
-        for subject in LINEAR_BOTH
+    *for_both_prompts(
+        background,
+        "reliance-grows-with-correlation-%s",
+        "By %s a stronger correlation means more reliance.",
+        ("reliance", "increasing", "p_spu"),
+        source="soberclip T2, T3",
+        formula=r"p\mapsto t(p)\ \mathrm{increasing}",
     ),
     t2(
         id="captions-mentioning-background-hurt-mean",

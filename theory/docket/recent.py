@@ -15,14 +15,13 @@ import numpy as np
 from scipy.special import ndtr
 
 from simulator.accuracy import Numbers
-from simulator.prompts import prompt_row
 from theory.accuracy import reliance
 from theory.claims.claim import Axis, Claim
-from theory.docket.common import COUNTER, FIRST_PAGE, MODERATE, NARROW_VIEWS, box, equivalent_of, says
+from theory.docket.common import COUNTER, FIRST_PAGE, MODERATE, NARROW_VIEWS, box, equivalent_of, for_both_prompts, says
 from theory.docket.detail import ANY_WORLD, TURNING
 from theory.docket.remedies import NARROW, SPURIOUS
 from theory.docket.sentences import reading
-from theory.docket.subjects import BAYES, INFONCE_NAME, LEAST_SQUARES, LINEAR_BOTH, LINEAR_NAME, LOGISTIC
+from theory.docket.subjects import BAYES, INFONCE_NAME, LEAST_SQUARES, LINEAR_NAME, LOGISTIC
 from theory.learners import InfoNCE, Learner, LinearCLIP
 from theory.learners.gap import GapClosed
 from theory.learners.separating import Separating
@@ -62,20 +61,18 @@ def of_rare_class(x, share: Numbers) -> Numbers:
     return ndtr(a - np.log(share / (1 - share)) / (2 * a))
 
 
-no_better = partial(Claim, question="supervised")
+supervised = partial(Claim, question="supervised")
 unchanged = partial(Claim, question="pairs", tolerance=0.01)
-driven = partial(Claim, question="background", domain=SPURIOUS)
 gap = partial(Claim, question="mitigations")
 # The counter group is the worse one: u = A q of every prompt here has t >= 0 where it is chosen.
 separated = partial(Claim, question="prompts")
-probe = partial(Claim, question="supervised")
 formula = partial(Claim, question="ideal", tolerance=0.03)
 CLEAR = {**SPURIOUS, "mu_spu": Axis(2.0, 3.0), "sigma_spu": Axis(0.1, 0.5)}
 CLEARLY = ("clear", "Where backgrounds are clear", CLEAR)
-selected = partial(Claim, question="background")
+background = partial(Claim, question="background")
 
 CLAIMS = [
-    no_better(
+    supervised(
         id="zero-shot-no-better/bare-name",
         **reading("setlur-no-better", "InfoNCE by bare name, Bayes' rule for ERM, and the first page's world are ours"),
         statement="In the world of the first page, and with some bare captions, InfoNCE prompted with the bare name is "
@@ -84,7 +81,7 @@ CLAIMS = [
         formula=rf"b>0\Rightarrow{COUNTER}_{{\mathrm{{bare}}}}\leq{COUNTER}_{{\mathrm{{Bayes}}}}",
         **says(BARE_NAME, "counter", "<=", BAYES, {**FIRST_PAGE, "bare": 0.5}),
     ),
-    no_better(
+    supervised(
         id="zero-shot-no-better/typical-look",
         **reading(
             "setlur-no-better", "linear CLIP by typical appearance, least squares for ERM, and the domain are ours"
@@ -97,7 +94,7 @@ CLAIMS = [
     ),
     # Linear CLIP leans on backgrounds as classifiers of labels do once hardly any caption tells a look.
     *(
-        no_better(
+        supervised(
             id=f"zero-shot-no-better/{word}-bare",
             **reading("setlur-no-better", "linear CLIP, 10,000 pairs, logistic regression and the world are ours"),
             statement=f"In the world of the first page, with {share} of captions bare, linear CLIP by bare name is on "
@@ -113,9 +110,8 @@ CLAIMS = [
             ("half", "half", 0.5, "If half of the captions tell looks, zero-shot beats labels on odd backgrounds."),
         )
     ),
-    Claim(
+    supervised(
         id="scale-changes-nothing/lead-over-labels",
-        question="supervised",
         **reading(
             "setlur-scale", "linear CLIP by typical appearance, its lead over least squares, and the world are ours"
         ),
@@ -160,7 +156,7 @@ CLAIMS = [
         **says(LINEAR_NAME, "counter", "=", NARROW, SPURIOUS),
     ),
     # What an imbalance of information between images and captions drives. Of the gap see untried.toml.
-    driven(
+    background(
         id="imbalance-drives-object-bias/first-mode",
         **reading("schrodi-imbalance", "mentions as information, the first mode, reliance and the domain are ours"),
         statement="The more seldom captions mention the background, the less the first mode of linear CLIP relies on "
@@ -169,7 +165,7 @@ CLAIMS = [
         formula=r"\pi_{\mathrm{spu}}\mapsto t_1\ \mathrm{increasing}",
         **says(NARROW, "reliance", "increasing", "mention_spu", {**SPURIOUS, "mention_spu": Axis(0.2, 1.0)}),
     ),
-    driven(
+    background(
         id="imbalance-drives-object-bias/typical-look",
         **reading("schrodi-imbalance", "mentions as information, half of them, .05 and the domain are ours"),
         statement="If half of the captions leave the background out, linear CLIP by typical appearance relies on it "
@@ -234,19 +230,17 @@ CLAIMS = [
         formula=r"q_b=(\alpha,b\beta):\ \mathrm{Acc}_{b^*}\leq\mathrm{Acc}_{b=0}",
         **says(WITH_BACKGROUNDS, "counter", "<=", LOOK, SPURIOUS),
     ),
-    *(
-        probe(
-            id=f"probes-beat-names/balanced/{learner.prompt}",
-            **reading("dai-visual", "embeddings with all latents, balanced labels, reliance and the domain are ours"),
-            statement="At every detail of captions, linear CLIP relies on the background at least as much as a probe "
-            f"of its image embeddings on balanced labels, which relies on none ({prompt_row(learner.prompt).words}).",
-            meaning="A linear probe on balanced images is the most robust use of CLIP's images.",
-            formula=r"t\geq 0",
-            **says(learner, "reliance", ">=", 0.0, ANY_WORLD),
-        )
-        for learner in LINEAR_BOTH
+    *for_both_prompts(
+        supervised,
+        "probes-beat-names/balanced/%s",
+        "At every detail of captions, linear CLIP relies on the background at least as much as a probe of its image "
+        "embeddings on balanced labels, which relies on none (%s).",
+        ("reliance", ">=", 0.0, ANY_WORLD),
+        **reading("dai-visual", "embeddings with all latents, balanced labels, reliance and the domain are ours"),
+        meaning="A linear probe on balanced images is the most robust use of CLIP's images.",
+        formula=r"t\geq 0",
     ),
-    probe(
+    supervised(
         id="probes-beat-names/same-data",
         **reading("dai-visual", "a probe by least squares on the labels of the same pairs, and the domain are ours"),
         statement="With captions that describe every appearance, linear CLIP (typical appearance) is at most as "
@@ -295,9 +289,8 @@ CLAIMS = [
         domain={"mu_spu": 3.0, "sigma_xi": 6.0},
         **says(INFONCE_NAME, "counter", "=", lambda x: of_rare_class(x, equivalent_of(x, INFONCE_NAME).correlation)),
     ),
-    Claim(
+    background(
         id="drops-quantify-reliance",
-        question="background",
         **reading("wang-drops-quantify-reliance", "two linear learners in one world, and the domain, are ours"),
         statement="In one world, linear CLIP (typical appearance) drops more than least squares if and only if it "
         "relies more on the background.",
@@ -308,7 +301,7 @@ CLAIMS = [
     ),
     # Two backgrounds: which one makes the groups of the test set decides who is the more robust.
     *(
-        selected(
+        background(
             id=f"test-setups/{who}-select",
             source="soberclip; how test sets are made, [W] v2, abstract",
             statement=f"Of a background that looks the same everywhere and one that varies, {learner.words} drops more "
@@ -323,7 +316,7 @@ CLAIMS = [
         )
     ),
     *(
-        selected(
+        background(
             id=f"test-setups/selected-by-{who}",
             **reading("wang-test-setups", "two backgrounds, linear CLIP, least squares and the domain are ours"),
             statement=f"On the groups of the background on which {first.words} drops more, {first.words} drops at "
@@ -337,7 +330,7 @@ CLAIMS = [
             ("captions", LINEAR_NAME, LEAST_SQUARES, two_backgrounds(VARIED, STEADY)),
         )
     ),
-    selected(
+    background(
         id="test-setups/ranking-stays",
         source="soberclip; the opposite of [W]'s caution",
         statement="Least squares, which drops more than linear CLIP on the groups that it selects, does so on the "

@@ -12,7 +12,7 @@ from simulator.accuracy import Numbers
 from simulator.prompts import prompt_row
 from theory.claims.claim import Axis, Claim
 from theory.docket.clip_vs_supervised import MAP_DOMAIN, MAP_REGIME
-from theory.docket.common import ANY_CORRELATION, BARE, COUNTER, MODERATE, box, says
+from theory.docket.common import ANY_CORRELATION, BARE, COUNTER, MODERATE, box, for_both_prompts, says
 from theory.docket.sentences import reading
 from theory.docket.subjects import INFONCE_NAME, LEAST_SQUARES, LINEAR_BOTH, LINEAR_MEAN, LINEAR_NAME
 from theory.learners import Learner
@@ -163,17 +163,15 @@ CLAIMS = [
         formula=r"p\mapsto\mathrm{Acc}(a=y)-\mathrm{Acc}(a\neq y)\ \mathrm{increasing}",
         **says(LINEAR_MEAN, "drop", "increasing", "p_spu", {**MODERATE, "p_spu": ANY_CORRELATION}),
     ),
-    *(
-        Claim(
-            id=f"imagenet-models-more-robust/{learner.prompt}",
-            question="supervised",
-            source=f"soberclip; {WANG} compares models of two data sets in its abstract, here both learn one law, in "
-            "Theorem 6.2's regime",
-            statement="In the theorem's regime least squares on labels drops no more from the common to the counter "
-            f"group than linear CLIP ({prompt_row(learner.prompt).words}).",
-            formula=r"\mathrm{drop}_{\mathrm{CLIP}}\geq\mathrm{drop}_{\mathrm{LS}}",
-            **says(learner, "drop", ">=", LEAST_SQUARES, MAP_REGIME),
-        )
-        for learner in LINEAR_BOTH
+    *for_both_prompts(
+        Claim,
+        "imagenet-models-more-robust/%s",
+        "In the theorem's regime least squares on labels drops no more from the common to the counter group than "
+        "linear CLIP (%s).",
+        ("drop", ">=", LEAST_SQUARES, MAP_REGIME),
+        question="supervised",
+        source=f"soberclip; {WANG} compares models of two data sets in its abstract, here both learn one law, in "
+        "Theorem 6.2's regime",
+        formula=r"\mathrm{drop}_{\mathrm{CLIP}}\geq\mathrm{drop}_{\mathrm{LS}}",
     ),
 ]

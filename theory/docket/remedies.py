@@ -13,12 +13,11 @@ As in `related_work`, only abstracts were read, and the domains are ours. A pape
 from functools import partial
 
 from simulator.accuracy import Numbers
-from simulator.prompts import prompt_row
 from theory.accuracy import reliance
 from theory.claims.claim import Axis, Claim
-from theory.docket.common import BARE, COUNTER, MODERATE, PAPER_WORLD, box, says
+from theory.docket.common import BARE, COUNTER, MODERATE, PAPER_WORLD, box, for_both_prompts, says
 from theory.docket.sentences import printed, reading
-from theory.docket.subjects import INFONCE_NAME, LEAST_SQUARES, LINEAR_BOTH, LINEAR_MEAN, LINEAR_NAME, LOGISTIC
+from theory.docket.subjects import INFONCE_NAME, LEAST_SQUARES, LINEAR_MEAN, LINEAR_NAME, LOGISTIC
 from theory.docket.xue import CONDITIONS
 from theory.learners import Learner, LinearCLIP, MaxMargin
 
@@ -61,6 +60,7 @@ unconsidered = partial(
     **reading("wring-amplifies", "linear towers, two backgrounds, the size of a rise and the domain are ours"),
     domain=CONCEPTS,
 )
+OVER = {"balanced": "on both groups together", "common": "on the common group"}
 WITHOUT = "Without the direction of a caption of the background and"
 
 CLAIMS = [
@@ -158,18 +158,14 @@ CLAIMS = [
         formula=r"p(x,t)\to\frac{1}{2}(p(x,t)+p(x,Rt)):\ \mathrm{drop}\leq .02",
         **says(INFONCE_NAME, "drop", "<=", 0.02, CLEAR_IMAGES),
     ),
-    *(
-        Claim(
-            id=f"wider-relies-less/{learner.prompt}",
-            question="background",
-            **reading("xue-wider-embedding", "linear towers on images and captions, reliance and the domain are ours"),
-            statement="Linear CLIP relies no more on the background than its embedding of width 1, which suppresses a "
-            f"feature ({prompt_row(learner.prompt).words}).",
-            formula=r"t\leq t_{h=1}",
-            **says(learner, "reliance", "<=", NARROW),
-            domain={**PAPER_WORLD, "p_spu": Axis(0.6, 0.95), "sigma_spu": Axis(0.1, 2.0)},
-        )
-        for learner in LINEAR_BOTH
+    *for_both_prompts(
+        Claim,
+        "wider-relies-less/%s",
+        "Linear CLIP relies no more on the background than its embedding of width 1, which suppresses a feature (%s).",
+        ("reliance", "<=", NARROW, {**PAPER_WORLD, "p_spu": Axis(0.6, 0.95), "sigma_spu": Axis(0.1, 2.0)}),
+        question="background",
+        **reading("xue-wider-embedding", "linear towers on images and captions, reliance and the domain are ours"),
+        formula=r"t\leq t_{h=1}",
     ),
     *(
         remedy(
@@ -245,18 +241,17 @@ CLAIMS = [
             id=f"misjudged-projection/overall/{word}",
             **reading("roboshot-overall", f"linear towers, {error} of the object in the direction, a point are ours"),
             statement=f"{WITHOUT} {error} of the object in its embeddings, linear CLIP loses a point of accuracy at "
-            f"most {where} (typical appearance).",
+            f"most {OVER[quantity]} (typical appearance).",
             meaning=meaning,
             formula=rf"e={learner.projected[0]:g}:\ \mathrm{{Acc}}_\perp\geq\mathrm{{Acc}}-.01",
             **says(learner, quantity, ">=", LINEAR_NAME, SPURIOUS),
             prediction=lambda x: -0.01,
         )
-        for word, error, quantity, where, learner, meaning in (
+        for word, error, quantity, learner, meaning in (
             (
                 "near",
                 "a tenth",
                 "balanced",
-                "on both groups together",
                 NEARLY,
                 "On images of which half show an unusual background, a nearly right direction costs nothing.",
             ),
@@ -264,7 +259,6 @@ CLAIMS = [
                 "far",
                 "half",
                 "balanced",
-                "on both groups together",
                 FAR_OFF,
                 "A direction that holds half of the object removes the object: check which direction you remove.",
             ),
@@ -272,7 +266,6 @@ CLAIMS = [
                 "common",
                 "a tenth",
                 "common",
-                "on the common group",
                 NEARLY,
                 "Where nearly all of your images show the usual background, robustness costs overall accuracy.",
             ),

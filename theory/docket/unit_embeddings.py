@@ -7,14 +7,12 @@ claims on typical appearance and bare name are ours. So are their converses, whi
 from functools import partial
 
 from theory.claims.claim import Claim
-from theory.docket.common import COUNTER, FIRST_PAGE, equivalent_of, says
+from theory.docket.common import COUNTER, FIRST_PAGE, HALF_BARE, equivalent_of, says
 from theory.docket.sentences import reading
 from theory.learners import InfoNCE, SigLIP
 
-HALF_BARE = {**FIRST_PAGE, "bare": 0.5}
 LITTLE_NOISE = {**FIRST_PAGE, "sigma_xi": 2.5}
-LIMIT = "soberclip, unit embeddings"
-unit = partial(Claim, question="detail", source=LIMIT, formula=r"s\,u\cdot v,\ |u|=|v|=1")
+unit = partial(Claim, question="detail", source="soberclip, unit embeddings", formula=r"s\,u\cdot v,\ |u|=|v|=1")
 
 CLAIMS = [
     unit(
@@ -70,12 +68,8 @@ CLAIMS = [
         "appearance, acts like the ideal classifier that InfoNCE acts like.",
         meaning="The sigmoid is no dial of how much background is used, if its bias is learned.",
         formula=r"p'_{\mathrm{SigLIP}}=p'_{\mathrm{InfoNCE}}",
-        **says(
-            SigLIP("name", 0.5),
-            "equivalent-correlation",
-            "=",
-            lambda x: equivalent_of(x, InfoNCE("name", 0.5)).correlation,
-        ),
+        **says(SigLIP("name", 0.5), "equivalent-correlation", "="),
+        prediction=lambda x: equivalent_of(x, InfoNCE("name", 0.5)).correlation,
         domain=FIRST_PAGE,
     ),
     *(

@@ -26,16 +26,12 @@ CONDITION = r"\mu_{\mathrm{spu}}\geq 1+\sigma_{\mathrm{inv}}^2/2"
 ABOVE_HALF = r"\mathrm{Err}(a\neq y)\geq \frac{1}{2}"
 
 
-def printed_error(x):
-    """The theorem's bound of the error on the counter group."""
-    return ndtr(-theorem_62_kappas(*papers(x))[0])
+def printed_bound(x, which: int):
+    """The theorem's bound of the error on the counter group (0), or of the accuracy on the common group (1)."""
+    return ndtr(-theorem_62_kappas(*papers(x))[which])
 
 
-def printed_accuracy(x):
-    """The theorem's bound of the accuracy on the common group."""
-    return ndtr(-theorem_62_kappas(*papers(x))[1])
-
-
+printed_error, printed_accuracy = (partial(printed_bound, which=which) for which in (0, 1))
 # The theorem's two inequalities: quantity, printed bound, words, and LaTeX of measure, group and bound.
 ERROR = ("error-counter", printed_error, "error on the counter group", (r"\mathrm{Err}", r"(a\neq y)", r"\kappa_1"))
 ACCURACY = ("common", printed_accuracy, "accuracy on the common group", (r"\mathrm{Acc}", r"(a=y)", r"\kappa_2"))

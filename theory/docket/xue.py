@@ -4,11 +4,10 @@
 spurious one that hardly does (sigma_spu small); the correlation strong.
 """
 
-from simulator.prompts import prompt_row
 from theory.claims.claim import Axis, Claim
-from theory.docket.common import BARE, PAPER_WORLD, box, says
+from theory.docket.common import BARE, PAPER_WORLD, box, for_both_prompts, says
 from theory.docket.sentences import printed, reading
-from theory.docket.subjects import LINEAR_BOTH, LINEAR_MEAN, LINEAR_NAME, LOGISTIC
+from theory.docket.subjects import LINEAR_MEAN, LINEAR_NAME, LOGISTIC
 from theory.published import data_model_1_accuracies
 
 # At p_spu = .995 the 1e5 pairs for logistic regression still contain 500 counterexamples.
@@ -30,40 +29,31 @@ CLAIMS = [
             **printed("xue-data-model-1", "all correlations and variances are tried"),
             statement=f"At mu_spu = 1, accuracy on the {group} group equals the printed limit.",
             formula=r"\mathrm{Acc}\to 1-\Phi((\mp2p%s-\sigma_{\mathrm{inv}}^2)/R)" % ("" if which == 0 else "-2"),
-            **says(
-                LINEAR_NAME,
-                group,
-                "=",
-                lambda x, which=which: data_model_1_accuracies(x.p_spu, x.sigma_inv, x.sigma_spu)[which],
-            ),
+            **says(LINEAR_NAME, group, "="),
+            prediction=lambda x, which=which: data_model_1_accuracies(x.p_spu, x.sigma_inv, x.sigma_spu)[which],
             domain={**PAPER_WORLD, "mu_spu": 1.0},
         )
         for which, group in enumerate(("common", "counter"))
     ),
-    *(
-        Claim(
-            id=f"xue-contrastive-more-robust/{subject.prompt}",
-            question="supervised",
-            **reading("xue-superior-accuracy", "logistic regression, the counter group and the numbers are ours"),
-            statement="Under [X]'s conditions linear CLIP is at least as accurate on the counter group as "
-            f"logistic regression ({prompt_row(subject.prompt).words}).",
-            formula=r"\mathrm{Acc}_{\mathrm{CLIP}}(a\neq y)\geq\mathrm{Acc}_{\mathrm{logistic}}(a\neq y)",
-            **says(subject, "counter", ">=", LOGISTIC, CONDITIONS),
-        )
-        for subject in LINEAR_BOTH
+    *for_both_prompts(
+        Claim,
+        "xue-contrastive-more-robust/%s",
+        "Under [X]'s conditions linear CLIP is at least as accurate on the counter group as logistic regression (%s).",
+        ("counter", ">=", LOGISTIC, CONDITIONS),
+        question="supervised",
+        **reading("xue-superior-accuracy", "logistic regression, the counter group and the numbers are ours"),
+        formula=r"\mathrm{Acc}_{\mathrm{CLIP}}(a\neq y)\geq\mathrm{Acc}_{\mathrm{logistic}}(a\neq y)",
     ),
-    *(
-        Claim(
-            id=f"xue-intra-class-contrasting/{subject.prompt}",
-            question="background",
-            **reading("xue-intra-class-contrasting", "reliance on the background and the domain are ours"),
-            statement="Linear CLIP relies more on a core feature that varies more within its class: reliance on the "
-            f"background falls as sigma_inv grows ({prompt_row(subject.prompt).words}).",
-            formula=r"\sigma_{\mathrm{inv}}\mapsto t\ \mathrm{decreasing}",
-            **says(subject, "reliance", "decreasing", "sigma_inv"),
-            domain={**PAPER_WORLD, "p_spu": Axis(0.5, 0.95), "sigma_inv": Axis(0.5, 3.0)},
-        )
-        for subject in LINEAR_BOTH
+    *for_both_prompts(
+        Claim,
+        "xue-intra-class-contrasting/%s",
+        "Linear CLIP relies more on a core feature that varies more within its class: reliance on the background falls "
+        "as sigma_inv grows (%s).",
+        ("reliance", "decreasing", "sigma_inv"),
+        question="background",
+        **reading("xue-intra-class-contrasting", "reliance on the background and the domain are ours"),
+        formula=r"\sigma_{\mathrm{inv}}\mapsto t\ \mathrm{decreasing}",
+        domain={**PAPER_WORLD, "p_spu": Axis(0.5, 0.95), "sigma_inv": Axis(0.5, 3.0)},
     ),
     Claim(
         id="xue-rich-captions",
