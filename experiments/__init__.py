@@ -2,31 +2,22 @@
 
 >>> from experiments import design, judge, plot, study
 
-Names are loaded on first use; the package itself imports nothing.
+Names are loaded on first use.
 """
 
-_HOMES = {  # name: the module that defines it
-    "design": "experiments.lab.presets",
-    "designs": "experiments.lab.presets",
-    "Mitigation": "experiments.lab.mitigations",
-    "embeddings": "experiments.heads.reliance",
-    "export": "experiments.ground_truth.export",
-    "judge": "experiments.court.trial",
-    "mitigated": "experiments.lab.mitigations",
-    "place": "experiments.ground_truth.place",
-    "plot": "experiments.page.plot",
-    "study": "experiments.lab.studies",
+from simulator.naming import loaded_on_first_use
+
+_HOMES = {
+    "design": "experiments.lab.presets:design",
+    "designs": "experiments.lab.presets:designs",
+    "Mitigation": "experiments.lab.mitigations:Mitigation",
+    "embeddings": "experiments.heads.reliance:embeddings",
+    "export": "experiments.ground_truth.export:export",
+    "judge": "experiments.court.trial:judge",
+    "mitigated": "experiments.lab.mitigations:mitigated",
+    "place": "experiments.ground_truth.place:place",
+    "plot": "experiments.page.plot:plot",
+    "study": "experiments.lab.studies:study",
 }
-__doc__ += "\nPublic names:\n\n" + "\n".join(f"- `{home}.{name}`" for name, home in _HOMES.items())
-
-
-def __getattr__(name: str):
-    if name in _HOMES:
-        from importlib import import_module
-
-        return getattr(import_module(_HOMES[name]), name)
-    raise AttributeError(f"module 'experiments' has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted([*globals(), *_HOMES])
+__getattr__, __dir__, _words = loaded_on_first_use(__name__, _HOMES)
+__doc__ += _words

@@ -5,25 +5,16 @@
 Names are loaded on first use, so that `import simulator` does not load torch.
 """
 
+from simulator.naming import loaded_on_first_use
+
 _HOMES = {
-    "Accuracy": "simulator.accuracy",
-    "Attribute": "simulator.world",
-    "Pixels": "simulator.pixels.views",
-    "Recipe": "simulator.towers.recipe",
-    "World": "simulator.world",
-    "fit": "simulator.gaussian.fitting",
-    "train": "simulator.towers.api",
+    "Accuracy": "simulator.accuracy:Accuracy",
+    "Attribute": "simulator.world:Attribute",
+    "Pixels": "simulator.pixels.views:Pixels",
+    "Recipe": "simulator.towers.recipe:Recipe",
+    "World": "simulator.world:World",
+    "fit": "simulator.gaussian.fitting:fit",
+    "train": "simulator.towers.api:train",
 }
-__doc__ += "\nPublic names:\n\n" + "\n".join(f"- `{home}.{name}`" for name, home in _HOMES.items())
-
-
-def __getattr__(name: str):
-    if name in _HOMES:
-        from importlib import import_module
-
-        return getattr(import_module(_HOMES[name]), name)
-    raise AttributeError(f"module 'simulator' has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted([*globals(), *_HOMES])
+__getattr__, __dir__, _words = loaded_on_first_use(__name__, _HOMES)
+__doc__ += _words

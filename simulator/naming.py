@@ -1,7 +1,9 @@
-"""What a refusal says: the nearest name, or the value, its domain and the nearest number. Tables with unique names."""
+"""Names: the nearest one, or the domain of a value, for refusals; unique ones in tables; those that a package loads."""
 
-from collections.abc import Collection, Iterable
+import sys
+from collections.abc import Callable, Collection, Iterable
 from difflib import get_close_matches
+from importlib import import_module
 from math import inf
 from typing import Any
 
@@ -58,3 +60,17 @@ def add_row(table: dict[str, Any], row: Any, kind: str) -> Any:
     if table.setdefault(row.name, row) is not row:
         raise ValueError(f"{kind} named {row.name!r} is in the table already; names are unique")
     return row
+
+
+def loaded_on_first_use(package: str, homes: dict[str, str]) -> tuple[Callable, Callable, str]:
+    """`__getattr__` and `__dir__` of a package whose names have homes (module:name, or a module), and their list."""
+
+    def load(name: str) -> Any:
+        if name not in homes:
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        home, _, defined = homes[name].partition(":")
+        module = import_module(home)
+        return getattr(module, defined) if defined else module
+
+    words = "\nPublic names:\n\n" + "\n".join(f"- `{home.replace(':', '.')}`" for home in homes.values())
+    return load, lambda: sorted({*vars(sys.modules[package]), *homes}), words

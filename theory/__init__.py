@@ -2,8 +2,10 @@
 
     >>> from theory import Axis, Claim, Phi, exp, learners, sqrt
 
-The names are loaded on first use; the package itself imports nothing.
+The names are loaded on first use.
 """
+
+from simulator.naming import loaded_on_first_use
 
 _HOMES = {
     "Axis": "theory.claims.claim:Axis",
@@ -15,18 +17,5 @@ _HOMES = {
     "sqrt": "numpy:sqrt",
     "learners": "theory.learners",
 }
-__doc__ += "\nPublic names:\n\n" + "\n".join(f"- `{home.replace(':', '.')}`" for home in _HOMES.values())
-
-
-def __getattr__(name: str):
-    if name in _HOMES:
-        from importlib import import_module
-
-        home, _, defined = _HOMES[name].partition(":")
-        module = import_module(home)
-        return getattr(module, defined) if defined else module
-    raise AttributeError(f"module 'theory' has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOMES})
+__getattr__, __dir__, _words = loaded_on_first_use(__name__, _HOMES)
+__doc__ += _words

@@ -34,8 +34,8 @@ from theory.population import block_covariance, caption_moments, kappa, latent_m
 LARGEST_CONDITION = 1e12  # of a covariance that has an inverse
 LARGEST_RATIO = 1e9  # of a caption's variance to that given its image: their difference then has seven digits
 NEVER_VARIES = (
-    "captions have a block that never varies (without noise, sigma_xi_text = 0, and without a latent), so their "
-    "covariance has no inverse; any sigma_xi_text > 0 is valid"
+    "captions have a block that never varies (without noise, sigma_xi_text = 0, and without a latent) or, beside a "
+    "table, hardly varies given their images, so their covariance has no inverse; a larger sigma_xi_text is valid"
 )
 
 
@@ -115,10 +115,7 @@ class GaussianPMI(Learner):
         B = np.linalg.solve(S_I, X)
         V = S_T - X.T @ B
         if np.linalg.eigvalsh(V)[0] * LARGEST_RATIO < np.linalg.norm(S_T, 2):
-            raise ValueError(
-                "given their images, captions vary by less than floats resolve in a world with a table; more noise "
-                "(sigma_xi, sigma_xi_text) has an answer"
-            )
+            raise ValueError(NEVER_VARIES)
         q = world.prompts(self.prompt) - m_T
         y = np.linalg.solve(V, q.T).T  # V^-1 (q_y - m_T)
         u = y @ B.T
