@@ -50,11 +50,6 @@ def rows(scale: float, width: int | None, detail: float, bare: float) -> Iterato
         yield (scale, width or "", detail, bare, prompt, *numbers, mark)
 
 
-def every_row() -> Iterator[tuple]:
-    for sizes, detail, bare in TABLE:
-        for scale, width in sizes:
-            yield from rows(scale, width, detail, bare)
-
-
 if __name__ == "__main__":
-    write_table(FILE, COLUMNS, every_row())
+    each = ((scale, width, detail, bare) for sizes, detail, bare in TABLE for scale, width in sizes)
+    write_table(FILE, COLUMNS, (row for one in each for row in rows(*one)))

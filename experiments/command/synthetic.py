@@ -141,7 +141,7 @@ def train(
     with counting("compiling the step; --no-compile starts sooner" if compile else "training"):
         document = run(recipe, settings, models=ensemble, seed=seed, report=tell, **measured, **machine, **folders)
     if document is not None:  # rank 0 of torchrun, or the only process
-        emit(document, json, simulate_screen)
+        emit(document, json, train_screen)
 
 
 def show(
@@ -174,7 +174,7 @@ def predict_screen(document: dict[str, Any]) -> Group:
 
 
 def simulate_screen(document: dict[str, Any]) -> Group:
-    """Accuracies measured after trainings, also of towers, beside predicted ones."""
+    """Accuracies measured after trainings on n pairs, beside predicted ones."""
     ends, law = document["interval95"], document["predicted"] or {}
     columns = [
         Column("measured", document.get, PERCENT),
@@ -183,6 +183,11 @@ def simulate_screen(document: dict[str, Any]) -> Group:
     ]
     words = (f"n = {document['n']:,}", counted(len(document["replicates"]), "replicate"), document["method"])
     return Group(_accuracies(document, columns, *words), *_below(document))
+
+
+def train_screen(document: dict[str, Any]) -> Group:
+    """The screen of `simulate`, and what only towers have."""
+    return Group(simulate_screen(document), *_of_towers(document))
 
 
 def _intervals(document: dict[str, Any]) -> str:
@@ -213,8 +218,6 @@ def _below(document: dict[str, Any]) -> Iterator[str]:
         yield f"a million pairs would not teach {common} % of the common and {counter} % of the counter images"
     if document.get("reliance") is not None:
         yield f"reliance (weight on background per weight on object): {document['reliance']:.4f}"
-    if "moved" in document:
-        yield from _of_towers(document)
 
 
 def _place(document: dict[str, Any]) -> Iterator[str]:

@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from experiments.command.synthetic import simulate_screen
+from experiments.command.synthetic import train_screen
 from experiments.errors import RequestError
 from experiments.files import to_json
 from experiments.lab.config import world_from, world_toml
@@ -88,7 +88,7 @@ def test_documents_of_towers_have_the_groups_of_their_world(world, fields, group
     recipe = Recipe(width=4, depth=1, embed_dim=4, batch_size=16, steps=4, warmup=0, **fields)
     document = train(recipe, world, models=2, compile=False)
     json.dumps(document, allow_nan=False, default=to_json)
-    assert simulate_screen(document)
+    assert train_screen(document)
     assert {name for name, value in document.items() if name in {*groups, *PIXELS} and value is not None} == {*groups}
     assert {*document["history"][-1]["prompts"]["name"]} == {*groups}
     for found in document["prompts"].values():
