@@ -336,7 +336,8 @@ def draw(world: World, n: int, seed: int = 0, *, frames: Frames | None = None, *
         for whole, part in zip(fields, block, strict=True):
             whole[filled : filled + len(part)] = part
         filled += len(block.labels)
-    return DrawnPairs(world, *fields, frames)
+    images, texts, labels, backgrounds = fields
+    return DrawnPairs(world, images, texts, labels, backgrounds, frames)
 
 
 # What training asks of a kind of views (`simulator.views`)

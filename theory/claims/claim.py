@@ -154,7 +154,8 @@ CHECKS: dict[str, Check] = {
     "prediction": _FUNCTION,
     "reference": _optional(_FUNCTION),
     "threshold": such_as(
-        lambda x: callable(x) or (isinstance(x, Real) and abs(x) <= 1e6), "lies outside [-1e6, 1e6]; 0.5 is usual"
+        lambda x: callable(x) or (isinstance(x, Real) and abs(float(x)) <= 1e6),
+        "lies outside [-1e6, 1e6]; 0.5 is usual",
     ),
     "along": _optional(one_of((*FIELDS, "n"))),
     "tolerance": _optional(_number(lambda x: 0 <= x <= 1e6, "[0, 1e6]", 0.005)),
