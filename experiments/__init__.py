@@ -19,5 +19,4 @@ _HOMES = {
     "plot": "experiments.page.plot:plot",
     "study": "experiments.lab.studies:study",
 }
-__getattr__, __dir__, _words = loaded_on_first_use(__name__, _HOMES)
-__doc__ += _words
+__getattr__, __dir__, __doc__ = loaded_on_first_use(__name__, __doc__, _HOMES)

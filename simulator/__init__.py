@@ -16,5 +16,4 @@ _HOMES = {
     "fit": "simulator.gaussian.fitting:fit",
     "train": "simulator.towers.api:train",
 }
-__getattr__, __dir__, _words = loaded_on_first_use(__name__, _HOMES)
-__doc__ += _words
+__getattr__, __dir__, __doc__ = loaded_on_first_use(__name__, __doc__, _HOMES)

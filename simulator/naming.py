@@ -62,8 +62,8 @@ def add_row(table: dict[str, Any], row: Any, kind: str) -> Any:
     return row
 
 
-def loaded_on_first_use(package: str, homes: dict[str, str]) -> tuple[Callable, Callable, str]:
-    """`__getattr__` and `__dir__` of a package whose names have homes (module:name, or a module), and their list."""
+def loaded_on_first_use(package: str, words: str, homes: dict[str, str]) -> tuple[Callable, Callable, str]:
+    """`__getattr__`, `__dir__` and `__doc__` of a package: its words, then its names, each with its home in `homes`."""
 
     def load(name: str) -> Any:
         if name not in homes:
@@ -72,5 +72,5 @@ def loaded_on_first_use(package: str, homes: dict[str, str]) -> tuple[Callable, 
         module = import_module(home)
         return getattr(module, defined) if defined else module
 
-    words = "\nPublic names:\n\n" + "\n".join(f"- `{home.replace(':', '.')}`" for home in homes.values())
-    return load, lambda: sorted({*vars(sys.modules[package]), *homes}), words
+    names = "\n".join(f"- `{home.replace(':', '.')}`" for home in homes.values())
+    return load, lambda: sorted({*vars(sys.modules[package]), *homes}), f"{words}\nPublic names:\n\n{names}"

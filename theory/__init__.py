@@ -17,5 +17,4 @@ _HOMES = {
     "sqrt": "numpy:sqrt",
     "learners": "theory.learners",
 }
-__getattr__, __dir__, _words = loaded_on_first_use(__name__, _HOMES)
-__doc__ += _words
+__getattr__, __dir__, __doc__ = loaded_on_first_use(__name__, __doc__, _HOMES)

@@ -53,6 +53,7 @@ def _fresh_batches(ensemble: Ensemble, first: int) -> Iterator[Pairs]:
 
 
 def _fixed_batches(ensemble: Ensemble, first: int) -> Iterator[Pairs]:
+    """Minibatches of the first n pairs, without replacement within an epoch."""
     recipe, held = ensemble.recipe, fixed_set(ensemble)
     part = rows(ensemble.group, recipe.batch_size)
     if recipe.batch_size == recipe.n and ensemble.sampler.rows is None:  # one fixed batch: its order does not matter

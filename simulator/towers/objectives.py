@@ -116,7 +116,7 @@ class Objective:
         Parameters
         ----------
         recipe, worlds
-            A recipe of this loss, and the worlds of the pairs: EmptyGroup if a group to be balanced has share zero.
+            A recipe of this loss, and the worlds of the pairs. EmptyGroup is raised if a group to balance is empty.
         """
         sampler = "balanced" if recipe.last_layer == "refitted" else self.sampler or "drawn"
         return SAMPLERS[sampler].law(worlds)

@@ -122,8 +122,8 @@ def _number(good: Callable[[Any], bool], domain: str, usual: float) -> Check:
     return such_as(lambda x: isinstance(x, Real) and good(x), f"lies outside {domain}; {usual} is usual")
 
 
-def _optional(check: Check) -> Check:
-    return lambda name, value: None if value is None else check(name, value)
+def _or(also: Callable[[Any], bool], check: Check) -> Check:
+    return lambda name, value: value if also(value) else check(name, value)
 
 
 def _domain(name: str, domain: Any) -> Any:
@@ -140,6 +140,10 @@ def _domain(name: str, domain: Any) -> Any:
     return domain
 
 
+def _optional(check: Check) -> Check:
+    return _or(lambda value: value is None, check)
+
+
 _FUNCTION = such_as(callable, "is not a function of worlds, such as `lambda w: 0.5`")
 # The value of each field, made from what is given, or its refusal.
 CHECKS: dict[str, Check] = {
@@ -153,10 +157,7 @@ CHECKS: dict[str, Check] = {
     "domain": _domain,
     "prediction": _FUNCTION,
     "reference": _optional(_FUNCTION),
-    "threshold": such_as(
-        lambda x: callable(x) or (isinstance(x, Real) and abs(float(x)) <= 1e6),
-        "lies outside [-1e6, 1e6]; 0.5 is usual",
-    ),
+    "threshold": _or(callable, _number(lambda x: abs(x) <= 1e6, "[-1e6, 1e6]", 0.5)),
     "along": _optional(one_of((*FIELDS, "n"))),
     "tolerance": _optional(_number(lambda x: 0 <= x <= 1e6, "[0, 1e6]", 0.005)),
     "share": _optional(_number(lambda x: 0 < x <= 1, "(0, 1]", 0.95)),

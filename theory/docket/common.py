@@ -38,10 +38,7 @@ def says(subject: Learner, quantity: str, relation: str, than: Any = None, domai
 
 
 def for_both_prompts(kind: Callable[..., Claim], id: str, statement: str, relation: tuple, **fields) -> list[Claim]:
-    """A claim on linear CLIP for each prompt: "%s" is its name in the id and its words in the statement.
-
-    `relation` is what `says` needs beside the subject.
-    """
+    """A claim on linear CLIP for each prompt, which "%s" names; `relation` is what `says` needs beside the subject."""
     return [
         kind(
             id=id.replace("%s", learner.prompt),

@@ -5,7 +5,6 @@ learner, a domain, "always". Claims with one sentence id are its readings; they 
 """
 
 import tomllib
-from functools import partial
 from importlib.resources import files
 from typing import Any
 
@@ -15,12 +14,18 @@ _TEXT = (files("theory.docket") / "sentences.toml").read_text(encoding="utf-8")
 _SENTENCES = {entry["id"]: entry for entry in tomllib.loads(_TEXT)["sentence"]}
 
 
-def _fields(origin: Origin, sentence: str, note: str = "") -> dict[str, Any]:
-    """The fields of a claim that tries a sentence; `note` says what its words leave open, or what is ours."""
+def printed(sentence: str, note: str = "") -> dict[str, Any]:
+    """The fields of a claim that tries a sentence as printed; `note` says what its words leave open."""
+    return _fields("printed", sentence, note)
+
+
+def reading(sentence: str, ours: str) -> dict[str, Any]:
+    """The fields of a claim that is our reading of a sentence; `ours` says what is ours."""
+    return _fields("reading", sentence, ours)
+
+
+def _fields(origin: Origin, sentence: str, note: str) -> dict[str, Any]:
     entry = _SENTENCES[sentence]
     words, place = entry["words"].strip(), entry["place"]
     source = f"{place}; {note}" if note else place
     return {"origin": origin, "sentence": sentence, "quote": f"{words} ({place})", "source": source}
-
-
-printed, reading = partial(_fields, "printed"), partial(_fields, "reading")

@@ -32,10 +32,10 @@ from theory.learners.base import Learner, latent_critic
 from theory.population import block_covariance, caption_moments, kappa, latent_moments
 
 LARGEST_CONDITION = 1e12  # of a covariance that has an inverse
-LARGEST_RATIO = 1e9  # of a caption's variance to that given its image: their difference then has seven digits
+LARGEST_RATIO = 1e9  # of variances of images, and of a caption's to that given its image: seven digits are left
 NEVER_VARIES = (
     "captions have a block that never varies (without noise, sigma_xi_text = 0, and without a latent) or, beside a "
-    "table, hardly varies given their images, so their covariance has no inverse; a larger sigma_xi_text is valid"
+    "table, so little noise that floats resolve no inverse of a covariance; more sigma_xi or sigma_xi_text is valid"
 )
 
 
@@ -114,7 +114,8 @@ class GaussianPMI(Learner):
         X = (1 - world.mismatch) * mixture.cross_covariance
         B = np.linalg.solve(S_I, X)
         V = S_T - X.T @ B
-        if np.linalg.eigvalsh(V)[0] * LARGEST_RATIO < np.linalg.norm(S_T, 2):
+        least = np.linalg.eigvalsh(V)[0]
+        if least * LARGEST_RATIO < np.linalg.norm(S_T, 2) or np.linalg.cond(S_I) > LARGEST_RATIO:
             raise ValueError(NEVER_VARIES)
         q = world.prompts(self.prompt) - m_T
         y = np.linalg.solve(V, q.T).T  # V^-1 (q_y - m_T)
