@@ -120,8 +120,7 @@ LEARNERS = [
 LAWS = [  # a learner, fields of a world
     (Bayes(), MANY, "classes = 51"),
     (Bayes(), {"p_spu": 1.0, "sigma_inv": 0.0, "sigma_spu": 0.0, "sigma_xi": 0.0}, "no density"),
-    (Filtered(), {"classes": 3}, "two classes and one background"),
-    (Filtered(), {"table": "diagonal(0.9)"}, "two classes and one background"),
+    *((Filtered(), f, "two classes and one background") for f in ({"classes": 3}, {"table": "diagonal(0.9)"})),
     (GaussianPMI("mean"), {"sigma_xi": 0.0}, "sigma_xi = 0: without noise in the images"),
     (GaussianPMI("mean"), {"sigma_xi_text": 0.0, "sigma_spu": 0.0, "mu_spu": 0.0}, "a block that never varies"),
     (GaussianPMI("captions"), {}, r"'captions' \(log-mean-exp .* from name, mean, background, bare, scores"),
@@ -136,16 +135,15 @@ LAWS = [  # a learner, fields of a world
     (LinearCLIP("captions"), {}, "linear scores"),
     (Printed(), {"mu_spu": 1.49}, r"^Theorem 6.2 is about mu_spu >= 1 \+ sigma_inv\^2/2$"),
     (Printed(), {"mu_spu": 2.0, "sigma_spu": 1.0}, "^Theorem 6.2 is about sigma_inv > sigma_spu$"),
-    *(
-        (Printed(), {"mu_spu": 2.0, name: 0.9}, f"is about {name} = 1$")
-        for name in ("mention_spu", "p_inv", "detail_spu")
-    ),
+    *((Printed(), {"mu_spu": 2.0, x: 0.9}, f"is about {x} = 1$") for x in ("mention_spu", "p_inv", "detail_spu")),
     (Printed(), {"mu_spu": 2.0, "bare": 0.1}, "^Theorem 6.2 is about bare = 0$"),
     *(
         (Printed(), {"mu_spu": 2.0, **f}, "two classes and one background$")
         for f in ({"classes": 3}, {"attribute": ({},)})
     ),
     (GaussianPMI("scores"), {"table": TABLE}, "choose from name, mean, background, bare"),
+    (GaussianPMI(), {"table": TABLE, "sigma_xi": 1e-5}, "little noise"),
+    (GaussianPMI(), {"table": TABLE, "sigma_xi": 1e-5, "sigma_xi_text": 1.0, "sigma_spu": 0.0}, "little noise"),
     (Printed(), {"table": TABLE, "mu_spu": 2.0}, "no p_spu"),
     (Separating(), {"table": TABLE}, "'separating' tells its direction alone"),
     (InfoNCE("captions"), {"table": TABLE}, "choose from name, mean, background"),

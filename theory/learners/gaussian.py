@@ -35,7 +35,7 @@ LARGEST_CONDITION = 1e12  # of a covariance that has an inverse
 LARGEST_RATIO = 1e9  # of variances of images, and of a caption's to that given its image: seven digits are left
 NEVER_VARIES = (
     "captions have a block that never varies (without noise, sigma_xi_text = 0, and without a latent) or, beside a "
-    "table, so little noise that floats resolve no inverse of a covariance; more sigma_xi or sigma_xi_text is valid"
+    "table, so little noise that floats resolve no inverse of a covariance; larger sigma_xi and sigma_xi_text are valid"
 )
 
 

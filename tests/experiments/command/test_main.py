@@ -164,6 +164,7 @@ ASCII = {**os.environ, "PYTHONIOENCODING": "ascii", "NO_COLOR": "1", "TERM": "du
         ("--help <&- >&-", 0, ""),
         ("predict --p-spu 2 2>&-", 2, ""),
         ("--help | true", 1, ""),
+        ("claims --json | true", 1, ""),
         ("predict | iconv -f ascii | grep -q 'view noise ? = 0.01562'", 0, ""),
     ],
 )
