@@ -69,6 +69,5 @@ def test_the_gaussian_pmi_is_exact_with_hardly_any_noise():
     C, nu_T = np.outer(mu * D, mu * D) + np.diag(mu**2 * (1 - D**2) + v), Fraction(float(world.nu_text))
     S_T = m[:, None] * C * m + np.diag(m2 * (n_T - nu_T) + nu_T + (m2 - m**2) * np.diag(C))
     inverse = lambda M: np.array([[M[1, 1], -M[0, 1]], [-M[1, 0], M[0, 0]]]) / (M[0, 0] * M[1, 1] - M[0, 1] ** 2)  # noqa: E731
-    B = inverse(C + np.diag(n)) @ (C * m)
-    u = B @ inverse(S_T - m[:, None] * C @ B) @ [mu[0], 0]
+    u = (B := inverse(C + np.diag(n)) @ (C * m)) @ inverse(S_T - m[:, None] * C @ B) @ [mu[0], 0]
     assert GaussianPMI().direction(world) @ [float(-u[1] / u[0]), 1] == pytest.approx(0, abs=1e-12)

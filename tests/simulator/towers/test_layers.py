@@ -4,7 +4,7 @@ import math
 
 import torch
 
-from simulator.towers.layers import embed, initialise, logit_scale
+from simulator.towers.layers import convolved, embed, initialise, logit_scale
 from simulator.towers.recipe import Recipe
 from simulator.world import World
 
@@ -17,10 +17,12 @@ def begin(towers: str, **fields):
     return recipe, initialise(recipe, VIEWS, World(classes=3), 7, (0, 1), device="cpu", dtype=torch.float64)
 
 
-def test_bytes_are_pixels_from_0_to_1():
+def test_bytes_are_pixels_from_0_to_1_and_a_bias_is_added():
     recipe, parameters = begin("conv")
     x = torch.randint(256, (2, 4, *VIEWS["image"]), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     assert torch.equal(embed(recipe, parameters, "image", x), embed(recipe, parameters, "image", x.double() / 255))
+    more, x = {**parameters, "image.0.bias": parameters["image.0.bias"] + 1}, x.double()
+    assert torch.allclose(convolved(more, "image.0", x), convolved(parameters, "image.0", x) + 1)
 
 
 def test_activations_keep_their_size_through_depth():
