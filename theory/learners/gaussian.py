@@ -67,7 +67,7 @@ class GaussianPMI(Learner):
     prompt: Prompt = "name"
 
     def direction(self, worlds: World) -> Float[np.ndarray, "*w B"]:
-        """u of the module's docstring, exact to rounding: no sum that decides has terms of different signs."""
+        """u of the module's docstring, exact to rounding: S_I is inverted without a difference."""
         _refuse(worlds, self.prompt)
         (v, n, of_caption), told, D = worlds.variances(), worlds.caption_kinds, worlds.correlation
         mu, m = worlds.mean / np.sqrt(kappa(worlds.classes))[..., None], told.moment()
