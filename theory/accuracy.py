@@ -18,7 +18,7 @@ from scipy.special import log_ndtr, ndtr
 from simulator.accuracy import Accuracy, Numbers, objects_averaged
 from simulator.gaussian.critic import standardise
 from simulator.world import World
-from theory.density import class_patterns
+from theory.density import image_patterns
 
 Phi = ndtr  # its name in predictions of claims
 
@@ -61,21 +61,12 @@ def binary_scores(u: Float[np.ndarray, "*w B"], worlds: World) -> Float[np.ndarr
 
 
 def _many_classes(u: np.ndarray, worlds: World) -> Accuracy:
-    K, pull = worlds.class_count, u * worlds.mean
-    s = np.sqrt((u**2 * worlds.image_variance).sum(-1))
-    # Under the test law attributes are uniform and the object keeps its law; here its odds are equal, `chance` weighs.
-    codes, weights = class_patterns(np.array([0.5, *np.full(pull.shape[-1] - 1, 1 / K)]), K)
-    objects = (0,) if np.all(worlds.p_inv == 1) else (0, 1)
-    result: list[Numbers] = []
-    for first in (0, 1):  # the first attribute shows the true class, 0, or another one
-        total = np.zeros(np.shape(s))
-        for own in objects:
-            part = ((codes[:, 0] > 0) == own) & ((codes[:, 1] > 0) == first)
-            chance = np.asarray(1 - worlds.p_inv if own else worlds.p_inv)
-            for weight, pattern in zip(weights[part] / weights[part].sum(), codes[part], strict=True):
-                total = total + chance * weight * _pattern_accuracy(pull, s, pattern, K)
-        result.append(total)
-    return Accuracy(result[0], result[1])
+    K, pull, p_inv = worlds.class_count, u * worlds.mean, np.asarray(worlds.p_inv)
+    s, result = np.sqrt((u**2 * worlds.image_variance).sum(-1)), 0.0
+    for code, share in zip(*image_patterns(K, pull.shape[-1], 0.5), strict=True):  # the object's odds are equal here
+        if np.any(chance := 2 * (1 - p_inv if code[0] else p_inv)):
+            result = result + np.multiply.outer(share, chance * _pattern_accuracy(pull, s, code, K))
+    return Accuracy(*result)
 
 
 def _pattern_accuracy(pull: np.ndarray, s: Numbers, pattern: np.ndarray, K: int) -> Numbers:

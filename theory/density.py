@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
+from simulator.accuracy import Numbers
 from simulator.world import World
 
 SAME = 1e-9  # difference of logarithms that would be equal without rounding
@@ -43,14 +44,12 @@ def class_patterns(agreement: Float[np.ndarray, " J"], K: int) -> tuple[Int[np.n
     return np.array(codes, dtype=np.int64).reshape(len(codes), len(agreement)), np.array(weights)
 
 
-def image_patterns(world: World) -> tuple[Int[np.ndarray, "P B"], Float[np.ndarray, "2 P"]]:
+def image_patterns(K: int, blocks: int, p_inv: Numbers) -> tuple[Int[np.ndarray, "P B"], Float[np.ndarray, "P 2"]]:
     """Patterns of classes that test images of class 0 show, and their shares of common and counter images."""
-    K = world.class_count
-    uniform = np.full(len(world.mean) - 1, 1 / K)  # under the test law; the object keeps its law
-    codes, weights = class_patterns(np.append(world.agreement[0], uniform), K)
+    codes, weights = class_patterns(np.array([p_inv, *[1 / K] * (blocks - 1)]), K)  # under the test law
     codes, weights = codes[weights > 0], weights[weights > 0]
-    common = codes[:, 1] == 0
-    return codes, np.stack([common, ~common]) * weights / [[1 / K], [1 - 1 / K]]
+    common = codes[:, 1:2] == 0
+    return codes, np.hstack([common, ~common]) * weights[:, None] / [1 / K, 1 - 1 / K]
 
 
 def block_log_density(

@@ -191,11 +191,11 @@ def bayes_points(world: World, seed: int = 0) -> Iterator[Points]:
         yield own, further, np.stack([log, log + a**2 * run]) if others else None
 
 
-def _patterns(world: World) -> tuple[Int[np.ndarray, "P J"], Float[np.ndarray, "groups P"] | None]:
+def _patterns(world: World) -> tuple[Int[np.ndarray, "P J"], Float[np.ndarray, "P groups"] | None]:
     """The backgrounds that images show, and without a table the shares of these patterns in the groups of class 0."""
     if world.table is not None:
         return np.arange(world.background_count)[:, None], None
-    codes, shares = image_patterns(world.replace(p_inv=1.0))
+    codes, shares = image_patterns(world.class_count, len(world.mean), 1.0)
     return codes[:, 1:], shares
 
 
@@ -226,7 +226,7 @@ def bayes_replicates(
                 chance = _chance_of_class_0(rivals[other], a * (1 - other), lead, a, p_inv)
             total[y] += weight * chance.mean(axis=-1)
     if shares is not None:
-        return result[:, 0] @ shares.T
+        return result[:, 0] @ shares
     return world.mixture(objects=False).group_average(result.reshape(REPLICATES, -1))
 
 

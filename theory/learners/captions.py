@@ -216,14 +216,14 @@ def _replicate(world: World, prompt: Prompt, seed: int) -> Float[np.ndarray, "2 
     """(common, counter) by half of the captions and by all; images of every pattern of classes, class 0 the label."""
     K, B = world.class_count, len(world.mean)
     means = world.prompts("background").reshape(K, B, -1)
-    codes, shares = image_patterns(world)
+    codes, shares = image_patterns(K, B, float(world.p_inv))
     cost = len(codes) * K * (K if prompt == "scores" else 2)
     power = int(np.log2(np.clip(MOST / cost, 32, IMAGES)))
     noise = gaussian_points(means[0].size, power, np.random.default_rng((seed, 0))).reshape(-1, *means.shape[1:])
     noise = noise * np.sqrt(world.image_variance)[:, None]
     images = np.concatenate([noise + means[code, np.arange(B)] for code in codes]).reshape(-1, means[0].size)
     halves = drawn_scores(world, prompt, images, seed).reshape(2, len(codes), len(noise), K)
-    right = np.array([won(score).mean(axis=-1) for score in (*halves, halves.mean(axis=0))]) @ shares.T
+    right = np.array([won(score).mean(axis=-1) for score in (*halves, halves.mean(axis=0))]) @ shares
     return np.stack([right[:2].mean(axis=0), right[2]])
 
 

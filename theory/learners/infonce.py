@@ -184,8 +184,8 @@ def _many_classes(worlds: World, prompt: Prompt, seed: int) -> list[float]:
     power = 12 if by_object else int(np.clip(np.log2(2**23 / (K * K * B)), 9, 13))
     noise = gaussian_points(B * K, power, seed).reshape(-1, B, K) * np.sqrt(worlds.image_variance)[:, None]
     total = np.zeros(2)
-    codes, shares = image_patterns(worlds)
-    for code, share in zip(codes, shares.T, strict=True):
+    codes, shares = image_patterns(K, B, float(worlds.p_inv))
+    for code, share in zip(codes, shares, strict=True):
         image = noise.copy()
         image[:, np.arange(B), code] += worlds.mean
         if by_object:
