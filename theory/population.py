@@ -99,28 +99,6 @@ def two_block_weights(alpha, beta, si2, ss2, D, pi_inv, pi_spu, bare, prompt: Pr
     return u + c * q_spu, w + B * q_spu
 
 
-def modal_weights(
-    worlds: World, prompt: Prompt, width: int | None = None, time: float = np.inf, start: float = START
-) -> Float[np.ndarray, "*w B"]:
-    """u for towers of embedding width `width` (None: all modes) after gradient flow of length `time`.
-
-    At the optimum, time = inf, M is the rank-`width` part of A (Eckart-Young); see `grown` for earlier times. For
-    K >= 3 each singular value of the B x B matrix occurs K - 1 times. The directions that are constant over classes
-    add g_b sigma_b^2 E[m_b] (1 - bare) once each, and no decision depends on them.
-    """
-    left, values, right = np.linalg.svd(latent_cross_covariance(worlds))
-    strength = grown(values, time, start)
-    if width is not None:
-        own = np.asarray((1 - worlds.mismatch) * (1 - worlds.bare))[..., None]
-        constant = worlds.variances().shared * np.abs(worlds.caption_kinds.moment()) * own
-        classes = np.broadcast_to(worlds.classes, worlds.shape)
-        for w in np.ndindex(worlds.shape):
-            strength[w] *= kept_values(values[w], constant[w], int(classes[w]), width)
-    q = worlds.prompt(prompt)
-    largest = (strength.max(axis=-1) * np.linalg.norm(q, axis=-1))[..., None]
-    return rounded(np.einsum("...ir,...r,...rj,...j->...i", left, strength, right, q), largest)
-
-
 def grown(values: Float[np.ndarray, "*r h"], time: float = np.inf, start: float = START) -> Float[np.ndarray, "*r h"]:
     """Strength m(t) of the modes of M with singular values s, in descending order, after gradient flow; s at time inf.
 
@@ -171,20 +149,15 @@ def leading_direction(worlds: World) -> Float[np.ndarray, "*w B"]:
     return np.linalg.svd(latent_cross_covariance(worlds))[0][..., 0]
 
 
-def kept_values(values, constant, classes: int, width: int):
-    """1 for the singular values of class differences that survive a cut after `width` values, else 0."""
-    copies = 1 if classes == 2 else classes - 1
-    constant = constant if classes > 2 else constant[:0]
-    every = np.sort(np.concatenate([np.repeat(values, copies), constant]))[::-1]
-    if width >= len(every):
-        return np.ones_like(values)
-    last = every[width - 1]
-    gaps = rounded(every[:-1] - every[1:], every[0])
-    if gaps[width - 1] == 0 and rounded(last, every[0]) > 0:
-        untied = [*(1 + np.flatnonzero(gaps)), len(every)]
+def check_cut(values: Float[np.ndarray, "*r h"], width: int) -> None:
+    """Raise ValueError where a cut after `width` modes separates equal singular values."""
+    gaps = rounded(values[..., :-1] - values[..., 1:], values[..., :1])
+    tied = (gaps == 0) & (rounded(values[..., :-1], values[..., :1]) > 0)
+    if tied[..., width - 1 : width].any():
+        row = np.argwhere(tied[..., width - 1])[0]
+        untied = [*(1 + np.flatnonzero(~tied[(*row,)])), values.shape[-1]]
         near = min(untied, key=lambda h: abs(h - width))
         raise ValueError(
-            f"embed_dim = {width} cuts between equal singular values ({last:.6g}), so the minimiser is not "
-            f"unique; the nearest width without a tie is {near}"
+            f"embed_dim = {width} cuts between equal singular values ({values[*row, width - 1]:.6g}), so the minimiser "
+            f"is not unique; the nearest width without a tie is {near}"
         )
-    return (values >= last).astype(float)

@@ -8,7 +8,7 @@ from reference import latent_cross_covariance, population_critic, worlds_with
 
 from simulator.world import World
 from theory.learners import GaussianPMI, LinearCLIP
-from theory.population import modal_weights, projected_weights
+from theory.population import projected_weights
 
 
 def differences(u: np.ndarray, world: World) -> np.ndarray:
@@ -31,14 +31,14 @@ def test_projecting_is_not_leaving_the_word_out():
 def test_a_cut_through_a_tie_is_refused():
     equal = worlds_with(p_spu=0.5, mu_spu=1.0, sigma_inv=0.5, sigma_spu=0.5)
     with pytest.raises(ValueError, match=r"embed_dim = 1 cuts between equal singular values .* without a tie is 2"):
-        modal_weights(equal, "name", 1)
-    assert modal_weights(equal, "name", 2) == pytest.approx(LinearCLIP("name").direction(equal))
+        LinearCLIP("name", 1).direction(equal)
+    assert LinearCLIP("name", 2).direction(equal) == pytest.approx(LinearCLIP("name").direction(equal))
     # Five classes: every value of the class differences occurs four times.
     five = worlds_with(classes=5, sigma_inv=0.5, sigma_spu=0.1, mu_spu=3.0)
     for width in (1, 2, 3, 6):
         with pytest.raises(ValueError, match=f"embed_dim = {width} cuts between equal .* without a tie is 4"):
-            modal_weights(five, "name", width)
-    modal_weights(five, "name", 4)
+            LinearCLIP("name", width).direction(five)
+    LinearCLIP("name", 4).direction(five)
 
 
 def test_a_cut_keeps_the_modes_of_the_covariance_of_all_groups():
@@ -48,10 +48,11 @@ def test_a_cut_keeps_the_modes_of_the_covariance_of_all_groups():
     for width in range(1, len(values) + 1):
         if width < len(values) and values[width - 1] - values[width] < 1e-12:
             with pytest.raises(ValueError, match=f"embed_dim = {width} cuts between equal"):
-                modal_weights(world, "mean", width)
+                LinearCLIP("mean", width).direction(world)
         else:
             explicit = differences(population_critic(world, "mean", width).inside[0], world)
-            assert modal_weights(world, "mean", width) == pytest.approx(explicit, abs=1e-12), width
+            u = LinearCLIP("mean", width).direction(world)
+            assert u / np.linalg.norm(u) == pytest.approx(explicit / np.linalg.norm(explicit), abs=1e-12), width
 
 
 def test_little_noise_has_a_limit_if_captions_omit_the_object():

@@ -80,27 +80,34 @@ class LinearCLIP(Learner):
 
     def strength(self, values: Float[np.ndarray, "*r h"]) -> Float[np.ndarray, "*r h"]:
         """Strengths in M of the modes of S with these singular values, in descending order."""
+        if self.embed_dim is not None:
+            population.check_cut(values, self.embed_dim)
         return first_modes(population.grown(values, self.time, self.start), self.embed_dim)
 
     def direction(self, worlds: World) -> Float[np.ndarray, "*w B"]:
         """u = A q, or that of the modes of A that the towers have learned."""
         if self.projected:
             return population.projected_weights(worlds, self.prompt, self.projected)
+        if self.embed_dim is not None and np.any(np.greater(worlds.classes, 2)):
+            return super().direction(worlds)  # a cut counts every mode, also those that no decision depends on
+        A, q = population.latent_cross_covariance(worlds), worlds.prompt(self.prompt)
         if not self.modal:
-            return np.einsum("...ij,...j->...i", population.latent_cross_covariance(worlds), worlds.prompt(self.prompt))
-        return population.modal_weights(worlds, self.prompt, self.embed_dim, self.time, self.start)
+            return np.einsum("...ij,...j->...i", A, q)
+        left, values, right = np.linalg.svd(A)
+        m = self.strength(values)
+        largest = (m.max(axis=-1) * np.linalg.norm(q, axis=-1))[..., None]
+        return rounded(np.einsum("...ir,...r,...rj,...j->...i", left, m, right, q), largest)
 
     def critic(self, world: World) -> LinearCritic:
         """u_y = A q_y in one world of any kind, A = Cov(z_I, z_T). See `direction`."""
         mixture = world.mixture()
         A, q = (1 - mixture.mismatch) * mixture.cross_covariance, world.prompts(self.prompt)
         left, values, right = np.linalg.svd(A)
-        largest = np.linalg.norm(q) * self.strength(values).max()
+        strength = self.strength(values)
+        largest = np.linalg.norm(q) * strength.max()
         q = without_captions(A, q, np.eye(len(A)), world, self.projected)
         if self.modal:
-            strength = population.grown(values, self.time, self.start)
-            width = len(values) if self.embed_dim is None else self.embed_dim
-            A = left * (strength * population.kept_values(values, values[:0], 2, width)) @ right
+            A = left * strength @ right
         return latent_critic(rounded(q @ A.T, largest))
 
     def exact_law(self, world: World, n: int, replicates: int, seed: int, stream: str) -> Iterator[LinearCritic]:
