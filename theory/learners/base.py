@@ -15,10 +15,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 from jaxtyping import Float
+from scipy.special import ndtr
 
 from simulator.accuracy import Accuracy, Ends, Numbers, rounded, won
 from simulator.gaussian.critic import LinearCritic, gaussian_points, group_accuracy
-from simulator.mixture import class_means
+from simulator.mixture import COUNTER, class_means
 from simulator.prompts import prompt_name
 from simulator.quantities import check_count
 from simulator.world import Attribute, World
@@ -28,8 +29,8 @@ from theory.quadrature import REPLICATES, estimate
 
 LARGEST_CLASSES = 50  # beyond it, sampled accuracies over B K normals are slow and rough
 UNDEFINED = (ValueError, ArithmeticError)  # raised by a closed form that has no answer in a world
-POINTS = 2**15  # of all groups of a replicate, where scores are sampled; errors are about 3e-4
-FEWEST, CELLS = 2**4, 2**24  # points of a group, and numbers in all images of a replicate, 128 MB
+POWER = 14  # of 2, points of a group where scores are sampled; errors are about 3e-4
+NUMBERS = 2**23  # in all images of a group, 64 MB
 EXACT = 1e-6  # error of an integral
 
 PARTS = 8  # into which worlds are divided that have no answer together: 1.15 calls per world where none has one
@@ -91,24 +92,25 @@ def block_weights(inside: Float[np.ndarray, "P l"]) -> Float[np.ndarray, " B"]:
     return np.trace(inside.reshape(len(inside), -1, len(inside)), axis1=0, axis2=2)
 
 
-def sampled_accuracy(rule: "Learner", world: World, power: int | None = None, seed: int = 0) -> Accuracy:
-    """Accuracies of a rule's scores in one world on 2^power Sobol points of every group, with an interval."""
+def sampled_accuracy(rule: "Learner", world: World, power: int = POWER, seed: int = 0) -> Accuracy:
+    """Accuracies of a rule's scores in one world, with an interval.
+
+    2^power Sobol points, or as many as NUMBERS holds, draw what the images of every group show, and their noise.
+    """
     mixture, rows = world.mixture(), []
-    deviation, (G, l) = np.sqrt(mixture.image_variances), mixture.means.shape
-    if G * FEWEST * l > CELLS:
-        raise ValueError(
-            f"{G:,} groups of images with {l} latents are too many to sample the scores of learner {rule.name!r}; "
-            "with a method critic or direction it needs no sample"
-        )
-    power = int(np.clip(np.log2(POINTS / G), np.log2(FEWEST), 13)) if power is None else power
-    for r in range(REPLICATES):
-        points = deviation * gaussian_points(l, power, seed * REPLICATES + r)
-        images = (mixture.means[:, None] + points).reshape(-1, l)
-        scores = rule.scores(world, images)
-        if (shape := (len(images), world.classes)) != np.shape(scores):  # the mistake of a user's learner
-            raise ValueError(f"the scores of learner {rule.name!r} have shape {np.shape(scores)}; expected {shape}")
-        right = won(scores, np.repeat(mixture.labels, 2**power))
-        rows.append(mixture.group_average(right.reshape(G, -1).mean(axis=1)))
+    deviation, count = np.sqrt(mixture.image_variances), max(COUNTER, mixture.test_groups.max()) + 1
+    power = min(power, int(np.log2(NUMBERS / len(deviation))))
+    for r in range(seed * REPLICATES, (seed + 1) * REPLICATES):
+        points = gaussian_points(1 + len(deviation), power, r)
+        chance, noise, row = ndtr(points[:, 0]), deviation * points[:, 1:], [np.nan] * count
+        for group in np.unique(mixture.test_groups):
+            share = np.cumsum(np.where(mixture.test_groups == group, mixture.test_weights, 0.0))
+            cell = np.searchsorted(share, chance * share[-1])
+            scores = rule.scores(world, mixture.means[cell] + noise)
+            if (shape := (len(cell), world.classes)) != np.shape(scores):  # the mistake of a user's learner
+                raise ValueError(f"the scores of learner {rule.name!r} have shape {np.shape(scores)}; expected {shape}")
+            row[group] = won(scores, mixture.labels[cell]).mean()
+        rows.append(row)
     return estimate(np.array(rows))
 
 

@@ -20,7 +20,7 @@ from scipy.special import ndtr
 
 from simulator.accuracy import LEVEL, Accuracy, objects_averaged, won
 from simulator.gaussian.critic import gaussian_points
-from simulator.mixture import COUNTER, class_means
+from simulator.mixture import class_means
 from simulator.naming import outside
 from simulator.prompts import PROMPTS, Prompt, check_told, prompt_row
 from simulator.quantities import Scale, domain_of
@@ -40,9 +40,9 @@ from theory.unit_prompts import check_unit, ends, reaches, score_gap, unit_accur
 # Distance of the contour's grid lines, in standard deviations. One boundary in a thousand needs a finer grid. Of 9,000
 # extreme worlds one had a boundary that none of these follows.
 SPACINGS = (0.6, 0.45, 0.33, 0.25, 0.2, 0.12, 0.06)
+JAGGED = 16  # of 2, points of a group of such a world; errors are about 5e-5
 PLAIN_SPACING = 1.5  # where one pattern explains the prompts: the preference is monotone along both blocks
-TERMS = 2**19  # densities of a replicate in a world with a table, one or two CPU seconds
-MOST_TERMS = 2**20  # with 256 points of every cell; beyond it, cells are drawn, too, and fewer points are as exact
+TERMS = 2**19  # densities of a group and replicate in a world with a table, one or two CPU seconds in all
 TOLERANCE = 1e-6  # of integrals along a boundary
 SCALES = domain_of(Scale)
 SLACK = 1e-9  # of logarithms that may be equal
@@ -133,26 +133,8 @@ def table_accuracy(world: World, prompt: Prompt, seed: int = 0) -> Accuracy:
 
     Prompts of different classes need not be equally frequent, so that log p(p_y) counts.
     """
-    K, A = world.classes, world.background_count
-    cost = K * A * (K if world.p_inv < 1 else 1) * K * K * A
-    if cost * 2**8 > MOST_TERMS:
-        return estimate(np.array([_drawn_cells(world, prompt, seed * REPLICATES + r) for r in range(REPLICATES)]))
-    return sampled_accuracy(InfoNCE(prompt), world, int(np.clip(np.log2(TERMS / cost), 7, 13)), seed)
-
-
-def _drawn_cells(world: World, prompt: Prompt, seed: int) -> list[float]:
-    """Accuracies of the groups of a large table, whose Sobol points draw their cells, too."""
-    mixture, texts = world.mixture(), world.prompts(prompt)
-    deviation, cost = np.sqrt(mixture.image_variances), world.classes**2 * world.background_count
-    power = int(np.clip(np.log2(MOST_TERMS / cost), 5, 13))
-    noise, uniform = np.split(gaussian_points(len(deviation) + 1, power, seed), [-1], axis=1)
-    accuracy = [np.nan] * (max(COUNTER, mixture.test_groups.max()) + 1)
-    for group in np.unique(mixture.test_groups):
-        share = np.cumsum(np.where(mixture.test_groups == group, mixture.test_weights, 0))
-        cell = np.searchsorted(share, ndtr(uniform[:, 0]) * share[-1])
-        scores = prompt_scores(mixture.means[cell] + deviation * noise, texts, world)
-        accuracy[group] = won(scores, mixture.labels[cell]).mean()
-    return accuracy
+    power = int(np.log2(TERMS / (world.classes**2 * world.background_count)))
+    return sampled_accuracy(InfoNCE(prompt), world, int(np.clip(power, 5, 13)), seed)
 
 
 def _one_attribute(worlds: World, prompt: Prompt) -> Accuracy:
@@ -169,7 +151,7 @@ def _one_attribute(worlds: World, prompt: Prompt) -> Accuracy:
     if not len(left):
         return Accuracy(*groups)
     lost = np.isin(np.arange(len(tie)), left).reshape(worlds.shape)
-    rest = world_by_world(partial(sampled_accuracy, InfoNCE(prompt)), worlds[lost])
+    rest = world_by_world(partial(sampled_accuracy, InfoNCE(prompt), power=JAGGED), worlds[lost])
     return joined([(~lost, Accuracy.of([*groups[:, ~lost]])), (lost, rest)], worlds.shape)
 
 

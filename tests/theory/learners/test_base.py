@@ -55,11 +55,6 @@ def test_a_critic_that_is_nan_has_no_accuracies(fields):
         Lost().accuracy(World(**fields))
 
 
-def test_too_many_groups_are_not_sampled():
-    with pytest.raises(ValueError, match="10,000 groups of images with 200 latents are too many"):
-        ByScores().accuracy(World(classes=100, dim_image=200, dim_text=200))
-
-
 @pytest.mark.parametrize("fields", [{"p_spu": np.zeros((0, 3))}, {"classes": np.zeros(0, int)}])
 @pytest.mark.parametrize("learner", [
     learners.LinearCLIP(), learners.LinearCLIP(embed_dim=1), learners.InfoNCE("mean"), learners.InfoNCE("captions"),
