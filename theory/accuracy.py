@@ -62,10 +62,11 @@ def binary_scores(u: Float[np.ndarray, "*w B"], worlds: World) -> Float[np.ndarr
 
 def _many_classes(u: np.ndarray, worlds: World) -> Accuracy:
     K, pull, p_inv = worlds.class_count, u * worlds.mean, np.asarray(worlds.p_inv)
-    s, result = np.sqrt((u**2 * worlds.image_variance).sum(-1)), 0.0
+    s = np.sqrt((u**2 * worlds.image_variance).sum(-1))
+    result = np.zeros((2, *s.shape))
     for code, share in zip(*image_patterns(K, pull.shape[-1], 0.5), strict=True):  # the object's odds are equal here
         if np.any(chance := 2 * (1 - p_inv if code[0] else p_inv)):
-            result = result + np.multiply.outer(share, chance * _pattern_accuracy(pull, s, code, K))
+            result += np.multiply.outer(share, chance * _pattern_accuracy(pull, s, code, K))
     return Accuracy(*result)
 
 
