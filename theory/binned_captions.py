@@ -11,7 +11,6 @@ A caption is a row of whole numbers: first the label of a bare caption, NONE in 
 NONE where the caption does not mention the block. A bare caption tells nothing else.
 """
 
-from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
@@ -20,16 +19,16 @@ from scipy.optimize import brentq
 from scipy.special import logsumexp, ndtr
 
 from simulator.accuracy import Accuracy, won
-from simulator.gaussian.critic import gaussian_points
 from simulator.prompts import Prompt
 from simulator.world import World
-from theory.quadrature import REPLICATES, estimate
+from theory.learners.base import sampled
+from theory.quadrature import estimate
 from theory.theorems import mismatched_pmi
 
 BINS = 5  # more bins change p' by less than .002; an odd number has one in the middle
 NONE = -1
 TERMS = 2**22  # densities held at a time
-POINTS = 2**13  # of one replicate, over all groups that are asked; 2^6 to 2^13 of each group
+POWER = 12  # of 2, points of a group and replicate
 LEAST = 1e-300  # probability of a bin that no image of the group comes near
 
 
@@ -102,23 +101,15 @@ class BinnedCaptions:
     def accuracies(self, prompts: Int[np.ndarray, "prompts K told"], seed: int = 0) -> list[Accuracy]:
         """Group accuracies of the optimum, by prompt; REPLICATES Sobol nets, 95% interval.
 
-        A prompt is one caption per class. Without a table the first class, on its own background and on one other
-        background, stands for all: classes and backgrounds then differ by their names alone.
+        A prompt is one caption per class.
         """
-        labels, deviation = self.mixture.labels, np.sqrt(self.mixture.image_variances)
-        alike = (labels == 0) & (self.mixture.backgrounds[:, 0] < 2) | (self.world.table is not None)
-        mixture = replace(self.mixture, test_weights=self.mixture.test_weights * alike)
-        groups_of_test = np.flatnonzero(mixture.test_weights)
         captions, columns = np.unique(np.concatenate(prompts), axis=0, return_inverse=True)
-        columns = columns.reshape(len(prompts), -1)
-        power = int(np.clip(np.log2(POINTS / len(groups_of_test)), 6, 13))
-        values = np.zeros((len(prompts), REPLICATES, len(labels)))
-        for r in range(REPLICATES):
-            points = deviation * gaussian_points(len(deviation), power, seed * REPLICATES + r)
-            for g in groups_of_test:
-                score = self.log_density(mixture.means[g] + points, captions)
-                values[:, r, g] = [won(score[:, own], labels[g]).mean() for own in columns]
-        return [estimate(mixture.group_average(each)) for each in values]
+
+        def right(images: np.ndarray, labels: np.ndarray, _) -> np.ndarray:
+            score = self.log_density(images, captions)
+            return np.array([won(score[:, own], labels) for own in columns.reshape(len(prompts), -1)])
+
+        return [estimate(each) for each in sampled(right, self.world, POWER, seed).swapaxes(0, 1)]
 
     def _bins(
         self, centre: Float[np.ndarray, "*n 2 l"], variance: np.ndarray, captions: Int[np.ndarray, "T told"]

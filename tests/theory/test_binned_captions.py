@@ -79,7 +79,7 @@ def test_edges_are_quantiles_and_symmetric_for_two_classes_and_bare_names_have_n
     [WORLDS[0], World(table=[[0.45, 0.05], [0.2, 0.3]], **HEADLINE), WORLDS[2]],
     ids=["two-classes", "table", "three-classes"],
 )
-def test_accuracies_are_those_of_all_groups_where_the_first_class_stands_for_all_but_in_a_table(world, monkeypatch):
+def test_accuracies_are_those_of_all_groups(world, monkeypatch):
     """Every group's share of right answers, drawn; the standard error of a share of n is .5/sqrt n at most."""
     words, rng, n = BinnedCaptions(world), np.random.default_rng(0), 4000
     prompts = np.array([words.prompts("name"), words.prompts("mean")])
@@ -88,7 +88,7 @@ def test_accuracies_are_those_of_all_groups_where_the_first_class_stands_for_all
     for g in np.flatnonzero(mixture.test_weights):
         x = mixture.means[g] + deviation * rng.normal(size=(n, len(deviation)))
         shares[:, g] = [won(words.log_density(x, own), mixture.labels[g]).mean() for own in prompts]
-    monkeypatch.setattr(binned_captions, "POINTS", 2**11)
+    monkeypatch.setattr(binned_captions, "POWER", 10)
     for found, drawn in zip(words.accuracies(prompts), mixture.group_average(shares), strict=True):
         assert [*found] == pytest.approx(drawn, abs=4 * 0.5 / np.sqrt(n))
 

@@ -92,26 +92,34 @@ def block_weights(inside: Float[np.ndarray, "P l"]) -> Float[np.ndarray, " B"]:
     return np.trace(inside.reshape(len(inside), -1, len(inside)), axis1=0, axis2=2)
 
 
-def sampled_accuracy(rule: "Learner", world: World, power: int = POWER, seed: int = 0) -> Accuracy:
-    """Accuracies of a rule's scores in one world, with an interval.
+def sampled(right: Callable, world: World, power: int, seed: int = 0) -> Float[np.ndarray, "R *r groups"]:
+    """Means of right(images (N, l), labels (N,), r), (*r, N), over 2^power images of every group; nan without any.
 
-    2^power Sobol points, or as many as NUMBERS holds, draw what the images of every group show, and their noise.
+    A coordinate of Sobol points draws what an image shows, the others its noise.
     """
     mixture, rows = world.mixture(), []
-    deviation, count = np.sqrt(mixture.image_variances), max(COUNTER, mixture.test_groups.max()) + 1
-    power = min(power, int(np.log2(NUMBERS / len(deviation))))
+    deviation, groups = np.sqrt(mixture.image_variances), max(COUNTER, mixture.test_groups.max()) + 1
     for r in range(seed * REPLICATES, (seed + 1) * REPLICATES):
         points = gaussian_points(1 + len(deviation), power, r)
-        chance, noise, row = ndtr(points[:, 0]), deviation * points[:, 1:], [np.nan] * count
+        chance, noise, row = ndtr(points[:, 0]), deviation * points[:, 1:], {}
         for group in np.unique(mixture.test_groups):
             share = np.cumsum(np.where(mixture.test_groups == group, mixture.test_weights, 0.0))
             cell = np.searchsorted(share, chance * share[-1])
-            scores = rule.scores(world, mixture.means[cell] + noise)
-            if (shape := (len(cell), world.classes)) != np.shape(scores):  # the mistake of a user's learner
-                raise ValueError(f"the scores of learner {rule.name!r} have shape {np.shape(scores)}; expected {shape}")
-            row[group] = won(scores, mixture.labels[cell]).mean()
-        rows.append(row)
-    return estimate(np.array(rows))
+            row[group] = np.mean(right(mixture.means[cell] + noise, mixture.labels[cell], r), axis=-1)
+        rows.append(np.stack([row.get(g, np.nan * row[0]) for g in range(groups)], axis=-1))
+    return np.array(rows)
+
+
+def sampled_accuracy(rule: "Learner", world: World, power: int = POWER, seed: int = 0) -> Accuracy:
+    """Accuracies of a rule's scores in one world, with an interval, from 2^power points of every group or NUMBERS."""
+
+    def right(images: np.ndarray, labels: np.ndarray, _) -> np.ndarray:
+        scores = rule.scores(world, images)
+        if (shape := (len(labels), world.classes)) != np.shape(scores):  # the mistake of a user's learner
+            raise ValueError(f"the scores of learner {rule.name!r} have shape {np.shape(scores)}; expected {shape}")
+        return won(scores, labels)
+
+    return estimate(sampled(right, world, min(power, int(np.log2(NUMBERS / world.latents))), seed))
 
 
 @dataclass(frozen=True)

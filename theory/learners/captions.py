@@ -31,11 +31,11 @@ from simulator.gaussian.critic import gaussian_points
 from simulator.prompts import Prompt
 from simulator.world import World
 from theory.accuracy import linear_accuracy
-from theory.density import block_law, block_log_density, class_log_density, given_label, image_patterns, log_density
+from theory.density import block_law, block_log_density, class_log_density, given_label, log_density
 from theory.integrator import plane_shares
-from theory.learners.base import check_classes, joined, world_by_world
+from theory.learners.base import check_classes, joined, sampled, world_by_world
 from theory.learners.bayes import bayes_accuracy
-from theory.quadrature import REPLICATES, estimate
+from theory.quadrature import estimate
 from theory.theorems import mismatched_pmi
 
 WITHIN = 6.5  # standard deviations of captions and of images: 8e-11 lie beyond
@@ -45,10 +45,10 @@ SATURATED = 18.0  # 1 - tanh(18) = 5e-16
 LINE = 256  # nodes of each coordinate between which scores are interpolated
 ROUNDING = 2e-6  # of accuracies on a grid, where a coarser one happens to agree
 
-IMAGES = 2**9  # drawn per replicate and pattern of classes,
-MOST = 2**13  # or fewer: images of a replicate times what one of them costs
+IMAGES = 2**10  # drawn per replicate and group,
+MOST = 2**12  # or fewer: these images times what one of them costs
 CAPTIONS = 256  # drawn per image, or per class
-PAIRS = 2**22  # density terms over all images and captions
+PAIRS = 2**23  # density terms over all images and captions
 LARGEST_CLASSES = 10
 CELLS = 2**20  # numbers held in one array at a time
 
@@ -204,27 +204,20 @@ def drawn_accuracy(world: World, prompt: Prompt, seed: int = 0) -> Accuracy:
     """
     others = "more are possible with the prompts name, mean and background, and with full captions without noise"
     check_classes(world, f"all captions of a class are drawn; {others}", LARGEST_CLASSES)
-    seeds = range(seed * REPLICATES, (seed + 1) * REPLICATES)
-    half, whole = np.moveaxis(np.array([_replicate(world, prompt, s) for s in seeds]), 1, 0)
+
+    def right(images: np.ndarray, labels: np.ndarray, replicate: int) -> Float[np.ndarray, "3 N"]:
+        """By either half of the captions and by all."""
+        halves = drawn_scores(world, prompt, images, replicate)
+        return np.array([won(score, labels) for score in (*halves, halves.mean(axis=0))])
+
+    cost = world.classes * (world.classes if prompt == "scores" else 2)
+    power = int(np.log2(np.clip(MOST / cost, 32, IMAGES)))
+    first, second, whole = np.moveaxis(sampled(right, world, power, seed), 1, 0)
+    half = (first + second) / 2
     value, more = estimate(np.clip(whole + (whole - half) / 2, 0.0, 1.0)), np.abs((whole - half).mean(axis=0)) / 2
     assert value.interval is not None
     ends = [np.clip([low - d, high + d], 0, 1) for (low, high), d in zip(value.interval, more, strict=True)]
     return Accuracy.of([*value], LEVEL, map(tuple, ends))
-
-
-def _replicate(world: World, prompt: Prompt, seed: int) -> Float[np.ndarray, "2 2"]:
-    """(common, counter) by half of the captions and by all; images of every pattern of classes, class 0 the label."""
-    K, B = world.class_count, len(world.mean)
-    means = world.prompts("background").reshape(K, B, -1)
-    codes, shares = image_patterns(K, B, float(world.p_inv))
-    cost = len(codes) * K * (K if prompt == "scores" else 2)
-    power = int(np.log2(np.clip(MOST / cost, 32, IMAGES)))
-    noise = gaussian_points(means[0].size, power, np.random.default_rng((seed, 0))).reshape(-1, *means.shape[1:])
-    noise = noise * np.sqrt(world.image_variance)[:, None]
-    images = np.concatenate([noise + means[code, np.arange(B)] for code in codes]).reshape(-1, means[0].size)
-    halves = drawn_scores(world, prompt, images, seed).reshape(2, len(codes), len(noise), K)
-    right = np.array([won(score).mean(axis=-1) for score in (*halves, halves.mean(axis=0))]) @ shares
-    return np.stack([right[:2].mean(axis=0), right[2]])
 
 
 def drawn_scores(
