@@ -12,8 +12,6 @@ densities in their place the proofs are the same. X, T, K and A count images, ca
 
 import numpy as np
 
-from theory.population import pattern_correlation
-
 
 def counter_score(t, alpha, beta, S_i, S_s):
     """T1: the z-score of counter accuracy, (alpha - t beta)/sqrt(S_i + t^2 S_s). For the common group pass -beta.
@@ -97,7 +95,7 @@ def many_class_reliance_name(alpha, beta, sigma_inv, p, K, p_inv=1.0):
 
     Proof: in the space of class differences C has alpha^2/K + sigma_inv^2 and alpha beta D_inv D/K in its first column.
     """
-    return alpha * beta * pattern_correlation(p_inv, K) * pattern_correlation(p, K) / (alpha**2 + K * sigma_inv**2)
+    return alpha * beta * _correlation(p_inv, K) * _correlation(p, K) / (alpha**2 + K * sigma_inv**2)
 
 
 def many_class_reliance_mean(alpha, beta, sigma_inv, sigma_spu, p, K, kappa=1.0, p_inv=1.0):
@@ -107,7 +105,7 @@ def many_class_reliance_mean(alpha, beta, sigma_inv, sigma_spu, p, K, kappa=1.0,
     Proof: K C is the binary C of those variances, with D in the place of m0.
     """
     A, B = alpha**2 + K * sigma_inv**2, beta**2 + K * sigma_spu**2
-    return _reliance_mean(alpha, beta, A, B, pattern_correlation(p, K), kappa, pattern_correlation(p_inv, K))
+    return _reliance_mean(alpha, beta, A, B, _correlation(p, K), kappa, _correlation(p_inv, K))
 
 
 def many_class_reliance_mean_limit(alpha, beta, sigma_inv, sigma_spu, p, kappa=1.0, p_inv=1.0):
@@ -116,6 +114,10 @@ def many_class_reliance_mean_limit(alpha, beta, sigma_inv, sigma_spu, p, kappa=1
     Proof: in `many_class_reliance_mean` A_K/K -> sigma_inv^2, B_K/K -> sigma_spu^2, D -> p and D_inv -> p_inv.
     """
     return kappa * p * beta * sigma_spu**2 / (p_inv * alpha * sigma_inv**2)
+
+
+def _correlation(p, K):
+    return p - (1 - p) / (K - 1)
 
 
 def reliance_nearest_mean(alpha, beta, m0, D_inv=1.0):
