@@ -16,7 +16,7 @@ from jaxtyping import Float, Int
 from scipy.special import ndtri
 
 from simulator.accuracy import Accuracy, won
-from simulator.gaussian.critic import LinearCritic, without_captions
+from simulator.gaussian.critic import LinearCritic, removed_captions, without_captions
 from simulator.gaussian.statistics import covariance_critic, decision_prompts, first_coordinates
 from simulator.naming import unlisted
 from simulator.samplers import SAMPLERS, Sampler, chosen, group_numbers
@@ -125,8 +125,9 @@ def _drawn_linear(world, learner: Learner, samples: Iterator[TrainingSet], sampl
     frames = first_coordinates(world)
     # A learner of a user's has neither: its training ends, at full width.
     projected, modal = (getattr(learner, name, False) for name in ("projected", "modal"))
+    removed = removed_captions(world, projected)
     for S in _covariances(samples):
-        own = without_captions(S, q, frames[1], world, projected)
+        own = without_captions(S, q, frames[1], removed)
         yield covariance_critic(S, own, frames, learner.strength if modal else None)
 
 

@@ -33,7 +33,6 @@ from theory import equivalent, learners, theorems
 from theory.learners import Bayes, GaussianPMI, InfoNCE, LinearCLIP, Logistic, Printed, SigLIP
 from theory.learners.filtered import Filtered
 from theory.learners.separating import Separating
-from theory.population import projected_weights
 
 NAN, INF = float("nan"), float("inf")
 TABLE, EVEN = ((0.3, 0.1, 0.0), (0.2, 0.2, 0.2)), np.full((2, 3), 1 / 6)
@@ -308,8 +307,7 @@ CALLS = [
     (lambda: equivalent(World(), Accuracy(0.5, NAN)), "nan"),
     (lambda: equivalent(World(table=[[0.5, 0.0], [0.1, 0.4]]), Accuracy(0.9, 0.5)), "also has the group unseen"),
     *(
-        (partial(captions_out, World(**fields), *prompt, (1.0,) * numbers), f"one number per block, {5 - numbers} here")
-        for captions_out, *prompt in ((projected_weights, "name"), (removed_captions,))
+        (partial(removed_captions, World(**fields), (1.0,) * numbers), f"one number per block, {5 - numbers} here")
         for fields, numbers in (({}, 3), ({"attribute": (Attribute(),)}, 2))
     ),
 ]

@@ -22,7 +22,6 @@ import numpy as np
 from jaxtyping import Float
 
 from simulator.accuracy import Numbers, rounded
-from simulator.gaussian.critic import Projected
 from simulator.mixture import Mixture
 from simulator.prompts import Prompt, caption
 from simulator.world import World
@@ -120,28 +119,6 @@ def half_times(values: Float[np.ndarray, "*r h"], start: float = START) -> Float
     with np.errstate(divide="ignore", invalid="ignore"):
         later = np.log(values / start - 1) / (2 * values)
     return np.where(values > 2 * start, later, np.where(values > 0, 0.0, np.inf))
-
-
-def projected_weights(worlds: World, prompt: Prompt, projected: Projected = True) -> Float[np.ndarray, "*w B"]:
-    """u for balanced towers whose embeddings have lost the direction of a caption, of the background alone (T12).
-
-    With A = U S V' the towers are W_I = S^(1/2) U' and W_T = S^(1/2) V', so that W_T' W_T = V S V'. Let b be the
-    caption's latents block by block; True is the background's unit vector. Without the direction W_T b, of images or
-    of prompts, a prompt q acts as q - b <W_T b, W_T q>/|W_T b|^2. For K classes the directions of the captions of all
-    classes are removed. A caption of nothing that training captions mention has none.
-    """
-    A = latent_cross_covariance(worlds)
-    _, values, right = np.linalg.svd(A)
-    blocks = A.shape[-1]
-    b = np.eye(blocks)[1] if projected is True else np.array(projected, float)
-    if b.shape != (blocks,):
-        raise ValueError(f"projected = {projected} needs one number per block, {blocks} here; True is the background")
-    q = worlds.prompt(prompt)
-    largest = (values[..., 0] * np.linalg.norm(q, axis=-1))[..., None]
-    gram = np.einsum("...ri,...r,...rj->...ij", right, values, right) @ b  # W_T' W_T b
-    along, own = np.einsum("...j,...j->...", gram, q), gram @ b
-    share = np.divide(along, own, out=np.zeros_like(own), where=rounded(own, values[..., 0] * (b @ b)) > 0)
-    return rounded(np.einsum("...ij,...j->...i", A, q - share[..., None] * b), largest)
 
 
 def leading_direction(worlds: World) -> Float[np.ndarray, "*w B"]:

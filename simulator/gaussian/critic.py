@@ -47,7 +47,7 @@ def first_modes(values: Float[np.ndarray, "*r h"], width: int | None) -> Float[n
 def removed_captions(world: World, projected: Projected) -> Float[np.ndarray, "l m"]:
     """Latents of the captions whose directions embeddings lose: backgrounds alone, or a multiple of every block."""
     if isinstance(projected, bool):
-        return np.eye(world.latents)[:, world.block_latents[1]]
+        return np.eye(world.latents)[:, world.block_latents[1] if projected else slice(0)]
     blocks = 2 + len(world.attribute)
     if world.table is not None or len(projected) != blocks:
         raise ValueError(
@@ -59,21 +59,20 @@ def removed_captions(world: World, projected: Projected) -> Float[np.ndarray, "l
 
 def without_captions(
     S: Float[np.ndarray, "*R dI dT"],
-    q: Float[np.ndarray, "P l"],
+    q: Float[np.ndarray, "*P l"],
     frame: Float[np.ndarray, "dT l"],
-    world: World,
-    projected: Projected,
-) -> Float[np.ndarray, "... P l"]:
+    removed: Float[np.ndarray, "l m"],
+) -> Float[np.ndarray, "... l"]:
     """Latent prompts that act as q on embeddings without the directions of some captions, W_T = Sigma^(1/2) V'.
 
-    q - B <W_T D_T q, E>/<E, E>, with E = W_T D_T B the embeddings of the captions B (T12).
+    q - B <W_T D_T q, E>/<E, E>, with E = W_T D_T B the embeddings of the captions B (T12). Balanced towers have these
+    W_T. A caption of nothing that training captions mention has no direction.
     """
-    if projected is False:
+    if not removed.size:
         return q
-    removed = removed_captions(world, projected)
     _, values, right = np.linalg.svd(S, full_matrices=False)
     embedded = np.sqrt(values)[..., None] * (right @ frame)  # (*R, h, l)
-    share = np.linalg.pinv(embedded @ removed) @ embedded @ q.T  # (*R, m, P)
+    share = np.linalg.pinv(embedded @ removed) @ embedded @ np.swapaxes(q, -1, -2)  # (*R, m, P)
     return q - np.swapaxes(removed @ share, -1, -2)
 
 

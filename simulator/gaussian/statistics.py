@@ -16,7 +16,7 @@ from jaxtyping import Float, Int
 
 from simulator.accuracy import Numbers, rounded
 from simulator.exact_counts import multinomial
-from simulator.gaussian.critic import LinearCritic, Projected, without_captions
+from simulator.gaussian.critic import LinearCritic, Projected, removed_captions, without_captions
 from simulator.mixture import Mixture, PairedGroups
 from simulator.prompts import Prompt
 from simulator.quantities import check_count
@@ -96,10 +96,10 @@ def full_critics(
     If `projected`, embeddings of balanced towers lose the directions of `removed_captions`.
     """
     _check_request(n, replicates)
-    q, frames = decision_prompts(world, prompt), first_coordinates(world)
+    q, frames, removed = decision_prompts(world, prompt), first_coordinates(world), removed_captions(world, projected)
     for r in range(replicates):
         (S,) = cross_covariance(world, n, 1, numpy_stream(seed, stream, r))
-        yield covariance_critic(S, without_captions(S, q, frames[1], world, projected), frames, strength)
+        yield covariance_critic(S, without_captions(S, q, frames[1], removed), frames, strength)
 
 
 def first_coordinates(world: World) -> tuple[Float[np.ndarray, "dI l"], Float[np.ndarray, "dT l"]]:

@@ -8,7 +8,6 @@ from reference import latent_cross_covariance, population_critic, worlds_with
 
 from simulator.world import World
 from theory.learners import GaussianPMI, LinearCLIP
-from theory.population import projected_weights
 
 
 def differences(u: np.ndarray, world: World) -> np.ndarray:
@@ -23,7 +22,7 @@ def differences(u: np.ndarray, world: World) -> np.ndarray:
 def test_projecting_is_not_leaving_the_word_out():
     """T12: reliance at p = .9, mu_spu = 2 is .8 by name; 0 with equal mentions; .1939 or -.1174 with others."""
     grid = worlds_with(p_spu=0.9, mu_spu=2.0, mention_inv=[1, 0.7, 1, 0.6, 1], mention_spu=[1, 0.7, 0.5, 1, 0])
-    u = projected_weights(grid, "name")
+    u = LinearCLIP("name", projected=True).direction(grid)
     assert u[:, 1] / u[:, 0] == pytest.approx([0, 0, 0.19394, -0.11743, 0.8], abs=1e-5)
     assert (u[:2, 1] == 0).all()
 

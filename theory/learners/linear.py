@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float
 
 from simulator.accuracy import rounded
-from simulator.gaussian.critic import LinearCritic, Projected, first_modes, without_captions
+from simulator.gaussian.critic import LinearCritic, Projected, first_modes, removed_captions, without_captions
 from simulator.gaussian.statistics import full_critics, projected_critics
 from simulator.naming import outside
 from simulator.prompts import Prompt
@@ -35,7 +35,7 @@ class LinearCLIP(Learner):
         answer.
     projected
         Whether embeddings of balanced towers lose the direction of a caption that shows the background alone
-        (`theory.population.projected_weights`). A tuple is another caption, a number per block.
+        (`simulator.gaussian.critic.without_captions`). A tuple is another caption, a number per block.
     time
         Length of gradient flow on the loss from small aligned weights (`theory.population.grown`), 0 or more. Infinity
         is the optimum.
@@ -85,17 +85,17 @@ class LinearCLIP(Learner):
         return first_modes(population.grown(values, self.time, self.start), self.embed_dim)
 
     def direction(self, worlds: World) -> Float[np.ndarray, "*w B"]:
-        """u = A q, or that of the modes of A that the towers have learned."""
-        if self.projected:
-            return population.projected_weights(worlds, self.prompt, self.projected)
+        """u = A q, or that of the modes of A that the towers have learned, or of a prompt without some captions."""
         if self.embed_dim is not None and np.any(np.greater(worlds.classes, 2)):
             return super().direction(worlds)  # a cut counts every mode, also those that no decision depends on
         A, q = population.latent_cross_covariance(worlds), worlds.prompt(self.prompt)
-        if not self.modal:
+        if not (self.modal or self.projected):
             return np.einsum("...ij,...j->...i", A, q)
         left, values, right = np.linalg.svd(A)
         m = self.strength(values)
         largest = (m.max(axis=-1) * np.linalg.norm(q, axis=-1))[..., None]
+        removed = removed_captions(worlds.replace(classes=2), self.projected)  # with one number per block
+        q = without_captions(A, q[..., None, :], np.eye(A.shape[-1]), removed)[..., 0, :]
         return rounded(np.einsum("...ir,...r,...rj,...j->...i", left, m, right, q), largest)
 
     def critic(self, world: World) -> LinearCritic:
@@ -105,7 +105,7 @@ class LinearCLIP(Learner):
         left, values, right = np.linalg.svd(A)
         strength = self.strength(values)
         largest = np.linalg.norm(q) * strength.max()
-        q = without_captions(A, q, np.eye(len(A)), world, self.projected)
+        q = without_captions(A, q, np.eye(len(A)), removed_captions(world, self.projected))
         if self.modal:
             A = left * strength @ right
         return latent_critic(rounded(q @ A.T, largest))

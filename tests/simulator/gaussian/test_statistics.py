@@ -18,7 +18,7 @@ from simulator.gaussian.statistics import (
 )
 from simulator.streams import numpy_stream
 from simulator.world import World
-from theory.population import projected_weights
+from theory.learners import LinearCLIP
 
 EFFECT = 0.13  # Kolmogorov distance
 SIZE = law_size(EFFECT, false_alarm=5e-8)  # up to eighty columns share one use of the budget
@@ -96,7 +96,7 @@ FULL = [*({"detail": 20} | FULL).items(), *(("paper", n) for n in (3, 5, 8, 100)
 def test_projecting_off_a_caption_tends_to_its_population(name, projected):
     """At 1e10 pairs weights deviate by 1e-5; each replicate's critic is that of its own factors."""
     world = WORLDS[name].model_copy(update={"dim_image": 6, "dim_text": 8})
-    u = projected_weights(world, "name", projected)
+    u = LinearCLIP("name", projected=projected).direction(world)
     for critic in full_critics(world, "name", 10**10, 3, 0, projected=projected):
         found = critic.inside[0]
         if world.classes == 3:  # in each block, the difference of two classes' coordinates
