@@ -14,10 +14,10 @@ quadratures agree. So cuts lie at corners, which little view noise hardly rounds
 
 import numpy as np
 from jaxtyping import Bool, Float
-from numpy.polynomial import legendre
 from scipy.special import ndtr
 
 from theory.learners.pmi import Preference
+from theory.quadrature import nested_rule
 
 CHUNK = 128  # worlds at a time
 SAFETY = 32  # pieces of one boundary add up
@@ -26,6 +26,7 @@ EDGE = 2.0**-6  # of a chord: a cut is no nearer to its ends,
 NEAREST = 2.0**-6  # from the chord it is sought first,
 FAR = 16.0  # and no further than this from the chord, or two branches have been taken for one
 GRADES = 4  # lines on each side of a narrow centre, from its own deviation up to the spacing in geometric steps
+NODES, WEIGHTS, ROUGH = nested_rule(8)  # along a piece
 
 
 def contour_accuracy(
@@ -158,18 +159,6 @@ def _far_side(
     return amount
 
 
-def _lobatto(n: int) -> tuple[np.ndarray, np.ndarray]:
-    """Nodes on [0, 1] with both ends, and weights exact up to degree 2 n - 3."""
-    nodes = np.concatenate([[-1.0], np.sort(legendre.Legendre.basis(n - 1).deriv().roots().real), [1.0]])
-    return (nodes + 1) / 2, 1 / (n * (n - 1) * legendre.Legendre.basis(n - 1)(nodes) ** 2)
-
-
-NODES, WEIGHTS = _lobatto(7)
-# The rule on five of the seven nodes: its distance from the other is an error estimate, and a cautious one.
-_ROUGH = np.zeros(7)
-_ROUGH[[0, 2, 3, 4, 6]] = np.linalg.solve(np.vander(NODES[[0, 2, 3, 4, 6]], increasing=True).T, 1 / np.arange(1.0, 6.0))
-
-
 def _along(preference: Preference, roots, start, end, means, tolerance: float):
     """Green's integral along the pieces, by world and group; and whether every piece could be followed."""
     world = roots[0][start]
@@ -182,8 +171,8 @@ def _along(preference: Preference, roots, start, end, means, tolerance: float):
             break
         meet = _tangents(ends, slopes)
         point, good, dy = _follow(preference.of((None, world)), ends, slopes, meet, tolerance / SAFETY)
-        values = _green(point, means[:, world]) * dy[..., None]  # (7, P, 2)
-        fine, rough = np.einsum("npg,n->pg", values, WEIGHTS), np.einsum("npg,n->pg", values, _ROUGH)
+        values = _green(point, means[:, world]) * dy[..., None]  # (9, P, 2)
+        fine, rough = np.einsum("npg,n->pg", values, WEIGHTS), np.einsum("npg,n->pg", values, ROUGH)
         done = good & (np.abs(fine - rough).max(axis=-1) < tolerance / SAFETY)
         np.add.at(amount, world[done], fine[done])
 
@@ -249,7 +238,7 @@ def _cut(preference: Preference, ends, meet: Float[np.ndarray, "2 P"]):
 
 
 def _follow(preference: Preference, ends, slopes, meet, tolerance: float):
-    """Points of the boundary over NODES of each chord (2, 7, P), success (P,), and dy/ds (7, P)."""
+    """Points of the boundary over NODES of each chord (2, 9, P), success (P,), and dy/ds (9, P)."""
     chord = ends[1] - ends[0]
     normal = _left_of(chord)
     tilt = np.empty((len(NODES), chord.shape[1]))  # slope of the boundary over its chord
