@@ -22,9 +22,9 @@ from theory.quadrature import nested_rule
 CHUNK = 128  # worlds at a time
 SAFETY = 32  # pieces of one boundary add up
 MOST = 150  # open pieces of one world; a boundary with more is rounding, and is not followed
-EDGE = 2.0**-6  # of a chord: a cut is no nearer to its ends,
-NEAREST = 2.0**-6  # from the chord it is sought first,
-FAR = 16.0  # and no further than this from the chord, or two branches have been taken for one
+EDGE = 2.0**-6  # of a chord: a cut is no nearer to its ends
+NEAREST = 2.0**-6  # of a chord: no further from it a boundary is sought first,
+FAR = 16.0  # and no further than this in the end, or two branches have been taken for one
 GRADES = 4  # lines on each side of a narrow centre, from its own deviation up to the spacing in geometric steps
 NODES, WEIGHTS, ROUGH = nested_rule(8)  # along a piece
 
@@ -169,15 +169,14 @@ def _along(preference: Preference, roots, start, end, means, tolerance: float):
     for _ in range(30):
         if not len(world):
             break
-        meet = _tangents(ends, slopes)
-        point, good, dy = _follow(preference.of((None, world)), ends, slopes, meet, tolerance / SAFETY)
+        point, good, dy = _follow(preference.of((None, world)), ends, slopes, tolerance / SAFETY)
         values = _green(point, means[:, world]) * dy[..., None]  # (9, P, 2)
         fine, rough = np.einsum("npg,n->pg", values, WEIGHTS), np.einsum("npg,n->pg", values, ROUGH)
         done = good & (np.abs(fine - rough).max(axis=-1) < tolerance / SAFETY)
         np.add.at(amount, world[done], fine[done])
 
         world, ends, slopes = world[~done], ends[..., ~done], slopes[..., ~done]
-        middle, steep, crosses = _cut(preference.of(world), ends, meet[:, ~done])
+        middle, steep, crosses = _cut(preference.of(world), ends, slopes)
         sound[world[~crosses]] = False
         ends = np.stack([np.append(ends[0], middle, 1), np.append(middle, ends[1], 1)])
         slopes = np.stack([np.append(slopes[0], steep, 1), np.append(steep, slopes[1], 1)])
@@ -200,30 +199,26 @@ def _left_of(chord: np.ndarray) -> np.ndarray:
     return np.stack([-chord[1], chord[0]])
 
 
-def _tangents(ends, slopes) -> Float[np.ndarray, "2 P"]:
-    """Where the tangents of both ends meet, along and above each chord in its lengths; nan if not between the ends."""
+def _corner(ends: Float[np.ndarray, "2 2 P"], slopes: Float[np.ndarray, "2 2 P"]) -> Float[np.ndarray, " P"]:
+    """Where along each chord the tangents of its ends meet; 1/2 if not between them."""
     chord = ends[1] - ends[0]
-    rise = (slopes * _left_of(chord)).sum(axis=1)
-    tilt = _ratio(-(slopes * chord).sum(axis=1), rise)
-    with np.errstate(over="ignore", invalid="ignore"):
-        along = _ratio(tilt[1], tilt[1] - tilt[0])
-        between = (rise > 0).all(axis=0) & (np.sign(tilt[0]) * np.sign(tilt[1]) < 0)
-        return np.where(between, np.stack([along, along * tilt[0]]), np.nan)
+    tilt = _tilt((slopes * chord).sum(axis=1), (slopes * _left_of(chord)).sum(axis=1))
+    along = np.nan_to_num(_ratio(tilt[1], tilt[1] - tilt[0]))
+    return np.where((along > 0) & (along < 1), np.clip(along, EDGE, 1 - EDGE), 0.5)
 
 
-def _cut(preference: Preference, ends, meet: Float[np.ndarray, "2 P"]):
+def _cut(preference: Preference, ends, slopes):
     """A point of the boundary between the ends of each piece, the gradient there, and whether one is near.
 
-    It lies over the point of the chord where the tangents meet: little view noise leaves a sharp corner there. Every
-    line across the chord between its ends must meet the boundary that joins them.
+    Every line across the chord between its ends must meet the boundary that joins them.
     """
-    chord, along = ends[1] - ends[0], meet[0]
-    base = ends[0] + np.where(np.isnan(along), 0.5, np.clip(along, EDGE, 1 - EDGE)) * chord
+    chord = ends[1] - ends[0]
+    base = ends[0] + _corner(ends, slopes) * chord
     g, *gradient = preference(*base)
     up = np.where(g > 0, -1.0, 1.0) * _left_of(chord)  # towards the other sign: g > 0 on the left of the boundary
     newton = np.abs(_ratio(g, (np.stack(gradient) * up).sum(axis=0)))
-    # Twice the Newton step, or where the tangents meet, is usually beyond it. A strip of the other sign can be narrow.
-    height = np.clip(np.fmin(2 * np.minimum(np.nan_to_num(newton), FAR), np.abs(meet[1])), 1e-9, NEAREST)
+    # Twice the Newton step is usually beyond it. A strip of the other sign can be narrow.
+    height = np.clip(2 * np.nan_to_num(newton), 1e-9, NEAREST)
     crosses = np.zeros(len(g), bool)
     while True:
         rest = np.flatnonzero(~crosses)
@@ -237,7 +232,7 @@ def _cut(preference: Preference, ends, meet: Float[np.ndarray, "2 P"]):
     return middle, np.stack(gradient), crosses
 
 
-def _follow(preference: Preference, ends, slopes, meet, tolerance: float):
+def _follow(preference: Preference, ends, slopes, tolerance: float):
     """Points of the boundary over NODES of each chord (2, 9, P), success (P,), and dy/ds (9, P)."""
     chord = ends[1] - ends[0]
     normal = _left_of(chord)
@@ -259,8 +254,7 @@ def _follow(preference: Preference, ends, slopes, meet, tolerance: float):
     tilt[1:-1] = _tilt((gradient * chord[:, None]).sum(axis=0), rise)
     # The heights at both ends are 0, so the slopes must average to 0, or the piece leapt from one branch to another.
     good &= np.abs(WEIGHTS @ tilt) * size < tolerance
-    # Around a short chord, out to where the tangents meet, there is next to nothing: that corner may be cut off.
-    flat = np.maximum(np.abs(meet[1]), 1.0) * size**2 / (2 * np.pi) < tolerance
+    flat = size**2 / (2 * np.pi) < tolerance  # around a short chord there is next to nothing: it may cut off a corner
     tilt[:, flat] = 0.0
     point = line.copy()
     point[:, 1:-1] = np.where(flat, point[:, 1:-1], inner)
