@@ -30,9 +30,9 @@ from simulator.tables import named
 from simulator.towers.distributed import Group, rows
 from simulator.world import refusal
 from theory import equivalent, learners, theorems
+from theory.docket.separating import Separating
 from theory.learners import Bayes, GaussianPMI, InfoNCE, LinearCLIP, Logistic, Printed, SigLIP
 from theory.learners.filtered import Filtered
-from theory.learners.separating import Separating
 
 NAN, INF = float("nan"), float("inf")
 TABLE, EVEN = ((0.3, 0.1, 0.0), (0.2, 0.2, 0.2)), np.full((2, 3), 1 / 6)

@@ -32,8 +32,8 @@ from simulator.towers.objectives import OBJECTIVES
 from simulator.world import World
 from theory import learners
 from theory.claims.claim import Claim
+from theory.claims.frontier import frontier
 from theory.claims.quantities import QUANTITIES
-from theory.frontier import frontier
 from theory.ideal_curve import equivalent, equivalent_of_draws
 from theory.learners import bayes, captions, contour, infonce
 from theory.learners.base import attempt

@@ -22,6 +22,7 @@ from simulator.gaussian import critic as trained
 from simulator.gaussian.critic import LinearCritic
 from simulator.world import World
 from theory.accuracy import reliance
+from theory.claims.frontier import frontier
 from theory.claims.words import Rules
 from theory.learners.base import Learner
 from theory.population import (
@@ -171,8 +172,6 @@ class Lead(PlaceOnCurve):
     family = True
 
     def at(self, claim, worlds, accuracy):
-        from theory.frontier import frontier  # scipy's root finder, for start-up time
-
         f, reached = frontier(worlds, np.asarray(accuracy.common), claim.against)
         return accuracy.counter - f, reached
 

@@ -19,12 +19,12 @@ from theory.accuracy import reliance
 from theory.claims.claim import Axis, Claim
 from theory.docket.common import COUNTER, FIRST_PAGE, MODERATE, NARROW_VIEWS, box, equivalent_of, for_both_prompts, says
 from theory.docket.detail import ANY_WORLD, TURNING
+from theory.docket.gap import GapClosed
 from theory.docket.remedies import NARROW, SPURIOUS
 from theory.docket.sentences import reading
+from theory.docket.separating import Separating
 from theory.docket.subjects import BAYES, INFONCE_NAME, LEAST_SQUARES, LINEAR_NAME, LOGISTIC
 from theory.learners import InfoNCE, Learner, LinearCLIP
-from theory.learners.gap import GapClosed
-from theory.learners.separating import Separating
 
 BARE_NAME = InfoNCE("bare")
 NARROW_PAGE = FIRST_PAGE | NARROW_VIEWS

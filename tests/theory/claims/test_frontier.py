@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from simulator.world import World
-from theory.frontier import correlation, frontier
+from theory.claims.frontier import correlation, frontier
 from theory.learners import InfoNCE, LeastSquares, LinearCLIP
 
 WORLDS = World(

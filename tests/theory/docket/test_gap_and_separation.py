@@ -7,10 +7,10 @@ from stattest import SHARE, spend
 from simulator import tables
 from simulator.gaussian.pairs import dictionaries
 from simulator.world import World
+from theory.docket.gap import GapClosed
+from theory.docket.separating import Separating
 from theory.learners import LinearCLIP
 from theory.learners.filtered import Filtered
-from theory.learners.gap import GapClosed
-from theory.learners.separating import Separating
 from theory.population import latent_cross_covariance
 
 UNEVEN = World(table=tables.named("mixture([diagonal(0.9), long-tail(2, 2, 2)], [1, 1])"), mu_spu=1.5, mention_inv=0.6)

@@ -7,10 +7,10 @@ Where the curve is monotone, that is k_F at c_F = c. Where it folds, f takes the
 
 import numpy as np
 from jaxtyping import Bool, Float
-from scipy.optimize.elementwise import find_root
 
 from simulator.accuracy import Numbers
 from simulator.world import World
+from theory.integrator import roots
 from theory.learners.base import Learner, attempt
 
 NODES = 65  # of the curve; between them c_F is taken to be monotone
@@ -45,16 +45,11 @@ def frontier(
     least, most = least.min(axis=1), most.max(axis=1)
     reached = (least - ROUNDING <= c) & (c <= most + ROUNDING)
     c = np.clip(c, least, most)
-    enough = c_F >= c[:, None] - ROUNDING
+    target = c - ROUNDING
+    enough = c_F >= target[:, None]
     f = np.where(enough, k_F, -np.inf).max(axis=1)
     row, left = np.nonzero((enough[:, 1:] != enough[:, :-1]) & ~np.isnan(c_F[:, 1:] + c_F[:, :-1]))
     if len(row):
-        u = u[:NODES]
-        root = find_root(
-            lambda u, i, target: members(u, i.astype(int))[0] - target,
-            (u[left], u[left + 1]),
-            args=(row.astype(float), c[row]),
-            tolerances={"xatol": 1e-9, "fatol": ROUNDING},
-        )
-        np.maximum.at(f, row, members(root.x, row)[1])
+        root = roots(lambda k, u: members(u, row[k])[0] - target[row[k]], u[left], u[left + 1])
+        np.maximum.at(f, row, members(root, row)[1])
     return f.reshape(worlds.shape), reached.reshape(worlds.shape)
