@@ -3,7 +3,7 @@ import pytest
 from mpmath import mp, mpf
 from scipy.special import ndtr
 
-from theory.quadrature import gaussian_average, logistic_moments
+from theory.quadrature import gaussian_average, logistic_moments, nested_rule
 
 
 def exact_moments(m, V):
@@ -38,6 +38,14 @@ def test_logistic_moments_of_a_certain_margin():
     sigma = 1 / (1 + np.exp(-1.5))
     assert np.exp(log_scale) * tail == pytest.approx(1 - sigma, rel=1e-14)
     assert np.exp(log_scale) * slopes[0, 0] == pytest.approx(sigma * (1 - sigma), rel=1e-14)
+
+
+@pytest.mark.parametrize("n", [4, 8, 16])
+def test_a_nested_rule_integrates_the_polynomials_through_its_nodes(n):
+    nodes, fine, rough = nested_rule(n)
+    assert [fine @ nodes**k for k in range(n + 1)] == pytest.approx([1 / (k + 1) for k in range(n + 1)], abs=1e-14)
+    assert [rough @ nodes**k for k in range(n // 2)] == pytest.approx([1 / (k + 1) for k in range(n // 2)], abs=1e-14)
+    assert not rough[1::2].any()
 
 
 def test_gaussian_average_of_smooth_steep_and_broken_integrands():
