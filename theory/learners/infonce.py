@@ -134,7 +134,7 @@ def table_accuracy(world: World, prompt: Prompt, seed: int = 0) -> Accuracy:
     Prompts of different classes need not be equally frequent, so that log p(p_y) counts.
     """
     power = int(np.log2(TERMS / (world.classes**2 * world.background_count)))
-    return sampled_accuracy(InfoNCE(prompt), world, int(np.clip(power, 5, 13)), seed)
+    return sampled_accuracy(InfoNCE(prompt), world, int(np.clip(power, 5, 14)), seed)
 
 
 def _one_attribute(worlds: World, prompt: Prompt) -> Accuracy:
