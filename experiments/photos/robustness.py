@@ -13,7 +13,7 @@ import pandas as pd
 from scipy.stats import rankdata
 
 from experiments.effective_robustness import AXES, SMALLEST_FAMILY, Line, fit_line, resampled
-from experiments.errors import RequestError, checked_seed, unknown
+from experiments.errors import RequestError, checked_seed
 from experiments.heads import intervals
 from experiments.heads.least_regret import middle, ranked
 from experiments.inference import bootstrap_interval, combined, hull
@@ -103,7 +103,8 @@ def _folders(path: Path) -> list[Path]:
         raise RequestError(f"{str(path)!r} holds no {SUMMARY}; name a folder that evaluate or score wrote")
     if not folders:
         written = sorted(str(file.parent) for file in Path().glob(f"*/{SUMMARY}"))
-        raise unknown("result", str(path), ["published", *written])
+        words = f"{str(path)!r} is neither 'published', published:MODEL nor a folder that evaluate or score wrote"
+        raise RequestError(words + suggestion(str(path), ["published", *written], quoted=True))
     return folders
 
 
