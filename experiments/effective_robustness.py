@@ -1,8 +1,10 @@
-"""Lines of counter accuracy on common accuracy across models, effective robustness, bootstrap bands.
+"""Lines of counter accuracy on common accuracy across models, effective robustness, bootstrap
+bands.
 
-Taori et al. 2020 (arXiv 2007.00644) and Miller et al. 2021 (arXiv 2107.04649): for models of one family, the accuracy
-under shift is close to a straight line in the accuracy without shift, on logit axes. A model's effective
-robustness is its counter accuracy minus the line at its common accuracy, on the plain scale.
+Taori et al. 2020 (arXiv 2007.00644) and Miller et al. 2021 (arXiv 2107.04649): for models of one
+family, the accuracy under shift is close to a straight line in the accuracy without shift, on logit
+axes. A model's effective robustness is its counter accuracy minus the line at its common accuracy,
+on the plain scale.
 
 Letters: x, y transformed common and counter accuracies; R replicates of a bootstrap over models.
 """
@@ -46,24 +48,31 @@ def fit_line(
     axis: Axis,
     weights: Float[np.ndarray, "*r m"] | None = None,
 ) -> Line:
-    """Least squares of counter on common accuracy; `weights` (how often each model is drawn) give replicates."""
+    """Least squares of counter on common accuracy; `weights` (how often each model is drawn) give
+    replicates.
+    """
     x, y = stretch(common, axis), stretch(counter, axis)
     if len(x) < SMALLEST_FAMILY or np.ptp(x) == 0 or not np.isfinite([x, y]).all():
         raise ValueError(
-            f"a line needs {SMALLEST_FAMILY} models, different and finite on the {axis} axis, got {common}"
+            f"a line needs {SMALLEST_FAMILY} models, different and finite on the {axis} axis, got"
+            f" {common}"
         )
     w = np.ones(len(x)) if weights is None else np.asarray(weights, dtype=float)
     w = w / w.sum(axis=-1, keepdims=True)
     mean_x, mean_y = w @ x, w @ y
-    apart = x - mean_x[..., None]  # centred first: a difference of squares would cancel for similar models
+    # centred first: a difference of squares would cancel for similar models
+    apart = x - mean_x[..., None]
     slope = (w * apart * (y - mean_y[..., None])).sum(axis=-1) / (w * apart**2).sum(axis=-1)
     return Line(axis, np.asarray(slope), np.asarray(mean_y - slope * mean_x))
 
 
-def resampled(common: Float[np.ndarray, " m"], replicates: int, rng: np.random.Generator) -> Float[np.ndarray, "R m"]:
+def resampled(
+    common: Float[np.ndarray, " m"], replicates: int, rng: np.random.Generator
+) -> Float[np.ndarray, "R m"]:
     """How often each model is drawn in each bootstrap replicate.
 
-    A replicate whose models share one common accuracy is drawn again. Raises ValueError if all models share one.
+    A replicate whose models share one common accuracy is drawn again. Raises ValueError if all
+    models share one.
     """
     if np.ptp(common) == 0:
         raise ValueError("all models have the same common accuracy; no line is determined")
@@ -83,7 +92,9 @@ def band(
     replicates: int = 2000,
     level: float = LEVEL,
 ) -> tuple[Float[np.ndarray, " g"], Float[np.ndarray, " g"]]:
-    """Pointwise bootstrap band of the line over a grid of common accuracies (percentiles over models)."""
+    """Pointwise bootstrap band of the line over a grid of common accuracies (percentiles over
+    models).
+    """
     line = fit_line(common, counter, axis, resampled(common, replicates, rng))
     tail = (1 - level) / 2
     return tuple(np.quantile(line.at(grid), [tail, 1 - tail], axis=0))
@@ -97,11 +108,13 @@ def offset(
     replicates: int = 10_000,
     level: float = 0.99,
 ) -> tuple[float, tuple[float, float], int]:
-    """(mean effective robustness of `others` over the line of `family`, interval, number of others).
+    """(mean effective robustness of `others` over the line of `family`, interval, number of
+    others).
 
-    Others outside the family's range of common accuracy are left out: the line is an extrapolation there. The interval
-    resamples models of both groups as if they were independent draws. Models share architectures and data, so it is
-    too narrow for very different models. Raises ValueError if no other model is in range.
+    Others outside the family's range of common accuracy are left out: the line is an extrapolation
+    there. The interval resamples models of both groups as if they were independent draws. Models
+    share architectures and data, so it is too narrow for very different models. Raises ValueError
+    if no other model is in range.
     """
     inside = (others[0] >= family[0].min()) & (others[0] <= family[0].max())
     if not inside.any():

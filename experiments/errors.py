@@ -12,7 +12,9 @@ class SoberclipError(Exception):
 
 
 class RequestError(SoberclipError):
-    """The request was wrong. The sentence names the value, its domain and, where one is near, a valid choice."""
+    """The request was wrong. The sentence names the value, its domain and, where one is near, a
+    valid choice.
+    """
 
     status = 2
 

@@ -1,4 +1,6 @@
-"""Atomic writes, and checks that a verb overwrites only files that carry its mark, or lie beside its record."""
+"""Atomic writes, and checks that a verb overwrites only files that carry its mark, or lie beside
+its record.
+"""
 
 import csv
 import io
@@ -23,7 +25,9 @@ MARKED_BYTES = 65_536  # searched for a mark at each end of a file
 
 
 def write_atomically(path: Path, write: Callable[[Path], Any]) -> None:
-    """Call write(temporary path), then rename it to `path`. After a failure, a RunError, the old file remains."""
+    """Call write(temporary path), then rename it to `path`. After a failure, a RunError, the old
+    file remains.
+    """
     temporary = path.with_name(f".{path.name}.{token_hex(6)}")
     try:
         handle = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
@@ -49,7 +53,9 @@ def to_json(thing: Any) -> Any:
 
 
 def write_json(path: Path, document: Any) -> None:
-    """Write one JSON document, atomically; NaN and infinity raise ValueError, since JSON has neither."""
+    """Write one JSON document, atomically; NaN and infinity raise ValueError, since JSON has
+    neither.
+    """
     text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False, default=to_json)
     write_text(path, text + "\n")
 
@@ -63,18 +69,24 @@ def write_table(path: Path, columns: Iterable[str], rows: Iterable[Iterable[Any]
 
 
 def read_table(path: Path, required: tuple[str, ...], what: str) -> list[dict[str, str]]:
-    """The rows of a CSV file with a header, at least one, each with the required columns; else RequestError."""
+    """The rows of a CSV file with a header, at least one, each with the required columns; else
+    RequestError.
+    """
     try:
         with path.open(newline="", encoding="utf-8-sig") as handle:
             reader = csv.DictReader(handle)
             table = list(reader)
             missing = [column for column in required if column not in (reader.fieldnames or ())]
     except OSError as error:
-        raise RequestError(f"{what} file {str(path)!r} cannot be read ({error.strerror or error})") from error
+        raise RequestError(
+            f"{what} file {str(path)!r} cannot be read ({error.strerror or error})"
+        ) from error
     except (UnicodeDecodeError, csv.Error) as error:
         raise RequestError(f"{str(path)!r} is not a CSV file ({error})") from error
     if missing:
-        raise RequestError(f"{str(path)!r} has no column {missing[0]!r}; it needs {', '.join(required)}")
+        raise RequestError(
+            f"{str(path)!r} has no column {missing[0]!r}; it needs {', '.join(required)}"
+        )
     if not table:
         raise RequestError(f"{str(path)!r} has no rows")
     for line, row in enumerate(table, start=2):
@@ -85,7 +97,9 @@ def read_table(path: Path, required: tuple[str, ...], what: str) -> list[dict[st
 
 
 def output_folder(path: Path) -> Path:
-    """The folder `path`, created if necessary. Raises RequestError if it cannot be created or written."""
+    """The folder `path`, created if necessary. Raises RequestError if it cannot be created or
+    written.
+    """
     check_writable(path)
     try:
         path.mkdir(parents=True, exist_ok=True)
@@ -94,10 +108,14 @@ def output_folder(path: Path) -> Path:
     return path
 
 
-def check_writable(folder: Path, verb: str = "", names: Collection[str] = (), mark: bytes | None = None) -> None:
-    """Raise RequestError unless `verb` may write files of these names into a folder, perhaps a new one.
+def check_writable(
+    folder: Path, verb: str = "", names: Collection[str] = (), mark: bytes | None = None
+) -> None:
+    """Raise RequestError unless `verb` may write files of these names into a folder, perhaps a new
+    one.
 
-    Existing files must be the verb's own: each carries `mark`, or, without a mark, the folder's record is the verb's.
+    Existing files must be the verb's own: each carries `mark`, or, without a mark, the folder's
+    record is the verb's.
     """
     if folder.exists() and not folder.is_dir():
         raise RequestError(f"output {str(folder)!r} is a file, but a folder is needed")
@@ -108,19 +126,22 @@ def check_writable(folder: Path, verb: str = "", names: Collection[str] = (), ma
         probe.rmdir()
     except OSError as error:
         raise _not_writable(folder, error) from error
-    for name in [*names, RUN] if RESULT in names else names:  # an unfinished training has no result yet
+    # an unfinished training has no result yet
+    for name in [*names, RUN] if RESULT in names else names:
         if not (folder / name).exists():
             continue
         ours = _has_record(folder, verb) if mark is None else _carries(folder / name, mark)
         if not ours or name in (made_by_reproduce(folder) or ()):
             raise RequestError(
-                f"{str(folder / name)!r} was not written by soberclip {verb}, so it is kept; name another"
+                f"{str(folder / name)!r} was not written by soberclip {verb}, so it is kept; name"
+                " another"
             )
 
 
 def _not_writable(path: Path, error: OSError) -> RequestError:
     return RequestError(
-        f"output folder {str(path)!r} cannot be written ({error.strerror or error}); try a folder of your own"
+        f"output folder {str(path)!r} cannot be written ({error.strerror or error}); try a folder"
+        " of your own"
     )
 
 
@@ -131,7 +152,9 @@ def _has_record(folder: Path, verb: str) -> bool:
         return isinstance(specified, dict) and "specification" in specified
     if verb == "check":
         verdicts = read_json(folder / "verdicts.json")
-        return isinstance(verdicts, list) and all(isinstance(one, dict) and "claim" in one for one in verdicts)
+        return isinstance(verdicts, list) and all(
+            isinstance(one, dict) and "claim" in one for one in verdicts
+        )
     result = read_json(folder / RESULT)
     return isinstance(result, dict) and result.get("verb") == verb
 
@@ -149,7 +172,8 @@ def read_json(path: Path) -> Any:
     """The document in a JSON file; None if it cannot be read."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):  # the last for a document that is nested too deeply
+    except (OSError, ValueError, RecursionError):
+        # the last for a document that is nested too deeply
         return None
 
 
@@ -161,17 +185,21 @@ def made_by_reproduce(folder: Path) -> set[str] | None:
 
 
 def check_report(output: Path) -> None:
-    """Raise RequestError if `output` holds anything that reproduce did not make: a report is replaced as a whole."""
+    """Raise RequestError if `output` holds anything that reproduce did not make: a report is
+    replaced as a whole.
+    """
     check_writable(output)
     if foreign := sorted(_paths(output) - (made_by_reproduce(output) or set())):
         raise RequestError(
-            f"output {str(output)!r} holds {foreign[0]!r}, which reproduce did not make, so the folder is kept; "
-            f"try {str(output / 'report')!r}"
+            f"output {str(output)!r} holds {foreign[0]!r}, which reproduce did not make, so the"
+            f" folder is kept; try {str(output / 'report')!r}"
         )
 
 
 def staging_folder(output: Path) -> Path:
-    """A new folder beside `output`, on the same file system. Raises RequestError if it cannot be created."""
+    """A new folder beside `output`, on the same file system. Raises RequestError if it cannot be
+    created.
+    """
     staging = output.absolute().with_name(f".{output.name}.{token_hex(6)}")
     try:
         staging.mkdir(parents=True)
@@ -181,8 +209,13 @@ def staging_folder(output: Path) -> Path:
 
 
 def replace_folder(staging: Path, output: Path) -> None:
-    """Mark the finished folder and move it to `output`; after a failure, a RunError, the earlier report is back."""
-    write_json(staging / MARK, {"made by": "soberclip reproduce", "files": sorted({MARK, *_paths(staging)})})
+    """Mark the finished folder and move it to `output`; after a failure, a RunError, the earlier
+    report is back.
+    """
+    write_json(
+        staging / MARK,
+        {"made by": "soberclip reproduce", "files": sorted({MARK, *_paths(staging)})},
+    )
     check_report(output)
     old = None
     try:

@@ -1,7 +1,7 @@
 """`Row` holds the accuracies of an evaluated model or a published row.
 
-Common photos have the usual background, counter photos do not. Accuracies are fractions; drop = common - counter,
-balanced is their mean. Fields that do not apply are None.
+Common photos have the usual background, counter photos do not. Accuracies are fractions; drop =
+common - counter, balanced is their mean. Fields that do not apply are None.
 """
 
 from dataclasses import asdict, dataclass
@@ -16,7 +16,10 @@ Mean = Literal["macro", "micro"]  # over classes, over photos
 
 def too_few(classes: int) -> str:
     """Why intervals are over photos, for fewer classes than FEWEST."""
-    return f"{'one class is' if classes == 1 else f'{classes} classes are'} too few to resample ({FEWEST} are needed)"
+    return (
+        f"{'one class is' if classes == 1 else f'{classes} classes are'} too few to resample"
+        f" ({FEWEST} are needed)"
+    )
 
 
 @dataclass(frozen=True)
@@ -40,11 +43,15 @@ class Row:
     def __post_init__(self):
         for name in ("source", "model", "family", "prompt", "labels", "mean"):
             word = getattr(self, name)
-            if not isinstance(word, str) and (word is not None or name in ("source", "model", "family")):
+            if not isinstance(word, str) and (
+                word is not None or name in ("source", "model", "family")
+            ):
                 raise ValueError(f"{name} = {word!r} is not a text")
         for name in GROUPS:
             if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} = {getattr(self, name)} of {self.model} is not a fraction in [0, 1]")
+                raise ValueError(
+                    f"{name} = {getattr(self, name)} of {self.model} is not a fraction in [0, 1]"
+                )
 
     @property
     def drop(self) -> float:

@@ -1,4 +1,6 @@
-"""Devices and their memory, threads of the processes that we start, and signals that interrupt a run."""
+"""Devices and their memory, threads of the processes that we start, and signals that interrupt a
+run.
+"""
 
 import os
 import signal
@@ -9,7 +11,8 @@ from threading import current_thread, main_thread
 
 from experiments.errors import Interrupted, RequestError, RunError
 
-THREAD_COUNTS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")  # the last two override the first
+# the last two override the first
+THREAD_COUNTS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
 def checked_device(name: str) -> str:
@@ -21,7 +24,9 @@ def checked_device(name: str) -> str:
         torch.empty(1, device=kind)
         torch.Generator(device=kind)  # "meta" has tensors but no random numbers
     except (RuntimeError, AssertionError, NotImplementedError):
-        raise RequestError(f"device {name!r} is not available here; the nearest valid choice is cpu") from None
+        raise RequestError(
+            f"device {name!r} is not available here; the nearest valid choice is cpu"
+        ) from None
     return "cpu" if kind.type == "cpu" else name
 
 
@@ -42,12 +47,16 @@ def free_bytes(device: str) -> int | None:
         lines = Path("/proc/meminfo").read_text().splitlines()
     except OSError:
         return None
-    return next((1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable")), None)
+    return next(
+        (1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable")), None
+    )
 
 
 @contextmanager
 def one_thread_each() -> Iterator[None]:
-    """Processes that start inside this block compute on one thread: two of two threads took three times as long."""
+    """Processes that start inside this block compute on one thread: two of two threads took three
+    times as long.
+    """
     before = {name: os.environ[name] for name in THREAD_COUNTS if name in os.environ}
     os.environ.update(dict.fromkeys(THREAD_COUNTS, "1"))
     try:
@@ -60,7 +69,9 @@ def one_thread_each() -> Iterator[None]:
 
 @contextmanager
 def handling(numbers: tuple[int, ...], handler: Callable) -> Iterator[None]:
-    """Handle signals in the block. Only the main thread receives them; elsewhere nothing happens."""
+    """Handle signals in the block. Only the main thread receives them; elsewhere nothing
+    happens.
+    """
     numbers = numbers if current_thread() is main_thread() else ()
     before = {number: signal.signal(number, handler) for number in numbers}
     try:
@@ -72,7 +83,9 @@ def handling(numbers: tuple[int, ...], handler: Callable) -> Iterator[None]:
 
 @contextmanager
 def keeping(state: Callable[[], str]) -> Iterator[None]:
-    """Add what is kept to the message of an interruption or failure; SIGTERM interrupts as Ctrl-C does."""
+    """Add what is kept to the message of an interruption or failure; SIGTERM interrupts as Ctrl-C
+    does.
+    """
 
     def interrupt(number, frame):
         raise KeyboardInterrupt

@@ -1,4 +1,6 @@
-"""The style of every figure, independent of the machine's own matplotlib settings, and that of every page."""
+"""The style of every figure, independent of the machine's own matplotlib settings, and that of
+every page.
+"""
 
 from io import BytesIO
 from pathlib import Path
@@ -13,7 +15,9 @@ styled = matplotlib.style.context(STYLE, after_reset=True)
 
 
 class NotebookFigure(Figure):
-    """A figure that notebooks show as an image. They show a plain Figure only after pyplot was imported."""
+    """A figure that notebooks show as an image. They show a plain Figure only after pyplot was
+    imported.
+    """
 
     @styled
     def _repr_png_(self) -> bytes:

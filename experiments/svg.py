@@ -1,4 +1,6 @@
-"""Figures and formulas as SVG: rounded coordinates, descriptions for screen readers, shared letters."""
+"""Figures and formulas as SVG: rounded coordinates, descriptions for screen readers, shared
+letters.
+"""
 
 import io
 import re
@@ -13,9 +15,18 @@ from matplotlib.textpath import TextPath
 
 from experiments.style import styled
 
-DARK = "<style>@media (prefers-color-scheme: dark) { svg { filter: invert(.91) hue-rotate(180deg); } }</style>"
+DARK = (
+    "<style>@media (prefers-color-scheme: dark) { svg { filter: invert(.91) hue-rotate(180deg); }"
+    " }</style>"
+)
 MARGIN = 3  # points around a formula
-COMMANDS = {Path.MOVETO: "M", Path.LINETO: "L", Path.CURVE3: "Q", Path.CURVE4: "C", Path.CLOSEPOLY: "z"}
+COMMANDS = {
+    Path.MOVETO: "M",
+    Path.LINETO: "L",
+    Path.CURVE3: "Q",
+    Path.CURVE4: "C",
+    Path.CLOSEPOLY: "z",
+}
 COORDINATES = re.compile(r'\b(?:d|x|y|points)="[^"]*"')
 DEFINED = re.compile(r'<(path|clipPath|pattern) id="([^"]+)"(?:[^>]*/>|.*?</\1>)', re.DOTALL)
 
@@ -38,7 +49,9 @@ def figure_svg(figure: Figure, description: str) -> str:
 
 
 def standalone(drawing: str) -> str:
-    """A drawing for a file of its own, which follows a reader's dark mode; a page has such a rule for all drawings."""
+    """A drawing for a file of its own, which follows a reader's dark mode; a page has such a rule
+    for all drawings.
+    """
     return drawing.replace("</defs>", f"</defs>\n{DARK}", 1)
 
 
@@ -60,14 +73,15 @@ def formula_svg(latex: str) -> str:
         for points, code in path.iter_segments(simplify=False)
     )
     return (
-        f'<svg role="img" aria-label="{escape(latex)}" width="{width:.2f}pt" height="{height:.2f}pt" '
-        f'viewBox="{low[0]:.2f} {-high[1]:.2f} {width:.2f} {height:.2f}">'
-        f'<path transform="scale(1 -1)" fill="currentColor" d="{drawn}"/></svg>'
+        f'<svg role="img" aria-label="{escape(latex)}" width="{width:.2f}pt"'
+        f' height="{height:.2f}pt" viewBox="{low[0]:.2f} {-high[1]:.2f} {width:.2f}'
+        f' {height:.2f}"><path transform="scale(1 -1)" fill="currentColor" d="{drawn}"/></svg>'
     )
 
 
 def defined_once(page: str) -> str:
-    """A page in which every letter, clip and hatch is defined once, by the first drawing that uses it.
+    """A page in which every letter, clip and hatch is defined once, by the first drawing that uses
+    it.
 
     Matplotlib's ids are digests of what they define, so equal ids mean equal definitions.
     """

@@ -1,4 +1,5 @@
-"""A table, described once by its columns and records, and its printers for the terminal, HTML and LaTeX.
+"""A table, described once by its columns and records, and its printers for the terminal, HTML and
+LaTeX.
 
 JSON needs no printer: records are the rows of a document, or what its rows are made of.
 
@@ -70,7 +71,9 @@ EDGES = 3  # letters of a terminal's table per column, for its line and two spac
 
 
 class Column(NamedTuple):
-    """Words at the head of a column, the key or the function of a record that gives its values, and their unit."""
+    """Words at the head of a column, the key or the function of a record that gives its values, and
+    their unit.
+    """
 
     words: str
     value: str | Callable[[Any], Any]
@@ -81,7 +84,13 @@ class Column(NamedTuple):
     def cell(self, record: Any) -> str | Text:
         """A cell. Words and words with a style stay as they are, and None is empty."""
         value = record.get(self.value) if isinstance(self.value, str) else self.value(record)
-        return "" if value is None else value if isinstance(value, str | Text) else self.unit.shown(value)
+        return (
+            ""
+            if value is None
+            else value
+            if isinstance(value, str | Text)
+            else self.unit.shown(value)
+        )
 
 
 class Table(NamedTuple):
@@ -96,10 +105,18 @@ class Table(NamedTuple):
     def rows(self) -> list[list[str | Text]]:
         """The heads, and the cells of each record; the row of None is empty."""
         heads = [column.words + column.unit.sign for column in self.columns]
-        return [heads, *([each.cell(record) for each in self.columns if record is not None] for record in self.records)]
+        return [
+            heads,
+            *(
+                [each.cell(record) for each in self.columns if record is not None]
+                for record in self.records
+            ),
+        ]
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Text | Grid]:
-        """The table below its title: cells wrap between words, and columns beyond the width follow beside the keys."""
+        """The table below its title: cells wrap between words, and columns beyond the width follow
+        beside the keys.
+        """
         if self.title is not None:
             yield Text(self.title)  # rich would wrap a title of its own
         heads, *rows = [[Text.assemble(cell) for cell in row] for row in self.rows]
@@ -110,7 +127,8 @@ class Table(NamedTuple):
             whole = cells.maximum if column.unit.number else cells.minimum
             extents.append(Measurement(max(head.minimum, whole), max(head.maximum, cells.maximum)))
         parts = [_side_by_side(extents, self.keys, each) for each in range(1, width + 1)]
-        for part in next(each for each in parts if len(each) == len(parts[-1])):  # about equally wide ones
+        # about equally wide ones
+        for part in next(each for each in parts if len(each) == len(parts[-1])):
             grid, sizes = Grid(), _widths([extents[i] for i in part], width - EDGES * len(part) - 1)
             for i, size in zip(part, sizes, strict=True):
                 justify = "right" if self.columns[i].unit.number else "left"
@@ -124,10 +142,15 @@ class Table(NamedTuple):
 
 
 def _side_by_side(extents: Sequence[Measurement], keys: int, width: int) -> list[list[int]]:
-    """The columns of each table that fits into the width; all have the keys, and at least one other."""
+    """The columns of each table that fits into the width; all have the keys, and at least one
+    other.
+    """
     parts = [[*range(keys)]]
     for i in range(keys, len(extents)):
-        if len(parts[-1]) > keys and sum(extents[j][0] + EDGES for j in [*parts[-1], i]) + 1 > width:
+        if (
+            len(parts[-1]) > keys
+            and sum(extents[j][0] + EDGES for j in [*parts[-1], i]) + 1 > width
+        ):
             parts.append([*range(keys)])
         parts[-1].append(i)
     return parts
@@ -139,7 +162,9 @@ def _widths(extents: Sequence[Measurement], room: int) -> list[int]:
     if sum(low) > room:  # words must break
         low, high = (1,) * len(low), low
     ends = list(zip(low, high, strict=True))
-    levels = ([max(least, min(level, most)) for least, most in ends] for level in range(room, 0, -1))
+    levels = (
+        [max(least, min(level, most)) for least, most in ends] for level in range(room, 0, -1)
+    )
     return next((sizes for sizes in levels if sum(sizes) <= room), list(low))
 
 
@@ -149,21 +174,28 @@ def html(
     anchor: Callable[[Any], str] | None = None,
     below: Callable[[Any], str] | None = None,
 ) -> Markup:
-    """The table with roles, since the style sheet stacks its cells on a phone, where each has the name of its column.
+    """The table with roles, since the style sheet stacks its cells on a phone, where each has the
+    name of its column.
 
     anchor(record) is the fragment of a record, and below(record) a row under its own.
     """
     heads, *rows = table.rows
-    head_cells = Markup("").join(Markup('<th scope="col" role="columnheader">{}</th>').format(head) for head in heads)
+    head_cells = Markup("").join(
+        Markup('<th scope="col" role="columnheader">{}</th>').format(head) for head in heads
+    )
     parts = [Markup('<table class="{}" role="table">\n').format(f"{classes} stacked".strip())]
     if table.title is not None:
         parts.append(Markup('<caption class="hidden">{}</caption>\n').format(table.title))
-    parts.append(Markup('<thead role="rowgroup"><tr role="row">{}</tr></thead>\n').format(head_cells))
+    parts.append(
+        Markup('<thead role="rowgroup"><tr role="row">{}</tr></thead>\n').format(head_cells)
+    )
     for record, (first, *others) in zip(table.records, rows, strict=True):
         own = Markup("") if anchor is None else Markup(' id="{}"').format(anchor(record))
         cells = [Markup('<th scope="row" role="rowheader">{}</th>').format(first)]
         for column, head, cell in zip(table.columns[1:], heads[1:], others, strict=True):
-            look = " ".join(filter(None, ("number" if column.unit.number else "", column.look(record))))
+            look = " ".join(
+                filter(None, ("number" if column.unit.number else "", column.look(record)))
+            )
             words = (look, head[0].lower() + head[1:], cell)
             cells.append(Markup('<td role="cell" class="{}" data-name="{}">{}</td>').format(*words))
         row = Markup('<tr role="row">{}</tr>').format(Markup("\n").join(cells))
@@ -174,7 +206,16 @@ def html(
     return Markup("").join([*parts, Markup("</table>")])
 
 
-MATHS = {"≥": r"\ge", "≤": r"\le", "≠": r"\ne", "≈": r"\approx", "−": "-", "·": r"\cdot", "×": r"\times", "→": r"\to"}
+MATHS = {
+    "≥": r"\ge",
+    "≤": r"\le",
+    "≠": r"\ne",
+    "≈": r"\approx",
+    "−": "-",
+    "·": r"\cdot",
+    "×": r"\times",
+    "→": r"\to",
+}
 SPECIAL = {
     **{sign: f"${command}$" for sign, command in MATHS.items()},
     **{sign: f"${sign}$" for sign in "<>|"},
@@ -194,7 +235,9 @@ GREEK = re.compile("GREEK SMALL LETTER (ALPHA|BETA|DELTA|EPSILON|KAPPA|MU|NU|PI|
 
 
 def latex(table: Table) -> str:
-    """A table environment over the whole page, in LaTeX without packages; the title is its caption."""
+    """A table environment over the whole page, in LaTeX without packages; the title is its
+    caption.
+    """
     widths = "".join(f"p{{{column.width}\\textwidth}}" for column in table.columns)
     heads, *rows = (" & ".join(escaped(str(cell)) for cell in row) + r" \\" for row in table.rows)
     cells = "\n".join(rows)
@@ -213,7 +256,9 @@ def latex(table: Table) -> str:
 
 
 def escaped(words: str) -> str:
-    """Words as LaTeX; lines and control characters become spaces, and a letter that LaTeX lacks its code point."""
+    """Words as LaTeX; lines and control characters become spaces, and a letter that LaTeX lacks its
+    code point.
+    """
     return "".join(map(_letter, " ".join(words.split())))
 
 
@@ -224,4 +269,6 @@ def _letter(character: str) -> str:
         return rf"$\{greek[1].lower()}$"
     if character.isascii():
         return character if character.isprintable() else " "
-    return character if character.isalpha() and ord(character) < 0x180 else f"[U+{ord(character):04X}]"
+    return (
+        character if character.isalpha() and ord(character) < 0x180 else f"[U+{ord(character):04X}]"
+    )

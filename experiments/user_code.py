@@ -1,7 +1,7 @@
 """A user's Python file: run it, take a learner or a loss from it, and blame its errors on it.
 
-An error is the user's if it passes through a line of their file, or a method of their learner. Other errors are ours
-and stay as they are.
+An error is the user's if it passes through a line of their file, or a method of their learner.
+Other errors are ours and stay as they are.
 """
 
 import runpy
@@ -26,7 +26,9 @@ T = TypeVar("T")
 
 @contextmanager
 def as_script(path: Path) -> Iterator[None]:
-    """Run a file's code in the block: it may import modules beside it, and what it prints goes to stderr."""
+    """Run a file's code in the block: it may import modules beside it, and what it prints goes to
+    stderr.
+    """
     folder = str(path.resolve().parent)
     sys.path.insert(0, folder)
     try:
@@ -44,13 +46,21 @@ def run_file(path: Path, what: str) -> dict[str, Any]:
         with as_script(path):
             return runpy.run_path(str(path), run_name=RUN_AS)
     except (Exception, SystemExit) as error:  # a syntax error has its line, and passes through none
-        raise RequestError(blamed(error) or _blame(path, getattr(error, "lineno", "?"), error)) from None
+        raise RequestError(
+            blamed(error) or _blame(path, getattr(error, "lineno", "?"), error)
+        ) from None
 
 
 def blamed(error: BaseException) -> str | None:
-    """The sentence that blames an error on a user's file and a line of it; None if the error passes through none."""
+    """The sentence that blames an error on a user's file and a line of it; None if the error passes
+    through none.
+    """
     frames = walk_tb(error.__traceback__)
-    places = [(own.f_code.co_filename, line) for own, line in frames if own.f_globals.get("__name__") == RUN_AS]
+    places = [
+        (own.f_code.co_filename, line)
+        for own, line in frames
+        if own.f_globals.get("__name__") == RUN_AS
+    ]
     return _blame(*places[-1], error) if places else None
 
 
@@ -73,7 +83,9 @@ def learner_in(text: str) -> "type[Learner]":
     try:
         kind()
     except TypeError as error:
-        raise RequestError(f"class {kind.__name__!r} in {str(path)!r} is not made without arguments: {error}") from None
+        raise RequestError(
+            f"class {kind.__name__!r} in {str(path)!r} is not made without arguments: {error}"
+        ) from None
     return kind
 
 
@@ -91,15 +103,27 @@ def loss_in(text: str) -> str:
 
 
 def _class_in(text: str, base: type[T], what: str, taken: Collection[str]) -> tuple[Path, type[T]]:
-    """The file and the class of FILE.py:CLASS, which derives from `base` and has a name of its own."""
+    """The file and the class of FILE.py:CLASS, which derives from `base` and has a name of its
+    own.
+    """
     file, _, name = text.rpartition(IN_FILE)
     path = Path(f"{file}.py")
     defined = run_file(path, f"{what} file").items()
-    kinds = {key: value for key, value in defined if isinstance(value, type) and issubclass(value, base)}
-    own = {key: kind for key, kind in kinds.items() if kind.__module__.partition(".")[0] not in PACKAGES}
+    kinds = {
+        key: value for key, value in defined if isinstance(value, type) and issubclass(value, base)
+    }
+    own = {
+        key: kind
+        for key, kind in kinds.items()
+        if kind.__module__.partition(".")[0] not in PACKAGES
+    }
     if name not in own:
-        raise RequestError(f"{what} file {str(path)!r} defines no {what} class {name!r}{suggestion(name, own)}")
+        raise RequestError(
+            f"{what} file {str(path)!r} defines no {what} class {name!r}{suggestion(name, own)}"
+        )
     label = getattr(own[name], "name", None)
     if not isinstance(label, str) or label in taken:
-        raise RequestError(f"class {name!r} in {str(path)!r} has name = {label!r}; give it a name of its own")
+        raise RequestError(
+            f"class {name!r} in {str(path)!r} has name = {label!r}; give it a name of its own"
+        )
     return path, own[name]

@@ -46,9 +46,10 @@ class Interval:
 class Accuracy:
     """Accuracy by group of test images.
 
-    Without a table, the background of common images is the class's own, that of counter images is another's. With a
-    table, common images show a class's most frequent backgrounds, counter images others that training shows with the
-    class, and unseen images those that it never shows with the class.
+    Without a table, the background of common images is the class's own, that of counter images is
+    another's. With a table, common images show a class's most frequent backgrounds, counter images
+    others that training shows with the class, and unseen images those that it never shows with the
+    class.
 
     Parameters
     ----------
@@ -72,7 +73,9 @@ class Accuracy:
     unseen: Numbers | None = None
 
     @classmethod
-    def of(cls, groups: Iterable[Numbers], level: float | None = None, ends: Iterable[Ends] = ()) -> "Accuracy":
+    def of(
+        cls, groups: Iterable[Numbers], level: float | None = None, ends: Iterable[Ends] = ()
+    ) -> "Accuracy":
         """The accuracy of some groups in the order of GROUPS.
 
         Parameters
@@ -80,14 +83,21 @@ class Accuracy:
         groups
             common and counter, and unseen if there is one.
         level, ends
-            Coverage of the intervals, and (low, high) of each group; None and nothing for exact numbers.
+            Coverage of the intervals, and (low, high) of each group; None and nothing for exact
+            numbers.
         """
         interval = None if level is None else Interval(dict(zip(GROUPS, ends, strict=False)), level)
         return cls(**dict(zip(GROUPS, groups, strict=False)), interval=interval)
 
     def __iter__(self) -> Iterator[Numbers]:
-        """(common, counter), with unseen if there is one, so that groups can be unpacked or stacked."""
-        return iter((self.common, self.counter) if self.unseen is None else (self.common, self.counter, self.unseen))
+        """(common, counter), with unseen if there is one, so that groups can be unpacked or
+        stacked.
+        """
+        return iter(
+            (self.common, self.counter)
+            if self.unseen is None
+            else (self.common, self.counter, self.unseen)
+        )
 
     def __repr__(self) -> str:
         return numbers_line(self, present(self._groups()), self.interval)
@@ -126,13 +136,18 @@ class Accuracy:
     def each(self, function: Callable[[Numbers], Numbers]) -> "Accuracy":
         """The accuracies after a function of every number, of the ends of their intervals, too."""
         ends = [(function(low), function(high)) for low, high in self.interval or ()]
-        return Accuracy.of(map(function, self), None if self.interval is None else self.interval.level, ends)
+        return Accuracy.of(
+            map(function, self), None if self.interval is None else self.interval.level, ends
+        )
 
 
 def mean_interval(
-    values: Float[np.ndarray, "*d R"], level: float = LEVEL, support: tuple[float, float] = (0.0, 1.0)
+    values: Float[np.ndarray, "*d R"],
+    level: float = LEVEL,
+    support: tuple[float, float] = (0.0, 1.0),
 ) -> tuple[Numbers, Numbers, Numbers, Numbers]:
-    """Mean, standard error, and low and high end of Student's interval, of the finite values along the last axis.
+    """Mean, standard error, and low and high end of Student's interval, of the finite values along
+    the last axis.
 
     Parameters
     ----------
@@ -156,7 +171,9 @@ def mean_interval(
 
 
 def rounded(x: Numbers, scale: Numbers) -> np.ndarray:
-    """x, and 0 where x is a rounding error beside numbers of this scale; the precision is that of x's own type."""
+    """x, and 0 where x is a rounding error beside numbers of this scale; the precision is that of
+    x's own type.
+    """
     x = np.asarray(x)
     return np.where(np.abs(x) <= np.finfo(x.dtype).eps ** 0.75 * scale, x.dtype.type(0), x)
 
@@ -167,10 +184,16 @@ def finite(x: Any) -> float | None:
 
 
 def decision(score: Float[np.ndarray, "*s K"]) -> Float[np.ndarray, "*s K"]:
-    """The share of each class in the decision: 1/k for the k classes with the largest score to rounding, else 0."""
-    # Class by class: numpy's max along a short axis takes 20 times as long. `scale` is of an image's rounding errors.
+    """The share of each class in the decision: 1/k for the k classes with the largest score to
+    rounding, else 0.
+    """
+    # Class by class: numpy's max along a short axis takes 20 times as long. `scale` is of an
+    # image's rounding errors.
     classes = np.moveaxis(score, -1, 0)[..., None]
-    top, scale = reduce(np.maximum, classes), reduce(np.maximum, np.where(np.isfinite(classes), np.abs(classes), 0))
+    top, scale = (
+        reduce(np.maximum, classes),
+        reduce(np.maximum, np.where(np.isfinite(classes), np.abs(classes), 0)),
+    )
     with np.errstate(invalid="ignore"):  # an infinite score less itself
         best = (score == top) | (rounded(top - score, scale) == 0)
     return best / best.sum(axis=-1, keepdims=True)
@@ -181,7 +204,9 @@ def won(
 ) -> Float[np.ndarray, "*s"]:
     """The share of the label in the `decision`."""
     share = decision(score)
-    return np.take_along_axis(share, np.broadcast_to(label, share.shape[:-1])[..., None], axis=-1)[..., 0]
+    return np.take_along_axis(share, np.broadcast_to(label, share.shape[:-1])[..., None], axis=-1)[
+        ..., 0
+    ]
 
 
 # Properties of an Accuracy, with hyphens as on the command line.
@@ -189,10 +214,15 @@ WORDS = ("common", "counter", "error-counter", "balanced", "drop", "worst")
 PIXEL_GROUPS = ("rand", "rev", "rest")  # further groups of pixel worlds (`simulator.pixels.groups`)
 
 
-def objects_averaged(accuracy: Float[np.ndarray, "groups=2 *w"], p_inv: Numbers) -> Float[np.ndarray, "groups=2 *w"]:
-    """(common, counter) of all images, from those of images that show the label's object, of an odd preference.
+def objects_averaged(
+    accuracy: Float[np.ndarray, "groups=2 *w"], p_inv: Numbers
+) -> Float[np.ndarray, "groups=2 *w"]:
+    """(common, counter) of all images, from those of images that show the label's object, of an odd
+    preference.
 
-    An image of the other class's object before the label's background is the mirror image of the label's object before
-    the other background. The preference is odd, so exactly one of the two is decided rightly.
+    An image of the other class's object before the label's background is the mirror image of the
+    label's object before the other background. The preference is odd, so exactly one of the two is
+    decided rightly.
     """
-    return np.clip(p_inv * accuracy + (1 - p_inv) * (1 - accuracy[::-1]), 0, 1)  # weights sum to 1 to rounding
+    # weights sum to 1 to rounding
+    return np.clip(p_inv * accuracy + (1 - p_inv) * (1 - accuracy[::-1]), 0, 1)

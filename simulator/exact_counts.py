@@ -1,9 +1,11 @@
-"""Counts of groups among drawn pairs: exact in law, and the same numbers with every release of numpy.
+"""Counts of groups among drawn pairs: exact in law, and the same numbers with every release of
+numpy.
 
-numpy draws a binomial count by inversion up to n min(p, 1 - p) = 30 and by BTPE beyond (Kachitvichyanukul and
-Schmeiser, CACM 31, 1988). The printed bound adds two Stirling corrections that must be subtracted. numpy up to 2.4
-copies it (pull request 31238), so counts far from the mean are too frequent, by about .1 % at n = 500, p = .45. Large
-counts are therefore split here until they are small enough for inversion.
+numpy draws a binomial count by inversion up to n min(p, 1 - p) = 30 and by BTPE beyond
+(Kachitvichyanukul and Schmeiser, CACM 31, 1988). The printed bound adds two Stirling corrections
+that must be subtracted. numpy up to 2.4 copies it (pull request 31238), so counts far from the mean
+are too frequent, by about .1 % at n = 500, p = .45. Large counts are therefore split here until
+they are small enough for inversion.
 """
 
 import numpy as np
@@ -12,7 +14,9 @@ from jaxtyping import Float, Int
 INVERTED = 30  # n min(p, 1 - p) up to which Generator.binomial inverts the distribution function
 
 
-def binomial(n: Int[np.ndarray, "R G"], p: Float[np.ndarray, " G"], rng: np.random.Generator) -> Int[np.ndarray, "R G"]:
+def binomial(
+    n: Int[np.ndarray, "R G"], p: Float[np.ndarray, " G"], rng: np.random.Generator
+) -> Int[np.ndarray, "R G"]:
     """Binomial counts: how many of n uniform numbers lie below p, for every n."""
     left, q, count = n.flatten(), np.tile(p, len(n)), np.zeros(n.size, dtype=n.dtype)
     at = np.flatnonzero(left * np.minimum(q, 1 - q) > INVERTED)
@@ -31,7 +35,9 @@ def binomial(n: Int[np.ndarray, "R G"], p: Float[np.ndarray, " G"], rng: np.rand
 def multinomial(
     n: int, weights: Float[np.ndarray, " G"], replicates: int, rng: np.random.Generator
 ) -> Int[np.ndarray, "R G"]:
-    """Multinomial counts of G groups in n draws: first for each half of the groups, then for each quarter, ..."""
+    """Multinomial counts of G groups in n draws: first for each half of the groups, then for each
+    quarter, ...
+    """
     depth = (len(weights) - 1).bit_length()
     padded = np.pad(weights, (0, 2**depth - len(weights)))
     counts = np.full((replicates, 1), n)

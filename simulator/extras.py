@@ -4,8 +4,12 @@ from importlib import import_module
 from typing import Any
 
 
-def installed(module: str, package: str, extra: str, user: str = "", refusal: type[Exception] = ValueError) -> Any:
-    """The module. Raises `refusal` with the line that installs its package, and with what needs it."""
+def installed(
+    module: str, package: str, extra: str, user: str = "", refusal: type[Exception] = ValueError
+) -> Any:
+    """The module. Raises `refusal` with the line that installs its package, and with what needs
+    it.
+    """
     try:
         return import_module(module)
     except ImportError as error:

@@ -1,4 +1,5 @@
-"""The groups of a world written out: a finite mixture of Gaussians with one shared diagonal covariance of the latents.
+"""The groups of a world written out: a finite mixture of Gaussians with one shared diagonal
+covariance of the latents.
 
 Exact laws need it; closed forms use the world's symmetry and never list groups.
 """
@@ -21,7 +22,9 @@ Common = tuple[tuple[int, ...], ...]  # backgrounds of each class
 
 
 class CaptionKind(NamedTuple):
-    """A kind of caption, block by block: its probability, and the multiple of the block's latents that it shows."""
+    """A kind of caption, block by block: its probability, and the multiple of the block's latents
+    that it shows.
+    """
 
     chance: Float[np.ndarray, "*w B"]
     multiple: float  # 0 only if the caption omits the block
@@ -29,7 +32,9 @@ class CaptionKind(NamedTuple):
 
 @dataclass(frozen=True)
 class CaptionKinds:
-    """The kinds of caption of all worlds, also those that never occur: first the block as it is, last silence."""
+    """The kinds of caption of all worlds, also those that never occur: first the block as it is,
+    last silence.
+    """
 
     every: tuple[CaptionKind, ...]
 
@@ -54,14 +59,18 @@ class CaptionKinds:
 
 
 def common_backgrounds(table: Table, common: Common | None = None) -> Common:
-    """The common backgrounds of each class: those given, or its most frequent ones, ties included."""
+    """The common backgrounds of each class: those given, or its most frequent ones, ties
+    included.
+    """
     if common is not None:
         return common
     return tuple(tuple(a for a, w in enumerate(row) if w >= max(row) * (1 - TIE)) for row in table)
 
 
 def cell_groups(table: Table, common: Common | None = None) -> Int[np.ndarray, "K A"]:
-    """COMMON for a class's common backgrounds, COUNTER for others that training shows with it, UNSEEN for the rest."""
+    """COMMON for a class's common backgrounds, COUNTER for others that training shows with it,
+    UNSEEN for the rest.
+    """
     groups = np.where(np.array(table) == 0, UNSEEN, COUNTER)
     for own, columns in zip(groups, common_backgrounds(table, common), strict=True):
         own[list(columns)] = COMMON
@@ -74,7 +83,9 @@ def groups_of(table: Table | None, common: Common | None = None) -> list[int]:
 
 
 def cell_shares(groups: Int[np.ndarray, "K A"]) -> Float[np.ndarray, "K A"]:
-    """Share of each cell in its group: one over the classes that have such cells, then over the class's cells."""
+    """Share of each cell in its group: one over the classes that have such cells, then over the
+    class's cells.
+    """
     shares = np.zeros(groups.shape)
     for group in (COMMON, COUNTER, UNSEEN):
         cells = groups == group
@@ -87,9 +98,10 @@ def cell_shares(groups: Int[np.ndarray, "K A"]) -> Float[np.ndarray, "K A"]:
 class Mixture:
     """The groups (y, o, a_1, a_2, ...) of a world: label, object shown, attributes shown.
 
-    The first of two classes, or backgrounds, is +1, the second -1. `test_groups` are COMMON, COUNTER or UNSEEN.
-    `label_means` are the latents of bare captions, which tell the label alone. `variances` are those of the latents
-    within a group, `image_variances` those of an image's coordinates, with its noise.
+    The first of two classes, or backgrounds, is +1, the second -1. `test_groups` are COMMON,
+    COUNTER or UNSEEN. `label_means` are the latents of bare captions, which tell the label alone.
+    `variances` are those of the latents within a group, `image_variances` those of an image's
+    coordinates, with its noise.
     """
 
     labels: Int[np.ndarray, " G"]
@@ -113,7 +125,16 @@ class Mixture:
     def seen(self) -> "Mixture":
         """The groups that training shows, those of positive weight: at p = 1 K groups of K^2."""
         positive = self.weights > 0
-        by_group = "labels", "objects", "backgrounds", "weights", "test_groups", "test_weights", "means", "label_means"
+        by_group = (
+            "labels",
+            "objects",
+            "backgrounds",
+            "weights",
+            "test_groups",
+            "test_weights",
+            "means",
+            "label_means",
+        )
         return replace(self, **{name: getattr(self, name)[positive] for name in by_group})
 
     @cached_property
@@ -125,19 +146,31 @@ class Mixture:
         return (1 - self.bare) * captions + self.bare * centred.T @ self.label_means
 
     def group_average(self, values: Float[np.ndarray, "*r G"]) -> Float[np.ndarray, "*r groups"]:
-        """Means over the common and the counter groups, and the unseen ones if there are any; nan over none."""
+        """Means over the common and the counter groups, and the unseen ones if there are any; nan
+        over none.
+        """
         averages = []
         for group in range(max(COUNTER, self.test_groups.max()) + 1):
             part = self.test_groups == group
             weight = self.test_weights[part]
-            average = values[..., part] @ (weight / weight.sum()) if part.any() else np.full(values.shape[:-1], np.nan)
+            average = (
+                values[..., part] @ (weight / weight.sum())
+                if part.any()
+                else np.full(values.shape[:-1], np.nan)
+            )
             averages.append(average)
         return np.stack(averages, axis=-1)
 
     def masks(self) -> tuple[Float[np.ndarray, "P l"], Float[np.ndarray, " P"]]:
-        """Multiples of all latents that a caption can show, one row per combination, and their probabilities."""
+        """Multiples of all latents that a caption can show, one row per combination, and their
+        probabilities.
+        """
         options = [
-            [(kind.multiple, kind.chance[b]) for kind in reversed(self.caption_kinds.every) if kind.chance[b] > 0]
+            [
+                (kind.multiple, kind.chance[b])
+                for kind in reversed(self.caption_kinds.every)
+                if kind.chance[b] > 0
+            ]
             for b in range(len(self.detail))
         ]
         multiple, chance = np.moveaxis(np.array(list(product(*options))), -1, 0)
@@ -145,7 +178,8 @@ class Mixture:
 
     @cached_property
     def pairs(self) -> list["PairedGroups"]:
-        """The groups of pairs, one entry per kind of caption; then those of images with captions of other pairs.
+        """The groups of pairs, one entry per kind of caption; then those of images with captions of
+        other pairs.
 
         Such an image and caption are independent. Only what both show matters, not their labels.
         """
@@ -155,10 +189,14 @@ class Mixture:
             for mask, chance in zip(masks, chances, strict=True)
         ]
         if self.bare:
-            kinds = [kind for kind in kinds if kind[0]] + [(self.bare, self.label_means, 0 * masks[0], 0.0)]
+            kinds = [kind for kind in kinds if kind[0]] + [
+                (self.bare, self.label_means, 0 * masks[0], 0.0)
+            ]
         detail, matched = self.detail[self.block], (1 - self.mismatch) * self.weights
         every = [
-            PairedGroups(matched * chance, np.concatenate([self.means, means], axis=1), mask, detail, noise)
+            PairedGroups(
+                matched * chance, np.concatenate([self.means, means], axis=1), mask, detail, noise
+            )
             for chance, means, mask, noise in kinds
         ]
         if not self.mismatch:
@@ -167,8 +205,8 @@ class Mixture:
         weight = np.bincount(which.ravel(), self.weights)
         if len(weight) ** 2 * len(self.variances) > LARGEST_MIXTURE:
             raise ValueError(
-                f"mismatch = {self.mismatch:g} with {len(weight):,} different groups makes {len(weight) ** 2:,} pairs "
-                "of them, too many for an exact law; draw the pairs"
+                f"mismatch = {self.mismatch:g} with {len(weight):,} different groups makes"
+                f" {len(weight) ** 2:,} pairs of them, too many for an exact law; draw the pairs"
             )
         for chance, means, mask, noise in kinds:
             text, share = image * mask, weight
@@ -184,8 +222,9 @@ class Mixture:
 class PairedGroups(NamedTuple):
     """Groups of pairs whose captions show the multiples `mask` of the latents.
 
-    A caption's latents have the variances mask^2 sigma^2, and the covariances mask g sigma^2 with the image's, g their
-    `detail`: 0 if they belong to other pairs. `noise` is 0 if the captions have no view noise, else 1.
+    A caption's latents have the variances mask^2 sigma^2, and the covariances mask g sigma^2 with
+    the image's, g their `detail`: 0 if they belong to other pairs. `noise` is 0 if the captions
+    have no view noise, else 1.
     """
 
     weights: Float[np.ndarray, " G"]
@@ -201,7 +240,9 @@ def block_width(classes: int) -> int:
 
 
 def class_means(classes: int) -> Float[np.ndarray, "K width"]:
-    """Mean of a block per class in units of mu: +1 and -1 for two classes, unit vectors for more."""
+    """Mean of a block per class in units of mu: +1 and -1 for two classes, unit vectors for
+    more.
+    """
     return np.array([[1.0], [-1.0]]) if classes == 2 else np.eye(classes)
 
 
@@ -217,7 +258,11 @@ def mixture_of(world, objects: bool | None = None) -> Mixture:
         codes = np.insert(codes, 1, codes[:, 0], axis=1)  # the object shown is the label's
     y, background = codes[:, 0], codes[:, 2]
     match = codes[:, 1:] == codes[:, :1]
-    law = np.where(match[:, 0], world.p_inv, (1 - world.p_inv) / (K - 1)) if objects else np.ones(len(codes))
+    law = (
+        np.where(match[:, 0], world.p_inv, (1 - world.p_inv) / (K - 1))
+        if objects
+        else np.ones(len(codes))
+    )
     if world.table is None:
         p = world.agreement
         weights = np.where(match, p, (1 - p) / (K - 1)).prod(axis=1) / K
@@ -228,7 +273,10 @@ def mixture_of(world, objects: bool | None = None) -> Mixture:
         groups, test = cells[y, background], law * cell_shares(cells)[y, background]
     widths = [block_width(K), *[block_width(A)] * J]
     patterns = [class_means(K), *[class_means(A)] * J]
-    means = [mu * pattern[code] for mu, pattern, code in zip(world.mean, patterns, codes.T[1:], strict=True)]
+    means = [
+        mu * pattern[code]
+        for mu, pattern, code in zip(world.mean, patterns, codes.T[1:], strict=True)
+    ]
     return Mixture(
         labels=y,
         objects=codes[:, 1],
@@ -237,7 +285,9 @@ def mixture_of(world, objects: bool | None = None) -> Mixture:
         test_groups=groups,
         test_weights=test,
         means=np.concatenate(means, axis=1),
-        label_means=np.concatenate([world.mean[0] * patterns[0][y], *(0 * part for part in means[1:])], axis=1),
+        label_means=np.concatenate(
+            [world.mean[0] * patterns[0][y], *(0 * part for part in means[1:])], axis=1
+        ),
         variances=np.repeat(world.scale**2, widths),
         image_variances=np.repeat(world.image_variance, widths),
         caption_kinds=world.caption_kinds,
@@ -257,10 +307,16 @@ def _check_size(world, attributes: int, objects: bool) -> None:
     fits = 2
     while (fits + 1) ** (2 + attributes + objects) * (1 + attributes) <= LARGEST_MIXTURE:
         fits += 1
-    what, near = f"classes = {world.classes} with {attributes} attribute(s)", f"number of classes that fits is {fits}"
+    what, near = (
+        f"classes = {world.classes} with {attributes} attribute(s)",
+        f"number of classes that fits is {fits}",
+    )
     if world.table is not None:
-        what, near = f"a table of {world.classes} x {world.background_count}", f"square table that fits has {fits} rows"
+        what, near = (
+            f"a table of {world.classes} x {world.background_count}",
+            f"square table that fits has {fits} rows",
+        )
     raise ValueError(
-        f"{what} makes {groups:,} groups of {world.latents} latents, more than the limit of {LARGEST_MIXTURE:,} cells; "
-        f"the largest {near}"
+        f"{what} makes {groups:,} groups of {world.latents} latents, more than the limit of"
+        f" {LARGEST_MIXTURE:,} cells; the largest {near}"
     )

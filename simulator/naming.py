@@ -1,4 +1,6 @@
-"""Names: the nearest one, or the domain of a value, for refusals; unique ones in tables; those that a package loads."""
+"""Names: the nearest one, or the domain of a value, for refusals; unique ones in tables; those that
+a package loads.
+"""
 
 import sys
 from collections.abc import Callable, Collection, Iterable
@@ -7,18 +9,25 @@ from importlib import import_module
 from math import inf
 from typing import Any
 
-LIKENESS = 0.7  # least similarity of a typing error; "clip" and "siglip" have 0.6 and differ in meaning
+# least similarity of a typing error; "clip" and "siglip" have 0.6 and differ in meaning
+LIKENESS = 0.7
 
 
 def suggestion(value: str, choices: Iterable[str], quoted: bool = False) -> str:
-    """The end of an error message about a mistyped `value`: "; the nearest is ...", or nothing if no choice is near."""
+    """The end of an error message about a mistyped `value`: "; the nearest is ...", or nothing if
+    no choice is near.
+    """
     written, folded = value.casefold(), {choice.casefold(): choice for choice in choices}
     others = [
         word
         for word in folded
-        if sorted(word) == sorted(written) or _abbreviates(written, word) or word.startswith(f"{written}_")
+        if sorted(word) == sorted(written)
+        or _abbreviates(written, word)
+        or word.startswith(f"{written}_")
     ]  # "=>" for ">=", "p" for "p_spu"
-    matches = get_close_matches(written, folded, 1, LIKENESS) or get_close_matches(written, others, 1, 0)
+    matches = get_close_matches(written, folded, 1, LIKENESS) or get_close_matches(
+        written, others, 1, 0
+    )
     if not matches:
         return ""
     near = folded[matches[0]]
@@ -26,9 +35,15 @@ def suggestion(value: str, choices: Iterable[str], quoted: bool = False) -> str:
 
 
 def _abbreviates(short: str, word: str) -> bool:
-    """Whether `short` is `word` without at most two thirds of its letters; the first letter must stay."""
+    """Whether `short` is `word` without at most two thirds of its letters; the first letter must
+    stay.
+    """
     letters = iter(word)
-    return 3 <= len(short) >= len(word) / 3 and short[0] == word[:1] and all(letter in letters for letter in short)
+    return (
+        3 <= len(short) >= len(word) / 3
+        and short[0] == word[:1]
+        and all(letter in letters for letter in short)
+    )
 
 
 def unlisted(value: Any, choices: Collection[str]) -> str:
@@ -41,10 +56,12 @@ def unlisted(value: Any, choices: Collection[str]) -> str:
 
 
 def outside(value: Any, low: float, high: float = inf) -> str:
-    """The refusal of a number: its value, its domain and the nearest valid choice. Every domain is refused so.
+    """The refusal of a number: its value, its domain and the nearest valid choice. Every domain is
+    refused so.
 
     >>> outside(1.2, 0.0, 1.0), outside(90.0, 0.0, 1.0)
-    ('1.2 lies outside [0, 1]; the nearest valid value is 1', '90.0 lies outside [0, 1]; 90 % is 0.9')
+    ('1.2 lies outside [0, 1]; the nearest valid value is 1', '90.0 lies outside [0, 1]; 90 % is
+    0.9')
     """
     low_end, high_end = (f"{end}" if isinstance(end, int) else f"{end:.12g}" for end in (low, high))
     where = f"is below {low_end}" if high == inf else f"lies outside [{low_end}, {high_end}]"
@@ -62,8 +79,12 @@ def add_row(table: dict[str, Any], row: Any, kind: str) -> Any:
     return row
 
 
-def loaded_on_first_use(package: str, words: str, homes: dict[str, str]) -> tuple[Callable, Callable, str]:
-    """`__getattr__`, `__dir__` and `__doc__` of a package: its words, then its names, each with its home in `homes`."""
+def loaded_on_first_use(
+    package: str, words: str, homes: dict[str, str]
+) -> tuple[Callable, Callable, str]:
+    """`__getattr__`, `__dir__` and `__doc__` of a package: its words, then its names, each with its
+    home in `homes`.
+    """
 
     def load(name: str) -> Any:
         if name not in homes:
@@ -73,4 +94,8 @@ def loaded_on_first_use(package: str, words: str, homes: dict[str, str]) -> tupl
         return getattr(module, defined) if defined else module
 
     names = "\n".join(f"- `{home.replace(':', '.')}`" for home in homes.values())
-    return load, lambda: sorted({*vars(sys.modules[package]), *homes}), f"{words}\nPublic names:\n\n{names}"
+    return (
+        load,
+        lambda: sorted({*vars(sys.modules[package]), *homes}),
+        f"{words}\nPublic names:\n\n{names}",
+    )

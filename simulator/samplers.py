@@ -1,8 +1,9 @@
 """Samplers: mitigations that change drawn pairs before a learner is trained on them.
 
-The group of a pair is its label y and its background a; its number is A y + a. Training shows G groups. Without a table
-A = K and G = K^2: the K groups y = a have share p/K each and the others (1 - p)/(K (K - 1)). Groups of classes without
-a background of their own (`Pixels.tied`) have 1/K^2 each. Samplers balance the groups that training shows.
+The group of a pair is its label y and its background a; its number is A y + a. Training shows G
+groups. Without a table A = K and G = K^2: the K groups y = a have share p/K each and the others (1
+- p)/(K (K - 1)). Groups of classes without a background of their own (`Pixels.tied`) have 1/K^2
+each. Samplers balance the groups that training shows.
 
 drawn          pairs unchanged
 balanced       rows drawn with replacement every epoch, all groups equally often
@@ -10,9 +11,9 @@ subsampled     every group reduced once to the size of the smallest (Idrissi et 
 reweighted     pair i has weight n/(G n_g), so that all groups weigh the same
 contradicted   the background that a caption names is replaced by one drawn uniformly from all
 
-Balanced, subsampled and reweighted pairs have the same population, the training law at p = 1/K, or with a table of 1/G
-per group. Fresh "balanced" and "subsampled" pairs are drawn from it. A sampler of your own is one object; `register`
-makes it a `Recipe.sampler`.
+Balanced, subsampled and reweighted pairs have the same population, the training law at p = 1/K, or
+with a table of 1/G per group. Fresh "balanced" and "subsampled" pairs are drawn from it. A sampler
+of your own is one object; `register` makes it a `Recipe.sampler`.
 """
 
 from collections.abc import Callable
@@ -38,8 +39,9 @@ class EmptyGroup(ValueError):
 class Sampler:
     """A row of the table.
 
-    rows(groups, rng) chooses rows of a fixed set: once, or every epoch if `anew`. weights(shares) gives each group
-    a weight. `swaps` marks contradicted captions. `law` holds for `prompts`; None means all.
+    rows(groups, rng) chooses rows of a fixed set: once, or every epoch if `anew`. weights(shares)
+    gives each group a weight. `swaps` marks contradicted captions. `law` holds for `prompts`; None
+    means all.
     """
 
     name: str
@@ -59,17 +61,23 @@ class Sampler:
         return prompt is None or self.prompts is None or prompt in self.prompts
 
     def law(self, worlds: World) -> World:
-        """The worlds whose law the sampled pairs follow: p_spu = 1/K, or equal shares, if groups are balanced."""
+        """The worlds whose law the sampled pairs follow: p_spu = 1/K, or equal shares, if groups
+        are balanced.
+        """
         if not self.balances:
             return worlds
         check_shares(worlds)
         if worlds.table is None:
             return _at_chance(worlds)
         present = np.array(worlds.table) > 0
-        return worlds.replace(table=present / np.count_nonzero(present), common=worlds.usual_backgrounds())
+        return worlds.replace(
+            table=present / np.count_nonzero(present), common=worlds.usual_backgrounds()
+        )
 
     def captioned(self, worlds: World) -> World:
-        """The worlds with the sampled captions' law given the label; its means are the average caption."""
+        """The worlds with the sampled captions' law given the label; its means are the average
+        caption.
+        """
         if not self.swaps:
             return self.law(worlds)
         if worlds.table is None:
@@ -80,15 +88,17 @@ class Sampler:
     def effective(self, worlds: World, passes: float = 1.0) -> Numbers:
         """Effective pairs per drawn pair, in (0, 1]; n effective pairs need n/effective drawn ones.
 
-        Only variation within groups is compared, with pairs of the balanced law used equally often. Variation
-        between groups is smaller in weighted and reduced sets, so they need fewer pairs than this says.
+        Only variation within groups is compared, with pairs of the balanced law used equally often.
+        Variation between groups is smaller in weighted and reduced sets, so they need fewer pairs
+        than this says.
 
-        Weighted pairs count as (sum w)^2/sum w^2 (Kish 1965, section 11.7), in expectation 1/mean(w^2). For a label
-        with a background of its own mean(w^2) is (1/p + (K - 1)^2/(1 - p))/K^2, for one without it is 1. Rows drawn
-        with replacement scatter about the weighted mean as independent rows do, which adds 1/passes to that variance.
-        With a table mean(w^2) is the mean of 1/(G share) over the groups.
-        Reducing all groups to the smallest leaves K min(p, (1 - p)/(K - 1)) of the pairs, or G times the smallest share
-        of a table; for p > 1/K it keeps all counter pairs. Samplers that choose rows reduce fresh pairs in this way.
+        Weighted pairs count as (sum w)^2/sum w^2 (Kish 1965, section 11.7), in expectation
+        1/mean(w^2). For a label with a background of its own mean(w^2) is (1/p + (K - 1)^2/(1 -
+        p))/K^2, for one without it is 1. Rows drawn with replacement scatter about the weighted
+        mean as independent rows do, which adds 1/passes to that variance. With a table mean(w^2) is
+        the mean of 1/(G share) over the groups. Reducing all groups to the smallest leaves K min(p,
+        (1 - p)/(K - 1)) of the pairs, or G times the smallest share of a table; for p > 1/K it
+        keeps all counter pairs. Samplers that choose rows reduce fresh pairs in this way.
         """
         if not self.balances:
             return 1.0
@@ -109,27 +119,33 @@ class Sampler:
 
 
 def _at_chance(worlds: World) -> World:
-    return worlds.replace(p_spu=np.broadcast_to(1 / np.asarray(worlds.classes), worlds.shape))  # a grid keeps its shape
+    # a grid keeps its shape
+    return worlds.replace(p_spu=np.broadcast_to(1 / np.asarray(worlds.classes), worlds.shape))
 
 
 def check_shares(worlds: World) -> None:
-    """Raise EmptyGroup if a group that is to be balanced has share zero; a table may have empty cells."""
+    """Raise EmptyGroup if a group that is to be balanced has share zero; a table may have empty
+    cells.
+    """
     if worlds.table is not None:
         return
     p = np.asarray(worlds.p_spu)
     for certain, which, near in ((1.0, "counter", "below 1"), (0.0, "common", "above 0")):
         if np.any(p == certain):
             raise EmptyGroup(
-                f"p_spu = {certain:g}: there are no {which} pairs, so groups cannot be balanced; choose p_spu {near}"
+                f"p_spu = {certain:g}: there are no {which} pairs, so groups cannot be balanced;"
+                f" choose p_spu {near}"
             )
 
 
 def check_mismatch(sampler: Sampler, worlds: World) -> None:
     """Raise ValueError if mismatched captions are to be contradicted for three classes or more."""
-    if sampler.swaps and np.any((np.asarray(worlds.classes) > 2) & (np.asarray(worlds.mismatch) > 0)):
+    if sampler.swaps and np.any(
+        (np.asarray(worlds.classes) > 2) & (np.asarray(worlds.mismatch) > 0)
+    ):
         raise ValueError(
-            "captions of three or more classes are contradicted by the background of their own image, which a "
-            "mismatched caption does not have; choose mismatch = 0, or two classes"
+            "captions of three or more classes are contradicted by the background of their own"
+            " image, which a mismatched caption does not have; choose mismatch = 0, or two classes"
         )
 
 
@@ -150,11 +166,12 @@ def group_counts(groups: Groups, world: World) -> Int[np.ndarray, " G"]:
         return count
     y, a = divmod(int(missing[0]), world.background_count)
     share = shares[shares > 0].min()
-    rare = np.isclose(shares, share, rtol=1e-9).sum()  # groups of the least share; union bound over them
+    # groups of the least share; union bound over them
+    rare = np.isclose(shares, share, rtol=1e-9).sum()
     least = int(np.ceil(np.log((1 - CERTAINTY) / rare) / np.log1p(-share)))
     raise EmptyGroup(
-        f"n = {len(groups)}: no pair has label {y} and background {a}; n = {least} has all groups with probability "
-        f"{CERTAINTY}"
+        f"n = {len(groups)}: no pair has label {y} and background {a}; n = {least} has all groups"
+        f" with probability {CERTAINTY}"
     )
 
 
@@ -173,7 +190,9 @@ def _subsampled_rows(groups: Groups, rng: np.random.Generator) -> Int[np.ndarray
 
 def _inverse_shares(shares: Float[np.ndarray, " G"]) -> Float[np.ndarray, " G"]:
     present = shares > 0
-    return np.divide(1, np.count_nonzero(present) * shares, out=np.zeros_like(shares), where=present)
+    return np.divide(
+        1, np.count_nonzero(present) * shares, out=np.zeros_like(shares), where=present
+    )
 
 
 def chosen(
@@ -199,8 +218,8 @@ def register(sampler: Sampler) -> Sampler:
 register(Sampler("drawn"))
 register(Sampler("balanced", rows=_balanced_rows, anew=True))
 register(Sampler("subsampled", rows=_subsampled_rows))
-# Weighted positives with unweighted negatives shift the PMI by a function of the caption. Its mean is the same for all
-# classes, its log-mean-exp with the scores is not (simulator.towers.losses).
+# Weighted positives with unweighted negatives shift the PMI by a function of the caption. Its mean
+# is the same for all classes, its log-mean-exp with the scores is not (simulator.towers.losses).
 register(
     Sampler(
         "reweighted",

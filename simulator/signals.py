@@ -8,11 +8,14 @@ from multiprocessing import resource_tracker
 
 @contextmanager
 def block_signals(*numbers: signal.Signals) -> Iterator[None]:
-    """Block signals (SIGINT unless given) in processes that start inside the block; this one gets them afterwards."""
+    """Block signals (SIGINT unless given) in processes that start inside the block; this one gets
+    them afterwards.
+    """
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return
-    resource_tracker.ensure_running()  # else multiprocessing starts it inside the block and unblocks the signal
+    # else multiprocessing starts it inside the block and unblocks the signal
+    resource_tracker.ensure_running()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, set(numbers) or {signal.SIGINT})
     try:
         yield

@@ -6,8 +6,8 @@
     @given(worlds())
     def test_my_claim(world): ...
 
-Domains come from `simulator.quantities`. Fields that depend on others (views wide enough for the latents) are drawn
-after them. Only this module imports Hypothesis, which is a test dependency.
+Domains come from `simulator.quantities`. Fields that depend on others (views wide enough for the
+latents) are drawn after them. Only this module imports Hypothesis, which is a test dependency.
 """
 
 from typing import get_type_hints
@@ -32,10 +32,16 @@ def quantity(name: str, low: float | None = None, high: float | None = None) -> 
 
 
 def usual(name: str, scale: float) -> st.SearchStrategy:
-    """Values of one field of World: numbers with a unit up to `scale`, probabilities often at their default."""
+    """Values of one field of World: numbers with a unit up to `scale`, probabilities often at their
+    default.
+    """
     if quantity_of(_HINTS[name]).unit == LATENT:
         return quantity(name, max(-scale, domain_of(_HINTS[name])[0]), scale)
-    return quantity(name) if name == "p_spu" else st.just(World.model_fields[name].default) | quantity(name)
+    return (
+        quantity(name)
+        if name == "p_spu"
+        else st.just(World.model_fields[name].default) | quantity(name)
+    )
 
 
 @st.composite
@@ -46,10 +52,14 @@ def attributes(draw, scale: float = 10.0) -> Attribute:
 
 @st.composite
 def tables(draw, most: int = 6) -> Table:
-    """Joint probabilities of 2 to `most` classes and backgrounds; about a third of the cells is 0."""
+    """Joint probabilities of 2 to `most` classes and backgrounds; about a third of the cells is
+    0.
+    """
     K, A = draw(st.integers(2, most)), draw(st.integers(2, most))
     cell = st.one_of(st.just(0), st.integers(1, 9), st.integers(1, 9))
-    rows = draw(st.lists(st.lists(cell, min_size=A, max_size=A).filter(any), min_size=K, max_size=K))
+    rows = draw(
+        st.lists(st.lists(cell, min_size=A, max_size=A).filter(any), min_size=K, max_size=K)
+    )
     total = sum(map(sum, rows))
     return tuple(tuple(x / total for x in row) for row in rows)
 
@@ -57,8 +67,15 @@ def tables(draw, most: int = 6) -> Table:
 @st.composite
 def table_worlds(draw, most: int = 4, scale: float = 10.0) -> World:
     """Worlds with a table; see `tables`."""
-    table, like = draw(tables(most)), draw(worlds(classes=st.just(most), most_attributes=0, scale=scale))
-    fields = {name: value for name, value in like if name not in ("p_spu", "classes", "attribute", *SHARED)}
+    table, like = (
+        draw(tables(most)),
+        draw(worlds(classes=st.just(most), most_attributes=0, scale=scale)),
+    )
+    fields = {
+        name: value
+        for name, value in like
+        if name not in ("p_spu", "classes", "attribute", *SHARED)
+    }
     return World(**fields, table=table)
 
 
@@ -70,11 +87,16 @@ def worlds(
     scale: float = 10.0,
     extra_dimensions: int = 4,
 ) -> World:
-    """Worlds of every kind: several classes, further attributes, masks, no view noise, p_inv < 1, d = l, and so on."""
+    """Worlds of every kind: several classes, further attributes, masks, no view noise, p_inv < 1, d
+    = l, and so on.
+    """
     K = draw(classes if classes is not None else st.integers(2, 4))
     extra = draw(st.lists(attributes(scale=scale), max_size=most_attributes))
     latents = (2 + len(extra)) * block_width(K)
-    width, noise = st.integers(latents, latents + extra_dimensions), st.just(0.0) | usual("sigma_xi", scale)
+    width, noise = (
+        st.integers(latents, latents + extra_dimensions),
+        st.just(0.0) | usual("sigma_xi", scale),
+    )
     own = {"classes": st.just(K), "dim_image": width, "dim_text": width, "mismatch": st.just(0.0)}
     own |= {"sigma_xi": noise, "sigma_xi_text": st.none() | noise}
     own["bare"] = st.just(0.0) | quantity("bare", 0.0, 0.99)  # at 1 only one prompt has a meaning

@@ -1,10 +1,11 @@
 """Named random streams: (root seed, stream name, index) -> generator.
 
-A stream depends on nothing else. Adding one changes no other, and the order, chunk size or process in which streams are
-read changes no number. Global random state is never touched.
+A stream depends on nothing else. Adding one changes no other, and the order, chunk size or process
+in which streams are read changes no number. Global random state is never touched.
 
-torch's CPU generator keeps only 32 bits of a seed: among the streams of 64 models x 1000 blocks x 7 fields, 26 pairs
-would share their numbers. Tensors on the CPU are therefore filled by numpy's generators.
+torch's CPU generator keeps only 32 bits of a seed: among the streams of 64 models x 1000 blocks x 7
+fields, 26 pairs would share their numbers. Tensors on the CPU are therefore filled by numpy's
+generators.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,8 +20,10 @@ if TYPE_CHECKING:
     import torch
 
 Law = Literal["normal", "uniform", "integer"]
-Points = Literal["random", "sobol"]  # independent numbers, or scrambled points of simulator.gaussian.sobol
-Source = Callable[..., "torch.Tensor"]  # (rows, field, law, high=0) -> rows, each world's filled in place
+# independent numbers, or scrambled points of simulator.gaussian.sobol
+Points = Literal["random", "sobol"]
+# (rows, field, law, high=0) -> rows, each world's filled in place
+Source = Callable[..., "torch.Tensor"]
 
 
 def _sequence(seed: int, name: str, index: int) -> np.random.SeedSequence:
@@ -36,18 +39,28 @@ def numpy_stream(seed: int, name: str, index: int = 0) -> np.random.Generator:
 
 
 def independent(seed: int, index: int | Sequence[int], streams: Sequence[str]) -> Source:
-    """Independent numbers for blocks of several worlds, each from the streams that it reads alone."""
+    """Independent numbers for blocks of several worlds, each from the streams that it reads
+    alone.
+    """
     return lambda rows, field, law, high=0: fill_rows(
         rows, seed, [f"{stream}/{field}" for stream in streams], index, law=law, high=high
     )
 
 
 def fill_rows(
-    rows: "torch.Tensor", seed: int, names: Sequence[str], index: int | Sequence[int], *, law: Law, high: int = 0
+    rows: "torch.Tensor",
+    seed: int,
+    names: Sequence[str],
+    index: int | Sequence[int],
+    *,
+    law: Law,
+    high: int = 0,
 ) -> "torch.Tensor":
-    """Fill each row in place from its own stream; equal in law, not in bits, across devices and precisions.
+    """Fill each row in place from its own stream; equal in law, not in bits, across devices and
+    precisions.
 
-    On a CPU torch's threads turn the words of all rows into float32 normals at once: Python's would wait for a lock.
+    On a CPU torch's threads turn the words of all rows into float32 normals at once: Python's would
+    wait for a lock.
     """
     import torch  # here for start-up time: most readers of streams need no torch
 
@@ -55,7 +68,9 @@ def fill_rows(
     sequences = [_sequence(seed, *place) for place in zip(names, indices, strict=True)]
     if rows.device.type != "cpu":
         for row, sequence in zip(rows, sequences, strict=True):
-            generator = torch.Generator(row.device).manual_seed(int(sequence.generate_state(1, np.uint64)[0]))
+            generator = torch.Generator(row.device).manual_seed(
+                int(sequence.generate_state(1, np.uint64)[0])
+            )
             if law == "integer":
                 row.random_(0, high, generator=generator)
             elif law == "uniform":
@@ -66,7 +81,9 @@ def fill_rows(
     streams = [np.random.default_rng(sequence) for sequence in sequences]
     if law == "normal" and rows.dtype == torch.float32:
         size = rows[0].numel()
-        words = np.stack([rng.bit_generator.random_raw((size + 1) // 2).view(np.int32)[:size] for rng in streams])
+        words = np.stack(
+            [rng.bit_generator.random_raw((size + 1) // 2).view(np.int32)[:size] for rng in streams]
+        )
         return _normals(torch.from_numpy(words).view(rows.shape), rows)
     for row, rng in zip(rows.numpy(), streams, strict=True):
         if law == "integer":

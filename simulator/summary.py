@@ -16,7 +16,10 @@ ROWS = 20  # most rows of a table
 
 def short(value: Any) -> str:
     """A number with four digits, an array of numbers as its range, anything else as its repr."""
-    if not isinstance(value, float | np.ndarray | np.generic) or np.asarray(value).dtype.kind not in "iuf":
+    if (
+        not isinstance(value, float | np.ndarray | np.generic)
+        or np.asarray(value).dtype.kind not in "iuf"
+    ):
         return repr(value)
     finite = np.asarray(value)[~np.isnan(value)]
     low, high = (f"{finite.min():.4g}", f"{finite.max():.4g}") if finite.size else ("nan", "nan")
@@ -32,8 +35,13 @@ def one_line(thing: object, **fields: Any) -> str:
 def html_table(title: str, heads: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     """An HTML table below its title; the rows beyond ROWS are counted."""
     rows = iter(rows)
-    lines = [[cell if isinstance(cell, str) else short(cell) for cell in row] for row in islice(rows, ROWS)]
-    body = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in line)}</tr>" for line in lines)
+    lines = [
+        [cell if isinstance(cell, str) else short(cell) for cell in row]
+        for row in islice(rows, ROWS)
+    ]
+    body = "".join(
+        f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in line)}</tr>" for line in lines
+    )
     head, more = "".join(f"<th>{escape(head)}</th>" for head in heads), sum(1 for _ in rows)
     note = f"<p>and {more:,} more rows</p>" if more else ""
     return f"<table><caption>{escape(title)}</caption><tr>{head}</tr>{body}</table>{note}"
@@ -44,7 +52,10 @@ def numbers_line(thing: object, numbers: Mapping[str, Any], interval: Any = None
     shape, ends = np.broadcast_shapes(*map(np.shape, numbers.values())), _ends(interval)
     parts = [f"shape={shape}"] if shape else []
     for name, value in numbers.items():
-        parts.append(f"{name}={short(_rounded(value))}" + (f" ({ends[name]})" if not shape and name in ends else ""))
+        parts.append(
+            f"{name}={short(_rounded(value))}"
+            + (f" ({ends[name]})" if not shape and name in ends else "")
+        )
     return f"{type(thing).__name__}({', '.join(parts)})"
 
 
@@ -56,21 +67,28 @@ def numbers_html(title: str, numbers: Mapping[str, Any], interval: Any = None) -
         rows = ([str(index), *(value[index] for value in values)] for index in np.ndindex(*shape))
         return html_table(title, ["world", *numbers], rows)
     if interval is None:
-        return html_table(title, ["", ""], ((name, _rounded(value)) for name, value in numbers.items()))
+        return html_table(
+            title, ["", ""], ((name, _rounded(value)) for name, value in numbers.items())
+        )
     ends = _ends(interval)
     rows = ([name, _rounded(value), ends.get(name, "")] for name, value in numbers.items())
     return html_table(title, ["", "", f"{interval.level:.0%} interval"], rows)
 
 
 def present(numbers: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The numbers without those that are nan everywhere, unless all are: a table need not have every group."""
+    """The numbers without those that are nan everywhere, unless all are: a table need not have
+    every group.
+    """
     return {name: value for name, value in numbers.items() if short(value) != "nan"} or numbers
 
 
 def _ends(interval: Any) -> dict[str, str]:
     """The ends of the intervals that are known, by name."""
     intervals = {} if interval is None else interval.ends
-    return {name: f"{short(_rounded(low))} to {short(_rounded(high))}" for name, (low, high) in intervals.items()}
+    return {
+        name: f"{short(_rounded(low))} to {short(_rounded(high))}"
+        for name, (low, high) in intervals.items()
+    }
 
 
 def _rounded(value: Any) -> Any:

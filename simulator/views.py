@@ -1,22 +1,27 @@
-"""Kinds of views: how a world shows its labels, objects, backgrounds and mentions; the field `World.views`.
+"""Kinds of views: how a world shows its labels, objects, backgrounds and mentions; the field
+`World.views`.
 
-None means the Gaussian views of the papers (`simulator.gaussian.pairs`). Any other kind is one file with one class:
+None means the Gaussian views of the papers (`simulator.gaussian.pairs`). Any other kind is one file
+with one class:
 
     @register
     class Symbols(Views):
         name = "symbols"
         length: int = 8
 
-Its name is then a value of `kind` in a world's table [views], where no kind means pixels. Its methods are
+Its name is then a value of `kind` in a world's table [views], where no kind means pixels. Its
+methods are
 
-    inputs      shapes that the towers "image" and "text" read; ValueError for pictures that cannot be read
+    inputs      shapes that the towers "image" and "text" read; ValueError for pictures that cannot
+                be read
     draw        the first n pairs of a stream
     block_size  pairs in one block of a stream
     block       block `index` of every model's own stream
     prompts     one caption per class, (E, K, d_T), if captions have the law of `worlds`
     identity    data besides its fields that a world must share with a checkpoint
     trial       test images for one world, with a length and `images(rows)`
-    accuracies  accuracy by group from the share (E, N, K) of each class in the decision on each image of a trial
+    accuracies  accuracy by group from the share (E, N, K) of each class in the decision on each
+    image of a trial
 """
 
 from collections.abc import Callable, Mapping
@@ -40,7 +45,8 @@ class Views(Checked):
     name
         The value of `kind` in the table [views], and in messages.
     home
-        The module whose functions draw pairs, prompts and test images; "" if they are methods of the class.
+        The module whose functions draw pairs, prompts and test images; "" if they are methods of
+        the class.
     """
 
     name: ClassVar[str]
@@ -56,7 +62,9 @@ class Views(Checked):
         return f"views are {self.name}"
 
     def tied_of(self, classes: int) -> tuple[int, ...]:
-        """The classes with a background of their own, among `classes` classes; the others show any, uniformly."""
+        """The classes with a background of their own, among `classes` classes; the others show any,
+        uniformly.
+        """
         return tuple(range(classes))
 
     def check_classes(self, classes: int, backgrounds: int | None = None) -> None:
@@ -92,6 +100,8 @@ AnyViews = Annotated[SerializeAsAny[Views], BeforeValidator(declared)]
 
 
 def shown(world: Any) -> Any:
-    """What draws the pairs, prompts and test images of a world, by its kind of views; it loads torch."""
+    """What draws the pairs, prompts and test images of a world, by its kind of views; it loads
+    torch.
+    """
     home = GAUSSIAN if world.views is None else world.views.home
     return import_module(home) if home else world.views

@@ -1,7 +1,9 @@
-"""A second device without hardware: tensors in the CPU's memory that report "cuda" and refuse to be mixed with others.
+"""A second device without hardware: tensors in the CPU's memory that report "cuda" and refuse to be
+mixed with others.
 
-Also those without dimensions, where CUDA is lenient; moves, copies and indices on the CPU are allowed, as with CUDA.
-Kernels, autocast, compilation, and the numbers of CUDA's generator need a GPU.
+Also those without dimensions, where CUDA is lenient; moves, copies and indices on the CPU are
+allowed, as with CUDA. Kernels, autocast, compilation, and the numbers of CUDA's generator need a
+GPU.
 """
 
 from collections.abc import Callable, Iterator
@@ -17,7 +19,8 @@ NAME = "cuda"
 PLACE = torch.device(NAME, 0)
 ATEN = torch.ops.aten
 COPIES = (ATEN.copy_.default,)
-LENIENT = (ATEN.where.self, ATEN.linalg_pinv.atol_rtol_tensor)  # torch itself calls them with numbers on the CPU
+# torch itself calls them with numbers on the CPU
+LENIENT = (ATEN.where.self, ATEN.linalg_pinv.atol_rtol_tensor)
 INDEXED = (ATEN.index.Tensor, ATEN.index_put_.default, ATEN.index_put.default)
 
 
@@ -35,8 +38,14 @@ class Elsewhere(torch.Tensor):
 
     @staticmethod
     def __new__(cls, inner: torch.Tensor):
-        how = {"strides": inner.stride(), "storage_offset": inner.storage_offset(), "dtype": inner.dtype}
-        made = torch.Tensor._make_wrapper_subclass(cls, inner.shape, requires_grad=inner.requires_grad, **how)
+        how = {
+            "strides": inner.stride(),
+            "storage_offset": inner.storage_offset(),
+            "dtype": inner.dtype,
+        }
+        made = torch.Tensor._make_wrapper_subclass(
+            cls, inner.shape, requires_grad=inner.requires_grad, **how
+        )
         made.inner = inner
         return made
 
@@ -47,13 +56,23 @@ class Elsewhere(torch.Tensor):
     def __torch_dispatch__(cls, func, types, args=(), kwargs=None):
         kwargs = kwargs or {}
         if func not in COPIES:
-            read = (args[:1], args[2:]) if func in INDEXED and isinstance(args[0], cls) else (args, kwargs)
-            near = [x for x in tree_leaves(read) if isinstance(x, torch.Tensor) and not isinstance(x, cls)]
+            read = (
+                (args[:1], args[2:])
+                if func in INDEXED and isinstance(args[0], cls)
+                else (args, kwargs)
+            )
+            near = [
+                x
+                for x in tree_leaves(read)
+                if isinstance(x, torch.Tensor) and not isinstance(x, cls)
+            ]
             if any(x.ndim or func not in LENIENT for x in near):
                 raise DevicesMixed(f"{func} reads tensors on {NAME} and on the CPU")
         found = func(*tree_map(_inner, args), **tree_map(_inner, kwargs))
         into = isinstance(args[0], cls) if func in COPIES else True
-        return return_and_correct_aliasing(func, args, kwargs, tree_map(_outer, found) if into else found)
+        return return_and_correct_aliasing(
+            func, args, kwargs, tree_map(_outer, found) if into else found
+        )
 
 
 def _inner(x: Any) -> Any:
@@ -84,7 +103,9 @@ class _Moves(TorchFunctionMode):
         if name == "tolist":
             return _inner(args[0]).tolist()
         if name == "one_hot":  # C++ asks the numbers for their device
-            return (_outer if isinstance(args[0], Elsewhere) else _inner)(func(_inner(args[0]), *args[1:], **kwargs))
+            return (_outer if isinstance(args[0], Elsewhere) else _inner)(
+                func(_inner(args[0]), *args[1:], **kwargs)
+            )
         if name == "to":
             return _moved(*args, **kwargs)
         place = kwargs.get("device")
@@ -112,7 +133,9 @@ def _moved(x: torch.Tensor, *given: Any, **named: Any) -> torch.Tensor:
 
 @contextmanager
 def present(monkeypatch) -> Iterator[Callable[[Any], Any]]:
-    """Inside this block there is a device "cuda"; its value brings the tensors of any tree to the CPU."""
+    """Inside this block there is a device "cuda"; its value brings the tensors of any tree to the
+    CPU.
+    """
     monkeypatch.setattr(torch, "Generator", _Generator)
     with _Moves():
         yield lambda tree: tree_map(_inner, tree)

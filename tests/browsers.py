@@ -1,4 +1,6 @@
-"""Finds programs that run the page's scripts: node, alone or from playwright, and an installed Chromium."""
+"""Finds programs that run the page's scripts: node, alone or from playwright, and an installed
+Chromium.
+"""
 
 import importlib.util
 import os
@@ -6,8 +8,13 @@ import shutil
 from pathlib import Path
 
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-# Chromium has no sandbox for root in a container; its background downloads are not requests of the page.
-FLAGS = ["--disable-gpu", "--disable-background-networking", *(["--no-sandbox"] if os.geteuid() == 0 else [])]
+# Chromium has no sandbox for root in a container; its background downloads are not requests of the
+# page.
+FLAGS = [
+    "--disable-gpu",
+    "--disable-background-networking",
+    *(["--no-sandbox"] if os.geteuid() == 0 else []),
+]
 
 
 def node() -> str | None:

@@ -20,7 +20,8 @@ matplotlib.use("agg")
 prepare_process()  # as the command line does
 
 # No deadline: machines are noisy. Examples are derandomised, so that a run repeats.
-# A manual search draws many random examples: `-m "hypothesis and not deep" --hypothesis-profile=search`.
+# A manual search draws many random examples: `-m "hypothesis and not deep"
+# --hypothesis-profile=search`.
 settings.register_profile("suite", deadline=None, derandomize=True, max_examples=25)
 settings.register_profile("thorough", deadline=None, derandomize=True, max_examples=50)
 settings.register_profile("search", deadline=None, max_examples=500, print_blob=True)
@@ -28,7 +29,9 @@ settings.load_profile("suite")
 
 
 def pytest_collection_finish():
-    """Modules and collected tests live to the end, so the garbage collector need not visit them again and again."""
+    """Modules and collected tests live to the end, so the garbage collector need not visit them
+    again and again.
+    """
     gc.freeze()
 
 
@@ -53,11 +56,14 @@ def poison(monkeypatch):
 
 @pytest.fixture(autouse=True, scope="session")
 def unchecked_compilation():
-    """Switch the shape checker off during compiled calls: its wrappers reject correct shapes, or stop compilation."""
+    """Switch the shape checker off during compiled calls: its wrappers reject correct shapes, or
+    stop compilation.
+    """
     plain = torch.compile
 
     def compile_unchecked(function, **options):
-        # Unwrapped: torch would count all wrapped functions as one, which exceeds the recompilation limit.
+        # Unwrapped: torch would count all wrapped functions as one, which exceeds the recompilation
+        # limit.
         fast = plain(inspect.unwrap(function), **options)
 
         @functools.wraps(function)
@@ -85,7 +91,9 @@ _shares: list[float] = []  # shares of the false-alarm budget that ended process
 
 
 def pytest_sessionfinish(session):
-    """A worker reports its shares to the main process, which fails if their sum exceeds the budget."""
+    """A worker reports its shares to the main process, which fails if their sum exceeds the
+    budget.
+    """
     import stattest
 
     if hasattr(session.config, "workeroutput"):

@@ -11,7 +11,9 @@ SMALLEST_ON_A_PHONE = 7.0  # pixels
 
 def smallest_letters(figure):
     """Height in pixels of the smallest letters of a figure that is PHONE pixels wide."""
-    sizes = [t.get_fontsize() for t in figure.findobj(Text) if t.get_text().strip() and t.get_visible()]
+    sizes = [
+        t.get_fontsize() for t in figure.findobj(Text) if t.get_text().strip() and t.get_visible()
+    ]
     return min(sizes) * PHONE / (72 * figure.get_figwidth())
 
 

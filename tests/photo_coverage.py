@@ -1,4 +1,6 @@
-"""How often intervals of `place` and `evaluate` hold the truth at few photos; this script writes the CSV file."""
+"""How often intervals of `place` and `evaluate` hold the truth at few photos; this script writes
+the CSV file.
+"""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -31,7 +33,11 @@ def interval_of_place(common: int, counter: int, photos: int) -> tuple[float, fl
 def truth(verb: str) -> tuple[Accuracy, float]:
     """The accuracies of the classifier that a verb measures, and its p'."""
     world = PLACED if verb == "place" else WORLD
-    exact = learners.named("infonce").accuracy(world) if verb == "place" else zero_shot_accuracy(RELIANCE)
+    exact = (
+        learners.named("infonce").accuracy(world)
+        if verb == "place"
+        else zero_shot_accuracy(RELIANCE)
+    )
     return exact, float(equivalent(world, exact).correlation)
 
 
@@ -46,7 +52,9 @@ def placed(photos: int, seed: int) -> dict[str, bool]:
 def evaluated(photos: int, seed: int) -> dict[str, bool]:
     """Whether the intervals of `evaluate` hold p' and the drop of zero-shot."""
     exact, p = truth("evaluate")
-    document = embeddings(**balanced(numpy_stream(seed, "evaluated photos"), photos, reliance=RELIANCE), seed=seed)
+    document = embeddings(
+        **balanced(numpy_stream(seed, "evaluated photos"), photos, reliance=RELIANCE), seed=seed
+    )
     (low, high), drop = (document["heads"][0]["interval"][name] for name in (PLACE[0], "drop"))
     return {"p": low <= p <= high, "drop": drop[0] <= float(exact.drop) <= drop[1]}
 
@@ -58,7 +66,16 @@ def rows() -> Iterator[tuple]:
             for seed in range(SEED, SEED + DATA_SETS[verb]):
                 covered.update(name for name, held in measure(photos, seed).items() if held)
             for name, times in covered.items():
-                yield verb, name, photos, LEVEL, SEED, DATA_SETS[verb], times, times / DATA_SETS[verb]
+                yield (
+                    verb,
+                    name,
+                    photos,
+                    LEVEL,
+                    SEED,
+                    DATA_SETS[verb],
+                    times,
+                    times / DATA_SETS[verb],
+                )
 
 
 if __name__ == "__main__":

@@ -1,7 +1,9 @@
-"""Known kinds of fault, planted one at a time in a function of the packages, with the test that must fail.
+"""Known kinds of fault, planted one at a time in a function of the packages, with the test that
+must fail.
 
-`python -m tests.planted [NAME ...]` collects all these tests once, since imports take longer than the tests, and runs
-each in a fork. The first seven faults were found in published code on similar subjects.
+`python -m tests.planted [NAME ...]` collects all these tests once, since imports take longer than
+the tests, and runs each in a fork. The first seven faults were found in published code on similar
+subjects.
 """
 
 import functools
@@ -93,11 +95,18 @@ def _lost_as_in_the_last(rows: list, prompt: str, name: str) -> tuple:
 
 def _groups_exchanged(document: dict) -> tuple:
     shares = document.get("uncovered_share")
-    return ({**document, "uncovered_share": shares and dict(zip(shares, [*shares.values()][::-1], strict=True))},)
+    return (
+        {
+            **document,
+            "uncovered_share": shares and dict(zip(shares, [*shares.values()][::-1], strict=True)),
+        },
+    )
 
 
 def _noise_of_two(worlds: Sequence, *rest: Any) -> tuple:
-    return [world.replace(sigma_xi_text=worlds[k % 2].sigma_xi_text) for k, world in enumerate(worlds)], *rest
+    return [
+        world.replace(sigma_xi_text=worlds[k % 2].sigma_xi_text) for k, world in enumerate(worlds)
+    ], *rest
 
 
 def _at_the_usual_level(found: Any) -> Any:
@@ -107,7 +116,9 @@ def _at_the_usual_level(found: Any) -> Any:
 FAULTS = {
     "dropped coordinate": Fault(
         "simulator.gaussian.critic:two_class_scores",
-        on_arguments(lambda critic, *law: (critic._replace(inside=_without_the_last(critic.inside)), *law)),
+        on_arguments(
+            lambda critic, *law: (critic._replace(inside=_without_the_last(critic.inside)), *law)
+        ),
         "theory/test_accuracy.py::test_attributes_and_masks_against_the_explicit_critic",
     ),
     "missing absolute value": Fault(
@@ -123,7 +134,8 @@ FAULTS = {
     "mu_spu forgotten in a covariance": Fault(
         "theory.population:two_block_covariance",
         on_arguments(lambda alpha, beta, si2, ss2, D: (alpha, 1.0, si2, ss2, D)),
-        "theory/proofs/test_prover.py::test_a_proof_is_complete_and_passes_the_checker[counter-majority-wrong]",
+        "theory/proofs/test_prover.py::"
+        "test_a_proof_is_complete_and_passes_the_checker[counter-majority-wrong]",
     ),
     "prompts swapped": Fault(
         "simulator.prompts:caption",
@@ -132,7 +144,11 @@ FAULTS = {
     ),
     "object chosen by chance in the test law": Fault(
         "simulator.mixture:mixture_of",
-        on_result(lambda groups: replace(groups, test_weights=np.full(len(groups.labels), 1 / len(groups.labels)))),
+        on_result(
+            lambda groups: replace(
+                groups, test_weights=np.full(len(groups.labels), 1 / len(groups.labels))
+            )
+        ),
         "simulator/test_mixture.py::test_test_weights_are_the_training_weights_of_the_test_law",
     ),
     "one degree of freedom too many": Fault(
@@ -152,7 +168,15 @@ FAULTS = {
     ),
     "text noise forgotten in a density": Fault(
         "theory.density:_gaussian",
-        on_arguments(lambda x, t, worlds, b, *multiple: (x, t, worlds.replace(sigma_xi_text=None), b, *multiple)),
+        on_arguments(
+            lambda x, t, worlds, b, *multiple: (
+                x,
+                t,
+                worlds.replace(sigma_xi_text=None),
+                b,
+                *multiple,
+            )
+        ),
         "theory/test_density.py::test_factorised_density_is_the_mixtures",
     ),
     "sign slip in a printed formula": Fault(
@@ -162,7 +186,11 @@ FAULTS = {
     ),
     "point estimate taken for a bound": Fault(
         "experiments.court.decision:violation_bounds",
-        on_result(lambda ends: ends._replace(low=(ends.low + ends.high) / 2, high=(ends.low + ends.high) / 2)),
+        on_result(
+            lambda ends: ends._replace(
+                low=(ends.low + ends.high) / 2, high=(ends.low + ends.high) / 2
+            )
+        ),
         "experiments/court/test_decision.py::test_a_violation_is_as_far_as_its_interval",
     ),
     "worlds drawn from a part of the domain": Fault(
@@ -197,7 +225,9 @@ FAULTS = {
     ),
     "one of the correlations that fit equally well": Fault(
         "theory.ideal_curve:_interval",
-        on_arguments(lambda fits, shortfall, correlation, *rest: (correlation, shortfall, correlation, *rest)),
+        on_arguments(
+            lambda fits, shortfall, correlation, *rest: (correlation, shortfall, correlation, *rest)
+        ),
         "theory/test_ideal_curve.py::test_correlations_that_fit_equally_well_are_the_interval",
     ),
     "a sample in place of an integral": Fault(
@@ -217,8 +247,11 @@ FAULTS = {
     ),
     "a place needs two groups": Fault(
         "experiments.ground_truth.place:_placed",
-        on_arguments(lambda world, counts: (world, {name: counts[name] for name in ("common", "counter")})),
-        "experiments/ground_truth/test_place.py::test_a_table_whose_images_have_one_group_has_a_place",
+        on_arguments(
+            lambda world, counts: (world, {name: counts[name] for name in ("common", "counter")})
+        ),
+        "experiments/ground_truth/test_place.py::"
+        "test_a_table_whose_images_have_one_group_has_a_place",
     ),
     "a drop without an ideal one is beyond it": Fault(
         "experiments.ground_truth.place:_placed",
@@ -227,18 +260,23 @@ FAULTS = {
     ),
     "drops of groups by position": Fault(
         "experiments.ground_truth.place:_placed",
-        on_result(lambda found: replace(found, beyond=found.beyond or np.isnan(found.accuracy.drop))),
-        "experiments/ground_truth/test_place.py::test_a_drop_between_common_and_unseen_images_is_compared_with_theirs",
+        on_result(
+            lambda found: replace(found, beyond=found.beyond or np.isnan(found.accuracy.drop))
+        ),
+        "experiments/ground_truth/test_place.py::"
+        "test_a_drop_between_common_and_unseen_images_is_compared_with_theirs",
     ),
     "standard deviation for standard error": Fault(
         "experiments.ground_truth.export:_loss",
         on_result(lambda loss: (loss[0], 4 * loss[1])),
-        "experiments/ground_truth/test_export.py::test_the_error_of_the_loss_is_the_scatter_between_exports",
+        "experiments/ground_truth/test_export.py::"
+        "test_the_error_of_the_loss_is_the_scatter_between_exports",
     ),
     "a short shard counts as a whole one": Fault(
         "experiments.ground_truth.export:_test_rows",
         on_result(lambda shard: (shard[0], shard[1] * 100 / len(shard[0]))),
-        "experiments/ground_truth/test_export.py::test_every_test_image_counts_once_in_the_fraction_of_clipped_values",
+        "experiments/ground_truth/test_export.py::"
+        "test_every_test_image_counts_once_in_the_fraction_of_clipped_values",
     ),
     "a projection onto every dimension that leaves rounding, which decides": Fault(
         "experiments.heads.fitting:_erased",
@@ -248,9 +286,13 @@ FAULTS = {
     "rules of a law without spread": Fault(
         "experiments.heads.gaussian_law:bayes_rules",
         on_arguments(
-            lambda law, at: (law._replace(covariance=law.covariance + 1e-10 * np.eye(len(law.covariance))), at)
+            lambda law, at: (
+                law._replace(covariance=law.covariance + 1e-10 * np.eye(len(law.covariance))),
+                at,
+            )
         ),
-        "experiments/heads/test_reliance.py::test_embeddings_without_spread_are_refused_in_a_sentence",
+        "experiments/heads/test_reliance.py::"
+        "test_embeddings_without_spread_are_refused_in_a_sentence",
     ),
     "unresolved models ranked": Fault(
         "experiments.heads.least_regret:ranked",
@@ -260,7 +302,8 @@ FAULTS = {
     "models compared as if on other photos": Fault(
         "experiments.heads.least_regret:_apart",
         instead(_overlapping),
-        "experiments/photos/test_robustness.py::test_models_on_the_same_photos_are_told_apart_by_replicates",
+        "experiments/photos/test_robustness.py::"
+        "test_models_on_the_same_photos_are_told_apart_by_replicates",
     ),
     "replicates of half the photos": Fault(
         "experiments.heads.least_regret:trade",
@@ -275,16 +318,22 @@ FAULTS = {
     "a bootstrap over photos with too little spread": Fault(
         "experiments.heads.intervals:drawn_over_photos",
         on_result(lambda drawn: drawn.mean(axis=0) + (drawn - drawn.mean(axis=0)) / np.sqrt(2)),
-        "experiments/heads/test_least_regret.py::test_a_bootstrap_over_photos_has_the_errors_of_counts",
+        "experiments/heads/test_least_regret.py::"
+        "test_a_bootstrap_over_photos_has_the_errors_of_counts",
     ),
     "common photos decide first": Fault(
         "experiments.photos.deciding:chosen",
         on_result(sorted),
-        "experiments/photos/test_deciding.py::test_photos_of_every_class_in_turn_and_the_surest_first",
+        "experiments/photos/test_deciding.py::"
+        "test_photos_of_every_class_in_turn_and_the_surest_first",
     ),
     "unseen accuracy over photos": Fault(
         "experiments.heads.reliance:_unseen",
-        instead(lambda label, right: {"accuracy": float(right.mean()), "interval": [0, 1]} if len(right) else None),
+        instead(
+            lambda label, right: (
+                {"accuracy": float(right.mean()), "interval": [0, 1]} if len(right) else None
+            )
+        ),
         "experiments/heads/test_reliance.py::test_unseen_accuracy_is_a_mean_over_classes",
     ),
     "a family by methods": Fault(
@@ -320,7 +369,8 @@ FAULTS = {
     "even lines for all worlds of a grid if one is plain": Fault(
         "theory.learners.contour:_lines",
         _even_beside_a_plain_world,
-        "theory/learners/test_infonce.py::test_a_masked_world_beside_a_plain_one_keeps_its_narrow_lines",
+        "theory/learners/test_infonce.py::"
+        "test_a_masked_world_beside_a_plain_one_keeps_its_narrow_lines",
     ),
     "caption noise of the first chunk": Fault(
         "simulator.gaussian.pairs:draw_block",
@@ -335,7 +385,8 @@ FAULTS = {
     "the interval of another learner": Fault(
         "theory.learners.infonce:_by_bare_name",
         _interval_of_bayes,
-        "theory/learners/test_captions.py::test_a_bare_name_without_an_object_is_chance_without_an_error",
+        "theory/learners/test_captions.py::"
+        "test_a_bare_name_without_an_object_is_chance_without_an_error",
     ),
     "an interval of the usual level": Fault(
         "simulator.accuracy:Accuracy.each",
@@ -360,27 +411,40 @@ FAULTS = {
     "a mitigation of one's own is its name alone": Fault(
         "experiments.lab.mitigations:identity",
         instead(lambda name: None),
-        "experiments/lab/test_store.py::test_a_changed_learner_or_mitigation_of_ones_own_is_refused",
+        "experiments/lab/test_store.py::"
+        "test_a_changed_learner_or_mitigation_of_ones_own_is_refused",
     ),
     "an interval of a sampled theory is lost": Fault(
         "experiments.lab.run:finished",
-        on_arguments(lambda table, blocks: (table, [(at, {*own} - {"common_low"}, why) for at, own, why in blocks])),
+        on_arguments(
+            lambda table, blocks: (
+                table,
+                [(at, {*own} - {"common_low"}, why) for at, own, why in blocks],
+            )
+        ),
         "experiments/lab/test_studies.py::test_a_theory_has_intervals_if_any_number_is_sampled",
     ),
     "all worlds of a group are the first": Fault(
         "experiments.lab.grid:Grid._worlds",
-        on_arguments(lambda study, values: (study, {name: np.ravel(own)[0].item() for name, own in values.items()})),
+        on_arguments(
+            lambda study, values: (
+                study,
+                {name: np.ravel(own)[0].item() for name, own in values.items()},
+            )
+        ),
         "experiments/lab/test_blocks.py::test_every_cell_of_the_theory_is_the_one_world_call",
     ),
     "a mitigation gets many numbers of classes": Fault(
         "experiments.lab.grid:Grid.settings",
         on_arguments(lambda study, names: (study, {*names} - {"mitigation", "classes"})),
-        "experiments/lab/test_studies.py::test_a_mitigation_that_depends_on_the_number_of_classes_has_a_law_for_each",
+        "experiments/lab/test_studies.py::"
+        "test_a_mitigation_that_depends_on_the_number_of_classes_has_a_law_for_each",
     ),
     "an option that only shipped learners have": Fault(
         "experiments.finite_samples:_drawn_linear",
         on_arguments(lambda world, learner, *rest: (world, (learner, learner.projected)[0], *rest)),
-        "experiments/test_user_code.py::test_a_learner_that_reads_captions_is_fitted_to_drawn_pairs",
+        "experiments/test_user_code.py::"
+        "test_a_learner_that_reads_captions_is_fitted_to_drawn_pairs",
     ),
     "a price for the pairs of an exact law": Fault(
         "experiments.court.budget:price",
@@ -400,31 +464,38 @@ FAULTS = {
     "equal sets taken for certain": Fault(
         "experiments.court.measured:even_sample",
         on_result(lambda sample: replace(sample, least=0.0)),
-        "experiments/court/test_measured.py::test_equal_sets_of_even_images_do_not_show_their_mean_exactly",
+        "experiments/court/test_measured.py::"
+        "test_equal_sets_of_even_images_do_not_show_their_mean_exactly",
     ),
     "a caption without weight has a unit row in wide towers": Fault(
         "theory.unit_prompts:rows_without_weight",
         on_arguments(lambda *given: (*given[:-1], False)),
-        "theory/test_unit_embeddings.py::test_a_caption_without_weight_has_the_row_that_it_has_as_a_node",
+        "theory/test_unit_embeddings.py::"
+        "test_a_caption_without_weight_has_the_row_that_it_has_as_a_node",
     ),
     "a minimum at the last step taken for settled": Fault(
         "theory.unit_embeddings:trained",
         on_result(lambda ends: ends[-1:]),
-        "theory/test_unit_embeddings.py::test_a_minimum_that_has_not_settled_comes_with_the_rows_before",
+        "theory/test_unit_embeddings.py::"
+        "test_a_minimum_that_has_not_settled_comes_with_the_rows_before",
     ),
     "the law without limits at every scale": Fault(
         "theory.unit_prompts:reaches",
         instead(lambda *_: True),
-        "theory/test_unit_embeddings.py::test_where_all_scores_are_within_reach_the_law_holds_as_it_is",
+        "theory/test_unit_embeddings.py::"
+        "test_where_all_scores_are_within_reach_the_law_holds_as_it_is",
     ),
     "an image's own caption among SigLIP's negatives": Fault(
         "theory.unit_embeddings:siglip",
         on_arguments(lambda bias=None, batch=None: (bias, batch and batch + 1)),
-        "theory/test_unit_embeddings.py::test_siglip_is_a_sum_of_log_sigmoids_at_a_fixed_bias_and_at_the_best_one",
+        "theory/test_unit_embeddings.py::"
+        "test_siglip_is_a_sum_of_log_sigmoids_at_a_fixed_bias_and_at_the_best_one",
     ),
     "an object always shown beside a table": Fault(
         "experiments.court.arms:rarest",
-        on_arguments(lambda worlds: (worlds if worlds.table is None else worlds.replace(p_inv=1.0),)),
+        on_arguments(
+            lambda worlds: (worlds if worlds.table is None else worlds.replace(p_inv=1.0),)
+        ),
         "laws/test_meetings.py::test_the_rarest_kind_is_seen_whatever_it_is",
     ),
     "groups exchanged in a sentence": Fault(
@@ -440,7 +511,8 @@ FAULTS = {
     "tables decided at another tolerance": Fault(
         "experiments.published.claims:decide",
         on_arguments(lambda interval, relation, tau: (interval, relation, 0.005)),
-        "experiments/published/test_claims.py::test_a_verdict_decides_at_the_tolerance_that_it_reports",
+        "experiments/published/test_claims.py::"
+        "test_a_verdict_decides_at_the_tolerance_that_it_reports",
     ),
 }
 
@@ -452,22 +524,29 @@ def plant(fault: Fault) -> None:
     parts = ("code", "globals", "name", "defaults", "closure")
     right = FunctionType(*(getattr(function, f"__{part}__") for part in parts))
     functools.update_wrapper(right, function).__kwdefaults__ = function.__kwdefaults__
-    function.__globals__["_wrong"], function.__signature__ = fault.wrong(right), inspect.signature(right)
+    function.__globals__["_wrong"], function.__signature__ = (
+        fault.wrong(right),
+        inspect.signature(right),
+    )
     function.__code__ = (lambda *args, **kwargs: _wrong(*args, **kwargs)).__code__  # noqa: F821
     function.__defaults__ = function.__kwdefaults__ = None
 
 
 class Planting:
-    """A pytest plugin that plants each fault in a fork of its own, and runs the fault's test there."""
+    """A pytest plugin that plants each fault in a fork of its own, and runs the fault's test
+    there.
+    """
 
     def __init__(self, names: list[str]) -> None:
         self.names, self.missed, self.failed = names, list[str](), list[str]()
 
     def pytest_configure(self) -> None:
-        from hypothesis import Phase, settings  # pytest rewrites its assertions, before which it must not be imported
+        # pytest rewrites its assertions, before which it must not be imported
+        from hypothesis import Phase, settings
 
         suite = settings.get_profile("suite")
-        settings.register_profile("planted", suite, phases=(Phase.explicit, Phase.generate))  # any example will do
+        # any example will do
+        settings.register_profile("planted", suite, phases=(Phase.explicit, Phase.generate))
         settings.load_profile("planted")
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -475,7 +554,9 @@ class Planting:
 
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         for name in self.names:
-            process = multiprocessing.get_context("fork").Process(target=self.run, args=(FAULTS[name], session.items))
+            process = multiprocessing.get_context("fork").Process(
+                target=self.run, args=(FAULTS[name], session.items)
+            )
             process.start()
             process.join()
             self.missed += [name] * (process.exitcode != 0)
@@ -484,7 +565,11 @@ class Planting:
     def run(self, fault: Fault, items: list[pytest.Item]) -> None:
         """Exit with 0 if the fault fails its test, not its set-up."""
         plant(fault)
-        mine = [item for item in items if f"tests/{fault.test}" in (item.nodeid, item.nodeid.partition("[")[0])]
+        mine = [
+            item
+            for item in items
+            if f"tests/{fault.test}" in (item.nodeid, item.nodeid.partition("[")[0])
+        ]
         for item, following in zip(mine, [*mine[1:], None], strict=True):
             item.ihook.pytest_runtest_protocol(item=item, nextitem=following)
             if self.failed:
@@ -496,7 +581,10 @@ def main(names: list[str]) -> list[str]:
     """The faults that were not caught."""
     planting, folder = Planting(names or [*FAULTS]), Path(__file__).parent
     tests = sorted({str(folder / FAULTS[name].test) for name in planting.names})
-    pytest.main(["-o", "addopts=--import-mode=importlib", "-p", "no:cacheprovider", *tests], plugins=[planting])
+    pytest.main(
+        ["-o", "addopts=--import-mode=importlib", "-p", "no:cacheprovider", *tests],
+        plugins=[planting],
+    )
     return planting.missed
 
 

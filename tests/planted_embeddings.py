@@ -1,4 +1,6 @@
-"""Embeddings of a world with a known ideal curve: object, background, noise, and a large constant as models have."""
+"""Embeddings of a world with a known ideal curve: object, background, noise, and a large constant
+as models have.
+"""
 
 import numpy as np
 from scipy.special import ndtr
@@ -7,7 +9,8 @@ from simulator.accuracy import Accuracy
 from simulator.world import World
 
 BACKGROUND = 1.5
-WORLD = World(mu_spu=BACKGROUND, sigma_inv=1.0, sigma_spu=1.0, sigma_xi=0.0)  # its ideal curve is theirs
+# its ideal curve is theirs
+WORLD = World(mu_spu=BACKGROUND, sigma_inv=1.0, sigma_spu=1.0, sigma_xi=0.0)
 OFFSET = 30.0
 
 
@@ -49,11 +52,15 @@ def unit(rows):
 def zero_shot_accuracy(reliance=0.8):
     """Exact accuracies of the zero-shot head."""
     s = np.hypot(1, reliance)
-    return Accuracy(float(ndtr((1 + reliance * BACKGROUND) / s)), float(ndtr((1 - reliance * BACKGROUND) / s)))
+    return Accuracy(
+        float(ndtr((1 + reliance * BACKGROUND) / s)), float(ndtr((1 - reliance * BACKGROUND) / s))
+    )
 
 
 def example():
-    """The arrays of counteranimal/example.npz: bears whose zero-shot head has p' = .87, and captions of g = .5."""
+    """The arrays of counteranimal/example.npz: bears whose zero-shot head has p' = .87, and
+    captions of g = .5.
+    """
     rng = np.random.default_rng(0)
     n = 1500
     label, background = rng.integers(2, size=n), rng.integers(2, size=n)

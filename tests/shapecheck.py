@@ -1,4 +1,6 @@
-"""jaxtyping's checker in tests: beartype, on the first calls and definitions alone, since checks take milliseconds."""
+"""jaxtyping's checker in tests: beartype, on the first calls and definitions alone, since checks
+take milliseconds.
+"""
 
 import inspect
 from collections import Counter
@@ -19,7 +21,9 @@ _definitions: Counter[tuple[str, str, int]] = Counter()
 
 
 def jaxtyped(target=None, *, typechecker: Callable):
-    """jaxtyping's decorator, for the first definitions and calls; the import hook puts it on functions and classes."""
+    """jaxtyping's decorator, for the first definitions and calls; the import hook puts it on
+    functions and classes.
+    """
     if target is None:
         return partial(jaxtyped, typechecker=typechecker)
     if inspect.isclass(target):

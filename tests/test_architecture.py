@@ -25,7 +25,8 @@ LAYERS = (
     ("page",),
     ("command", "benchmarks"),
 )
-# What theory may import from the simulator: worlds, their groups, results as text, the accuracy of a linear critic.
+# What theory may import from the simulator: worlds, their groups, results as text, the accuracy of
+# a linear critic.
 OPEN_TO_THEORY = {
     "simulator.quantities",
     "simulator.naming",
@@ -82,7 +83,11 @@ def layer(name: str) -> int:
 
 
 def test_subpackages_of_experiments_import_downwards():
-    inside = {name for name in MODULES if name.startswith("experiments.") and name != "experiments.__main__"}
+    inside = {
+        name
+        for name in MODULES
+        if name.startswith("experiments.") and name != "experiments.__main__"
+    }
     upward = [
         f"{name} imports {other}"
         for name in sorted(inside)
@@ -93,20 +98,27 @@ def test_subpackages_of_experiments_import_downwards():
 
 
 @pytest.mark.parametrize(
-    ("package", "closed"), [("simulator", ("theory", "experiments")), ("theory", ("torch", "experiments"))]
+    ("package", "closed"),
+    [("simulator", ("theory", "experiments")), ("theory", ("torch", "experiments"))],
 )
 def test_lower_packages_import_nothing_from_above_and_theory_no_measurement(package, closed):
     for path in (path for name, path in MODULES.items() if name.partition(".")[0] == package):
         for name in imports(path):
             top = name.split(".")[0]
             assert top not in closed, f"{path.name} imports {name}"
-            assert package == top or top != "simulator" or name in OPEN_TO_THEORY, f"{path.name} imports {name}"
+            assert package == top or top != "simulator" or name in OPEN_TO_THEORY, (
+                f"{path.name} imports {name}"
+            )
 
 
 @pytest.mark.parametrize("package", PACKAGES)
 def test_stubs_name_the_module_of_each_lazy_name(package):
     stub = ast.parse((ROOT / package / "__init__.pyi").read_text(encoding="utf-8")).body
-    declared = {alias.asname: getattr(import_module(node.module), alias.name) for node in stub for alias in node.names}
+    declared = {
+        alias.asname: getattr(import_module(node.module), alias.name)
+        for node in stub
+        for alias in node.names
+    }
     lazy = import_module(package)
     assert declared == {name: getattr(lazy, name) for name in lazy._HOMES}
     assert (ROOT / package / "py.typed").exists()
@@ -130,13 +142,19 @@ LIGHT = (  # statements in one process, and modules that are still absent after 
     ("from theory import Claim; import theory.docket.catalogue", HEAVY),
     ("from experiments.command import laboratory, synthetic, trials", HEAVY),
     ("experiments.command.main.main(['counteranimal', 'evaluate', '--help'])", [*HEAVY, "PIL"]),
-    ("experiments.command.main.main(['predict', '--json'])", ["torch", "scipy.stats", "xarray", "matplotlib"]),
+    (
+        "experiments.command.main.main(['predict', '--json'])",
+        ["torch", "scipy.stats", "xarray", "matplotlib"],
+    ),
     ("import experiments.lab.history, experiments.lab.store, experiments.page.plot", ["torch"]),
 )
 
 
 def test_imports_and_linear_predict_load_no_heavy_module():
-    checks = [f"{statement}; print([m for m in {absent!r} if m in sys.modules])" for statement, absent in LIGHT]
+    checks = [
+        f"{statement}; print([m for m in {absent!r} if m in sys.modules])"
+        for statement, absent in LIGHT
+    ]
     lines = printed("import sys\n" + "\n".join(checks)).splitlines()
     assert [line for line in lines if line.startswith("[")] == ["[]"] * len(LIGHT)
 

@@ -1,4 +1,6 @@
-"""Every exported name, and each type that it returns, has a numpydoc docstring of its parameters or fields."""
+"""Every exported name, and each type that it returns, has a numpydoc docstring of its parameters or
+fields.
+"""
 
 import importlib
 import inspect
@@ -55,7 +57,10 @@ def public() -> dict[str, object]:
     """Exported classes and functions, and the classes' methods and properties, by full name."""
     found = {f"{x.__module__}.{x.__qualname__}": x for x in exported()}
     parts = {
-        f"{name}.{key}": part for name, x in found.items() if inspect.isclass(x) for key, part in members(x).items()
+        f"{name}.{key}": part
+        for name, x in found.items()
+        if inspect.isclass(x)
+        for key, part in members(x).items()
     }
     return found | parts
 
@@ -63,7 +68,11 @@ def public() -> dict[str, object]:
 def own_fields(kind: type) -> list[str]:
     """Public fields that a class declares; the base documents class constants."""
     declared = inspect.get_annotations(kind).items()
-    return [name for name, what in declared if not name.startswith("_") and get_origin(what) is not ClassVar]
+    return [
+        name
+        for name, what in declared
+        if not name.startswith("_") and get_origin(what) is not ClassVar
+    ]
 
 
 def own_parameters(value) -> list[str]:
@@ -78,7 +87,9 @@ def own_parameters(value) -> list[str]:
 def documented(parsed, *sections: str) -> dict[str, str]:
     """Name -> text of the entries in some sections; `x, y : float` is two entries."""
     entries = [entry for entry in parsed.params if entry.args[0] in sections]
-    return {name: entry.description or "" for entry in entries for name in entry.arg_name.split(", ")}
+    return {
+        name: entry.description or "" for entry in entries for name in entry.arg_name.split(", ")
+    }
 
 
 PUBLIC = public()
@@ -88,15 +99,21 @@ PUBLIC = public()
 def test_a_public_name_is_documented(name):
     value = PUBLIC[name]
     written = inspect.getdoc(value) or ""
-    assert not written.startswith(f"{name.rpartition('.')[2]}("), "the docstring is dataclass's or NamedTuple's own"
+    assert not written.startswith(f"{name.rpartition('.')[2]}("), (
+        "the docstring is dataclass's or NamedTuple's own"
+    )
     parsed = numpydoc.parse(written)
     assert parsed.short_description, "no first sentence"
     if inspect.isclass(value):
         known = documented(parsed, "param", "attribute")
-        assert set(own_fields(value)) <= known.keys(), f"fields {own_fields(value)}, documented are {list(known)}"
+        assert set(own_fields(value)) <= known.keys(), (
+            f"fields {own_fields(value)}, documented are {list(known)}"
+        )
     else:
         known, taken = list(documented(parsed, "param")), own_parameters(value)
-        assert known == taken or (not known and len(taken) < 2), f"takes {taken}, Parameters has {known}"
+        assert known == taken or (not known and len(taken) < 2), (
+            f"takes {taken}, Parameters has {known}"
+        )
 
 
 def test_help_states_the_law_and_lists_what_a_claim_may_say():

@@ -16,6 +16,8 @@ def modules():
 
 
 def test_examples_print_their_expected_output():
-    found = [doctest.testmod(module, optionflags=doctest.NORMALIZE_WHITESPACE) for module in modules()]
+    found = [
+        doctest.testmod(module, optionflags=doctest.NORMALIZE_WHITESPACE) for module in modules()
+    ]
     assert sum(each.failed for each in found) == 0
     assert sum(each.attempted for each in found) >= 15

@@ -33,12 +33,21 @@ from simulator.towers import objectives
 from theory.claims import quantities
 
 ROOT = Path(__file__).parent.parent
-HOMES = ("", "experiments", "experiments/lab", "theory/claims", "experiments/counteranimal", "experiments/benchmarks")
+HOMES = (
+    "",
+    "experiments",
+    "experiments/lab",
+    "theory/claims",
+    "experiments/counteranimal",
+    "experiments/benchmarks",
+)
 EXTEND = (ROOT / "experiments" / "extend.md").read_text(encoding="utf-8")
 PAGES = README, WORK, LAB, CLAIMS, PHOTOS, SPEED = [
     (ROOT / home / "README.md").read_text(encoding="utf-8") for home in HOMES
 ]
-RECORD = dict(line.rsplit(",", 1) for line in (ROOT / "tests" / "verdicts.csv").read_text().splitlines()[1:])
+RECORD = dict(
+    line.rsplit(",", 1) for line in (ROOT / "tests" / "verdicts.csv").read_text().splitlines()[1:]
+)
 
 
 @pytest.fixture(autouse=True)
@@ -68,7 +77,8 @@ WORLD = text.WORLD
 
 
 PLACE = r"([\d.]+(?: \([\d.]+\))?)"
-# Learner, prompt, p' where captions tell every look and none, and flags: the table of the answer, as printed.
+# Learner, prompt, p' where captions tell every look and none, and flags: the table of the answer,
+# as printed.
 ROWS = re.findall(rf"^\| (.*) \| (.*) \| {PLACE} \| {PLACE} \| `(.*)` \|$", README, re.MULTILINE)
 
 
@@ -81,9 +91,16 @@ def blocks(language: str, page: str = README) -> list[str]:
 
 
 def soberclip(arguments: list[str], folder: Path) -> tuple[str, str]:
-    """(stdout, stderr) of the command line, in this process, because a fresh interpreter takes seconds."""
+    """(stdout, stderr) of the command line, in this process, because a fresh interpreter takes
+    seconds.
+    """
     stdout, stderr = StringIO(), StringIO()
-    with chdir(folder), redirect_stdout(stdout), redirect_stderr(stderr), pytest.MonkeyPatch.context() as patch:
+    with (
+        chdir(folder),
+        redirect_stdout(stdout),
+        redirect_stderr(stderr),
+        pytest.MonkeyPatch.context() as patch,
+    ):
         patch.setenv("COLUMNS", "80")
         assert main(arguments) == 0, stderr.getvalue()
     return stdout.getvalue(), stderr.getvalue()
@@ -93,8 +110,13 @@ def soberclip(arguments: list[str], folder: Path) -> tuple[str, str]:
 def report(tmp_path_factory):
     """Folder and verdicts of `report`, run as in the README, with its default folder."""
     folder = tmp_path_factory.mktemp("reproduce")
-    command, environment = [sys.executable, "-m", "experiments", "reproduce", "--json"], {"PYTHONPATH": str(ROOT)}
-    run = subprocess.run(command, cwd=folder, capture_output=True, text=True, env={**os.environ, **environment})
+    command, environment = (
+        [sys.executable, "-m", "experiments", "reproduce", "--json"],
+        {"PYTHONPATH": str(ROOT)},
+    )
+    run = subprocess.run(
+        command, cwd=folder, capture_output=True, text=True, env={**os.environ, **environment}
+    )
     assert run.returncode == 0, run.stderr
     verdicts = json.loads(run.stdout)
     written = folder / "soberclip-report"
@@ -112,18 +134,25 @@ def test_set_up_is_two_commands_and_ci_runs_the_second():
 
 @pytest.mark.deep  # `report` takes a minute and a half on two cores
 def test_verdicts_equal_the_record(report):
-    """tests/verdicts.csv is the record. If a verdict changes, find out whether it is a discovery or a fault."""
+    """tests/verdicts.csv is the record. If a verdict changes, find out whether it is a discovery or
+    a fault.
+    """
     recorded = [*RECORD.items()]
     assert [(v["claim"], v["verdict"]) for v in report[1]] == recorded
     assert [claim.id for claim in ALL_CLAIMS] == [claim for claim, _ in recorded]
     verdict = Counter(found for _, found in recorded)
     certain = sum(
-        v["verdict"] == "contradicted" and v["proof"]["outcome"] == "refuted" for v in report[1] if v.get("proof")
+        v["verdict"] == "contradicted" and v["proof"]["outcome"] == "refuted"
+        for v in report[1]
+        if v.get("proof")
     )
     exactly = sum(v["verdict"] == "proved" and v["proof"]["exact"] for v in report[1])
     boxes = verdict["proved"] - exactly
     counts = [verdict[word] for word in ("proved", "supported", "contradicted", "undecided")]
-    claims = r"Of (\d+) claims (\d+) are proved, (\d+) supported, (\d+) contradicted \((\d+) of them .* (\d+) undecided"
+    claims = (
+        r"Of (\d+) claims (\d+) are proved, (\d+) supported, (\d+) contradicted \((\d+) of them .*"
+        r" (\d+) undecided"
+    )
     for page, pattern, numbers in (
         (CLAIMS, claims, [len(recorded), *counts[:3], certain, counts[3]]),
         (CLAIMS, r"exact algebra \((\d+) claims\)", [exactly]),
@@ -133,17 +162,26 @@ def test_verdicts_equal_the_record(report):
 
 
 @pytest.mark.deep
-def test_the_report_has_the_certificates_of_its_verdicts_and_they_pass_the_checker(report, tmp_path):
+def test_the_report_has_the_certificates_of_its_verdicts_and_they_pass_the_checker(
+    report, tmp_path
+):
     folder, verdicts = report
     proofs = [(v["claim"], v["proof"]) for v in verdicts if v.get("proof")]
-    due = {file_name(claim): proof for claim, proof in proofs if proof["outcome"] in ("proved", "refuted")}
+    due = {
+        file_name(claim): proof
+        for claim, proof in proofs
+        if proof["outcome"] in ("proved", "refuted")
+    }
     assert {path.name for path in (folder / "proofs").iterdir()} == set(due)
-    quick = [name for name, proof in due.items() if proof["boxes"] < 1000]  # the checker needs seconds for the others
+    # the checker needs seconds for the others
+    quick = [name for name, proof in due.items() if proof["boxes"] < 1000]
     assert len(quick) > 40
     for name in quick:
         shutil.copy(folder / "proofs" / name, tmp_path)
     stdout, _ = soberclip(["check", "--verify", str(tmp_path), "--json"], folder)
-    assert {found["file"]: found["shows"] for found in json.loads(stdout)} == {n: due[n]["outcome"] for n in quick}
+    assert {found["file"]: found["shows"] for found in json.loads(stdout)} == {
+        n: due[n]["outcome"] for n in quick
+    }
 
 
 @pytest.mark.deep
@@ -159,7 +197,9 @@ def test_the_world_of_the_answer_is_described():
     widths = {at: world.dim_image for at, (world, _) in text.trained().items()}
     every, none, bare = widths["name", 1.0], widths["name", 0.0], widths["bare", 1.0]
     assert numbers(HERE) == [*(getattr(WORLD, name) for name in fields), every, none, bare]
-    assert all(world.nu_image == pytest.approx(WORLD.nu_image) for world, _ in text.trained().values())
+    assert all(
+        world.nu_image == pytest.approx(WORLD.nu_image) for world, _ in text.trained().values()
+    )
     assert every == WORLD.dim_image
 
 
@@ -190,7 +230,9 @@ def test_commands_print_the_numbers_of_the_answer(_, prompt, every, none, flags,
 
 def test_the_table_is_that_of_the_report():
     """By theory, and in brackets of the towers of stored trials."""
-    assert [row[1:] for row in ROWS] == [*map(itemgetter("prompt", "every", "none", "flags"), text.answers())]
+    assert [row[1:] for row in ROWS] == [
+        *map(itemgetter("prompt", "every", "none", "flags"), text.answers())
+    ]
 
 
 def test_the_first_command_prints_its_output(tmp_path):
@@ -200,7 +242,9 @@ def test_the_first_command_prints_its_output(tmp_path):
 
 
 def test_pictures_and_pages_exist():
-    assert all((ROOT / picture).is_file() for picture in re.findall(r'<img [^>]*src="([^"]+)"', README))
+    assert all(
+        (ROOT / picture).is_file() for picture in re.findall(r'<img [^>]*src="([^"]+)"', README)
+    )
     for home, page in zip(HOMES, PAGES, strict=True):
         for target in re.findall(r"\]\(([^)#]+)\)", page):
             if "://" not in target:
@@ -208,7 +252,9 @@ def test_pictures_and_pages_exist():
 
 
 def test_the_first_page_has_the_verdicts_of_its_sentences():
-    """Each row names a sentence by its own words; the verdict is that of all claims about the sentence."""
+    """Each row names a sentence by its own words; the verdict is that of all claims about the
+    sentence.
+    """
     tried = [claim for claim in ALL_CLAIMS if claim.id in RECORD]
     claims = [Verdict(**words_of(claim), verdict=RECORD[claim.id], seconds=0.0) for claim in tried]
     found = re.findall(r"^\| (.*) \| \[[WX]\].* \| (.*) \|$", README, flags=re.MULTILINE)
@@ -240,14 +286,18 @@ def run_python(code: str, folder: Path) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("steps", "off"), [(300, 0.05), pytest.param(3000, 0.012, marks=pytest.mark.deep)], ids=["short", "whole"]
+    ("steps", "off"),
+    [(300, 0.05), pytest.param(3000, 0.012, marks=pytest.mark.deep)],
+    ids=["short", "whole"],
 )
 def test_training_in_ten_lines_reaches_the_theory(steps, off, tmp_path):
     code = python_blocks()["training"]
     assert len(code.splitlines()) <= 11
     assert "steps=3000" in code
     rows = run_python(code.replace("steps=3000", f"steps={steps}"), tmp_path)
-    numbers = {tuple(row.split()[:2]): [float(x) for x in re.findall(r"\d\.\d+", row)] for row in rows}
+    numbers = {
+        tuple(row.split()[:2]): [float(x) for x in re.findall(r"\d\.\d+", row)] for row in rows
+    }
     for prompt in ("typical", "average"):
         assert numbers[prompt, "trained"] == pytest.approx(numbers[prompt, "theory"], abs=off), rows
 
@@ -264,7 +314,9 @@ def run_blocks(page: str, folder: Path) -> None:
 def test_commands_run_and_pictures_are_drawn(tmp_path):
     run_blocks(README, tmp_path)
     assert (tmp_path / "bears" / "embeddings.html").stat().st_size > 5000
-    assert "bare         0.9554   0.3623   0.9000" in (tmp_path / "world" / "README.txt").read_text()
+    assert (
+        "bare         0.9554   0.3623   0.9000" in (tmp_path / "world" / "README.txt").read_text()
+    )
 
 
 @pytest.mark.deep
@@ -287,28 +339,42 @@ def test_an_example_prints_its_output(name, tmp_path):
 
 def test_the_laboratory_explains_the_names_that_help_lists():
     for name, row in mitigations.MITIGATIONS.items():
-        assert f"| `{name}` | {row.words} |" in LAB or name == "none" or name.startswith("prompt-"), name
+        assert (
+            f"| `{name}` | {row.words} |" in LAB or name == "none" or name.startswith("prompt-")
+        ), name
     for name in CHOICES:
         assert f"*{name}*: the {asked(name)}" in LAB, name
 
 
 def test_the_file_that_extends_runs_on_the_command_line(tmp_path):
     (tmp_path / "mine.py").write_text(python_blocks()["extend"])
-    said = [soberclip(shlex.split(line)[1:], tmp_path)[0] for line in "".join(blocks("sh", EXTEND)).splitlines()]
+    said = [
+        soberclip(shlex.split(line)[1:], tmp_path)[0]
+        for line in "".join(blocks("sh", EXTEND)).splitlines()
+    ]
     for words, one in zip(
-        ("ridge", "supported    ridge-loses-less", "22 cells", "mine.svg: ridge minus"), said, strict=True
+        ("ridge", "supported    ridge-loses-less", "22 cells", "mine.svg: ridge minus"),
+        said,
+        strict=True,
     ):
         assert words in one
     assert all("extend.md" in page for page in PAGES)
 
 
 def test_every_flag_and_verb_in_the_readmes_exists(capsys):
-    verbs = [["counteranimal", verb] if module == "counteranimal" else [verb] for verb, module in VERB.items()]
+    verbs = [
+        ["counteranimal", verb] if module == "counteranimal" else [verb]
+        for verb, module in VERB.items()
+    ]
     assert [main([*verb, "--help"]) for verb in [[], *verbs]] == [0] * (1 + len(verbs))
     helps = capsys.readouterr().out
     assert all(f"Example: soberclip {' '.join(verb)}" in helps for verb in verbs)
     assert main(["--help", "predict"]) == 0
     assert capsys.readouterr().out in helps
     assert "None" not in helps
-    for flag in {flag for page in PAGES for flag in re.findall(r"`(?:soberclip [^`]* )?(--[a-z][a-z-]+)", page)}:
+    for flag in {
+        flag
+        for page in PAGES
+        for flag in re.findall(r"`(?:soberclip [^`]* )?(--[a-z][a-z-]+)", page)
+    }:
         assert flag in helps or flag == "--help", flag

@@ -1,4 +1,6 @@
-"""Every wrong call of the library is refused in one sentence, which names the value and often a way on: one table."""
+"""Every wrong call of the library is refused in one sentence, which names the value and often a way
+on: one table.
+"""
 
 import re
 from functools import cache, partial
@@ -22,7 +24,12 @@ from simulator.gaussian.critic import removed_captions
 from simulator.gaussian.fitting import score_vectors
 from simulator.gaussian.pairs import dictionaries, draw_block, draw_pairs
 from simulator.gaussian.sobol import check_sobol
-from simulator.gaussian.statistics import full_critics, labelled_moments, projected_critics, projected_scatter
+from simulator.gaussian.statistics import (
+    full_critics,
+    labelled_moments,
+    projected_critics,
+    projected_scatter,
+)
 from simulator.pixels.pairs import draw
 from simulator.prompts import caption
 from simulator.quantities import check_count
@@ -70,18 +77,27 @@ PIXEL_WORLDS = [
     ({"views": Pixels(**COCO)}, "classes = 2 are more than the 1 categories"),
     ({"views": Pixels(tied=(0, 2))}, r"tied = \[0, 2\] names class 2; the classes are 0 to 1"),
     ({"table": np.full((2, 11), 1 / 22)}, "backgrounds = 11 are more than the 10 colours"),
-    ({"table": EVEN, "views": Pixels(tied=(0, 1))}, r"tied = \[0, 1\] has no meaning beside a table"),
+    (
+        {"table": EVEN, "views": Pixels(tied=(0, 1))},
+        r"tied = \[0, 1\] has no meaning beside a table",
+    ),
     ({"detail_inv": 0.5}, r"detail_inv = 0.5 is of Gaussian views .* captions tell classes alone"),
     ({"bare": 0.3}, r"bare = 0.3 is of Gaussian views .* captions tell classes alone"),
     ({"mu_spu": 1.0}, "mu_spu = 1.0 is of Gaussian views"),  # refused even at its default
     ({"attribute": ({},)}, "pixels show one attribute"),
 ]
 PIXELS = [
-    ({"objects": "mnist"}, "objects = 'mnist' needs root, the folder that torchvision.datasets.MNIST"),
+    (
+        {"objects": "mnist"},
+        "objects = 'mnist' needs root, the folder that torchvision.datasets.MNIST",
+    ),
     ({"root": "here"}, "root = 'here' is of no use to objects = 'digits'"),
     ({"attribute": "photos"}, "go together"),
     ({"tied": (0,)}, r"tied = \[0\] are not two or more"),
-    ({"categories": ("car",)}, r"categories = \['car'\] are of no use to objects = 'digits'; use them with 'coco'"),
+    (
+        {"categories": ("car",)},
+        r"categories = \['car'\] are of no use to objects = 'digits'; use them with 'coco'",
+    ),
     ({"tied": (0, 1, 0)}, "different classes"),
     ({"tied": (-1, 0)}, "counted from 0"),
     ({"objects": "cutouts", "root": "here"}, "have colours of their own"),
@@ -94,7 +110,10 @@ TABLES = [
     ("compositional(3, 3, 0.5)", "hole = 0.5 is not|is not a table"),  # the tests check types first
     ("mixture([diagonal(1), diagonal(1, 3)], [1, 1])", "shapes"),
     ("mixture([diagonal(1)], [-1])", r"weights \[-1\]"),
-    *((text, "is not a table such as") for text in ("", "3", "[1]", "diagonal", "diagonal('1')", "diagonal(")),
+    *(
+        (text, "is not a table such as")
+        for text in ("", "3", "[1]", "diagonal", "diagonal('1')", "diagonal(")
+    ),
     ("diagonal(open('a'))", "'open' is not one of"),
     ("(" * 10_000, "is not a table such as"),
 ]
@@ -104,25 +123,47 @@ LEARNERS = [
     (("lstsq", {}), "the nearest is least-squares$"),
     *(((far, {}), f"learner = '{far}' is not one of [^;]*$") for far in ("zzz", "clip", "lsq")),
     (("bayes", {"prompt": "mean"}), "prompt = mean has no meaning for learner 'bayes'"),
-    (("infonce", {"embed_dim": 4}), "embed_dim = 4 is the width of unit embeddings, which need a scale"),
-    *((("linear", {"embed_dim": d}), f"^embed_dim = {d} is {w}") for d, w in ((0, "below 1"), (True, "not an"))),
+    (
+        ("infonce", {"embed_dim": 4}),
+        "embed_dim = 4 is the width of unit embeddings, which need a scale",
+    ),
+    *(
+        (("linear", {"embed_dim": d}), f"^embed_dim = {d} is {w}")
+        for d, w in ((0, "below 1"), (True, "not an"))
+    ),
     *(
         (("siglip", fields), f"^{name} ")
         for name, fields in [
-            *(("scale", {"scale": x}) for x in (0.0, 101.0, NAN)), ("embed_dim", {"scale": 1.0, "embed_dim": 1}),
-            ("bias", {"bias": -10.0}), ("bias", {"scale": 1.0, "bias": NAN, "batch_size": 2}),
+            *(("scale", {"scale": x}) for x in (0.0, 101.0, NAN)),
+            ("embed_dim", {"scale": 1.0, "embed_dim": 1}),
+            ("bias", {"bias": -10.0}),
+            ("bias", {"scale": 1.0, "bias": NAN, "batch_size": 2}),
             ("bias", {"scale": 1.0, "bias": -10.0}),
-            *(("batch_size", {"batch_size": n, **scale}) for n, scale in ((256, {}), (1, {"scale": 1.0}))),
+            *(
+                ("batch_size", {"batch_size": n, **scale})
+                for n, scale in ((256, {}), (1, {"scale": 1.0}))
+            ),
         ]
     ),
-]  # fmt: skip
+]
 LAWS = [  # a learner, fields of a world
     (Bayes(), MANY, "classes = 51"),
     (Bayes(), {"p_spu": 1.0, "sigma_inv": 0.0, "sigma_spu": 0.0, "sigma_xi": 0.0}, "no density"),
-    *((Filtered(), f, "two classes and one background") for f in ({"classes": 3}, {"table": "diagonal(0.9)"})),
+    *(
+        (Filtered(), f, "two classes and one background")
+        for f in ({"classes": 3}, {"table": "diagonal(0.9)"})
+    ),
     (GaussianPMI("mean"), {"sigma_xi": 0.0}, "sigma_xi = 0: without noise in the images"),
-    (GaussianPMI("mean"), {"sigma_xi_text": 0.0, "sigma_spu": 0.0, "mu_spu": 0.0}, "a block that never varies"),
-    (GaussianPMI("captions"), {}, r"'captions' \(log-mean-exp .* from name, mean, background, bare, scores"),
+    (
+        GaussianPMI("mean"),
+        {"sigma_xi_text": 0.0, "sigma_spu": 0.0, "mu_spu": 0.0},
+        "a block that never varies",
+    ),
+    (
+        GaussianPMI("captions"),
+        {},
+        r"'captions' \(log-mean-exp .* from name, mean, background, bare, scores",
+    ),
     (Logistic(), MANY, "classes = 51"),
     (Logistic(), {"classes": 3, "mu_inv": 30.0}, "hardly contain an error"),
     (InfoNCE("bare"), {}, "no training caption is bare"),
@@ -134,7 +175,10 @@ LAWS = [  # a learner, fields of a world
     (LinearCLIP("captions"), {}, "linear scores"),
     (Printed(), {"mu_spu": 1.49}, r"^Theorem 6.2 is about mu_spu >= 1 \+ sigma_inv\^2/2$"),
     (Printed(), {"mu_spu": 2.0, "sigma_spu": 1.0}, "^Theorem 6.2 is about sigma_inv > sigma_spu$"),
-    *((Printed(), {"mu_spu": 2.0, x: 0.9}, f"is about {x} = 1$") for x in ("mention_spu", "p_inv", "detail_spu")),
+    *(
+        (Printed(), {"mu_spu": 2.0, x: 0.9}, f"is about {x} = 1$")
+        for x in ("mention_spu", "p_inv", "detail_spu")
+    ),
     (Printed(), {"mu_spu": 2.0, "bare": 0.1}, "^Theorem 6.2 is about bare = 0$"),
     *(
         (Printed(), {"mu_spu": 2.0, **f}, "two classes and one background$")
@@ -142,7 +186,11 @@ LAWS = [  # a learner, fields of a world
     ),
     (GaussianPMI("scores"), {"table": TABLE}, "choose from name, mean, background, bare"),
     (GaussianPMI(), {"table": TABLE, "sigma_xi": 1e-5}, "little noise"),
-    (GaussianPMI(), {"table": TABLE, "sigma_xi": 1e-5, "sigma_xi_text": 1.0, "sigma_spu": 0.0}, "little noise"),
+    (
+        GaussianPMI(),
+        {"table": TABLE, "sigma_xi": 1e-5, "sigma_xi_text": 1.0, "sigma_spu": 0.0},
+        "little noise",
+    ),
     (Printed(), {"table": TABLE, "mu_spu": 2.0}, "no p_spu"),
     (Separating(), {"table": TABLE}, "'separating' tells its direction alone"),
     (InfoNCE("captions"), {"table": TABLE}, "choose from name, mean, background"),
@@ -152,13 +200,19 @@ LAWS = [  # a learner, fields of a world
     (InfoNCE("bare", scale=1.0), {}, "bare"),
     (InfoNCE(scale=1.0), {"bare": 1.0}, "bare"),
     (InfoNCE(scale=1.0, embed_dim=5000), {"mu_spu": 1.5, "sigma_xi": 6.0}, "two CPU minutes"),
-    (SigLIP(scale=1.0, bias=-10.0, batch_size=256), {"mu_spu": 1.5, "sigma_xi": 6.0}, "all embeddings are equal"),
+    (
+        SigLIP(scale=1.0, bias=-10.0, batch_size=256),
+        {"mu_spu": 1.5, "sigma_xi": 6.0},
+        "all embeddings are equal",
+    ),
     (InfoNCE(), {"table": TABLE, "sigma_xi": 0.0}, "sigma_xi = 0"),
     (Logistic(), {"table": TABLE, "sigma_xi": 0.0, "sigma_spu": 0.0}, "little noise"),
     (Bayes(), {"table": TABLE, "sigma_xi": 0.0, "sigma_spu": 0.0}, "need sigma"),
 ]
 NUMBERS = {
-    kind: [name for name, field in kind.model_fields.items() if isinstance(field.default, float | int)]
+    kind: [
+        name for name, field in kind.model_fields.items() if isinstance(field.default, float | int)
+    ]
     for kind in (World, Recipe)
 }
 RECIPES = [
@@ -170,7 +224,9 @@ RECIPES = [
     ({"loss": "supervised", "frozen": "text"}, "frozen = 'text'"),
     ({"learning_rate": 0.1}, "learning_rate"),
 ]
-PIXEL_RECIPES = [Recipe(towers="conv", **fields) for fields in ({"points": "sobol"}, {"sampler": "contradicted"})]
+PIXEL_RECIPES = [
+    Recipe(towers="conv", **fields) for fields in ({"points": "sobol"}, {"sampler": "contradicted"})
+]
 OTHER_PIXELS = World(classes=4, views=Pixels())
 TRAININGS = [
     ({"models": 0}, "models = 0"),
@@ -182,12 +238,21 @@ TRAININGS = [
     ({"models": 3, "processes": 4}, "processes = 4 .* 3$"),
     ({"recipe": Recipe(points="sobol", batch_size=32, steps=2**27 + 1)}, "4294967328"),
     ({"recipe": Recipe(towers="conv")}, "^towers = 'conv' .* linear or mlp"),
-    *(({"world": World(views=Pixels()), "recipe": r}, "needs Gaussian views, not pixels") for r in PIXEL_RECIPES),
-    *(({"world": [World(views=Pixels()), one]}, "need the same views") for one in (World(), OTHER_PIXELS)),
+    *(
+        ({"world": World(views=Pixels()), "recipe": r}, "needs Gaussian views, not pixels")
+        for r in PIXEL_RECIPES
+    ),
+    *(
+        ({"world": [World(views=Pixels()), one]}, "need the same views")
+        for one in (World(), OTHER_PIXELS)
+    ),
     *(
         ({"world": SMALL.replace(p_spu=p), "recipe": Recipe(loss=loss, n=n, batch_size=16)}, words)
         for loss in ("group-dro", "group-dro-infonce")
-        for p, n, words in ((1.0, None, "p_spu = 1: .* counter "), (0.999, 99, "n = 99: no pair has label . and back"))
+        for p, n, words in (
+            (1.0, None, "p_spu = 1: .* counter "),
+            (0.999, 99, "n = 99: no pair has label . and back"),
+        )
     ),
 ]
 EXPORTS = [
@@ -207,8 +272,17 @@ RESULTS = [
     ({"specs": ["published"], "labels": "45"}, "45"),
     ({"specs": [str(Path(__file__).parent)]}, "holds no summary.json"),
 ]
-EVALUATE = {"data": Path("none"), "models": [f"python:{__file__}"], "options": Options(), "output": Path(__file__)}
-OPTIONS = [{"batch_size": 0}, {"precision": "fp16"}, *({"device": d} for d in ("cpuu", "cpu:abc", "cpu:", "cuda:99"))]
+EVALUATE = {
+    "data": Path("none"),
+    "models": [f"python:{__file__}"],
+    "options": Options(),
+    "output": Path(__file__),
+}
+OPTIONS = [
+    {"batch_size": 0},
+    {"precision": "fp16"},
+    *({"device": d} for d in ("cpuu", "cpu:abc", "cpu:", "cuda:99")),
+]
 
 
 @cache
@@ -228,10 +302,16 @@ CALLS = [
         for name in names
         for wrong in (True, "1", NAN)
     ),
-    *((lambda name=name: getattr(World(views=Pixels()), name), "pixels") for name in ("nu_image", "nu_text", "mean")),
+    *(
+        (lambda name=name: getattr(World(views=Pixels()), name), "pixels")
+        for name in ("nu_image", "nu_text", "mean")
+    ),
     (World(views=Pixels()).mixture, "pixels"),
     *(
-        (partial(learners.named(name).accuracy, World(views=Pixels())), "these worlds are pixels, which no formula des")
+        (
+            partial(learners.named(name).accuracy, World(views=Pixels())),
+            "these worlds are pixels, which no formula des",
+        )
         for name in learners.names()
     ),
     (partial(World(views=Pixels()).prompts, "name"), "pixels"),
@@ -241,36 +321,63 @@ CALLS = [
     *((partial(Recipe, **fields), words) for fields, words in RECIPES),
     *((partial(named, text), words) for text, words in TABLES),
     *((partial(learners.named, name, **options), words) for (name, options), words in LEARNERS),
-    *((lambda one=one, fields=fields: one.accuracy(World(**fields)), words) for one, fields, words in LAWS),
+    *(
+        (lambda one=one, fields=fields: one.accuracy(World(**fields)), words)
+        for one, fields, words in LAWS
+    ),
     *(
         (partial(train, **{"world": SMALL, "recipe": Recipe(steps=9), "models": 1, **c}), words)
         for c, words in TRAININGS
     ),
     (lambda: World.stack([World(), World(sigma_xi_text=0.5)]), "some set sigma_xi_text"),
     (lambda: World.stack([World(), World(table=TABLE)]), "differ in table"),
-    (lambda: World.stack([World(), World(views=Pixels())]), "worlds that differ in views make no grid"),
+    (
+        lambda: World.stack([World(), World(views=Pixels())]),
+        "worlds that differ in views make no grid",
+    ),
     (lambda: World(table=TABLE).correlation, "have no p_spu"),
     (lambda: World(classes=[[2, 2], [3, 5]], p_spu=0.5).class_count, "one number of classes"),
     (lambda: fit("linear", World(views=Pixels()).draw(4)), "pixels"),
     (partial(Row, "a", "m", "CLIP", common=75.0, counter=0.5), "fraction"),
-    (partial(evaluation.run, **EVALUATE), "is a file, but a folder is needed"),  # before photos are read
-    *((partial(one.direction, World()), f"{one.name!r} is not a linear rule") for one in (Bayes(), InfoNCE())),
+    # before photos are read
+    (partial(evaluation.run, **EVALUATE), "is a file, but a folder is needed"),
+    *(
+        (partial(one.direction, World()), f"{one.name!r} is not a linear rule")
+        for one in (Bayes(), InfoNCE())
+    ),
     (lambda: fit("liner", pairs()), "^estimator = 'liner' .* linear$"),
     (lambda: fit("logistic", pairs(), embed_dim=2), "^embed_dim = 2 .*'logistic'"),
     (lambda: fit("linear", pairs(), embed_dim=0), "^embed_dim = 0 .* 1$"),
     (lambda: fit("least-squares", pairs()).accuracy("mean"), "^prompt = 'mean' "),
     (lambda: fit("linear", pairs(1)), "^n = 1 .* 2$"),
-    (partial(score_vectors, "max-margin", np.eye(2), np.arange(2), World(), np.ones(2)), "takes no weights"),
+    (
+        partial(score_vectors, "max-margin", np.eye(2), np.arange(2), World(), np.ones(2)),
+        "takes no weights",
+    ),
     (lambda: World().draw(10**12), rf"^n = {10**12} .* [0-9]+$"),
-    (partial(check_sobol, World(classes=4000, dim_image=8000, dim_text=8000), 1), r"8000 latents .*'random'"),
+    (
+        partial(check_sobol, World(classes=4000, dim_image=8000, dim_text=8000), 1),
+        r"8000 latents .*'random'",
+    ),
     (partial(check_sobol, World(), 2**32 + 1), "4294967297"),
-    # The test run checks the types of `draw` and `fit`, a notebook does not: there this sentence appears.
-    *((partial(check_count, "n", n, 1), f"^n = {n!r} is not an integer$") for n in (2.5, True, "3")),
+    # The test run checks the types of `draw` and `fit`, a notebook does not: there this sentence
+    # appears.
+    *(
+        (partial(check_count, "n", n, 1), f"^n = {n!r} is not an integer$")
+        for n in (2.5, True, "3")
+    ),
     (partial(first, draw_pairs, World(), dictionaries(World(), 0), 0, 0), "n = 0 "),
     *((partial(draw, World(views=Pixels()), n), f"n = {n} lies outside") for n in (0, 10**9)),
     *(
         (
-            partial(draw_block, [World(), World(**one)], dictionaries(World(), 3), 3, 0, streams=["a", "b"]),
+            partial(
+                draw_block,
+                [World(), World(**one)],
+                dictionaries(World(), 3),
+                3,
+                0,
+                streams=["a", "b"],
+            ),
             f"^{next(iter(one))} = .* an ensemble needs one value$",
         )
         for one in ({"dim_image": 7}, {"table": [[0.5, 0.0], [0.0, 0.5]]})
@@ -281,33 +388,67 @@ CALLS = [
     ),
     *(
         (partial(first, route, World(), *prompt, n, 1, 0), rf"n = {n} .* {near}$")
-        for route, *prompt in ((projected_critics, "name"), (projected_scatter,), (full_critics, "name"))
+        for route, *prompt in (
+            (projected_critics, "name"),
+            (projected_scatter,),
+            (full_critics, "name"),
+        )
         for n, near in ((1, 2), (0, 2), (10**12 + 1, 10**12))
     ),
     (partial(first, projected_critics, World(), "name", 5, 0, 0), "replicates = 0 "),
     *(
-        (partial(fit_line, np.array(common), np.linspace(0.1, 0.3, len(common)), "logit"), "a line needs 3 models")
+        (
+            partial(fit_line, np.array(common), np.linspace(0.1, 0.3, len(common)), "logit"),
+            "a line needs 3 models",
+        )
         for common in ([0.1, 0.2], [0.5, 0.5, 0.5], [0.1, 0.2, 1.0])
     ),
-    (partial(offset, (np.arange(1, 4) / 10,) * 2, (np.array([0.9]),) * 2, "plain", np.random.default_rng(0)), "range"),
+    (
+        partial(
+            offset,
+            (np.arange(1, 4) / 10,) * 2,
+            (np.array([0.9]),) * 2,
+            "plain",
+            np.random.default_rng(0),
+        ),
+        "range",
+    ),
     *((partial(Options, **wrong), str(*wrong.values())) for wrong in OPTIONS),
-    *((lambda fields=fields: check_request(World(**fields), 10, 0, 10), words) for fields, words in EXPORTS),
+    *(
+        (lambda fields=fields: check_request(World(**fields), 10, 0, 10), words)
+        for fields, words in EXPORTS
+    ),
     *((partial(gather, **{**PROTOCOL, **sources}), words) for sources, words in RESULTS),
     (lambda: compare(gather(["published"], **PROTOCOL), "LVLM"), "'LVLM'"),
     (partial(caption, "captions"), "captions"),
     (partial(rows, Group(0, 3), 100), "99"),
-    (partial(installed, "absent", "Absent", "x", "a world"), r"^Absent, which a world needs, is not .* '\.\[x\]'$"),
+    (
+        partial(installed, "absent", "Absent", "x", "a world"),
+        r"^Absent, which a world needs, is not .* '\.\[x\]'$",
+    ),
     (partial(LinearCLIP, time=-1.0), "time = -1.0 is below 0; the nearest valid value is 0"),
-    (partial(LinearCLIP, time=1.0, projected=True), "time = 1.0: a projected embedding has a law at the optimum only"),
+    (
+        partial(LinearCLIP, time=1.0, projected=True),
+        "time = 1.0: a projected embedding has a law at the optimum only",
+    ),
     (partial(LinearCLIP, start=0.0), "start = 0.0 is no positive number"),
-    (lambda: InfoNCE("scores").scores(World(table=TABLE), np.zeros((1, 4))), "has no law in worlds with a table"),
+    (
+        lambda: InfoNCE("scores").scores(World(table=TABLE), np.zeros((1, 4))),
+        "has no law in worlds with a table",
+    ),
     (lambda: theorems.pmi(np.array([[0.5, 0.5], [0.0, 0.0]])), "positive sum"),
     (lambda: equivalent(World(views=Pixels()), Accuracy(0.9, 0.5)), "pixels"),
     (lambda: equivalent(World(), Accuracy(1.2, 0.5)), "1.2"),
     (lambda: equivalent(World(), Accuracy(0.5, NAN)), "nan"),
-    (lambda: equivalent(World(table=[[0.5, 0.0], [0.1, 0.4]]), Accuracy(0.9, 0.5)), "also has the group unseen"),
+    (
+        lambda: equivalent(World(table=[[0.5, 0.0], [0.1, 0.4]]), Accuracy(0.9, 0.5)),
+        "also has the group unseen",
+    ),
     *(
-        (partial(removed_captions, World(**fields), (1.0,) * numbers), f"one number per block, {5 - numbers} here")
+        (
+            partial(removed_captions, World(**fields), (1.0,) * numbers),
+            f"one number per block, {5 - numbers} here",
+        )
         for fields, numbers in (({}, 3), ({"attribute": (Attribute(),)}, 2))
     ),
 ]

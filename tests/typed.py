@@ -1,4 +1,6 @@
-"""A user's program that `python -m mypy` (in `.ci/run`) reads and nothing runs: each public name has its own type."""
+"""A user's program that `python -m mypy` (in `.ci/run`) reads and nothing runs: each public name
+has its own type.
+"""
 
 from dataclasses import dataclass
 from typing import ClassVar, assert_type
@@ -78,10 +80,16 @@ def judged() -> None:
 
 def studied() -> None:
     sweep = study(
-        World(), axes={"p_spu": "0.5:1:3"}, learners=[Ridge(), "linear"], prompts=["typical", "average"], n=1e6
+        World(),
+        axes={"p_spu": "0.5:1:3"},
+        learners=[Ridge(), "linear"],
+        prompts=["typical", "average"],
+        n=1e6,
     )
     assert_type(sweep, Study)
     assert_type(sweep.run(), xr.Dataset)
     assert_type(design(designs()[0]), Design)
-    assert_type(mitigated("balance", World(), learners.named("linear")), tuple[World, learners.Learner])
+    assert_type(
+        mitigated("balance", World(), learners.named("linear")), tuple[World, learners.Learner]
+    )
     Mitigation("mine", "does nothing", lambda world: world)

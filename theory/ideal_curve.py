@@ -1,13 +1,17 @@
-"""The ideal curve of a world, and where a classifier stands against it: equivalent correlation and shortfall.
+"""The ideal curve of a world, and where a classifier stands against it: equivalent correlation and
+shortfall.
 
-Fix a world and change only its correlation to lambda. Its Bayes rule has group accuracies c*(lambda) and k*(lambda);
-they form the ideal curve, on which further attributes are uniform, as in the test law. With a table, lambda and
-1 - lambda are the weights of its two groups. A classifier with accuracies (c, k) has the regret
+Fix a world and change only its correlation to lambda. Its Bayes rule has group accuracies
+c*(lambda) and k*(lambda); they form the ideal curve, on which further attributes are uniform, as in
+the test law. With a table, lambda and 1 - lambda are the weights of its two groups. A classifier
+with accuracies (c, k) has the regret
     R(lambda) = lambda (c* - c) + (1 - lambda) (k* - k) >= 0   for every lambda in [0, 1],
-a convex function (`theory.least_regret`). Its minimiser p' is the equivalent correlation, its minimum r the shortfall.
-Where the ideal drop c* - k* takes the classifier's drop, it does so at p', and
+a convex function (`theory.least_regret`). Its minimiser p' is the equivalent correlation, its
+minimum r the shortfall. Where the ideal drop c* - k* takes the classifier's drop, it does so at p',
+and
     (c, k) = (c*(p') - r, k*(p') - r).
-A drop beyond those of the ideal curve gives p' = 0 or p' = 1. The ideal drop and c* rise with lambda, and k* falls.
+A drop beyond those of the ideal curve gives p' = 0 or p' = 1. The ideal drop and c* rise with
+lambda, and k* falls.
 """
 
 from collections.abc import Callable, Iterable
@@ -29,10 +33,12 @@ from theory.learners.bayes import ideal_rules, two_block_accuracy
 from theory.least_regret import LOG_ODDS, ROUNDING, SampledCurve, least_regret_of_groups
 from theory.quadrature import REPLICATES
 
-NEIGHBOURHOOD = 0.005  # p' is undetermined if the ideal drop does not change on one side of it, this far away
+# p' is undetermined if the ideal drop does not change on one side of it, this far away
+NEIGHBOURHOOD = 0.005
 SMALLEST_CHANGE = 2e-6  # of a drop: accuracies that are called exact may be off by 1e-6 (InfoNCE)
 MOST_CLASSES = 10
-EXACT, SAMPLED = {"xatol": 1e-9, "fatol": ROUNDING}, {"xatol": 1e-6, "fatol": 1e-8}  # of log odds and accuracies
+# of log odds and accuracies
+EXACT, SAMPLED = {"xatol": 1e-9, "fatol": ROUNDING}, {"xatol": 1e-6, "fatol": 1e-8}
 FEW = 8  # worlds with a sampled curve in common; more than these interpolate it
 _STEPS = np.linspace(0, 1, 9)  # from one end of an interval of p' to the other
 
@@ -46,20 +52,22 @@ class Equivalent:
     Parameters
     ----------
     correlation : arrays of one shape, or numbers, in [0, 1]
-        p', the correlation of the world whose ideal classifier has the same drop. Below the world's own correlation the
-        classifier learns less of the background than the data offer, above it more. nan if the accuracies do not
-        determine it.
+        p', the correlation of the world whose ideal classifier has the same drop. Below the world's
+        own correlation the classifier learns less of the background than the data offer, above it
+        more. nan if the accuracies do not determine it.
     shortfall : like `correlation`
-        r, the accuracy that the classifier lacks on each group; a fraction. Clearly negative values contradict the
-        world: no classifier has these accuracies.
+        r, the accuracy that the classifier lacks on each group; a fraction. Clearly negative values
+        contradict the world: no classifier has these accuracies.
     interval : Interval or None
-        Of both. It holds the errors of the accuracies and of a sampled ideal curve, and all correlations that fit
-        equally well where p' is nan. It leaves out what no classifier of the world has, unless the number itself is
-        such: a negative r has an interval that begins below it. A shortfall below 0 throughout contradicts the world.
-        None if both numbers are exact, for one replicate, and for a table of one or three groups.
+        Of both. It holds the errors of the accuracies and of a sampled ideal curve, and all
+        correlations that fit equally well where p' is nan. It leaves out what no classifier of the
+        world has, unless the number itself is such: a negative r has an interval that begins below
+        it. A shortfall below 0 throughout contradicts the world. None if both numbers are exact,
+        for one replicate, and for a table of one or three groups.
     unseen : like `correlation`, or None
-        With three groups: the weight of unseen images in the table whose ideal classifier has the same gaps between
-        groups. `correlation` is then the weight of common images, and counter images have the rest.
+        With three groups: the weight of unseen images in the table whose ideal classifier has the
+        same gaps between groups. `correlation` is then the weight of common images, and counter
+        images have the rest.
     """
 
     correlation: Numbers
@@ -71,7 +79,9 @@ class Equivalent:
         return numbers_line(self, self._numbers(), self.interval)
 
     def _repr_html_(self) -> str:
-        return numbers_html("acts like the ideal classifier of a world with", self._numbers(), self.interval)
+        return numbers_html(
+            "acts like the ideal classifier of a world with", self._numbers(), self.interval
+        )
 
     def _numbers(self) -> dict[str, Numbers]:
         unseen = {} if self.unseen is None else {"unseen": self.unseen}
@@ -85,31 +95,35 @@ class Equivalent:
 def equivalent(world: World, accuracy: Accuracy) -> Equivalent:
     """Equivalent correlation and shortfall of a classifier, from its group accuracies.
 
-    Two classes: r to 1e-8 and p' to 1e-6 where the slope of the ideal drop is above .01. More classes, or a table: the
-    Bayes rule is sampled, and the interval holds its error. It lacks the error of interpolation, up to 1e-3, on grids
-    of more than FEW worlds with one curve. Three groups have no interval; both numbers are right to about 1e-3.
+    Two classes: r to 1e-8 and p' to 1e-6 where the slope of the ideal drop is above .01. More
+    classes, or a table: the Bayes rule is sampled, and the interval holds its error. It lacks the
+    error of interpolation, up to 1e-3, on grids of more than FEW worlds with one curve. Three
+    groups have no interval; both numbers are right to about 1e-3.
 
     Parameters
     ----------
     world
-        One world, or a grid of any shape, with Gaussian views. The correlation p_spu has no influence.
+        One world, or a grid of any shape, with Gaussian views. The correlation p_spu has no
+        influence.
     accuracy
-        Accuracies on the groups; their shape and the grid's broadcast. Its interval, if any, gives the result's
-        interval at the same level: every pair of accuracies within it that a classifier can have has its p' and r
-        within the result's.
+        Accuracies on the groups; their shape and the grid's broadcast. Its interval, if any, gives
+        the result's interval at the same level: every pair of accuracies within it that a
+        classifier can have has its p' and r within the result's.
 
     Returns
     -------
     Equivalent
-        Arrays of the common shape. The correlation is nan where the background or the accuracies carry no information
-        about it: mu_spu = 0, or an ideal drop that is constant around the classifier's. Its interval has the smallest
-        and the largest correlation that fit equally well.
+        Arrays of the common shape. The correlation is nan where the background or the accuracies
+        carry no information about it: mu_spu = 0, or an ideal drop that is constant around the
+        classifier's. Its interval has the smallest and the largest correlation that fit equally
+        well.
 
     Raises
     ------
     ValueError
-        For worlds of pixels, whose ideal classifier no formula describes, for more than MOST_CLASSES classes, for
-        accuracies outside [0, 1], and for a group of the table without one.
+        For worlds of pixels, whose ideal classifier no formula describes, for more than
+        MOST_CLASSES classes, for accuracies outside [0, 1], and for a group of the table without
+        one.
 
     Examples
     --------
@@ -126,7 +140,8 @@ def equivalent(world: World, accuracy: Accuracy) -> Equivalent:
     groups, accuracies = groups_of(world.table, world.common), [*accuracy]
     if groups[-1] >= len(accuracies):
         raise ValueError(
-            f"accuracies of {len(accuracies)} groups given; this table also has the group {GROUPS[groups[-1]]}"
+            f"accuracies of {len(accuracies)} groups given; this table also has the group"
+            f" {GROUPS[groups[-1]]}"
         )
     known = accuracy.interval
     level = LEVEL if known is None else known.level
@@ -135,24 +150,31 @@ def equivalent(world: World, accuracy: Accuracy) -> Equivalent:
     def ends(curve, index, correlation):
         if known is None and curve.exact and not np.isnan(correlation).any():
             return None
-        return curve.over_rectangle(*(np.clip(x[index], 0, 1) for side in sides for x in side), level)
+        return curve.over_rectangle(
+            *(np.clip(x[index], 0, 1) for side in sides for x in side), level
+        )
 
     return _placed(world, np.array([accuracies[g] for g in groups]), ends, level)
 
 
 def equivalent_of_draws(
-    world: World, draws: Float[np.ndarray, "R G *w"], shared: Float[np.ndarray, "S G *w"] | None = None
+    world: World,
+    draws: Float[np.ndarray, "R G *w"],
+    shared: Float[np.ndarray, "S G *w"] | None = None,
 ) -> Equivalent:
-    """Equivalent correlation and shortfall of the mean over replicates, with intervals from their scatter.
+    """Equivalent correlation and shortfall of the mean over replicates, with intervals from their
+    scatter.
 
-    R(lambda) is linear in the accuracies, so a mean over replicates has an equivalent correlation and a shortfall, too.
-    The interval of p' is that of the drop. With s(lambda) the standard error of lambda c + (1 - lambda) k and t a
-    Student quantile, r lies between min(R - t s) and min(R + t s) over the lambda of that interval. Where the ideal
-    curve is sampled, t s is the root of a sum of squares with its own error.
+    R(lambda) is linear in the accuracies, so a mean over replicates has an equivalent correlation
+    and a shortfall, too. The interval of p' is that of the drop. With s(lambda) the standard error
+    of lambda c + (1 - lambda) k and t a Student quantile, r lies between min(R - t s) and min(R + t
+    s) over the lambda of that interval. Where the ideal curve is sampled, t s is the root of a sum
+    of squares with its own error.
 
-    `draws` are (common, counter), with a table (common, counter, unseen), of independent replicates. `shared` is the
-    same mean by sets of test images that all replicates share, whose error their scatter does not show. The interval
-    has level LEVEL, and is None for a single replicate or three groups. It raises what `equivalent` raises.
+    `draws` are (common, counter), with a table (common, counter, unseen), of independent
+    replicates. `shared` is the same mean by sets of test images that all replicates share, whose
+    error their scatter does not show. The interval has level LEVEL, and is None for a single
+    replicate or three groups. It raises what `equivalent` raises.
     """
     groups = groups_of(world.table, world.common)
     sources = [source[:, groups] for source in (draws, shared) if source is not None]
@@ -162,14 +184,17 @@ def equivalent_of_draws(
         if R == 1:
             return None
         off = [(each - each.mean(axis=0))[:, :, *index] for each in sources]
-        V = sum((x[:, :, None] * x[:, None]).sum(axis=0) / (len(x) * (len(x) - 1)) for x in off)  # of the mean
+        # of the mean
+        V = sum((x[:, :, None] * x[:, None]).sum(axis=0) / (len(x) * (len(x) - 1)) for x in off)
         return curve.over_scatter(*mean[:, *index], V, stdtrit(R - 1, (1 + LEVEL) / 2))
 
     return _placed(world, mean, ends, LEVEL)
 
 
 def _placed(worlds: World, values: np.ndarray, ends: Callable, level: float) -> Equivalent:
-    """Places of accuracies (G, *w); `ends` of p' and r follow from a curve, the index of its worlds, and p'."""
+    """Places of accuracies (G, *w); `ends` of p' and r follow from a curve, the index of its
+    worlds, and p'.
+    """
     _check(worlds, values)
     parts: list[tuple[Any, Equivalent]] = []
     for index, part in _by_curve(worlds):
@@ -184,13 +209,22 @@ def _placed(worlds: World, values: np.ndarray, ends: Callable, level: float) -> 
     if not worlds.shape:
         return parts[0][1]
     (correlation, shortfall), known, pairs = joined_numbers(parts, worlds.shape)
-    interval = None if known is None else Interval(dict(zip(("correlation", "shortfall"), pairs, strict=True)), level)
-    unseen = [part.unseen for _, part in parts if part.unseen is not None]  # with a table, of each world in C order
-    return Equivalent(correlation, shortfall, interval, np.reshape(unseen, worlds.shape) if unseen else None)
+    interval = (
+        None
+        if known is None
+        else Interval(dict(zip(("correlation", "shortfall"), pairs, strict=True)), level)
+    )
+    # with a table, of each world in C order
+    unseen = [part.unseen for _, part in parts if part.unseen is not None]
+    return Equivalent(
+        correlation, shortfall, interval, np.reshape(unseen, worlds.shape) if unseen else None
+    )
 
 
 def _by_curve(worlds: World) -> list[tuple[Any, World]]:
-    """The worlds of each sampled curve with their index, and together those that have exact curves of their own."""
+    """The worlds of each sampled curve with their index, and together those that have exact curves
+    of their own.
+    """
     plain, alike = worlds.replace(attribute=()), {}
     if worlds.table is not None:
         return [(index, plain[index]) for index in np.ndindex(worlds.shape)]
@@ -212,8 +246,12 @@ def _of_groups(world: World, values: Float[np.ndarray, " G"]) -> Equivalent:
     return Equivalent(weights[0], regret, None, weights[-1] if len(weights) == 3 else None)
 
 
-def _interval(fits: Ends, shortfall: Numbers, of_correlation: Ends, of_shortfall: Ends, level: float) -> Interval:
-    """With all correlations that fit equally well, and for a shortfall of 0 or more without a negative part."""
+def _interval(
+    fits: Ends, shortfall: Numbers, of_correlation: Ends, of_shortfall: Ends, level: float
+) -> Interval:
+    """With all correlations that fit equally well, and for a shortfall of 0 or more without a
+    negative part.
+    """
     (low, high), (first, last), (least, most) = of_correlation, fits, of_shortfall
     correlation = np.minimum(low, first)[()], np.maximum(high, last)[()]
     least = np.where(shortfall < 0, least, np.maximum(least, 0.0))[()]
@@ -222,11 +260,18 @@ def _interval(fits: Ends, shortfall: Numbers, of_correlation: Ends, of_shortfall
 
 def _check(worlds: World, accuracies: Iterable[Numbers]) -> None:
     if worlds.views is not None:
-        raise ValueError("worlds of pixels have no equivalent correlation: no formula gives their ideal classifier")
-    most = max(np.max(worlds.classes, initial=2), 2 if worlds.table is None else len(worlds.table[0]))
+        raise ValueError(
+            "worlds of pixels have no equivalent correlation: no formula gives their ideal"
+            " classifier"
+        )
+    most = max(
+        np.max(worlds.classes, initial=2), 2 if worlds.table is None else len(worlds.table[0])
+    )
     if most > MOST_CLASSES:
         what = "classes" if most == np.max(worlds.classes) else "backgrounds"
-        raise ValueError(f"{what} = {most} is more than the {MOST_CLASSES} for which the ideal curve is sampled")
+        raise ValueError(
+            f"{what} = {most} is more than the {MOST_CLASSES} for which the ideal curve is sampled"
+        )
     for accuracy in map(np.asarray, accuracies):
         outside = ~((accuracy >= -ROUNDING) & (accuracy <= 1 + ROUNDING))  # nan, too
         if outside.any():
@@ -236,7 +281,8 @@ def _check(worlds: World, accuracies: Iterable[Numbers]) -> None:
 class IdealCurve:
     """c*, k* and their inverses for a grid of worlds, which are exact for two classes.
 
-    With more classes or a table of two groups the curve is sampled. Such worlds may differ in their correlation alone.
+    With more classes or a table of two groups the curve is sampled. Such worlds may differ in their
+    correlation alone.
     """
 
     def __init__(self, worlds: World):
@@ -246,15 +292,24 @@ class IdealCurve:
         self._of_world: list[np.ndarray] = []
         if self.exact:
             signal = np.abs(standardise(worlds.mean, np.sqrt(worlds.image_variance)))
-            self._of_world = [np.broadcast_to(logit(worlds.p_inv), self.shape), signal[..., 0], signal[..., 1]]
-            self._ideal: Callable = two_block_accuracy  # of the log odds of lambda, and of each world
+            self._of_world = [
+                np.broadcast_to(logit(worlds.p_inv), self.shape),
+                signal[..., 0],
+                signal[..., 1],
+            ]
+            # of the log odds of lambda, and of each world
+            self._ideal: Callable = two_block_accuracy
         else:
             rules = ideal_rules(worlds.ravel()[0])
-            self._sampled = SampledCurve(lambda lam: rules(np.array([lam, 1 - lam])), self._silent.size > FEW)
+            self._sampled = SampledCurve(
+                lambda lam: rules(np.array([lam, 1 - lam])), self._silent.size > FEW
+            )
             self._ideal = lambda h: self._sampled.replicates(h).mean(axis=0)
         self._ends = self.at(0.0), self.at(1.0)
         if worlds.table is not None:  # groups may show the same backgrounds in all classes
-            self._silent = self._silent | (self._ends[1].drop - self._ends[0].drop < SMALLEST_CHANGE)
+            self._silent = self._silent | (
+                self._ends[1].drop - self._ends[0].drop < SMALLEST_CHANGE
+            )
 
     def at(self, correlation: Numbers) -> Accuracy:
         """The Bayes rules' accuracies at another correlation, one per world."""
@@ -262,9 +317,11 @@ class IdealCurve:
         return Accuracy(*self._ideal(h, *self._of_world))
 
     def place(self, common: Numbers, counter: Numbers) -> tuple[Numbers, Numbers, Ends]:
-        """p' and r of classifiers, and the smallest and the largest correlation that fit equally well.
+        """p' and r of classifiers, and the smallest and the largest correlation that fit equally
+        well.
 
-        The two differ where the ideal drop is constant near by, or the background says nothing. There p' is nan.
+        The two differ where the ideal drop is constant near by, or the background says nothing.
+        There p' is nan.
         """
         drop = common - counter
         lam = low = high = self.where(1, -1, drop)
@@ -273,16 +330,23 @@ class IdealCurve:
         flat |= (right <= 1) & (self.at(np.minimum(right, 1.0)).drop - drop < SMALLEST_CHANGE)
         if flat.any():
             low, high = (
-                np.where(flat, self.where(1, -1, drop + x, flat), lam) for x in (-SMALLEST_CHANGE, SMALLEST_CHANGE)
+                np.where(flat, self.where(1, -1, drop + x, flat), lam)
+                for x in (-SMALLEST_CHANGE, SMALLEST_CHANGE)
             )
         ends = np.where(self._silent, 0.0, low)[()], np.where(self._silent, 1.0, high)[()]
-        return np.where(flat | self._silent, np.nan, lam)[()], self.regret(lam, common, counter), ends
+        return (
+            np.where(flat | self._silent, np.nan, lam)[()],
+            self.regret(lam, common, counter),
+            ends,
+        )
 
-    def where(self, a: float, b: float, value: Numbers, among: np.ndarray | np.bool_ | bool = True) -> Numbers:
+    def where(
+        self, a: float, b: float, value: Numbers, among: np.ndarray | np.bool_ | bool = True
+    ) -> Numbers:
         """The lambda at which a c* + b k* takes a value; 0 or 1 if it is beyond all of them.
 
-        The sum must rise with lambda: a >= 0 >= b. The drop is the sum with a = 1 and b = -1. Where `among` is false,
-        the result has no meaning.
+        The sum must rise with lambda: a >= 0 >= b. The drop is the sum with a = 1 and b = -1. Where
+        `among` is false, the result has no meaning.
         """
         value = np.broadcast_to(value, self.shape)
         below, above = (a * end.common + b * end.counter for end in self._ends)
@@ -297,7 +361,9 @@ class IdealCurve:
                 return a * c + b * k - value
 
             tolerances = EXACT if self.exact else SAMPLED
-            place[inside] = expit(find_root(excess, bracket, args=(value, *numbers), tolerances=tolerances).x)
+            place[inside] = expit(
+                find_root(excess, bracket, args=(value, *numbers), tolerances=tolerances).x
+            )
         return place[()]
 
     def regret(self, lam: Numbers, common: Numbers, counter: Numbers) -> Numbers:
@@ -306,7 +372,9 @@ class IdealCurve:
         return lam * (ideal.common - common) + (1 - lam) * (ideal.counter - counter)
 
     def margin(self, lam: Numbers, a: Numbers, b: Numbers, level: float) -> Numbers:
-        """Half the interval of a c* + b k* at `lam` from the scatter of the curve's replicates; 0 if it is exact."""
+        """Half the interval of a c* + b k* at `lam` from the scatter of the curve's replicates; 0
+        if it is exact.
+        """
         if self.exact:
             return 0.0
         c, k = np.moveaxis(self._sampled.replicates(logit(lam)), 1, 0)
@@ -314,20 +382,32 @@ class IdealCurve:
         return stdtrit(REPLICATES - 1, (1 + level) / 2) * error
 
     def over_rectangle(self, c_L, c_U, k_L, k_U, level: float) -> Sides:
-        """Smallest and largest p' and r over a rectangle of accuracies, and over the error of a sampled curve.
+        """Smallest and largest p' and r over a rectangle of accuracies, and over the error of a
+        sampled curve.
 
-        p' rises with the drop, and r falls with each accuracy. Moreover c = c*(p') - r <= c*(p') and k <= k*(p').
+        p' rises with the drop, and r falls with each accuracy. Moreover c = c*(p') - r <= c*(p')
+        and k <= k*(p').
         """
         lam = self.where(1, -1, (c_L + c_U - k_L - k_U) / 2)
-        drop, c, k, ideal = (self.margin(lam, *w, level) for w in ((1, -1), (1, 0), (0, 1), (lam, 1 - lam)))
+        drop, c, k, ideal = (
+            self.margin(lam, *w, level) for w in ((1, -1), (1, 0), (0, 1), (lam, 1 - lam))
+        )
         low, high = self.where(1, -1, c_L - k_U - drop), self.where(1, -1, c_U - k_L + drop)
         after, before = self.where(1, 0, c_L - c), self.where(0, -1, k - k_L)
-        possible = np.maximum(low, after) <= np.minimum(high, before)  # else no classifier has these accuracies
-        low, high = np.where(possible, np.maximum(low, after), low), np.where(possible, np.minimum(high, before), high)
-        least, most = (self.regret(self.where(1, -1, c - k), c, k) for c, k in ((c_U, k_U), (c_L, k_L)))
+        # else no classifier has these accuracies
+        possible = np.maximum(low, after) <= np.minimum(high, before)
+        low, high = (
+            np.where(possible, np.maximum(low, after), low),
+            np.where(possible, np.minimum(high, before), high),
+        )
+        least, most = (
+            self.regret(self.where(1, -1, c - k), c, k) for c, k in ((c_U, k_U), (c_L, k_L))
+        )
         return (low, high), (least - ideal, most + ideal)
 
-    def over_scatter(self, common: Numbers, counter: Numbers, V: Float[np.ndarray, "G G *w"], t: float) -> Sides:
+    def over_scatter(
+        self, common: Numbers, counter: Numbers, V: Float[np.ndarray, "G G *w"], t: float
+    ) -> Sides:
         """The ends that `equivalent_of_draws` describes, from the covariance of both accuracies."""
 
         def margin(lam, a, b):

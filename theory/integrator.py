@@ -1,11 +1,13 @@
-"""Accuracy of any rule on two classes and one background, from its score gap f(x_inv, x_spu) = s_+ - s_-.
+"""Accuracy of any rule on two classes and one background, from its score gap f(x_inv, x_spu) = s_+
+- s_-.
 
-The rule decides + where f > 0; a tie counts 1/2. In standard deviations, the images of a group are N(m, I). The plane
-is turned by 45 degrees, such that f rises along u at the origin:
+The rule decides + where f > 0; a tie counts 1/2. In standard deviations, the images of a group are
+N(m, I). The plane is turned by 45 degrees, such that f rises along u at the origin:
     x = m_x +- (u + w)/sqrt 2,   y = m_y +- (u - w)/sqrt 2,   u, w independent N(0, 1).
-On a line of constant w the region of + ends where f changes its sign. Phi at the sign changes is the exact average over
-u, with islands and steps. Adaptive panels average over w. A line that touches the boundary gives the integrand a square
-root, and panels are halved there. A region narrower than the nodes of a line can be missed.
+On a line of constant w the region of + ends where f changes its sign. Phi at the sign changes is
+the exact average over u, with islands and steps. Adaptive panels average over w. A line that
+touches the boundary gives the integrand a square root, and panels are halved there. A region
+narrower than the nodes of a line can be missed.
 """
 
 from collections.abc import Callable
@@ -23,19 +25,24 @@ REACH = 6.5  # standard deviations of a group; 8e-11 lie beyond
 LINE = np.linspace(-REACH, REACH, 27)  # where signs are compared
 DEPTH, FINER = 3, 4  # rounds of a search for a pair of sign changes, and parts of a cell in each
 
-Gap = Callable[[np.ndarray, np.ndarray], np.ndarray]  # of coordinates in standard deviations of an image in its group
+# of coordinates in standard deviations of an image in its group
+Gap = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
 def gap_accuracy(gap: Gap, world: World) -> Float[np.ndarray, "groups=2"]:
-    """(common, counter) under the test law of a rule in one world, from its score gap, which need not be odd.
+    """(common, counter) under the test law of a rule in one world, from its score gap, which need
+    not be odd.
 
-    The error is 1e-6 if LINE resolves the boundary. Raises ArithmeticError if the boundary is so jagged that the
-    average over w does not settle.
+    The error is 1e-6 if LINE resolves the boundary. Raises ArithmeticError if the boundary is so
+    jagged that the average over w does not settle.
     """
     mean = standardise(world.mean, np.sqrt(world.image_variance))
-    signs = np.array([[1, 1, -1, -1], [1, -1, -1, 1]])  # of both blocks in the four groups; + is right in the first two
+    # of both blocks in the four groups; + is right in the first two
+    signs = np.array([[1, 1, -1, -1], [1, -1, -1, 1]])
     plus = plane_shares(gap, mean[:, None] * signs)
-    return objects_averaged(np.array([plus[0] + 1 - plus[2], plus[1] + 1 - plus[3]]) / 2, world.p_inv)
+    return objects_averaged(
+        np.array([plus[0] + 1 - plus[2], plus[1] + 1 - plus[3]]) / 2, world.p_inv
+    )
 
 
 def plane_shares(gap: Gap, centre: Float[np.ndarray, "2 R"]) -> Float[np.ndarray, " R"]:
@@ -63,11 +70,16 @@ def line_shares(f, nodes: Float[np.ndarray, "R m"]) -> Float[np.ndarray, " R"]:
     values = f(np.arange(len(nodes))[:, None], nodes)
     sign = np.sign(values)
     n, c = np.nonzero(sign[:, 1:] != sign[:, :-1])
-    ends = [(n, nodes[n, c], nodes[n, c + 1], sign[n, c], sign[n, c + 1]), *_pairs(f, nodes, values)]
+    ends = [
+        (n, nodes[n, c], nodes[n, c + 1], sign[n, c], sign[n, c + 1]),
+        *_pairs(f, nodes, values),
+    ]
     n, low, high, before, after = (np.concatenate(each) for each in zip(*ends, strict=True))
     root = roots(lambda k, u: f(n[k], u), low, high)
     tie = (before * after == 0) | (f(n, root) == 0)
-    total = (1 + sign[:, 0]) / 2 + np.bincount(n[~tie], ((after - before) / 2 * ndtr(-root))[~tie], len(nodes))
+    total = (1 + sign[:, 0]) / 2 + np.bincount(
+        n[~tie], ((after - before) / 2 * ndtr(-root))[~tie], len(nodes)
+    )
     for t in (1.0, -1.0):  # ties as one side and as the other
         first, last = (np.where(each == 0, t, each) for each in (before, after))
         k = np.flatnonzero(tie & (first != last))
@@ -82,17 +94,23 @@ def line_shares(f, nodes: Float[np.ndarray, "R m"]) -> Float[np.ndarray, " R"]:
 
 
 def _pairs(f, nodes: np.ndarray, values: np.ndarray):
-    """Brackets of pairs of sign changes between nodes of one sign: |f| is sampled ever more finely where it dips."""
+    """Brackets of pairs of sign changes between nodes of one sign: |f| is sampled ever more finely
+    where it dips.
+    """
     size, sign = np.abs(values), np.sign(values)
     before, here, after = (slice(k, k + nodes.shape[1] - 2) for k in range(3))
-    dips = (size[:, here] <= size[:, before]) & (size[:, here] < size[:, after])  # of two equal nodes the second
-    dips &= np.maximum(size[:, before], size[:, after]) > 1.01 * size[:, here]  # more than rounding errors
+    # of two equal nodes the second
+    dips = (size[:, here] <= size[:, before]) & (size[:, here] < size[:, after])
+    # more than rounding errors
+    dips &= np.maximum(size[:, before], size[:, after]) > 1.01 * size[:, here]
     n, c = np.nonzero(dips & (sign[:, before] == sign[:, here]) & (sign[:, after] == sign[:, here]))
     side, dip = sign[n, c + 1], np.arange(len(n))
     x = nodes[n, np.add.outer(range(3), c)]
     low, high = x[0], x[2]
     for _ in range(DEPTH):
-        x = np.concatenate([np.linspace(x[0], x[1], FINER + 1)[:-1], np.linspace(x[1], x[2], FINER + 1)])
+        x = np.concatenate(
+            [np.linspace(x[0], x[1], FINER + 1)[:-1], np.linspace(x[1], x[2], FINER + 1)]
+        )
         k = np.clip((side * f(n[None], x)).argmin(axis=0), 1, len(x) - 2)
         x = x[np.add.outer((-1, 0, 1), k), dip]
     there = f(n, x[1])
@@ -102,11 +120,16 @@ def _pairs(f, nodes: np.ndarray, values: np.ndarray):
     return (n, low, middle, -side, side), (n, middle, high, side, -side)
 
 
-def roots(function, low: Float[np.ndarray, " R"], high: Float[np.ndarray, " R"]) -> Float[np.ndarray, " R"]:
+def roots(
+    function, low: Float[np.ndarray, " R"], high: Float[np.ndarray, " R"]
+) -> Float[np.ndarray, " R"]:
     """A root of function(numbers of brackets, points) in every bracket, to 1e-9."""
     from scipy.optimize.elementwise import find_root  # start-up time
 
     numbers = np.arange(len(low), dtype=float)
     return find_root(
-        lambda t, n: function(n.astype(int), t), (low, high), args=(numbers,), tolerances={"xatol": 1e-9}
+        lambda t, n: function(n.astype(int), t),
+        (low, high),
+        args=(numbers,),
+        tolerances={"xatol": 1e-9},
     ).x

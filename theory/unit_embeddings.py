@@ -1,23 +1,27 @@
-"""Optima for towers as people train them: scores s u(x).v(t) of unit embeddings of width D, with a logit scale s.
+"""Optima for towers as people train them: scores s u(x).v(t) of unit embeddings of width D, with a
+logit scale s.
 
-Towers are tables, one unit row per image and caption, so the loss of scores G on a law of pairs P is an exact finite
-sum. Images and captions have probabilities a and c, and E = e^G:
+Towers are tables, one unit row per image and caption, so the loss of scores G on a law of pairs P
+is an exact finite sum. Images and captions have probabilities a and c, and E = e^G:
     InfoNCE, infinitely many negatives   -<P, G> + [a'log(E c) + c'log(E'a)]/2
     SigLIP, B images per batch, bias b   -<P, log sigma(G + b)> - (B - 1) a'log sigma(-G - b) c
     SigLIP, a learned bias, B = infinity -<P, G> + log a'E c
-All are convex in the scores, and least at the PMI plus a constant. L-BFGS minimises the loss over rows scaled by the
-root of their weight, which makes all rows equally stiff. Where it has not settled at its last step, the rows at half of
-the steps tell the error.
+All are convex in the scores, and least at the PMI plus a constant. L-BFGS minimises the loss over
+rows scaled by the root of their weight, which makes all rows equally stiff. Where it has not
+settled at its last step, the rows at half of the steps tell the error.
 
-The scores s u.v of any width are {G: gamma_2(G) <= s} (gamma_2: the least product of the largest norms of rows over all
-factorisations), which is convex, as the losses are. So for wide towers every local minimum is global. Certificate: let
-T = dL/dG, alpha_i = -u_i.(T V)_i and beta_j = -v_j.(T'U)_j. For all unit rows, <T, U'V''> >= -(sum alpha + sum beta)/2
-- delta if [[alpha, T], [T', beta]], with rows and columns over the roots of weights, has no eigenvalue below -delta. So
-the loss exceeds its minimum by at most s delta. And where gamma_2 of the optimum without limits is at most s, it is the
-optimum here, too.
+The scores s u.v of any width are {G: gamma_2(G) <= s} (gamma_2: the least product of the largest
+norms of rows over all factorisations), which is convex, as the losses are. So for wide towers every
+local minimum is global. Certificate: let T = dL/dG, alpha_i = -u_i.(T V)_i and beta_j =
+-v_j.(T'U)_j. For all unit rows, <T, U'V''> >= -(sum alpha + sum beta)/2
+- delta if [[alpha, T], [T', beta]], with rows and columns over the roots of weights, has no
+  eigenvalue below -delta. So
+the loss exceeds its minimum by at most s delta. And where gamma_2 of the optimum without limits is
+at most s, it is the optimum here, too.
 
-A small excess is no small error: the loss hardly sees the pairs that decide prompts which few captions resemble. So two
-starts lie at opposite ends: scores near 0, and the optimum without limits, cut where it is out of reach.
+A small excess is no small error: the loss hardly sees the pairs that decide prompts which few
+captions resemble. So two starts lie at opposite ends: scores near 0, and the optimum without
+limits, cut where it is out of reach.
 """
 
 from collections.abc import Callable
@@ -34,18 +38,23 @@ AROUND = 0.3  # the root of random scores at the start, in nats,
 APART = 0.01  # and the length of random rows beside the optimum
 NARROW = 8  # below this width minima differ, and rows keep no coordinate for themselves
 ROUNDS, TILT = 8, 0.7  # of reweighted decompositions; weights grow by this power of squared norms
-MOST, WORK, OVERHEAD = 3000, 2.5e10, 6  # steps, and their number times pairs of nodes times width: 40 CPU seconds
+# steps, and their number times pairs of nodes times width: 40 CPU seconds
+MOST, WORK, OVERHEAD = 3000, 2.5e10, 6
 FEWEST = 300  # steps that most minima take
-OPTIONS = {"ftol": 1e-13, "gtol": 1e-8, "maxcor": 8}  # more corrections cost a third more time, and lead no further
+# more corrections cost a third more time, and lead no further
+OPTIONS = {"ftol": 1e-13, "gtol": 1e-8, "maxcor": 8}
 
-Slopes = Callable[[np.ndarray, np.ndarray], np.ndarray]  # of e^score and the law, in rows of images, maybe further ones
+# of e^score and the law, in rows of images, maybe further ones
+Slopes = Callable[[np.ndarray, np.ndarray], np.ndarray]
 Loss = Callable[[np.ndarray, np.ndarray], tuple[float, np.ndarray, Slopes]]
 
 
 class Objective(NamedTuple):
-    """A loss of scores and a law, and the constant between the PMI and its optimum without limits; None if it is free.
+    """A loss of scores and a law, and the constant between the PMI and its optimum without limits;
+    None if it is free.
 
-    A loss has a value in nats, and its derivative in the scores: a table, and a function for images without weight.
+    A loss has a value in nats, and its derivative in the scores: a table, and a function for images
+    without weight.
     """
 
     loss: Loss
@@ -59,7 +68,10 @@ def infonce(scores: np.ndarray, law: np.ndarray) -> tuple[float, np.ndarray, Slo
 
     def slopes(E: np.ndarray, law: np.ndarray) -> np.ndarray:
         E = E * c
-        return law.sum(axis=1, keepdims=True) * E * (1 / E.sum(axis=1, keepdims=True) + 1 / C) / 2 - law
+        return (
+            law.sum(axis=1, keepdims=True) * E * (1 / E.sum(axis=1, keepdims=True) + 1 / C) / 2
+            - law
+        )
 
     value = -np.vdot(law, scores) + (a @ np.log(R) + c @ np.log(C)) / 2
     return float(value), slopes(E, law), slopes
@@ -70,7 +82,9 @@ INFONCE = Objective(infonce)
 
 @lru_cache  # one bias and batch size have one loss, by which solutions are cached
 def siglip(bias: float | None = None, batch_size: int | None = None) -> Objective:
-    """SigLIP's objective. A bias of None is learned, a batch of None has infinitely many images and a learned bias."""
+    """SigLIP's objective. A bias of None is learned, a batch of None has infinitely many images and
+    a learned bias.
+    """
 
     def unlimited(scores: np.ndarray, law: np.ndarray) -> tuple[float, np.ndarray, Slopes]:
         a, c, E = law.sum(axis=1), law.sum(axis=0), np.exp(scores)
@@ -109,12 +123,15 @@ def _least_bias(E: Float[np.ndarray, "I T"], law: Float[np.ndarray, "I T"], othe
     def slope(b: float) -> float:
         return float((weight / (1 + np.exp(-b) / E)).sum()) - 1
 
-    low, high = -np.log(np.vdot(weight, E)), -np.log(others * E.min())  # from sigma(z) <= e^z, and with the least score
+    # from sigma(z) <= e^z, and with the least score
+    low, high = -np.log(np.vdot(weight, E)), -np.log(others * E.min())
     return brentq(slope, low - 1e-6, high + 1e-6, xtol=1e-10)
 
 
 class Towers(NamedTuple):
-    """Unit rows of images and captions with weight, the loss in nats, and its derivative in the scores."""
+    """Unit rows of images and captions with weight, the loss in nats, and its derivative in the
+    scores.
+    """
 
     images: Float[np.ndarray, "I D"]
     captions: Float[np.ndarray, "T D"]
@@ -127,9 +144,14 @@ def unit(rows: Float[np.ndarray, "*n D"]) -> Float[np.ndarray, "*n D"]:
 
 
 def trained(
-    law: Float[np.ndarray, "I T"], scale: float, width: int, start: int, objective: Objective = INFONCE
+    law: Float[np.ndarray, "I T"],
+    scale: float,
+    width: int,
+    start: int,
+    objective: Objective = INFONCE,
 ) -> list[Towers]:
-    """The towers at a minimum of the loss last; if it has not settled, those at half of its steps before.
+    """The towers at a minimum of the loss last; if it has not settled, those at half of its steps
+    before.
 
     Raises ArithmeticError beyond the budget of WORK.
     """
@@ -144,17 +166,24 @@ def trained(
 
     def of_flat(flat: np.ndarray) -> tuple[float, np.ndarray]:
         U, V, value, slope = towers_of(flat)
-        W, length = np.concatenate([U, V]), np.linalg.norm(flat.reshape(I + T, width), axis=1, keepdims=True)
+        W, length = (
+            np.concatenate([U, V]),
+            np.linalg.norm(flat.reshape(I + T, width), axis=1, keepdims=True),
+        )
         gradient = np.concatenate([slope @ V, slope.T @ U])
         gradient -= W * (W * gradient).sum(axis=1, keepdims=True)
         return value / scale, (gradient / length).ravel()
 
     if (steps := int(min(MOST, WORK / (I * T * (width + OVERHEAD))))) < FEWEST:
         raise ArithmeticError(
-            f"the loss of unit embeddings at scale {scale:g} does not settle in two CPU minutes on {I} x {T} nodes "
-            f"with embed_dim = {width}; a smaller embed_dim does, or more view noise"
+            f"the loss of unit embeddings at scale {scale:g} does not settle in two CPU minutes on"
+            f" {I} x {T} nodes with embed_dim = {width}; a smaller embed_dim does, or more view"
+            " noise"
         )
-    flat, ends = (root * _start(law, scale, width, start, objective.constant)).ravel(), list[Towers]()
+    flat, ends = (
+        (root * _start(law, scale, width, start, objective.constant)).ravel(),
+        list[Towers](),
+    )
     for _ in range(2):
         options = {**OPTIONS, "maxiter": steps // 2, "maxfun": steps}
         end = minimize(of_flat, flat, jac=True, method="L-BFGS-B", options=options)
@@ -167,7 +196,9 @@ def trained(
 def _start(
     law: Float[np.ndarray, "I T"], scale: float, width: int, start: int, constant: float | None
 ) -> Float[np.ndarray, "I+T D"]:
-    """Unit rows at which a minimisation starts. Wide rows have two coordinates on which no score depends."""
+    """Unit rows at which a minimisation starts. Wide rows have two coordinates on which no score
+    depends.
+    """
     I, T = law.shape
     rows = unit(np.random.default_rng(max(start, 0)).standard_normal((I + T, width)))
     own, kept = np.zeros_like(rows), width
@@ -178,9 +209,12 @@ def _start(
         part = min(1.0, AROUND / np.sqrt(scale)) if width >= NARROW else 1.0
         return unit(np.sqrt(1 - part**2) * own + part * rows)
     scores = pmi(law)
-    if constant is None:  # the middle of the range, or where it is too wide the largest scores within reach
+    # the middle of the range, or where it is too wide the largest scores within reach
+    if constant is None:
         constant = -max((scores.max() + scores.min()) / 2, scores.max() - scale)
-    inner = np.concatenate(factors(np.clip(scores + constant, -scale, scale), 3))[:, :kept] / np.sqrt(scale)
+    inner = np.concatenate(factors(np.clip(scores + constant, -scale, scale), 3))[
+        :, :kept
+    ] / np.sqrt(scale)
     length = np.linalg.norm(inner, axis=1, keepdims=True)
     own *= np.sqrt(1 - np.minimum(length, 1) ** 2)
     own[:, : inner.shape[1]] += inner / np.maximum(length, 1)
@@ -190,17 +224,25 @@ def _start(
 def factors(
     scores: Float[np.ndarray, "I T"], rounds: int = ROUNDS
 ) -> tuple[Float[np.ndarray, "I D"], Float[np.ndarray, "T D"]]:
-    """U and V with U V' = scores and nearly the least product of the largest norms of their rows, equal for both."""
+    """U and V with U V' = scores and nearly the least product of the largest norms of their rows,
+    equal for both.
+    """
     I, T = scores.shape
     a, c, least = np.full(I, 1 / I), np.full(T, 1 / T), np.inf
     for _ in range(rounds):  # longest rows get more weight, so that they get shorter
         P, values, Q = np.linalg.svd(np.sqrt(a)[:, None] * scores * np.sqrt(c), full_matrices=False)
-        U, V = P * np.sqrt(values) / np.sqrt(a)[:, None], Q.T * np.sqrt(values) / np.sqrt(c)[:, None]
+        U, V = (
+            P * np.sqrt(values) / np.sqrt(a)[:, None],
+            Q.T * np.sqrt(values) / np.sqrt(c)[:, None],
+        )
         of_U, of_V = (U**2).sum(axis=1), (V**2).sum(axis=1)
         if (product := of_U.max() * of_V.max()) < least:
             least, even = product, (of_V.max() / of_U.max()) ** 0.25
             best = even * U, V / even
-        a, c = (weight * (norms / norms.max()) ** TILT + 1e-9 for weight, norms in ((a, of_U), (c, of_V)))
+        a, c = (
+            weight * (norms / norms.max()) ** TILT + 1e-9
+            for weight, norms in ((a, of_U), (c, of_V))
+        )
         a, c = a / a.sum(), c / c.sum()
     return best
 
@@ -219,11 +261,13 @@ def excess(towers: Towers, law: Float[np.ndarray, "I T"], scale: float) -> float
 
 
 def needed_scale(values: int, error: float) -> float:
-    """The scale that unit embeddings of any width need for one further attribute alone, which captions tell.
+    """The scale that unit embeddings of any width need for one further attribute alone, which
+    captions tell.
 
-    The attribute has so many equally likely values, and a caption names a random one of them with probability `error`.
-    The least gamma_2 of its PMI + const is (1 - 1/m) log((1 - c)(m - 1)/c), c = error (1 - 1/m): two levels, on and off
-    the diagonal, and 1 - 1/m is gamma_2 of I - 1/m. Scales of independent attributes add at most.
+    The attribute has so many equally likely values, and a caption names a random one of them with
+    probability `error`. The least gamma_2 of its PMI + const is (1 - 1/m) log((1 - c)(m - 1)/c), c
+    = error (1 - 1/m): two levels, on and off the diagonal, and 1 - 1/m is gamma_2 of I - 1/m.
+    Scales of independent attributes add at most.
 
     >>> round(needed_scale(1000, 0.05), 1), round(needed_scale(10**6, 0.05), 1)
     (9.8, 16.8)

@@ -1,4 +1,6 @@
-"""`python -m experiments.benchmarks`: print the table as Markdown, each row as soon as it is measured."""
+"""`python -m experiments.benchmarks`: print the table as Markdown, each row as soon as it is
+measured.
+"""
 
 from experiments.command.main import prepare_process
 

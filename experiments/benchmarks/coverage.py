@@ -1,9 +1,10 @@
-"""How often the intervals of `embeddings` hold the truth: planted embeddings of K classes on K backgrounds.
+"""How often the intervals of `embeddings` hold the truth: planted embeddings of K classes on K
+backgrounds.
 
-`python -m experiments.benchmarks.coverage` writes coverage.csv in about ten minutes of one core, so it is no test; a
-test reads the file. The truth of a data set is that of the heads that it fitted: their
-accuracies on many even rows, and p' and r against the best of them there. A row counts the data sets whose interval
-holds the truth.
+`python -m experiments.benchmarks.coverage` writes coverage.csv in about ten minutes of one core, so
+it is no test; a test reads the file. The truth of a data set is that of the heads that it fitted:
+their accuracies on many even rows, and p' and r against the best of them there. A row counts the
+data sets whose interval holds the truth.
 """
 
 from collections import Counter
@@ -30,9 +31,12 @@ from simulator.streams import numpy_stream
 HEADER = ("world", "classes", "head", "number", "level", "seed", "data_sets", "covered", "share")
 FILE = Path(__file__).with_suffix(".csv")
 SEED, SETS, CLASSES = 0, 60, (2, 5)  # seeds count up from the first
-PER_CLASS, EVEN = 500, 2**11  # photos of a data set; even rows of each class and background, whose means err by .002
-OBJECT, BACKGROUND, NOISE = 1.4, 2.1, 4  # means along a coordinate of their own, in deviations; coordinates of noise
-OFFSET = 30.0  # a common mean, as models have: unit vectors are then nearly linear in the other coordinates
+# photos of a data set; even rows of each class and background, whose means err by .002
+PER_CLASS, EVEN = 500, 2**11
+# means along a coordinate of their own, in deviations; coordinates of noise
+OBJECT, BACKGROUND, NOISE = 1.4, 2.1, 4
+# a common mean, as models have: unit vectors are then nearly linear in the other coordinates
+OFFSET = 30.0
 MEASURED = ("zero-shot", "logistic regression", "LEACE")
 
 
@@ -41,19 +45,30 @@ class Planted(NamedTuple):
 
     reliance: float  # of zero-shot on the background, beside 1 on the object
     common: float  # share of photos
-    bend: float = 0.0  # of coordinates that are a product and a square, so that nonlinear rules beat all linear ones
+    # of coordinates that are a product and a square, so that nonlinear rules beat all linear ones
+    bend: float = 0.0
 
 
-WORLDS = {"Gaussian": Planted(0.6, 0.5), "nonlinear": Planted(1.0, 0.5, 1.0), "few counter photos": Planted(0.6, 0.9)}
+WORLDS = {
+    "Gaussian": Planted(0.6, 0.5),
+    "nonlinear": Planted(1.0, 0.5, 1.0),
+    "few counter photos": Planted(0.6, 0.9),
+}
 
 
 def arrays(
-    world: Planted, K: int, label: Int[np.ndarray, " n"], background: Int[np.ndarray, " n"], z: Float[np.ndarray, "n D"]
+    world: Planted,
+    K: int,
+    label: Int[np.ndarray, " n"],
+    background: Int[np.ndarray, " n"],
+    z: Float[np.ndarray, "n D"],
 ) -> dict[str, Any]:
     """Arrays of `embeddings` from standard normal z."""
     alike = np.where(label == background, 1, -1)
     bent = world.bend * np.column_stack([alike, z[:, 0] ** 2 - 1])
-    z = z + np.hstack([OBJECT * np.eye(K)[label], BACKGROUND * np.eye(K)[background], np.zeros((len(z), NOISE))])
+    z = z + np.hstack(
+        [OBJECT * np.eye(K)[label], BACKGROUND * np.eye(K)[background], np.zeros((len(z), NOISE))]
+    )
     z[:, -2:] += bent
     text = np.hstack([np.eye(K), world.reliance * np.eye(K), np.zeros((K, NOISE + 1))])
     return {
@@ -75,7 +90,9 @@ def drawn(world: Planted, K: int, seed: int) -> Bundle:
 
 @cache
 def even(world: Planted, K: int) -> Bundle:
-    """The same law on EVEN Sobol points for each class and background: their means are nearly exact."""
+    """The same law on EVEN Sobol points for each class and background: their means are nearly
+    exact.
+    """
     z = ndtri(Sobol(2 * K + NOISE, rng=np.random.default_rng(0)).random(EVEN))
     label, background = np.repeat(np.indices((K, K)).reshape(2, -1), EVEN, axis=1)
     return checked(arrays(world, K, label, background, np.tile(z, (K * K, 1))))
@@ -93,20 +110,32 @@ def truth(world: Planted, K: int, bundle: Bundle, seed: int) -> dict[str, dict[s
     drop = common - counter
     p, r = curve.weight(drop), np.maximum(curve.balanced(drop) - (common + counter) / 2, 0)
     numbers = dict(zip((*GROUPS, "drop", *PLACE), (common, counter, drop, p, r), strict=True))
-    return {name: {key: values[i] for key, values in numbers.items()} for i, name in enumerate(right.columns)}
+    return {
+        name: {key: values[i] for key, values in numbers.items()}
+        for i, name in enumerate(right.columns)
+    }
 
 
 def held(world: Planted, K: int, seed: int) -> dict[tuple[str, str], bool]:
     """(head, number) -> whether the interval holds the truth."""
     bundle = drawn(world, K, seed)
     exact, document = truth(world, K, bundle, seed), answer(bundle, seed)
-    rows = {entry.get("head") or entry["fix"]: entry for entry in [*document["heads"], *document["fixes"]]}
+    rows = {
+        entry.get("head") or entry["fix"]: entry
+        for entry in [*document["heads"], *document["fixes"]]
+    }
     result = {}
     for name in MEASURED:
-        ends = {(name, number): (value, rows[name]["interval"][number]) for number, value in exact[name].items()}
+        ends = {
+            (name, number): (value, rows[name]["interval"][number])
+            for number, value in exact[name].items()
+        }
         for group, interval in rows[name].get("gain_interval", {}).items():
             ends[name, f"gain {group}"] = exact[name][group] - exact["zero-shot"][group], interval
-        result |= {key: bool(low - 1e-9 <= value <= high + 1e-9) for key, (value, (low, high)) in ends.items()}
+        result |= {
+            key: bool(low - 1e-9 <= value <= high + 1e-9)
+            for key, (value, (low, high)) in ends.items()
+        }
     return result
 
 

@@ -1,4 +1,6 @@
-"""Exact laws and closed forms, each compared with a plain loop, which is timed at a few cells of a study."""
+"""Exact laws and closed forms, each compared with a plain loop, which is timed at a few cells of a
+study.
+"""
 
 from collections.abc import Iterator
 from math import prod
@@ -32,7 +34,12 @@ def rows() -> Iterator[Timing]:
     yield projected_law(100_000)
     z = np.linspace(-3, 3, 8192)
     phi = 2 * CLOSED.cells * seconds(lambda: ndtr(z)) / len(z)
-    yield whole("linear and least squares, 1000 x 1000, both prompts", CLOSED, phi, "; two evaluations of Phi")
+    yield whole(
+        "linear and least squares, 1000 x 1000, both prompts",
+        CLOSED,
+        phi,
+        "; two evaluations of Phi",
+    )
     yield whole("InfoNCE and Bayes, 100 x 100", ESTIMATED)
 
 
@@ -55,15 +62,27 @@ def projected_law(n: int, replicates: int = REPLICATES) -> Timing:
         rng.standard_gamma(100.0, (replicates, 5))
         rng.multinomial(n, [0.45, 0.05, 0.05, 0.45], replicates)
 
-    name, note = f"projected exact law, n = {n:.0e}, d = {DIM}", "n pairs drawn and fitted; its random numbers"
-    return Timing(name, "replicate", seconds(ours) / replicates, once(drawn), seconds(numbers) / replicates, note)
+    name, note = (
+        f"projected exact law, n = {n:.0e}, d = {DIM}",
+        "n pairs drawn and fitted; its random numbers",
+    )
+    return Timing(
+        name,
+        "replicate",
+        seconds(ours) / replicates,
+        once(drawn),
+        seconds(numbers) / replicates,
+        note,
+    )
 
 
 def whole(name: str, grid: Study, limit: float | None = None, note: str = "") -> Timing:
     """A whole study, whose time includes writing the store."""
     with TemporaryDirectory() as folder:
         ours = once(lambda: grid.run(Path(folder) / "study.zarr"))
-    few = np.transpose(np.unravel_index(np.linspace(0, prod(grid.shape) - 1, PLACES, dtype=int), grid.shape)).tolist()
+    few = np.transpose(
+        np.unravel_index(np.linspace(0, prod(grid.shape) - 1, PLACES, dtype=int), grid.shape)
+    ).tolist()
     slots = [(k, prompt) for k in range(len(grid.learners)) for _, prompt in grid.slots(k)]
     cells = [(tuple(index), *slot) for index in few for slot in slots]
     accuracy(grid, *cells[0])  # imports

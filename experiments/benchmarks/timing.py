@@ -9,7 +9,9 @@ from torch.utils.benchmark.utils.common import select_unit
 
 
 class Timing(NamedTuple):
-    """Seconds per unit of work; a limit is None where nobody knows the work that cannot be avoided."""
+    """Seconds per unit of work; a limit is None where nobody knows the work that cannot be
+    avoided.
+    """
 
     name: str
     unit: str

@@ -1,9 +1,10 @@
 """Losses and training steps.
 
-InfoNCE    forward and backward of one large batch. The peer is open_clip's ClipLoss, which stores the B x B logits. The
-           limit is four B x B products (one forward, three backward).
-Ensemble   one step of E small models. The peer is a loop over single models (torch.nn, fused AdamW). The limit is the
-           step's random numbers, products, hyperbolic tangents (for GELU) and exponentials.
+InfoNCE    forward and backward of one large batch. The peer is open_clip's ClipLoss, which stores
+           the B x B logits. The limit is four B x B products (one forward, three backward).
+Ensemble   one step of E small models. The peer is a loop over single models (torch.nn, fused
+           AdamW). The limit is the step's random numbers, products, hyperbolic tangents (for GELU)
+           and exponentials.
 """
 
 from collections.abc import Callable, Iterator
@@ -23,7 +24,8 @@ from simulator.towers.training import run, start
 from simulator.world import World
 
 BATCHES = {"cpu": ((16_384, 512),), "cuda": ((32_768, 512), (65_536, 768))}  # batch, width
-ENSEMBLES = {"cpu": ((256, 64, 16, 8), (64, 256, 64, 16)), "cuda": ((1024, 256, 16, 8),)}  # models, batch, d, width
+# models, batch, d, width
+ENSEMBLES = {"cpu": ((256, 64, 16, 8), (64, 256, 64, 16)), "cuda": ((1024, 256, 16, 8),)}
 
 
 def rows(device: str) -> Iterator[Timing]:
@@ -39,7 +41,10 @@ def infonce_row(B: int, h: int, product: torch.dtype, device: str = "cpu") -> Ti
 
     threads, loss = torch.get_num_threads(), ClipLoss()
     rng = torch.Generator(device=device).manual_seed(0)
-    I, T = (F.normalize(torch.randn(B, h, generator=rng, device=device), dim=-1).requires_grad_() for _ in range(2))
+    I, T = (
+        F.normalize(torch.randn(B, h, generator=rng, device=device), dim=-1).requires_grad_()
+        for _ in range(2)
+    )
     scale = torch.tensor(14.3, device=device, requires_grad=True)
 
     def ours() -> None:
@@ -60,11 +65,16 @@ def infonce_row(B: int, h: int, product: torch.dtype, device: str = "cpu") -> Ti
     return Timing(name, "batch", *times, "open_clip's ClipLoss; four products")
 
 
-def ensemble_row(E: int, B: int, d: int, width: int, device: str = "cpu", steps: int = 192) -> Timing:
+def ensemble_row(
+    E: int, B: int, d: int, width: int, device: str = "cpu", steps: int = 192
+) -> Timing:
     """Time per model of one step of E small models, on all threads."""
     world = World(mu_spu=2.0, dim_image=d, dim_text=d)
-    same = {"optimizer": "adamw", "activation": "gelu", "averaging": 0.0, "skip": "none"}  # like the loop below
-    recipe = Recipe(width=width, depth=1, embed_dim=8, batch_size=B, steps=3 * steps, warmup=0, **same)
+    # like the loop below
+    same = {"optimizer": "adamw", "activation": "gelu", "averaging": 0.0, "skip": "none"}
+    recipe = Recipe(
+        width=width, depth=1, embed_dim=8, batch_size=B, steps=3 * steps, warmup=0, **same
+    )
     threads, times = torch.get_num_threads(), []
     ensemble = Ensemble(recipe, (world,) * E, tuple(range(E)), 0, device, compile=True)
     for _ in run(ensemble, start(ensemble), [steps, 2 * steps]):  # the first steps compile
@@ -74,7 +84,10 @@ def ensemble_row(E: int, B: int, d: int, width: int, device: str = "cpu", steps:
     ours = min(later - earlier for earlier, later in pairwise(times)) / steps / E
     loop = seconds(single_step(recipe, world, device), 2, threads)
     limit = seconds(least(recipe, d, E, device), 1, threads)
-    name, note = f"{E} models, B = {B}, d = {d}, width {width}", "a loop over models; random numbers and products"
+    name, note = (
+        f"{E} models, B = {B}, d = {d}, width {width}",
+        "a loop over models; random numbers and products",
+    )
     return Timing(name, "model step", ours, loop, limit / E, note)
 
 
@@ -88,7 +101,8 @@ def least(recipe: Recipe, d: int, E: int, device: str) -> Callable[[], None]:
     )
 
     def step() -> None:
-        for _ in range(2):  # towers; forward, gradients of both weights, gradient of the hidden layer
+        # towers; forward, gradients of both weights, gradient of the hidden layer
+        for _ in range(2):
             x.normal_(generator=rng)
             torch.bmm(x, U)
             torch.tanh(hidden)
@@ -107,9 +121,12 @@ def single_step(recipe: Recipe, world: World, device: str) -> Callable[[], None]
     """One step of one model in plain PyTorch: modules, autograd, fused AdamW, drawn pairs."""
     d, h, B = world.dim_image, recipe.embed_dim, recipe.batch_size
     D = [torch.as_tensor(D, dtype=torch.float32, device=device) for D in dictionaries(world, 0)]
-    mean, sd = (torch.tensor(x, dtype=torch.float32, device=device) for x in (world.mean, world.scale))
+    mean, sd = (
+        torch.tensor(x, dtype=torch.float32, device=device) for x in (world.mean, world.scale)
+    )
     towers = [
-        nn.Sequential(nn.Linear(d, recipe.width), nn.GELU(), nn.Linear(recipe.width, h)).to(device) for _ in range(2)
+        nn.Sequential(nn.Linear(d, recipe.width), nn.GELU(), nn.Linear(recipe.width, h)).to(device)
+        for _ in range(2)
     ]
     log_scale = nn.Parameter(torch.tensor(2.66, device=device))
     parameters = [p for tower in towers for p in tower.parameters()] + [log_scale]

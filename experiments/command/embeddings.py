@@ -1,4 +1,6 @@
-"""`soberclip embeddings`: how much models rely on the background, from files of their embeddings."""
+"""`soberclip embeddings`: how much models rely on the background, from files of their
+embeddings.
+"""
 
 from functools import partial
 from pathlib import Path
@@ -19,11 +21,14 @@ FILES = (*PAGE_FILES, "result.json")
 def embeddings(
     *files: flag(
         Path,
-        "one per model: .npz or .safetensors, with the arrays image, label, group or background, and optionally text "
-        "(prompt embeddings, class means or a classifier's weights), text_background, caption, split, names",
+        "one per model: .npz or .safetensors, with the arrays image, label, group or background,"
+        " and optionally text (prompt embeddings, class means or a classifier's weights),"
+        " text_background, caption, split, names",
     ),
     seed: Seed = 0,
-    output: own_folder("embeddings", FILES, "folder for embeddings.html, embeddings.csv and result.json") = None,
+    output: own_folder(
+        "embeddings", FILES, "folder for embeddings.html, embeddings.csv and result.json"
+    ) = None,
     verbose: Verbose = False,
     json: Json = False,
 ) -> None:
@@ -37,7 +42,9 @@ def embeddings(
 
 
 def reliance_screen(document: dict[str, Any], verbose: bool) -> Group:
-    """The answer for each model, below their order by p'; heads, fixes and assumptions with `verbose`."""
+    """The answer for each model, below their order by p'; heads, fixes and assumptions with
+    `verbose`.
+    """
     models, parts = document["models"], list[Any]()
     if len(models) > 1:
         by_p, by_r = document["ranking"].values()
@@ -53,6 +60,13 @@ def reliance_screen(document: dict[str, Any], verbose: bool) -> Group:
         parts += [tables.heads_table(model), rows, share, tables.detail(model["detail"])]
         if model["fixes"]:
             parts += ["gains of fixes over zero-shot, in points", tables.fixes_table(model)]
-    parts += [warning(f"{one['model']} has no p′: {one['equivalent_lacks']}") for one in document["equivalent_lacks"]]
-    more = models[0]["assumptions"] if verbose else ["--verbose prints all heads and fixes, and what is assumed"]
+    parts += [
+        warning(f"{one['model']} has no p′: {one['equivalent_lacks']}")
+        for one in document["equivalent_lacks"]
+    ]
+    more = (
+        models[0]["assumptions"]
+        if verbose
+        else ["--verbose prints all heads and fixes, and what is assumed"]
+    )
     return Group(*filter(None, parts), *more)

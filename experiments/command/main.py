@@ -1,8 +1,9 @@
-"""The command line: parse, call, print. With --json, stdout is one JSON document and all else goes to stderr.
+"""The command line: parse, call, print. With --json, stdout is one JSON document and all else goes
+to stderr.
 
-Exit status: 0 done (whatever the verdicts), 1 a run failed, 2 the request was wrong, 130 interrupted.
-A verb is imported when it is used, and imports what it needs when it runs. So --help loads no numpy, and linear
-`predict` no torch.
+Exit status: 0 done (whatever the verdicts), 1 a run failed, 2 the request was wrong, 130
+interrupted. A verb is imported when it is used, and imports what it needs when it runs. So --help
+loads no numpy, and linear `predict` no torch.
 """
 
 import os
@@ -18,11 +19,17 @@ from simulator.progress import counting, say
 
 app = App(
     name="soberclip",
-    help="Does a CLIP-style objective learn the animal or the background? Worlds, theory, training and a judge.",
+    help=(
+        "Does a CLIP-style objective learn the animal or the background? Worlds, theory, training"
+        " and a judge."
+    ),
     help_format="plaintext",
     suppress_keyboard_interrupt=False,  # main() says what was kept
-    # No flag has a negative form, and no flag empties a list. Help does not print that a flag is off by default.
-    default_parameter=Parameter(negative="", show_default=lambda value: None if value is False else value),
+    # No flag has a negative form, and no flag empties a list. Help does not print that a flag is
+    # off by default.
+    default_parameter=Parameter(
+        negative="", show_default=lambda value: None if value is False else value
+    ),
 )
 
 
@@ -35,7 +42,9 @@ def _version() -> str:
 app.version = _version
 photos = App(name="counteranimal")
 photos.help = "Real CLIP and ImageNet models on real photos, and the published tables on trial."
-app.register_install_completion_command(help="Install completion for the shell in use (bash, zsh, fish).")
+app.register_install_completion_command(
+    help="Install completion for the shell in use (bash, zsh, fish)."
+)
 VERBS = {  # module and function of a verb, what it does, and examples
     "synthetic:predict": (
         "Accuracy on the common and the counter group at n = infinity, by theory.",
@@ -50,39 +59,66 @@ VERBS = {  # module and function of a verb, what it does, and examples
         "--steps 2000 --ensemble 3 --mu-spu 1.5 --sigma-xi 1.06 --dim-image 2 --dim-text 2",
     ),
     "synthetic:show": (
-        "Draw a world: a contact sheet of pixels with their captions, or the latents of Gaussian views.",
+        (
+            "Draw a world: a contact sheet of pixels with their captions, or the latents of"
+            " Gaussian views."
+        ),
         "--world digits.toml -o digits.png",
     ),
-    "laboratory:designs": ("List the designs: studies that each answer one question, in a quick and a full size.", ""),
+    "laboratory:designs": (
+        "List the designs: studies that each answer one question, in a quick and a full size.",
+        "",
+    ),
     "laboratory:sweep": (
-        "Any grid of worlds and learners as one study: data on disk and a table, from closed form to trained towers.",
+        (
+            "Any grid of worlds and learners as one study: data on disk and a table, from closed"
+            " form to trained towers."
+        ),
         "--axis p_spu=.5:1:11 --axis mu_spu=.5:4:8 --learner infonce -o phase.zarr",
         "sources -o sources.zarr",
     ),
     "laboratory:finetune": (
-        "Fine-tune a pretrained CLIP on COCO's objects on coloured backgrounds, by captions and by labels.",
+        (
+            "Fine-tune a pretrained CLIP on COCO's objects on coloured backgrounds, by captions and"
+            " by labels."
+        ),
         "--root val2017 --model open_clip:RN50/openai -o coco",
     ),
     "laboratory:plot": (
-        "Draw a study: lines over one axis, a phase diagram over two, panels for further axes and learners.",
+        (
+            "Draw a study: lines over one axis, a phase diagram over two, panels for further axes"
+            " and learners."
+        ),
         'phase.zarr --what "infonce:name minus bayes"',
     ),
     "embeddings:embeddings": (
-        "How much a model relies on the background, and what would help, from a file of its embeddings.",
+        (
+            "How much a model relies on the background, and what would help, from a file of its"
+            " embeddings."
+        ),
         "vit-b-32.npz",
         "vit-b-32.npz rn50.npz --output comparison",
     ),
     "ground_truth:export": (
-        "Write a world as pictures with captions, for other people's training code, with the truth beside them.",
+        (
+            "Write a world as pictures with captions, for other people's training code, with the"
+            " truth beside them."
+        ),
         "--mu-spu 1.5 --sigma-xi 6 --bare .2 -o bears",
     ),
     "ground_truth:place": (
-        "From predictions on test images to p′ and r, with intervals; with --verbose beside the theory.",
+        (
+            "From predictions on test images to p′ and r, with intervals; with --verbose beside the"
+            " theory."
+        ),
         "predictions.csv --data bears",
         "groups.csv --mu-spu 1.5 --sigma-xi 6",
     ),
     "trials:claims": (
-        "List the claims on trial with source, statement and digest, and the others with the reason.",
+        (
+            "List the claims on trial with source, statement and digest, and the others with the"
+            " reason."
+        ),
         "wang",
     ),
     "trials:check": (
@@ -91,17 +127,26 @@ VERBS = {  # module and function of a verb, what it does, and examples
         "wang-lemma-d3 --prove --output proofs --latex verdicts.tex",
     ),
     "trials:reproduce": (
-        "The main job: a quick trial of every claim, the figures, and one report.html that opens offline.",
+        (
+            "The main job: a quick trial of every claim, the figures, and one report.html that"
+            " opens offline."
+        ),
         "--output soberclip-report",
     ),
     "counteranimal:inspect": (
-        "Parse a data set: classes, groups and backgrounds with their counts, unreadable photos, strays.",
+        (
+            "Parse a data set: classes, groups and backgrounds with their counts, unreadable"
+            " photos, strays."
+        ),
         "LAION-final",
     ),
     "counteranimal:evaluate": (
-        "Score models on the photos, one after another. Features are cached: no photo passes a model twice.\n\n"
-        "experiments/counteranimal/README.md has a python:FILE.py of twenty lines for a model of your own.\n\n"
-        "It also has ten lines that write the .npz of soberclip embeddings from a PyTorch model and a DataLoader.",
+        (
+            "Score models on the photos, one after another. Features are cached: no photo passes a"
+            " model twice.\n\nexperiments/counteranimal/README.md has a python:FILE.py of twenty"
+            " lines for a model of your own.\n\nIt also has ten lines that write the .npz of"
+            " soberclip embeddings from a PyTorch model and a DataLoader."
+        ),
         "--data LAION-final --model open_clip:ViT-B-32/openai",
     ),
     "counteranimal:score": (
@@ -109,20 +154,31 @@ VERBS = {  # module and function of a verb, what it does, and examples
         "answers.csv --name LLaVA --labels 20",
     ),
     "counteranimal:published": (
-        "The paper's tables: verdicts on claims. Files and JSON have the inconsistencies and every figure, too.",
+        (
+            "The paper's tables: verdicts on claims. Files and JSON have the inconsistencies and"
+            " every figure, too."
+        ),
         "",
     ),
     "counteranimal:compare": (
-        "Your results and published rows in one plot, with effective robustness and paired classes.",
+        (
+            "Your results and published rows in one plot, with effective robustness and paired"
+            " classes."
+        ),
         "published my-results",
     ),
     "counteranimal:discover": (
-        "Build a CounterAnimal of your own photos, with the drop before and after correction for selection.\n\n"
-        "Other models are evaluated with --groups discovered-groups.csv.",
+        (
+            "Build a CounterAnimal of your own photos, with the drop before and after correction"
+            " for selection.\n\nOther models are evaluated with --groups discovered-groups.csv."
+        ),
         "--data photos --model torchvision:resnet50",
     ),
     "counteranimal:compose": (
-        "Put every object on every background, at one scale and place, so that only the background differs.",
+        (
+            "Put every object on every background, at one scale and place, so that only the"
+            " background differs."
+        ),
         "--objects animals --backgrounds scenes --common ostrich=desert",
     ),
 }
@@ -151,9 +207,13 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         for word in words:
             if (legible := word.encode("utf-8", "backslashreplace").decode()) != word:
-                raise RequestError(f"the name {legible!r} is not UTF-8, so results cannot hold it; rename the file")
+                raise RequestError(
+                    f"the name {legible!r} is not UTF-8, so results cannot hold it; rename the file"
+                )
         if verb not in ("", "train") and os.environ.get("WORLD_SIZE", "1") != "1":
-            raise RequestError(f"only soberclip train runs under torchrun; start soberclip {verb} without it")
+            raise RequestError(
+                f"only soberclip train runs under torchrun; start soberclip {verb} without it"
+            )
         with counting(f"soberclip {verb}: at work"):
             app(words, exit_on_error=False, print_error=False, result_action="return_value")
         sys.stdout.flush()
@@ -186,9 +246,13 @@ def _misread(error: CycloptsError) -> str:
     place = " ".join(("soberclip", *(error.command_chain or ())))
     if isinstance(error, UnknownCommandError):
         word, verbs = error.unused_tokens[0], error.app or ()
-        return f"{word!r} is not a verb of {place}{suggestion(word, verbs)}; {place} --help lists them"
+        return (
+            f"{word!r} is not a verb of {place}{suggestion(word, verbs)}; {place} --help lists them"
+        )
     if isinstance(error, UnusedCliTokensError):
-        return f"{place} has no use for {error.unused_tokens[0]!r}; {place} --help lists its options"
+        return (
+            f"{place} has no use for {error.unused_tokens[0]!r}; {place} --help lists its options"
+        )
     return " ".join(str(error).split()).rstrip("., ")
 
 
@@ -201,8 +265,9 @@ def prepare_process() -> None:
         if getattr(sys, name) is None:  # closed before the start
             setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115, open until the process ends
         getattr(sys, name).reconfigure(errors="replace")
-    # Idle threads of OpenMP and OpenBLAS shall spin for microseconds. Beside a busy process on two cores, training is
-    # then 100 times faster, and unit embeddings take 6 CPU seconds instead of 28. An idle machine shows no difference.
+    # Idle threads of OpenMP and OpenBLAS shall spin for microseconds. Beside a busy process on two
+    # cores, training is then 100 times faster, and unit embeddings take 6 CPU seconds instead of
+    # 28. An idle machine shows no difference.
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "4")

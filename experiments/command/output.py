@@ -1,6 +1,7 @@
 """Output that verbs share: JSON or a screen on stdout, and a folder with the result.
 
-A screen is a group of lines and tables. Tables show accuracies in percent. Nothing is cropped: long cells wrap.
+A screen is a group of lines and tables. Tables show accuracies in percent. Nothing is cropped: long
+cells wrap.
 """
 
 import json
@@ -34,7 +35,8 @@ def emit(
     output: Path | None = None,
     world: World | None = None,
 ) -> None:
-    """Write the result into the output folder, if there is one, and print it as JSON or as a screen.
+    """Write the result into the output folder, if there is one, and print it as JSON or as a
+    screen.
 
     Objects in the document become JSON here; a screen sees the objects.
     """
@@ -49,7 +51,8 @@ def emit(
     if as_json:
         print(json.dumps(document, allow_nan=False, default=to_json))
     else:
-        plain = dict.fromkeys(("markup", "emoji", "highlight"), False)  # words in brackets are words
+        # words in brackets are words
+        plain = dict.fromkeys(("markup", "emoji", "highlight"), False)
         Console(width=None if sys.stdout.isatty() else PIPE_WIDTH, **plain).print(view(document))
 
 

@@ -1,4 +1,6 @@
-"""`soberclip predict`, `simulate`, `train` and `show`: one world in, one document or picture out."""
+"""`soberclip predict`, `simulate`, `train` and `show`: one world in, one document or picture
+out.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,7 +14,16 @@ from rich.console import Group
 from rich.text import Text
 
 from experiments.command import options
-from experiments.command.options import DEFAULT_WORLD, Json, Seed, Whole, WorldOptions, flag, named, own_folder
+from experiments.command.options import (
+    DEFAULT_WORLD,
+    Json,
+    Seed,
+    Whole,
+    WorldOptions,
+    flag,
+    named,
+    own_folder,
+)
 from experiments.command.output import MANY, emit
 from experiments.errors import RequestError
 from experiments.files import RUN_FILES
@@ -42,10 +53,15 @@ LIMITS = {  # of the training, in the title of a screen
     "time": "after a time of {:g}",
 }
 MOST_LISTED = 12  # classes whose cells get a line
-WORTH_COMPILING = 500  # steps; compilation takes 5 to 30 CPU seconds, and saves 3 ms per small model and step
-PROMPT_HELP = f"class prompt: {', '.join(CHOICES)}; 'a photo of a polar bear' is bare [default: typical]"
+# steps; compilation takes 5 to 30 CPU seconds, and saves 3 ms per small model and step
+WORTH_COMPILING = 500
+PROMPT_HELP = (
+    f"class prompt: {', '.join(CHOICES)}; 'a photo of a polar bear' is bare [default: typical]"
+)
 PromptFlag = flag(Prompt | None, PROMPT_HELP, show_choices=False)
-Mitigate = named(mitigations.MITIGATIONS, f"mitigation of the background: {', '.join(mitigations.MITIGATIONS)}")
+Mitigate = named(
+    mitigations.MITIGATIONS, f"mitigation of the background: {', '.join(mitigations.MITIGATIONS)}"
+)
 
 
 @Parameter(name="*")
@@ -54,18 +70,34 @@ class Question:
     """How the learner is prompted, and in which world; options of predict and simulate."""
 
     prompt: PromptFlag = None
-    embed_dim: flag(Whole | None, "embedding width of the towers [default: wide enough for all latents]") = None
-    scale: flag(float | None, "logit scale of unit embeddings (infonce, siglip), .01 to 100 [default: no limit]") = None
-    bias: flag(float | None, "SigLIP's bias beside --scale and --batch-size, -200 to 200 [default: learned]") = None
-    batch_size: flag(Whole | None, "SigLIP's images per batch beside --scale [default: infinitely many]") = None
-    time: flag(float | None, "length of linear CLIP's flow from small weights [default: inf, the optimum]") = None
-    start: flag(float | None, f"linear CLIP's modes at time 0, in units of 1/rho [default: {START:g}]") = None
+    embed_dim: flag(
+        Whole | None, "embedding width of the towers [default: wide enough for all latents]"
+    ) = None
+    scale: flag(
+        float | None,
+        "logit scale of unit embeddings (infonce, siglip), .01 to 100 [default: no limit]",
+    ) = None
+    bias: flag(
+        float | None,
+        "SigLIP's bias beside --scale and --batch-size, -200 to 200 [default: learned]",
+    ) = None
+    batch_size: flag(
+        Whole | None, "SigLIP's images per batch beside --scale [default: infinitely many]"
+    ) = None
+    time: flag(
+        float | None, "length of linear CLIP's flow from small weights [default: inf, the optimum]"
+    ) = None
+    start: flag(
+        float | None, f"linear CLIP's modes at time 0, in units of 1/rho [default: {START:g}]"
+    ) = None
     mitigate: Mitigate = "none"
     world: WorldOptions = DEFAULT_WORLD
     json: Json = False
 
     def parts(self, text: str) -> tuple[World, Learner]:
-        """The world, and the learner of a name or of FILE.py:CLASS with the options that the flags give it."""
+        """The world, and the learner of a name or of FILE.py:CLASS with the options that the flags
+        give it.
+        """
         from experiments.lab.config import validated, world_from
 
         world = world_from(self.world.file, self.world.fields)
@@ -73,7 +105,10 @@ class Question:
         with validated():
             learner = learners.named(kind, **{name: getattr(self, name) for name in OPTIONS})
         if self.start is not None and getattr(learner, "time", np.inf) == np.inf:
-            raise RequestError(f"--start = {self.start:g} has no meaning at the optimum, which --time = inf reaches")
+            raise RequestError(
+                f"--start = {self.start:g} has no meaning at the optimum, which --time = inf"
+                " reaches"
+            )
         return world, learner
 
 
@@ -95,8 +130,13 @@ def simulate(
     *,
     n: flag(Whole, "pairs to train on, 2 to 1e12") = 10_000,
     replicates: flag(Whole, "independent trainings") = 100,
-    method: flag(Literal["exact", "direct"] | None, "exact law or drawn pairs [default: exact if there is one]") = None,
-    learner: named(trainable(), f"what is trained: {', '.join(trainable())}, or FILE.py:CLASS") = "linear",
+    method: flag(
+        Literal["exact", "direct"] | None,
+        "exact law or drawn pairs [default: exact if there is one]",
+    ) = None,
+    learner: named(
+        trainable(), f"what is trained: {', '.join(trainable())}, or FILE.py:CLASS"
+    ) = "linear",
     seed: Seed = 0,
     output: own_folder("simulate", RESULT, RESULT_WORDS) = None,
     question: Question = Question(),
@@ -115,15 +155,23 @@ def train(
     prompt: PromptFlag = None,
     mitigate: Mitigate = "none",
     device: flag(str, "cpu, cuda, cuda:1 ...") = "cpu",
-    draw_on: flag(str | None, "device that draws the pairs; cpu makes them equal on every device") = None,
-    compile: flag(
-        bool | None, f"compile the step [default: from {WORTH_COMPILING} steps on]", negative="--no-compile"
+    draw_on: flag(
+        str | None, "device that draws the pairs; cpu makes them equal on every device"
     ) = None,
-    history: flag(Whole, "further steps, on a log scale, whose loss, accuracies and p′ the result shows") = 0,
+    compile: flag(
+        bool | None,
+        f"compile the step [default: from {WORTH_COMPILING} steps on]",
+        negative="--no-compile",
+    ) = None,
+    history: flag(
+        Whole, "further steps, on a log scale, whose loss, accuracies and p′ the result shows"
+    ) = 0,
     resume: flag(Path | None, "folder of an interrupted run of the same settings") = None,
     seed: Seed = 0,
     world: WorldOptions = DEFAULT_WORLD,
-    output: own_folder("train", RUN_FILES, "folder for checkpoint, weights, history and result") = None,
+    output: own_folder(
+        "train", RUN_FILES, "folder for checkpoint, weights, history and result"
+    ) = None,
     json: Json = False,
 ) -> None:
     from experiments.lab.config import recipe_from, world_from
@@ -139,14 +187,25 @@ def train(
     machine = {"device": device, "draw_on": draw_on, "compile": compile, "share_out": not own}
     folders = {"output": output, "resume": resume}
     with counting("compiling the step; --no-compile starts sooner" if compile else "training"):
-        document = run(recipe, settings, models=ensemble, seed=seed, report=tell, **measured, **machine, **folders)
+        document = run(
+            recipe,
+            settings,
+            models=ensemble,
+            seed=seed,
+            report=tell,
+            **measured,
+            **machine,
+            **folders,
+        )
     if document is not None:  # rank 0 of torchrun, or the only process
         emit(document, json, train_screen)
 
 
 def show(
     *,
-    output: options.target(Path | None, ".png, .svg or .pdf [default: world.png, or that of --world]") = None,
+    output: options.target(
+        Path | None, ".png, .svg or .pdf [default: world.png, or that of --world]"
+    ) = None,
     seed: Seed = 0,
     world: WorldOptions = DEFAULT_WORLD,
     json: Json = False,
@@ -157,7 +216,8 @@ def show(
     settings = world_from(world.file, world.fields)
     default = Path("world.png") if world.file is None else world.file.with_suffix(".png")
     path = check_target(default if output is None else output, "show")
-    from experiments.page.show import picture_of  # it imports torch, which a wrong request need not wait for
+    # it imports torch, which a wrong request need not wait for
+    from experiments.page.show import picture_of
 
     figure, document = picture_of(settings, seed)
     save_figure(figure, path, "show")
@@ -181,7 +241,11 @@ def simulate_screen(document: dict[str, Any]) -> Group:
         Column("95% interval", ends.get, SPAN),
         Column("predicted", lambda group: law.get(group, "none"), PERCENT),
     ]
-    words = (f"n = {document['n']:,}", counted(len(document["replicates"]), "replicate"), document["method"])
+    words = (
+        f"n = {document['n']:,}",
+        counted(len(document["replicates"]), "replicate"),
+        document["method"],
+    )
     return Group(_accuracies(document, columns, *words), *_below(document))
 
 
@@ -200,10 +264,16 @@ def _accuracies(document: dict[str, Any], columns: list[Column], *words: str) ->
     title = [document["learner"]]
     if document["prompt"]:
         title.append(f"prompted with {asked(document['prompt'])}")
-    title += [form.format(document[name]) for name, form in LIMITS.items() if document.get(name) is not None]
+    title += [
+        form.format(document[name])
+        for name, form in LIMITS.items()
+        if document.get(name) is not None
+    ]
     if mitigation := document.get("mitigation"):
         title.append(f"{mitigation} ({mitigations.MITIGATIONS[mitigation].words})")
-    names = dict.fromkeys((*GROUPS, *(name for name in document["interval95"] or () if name not in PLACE), *NUMBERS))
+    names = dict.fromkeys(
+        (*GROUPS, *(name for name in document["interval95"] or () if name not in PLACE), *NUMBERS)
+    )
     groups = [name for name in names if document.get(name) is not None]
     return Table(", ".join([*title, *words]), [Column("group", str), *columns], groups)
 
@@ -215,7 +285,10 @@ def _below(document: dict[str, Any]) -> Iterator[str]:
         yield from _limits(document)
     if (shares := document.get("uncovered_share")) and max(shares.values()) > UNCOVERED:
         common, counter = percent(shares["common"]), percent(shares["counter"])
-        yield f"a million pairs would not teach {common} % of the common and {counter} % of the counter images"
+        yield (
+            f"a million pairs would not teach {common} % of the common and {counter} % of the"
+            " counter images"
+        )
     if document.get("reliance") is not None:
         yield f"reliance (weight on background per weight on object): {document['reliance']:.4f}"
 
@@ -224,7 +297,11 @@ def _place(document: dict[str, Any]) -> Iterator[str]:
     """The world, and the ideal classifier that this one acts like."""
     from experiments.lab.answers import no_ideal_curve
 
-    world, correlation, shortfall = document["world"], document["equivalent_correlation"], document["shortfall"]
+    world, correlation, shortfall = (
+        document["world"],
+        document["equivalent_correlation"],
+        document["shortfall"],
+    )
     p, ends = world.p_spu, document["interval95"] or {}
     if world.table is not None:
         yield from _cells(cell_groups(world.table, world.common))
@@ -232,23 +309,36 @@ def _place(document: dict[str, Any]) -> Iterator[str]:
         yield world.views.words
     else:
         image, text = world.nu_image, world.nu_text
-        yield f"view noise ν = {image:.4g}" + ("" if image == text else f" (images), {text:.4g} (texts)")
+        yield f"view noise ν = {image:.4g}" + (
+            "" if image == text else f" (images), {text:.4g} (texts)"
+        )
     if correlation is None:
-        why = no_ideal_curve(world) or "without noise, the ideal classifier of three classes or a table is not known"
+        why = (
+            no_ideal_curve(world)
+            or "without noise, the ideal classifier of three classes or a table is not known"
+        )
         yield f"no equivalent correlation: {why if shortfall is None else MANY}"
         return
     if p is not None:
         like = f"a world with correlation p′ = {correlation:.3f} (yours has p = {p:g})"
     else:
         common = percent(world.common_share())
-        like = f"data in which {percent(correlation)} % of the images are common ones (your table: {common} %)"
+        like = (
+            f"data in which {percent(correlation)} % of the images are common ones (your table:"
+            f" {common} %)"
+        )
     yield f"acts like the ideal classifier of {like}, {points(shortfall)} points short of it"
     low, high = ends.get("equivalent_correlation", (correlation, correlation))
     if "shortfall" in ends:
         lacking = " to ".join(map(points, ends["shortfall"]))
-        yield f"{_intervals(document)}s: correlation {low:.3f} to {high:.3f}, {lacking} points short"
+        yield (
+            f"{_intervals(document)}s: correlation {low:.3f} to {high:.3f}, {lacking} points short"
+        )
     elif "unseen" in document:
-        yield "both numbers are sampled, to about .001, and have no interval in a table of three groups"
+        yield (
+            "both numbers are sampled, to about .001, and have no interval in a table of three"
+            " groups"
+        )
     if p is not None and p > 1 / world.classes:
         if low < p < high:
             yield "so it may use less or more of the background than the data offer"
@@ -256,13 +346,20 @@ def _place(document: dict[str, Any]) -> Iterator[str]:
             yield "p′ − p = 0: it uses as much of the background as the data offer"
         else:
             amount = "less" if correlation < p else "more"
-            yield f"p′ − p = {correlation - p:+.3f}: it uses {amount} of the background than the data offer"
+            yield (
+                f"p′ − p = {correlation - p:+.3f}: it uses {amount} of the background than the data"
+                " offer"
+            )
 
 
 def _cells(groups: Int[np.ndarray, "K A"]) -> Iterator[str]:
-    """Which backgrounds of each class of a table are common, counter and unseen, numbered from 0."""
+    """Which backgrounds of each class of a table are common, counter and unseen, numbered from
+    0.
+    """
     for y, row in enumerate(groups[:MOST_LISTED]):
-        parts = [f"{GROUPS[g]} {', '.join(map(str, np.flatnonzero(row == g)))}" for g in np.unique(row)]
+        parts = [
+            f"{GROUPS[g]} {', '.join(map(str, np.flatnonzero(row == g)))}" for g in np.unique(row)
+        ]
         yield f"class {y}, backgrounds: {'; '.join(parts)}"
     if len(groups) > MOST_LISTED:
         yield f"and {len(groups) - MOST_LISTED} more classes"
@@ -271,8 +368,14 @@ def _cells(groups: Int[np.ndarray, "K A"]) -> Iterator[str]:
 def _limits(document: dict[str, Any]) -> Iterator[str]:
     """What the scale of unit embeddings costs."""
     law = "/".join(percent(document["unlimited"][group]) for group in GROUPS[:2])
-    least = "to .2 points, so this scale meets the budget" if document["meets_budget"] else "so this scale is too low"
-    enough = f"; about {document['enough_scale']:.2g} is enough" if document.get("enough_scale") else ""
+    least = (
+        "to .2 points, so this scale meets the budget"
+        if document["meets_budget"]
+        else "so this scale is too low"
+    )
+    enough = (
+        f"; about {document['enough_scale']:.2g} is enough" if document.get("enough_scale") else ""
+    )
     yield f"without a limit of scores: common/counter {law} %, {least} for this prompt{enough}"
     yield "the intervals hold two grids and two starts of the minimisation, and state no confidence"
 
@@ -280,11 +383,21 @@ def _limits(document: dict[str, Any]) -> Iterator[str]:
 def _of_towers(document: dict[str, Any]) -> Iterator[str]:
     """Images that resemble no pair of the run, and whether training has converged."""
     unseen = document["prompts"][document["prompt"] or "none"]["unseen"]
-    if isinstance(unseen, dict) and unseen["counter"] >= NOTABLE:  # of a table it is the accuracy of a group
-        needed = f"{unseen['pairs_needed']:.2g} pairs" if unseen["pairs_needed"] else "more than 1e308 pairs"
-        alone = f"{percent(unseen['counter'])} % of the counter images are unlike all pairs of this run"
+    # of a table it is the accuracy of a group
+    if isinstance(unseen, dict) and unseen["counter"] >= NOTABLE:
+        needed = (
+            f"{unseen['pairs_needed']:.2g} pairs"
+            if unseen["pairs_needed"]
+            else "more than 1e308 pairs"
+        )
+        alone = (
+            f"{percent(unseen['counter'])} % of the counter images are unlike all pairs of this run"
+        )
         yield f"{alone}, so towers cannot learn them; {needed} would reduce this to 1 %"
-    means = {p: {group: change[0] for group, change in own.items()} for p, own in (document["moved"] or {}).items()}
+    means = {
+        p: {group: change[0] for group, change in own.items()}
+        for p, own in (document["moved"] or {}).items()
+    }
     if means and (sentence := not_converged(means)):
         yield sentence
 
@@ -292,8 +405,13 @@ def _of_towers(document: dict[str, Any]) -> Iterator[str]:
 def show_screen(document: dict[str, Any]) -> Text:
     if document["kind"] == "latents":
         rules = "; ".join(document["curves"]) or "none"
-        return Text(f"{document['output']}: latents of {document['pairs']} pairs; rules with an answer: {rules}")
+        return Text(
+            f"{document['output']}: latents of {document['pairs']} pairs; rules with an answer:"
+            f" {rules}"
+        )
     parts = ", ".join(f"{count} {part}" for part, count in document["objects"].items())
     rows = len({image["label"] for image in document["images"]})
-    content = f"{rows} of {document['classes']} classes, {len(document['images'])} images of test objects"
+    content = (
+        f"{rows} of {document['classes']} classes, {len(document['images'])} images of test objects"
+    )
     return Text(f"{document['output']}: {content}; objects: {parts}")

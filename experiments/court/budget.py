@@ -1,4 +1,6 @@
-"""What a trial may cost: every constant of memory and of effort; the route of an arm sets the price of a value."""
+"""What a trial may cost: every constant of memory and of effort; the route of an arm sets the price
+of a value.
+"""
 
 from typing import NamedTuple
 
@@ -20,10 +22,12 @@ class Effort(NamedTuple):
 
 
 LOOKS = 8  # at the values of a measurement, at most
-STRICT = 1e-3  # share of the tail for every look but the last (Haybittle and Peto); true claims rarely pass it
+# share of the tail for every look but the last (Haybittle and Peto); true claims rarely pass it
+STRICT = 1e-3
 FINAL = 1 - (LOOKS - 1) * STRICT  # share of the tail for the last look
 
-BY_IMAGE = Effort(20_000, 4_000_000, 2)  # a value is one test image; skewness does not matter to its bounds
+# a value is one test image; skewness does not matter to its bounds
+BY_IMAGE = Effort(20_000, 4_000_000, 2)
 LAWS = Effort(32, 200_000)  # an exact law takes a thousandth of a fit's time
 SLOW_LAWS = Effort(8, 4000)  # of more than two classes or of whole covariances
 EVEN_SETS = Effort(32, float("inf"))  # with fewer, t bounds depend on the skewness
@@ -39,9 +43,12 @@ COPIES = 4  # of drawn views: in blocks of a stream, joined, and in an estimator
 PER_CLASS = 6  # numbers per pair and class in softmax regression
 PER_MATRIX = 8  # matrices of views in memory at once, per drawn covariance
 FIRST_MATRICES = 4  # that are drawn at once
-LARGEST_EVEN = 8 * EVEN**2  # even images of up to 8 groups take about the time of so many drawn pairs
+# even images of up to 8 groups take about the time of so many drawn pairs
+LARGEST_EVEN = 8 * EVEN**2
 
 
 def price(route: Route, n: int) -> int:
     """Pairs or images that are drawn for one value of one learner in one world."""
-    return {"exact law": 0, "drawn pairs": n, "drawn images": IMAGES, "even images": LARGEST_EVEN}[route]
+    return {"exact law": 0, "drawn pairs": n, "drawn images": IMAGES, "even images": LARGEST_EVEN}[
+        route
+    ]

@@ -1,11 +1,13 @@
 """The decision rule, as pure statistics.
 
-contradicted  at the worst point the lower 1 - alpha/2 bound of the violation v exceeds tau; for a true claim this has
+contradicted  at the worst point the lower 1 - alpha/2 bound of the violation v exceeds tau; for a
+true claim this has
               probability alpha/2 at most, whichever point the search found
-supported     the search found v < tau everywhere, and at each of m audit points the upper 1 - alpha/(2m) bound is below
-              tau; the rest of the domain has no error rate
+supported     the search found v < tau everywhere, and at each of m audit points the upper 1 -
+              alpha/(2m) bound is below tau; the rest of the domain has no error rate
 undecided     neither; the ruling has the reason
-proved        supported, and a proof of the closed form covers the whole domain (`experiments.court.certificates`)
+proved        supported, and a proof of the closed form covers the whole domain
+              (`experiments.court.certificates`)
 """
 
 from collections.abc import Callable, Sequence
@@ -19,14 +21,17 @@ Decision = Literal["proved", "supported", "contradicted", "undecided"]
 Ruling = tuple[Decision, str]  # the decision, and the reason in one sentence
 
 
-def violation_bounds(side: int, bounds: Callable[[Numbers], Bounds], target: float, tail: Numbers) -> Bounds:
+def violation_bounds(
+    side: int, bounds: Callable[[Numbers], Bounds], target: float, tail: Numbers
+) -> Bounds:
     """Bounds of the violation v, each side at `tail`, from bounds(tail) of the quantity q.
 
         v = q - target      on side 1
         v = target - q      on side -1
         v = |q - target|    on side 0
 
-    The lower bound of |q - target| is the distance from target to a two-sided interval. The upper bound needs one side.
+    The lower bound of |q - target| is the distance from target to a two-sided interval. The upper
+    bound needs one side.
     """
     low, high = bounds(tail)
     if side == 0:
@@ -36,10 +41,13 @@ def violation_bounds(side: int, bounds: Callable[[Numbers], Bounds], target: flo
     return Bounds(low - target, high - target) if side > 0 else Bounds(target - high, target - low)
 
 
-def p_value(low: Callable[[np.ndarray], np.ndarray | float], tau: float, steps: int = 40, parts: int = 2) -> float:
+def p_value(
+    low: Callable[[np.ndarray], np.ndarray | float], tau: float, steps: int = 40, parts: int = 2
+) -> float:
     """The smallest tail at which low(tails) exceeds tau, by bisection; 1 if no tail below 1/2 does.
 
-    Every step divides the interval of log tails by `parts`. At twice this error rate the claim is just contradicted.
+    Every step divides the interval of log tails by `parts`. At twice this error rate the claim is
+    just contradicted.
     """
     if np.all(low(np.array([0.5])) <= tau):
         return 1.0
@@ -61,14 +69,26 @@ def decide(
 ) -> Ruling:
     """The verdict from bounds on the violation v."""
     if worst is not None and worst.low > tau:
-        return "contradicted", f"the violation is at least {worst.low:.4g} at the worst {called[0]}, above {tau:g}"
+        return (
+            "contradicted",
+            f"the violation is at least {worst.low:.4g} at the worst {called[0]}, above {tau:g}",
+        )
     above = [bound.high for bound in audits if bound.high >= tau]
     violations = []
     if searched >= tau:
-        words = "" if worst is None else f" (measurements there show at least {max(worst.low, 0.0):.4g})"
-        violations.append(f"the search found a violation of {searched:.4g}{words}; {tau:g} is allowed")
+        words = (
+            ""
+            if worst is None
+            else f" (measurements there show at least {max(worst.low, 0.0):.4g})"
+        )
+        violations.append(
+            f"the search found a violation of {searched:.4g}{words}; {tau:g} is allowed"
+        )
     elif above:
-        violations.append(f"{len(above)} of {len(audits)} {called[1]} do not exclude a violation of {max(above):.4g}")
+        violations.append(
+            f"{len(above)} of {len(audits)} {called[1]} do not exclude a violation of"
+            f" {max(above):.4g}"
+        )
     elif not audits and not obstacles:
         violations.append("no point could be audited")
     if violations or obstacles:

@@ -24,26 +24,34 @@ MOST = 4  # processes; the trainings of more would not fit in memory
 
 def workers() -> int:
     """Number of processes that share the trials."""
-    return min(MOST, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+    return min(
+        MOST,
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+    )
 
 
 def trials(claims: Sequence[AnyClaim], *, own: bool = False, **options) -> Iterator[Verdict]:
-    """Verdicts on the claims as they finish; a claim that cannot be judged has the verdict REFUSED, with the reason.
+    """Verdicts on the claims as they finish; a claim that cannot be judged has the verdict REFUSED,
+    with the reason.
 
-    `options` are those of `registry.try_claim`. Full trials run in parallel processes, except a user's `own` claims,
-    which these processes cannot look up.
+    `options` are those of `registry.try_claim`. Full trials run in parallel processes, except a
+    user's `own` claims, which these processes cannot look up.
     """
     # Quick trials are shorter than the start of a process.
     if own or options["quick"] or min(len(claims), workers()) < 2:
         tracked = track(claims, len(claims), "claims tried", lambda each: each.id)
         return map(partial(try_claim, trainings={}, **options), tracked)
-    return track(run_parallel([claim.id for claim in claims], **options), len(claims), "claims tried")
+    return track(
+        run_parallel([claim.id for claim in claims], **options), len(claims), "claims tried"
+    )
 
 
 def run_parallel(ids: Sequence[str], **options) -> Iterator[Verdict]:
-    """Verdicts on the project's claims with these ids, as they finish, each process with one thread.
+    """Verdicts on the project's claims with these ids, as they finish, each process with one
+    thread.
 
-    `options` are those of `registry.try_claim`. An error in this process, or closing the iterator, ends all workers.
+    `options` are those of `registry.try_claim`. An error in this process, or closing the iterator,
+    ends all workers.
     """
     others = active_children()
     # Spawned rather than forked: torch's threads do not survive a fork.
@@ -63,7 +71,9 @@ def run_parallel(ids: Sequence[str], **options) -> Iterator[Verdict]:
 
 
 def _leave_no_semaphore() -> None:
-    """Give tqdm a lock of this process. Its default is a semaphore, which a killed process would leak."""
+    """Give tqdm a lock of this process. Its default is a semaphore, which a killed process would
+    leak.
+    """
     with suppress(ImportError):
         from tqdm import tqdm  # torch.compile shows a bar where it is installed
 
@@ -73,14 +83,17 @@ def _leave_no_semaphore() -> None:
 def _longest_first(ids: Sequence[str]) -> list[list[str]]:
     """Jobs, the longest first by their stored verdicts, then the largest.
 
-    Claims about the same towers share a training and a job. Claims of a family share the optima of their worlds.
+    Claims about the same towers share a training and a job. Claims of a family share the optima of
+    their worlds.
     """
     seconds = {stored["claim"]: stored["seconds"] for stored in stored_documents()}
     towers = {claim.id: claim.towers for claim in TRAINED}
     jobs: dict[str, list[str]] = {}
     for id in ids:
         jobs.setdefault(towers.get(id, id.partition("/")[0]), []).append(id)
-    return sorted(jobs.values(), key=lambda job: (-max(seconds.get(id, inf) for id in job), -len(job)))
+    return sorted(
+        jobs.values(), key=lambda job: (-max(seconds.get(id, inf) for id in job), -len(job))
+    )
 
 
 def _run_job(ids: Sequence[str], options: dict[str, Any]) -> list[Verdict]:

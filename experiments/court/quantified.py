@@ -1,14 +1,16 @@
 """Claims that hold somewhere, or on average, rather than in every world of their domain.
 
-Both use the worlds from which the search for a worst point starts (`worst_point.drawn`). So all readings of one
-sentence are tried at the same worlds, which are drawn evenly over the domain's axes, each on its own scale.
+Both use the worlds from which the search for a worst point starts (`worst_point.drawn`). So all
+readings of one sentence are tried at the same worlds, which are drawn evenly over the domain's
+axes, each on its own scale.
 
-somewhere   supported if, at the world of the set where the closed form has most slack, new data show that the claim
-            holds by more than tau ("=": to within tau); else undecided, because no set of worlds shows that a claim
-            holds nowhere
-on average  about the mean of the quantity over the worlds of the domain where it has a value, by the closed form:
-            supported if its violation is bounded below tau, contradicted if above; the interval is about which worlds
-            were drawn
+somewhere   supported if, at the world of the set where the closed form has most slack, new data
+            show that the claim holds by more than tau ("=": to within tau); else undecided, because
+            no set of worlds shows that a claim holds nowhere
+on average  about the mean of the quantity over the worlds of the domain where it has a value, by
+the closed form:
+            supported if its violation is bounded below tau, contradicted if above; the interval is
+            about which worlds were drawn
 
 A decision is wrong with probability alpha/2 at most.
 """
@@ -34,7 +36,9 @@ CURVE_WORLDS = 512  # where each world needs its ideal curve
 COARSE = 16  # halvings for a p-value to one percent, where a bound takes 20 milliseconds
 
 
-def finding(ruling: Ruling, searched: Worst, sample: Measured | None = None, **further: Any) -> dict[str, Any]:
+def finding(
+    ruling: Ruling, searched: Worst, sample: Measured | None = None, **further: Any
+) -> dict[str, Any]:
     """The fields of a verdict that say what was searched and what was measured."""
     (decision, reason), point = ruling, searched.point or None
     words = {
@@ -53,7 +57,9 @@ def worlds_for(claim: Claim, seed: int) -> np.ndarray:
     """Points of the unit cube."""
     formulas = all("exact" in learner.routes() for learner in claim.learners)
     on_curve = claim.quantity.placed and not claim.quantity.family
-    return drawn(len(claim.axes), CURVE_WORLDS if on_curve else WORLDS if formulas else SLOW_WORLDS, seed)
+    return drawn(
+        len(claim.axes), CURVE_WORLDS if on_curve else WORLDS if formulas else SLOW_WORLDS, seed
+    )
 
 
 def somewhere(claim: Claim, alpha: float, seed: int) -> dict[str, Any]:
@@ -66,7 +72,10 @@ def somewhere(claim: Claim, alpha: float, seed: int) -> dict[str, Any]:
     best = Worst(single(points, least), float(v[least]), v.size, int(np.isnan(v).sum()))
     limit = -claim.tau if claim.relation.side else claim.tau
     if best.violation >= limit:
-        why = f"at {v.size} points the smallest violation by theory is {best.violation:.4g}, not below {limit:g}"
+        why = (
+            f"at {v.size} points the smallest violation by theory is {best.violation:.4g}, not"
+            f" below {limit:g}"
+        )
         return finding(("undecided", f"{why}; other points are not covered"), best)
     needed = KEPT * (limit - best.violation) - limit
     point = roundest(claim, best, needed, lambda p: -float(claim.true_violation(p)[0]))
@@ -76,7 +85,11 @@ def somewhere(claim: Claim, alpha: float, seed: int) -> dict[str, Any]:
         return finding(("undecided", str(error)), best)
     high = float(sample.violation().high)
     word: Decision = "supported" if high < limit else "undecided"
-    return finding((word, f"at the best point the violation is at most {high:.4g}; {limit:g} is needed"), best, sample)
+    return finding(
+        (word, f"at the best point the violation is at most {high:.4g}; {limit:g} is needed"),
+        best,
+        sample,
+    )
 
 
 def on_average(claim: Claim, alpha: float, seed: int) -> dict[str, Any]:
@@ -89,21 +102,32 @@ def on_average(claim: Claim, alpha: float, seed: int) -> dict[str, Any]:
     bound = np.unique(claim.value_of("prediction", worlds))
     support = claim.support
     if support is None or len(bound) > 1:
-        raise cannot_be_judged(claim, "a mean over worlds needs a bounded quantity and a prediction that is one number")
+        raise cannot_be_judged(
+            claim, "a mean over worlds needs a bounded quantity and a prediction that is one number"
+        )
     defined = np.isfinite(values)
     if not defined.any() or not np.all(claim.relation.inside(claim, points)):
-        raise cannot_be_judged(claim, f"{claim.quantity} is not defined in the worlds of its domain")
+        raise cannot_be_judged(
+            claim, f"{claim.quantity} is not defined in the worlds of its domain"
+        )
     sample = Sample(np.clip(values[defined], *support), support=support)
     target = float(bound[0])
     bounds = partial(violation_bounds, claim.relation.side, sample.bounds, target)
     (low, high), interval = bounds(alpha / 2), sample.bounds((1 - LEVEL) / 2)
     mean = float(np.ravel(claim.violation(np.array([sample.mean]), worlds[[0]]))[0])
     searched = Worst({}, mean, len(unit), int((~defined).sum()))
-    where = f"over {defined.sum()} worlds the violation is {mean:.4g} on average, and over the domain between"
-    word: Decision = "supported" if high < claim.tau else "contradicted" if low > claim.tau else "undecided"
+    where = (
+        f"over {defined.sum()} worlds the violation is {mean:.4g} on average, and over the domain"
+        " between"
+    )
+    word: Decision = (
+        "supported" if high < claim.tau else "contradicted" if low > claim.tau else "undecided"
+    )
     against = None
     if word == "contradicted":
-        against = p_value(lambda tails: np.array([bounds(float(tail)).low for tail in tails]), claim.tau, COARSE)
+        against = p_value(
+            lambda tails: np.array([bounds(float(tail)).low for tail in tails]), claim.tau, COARSE
+        )
     return finding(
         (word, f"{where} {low:.4g} and {high:.4g}; {claim.tau:g} is allowed"),
         searched,

@@ -37,7 +37,8 @@ QUESTIONS = {  # in the order of the report
 }
 ALL_CLAIMS: tuple[AnyClaim, ...] = (*CLAIMS, *TRAINED, *PUBLISHED.values())
 Item = TypeVar("Item")
-# The module whose `judge` tries claims of a kind. It is imported when a claim is tried: optimisers and torch are slow.
+# The module whose `judge` tries claims of a kind. It is imported when a claim is tried: optimisers
+# and torch are slow.
 WAYS: dict[type, str] = {
     Claim: "experiments.court.trial",
     TrainedClaim: "experiments.court.trained",
@@ -46,7 +47,9 @@ WAYS: dict[type, str] = {
 
 
 def digest_of(claim: AnyClaim) -> "Digest":
-    """The digest of a claim of any kind. Raises RequestError for a function whose source is in no file."""
+    """The digest of a claim of any kind. Raises RequestError for a function whose source is in no
+    file.
+    """
     from theory.proofs import identity  # recording formulas is not needed to judge
 
     try:
@@ -56,7 +59,8 @@ def digest_of(claim: AnyClaim) -> "Digest":
 
 
 def matching(patterns: Sequence[str], ids: Sequence[str]) -> list[str]:
-    """The ids that contain one of the patterns, or match it if it has a wildcard; all if there is no pattern.
+    """The ids that contain one of the patterns, or match it if it has a wildcard; all if there is
+    no pattern.
 
     Raises RequestError for a pattern that matches none, with the nearest id.
     """
@@ -65,13 +69,16 @@ def matching(patterns: Sequence[str], ids: Sequence[str]) -> list[str]:
         whole = pattern if set(pattern) & set("*?[") else f"*{pattern}*"
         hits = {id for id in ids if fnmatchcase(id, whole)}
         if not hits:
-            raise RequestError(f"no claim's id has {pattern!r} in it{suggestion(pattern, ids, quoted=True)}")
+            raise RequestError(
+                f"no claim's id has {pattern!r} in it{suggestion(pattern, ids, quoted=True)}"
+            )
         matches |= hits
     return [id for id in ids if id in matches or not patterns]
 
 
 def try_claim(claim: AnyClaim, seed: int, trainings: dict | None = None, **options: Any) -> Verdict:
-    """The verdict on a claim, or a refused one with the reason; `options` are those of `trial.judge`.
+    """The verdict on a claim, or a refused one with the reason; `options` are those of
+    `trial.judge`.
 
     Claims about the same towers share their `trainings`, to which new ones are added.
     """
@@ -84,16 +91,24 @@ def try_claim(claim: AnyClaim, seed: int, trainings: dict | None = None, **optio
 
 
 def select(ids: Sequence[str], available: Sequence[AnyClaim]) -> list[AnyClaim]:
-    """The claims with these ids, in these families ("family/member") or about these sentences; all if `ids` is empty.
+    """The claims with these ids, in these families ("family/member") or about these sentences; all
+    if `ids` is empty.
 
-    Raises RequestError for an unknown id, with the nearest known one, or with the reason why it cannot be tried.
+    Raises RequestError for an unknown id, with the nearest known one, or with the reason why it
+    cannot be tried.
     """
-    names_of = {claim.id: {claim.id, claim.id.split("/")[0], claim.sentence} - {""} for claim in available}
+    names_of = {
+        claim.id: {claim.id, claim.id.split("/")[0], claim.sentence} - {""} for claim in available
+    }
     names = set().union(*names_of.values())
     for wanted in (id for id in ids if id not in names):
         if reason := next((u.reason for u in untried() if u.id == wanted), None):
             raise RequestError(f"claim {wanted!r} is not on trial: {reason}")
-        listed = "soberclip claims lists them" if available is ALL_CLAIMS else f"there are {', '.join(sorted(names))}"
+        listed = (
+            "soberclip claims lists them"
+            if available is ALL_CLAIMS
+            else f"there are {', '.join(sorted(names))}"
+        )
         near = suggestion(wanted, names, quoted=True) or f"; {listed}"
         if wanted.endswith(".py"):
             near = f"; a file of claims follows --claims, as in --claims {wanted}"
@@ -102,8 +117,13 @@ def select(ids: Sequence[str], available: Sequence[AnyClaim]) -> list[AnyClaim]:
 
 
 def by_question(claims: Iterable[tuple[str, Item]]) -> list[tuple[str, list[Item]]]:
-    """Items of (claim id, item) pairs, grouped by question in the order of QUESTIONS; empty questions are left out."""
-    question_of, groups = {claim.id: claim.question for claim in ALL_CLAIMS}, dict[str, list[Item]]()
+    """Items of (claim id, item) pairs, grouped by question in the order of QUESTIONS; empty
+    questions are left out.
+    """
+    question_of, groups = (
+        {claim.id: claim.question for claim in ALL_CLAIMS},
+        dict[str, list[Item]](),
+    )
     for claim_id, item in claims:
         groups.setdefault(question_of[claim_id], []).append(item)
     return [(question, groups[question]) for question in QUESTIONS if question in groups]
@@ -119,7 +139,13 @@ def claims_of_file(path: Path) -> list[Claim]:
     for value in names.values():
         for claim in value if isinstance(value, list | tuple) else [value]:
             if isinstance(claim, Claim) and unique.setdefault(claim.id, claim) is not claim:
-                raise RequestError(f"claims file {str(path)!r} defines two claims with the id {claim.id!r}; rename one")
+                raise RequestError(
+                    f"claims file {str(path)!r} defines two claims with the id {claim.id!r};"
+                    " rename one"
+                )
     if not unique:
-        raise RequestError(f"claims file {str(path)!r} defines no Claim at its top level; the README has an example")
+        raise RequestError(
+            f"claims file {str(path)!r} defines no Claim at its top level; the README has an"
+            " example"
+        )
     return list(unique.values())

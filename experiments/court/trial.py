@@ -1,6 +1,7 @@
 """judge(claim) -> Verdict: search for the worst point, measure afresh, decide.
 
-The order matters: the points, n, the looks and the streams are fixed before any measurement that counts.
+The order matters: the points, n, the looks and the streams are fixed before any measurement that
+counts.
 """
 
 from pathlib import Path
@@ -60,8 +61,9 @@ def judge(
     error_rate
         alpha: a contradiction is wrong with probability at most alpha/2; by default .01.
     prove
-        Whether to also prove or refute the closed form over the whole domain; `Verdict.proof` has the result. The
-        prediction must consist of +, -, *, /, powers, sqrt, exp and Phi of fields of the world (see the README).
+        Whether to also prove or refute the closed form over the whole domain; `Verdict.proof` has
+        the result. The prediction must consist of +, -, *, /, powers, sqrt, exp and Phi of fields
+        of the world (see the README).
     proof_seconds
         Wall-clock limit of the proof. A proof that is not finished by then changes nothing.
     certificates
@@ -72,7 +74,8 @@ def judge(
     ValueError
         For an error rate outside (0, 1).
     RequestError
-        If the quantity is defined nowhere, or a prediction, threshold or reference fails on the domain's worlds.
+        If the quantity is defined nowhere, or a prediction, threshold or reference fails on the
+        domain's worlds.
     """
     alpha = ALPHA if error_rate is None else error_rate
     if not 0 < alpha < 1:
@@ -91,7 +94,9 @@ def judge(
             case "on average":
                 outcome = on_average(claim, alpha, seed)
         if proof is not None:
-            outcome["verdict"], outcome["reason"] = apply_proof((outcome["verdict"], outcome["reason"]), proof)
+            outcome["verdict"], outcome["reason"] = apply_proof(
+                (outcome["verdict"], outcome["reason"]), proof
+            )
         return Verdict(
             **words_of(claim),
             **outcome,
@@ -118,7 +123,9 @@ def judge(
 
 
 def _alone(claim: Claim, worst: Worst, refuting: dict[str, float] | None) -> Worst:
-    """The worst point, or the one where a proof refutes the claim; its violation must be the same without others."""
+    """The worst point, or the one where a proof refutes the claim; its violation must be the same
+    without others.
+    """
     if not np.isfinite(worst.violation):
         raise nowhere_defined(claim, worst)
     if refuting and refuting.keys() == worst.point.keys():
@@ -128,7 +135,10 @@ def _alone(claim: Claim, worst: Worst, refuting: dict[str, float] | None) -> Wor
     if claim.axes and not claim.finite:  # a domain of one point was tried alone
         alone = float(claim.true_violation(worst.point)[0])
         if not abs(alone - worst.violation) <= claim.tau:
-            why = f"its violation at one point is {worst.violation:.4g} beside other points and {alone:.4g} alone"
+            why = (
+                f"its violation at one point is {worst.violation:.4g} beside other points and"
+                f" {alone:.4g} alone"
+            )
             raise cannot_be_judged(claim, f"{why}; a prediction must depend on its world only")
     return worst
 
@@ -143,12 +153,16 @@ def _everywhere(claim: Claim, worst: Worst, alpha: float, seed: int, quick: bool
     for i, point in enumerate(points):
         tell(f"{claim.id}: measuring at point {i + 1} of {len(points)}")
         try:
-            samples.append(gather(claim, point, claim.tau, alpha / 2 / len(points), f"audit/{i}", seed))
+            samples.append(
+                gather(claim, point, claim.tau, alpha / 2 / len(points), f"audit/{i}", seed)
+            )
         except Unmeasurable as error:
             obstacles.append(str(error))
     bounds = [each.violation() for each in samples]
     obstacles += [each.note for each in samples if each.note]
-    decision, _ = ruling = decide(None, bounds, worst.violation, claim.tau, [*dict.fromkeys(obstacles)])
+    decision, _ = ruling = decide(
+        None, bounds, worst.violation, claim.tau, [*dict.fromkeys(obstacles)]
+    )
     highs = [float(bound.high) for bound in bounds]
     sample = samples[-1 if decision == "supported" else int(np.argmax(highs))] if samples else None
     largest = max(highs, default=np.inf)
@@ -157,7 +171,9 @@ def _everywhere(claim: Claim, worst: Worst, alpha: float, seed: int, quick: bool
 
 
 def _at_worst(claim: Claim, worst: Worst, alpha: float, seed: int) -> dict[str, Any]:
-    """Measure where the claim fails by its closed form, on drawn pairs where so many can be drawn."""
+    """Measure where the claim fails by its closed form, on drawn pairs where so many can be
+    drawn.
+    """
     point = _near(claim, _within_reach(claim, worst, seed), seed)
     tell(f"{claim.id}: measuring at point 1 of 1")
     try:
@@ -171,7 +187,9 @@ def _at_worst(claim: Claim, worst: Worst, alpha: float, seed: int) -> dict[str, 
 
 
 def _within_reach(claim: Claim, worst: Worst, seed: int) -> Worst:
-    """The worst point that can be measured. Learners without an exact law need pairs that can be drawn."""
+    """The worst point that can be measured. Learners without an exact law need pairs that can be
+    drawn.
+    """
 
     def drawable_violation(claim: Claim, points: Point) -> np.ndarray:
         reached = [drawable(leg.worlds, leg.n) for leg in claim.relation.legs(claim, points)]
@@ -188,7 +206,9 @@ def _near(claim: Claim, worst: Worst, seed: int) -> dict[str, float]:
     """The worst point, or a rounder point near by that fails almost as much."""
 
     def violation(point):
-        ends = estimates(claim, point, 4096, seed, 99) if claim.finite else claim.true_violation(point)
+        ends = (
+            estimates(claim, point, 4096, seed, 99) if claim.finite else claim.true_violation(point)
+        )
         return float(ends[0])
 
     excess = worst.violation - claim.tau
@@ -203,8 +223,14 @@ def audits(claim: Claim, worst: Worst, count: int, seed: int) -> list[dict[str, 
     if not (d := claim.dimension):
         return [worst.point]
     vertices = corners(d)
-    vertices = vertices[np.linspace(0, len(vertices) - 1, min(len(vertices), count // 2)).round().astype(int)]
+    vertices = vertices[
+        np.linspace(0, len(vertices) - 1, min(len(vertices), count // 2)).round().astype(int)
+    ]
     grid = claim.relation.points(claim, np.concatenate([vertices, sobol(d, 2 * count, seed + 1)]))
     # The closed form is -inf outside the domain.
-    v = np.where(claim.relation.inside(claim, grid), 0.0, -np.inf) if claim.finite else claim.true_violation(grid)
+    v = (
+        np.where(claim.relation.inside(claim, grid), 0.0, -np.inf)
+        if claim.finite
+        else claim.true_violation(grid)
+    )
     return [worst.point, *(single(grid, int(i)) for i in np.flatnonzero(np.isfinite(v))[:count])]

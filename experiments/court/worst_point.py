@@ -1,5 +1,5 @@
-"""The search for the worst point of a claim's domain, where its violation seems largest: by closed forms for claims
-about the population, by measurements for those about finite n."""
+"""The search for the worst point of a claim's domain, where its violation seems largest: by closed
+forms for claims about the population, by measurements for those about finite n."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -35,7 +35,8 @@ STEP = 1e-8  # of a difference quotient
 LARGEST = 1e100  # of a violation in the evolution, which squares them
 SPREADS = (0.1, 0.03)  # of children around the best candidates, in widths of the domain
 
-# The violations of a claim at points, nan where they are undefined; None for a claim that it cannot measure.
+# The violations of a claim at points, nan where they are undefined; None for a claim that it cannot
+# measure.
 Scale = Callable[[Claim, Point], np.ndarray | None]
 
 
@@ -56,7 +57,8 @@ def corners(dimension: int) -> np.ndarray:
 def drawn(dimension: int, count: int, seed: int) -> np.ndarray:
     """Independent even points of the unit cube; fewer points are the first of more.
 
-    They depend on no more than this, so that all readings of one sentence are tried at the same worlds.
+    They depend on no more than this, so that all readings of one sentence are tried at the same
+    worlds.
     """
     return numpy_stream(seed, "judge/worlds").random((count, dimension))
 
@@ -66,12 +68,17 @@ def sobol(dimension: int, count: int, seed: int) -> np.ndarray:
     from scipy.stats import qmc  # start-up time
 
     power = int(np.ceil(np.log2(max(count, 1))))
-    return qmc.Sobol(dimension, scramble=True, rng=np.random.default_rng(seed)).random_base2(power)[:count]
+    return qmc.Sobol(dimension, scramble=True, rng=np.random.default_rng(seed)).random_base2(power)[
+        :count
+    ]
 
 
 def nowhere_defined(claim: Claim, worst: Worst) -> RequestError:
     """The error of a claim whose violation is defined at none of the points that a search tried."""
-    why = f"{claim.quantity} minus its prediction is defined at none of the {worst.evaluations} points tried"
+    why = (
+        f"{claim.quantity} minus its prediction is defined at none of the {worst.evaluations}"
+        " points tried"
+    )
     worlds = claim.relation.legs(claim, worst.point)[0].worlds
     try:
         for learner in claim.learners:
@@ -82,17 +89,27 @@ def nowhere_defined(claim: Claim, worst: Worst) -> RequestError:
     return cannot_be_judged(claim, why)
 
 
-def _best(claim: Claim, unit: np.ndarray, values: np.ndarray, evaluations: int, first: np.ndarray) -> Worst:
-    """The worst of the candidates; nan counts as no violation at all. `first` are the values of the first ones."""
+def _best(
+    claim: Claim, unit: np.ndarray, values: np.ndarray, evaluations: int, first: np.ndarray
+) -> Worst:
+    """The worst of the candidates; nan counts as no violation at all. `first` are the values of the
+    first ones.
+    """
     worst = int(np.argmax(np.fmax(values, -np.inf)))
     point = single(claim.relation.points(claim, unit), worst)
     return Worst(point, float(values[worst]), evaluations, int(np.isnan(first).sum()))
 
 
 def _effort(claim: Claim) -> int:
-    """Number of drawn points, by the cost of the quantity: formula, quadrature, place on a curve or sampling."""
+    """Number of drawn points, by the cost of the quantity: formula, quadrature, place on a curve or
+    sampling.
+    """
     sampled = any(learner.by_scores_alone for learner in claim.learners)
-    if sampled or claim.table or np.max(claim.at(claim.place(corners(len(claim.axes)))).classes) > 2:
+    if (
+        sampled
+        or claim.table
+        or np.max(claim.at(claim.place(corners(len(claim.axes)))).classes) > 2
+    ):
         lawful = all("exact" in learner.routes() for learner in claim.learners)
         return (PLACED if claim.table else QUADRATURE) if lawful else SAMPLED
     if claim.quantity.placed:
@@ -101,7 +118,9 @@ def _effort(claim: Claim) -> int:
 
 
 def probit_violation(claim: Claim, points: Point) -> np.ndarray | None:
-    """v on a scale that does not saturate, for bounds on a group accuracy; None for other claims."""
+    """v on a scale that does not saturate, for bounds on a group accuracy; None for other
+    claims.
+    """
     quantity, side = claim.quantity, claim.relation.side
     bound_of_one = claim.against is None and quantity.sign and claim.relation.pointwise and side
     if not bound_of_one or not isinstance(claim.subject, LinearCLIP):
@@ -119,10 +138,12 @@ SCALES: tuple[Scale, ...] = (Claim.true_violation, probit_violation)
 
 
 def by_formula(claim: Claim, seed: int, scales: Sequence[Scale] = SCALES) -> Worst:
-    """The point with the largest violation on the first scale: the worst start, or an end of an evolution.
+    """The point with the largest violation on the first scale: the worst start, or an end of an
+    evolution.
 
-    Differential evolution goes from the best starts on each scale in turn, and a polish from its end. It ends when
-    violations scatter less than ENOUGH allows. An undefined point has the lowest violation.
+    Differential evolution goes from the best starts on each scale in turn, and a polish from its
+    end. It ends when violations scatter less than ENOUGH allows. An undefined point has the lowest
+    violation.
     """
     from scipy.optimize import differential_evolution  # start-up time
 
@@ -157,7 +178,14 @@ def by_formula(claim: Claim, seed: int, scales: Sequence[Scale] = SCALES) -> Wor
             updating="deferred",
             polish=False,
         ).x
-        ends = [end, *([_polished(partial(loss, scale=scale, low=least), end)] if effort >= POLISHED else [])]
+        ends = [
+            end,
+            *(
+                [_polished(partial(loss, scale=scale, low=least), end)]
+                if effort >= POLISHED
+                else []
+            ),
+        ]
         unit.append(np.clip(ends, 0.0, 1.0))
         values.append(scales[0](claim, claim.relation.points(claim, unit[-1])))
         spent += len(ends)
@@ -165,7 +193,9 @@ def by_formula(claim: Claim, seed: int, scales: Sequence[Scale] = SCALES) -> Wor
 
 
 def _polished(loss: Callable[[np.ndarray], np.ndarray], start: np.ndarray) -> np.ndarray:
-    """A minimum near the start, within the unit cube. One call has a point and its neighbours along every axis."""
+    """A minimum near the start, within the unit cube. One call has a point and its neighbours along
+    every axis.
+    """
     from scipy.optimize import minimize  # start-up time
 
     def with_slope(x: np.ndarray) -> tuple[float, np.ndarray]:
@@ -173,16 +203,20 @@ def _polished(loss: Callable[[np.ndarray], np.ndarray], start: np.ndarray) -> np
         values = loss(np.vstack([x, x + np.diag(steps)]).T)
         return values[0], (values[1:] - values[0]) / steps
 
-    return minimize(with_slope, start, jac=True, bounds=[(0.0, 1.0)] * len(start), method="L-BFGS-B").x
+    return minimize(
+        with_slope, start, jac=True, bounds=[(0.0, 1.0)] * len(start), method="L-BFGS-B"
+    ).x
 
 
 def by_measurement(claim: Claim, seed: int) -> Worst:
     """Corners, Sobol points and children of the best, with more replicates per round.
 
-    Every round has its own random stream, so the last estimate is not the luckiest of many. Within a round all points
-    share the stream, so they are compared on the same draws.
+    Every round has its own random stream, so the last estimate is not the luckiest of many. Within
+    a round all points share the stream, so they are compared on the same draws.
     """
-    direct = not claim.quantity.placed and all("exact" in learner.routes() for learner in claim.learners)
+    direct = not claim.quantity.placed and all(
+        "exact" in learner.routes() for learner in claim.learners
+    )
     rounds = ROUNDS if direct and not draws_matrices(claim) else FITTED_ROUNDS
     rng, spent, first, d = np.random.default_rng(seed), 0, None, claim.dimension
     rounds = rounds if d else ALONE
@@ -191,7 +225,9 @@ def by_measurement(claim: Claim, seed: int) -> Worst:
         if number:
             parents = unit[: count // 2]
             children = np.repeat(parents, max(1, count // len(parents) - 1), axis=0)
-            children = np.clip(children + SPREADS[number - 1] * rng.standard_normal(children.shape), 0.0, 1.0)
+            children = np.clip(
+                children + SPREADS[number - 1] * rng.standard_normal(children.shape), 0.0, 1.0
+            )
             unit = np.concatenate([parents, children])
         points = claim.relation.points(claim, unit)
         good = claim.relation.inside(claim, points)
@@ -207,10 +243,13 @@ def by_measurement(claim: Claim, seed: int) -> Worst:
     return best
 
 
-def roundest(claim: Claim, worst: Worst, needed: float, violation: Callable[[Point], float]) -> dict[str, float]:
+def roundest(
+    claim: Claim, worst: Worst, needed: float, violation: Callable[[Point], float]
+) -> dict[str, float]:
     """A nearby point with as few digits as possible whose violation still reaches `needed`.
 
-    All coordinates are rounded to 1, 2, 3 ... significant digits. If none suffices, the worst point itself.
+    All coordinates are rounded to 1, 2, 3 ... significant digits. If none suffices, the worst point
+    itself.
     """
     if not claim.axes:  # the domain is one point, and evaluating it may take seconds
         return worst.point

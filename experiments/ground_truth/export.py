@@ -1,7 +1,8 @@
-"""A world as a data set for other people's training code: WebDataset shards, test images, prompts, and the truth.
+"""A world as a data set for other people's training code: WebDataset shards, test images, prompts,
+and the truth.
 
-Every shard has streams of its own and is written atomically. A started export therefore resumes after its last shard,
-and a shorter export has the first shards of a longer one.
+Every shard has streams of its own and is written atomically. A started export therefore resumes
+after its last shard, and a shorter export has the first shards of a longer one.
 """
 
 import json
@@ -16,8 +17,23 @@ from typing import Any
 import numpy as np
 
 from experiments.errors import RequestError, check_within, checked_seed
-from experiments.files import output_folder, read_json, write_atomically, write_json, write_table, write_text
-from experiments.ground_truth.pictures import DIMENSIONS, MOST_ROUNDING, PIXELS, levels_per_unit, pixels, png, templates
+from experiments.files import (
+    output_folder,
+    read_json,
+    write_atomically,
+    write_json,
+    write_table,
+    write_text,
+)
+from experiments.ground_truth.pictures import (
+    DIMENSIONS,
+    MOST_ROUNDING,
+    PIXELS,
+    levels_per_unit,
+    pixels,
+    png,
+    templates,
+)
 from experiments.ground_truth.sentences import ANIMALS, sentence
 from experiments.ground_truth.truth import theory_rows, worded_prompts, worded_rows
 from experiments.lab.config import check_same, world_fields, world_toml
@@ -41,7 +57,12 @@ Row = tuple[str, np.ndarray, dict[str, Any]]  # key, picture, facts
 
 
 def export(
-    world: World, path: Path | str, n: int = 300_000, seed: int = 0, test_images: int = 20_000, theory: bool = True
+    world: World,
+    path: Path | str,
+    n: int = 300_000,
+    seed: int = 0,
+    test_images: int = 20_000,
+    theory: bool = True,
 ) -> dict[str, Any]:
     """Write a world as pictures with captions in words, for training code such as open_clip.
 
@@ -60,19 +81,21 @@ def export(
     test_images
         Test images per group; of 20,000 p' is known to about .01.
     theory
-        Whether to find p' and r of every learner and prompt, which takes a minute with ten classes. The same
-        request with True adds them later.
+        Whether to find p' and r of every learner and prompt, which takes a minute with ten classes.
+        The same request with True adds them later.
 
     Returns
     -------
     dict
-        The request, the sizes, the fraction of clipped values, the loss at the optimum, and `theory`: a row for each
-        learner and prompt, or None. README.txt in the folder says the same in words.
+        The request, the sizes, the fraction of clipped values, the loss at the optimum, and
+        `theory`: a row for each learner and prompt, or None. README.txt in the folder says the same
+        in words.
 
     Raises
     ------
     RequestError
-        For a world that has no such pictures or captions, and for a folder with anything else in it.
+        For a world that has no such pictures or captions, and for a folder with anything else in
+        it.
     RunError
         If the disk fails. Finished shards are kept.
     """
@@ -82,7 +105,10 @@ def export(
     words = BinnedCaptions(world)
     levels = _levels(words)
     counts = enumerate(_counts(n))
-    shards = {f"train-{i:05d}.tar": partial(_training_rows, words, seed, i, count, levels) for i, count in counts}
+    shards = {
+        f"train-{i:05d}.tar": partial(_training_rows, words, seed, i, count, levels)
+        for i, count in counts
+    }
     manifest: list[tuple[str, int, str]] = []
     clipped = 0.0
     for group in test_groups(world):
@@ -107,7 +133,9 @@ def export(
         "loss_error": error,
         "theory": [*theory_rows(world), *worded_rows(world)] if theory else None,
     }
-    prompts = {name: [sentence(world, row) for row in rows] for name, rows in worded_prompts(world).items()}
+    prompts = {
+        name: [sentence(world, row) for row in rows] for name, rows in worded_prompts(world).items()
+    }
     write_table(folder / "manifest.csv", ("file", "label", "group"), manifest)
     write_text(folder / "world.toml", world_toml(world))
     write_json(folder / "prompts.json", prompts)
@@ -118,21 +146,29 @@ def export(
 
 
 def check_request(world: World, n: int, seed: int, test_images: int) -> None:
-    """Raise RequestError for a size out of range, and for a world whose pictures or captions would not have its law."""
+    """Raise RequestError for a size out of range, and for a world whose pictures or captions would
+    not have its law.
+    """
     check_within("n", n, 1, MOST_PAIRS)
     check_within("test_images", test_images, 1, MOST_PAIRS)
     checked_seed(seed)
     if world.shape:
-        raise RequestError(f"an export shows one world, and this is a grid of shape {world.shape}; choose one")
+        raise RequestError(
+            f"an export shows one world, and this is a grid of shape {world.shape}; choose one"
+        )
     if world.views is not None or world.attribute:
         what = "[views]" if world.views is not None else "[[attribute]]"
         raise RequestError(f"an export shows Gaussian views with one background; leave out {what}")
     if (most := max(world.class_count, world.background_count)) > len(ANIMALS):
-        raise RequestError(f"an export has words for {len(ANIMALS)} classes and backgrounds, not for {most}")
+        raise RequestError(
+            f"an export has words for {len(ANIMALS)} classes and backgrounds, not for {most}"
+        )
     if world.dim_image != DIMENSIONS:
         near = np.sqrt(world.nu_image * DIMENSIONS)
         same = f"the same noise per value has dim_image = {DIMENSIONS} and sigma_xi = {near:.6g}"
-        raise RequestError(f"dim_image = {world.dim_image}, but pictures have {DIMENSIONS} grey values; {same}")
+        raise RequestError(
+            f"dim_image = {world.dim_image}, but pictures have {DIMENSIONS} grey values; {same}"
+        )
     if world.mu_inv == 0:
         raise RequestError("mu_inv = 0: no picture shows its class; choose another mu_inv")
     try:
@@ -140,7 +176,10 @@ def check_request(world: World, n: int, seed: int, test_images: int) -> None:
     except ValueError as error:
         raise RequestError(str(error)) from None
     if (words.caption_variance == 0).any():
-        raise RequestError("captions without noise and without variation have no bins; choose sigma_xi_text above 0")
+        raise RequestError(
+            "captions without noise and without variation have no bins; choose sigma_xi_text"
+            " above 0"
+        )
     rounding = 1 / 12 / _levels(words) ** 2
     if rounding > MOST_ROUNDING * world.nu_image:
         near = np.sqrt(DIMENSIONS * rounding / MOST_ROUNDING)
@@ -153,7 +192,9 @@ def size_of(world: World, n: int, test_images: int) -> int:
     """Bytes of the tar archives, exactly."""
     parts = [(count, 3) for count in _counts(n)]  # picture, caption, labels
     parts += [(count, 2) for _ in test_groups(world) for count in _counts(test_images)]
-    return sum(-(-(count * files * MEMBER + MEMBER) // RECORD_SIZE) * RECORD_SIZE for count, files in parts)
+    return sum(
+        -(-(count * files * MEMBER + MEMBER) // RECORD_SIZE) * RECORD_SIZE for count, files in parts
+    )
 
 
 def test_groups(world: World) -> list[int]:
@@ -165,16 +206,23 @@ def _counts(n: int) -> list[int]:
 
 
 def _folder(folder: Path, request: dict[str, Any], size: int) -> Path:
-    """The folder, with a record of the request. Raises RequestError if it holds anything else, or has no room."""
+    """The folder, with a record of the request. Raises RequestError if it holds anything else, or
+    has no room.
+    """
     if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
         record = read_json(folder / RECORD)
         if not (isinstance(record, dict) and record.get("verb") == "export"):
-            raise RequestError(f"{str(folder)!r} exists and holds no export, so it is kept; name a new folder")
+            raise RequestError(
+                f"{str(folder)!r} exists and holds no export, so it is kept; name a new folder"
+            )
         check_same(str(folder), "export", record["request"], request)
     output_folder(folder)
     room = shutil.disk_usage(folder).free + sum(file.stat().st_size for file in folder.iterdir())
     if room < size:
-        raise RequestError(f"the export needs {size:.2g} bytes, and {str(folder)!r} has room for {room:.2g}; lower n")
+        raise RequestError(
+            f"the export needs {size:.2g} bytes, and {str(folder)!r} has room for {room:.2g};"
+            " lower n"
+        )
     for half in folder.glob(".*.tar.*"):  # of an export that was killed
         half.unlink()
     if not (folder / RECORD).exists():
@@ -189,19 +237,25 @@ def _levels(words: BinnedCaptions) -> float:
     return levels_per_unit(second_moment, float(words.world.nu_image))
 
 
-def _training_rows(words: BinnedCaptions, seed: int, i: int, count: int, levels: float) -> Iterator[Row]:
+def _training_rows(
+    words: BinnedCaptions, seed: int, i: int, count: int, levels: float
+) -> Iterator[Row]:
     x, captions, labels, backgrounds = _pairs(words, seed, f"export/train/{i}", count)
     pictures, _ = pixels(x, levels)
     for j in range(count):
         facts = {"label": int(labels[j]), "background": int(backgrounds[j])}
-        yield f"{i * SHARD + j:09d}", pictures[j], {**facts, "caption": sentence(words.world, captions[j])}
+        yield (
+            f"{i * SHARD + j:09d}",
+            pictures[j],
+            {**facts, "caption": sentence(words.world, captions[j])},
+        )
 
 
 def _pairs(words: BinnedCaptions, seed: int, stream: str, count: int) -> tuple[np.ndarray, ...]:
     """(images, captions, labels, backgrounds) of training pairs.
 
-    The world's sampler draws them with captions that mention full. Phrases are omitted afterwards, since a reader
-    of words sees what is omitted.
+    The world's sampler draws them with captions that mention full. Phrases are omitted afterwards,
+    since a reader of words sees what is omitted.
     """
     from simulator.gaussian.pairs import dictionaries, draw_pairs  # start-up time: torch
 
@@ -212,10 +266,14 @@ def _pairs(words: BinnedCaptions, seed: int, stream: str, count: int) -> tuple[n
     x, texts, labels, backgrounds = (np.concatenate(field) for field in zip(*blocks, strict=True))
     latents = texts @ D_T
     captions = words.binned(latents)
-    mentioned = numpy_stream(seed, f"{stream}/mention").random((count, len(world.mention))) < world.mention
+    mentioned = (
+        numpy_stream(seed, f"{stream}/mention").random((count, len(world.mention))) < world.mention
+    )
     captions[:, 1:][~mentioned[:, mixture.block]] = NONE
     if world.bare > 0:
-        patterns = np.array([mixture.label_means[mixture.labels == y][0] for y in range(world.class_count)])
+        patterns = np.array(
+            [mixture.label_means[mixture.labels == y][0] for y in range(world.class_count)]
+        )
         distance = ((latents[:, None] - patterns) ** 2).sum(axis=-1)
         captions = np.where(texts[:, -1:] == 1, words.bare(distance.argmin(axis=1)), captions)
     return x, captions, labels, backgrounds[:, 0]
@@ -223,20 +281,33 @@ def _pairs(words: BinnedCaptions, seed: int, stream: str, count: int) -> tuple[n
 
 def _test_rows(words: BinnedCaptions, seed: int, group: int, i: int, count: int, levels: float):
     """Images of one group of the test law, and the fraction of clipped values."""
-    mixture, rng, name = words.mixture, numpy_stream(seed, f"export/test/{GROUPS[group]}", i), GROUPS[group]
+    mixture, rng, name = (
+        words.mixture,
+        numpy_stream(seed, f"export/test/{GROUPS[group]}", i),
+        GROUPS[group],
+    )
     weights = np.where(mixture.test_groups == group, mixture.test_weights, 0.0)
     which = rng.choice(len(weights), count, p=weights / weights.sum())
-    z = mixture.means[which] + np.sqrt(mixture.variances) * rng.standard_normal((count, len(mixture.variances)))
+    z = mixture.means[which] + np.sqrt(mixture.variances) * rng.standard_normal(
+        (count, len(mixture.variances))
+    )
     noise = np.sqrt(words.world.nu_image) * rng.standard_normal((count, DIMENSIONS))
     pictures, clipped = pixels(z @ templates(z.shape[1]).T + noise, levels)
     facts = [
-        {"label": int(mixture.labels[g]), "background": int(mixture.backgrounds[g, 0]), "group": name} for g in which
+        {
+            "label": int(mixture.labels[g]),
+            "background": int(mixture.backgrounds[g, 0]),
+            "group": name,
+        }
+        for g in which
     ]
     return [(f"{name}-{i * SHARD + j:09d}", pictures[j], facts[j]) for j in range(count)], clipped
 
 
 def _write_shard(file: Path, rows: Iterator[Row]) -> None:
-    """A tar archive with the picture, the facts, and perhaps the caption, of each row under one key."""
+    """A tar archive with the picture, the facts, and perhaps the caption, of each row under one
+    key.
+    """
     with tarfile.open(file, "w", format=tarfile.USTAR_FORMAT) as archive:
         for key, picture, facts in rows:
             caption = facts.pop("caption", None)
@@ -250,14 +321,18 @@ def _write_shard(file: Path, rows: Iterator[Row]) -> None:
 
 
 def _loss(words: BinnedCaptions, seed: int) -> tuple[float, float]:
-    """Symmetric InfoNCE loss of the optimum in nats, for batches of BATCH pairs, and its standard error."""
+    """Symmetric InfoNCE loss of the optimum in nats, for batches of BATCH pairs, and its standard
+    error.
+    """
     from scipy.special import log_softmax  # start-up time
 
     losses = []
     for i in range(BATCHES):
         x, captions, *_ = _pairs(words, seed, f"export/loss/{i}", BATCH)
         score = words.critic(x @ templates(words.world.latents), captions)
-        losses.append(-sum(np.trace(log_softmax(score, axis=axis)) for axis in (0, 1)) / (2 * BATCH))
+        losses.append(
+            -sum(np.trace(log_softmax(score, axis=axis)) for axis in (0, 1)) / (2 * BATCH)
+        )
     return float(np.mean(losses)), float(np.std(losses, ddof=1) / np.sqrt(BATCHES))
 
 
@@ -265,8 +340,15 @@ def _model(world: World) -> dict[str, Any]:
     """A small CLIP for pictures of this size and captions of this length, in open_clip's format."""
     longest = BinnedCaptions(world).binned(np.zeros((1, world.latents)))
     words = len(sentence(world, longest[0]).split())
-    vision = {"image_size": PIXELS, "patch_size": PIXELS, "width": 64, "layers": 2, "head_width": 32}
-    text = {"context_length": words + 2, "vocab_size": 49408, "width": 64, "heads": 2, "layers": 1}  # and two marks
+    vision = {
+        "image_size": PIXELS,
+        "patch_size": PIXELS,
+        "width": 64,
+        "layers": 2,
+        "head_width": 32,
+    }
+    # and two marks
+    text = {"context_length": words + 2, "vocab_size": 49408, "width": 64, "heads": 2, "layers": 1}
     model = {"embed_dim": 32, "vision_cfg": vision, "text_cfg": text}
     return {"model_cfg": model, "preprocess_cfg": {"mean": [0.5] * 3, "std": [0.1] * 3}}
 
@@ -276,10 +358,17 @@ def _readme(world: World, document: dict[str, Any], prompts: dict[str, list[str]
 
     n = document["request"]["n"]
     template = (Path(__file__).parent / "readme.txt.jinja").read_text(encoding="utf-8")
-    size = "the size of the animal, by which classes differ" if world.class_count == 2 else "one size per class"
-    shade = "the shade of the ground" if world.background_count == 2 else "one shade per kind of ground"
+    size = (
+        "the size of the animal, by which classes differ"
+        if world.class_count == 2
+        else "one size per class"
+    )
+    shade = (
+        "the shade of the ground" if world.background_count == 2 else "one shade per kind of ground"
+    )
     last, samples = len(_counts(n)) - 1, max(1, n // EPOCHS)
-    environment = Environment(undefined=StrictUndefined, keep_trailing_newline=True)  # plain text needs no escapes
+    # plain text needs no escapes
+    environment = Environment(undefined=StrictUndefined, keep_trailing_newline=True)
     return environment.from_string(template).render(
         **document,
         **document["request"],

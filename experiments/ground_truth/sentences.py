@@ -15,8 +15,8 @@ SHADES = ("black", "dark", "grey", "light", "white")
 def sentence(world: World, caption: Int[np.ndarray, " told"]) -> str:
     """One caption in words.
 
-    With two classes the size of the animal tells them apart: bears are large, foxes are small. With more, a caption
-    tells one size per class.
+    With two classes the size of the animal tells them apart: bears are large, foxes are small. With
+    more, a caption tells one size per class.
 
     >>> sentence(World(), np.array([NONE, 4, 2])), sentence(World(), np.array([1, NONE, NONE]))
     ('a photo of a huge animal on grey ground', 'a photo of a fox')
@@ -29,7 +29,11 @@ def sentence(world: World, caption: Int[np.ndarray, " told"]) -> str:
     sizes, shades = bins[: len(animals)], bins[len(animals) :]
     words = "a photo"
     if sizes[0] != NONE:
-        words += " of a " + " ".join(f"{SIZES[size]} {noun}" for size, noun in zip(sizes, animals, strict=True))
+        words += " of a " + " ".join(
+            f"{SIZES[size]} {noun}" for size, noun in zip(sizes, animals, strict=True)
+        )
     if shades[0] != NONE:
-        words += " on " + " ".join(f"{SHADES[shade]} {noun}" for shade, noun in zip(shades, grounds, strict=True))
+        words += " on " + " ".join(
+            f"{SHADES[shade]} {noun}" for shade, noun in zip(shades, grounds, strict=True)
+        )
     return words

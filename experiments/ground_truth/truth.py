@@ -1,4 +1,6 @@
-"""What theory says of a world: group accuracies, p' and r of every learner and prompt, as rows of a table."""
+"""What theory says of a world: group accuracies, p' and r of every learner and prompt, as rows of a
+table.
+"""
 
 from contextlib import suppress
 from typing import Any
@@ -15,7 +17,8 @@ from theory.binned_captions import NONE, BinnedCaptions
 from theory.ideal_curve import equivalent
 from theory.learners import named
 
-OBJECT_ONLY = "object"  # a way to ask that no single continuous caption has: the phrase of the background is omitted
+# a way to ask that no single continuous caption has: the phrase of the background is omitted
+OBJECT_ONLY = "object"
 
 
 def prompts_of(world: World) -> list[str]:
@@ -34,7 +37,9 @@ def worded_prompts(world: World) -> dict[str, Int[np.ndarray, "K told"]]:
 
 
 def theory_rows(world: World) -> list[dict[str, Any]]:
-    """One row per learner and prompt that has an answer in this world; `interval95` is that of a sampled p'."""
+    """One row per learner and prompt that has an answer in this world; `interval95` is that of a
+    sampled p'.
+    """
     kinds = [(name, None) for name in ("bayes", "logistic", "least-squares")]
     kinds += [(name, prompt) for name in ("infonce", "linear") for prompt in prompts_of(world)]
     rows = []
@@ -45,16 +50,31 @@ def theory_rows(world: World) -> list[dict[str, Any]]:
 
 
 def worded_rows(world: World) -> list[dict[str, Any]]:
-    """The same for InfoNCE's optimum where captions are words; a prompt is one caption per class."""
+    """The same for InfoNCE's optimum where captions are words; a prompt is one caption per
+    class.
+    """
     prompts = worded_prompts(world)
     rows = []
-    for prompt, accuracy in zip(prompts, BinnedCaptions(world).accuracies(np.array([*prompts.values()])), strict=True):
+    for prompt, accuracy in zip(
+        prompts, BinnedCaptions(world).accuracies(np.array([*prompts.values()])), strict=True
+    ):
         numbers, ends = placed(equivalent, world, accuracy)
-        rows.append(_row("infonce, captions in words", prompt, {**in_groups(accuracy), **numbers, "interval95": ends}))
+        rows.append(
+            _row(
+                "infonce, captions in words",
+                prompt,
+                {**in_groups(accuracy), **numbers, "interval95": ends},
+            )
+        )
     return rows
 
 
 def _row(learner: str, prompt: str | None, place: dict[str, Any]) -> dict[str, Any]:
     ends = (place["interval95"] or {}).get(PLACE[0])
     names = [*(group for group in GROUPS if group in place), *PLACE]
-    return {"learner": learner, "prompt": prompt, **{name: place[name] for name in names}, "interval95": ends}
+    return {
+        "learner": learner,
+        "prompt": prompt,
+        **{name: place[name] for name in names},
+        "interval95": ends,
+    }

@@ -1,9 +1,11 @@
-"""How much captions tell of the way their own image differs from others of its class on its background.
+"""How much captions tell of the way their own image differs from others of its class on its
+background.
 
-In the theory's world image and caption share a part g of what varies within class and background. With x and y the
-residuals of image and caption from the means there, canonical correlations estimate g: those of a'x and b'y for the
-directions a, b that the singular vectors of Sigma_x^-1/2 Sigma_xy Sigma_y^-1/2 give. Directions are fitted to one half
-of the pairs and measured on the other half, so noise alone gives 0. Noise of a view makes them lower bounds.
+In the theory's world image and caption share a part g of what varies within class and background.
+With x and y the residuals of image and caption from the means there, canonical correlations
+estimate g: those of a'x and b'y for the directions a, b that the singular vectors of Sigma_x^-1/2
+Sigma_xy Sigma_y^-1/2 give. Directions are fitted to one half of the pairs and measured on the other
+half, so noise alone gives 0. Noise of a view makes them lower bounds.
 
 Letters: n pairs, D and E coordinates of image and caption, q correlations.
 """
@@ -27,29 +29,43 @@ NOTHING = 1e-9  # of the largest variance: rounding
 def caption_detail(
     views: tuple[np.ndarray, np.ndarray], cell: Int[np.ndarray, "n 2"], rng: np.random.Generator
 ) -> dict[str, Any]:
-    """The largest canonical correlations of image and caption within (class, background), with 95 % intervals."""
+    """The largest canonical correlations of image and caption within (class, background), with 95 %
+    intervals.
+    """
     first = halves(cell, np.ones(len(cell), bool), rng)
     if (freedom := min(map(_freedom, (cell[first], cell[~first])))) < 1:
         pairs = f"{len(cell)} pairs in {len(np.unique(cell, axis=0))} cells of class and background"
-        few = f"leave {freedom} degrees of freedom in a half; expected 1 or more, so give more pairs per cell"
+        few = (
+            f"leave {freedom} degrees of freedom in a half; expected 1 or more, so give more pairs"
+            " per cell"
+        )
         raise RequestError(f"{pairs} {few}")
     parts = [_measured(views, cell, fitted) for fitted in (first, ~first)]
     most = min(len(part[0]) for part in parts)
     rho, error = (np.mean([part[i][:most] for part in parts], axis=0) for i in (0, 1))
-    reach = float(ndtri((1 + LEVEL) / 2)) * error  # of one half: halves agree by chance where directions are noise
+    # of one half: halves agree by chance where directions are noise
+    reach = float(ndtri((1 + LEVEL) / 2)) * error
     ends = np.clip([rho - reach, rho + reach], -1, 1).T.tolist()
-    return {"correlations": [{"value": value, "interval": end} for value, end in zip(rho.tolist(), ends, strict=True)]}
+    return {
+        "correlations": [
+            {"value": value, "interval": end} for value, end in zip(rho.tolist(), ends, strict=True)
+        ]
+    }
 
 
 def _measured(
-    views: tuple[np.ndarray, np.ndarray], cell: Int[np.ndarray, "n 2"], fitted: Bool[np.ndarray, " n"]
+    views: tuple[np.ndarray, np.ndarray],
+    cell: Int[np.ndarray, "n 2"],
+    fitted: Bool[np.ndarray, " n"],
 ) -> tuple[Float[np.ndarray, " q"], Float[np.ndarray, " q"]]:
     """Correlations and their standard errors, on the pairs that are not fitted."""
     x, y = (_within(view[fitted], cell[fitted]) for view in views)
     whiten = [_whitener(rows) for rows in (x, y)]
     left, _, right = np.linalg.svd((x @ whiten[0]).T @ (y @ whiten[1]), full_matrices=False)
     directions = whiten[0] @ left[:, :MOST], whiten[1] @ right[:MOST].T
-    u, v = (_within(view[~fitted] @ a, cell[~fitted]) for view, a in zip(views, directions, strict=True))
+    u, v = (
+        _within(view[~fitted] @ a, cell[~fitted]) for view, a in zip(views, directions, strict=True)
+    )
     u, v = (part / np.sqrt((part**2).mean(axis=0)) for part in (u, v))
     rho = (u * v).mean(axis=0)
     influence = u * v - rho * (u**2 + v**2) / 2  # of a pair on the correlation, whatever the law
@@ -61,9 +77,13 @@ def _freedom(cell: Int[np.ndarray, "n 2"]) -> int:
     return len(cell) - len(np.unique(cell, axis=0))
 
 
-def _within(rows: Float[np.ndarray, "n D"], cell: Int[np.ndarray, "n 2"]) -> Float[np.ndarray, "n D"]:
+def _within(
+    rows: Float[np.ndarray, "n D"], cell: Int[np.ndarray, "n 2"]
+) -> Float[np.ndarray, "n D"]:
     """Rows minus the mean of their cell."""
-    return rows - pd.DataFrame(rows.astype(float)).groupby(list(cell.T)).transform("mean").to_numpy()
+    return (
+        rows - pd.DataFrame(rows.astype(float)).groupby(list(cell.T)).transform("mean").to_numpy()
+    )
 
 
 def _whitener(rows: Float[np.ndarray, "n D"]) -> Float[np.ndarray, "D q"]:

@@ -1,18 +1,25 @@
-"""Heads of unit embeddings: zero-shot, supervised, and the fixes that change one; and answers to rows not seen.
+"""Heads of unit embeddings: zero-shot, supervised, and the fixes that change one; and answers to
+rows not seen.
 
-A linear head decides argmax_k (x.w_k + b_k). At group weight lambda a supervised head is fitted with the total weights
-lambda and 1 - lambda of each class's common and counter rows; without lambda every row has weight 1. Zero-shot needs no
-fit. Each half of the rows, stratified by class and background, is answered by heads fitted on the other half; where
-rows are marked `train`, these are fitted and the others answered.
+A linear head decides argmax_k (x.w_k + b_k). At group weight lambda a supervised head is fitted
+with the total weights lambda and 1 - lambda of each class's common and counter rows; without lambda
+every row has weight 1. Zero-shot needs no fit. Each half of the rows, stratified by class and
+background, is answered by heads fitted on the other half; where rows are marked `train`, these are
+fitted and the others answered.
 
-Fixes. Let a_b be the effects of the backgrounds, A their span, Sigma the covariance of the Gaussian law.
-    projection   x - P_A x for the span of the centred captions of backgrounds, or of the groups' means
-    LEACE        x - A (A' Sigma^-1 A)^-1 A' Sigma^-1 (x - mean) given the class: no linear classifier of the background
-                 is left, and x changes least (Belrose et al., arXiv 2306.03819, theorem 4.2). The package
-                 concept-erasure 0.2.4, fitted to residuals within classes, gives the same head to 2e-12 for their
-                 plain covariance. It takes no other covariance, so the formula stands here
-    retraining   logistic regression at lambda = 1/2: balanced groups (Kirichenko et al., arXiv 2204.02937)
-    interpolation of zero-shot and logistic heads of equal spread (Wortsman et al., arXiv 2109.01903)
+Fixes. Let a_b be the effects of the backgrounds, A their span, Sigma the covariance of the Gaussian
+law.
+    projection   x - P_A x for the span of the centred captions of backgrounds, or of the groups'
+                 means
+    LEACE        x - A (A' Sigma^-1 A)^-1 A' Sigma^-1 (x - mean) given the class: no linear
+                 classifier of the background is left, and x changes least (Belrose et al., arXiv
+                 2306.03819, theorem 4.2). The package concept-erasure 0.2.4, fitted to residuals
+                 within classes, gives the same head to 2e-12 for their plain covariance. It takes
+                 no other covariance, so the formula stands here
+    retraining   logistic regression at lambda = 1/2: balanced groups (Kirichenko et al., arXiv
+                 2204.02937)
+    interpolation of zero-shot and logistic heads of equal spread (Wortsman et al., arXiv
+    2109.01903)
 """
 
 import warnings
@@ -33,7 +40,8 @@ from simulator.streams import numpy_stream
 FIT_ROWS = 200_000  # heads are fitted on at most so many
 MOST_CELLS = 2_000
 PENALTY = 0.1  # scikit-learn's C, for coordinates of variance 1
-STEPS, GRADIENT = 100, 1e-4  # where logistic regression stops; more steps changed held-out accuracy by .2 points
+# where logistic regression stops; more steps changed held-out accuracy by .2 points
+STEPS, GRADIENT = 100, 1e-4
 RIDGE = 1e-3  # of least squares, in units of the mean variance
 TRACED = (0.02, 0.1, 0.3, 0.5, 0.7, 0.9, 0.98)  # group weights of logistic regression on the curve
 INTERPOLATED = (0.25, 0.5, 0.75)  # share of the fitted head
@@ -57,15 +65,22 @@ def zero_shot(text: Float[np.ndarray, "K T D"]) -> Head:
 def plain_heads(photos: Bundle) -> dict[str, Head]:
     """Zero-shot, if there are prompts, and supervised heads, fitted on these photos."""
     prompted = {} if photos.text is None else {"zero-shot": zero_shot(photos.text)}
-    fitted = {"logistic regression": _logistic(photos, None), "least squares": _least_squares(photos)}
+    fitted = {
+        "logistic regression": _logistic(photos, None),
+        "least squares": _least_squares(photos),
+    }
     return prompted | fitted | {"nearest class mean": _class_means(photos)}
 
 
 def traced_heads(photos: Bundle) -> dict[str, Head]:
-    return {f"logistic regression at weight {weight:g}": _logistic(photos, weight) for weight in TRACED}
+    return {
+        f"logistic regression at weight {weight:g}": _logistic(photos, weight) for weight in TRACED
+    }
 
 
-def fixed_heads(photos: Bundle, law: Law, plain: dict[str, Head], traced: dict[str, Head]) -> dict[str, Head]:
+def fixed_heads(
+    photos: Bundle, law: Law, plain: dict[str, Head], traced: dict[str, Head]
+) -> dict[str, Head]:
     """Zero-shot after each fix; none without prompts."""
     if photos.text is None:
         return {}
@@ -98,8 +113,11 @@ def _logistic(photos: Bundle, weight: float | None) -> Head:
     model = LogisticRegression(C=PENALTY, max_iter=STEPS, tol=GRADIENT)
     # OpenBLAS multiplies 5 columns of float32 right, but flags what an unused AVX-512 lane held.
     with warnings.catch_warnings(), np.errstate(invalid="ignore"):
-        warnings.simplefilter("ignore", ConvergenceWarning)  # a head that has not converged is a head
-        model.fit(centred / scale, photos.label, None if weight is None else row_weights(photos, weight))
+        # a head that has not converged is a head
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model.fit(
+            centred / scale, photos.label, None if weight is None else row_weights(photos, weight)
+        )
     if not np.isfinite(model.coef_).all():
         raise FloatingPointError("logistic regression has weights that are not finite")
     weights, bias = model.coef_.T.astype(float) / scale, model.intercept_.astype(float)
@@ -136,7 +154,9 @@ def _class_means(photos: Bundle) -> Head:
 
 
 def _effects(law: Law) -> Float[np.ndarray, "B D"]:
-    """The backgrounds' effects: means of cells minus those of their classes, averaged over the classes of each."""
+    """The backgrounds' effects: means of cells minus those of their classes, averaged over the
+    classes of each.
+    """
     label, background = law.cells.T
     inside = law.means - np.array([law.means[label == y].mean(axis=0) for y in label])
     return np.array([inside[background == b].mean(axis=0) for b in np.unique(background)])
@@ -148,19 +168,26 @@ def _erased(
     covariance: Float[np.ndarray, "D D"],
     mean: Float[np.ndarray, " D"],
 ) -> Head:
-    """The head after LEACE of the directions' span A; where Sigma is the identity and the mean 0, after projection."""
+    """The head after LEACE of the directions' span A; where Sigma is the identity and the mean 0,
+    after projection.
+    """
     _, values, vectors = np.linalg.svd(directions, full_matrices=False)
     A = vectors[values > 1e-6 * values.max(initial=1e-12)].T
     solved = np.linalg.solve(covariance, A)
     change = solved @ np.linalg.solve(A.T @ solved, A.T @ head.weights)
-    left = rounded(head.weights - change, np.abs(head.weights).max())  # nothing, where A is everything: labels then tie
+    # nothing, where A is everything: labels then tie
+    left = rounded(head.weights - change, np.abs(head.weights).max())
     return Head(left, head.bias + mean @ change)
 
 
 def _best_prompt(photos: Bundle) -> Head:
-    """The prompt whose worse group is best on fitted rows, in whatever order a large file has them."""
+    """The prompt whose worse group is best on fitted rows, in whatever order a large file has
+    them.
+    """
     rng, groups = numpy_stream(0, "prompts"), (photos.common, ~photos.common)
-    rows = np.concatenate([rng.permutation(np.flatnonzero(group))[: PROMPT_ROWS // 2] for group in groups])
+    rows = np.concatenate(
+        [rng.permutation(np.flatnonzero(group))[: PROMPT_ROWS // 2] for group in groups]
+    )
     heads = [zero_shot(photos.text[:, [t]]) for t in range(photos.text.shape[1])]
     right = [won(head.scores(photos.image[rows]), photos.label[rows]) for head in heads]
     common = photos.common[rows]
@@ -184,7 +211,9 @@ class Fold(NamedTuple):
 
 
 def fit_folds(bundle: Bundle, seed: int) -> list[Fold]:
-    """Heads for each part of the rows, fitted on other rows. Raises RequestError where no law can be fitted."""
+    """Heads for each part of the rows, fitted on other rows. Raises RequestError where no law can
+    be fitted.
+    """
     cells = len(np.unique(bundle.cell, axis=0))
     if cells > MOST_CELLS:
         most = f"at most {MOST_CELLS:,} are possible, so join backgrounds or give group alone"
@@ -203,11 +232,15 @@ def _fold(bundle: Bundle, fitted: Bool[np.ndarray, " N"], seed: int) -> Fold:
     except ValueError as error:
         raise RequestError(f"no head can be fitted: {error}") from error
     plain, traced = plain_heads(photos), traced_heads(photos)
-    return Fold(plain, fixed_heads(photos, law, plain, traced), traced, rules, np.flatnonzero(~fitted))
+    return Fold(
+        plain, fixed_heads(photos, law, plain, traced), traced, rules, np.flatnonzero(~fitted)
+    )
 
 
 def answers(bundle: Bundle, folds: list[Fold]) -> pd.DataFrame:
-    """1 where a head (column) is right on an answered row (index), 1/k where k labels tie, else 0."""
+    """1 where a head (column) is right on an answered row (index), 1/k where k labels tie, else
+    0.
+    """
     parts = []
     for fold in folds:
         linear = fold.plain | fold.fixes | fold.traced

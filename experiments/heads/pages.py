@@ -1,4 +1,6 @@
-"""The page and table of `soberclip embeddings`, and what pages of models share: p' and r drawn, labels side by side."""
+"""The page and table of `soberclip embeddings`, and what pages of models share: p' and r drawn,
+labels side by side.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,11 +28,16 @@ WIDTH = 29 / 6  # inches of a drawing, which a page shows in 29 rem, and a phone
 LONGEST = 24  # letters in a line of a model's name
 LETTERS = 9.0  # size of labels
 MARGIN = 4.0  # points around the heads; the curves go on beyond
-ALT = "Counter against common accuracy of heads and fixes, with the curve of the best heads; numbers as in the tables."
+ALT = (
+    "Counter against common accuracy of heads and fixes, with the curve of the best heads; numbers"
+    " as in the tables."
+)
 
 
 def page(template: str, document: dict[str, Any], **more: Any) -> str:
-    """The text of an HTML page. It needs no network and no other file; all inserted text but drawings is escaped."""
+    """The text of an HTML page. It needs no network and no other file; all inserted text but
+    drawings is escaped.
+    """
     from jinja2 import Environment, PackageLoader, StrictUndefined  # start-up time
 
     environment = Environment(
@@ -45,33 +52,57 @@ def page(template: str, document: dict[str, Any], **more: Any) -> str:
 
 
 def write_labels(
-    axes: Axes, points: Float[np.ndarray, "n 2"], words: Sequence[str], colours: Sequence[str], size: float
+    axes: Axes,
+    points: Float[np.ndarray, "n 2"],
+    words: Sequence[str],
+    colours: Sequence[str],
+    size: float,
 ) -> None:
-    """Write a label beside each point, as near as the other labels and points allow; far ones get a line."""
+    """Write a label beside each point, as near as the other labels and points allow; far ones get a
+    line.
+    """
     axes.figure.draw_without_rendering()  # the layout gives pixels
     at = axes.transData.transform(points) * 72 / axes.figure.dpi  # points of 1/72 inch
     frame = axes.bbox.get_points() * 72 / axes.figure.dpi
     taken = np.stack([at - size / 3, at + size / 3], axis=1)  # boxes, (low, high)
-    reach, turn = np.meshgrid(size * np.arange(1, 8, 0.5), np.pi * (np.arange(16) / 8 + 0.25), indexing="ij")
-    ways = np.stack([reach * np.cos(turn), reach * np.sin(turn)], axis=-1).reshape(-1, 2)  # near ones first
+    reach, turn = np.meshgrid(
+        size * np.arange(1, 8, 0.5), np.pi * (np.arange(16) / 8 + 0.25), indexing="ij"
+    )
+    # near ones first
+    ways = np.stack([reach * np.cos(turn), reach * np.sin(turn)], axis=-1).reshape(-1, 2)
     halo = [withStroke(linewidth=2.0, foreground="white")]
     for place, word, colour in zip(at, words, colours, strict=True):
         half = np.array([0.32 * size * len(word), 0.5 * size])
         low, high = place + ways - half, place + ways + half
-        clash = ((low[:, None] < taken[:, 1]) & (taken[:, 0] < high[:, None])).all(axis=2).any(axis=1)
+        clash = (
+            ((low[:, None] < taken[:, 1]) & (taken[:, 0] < high[:, None])).all(axis=2).any(axis=1)
+        )
         free = (low >= frame[0]).all(axis=1) & (high <= frame[1]).all(axis=1) & ~clash
         away = ways[free.argmax()]  # the nearest place if none is free
         taken = np.append(taken, [place + away + [-half, half]], axis=0)
-        look: dict[str, Any] = {"ha": "center", "va": "center", "color": colour, "fontsize": size, "path_effects": halo}
+        look: dict[str, Any] = {
+            "ha": "center",
+            "va": "center",
+            "color": colour,
+            "fontsize": size,
+            "path_effects": halo,
+        }
         if np.hypot(*away) > 1.8 * size:
-            look["arrowprops"] = {"arrowstyle": "-", "color": colour, "linewidth": 0.5, "shrinkB": 2}
+            look["arrowprops"] = {
+                "arrowstyle": "-",
+                "color": colour,
+                "linewidth": 0.5,
+                "shrinkB": 2,
+            }
         point = axes.transData.inverted().transform(place * axes.figure.dpi / 72)
         axes.annotate(word, point, away, textcoords="offset points", annotation_clip=False, **look)
 
 
 @styled
 def ranking(heads: dict[str, dict[str, Any]]) -> str:
-    """SVGs of p' and of r of heads with their intervals, a line per name, the least p' at the top; "" without heads."""
+    """SVGs of p' and of r of heads with their intervals, a line per name, the least p' at the top;
+    "" without heads.
+    """
     if not heads:
         return ""
     names = sorted(heads, key=lambda name: -middle(heads[name], PLACE[0]))
@@ -80,7 +111,9 @@ def ranking(heads: dict[str, dict[str, Any]]) -> str:
     p, r = "p′, reliance on the background", "r, points short on both groups"
     kinds = (PLACE[0], CORRELATION.shown, 1, p, 1), (PLACE[1], points, 100, r, None)
     for key, number, factor, title, most in kinds:
-        figure = Figure(figsize=(WIDTH, 0.8 + 0.17 * sum(1.4 + label.count("\n") for label in labels)))
+        figure = Figure(
+            figsize=(WIDTH, 0.8 + 0.17 * sum(1.4 + label.count("\n") for label in labels))
+        )
         panel = figure.subplots()
         for line, name in enumerate(names):
             value, span = heads[name][key], heads[name]["interval"][key]
@@ -88,11 +121,21 @@ def ranking(heads: dict[str, dict[str, Any]]) -> str:
             if value is not None:
                 panel.plot(factor * value, line, color="C0", marker="o", clip_on=False)
             written = spanned(number, value, span).replace("\n", " (") + ")"
-            panel.annotate(written, (1.06, line), xycoords=panel.get_yaxis_transform(), va="center", fontsize="small")
-        panel.set(xlabel=title, xlim=(0, most), ylim=(-0.5, len(names) - 0.5), yticks=range(len(names)))
+            panel.annotate(
+                written,
+                (1.06, line),
+                xycoords=panel.get_yaxis_transform(),
+                va="center",
+                fontsize="small",
+            )
+        panel.set(
+            xlabel=title, xlim=(0, most), ylim=(-0.5, len(names) - 0.5), yticks=range(len(names))
+        )
         for label in panel.set_yticklabels(labels):
             label.set_parse_math(False)
-        drawings.append(figure_svg(figure, f"{title}, with 95 % intervals, numbers as in the tables."))
+        drawings.append(
+            figure_svg(figure, f"{title}, with 95 % intervals, numbers as in the tables.")
+        )
     return "\n".join(drawings)
 
 
@@ -137,7 +180,9 @@ def trade_figure(model: dict[str, Any]) -> Figure:
     """Counter against common accuracy in percent: the curve, heads as dots, fixes as squares."""
     figure, entries = Figure(figsize=(WIDTH, 5.0)), listed(model)
     axes = figure.subplots()
-    points = np.array([[point[name] for name in (*GROUPS, "low", "high")] for point in model["curve"]])
+    points = np.array(
+        [[point[name] for name in (*GROUPS, "low", "high")] for point in model["curve"]]
+    )
     drop = np.subtract(*points[:, :2].T)
     band = 100 * np.array([end + sign * drop / 2 for end in points[:, 2:].T for sign in (1, -1)])
     outline = np.hstack([band[:2], band[2:, ::-1]])
@@ -149,7 +194,9 @@ def trade_figure(model: dict[str, Any]) -> Figure:
     for entry, centre, span in zip(entries, at, ends, strict=True):
         arms, look = np.abs(span - centre[:, None])[:, :, None], looks[entry["kind"]]
         bars = {"ecolor": (look["color"], 0.35), "elinewidth": 0.8}
-        axes.errorbar(*centre, xerr=arms[0], yerr=arms[1], markersize=5, mec="white", **look, **bars)
+        axes.errorbar(
+            *centre, xerr=arms[0], yerr=arms[1], markersize=5, mec="white", **look, **bars
+        )
     for kind in dict.fromkeys(entry["kind"] for entry in entries):
         axes.plot([], [], linestyle="none", label=kind, **looks[kind])
     axes.plot([0, 100], [0, 100], color="#888888", linewidth=1, linestyle=":", label="no drop")

@@ -1,4 +1,6 @@
-"""How much a model's heads rely on the background, from its embeddings: what is, what would be possible, what helps."""
+"""How much a model's heads rely on the background, from its embeddings: what is, what would be
+possible, what helps.
+"""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -26,15 +28,25 @@ CLASS_REPLICATES = 4_000  # of the bootstrap over classes
 COMPARED = 200  # draws of p' that a result keeps, for comparisons on the same photos
 NORMAL = float(ndtri((1 + LEVEL) / 2))  # the quantile of a two-sided interval
 ASSUMPTIONS = (
-    "Rows are independent photos. Intervals have level 95 % and hold for these classes; intervals over classes treat "
-    "the classes as drawn from a population.",
-    "The curve is a smooth one through the best of all heads on these embeddings, measured on rows that they have not "
-    "seen. It is a lower bound of what is possible. So the shortfall r is a lower bound, too, within its interval.",
-    "p′ is the share of common photos at which the best head found has the same drop: on the curve p′/(1 - p′) points "
-    "of counter accuracy pay for one point of common accuracy. Where the drop is 0, p′ is the share at which the "
-    "background says nothing about the class: 1/2 of two backgrounds, 1/K of K, in even use.",
-    "p′ is relative to these embeddings. A better head may move it either way. It says nothing about the data that the "
-    "model was trained on: test embeddings do not identify them.",
+    (
+        "Rows are independent photos. Intervals have level 95 % and hold for these classes;"
+        " intervals over classes treat the classes as drawn from a population."
+    ),
+    (
+        "The curve is a smooth one through the best of all heads on these embeddings, measured on"
+        " rows that they have not seen. It is a lower bound of what is possible. So the shortfall r"
+        " is a lower bound, too, within its interval."
+    ),
+    (
+        "p′ is the share of common photos at which the best head found has the same drop: on the"
+        " curve p′/(1 - p′) points of counter accuracy pay for one point of common accuracy. Where"
+        " the drop is 0, p′ is the share at which the background says nothing about the class: 1/2"
+        " of two backgrounds, 1/K of K, in even use."
+    ),
+    (
+        "p′ is relative to these embeddings. A better head may move it either way. It says nothing"
+        " about the data that the model was trained on: test embeddings do not identify them."
+    ),
 )
 
 
@@ -60,11 +72,11 @@ def embeddings(
     label : N integers from 0
         Class of each row.
     text : array or tensor, K x D or K x T x D, optional
-        Prompt embeddings, class means, or a classifier's weights. Rows are normalised; T rows of a class are averaged.
-        Without them supervised heads alone are measured.
+        Prompt embeddings, class means, or a classifier's weights. Rows are normalised; T rows of a
+        class are averaged. Without them supervised heads alone are measured.
     group : N words, "common" or "counter" (or 0 and 1), optional
-        By default a class's most frequent backgrounds are common, and pairs of class and background that no training
-        row shows are "unseen".
+        By default a class's most frequent backgrounds are common, and pairs of class and background
+        that no training row shows are "unseen".
     background : N integers or words, optional
         Background of each row; `group` or `background` is needed.
     text_background : array or tensor, A x D, optional
@@ -101,20 +113,36 @@ def embeddings(
     >>> result["heads"][0]["head"], result["heads"][0]["drop"] > 0.3
     ('zero-shot', True)
     """
-    arrays = {"image": image, "label": label, "text": text, "group": group, "background": background}
-    arrays |= {"text_background": text_background, "caption": caption, "split": split, "names": names}
+    arrays = {
+        "image": image,
+        "label": label,
+        "text": text,
+        "group": group,
+        "background": background,
+    }
+    arrays |= {
+        "text_background": text_background,
+        "caption": caption,
+        "split": split,
+        "names": names,
+    }
     return answer(checked(arrays), checked_seed(seed))
 
 
 def answer_files(
     files: Sequence[Path], seed: int, note: Callable[[str], None] = lambda sentence: None
 ) -> dict[str, Any]:
-    """The documents of several files, one per model, and the order of their zero-shot heads by p' and by r."""
+    """The documents of several files, one per model, and the order of their zero-shot heads by p'
+    and by r.
+    """
     if not files:
         raise RequestError("no file is given; name a file of embeddings: .npz or .safetensors")
     checked_seed(seed)
     stems = [file.resolve().stem for file in files]
-    names = [stem if stems.count(stem) == 1 else str(file) for stem, file in zip(stems, files, strict=True)]
+    names = [
+        stem if stems.count(stem) == 1 else str(file)
+        for stem, file in zip(stems, files, strict=True)
+    ]
     if repeated := next((name for name in names if names.count(name) > 1), None):
         raise RequestError(f"{repeated!r} is given twice")
     models: list[dict[str, Any]] = []
@@ -148,7 +176,9 @@ def answer(bundle: Bundle, seed: int) -> dict[str, Any]:
     best = best_answers(right.to_numpy(), group, numpy_stream(seed, "embeddings parts"))
     every = np.hstack([right[listed].to_numpy(), *best])
     photos, correct = intervals.by_class(every, group)
-    replicates = intervals.drawn_over_photos(every, group, numpy_stream(seed, "embeddings replicates"))
+    replicates = intervals.drawn_over_photos(
+        every, group, numpy_stream(seed, "embeddings replicates")
+    )
     means = (correct / photos[..., None]).mean(axis=0)
     stream = numpy_stream(seed, "embeddings places")
     curve, band, places, draws = trade(means, replicates, intervals.worth(photos), stream)
@@ -169,9 +199,13 @@ def answer(bundle: Bundle, seed: int) -> dict[str, Any]:
         "correlation_of_train_rows": bundle.train_correlation,
         "level": LEVEL,
         "heads": [{"head": name, **described[name]} for name in folds[0].plain],
-        "curve": [dict(zip(("weight", *GROUPS, "low", "high"), at, strict=True)) for at in traced.T.tolist()],
+        "curve": [
+            dict(zip(("weight", *GROUPS, "low", "high"), at, strict=True))
+            for at in traced.T.tolist()
+        ],
         "fixes": [
-            {"fix": name, **described[name], **_gain(right[name] - right[listed[0]], group)} for name in folds[0].fixes
+            {"fix": name, **described[name], **_gain(right[name] - right[listed[0]], group)}
+            for name in folds[0].fixes
         ],
         "detail": _detail(bundle, seed),
         "assumptions": list(ASSUMPTIONS),
@@ -187,7 +221,10 @@ def _unseen(label: Int[np.ndarray, " n"], right: Float[np.ndarray, " n"]) -> dic
     n = np.bincount(label)
     k, n = np.bincount(label, right)[n > 0], n[n > 0]
     mean, photos = float((k / n).mean()), float(intervals.worth(n[:, None])[0])
-    return {"accuracy": mean, "interval": list(map(float, binomial_bounds(mean * photos, photos, (1 - LEVEL) / 2)))}
+    return {
+        "accuracy": mean,
+        "interval": list(map(float, binomial_bounds(mean * photos, photos, (1 - LEVEL) / 2))),
+    }
 
 
 def _detail(bundle: Bundle, seed: int) -> dict[str, Any] | None:
@@ -196,7 +233,9 @@ def _detail(bundle: Bundle, seed: int) -> dict[str, Any] | None:
         return None
     chosen = bundle.some(np.arange(len(bundle.label)), FIT_ROWS, seed, "embeddings captions")
     image, caption = (bundle.rows(chosen, view).astype(float) for view in ("image", "caption"))
-    return caption_detail((image, caption), bundle.cell[chosen], numpy_stream(seed, "embeddings detail"))
+    return caption_detail(
+        (image, caption), bundle.cell[chosen], numpy_stream(seed, "embeddings detail")
+    )
 
 
 def _described(
@@ -217,11 +256,24 @@ def _described(
     for i, (name, place) in enumerate(zip(listed, places, strict=True)):
         right = correct[:, :, i]
         counts = intervals.counted(np.arange(bundle.classes), photos, right)
-        numbers = dict(zip(QUANTITIES, intervals.with_drop(means[:, :, i].mean(axis=0)).tolist(), strict=True))
-        ends = dict(zip(QUANTITIES, map(list, intervals.over_photos(counts, "macro", population=False)), strict=True))
+        numbers = dict(
+            zip(QUANTITIES, intervals.with_drop(means[:, :, i].mean(axis=0)).tolist(), strict=True)
+        )
+        ends = dict(
+            zip(
+                QUANTITIES,
+                map(list, intervals.over_photos(counts, "macro", population=False)),
+                strict=True,
+            )
+        )
         worst, least = intervals.worst_cell(right.ravel(), photos.ravel())
         y, g = divmod(worst, 2)
-        cell = {"class": y, "name": bundle.names[y], "group": GROUPS[g], "photos": int(photos[y, g])}
+        cell = {
+            "class": y,
+            "name": bundle.names[y],
+            "group": GROUPS[g],
+            "photos": int(photos[y, g]),
+        }
         cell |= {"accuracy": float(right[y, g] / photos[y, g]), "interval": least}
         wider = None
         if over is not None:
@@ -233,14 +285,23 @@ def _described(
 
 
 def _gain(lead: pd.Series, group: Int[np.ndarray, " n"]) -> dict[str, Any]:
-    """Accuracy of a fix minus that of zero-shot on the same photos, from the lead on every photo."""
+    """Accuracy of a fix minus that of zero-shot on the same photos, from the lead on every
+    photo.
+    """
     each = lead.to_numpy()[:, None]
     photos, sums = intervals.by_class(np.hstack([each, each**2]), group)
     mean, square = np.moveaxis(sums, 2, 0) / photos  # each C x 2
-    gain, variance = mean.mean(axis=0), ((square - mean**2) / (photos - 1)).sum(axis=0) / len(photos) ** 2
-    # With one more lead and one more lag, or heads that never differ here would be known to be equal (Agresti, Coull).
+    gain, variance = (
+        mean.mean(axis=0),
+        ((square - mean**2) / (photos - 1)).sum(axis=0) / len(photos) ** 2,
+    )
+    # With one more lead and one more lag, or heads that never differ here would be known to be
+    # equal (Agresti, Coull).
     half = NORMAL * np.sqrt(np.maximum(variance, 0) + 2 / intervals.worth(photos) ** 2)
-    return {"gain": _by_group(gain), "gain_interval": _by_group(np.stack([gain - half, gain + half], axis=1))}
+    return {
+        "gain": _by_group(gain),
+        "gain_interval": _by_group(np.stack([gain - half, gain + half], axis=1)),
+    }
 
 
 def _by_group(values: np.ndarray) -> dict[str, Any]:

@@ -8,7 +8,13 @@ from jaxtyping import Float
 
 from experiments.errors import RequestError, RunError, check_within
 from experiments.inference import interval95
-from experiments.lab.mitigations import MITIGATIONS, NONE, apply_to_learner, law_of_learner, mitigated
+from experiments.lab.mitigations import (
+    MITIGATIONS,
+    NONE,
+    apply_to_learner,
+    law_of_learner,
+    mitigated,
+)
 from simulator.accuracy import GROUPS, PLACE, Accuracy, finite
 from simulator.progress import counting
 from simulator.quantities import PairCount, domain_of
@@ -28,7 +34,9 @@ LARGEST_DRAW = 20_000_000_000  # random numbers of the direct method, about five
 
 
 def predict(world: World, learner: Learner, mitigate: str = NONE) -> dict[str, Any]:
-    """Group accuracies at n = infinity, the reliance of a linear rule, and intervals of sampled accuracies."""
+    """Group accuracies at n = infinity, the reliance of a linear rule, and intervals of sampled
+    accuracies.
+    """
     pairs, fitted = own, rule = world, learner
     if mitigate != NONE:
         own, rule = mitigated(mitigate, world, learner)
@@ -51,21 +59,30 @@ def predict(world: World, learner: Learner, mitigate: str = NONE) -> dict[str, A
 
 
 def _beside_unlimited(world: World, learner: Any, accuracy: Accuracy) -> dict[str, Any]:
-    """With a finite scale: accuracies without limits, whether it meets their budget, or else a scale that does."""
+    """With a finite scale: accuracies without limits, whether it meets their budget, or else a
+    scale that does.
+    """
     if getattr(learner, "scale", None) is None:
         return {}
     law = population(world, named("infonce", prompt=learner.prompt))
     assert accuracy.interval is not None
-    far = [max(low - x, x - high) > WITHIN for x, (low, high) in zip(law, accuracy.interval, strict=True)]
+    far = [
+        max(low - x, x - high) > WITHIN
+        for x, (low, high) in zip(law, accuracy.interval, strict=True)
+    ]
     beside = {"unlimited": in_groups(law), "meets_budget": not any(far)}
     if beside["meets_budget"] or learner.embed_dim is not None:
         return beside
-    enough = least_scale(world, learner.prompt, learner.scale, learner.objective, np.array([*law]), WITHIN)
+    enough = least_scale(
+        world, learner.prompt, learner.scale, learner.objective, np.array([*law]), WITHIN
+    )
     return {**beside, "enough_scale": enough}
 
 
 def no_ideal_curve(world: World) -> str | None:
-    """Why no ideal classifier is known in worlds of this kind; None where it is, unless there is no noise."""
+    """Why no ideal classifier is known in worlds of this kind; None where it is, unless there is no
+    noise.
+    """
     if world.views is not None:
         return "no formula gives the ideal classifier of pixels"
     if max(world.classes, world.background_count) > MOST_CLASSES:
@@ -76,20 +93,24 @@ def no_ideal_curve(world: World) -> str | None:
 def placed(
     place: Callable[..., Equivalent], world: World, *accuracies: Any
 ) -> tuple[dict[str, float | None], dict[str, list[float]]]:
-    """Equivalent correlation and shortfall, place(world, *accuracies), by their names in PLACE, and their intervals.
+    """Equivalent correlation and shortfall, place(world, *accuracies), by their names in PLACE, and
+    their intervals.
 
-    None where the world has no ideal curve, or the accuracies do not determine the correlation. No intervals for exact
-    numbers, and for the three groups of a table.
+    None where the world has no ideal curve, or the accuracies do not determine the correlation. No
+    intervals for exact numbers, and for the three groups of a table.
     """
     try:
         position = place(world, *accuracies)
-    except UNDEFINED:  # pixels, many classes; without noise, Bayes rules of three classes or a table are unknown
+    except UNDEFINED:
+        # pixels, many classes; without noise, Bayes rules of three classes or a table are unknown
         return dict.fromkeys(PLACE), {}
     numbers = {name: finite(x) for name, x in zip(PLACE, position, strict=True)}
     if position.interval is None:
         return numbers, {}
     ends = zip(PLACE, position.interval, strict=True)
-    return numbers, {name: list(map(float, pair)) for name, pair in ends if numbers[name] is not None}
+    return numbers, {
+        name: list(map(float, pair)) for name, pair in ends if numbers[name] is not None
+    }
 
 
 def population(world: World, learner: Learner) -> Accuracy:
@@ -102,12 +123,16 @@ def population(world: World, learner: Learner) -> Accuracy:
         words = f"is of type {type(accuracy).__name__}; expected `simulator.accuracy.Accuracy`"
         raise RequestError(f"{learner.name}: the accuracy {words}")
     if world.table is None and not all(0 <= group <= 1 for group in accuracy):
-        raise RequestError(f"{learner.name}: accuracies {list(map(float, accuracy))} are no fractions in [0, 1]")
+        raise RequestError(
+            f"{learner.name}: accuracies {list(map(float, accuracy))} are no fractions in [0, 1]"
+        )
     return accuracy
 
 
 def predicted(law: tuple[World, Learner] | None) -> dict[str, float | None] | None:
-    """Group accuracies of a learner in its world; None if no law is known, or it has no answer, as for ties."""
+    """Group accuracies of a learner in its world; None if no law is known, or it has no answer, as
+    for ties.
+    """
     try:
         return None if law is None else in_groups(population(*law))
     except RequestError:
@@ -115,7 +140,9 @@ def predicted(law: tuple[World, Learner] | None) -> dict[str, float | None] | No
 
 
 def _who(world: World, learner: Learner, name: str, mitigate: str) -> dict[str, Any]:
-    """The name of the learner as requested; world, prompt, width and time of training after the mitigation."""
+    """The name of the learner as requested; world, prompt, width and time of training after the
+    mitigation.
+    """
     time = getattr(learner, "time", np.inf)
     limits = {name: getattr(learner, name, None) for name in ("scale", "bias", "batch_size")}
     return {
@@ -130,12 +157,19 @@ def _who(world: World, learner: Learner, name: str, mitigate: str) -> dict[str, 
 
 
 def simulate(
-    world: World, learner: Learner, n: int, replicates: int, method: str | None, seed: int, mitigate: str = NONE
+    world: World,
+    learner: Learner,
+    n: int,
+    replicates: int,
+    method: str | None,
+    seed: int,
+    mitigate: str = NONE,
 ) -> dict[str, Any]:
     """Train a linear learner on n pairs, `replicates` times, and average its group accuracies.
 
-    method: "exact" (the exact law of the trained rule), "direct" (pairs drawn one by one), or None for exact if the law
-    is known. interval95 is the t interval of the mean over replicates, None for one replicate.
+    method: "exact" (the exact law of the trained rule), "direct" (pairs drawn one by one), or None
+    for exact if the law is known. interval95 is the t interval of the mean over replicates, None
+    for one replicate.
     """
     check_within("--n", n, *domain_of(PairCount))
     check_within("--replicates", replicates, 1, MOST_REPLICATES)
@@ -145,22 +179,29 @@ def simulate(
     if not fitted.routes() & {"exact", "drawn"}:
         names = ", ".join(trainable())
         raise RequestError(
-            f"--learner = {fitted.name} is not fitted to pairs; choose from {names} (a learner of your own says in "
-            "`estimator` how it is fitted, or gives its `exact_law`)"
+            f"--learner = {fitted.name} is not fitted to pairs; choose from {names} (a learner of"
+            " your own says in `estimator` how it is fitted, or gives its `exact_law`)"
         )
     why = unable(pairs, fitted, exact=True, mitigate=mitigate)
     if method == "exact" and why:
         raise RequestError(f"{why}; the nearest choice is direct")
-    method, numbers = method or ("direct" if why else "exact"), n * replicates * (world.dim_image + world.dim_text)
+    method, numbers = (
+        method or ("direct" if why else "exact"),
+        n * replicates * (world.dim_image + world.dim_text),
+    )
     if method == "direct" and "drawn" not in fitted.routes():
-        raise RequestError(f"{why or 'drawn pairs do not fit ' + fitted.name}; --method exact is its only one")
+        raise RequestError(
+            f"{why or 'drawn pairs do not fit ' + fitted.name}; --method exact is its only one"
+        )
     if method == "direct" and numbers > LARGEST_DRAW:
         exact = "" if why else "--method exact, which costs the same for any n, or "
         raise RequestError(
-            f"--n = {n} with {replicates} replicates would draw {numbers:.1e} numbers, more than {LARGEST_DRAW:.0e}; "
-            f"use {exact}fewer pairs or replicates"
+            f"--n = {n} with {replicates} replicates would draw {numbers:.1e} numbers, more than"
+            f" {LARGEST_DRAW:.0e}; use {exact}fewer pairs or replicates"
         )
-    accuracy = _accuracies(pairs, fitted, n, replicates, method == "exact", seed, MITIGATIONS[mitigate].sampler)
+    accuracy = _accuracies(
+        pairs, fitted, n, replicates, method == "exact", seed, MITIGATIONS[mitigate].sampler
+    )
     numbers, intervals = placed(equivalent_of_draws, world, accuracy)
     each = zip(GROUPS, accuracy.T, strict=False)
     return {
@@ -170,19 +211,28 @@ def simulate(
         "seed": seed,
         **in_groups(Accuracy.of(accuracy.mean(axis=0))),
         **numbers,
-        "replicates": [{group: finite(x) for group, x in zip(GROUPS, row, strict=False)} for row in accuracy],
-        "interval95": {**{group: None if np.isnan(x).any() else interval95(x) for group, x in each}, **intervals},
+        "replicates": [
+            {group: finite(x) for group, x in zip(GROUPS, row, strict=False)} for row in accuracy
+        ],
+        "interval95": {
+            **{group: None if np.isnan(x).any() else interval95(x) for group, x in each},
+            **intervals,
+        },
         "predicted": predicted(law_of_learner(mitigate, pairs, fitted)),
     }
 
 
 def unable(world: World, learner: Learner, exact: bool, mitigate: str = NONE) -> str | None:
-    """Why a learner, after its mitigation, cannot be measured at finitely many pairs; None if it can."""
+    """Why a learner, after its mitigation, cannot be measured at finitely many pairs; None if it
+    can.
+    """
     own = MITIGATIONS[mitigate]
     if not own.fitted:
         return "this mitigation cannot be fitted to drawn pairs"
     if not exact:
-        return None if "drawn" in learner.routes() else f"{learner.name} is not fitted to drawn pairs"
+        return (
+            None if "drawn" in learner.routes() else f"{learner.name} is not fitted to drawn pairs"
+        )
     if own.sampler != "drawn":
         return f"the exact law of {own.sampler} pairs is not known"
     if "exact" not in learner.routes(world):
@@ -192,19 +242,28 @@ def unable(world: World, learner: Learner, exact: bool, mitigate: str = NONE) ->
 
 
 def trainings(
-    world: World, learner: Learner, n: int, count: int, exact: bool, seed: int, sampler: str = "drawn"
+    world: World,
+    learner: Learner,
+    n: int,
+    count: int,
+    exact: bool,
+    seed: int,
+    sampler: str = "drawn",
 ) -> Iterator[tuple[Float[np.ndarray, "r 2"], Float[np.ndarray, " r"]]]:
-    """(group accuracies, reliance) of `count` trainings on n pairs, in blocks; replicate r is the same for any count.
+    """(group accuracies, reliance) of `count` trainings on n pairs, in blocks; replicate r is the
+    same for any count.
 
-    By the exact law of the trained rule, or on drawn and then sampled pairs. Raises SeparabilityError if drawn pairs
-    have no solution, ValueError for other requests without one.
+    By the exact law of the trained rule, or on drawn and then sampled pairs. Raises
+    SeparabilityError if drawn pairs have no solution, ValueError for other requests without one.
     """
     from experiments.finite_samples import fitted_critics  # start-up time
     from simulator.gaussian.critic import group_accuracy
     from simulator.gaussian.critic import reliance as relied
 
     mixture, how = world.mixture(), (n, count, seed, "simulate")
-    critics = learner.exact_law(world, *how) if exact else fitted_critics(world, learner, *how, sampler)
+    critics = (
+        learner.exact_law(world, *how) if exact else fitted_critics(world, learner, *how, sampler)
+    )
     for i, critic in enumerate(critics):
         points = numpy_stream(seed, "simulate/test points", i)
         yield group_accuracy(critic, mixture, world.nu_image, points), relied(critic, world)
@@ -229,4 +288,7 @@ def _accuracies(world, learner, n, count, exact, seed, sampler):
 def in_groups(accuracy: Accuracy) -> dict[str, float | None]:
     """The groups and NUMBERS; None where a table has no such group."""
     numbers = dict(zip(NUMBERS, (accuracy.balanced, accuracy.drop), strict=True))
-    return {name: finite(x) for name, x in {**dict(zip(GROUPS, accuracy, strict=False)), **numbers}.items()}
+    return {
+        name: finite(x)
+        for name, x in {**dict(zip(GROUPS, accuracy, strict=False)), **numbers}.items()
+    }

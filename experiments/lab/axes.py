@@ -1,10 +1,11 @@
-"""Axes of a study: a field of World or Recipe, `n`, `seed`, `mitigation`, or a learner's `time`, `start`,
-`scale` or `bias`; its values.
+"""Axes of a study: a field of World or Recipe, `n`, `seed`, `mitigation`, or a learner's `time`,
+`start`, `scale` or `bias`; its values.
 
     NAME=LOW:HIGH:COUNT             linear
     NAME=LOW:HIGH:COUNT:log         logarithmic
     NAME=LOW:HIGH:COUNT:one-minus   1 - x logarithmic, both ends below 1
-    NAME=V1,V2,V3                   listed; a value of table is the text of a named table (`simulator.tables`)
+    NAME=V1,V2,V3                   listed; a value of table is the text of a named table
+                                    (`simulator.tables`)
 
 Hyphens equal underscores in a name. Whole-number fields are rounded on logarithmic axes only.
 """
@@ -32,17 +33,26 @@ LONGEST = 1_000_000  # values of one axis
 SCALES = ("linear", "log", "one-minus")
 _WORLD = {name: q.declared(get_type_hints(World, include_extras=True)[name]) for name in SCALARS}
 _WORLD |= {"n": q.PairCount, "seed": q.Seed}
-OF_LEARNERS = {"time": q.Time, "start": q.Start, "scale": q.Scale, "bias": q.Bias}  # learners' own options
+# learners' own options
+OF_LEARNERS = {"time": q.Time, "start": q.Start, "scale": q.Scale, "bias": q.Bias}
 _WORLD |= OF_LEARNERS
-_RECIPE = {n: hint for n, hint in get_type_hints(Recipe, include_extras=True).items() if n in Recipe.model_fields}
-_WORDS = {"mitigation": "mitigation of the background", "table": "joint probabilities of classes and backgrounds"}
+_RECIPE = {
+    n: hint
+    for n, hint in get_type_hints(Recipe, include_extras=True).items()
+    if n in Recipe.model_fields
+}
+_WORDS = {
+    "mitigation": "mitigation of the background",
+    "table": "joint probabilities of classes and backgrounds",
+}
 _FIELDS = {n: h for n, h in _RECIPE.items() if n != "loss"} | _WORLD | dict.fromkeys(_WORDS, str)
 OF_RECIPE = _RECIPE.keys() - _WORLD.keys()
 OF_BOTH = ("embed_dim", "batch_size")  # fields of a recipe, and options of learners in theory
 _KINDS = {name: q.kind_and_meaning(annotation)[0] for name, annotation in _FIELDS.items()}
 _MEANINGS = {name: Recipe.model_fields[name].description or name for name in OF_RECIPE} | _WORDS
 QUANTITIES = {name: q.quantity_of(annotation) for name, annotation in _WORLD.items()} | {
-    name: Notation(r"\mathrm{" + name.replace("_", r"\ ") + "}", meaning, "") for name, meaning in _MEANINGS.items()
+    name: Notation(r"\mathrm{" + name.replace("_", r"\ ") + "}", meaning, "")
+    for name, meaning in _MEANINGS.items()
 }
 
 Value = float | int | str
@@ -65,12 +75,16 @@ def axis(name: str, values: Any) -> StudyAxis:
     """The axis of a name, from a range or list as text, one value or several."""
     field = name.replace("-", "_")
     if field == "loss":
-        raise RequestError("axis 'loss': objectives are learners of a study; name them as --learner infonce")
+        raise RequestError(
+            "axis 'loss': objectives are learners of a study; name them as --learner infonce"
+        )
     if field not in _FIELDS:
         near = suggestion(field, _FIELDS, quoted=True)
         *most, last = ("n", "seed", "mitigation", *OF_LEARNERS)
         others = f"{', '.join(most)} or {last}"
-        raise RequestError(f"axis {name!r} is not a field of a world or a recipe, nor {others}{near}")
+        raise RequestError(
+            f"axis {name!r} is not a field of a world or a recipe, nor {others}{near}"
+        )
     scale = "listed"
     if isinstance(values, str) and ":" in values:
         values, scale = _spread(field, values)
@@ -110,7 +124,9 @@ def given_axes(texts: Iterable[str]) -> dict[str, str]:
         name, equals, values = text.partition("=")
         name = name.strip().replace("-", "_")
         if not equals:
-            raise RequestError(f"--axis {text!r} is neither NAME=LOW:HIGH:COUNT nor NAME=V1,V2; try p_spu=.5:1:11")
+            raise RequestError(
+                f"--axis {text!r} is neither NAME=LOW:HIGH:COUNT nor NAME=V1,V2; try p_spu=.5:1:11"
+            )
         if name in axes:
             raise RequestError(f"axis {name!r} is given more than once")
         axes[name] = values.strip()
@@ -124,11 +140,14 @@ def _spread(field: str, text: str) -> tuple[list[Value], str]:
         count = float(rest[0])
     if len(rest) > 2 or scale not in SCALES or not 2 <= count <= LONGEST or count % 1:
         raise RequestError(
-            f"axis {field} = {text!r} is not LOW:HIGH:COUNT, optionally with :log or :one-minus after it, and COUNT "
-            f"from 2 to {LONGEST:,}"
+            f"axis {field} = {text!r} is not LOW:HIGH:COUNT, optionally with :log or :one-minus"
+            f" after it, and COUNT from 2 to {LONGEST:,}"
         )
     if _KINDS[field] not in (int, float):
-        raise RequestError(f"axis {field} = {text!r} is a range of words; list them as {field}={low_word},{high_word}")
+        raise RequestError(
+            f"axis {field} = {text!r} is a range of words; list them as"
+            f" {field}={low_word},{high_word}"
+        )
     low, high = _checked(field, [_value(field, low_word), _value(field, high_word)])
     ends = (1 - low, 1 - high) if scale == "one-minus" else (low, high)
     if scale != "linear" and min(ends) <= 0:
@@ -162,7 +181,9 @@ def _checked(field: str, values: Sequence[Any]) -> list[Value]:
         if field == "mitigation" and value not in [*MITIGATIONS]:
             raise unknown("mitigation", str(value), MITIGATIONS)
         if field == "table" and not isinstance(value, str):
-            raise RequestError(f"axis table holds {value!r}; its values are texts such as 'compositional(3, 4, 1)'")
+            raise RequestError(
+                f"axis table holds {value!r}; its values are texts such as 'compositional(3, 4, 1)'"
+            )
         if field == "table":
             with validated("axis table: "):
                 named(value)

@@ -1,7 +1,7 @@
 """`compute(block)`: the numbers of all cells of a block of a study. It may run in any process.
 
-A cell's numbers depend on the study's seed and the cell, not on the block or on the order of computation. A cell's
-replicates equal those of `soberclip simulate` for its world, n and seed.
+A cell's numbers depend on the study's seed and the cell, not on the block or on the order of
+computation. A cell's replicates equal those of `soberclip simulate` for its world, n and seed.
 """
 
 from dataclasses import replace
@@ -27,9 +27,14 @@ COLUMNS = (*GROUPS, *(f"{group}_{end}" for group in GROUPS for end in ("low", "h
 
 
 def compute(part: tuple[int, Grid]) -> tuple[int, Cells, list[str]]:
-    """The number of a block, the variables of `experiments.lab.schema` in its cells, and their reasons by number."""
+    """The number of a block, the variables of `experiments.lab.schema` in its cells, and their
+    reasons by number.
+    """
     number, study = part
-    cells, legend = {name: variable.values.copy() for name, variable in variables(study).items()}, Legend()
+    cells, legend = (
+        {name: variable.values.copy() for name, variable in variables(study).items()},
+        Legend(),
+    )
     unread = OF_TRAINING - OF_RECIPE if study.trained else OF_TRAINING
     for at, group in study.settings({*study.dims} - NUMBERS - unread):
         _predict(group, at, cells, legend)
@@ -42,7 +47,8 @@ def compute(part: tuple[int, Grid]) -> tuple[int, Cells, list[str]]:
         else:
             _fit(study, route == "exact", cells, tail, legend)
     ends = [name for name in cells if name.endswith(ENDS)]
-    if not study.measured and all(np.isnan(cells[name]).all() for name in ends):  # no number is sampled
+    # no number is sampled
+    if not study.measured and all(np.isnan(cells[name]).all() for name in ends):
         cells = {name: values for name, values in cells.items() if name not in ends}
     for name in quantities(study) if study.measured else ():
         support = REALS if name == "reliance" else FRACTION
@@ -52,7 +58,9 @@ def compute(part: tuple[int, Grid]) -> tuple[int, Cells, list[str]]:
 
 
 def _predict(group: Setting, at: Index, cells: Cells, legend: Legend) -> None:
-    """Fill in the theory of some cells, all worlds at once; nan with the reason where there is no answer."""
+    """Fill in the theory of some cells, all worlds at once; nan with the reason where there is no
+    answer.
+    """
     prefix = "predicted_" if group.study.measured else ""
 
     def columns(worlds: World) -> Float[np.ndarray, "*w columns"]:
@@ -77,14 +85,23 @@ def _predict(group: Setting, at: Index, cells: Cells, legend: Legend) -> None:
     reasons, code = cells[f"{prefix}undefined"][*at, ...], legend.code  # an array, also of one cell
     for world, sentence in refusals.items():
         # The worlds have length 1 along axes that do not change them.
-        reasons[*(i if n > 1 else slice(None) for i, n in zip(world, group.worlds.shape, strict=True))] = code(sentence)
+        reasons[
+            *(i if n > 1 else slice(None) for i, n in zip(world, group.worlds.shape, strict=True))
+        ] = code(sentence)
 
 
 def _columns(learner: Learner, worlds: World) -> Float[np.ndarray, "*w columns"]:
-    """COLUMNS of a learner in each world; nan for a group that the worlds lack, no interval, and no reliance."""
+    """COLUMNS of a learner in each world; nan for a group that the worlds lack, no interval, and no
+    reliance.
+    """
     accuracy = learner.accuracy(worlds)
-    groups = [np.asarray(getattr(accuracy, group), float) for group in GROUPS]  # None, no such group, becomes nan
-    ends = [(np.nan, np.nan)] * 3 if accuracy.interval is None else [*accuracy.interval, (np.nan, np.nan)]
+    # None, no such group, becomes nan
+    groups = [np.asarray(getattr(accuracy, group), float) for group in GROUPS]
+    ends = (
+        [(np.nan, np.nan)] * 3
+        if accuracy.interval is None
+        else [*accuracy.interval, (np.nan, np.nan)]
+    )
     try:
         t = reliance(learner.direction(worlds))
         relied = np.where(np.isfinite(t), t, np.nan)
@@ -99,7 +116,8 @@ def _fit(study: Grid, exact: bool, cells: Cells, tail: tuple[int, ...], legend: 
     for index, one in study.settings(study.dims):
         at, sampler = (*index, *tail), MITIGATIONS[one.mitigation].sampler
         try:
-            # With the first prompt: a prompt that the learner does not have is another reason, found below.
+            # With the first prompt: a prompt that the learner does not have is another reason,
+            # found below.
             if why := unable(*replace(one, prompt=None).mitigated_learner(), exact, one.mitigation):
                 raise RequestError(why)
             world, learner = one.mitigated_learner()

@@ -1,9 +1,10 @@
 """A study as data: a Grid of cells, and the Setting of one cell or of some.
 
-A Grid is a base world, axes, learners, prompts and routes; a part of it is a Grid with shorter axes. A cell is a place
-along the axes, a learner, and one of its prompts. A learner computes many worlds at once, so along axes that are
-numbers of the world a Setting may hold an array of values; of each other axis it holds one value. Routes and replicates
-are further dimensions of a cell's numbers. `experiments.lab.studies` makes a Grid from a request and runs it.
+A Grid is a base world, axes, learners, prompts and routes; a part of it is a Grid with shorter
+axes. A cell is a place along the axes, a learner, and one of its prompts. A learner computes many
+worlds at once, so along axes that are numbers of the world a Setting may hold an array of values;
+of each other axis it holds one value. Routes and replicates are further dimensions of a cell's
+numbers. `experiments.lab.studies` makes a Grid from a request and runs it.
 """
 
 from collections.abc import Collection, Iterator, Mapping
@@ -31,13 +32,17 @@ from simulator.towers.recipe import Recipe
 from simulator.world import SCALARS, World
 from theory.learners import Learner, named, names
 
-NUMBERS = {*SCALARS} - {"classes"}  # of the world: one call takes many values, as a mitigation takes one number K
-OF_TRAINING = OF_RECIPE.difference(OF_BOTH) | {"n", "seed"}  # axes that the law of a learner does not read
+# of the world: one call takes many values, as a mitigation takes one number K
+NUMBERS = {*SCALARS} - {"classes"}
+# axes that the law of a learner does not read
+OF_TRAINING = OF_RECIPE.difference(OF_BOTH) | {"n", "seed"}
 
 Place = tuple[int, ...]  # indices along the axes
 Region = tuple[slice, ...]  # a box of places
 Index = tuple[Any, ...]  # of some cells in an array of a study
-Replicates = Annotated[int, *one_number("R", "independent trainings per cell", "", 1, MOST_REPLICATES)]
+Replicates = Annotated[
+    int, *one_number("R", "independent trainings per cell", "", 1, MOST_REPLICATES)
+]
 
 
 @dataclass(frozen=True, repr=False)
@@ -73,7 +78,9 @@ class Grid:
 
     @cached_property
     def labels(self) -> tuple[str, ...]:
-        return tuple(learner if isinstance(learner, str) else learner.name for learner in self.learners)
+        return tuple(
+            learner if isinstance(learner, str) else learner.name for learner in self.learners
+        )
 
     @property
     def cells(self) -> int:
@@ -82,7 +89,9 @@ class Grid:
         return prod(self.shape) * series * max(1, len(self.measured))
 
     def slots(self, k: int) -> tuple[tuple[int, str | None], ...]:
-        """(index along the dimension "prompt", prompt) of each cell of learner k; without prompts (0, None) alone."""
+        """(index along the dimension "prompt", prompt) of each cell of learner k; without prompts
+        (0, None) alone.
+        """
         learner = self.learners[k]
         if isinstance(learner, str) and learner not in names():
             from simulator.towers.objectives import OBJECTIVES  # start-up time: loads torch
@@ -95,7 +104,9 @@ class Grid:
     def part(self, region: Region) -> "Grid":
         """The grid of a box of places."""
         axes = zip(self.axes, region, strict=True)
-        return replace(self, axes=tuple(replace(axis, values=axis.values[own]) for axis, own in axes))
+        return replace(
+            self, axes=tuple(replace(axis, values=axis.values[own]) for axis, own in axes)
+        )
 
     def setting(self, k: int, prompt: str | None, values: Mapping[str, Any]) -> "Setting":
         """The setting of a learner and a prompt at these values of the axes."""
@@ -103,27 +114,35 @@ class Grid:
 
     def cell(self, place: Place, k: int, prompt: str | None = None) -> "Setting":
         """The cell of a learner and a prompt at a place along the axes."""
-        return self.setting(k, prompt, {axis.name: axis.values[i] for axis, i in zip(self.axes, place, strict=True)})
+        return self.setting(
+            k, prompt, {axis.name: axis.values[i] for axis, i in zip(self.axes, place, strict=True)}
+        )
 
     def first(self, k: int) -> "Setting":
         """The first cell of a learner."""
         return self.cell((0,) * len(self.axes), k)
 
     def settings(self, names: Collection[str]) -> "Iterator[tuple[Index, Setting]]":
-        """All cells, in settings with one learner, one prompt, and one value along each of the named axes.
+        """All cells, in settings with one learner, one prompt, and one value along each of the
+        named axes.
 
-        Along another axis a setting has all values of a number of the world, and the first of anything else.
+        Along another axis a setting has all values of a number of the world, and the first of
+        anything else.
         """
         whole = [axis for axis in self.axes if axis.name not in names]
         shared: dict[str, Any] = {axis.name: axis.values[0] for axis in whole}
         for axis in whole:
             if axis.name in NUMBERS:
-                shared[axis.name] = np.reshape(axis.values, [-1 if axis is other else 1 for other in whole])
+                shared[axis.name] = np.reshape(
+                    axis.values, [-1 if axis is other else 1 for other in whole]
+                )
         every: list[Collection[Any]] = [
             [slice(None)] if axis.name in shared else range(len(axis.values)) for axis in self.axes
         ]
         for index in product(*every):
-            values = {axis.name: axis.values[i] for axis, i in zip(self.axes, index, strict=True)} | shared
+            values = {
+                axis.name: axis.values[i] for axis, i in zip(self.axes, index, strict=True)
+            } | shared
             worlds = self._worlds(values)
             for k in range(len(self.learners)):
                 for slot, prompt in self.slots(k):
@@ -137,7 +156,9 @@ class Grid:
             return self.world.replace(**own) if own else self.world
 
     def document(self, *, defaults: bool = True) -> dict[str, Any]:
-        """The request as plain values, in the order of a TOML file; the world with or without its defaults."""
+        """The request as plain values, in the order of a TOML file; the world with or without its
+        defaults.
+        """
         return {
             "learners": list(self.labels),
             "prompts": list(self.prompts),
@@ -151,24 +172,40 @@ class Grid:
         }
 
     def toml(self) -> str:
-        """The request as a TOML text. Without the world's defaults, so that a field added later changes no hash."""
+        """The request as a TOML text. Without the world's defaults, so that a field added later
+        changes no hash.
+        """
         import tomli_w  # start-up time
 
         return tomli_w.dumps(self.document(defaults=False))
 
     @property
     def hash(self) -> str:
-        """First 16 hexadecimal digits of the SHA-256 of the request and of the options of a user's own learners."""
+        """First 16 hexadecimal digits of the SHA-256 of the request and of the options of a user's
+        own learners.
+        """
         own = [repr(learner) for learner in self.learners if not isinstance(learner, str)]
         return sha256("\n".join([self.toml(), *own]).encode()).hexdigest()[:16]
 
     def sources(self) -> dict[str, str]:
         """What identifies a user's own learners and mitigations, by its words in a refusal."""
-        kinds: dict[str, type] = {own.name: type(own) for own in self.learners if not isinstance(own, str)}
-        used = [str(name) for axis in self.axes if axis.name == "mitigation" for name in axis.values]
+        kinds: dict[str, type] = {
+            own.name: type(own) for own in self.learners if not isinstance(own, str)
+        }
+        used = [
+            str(name) for axis in self.axes if axis.name == "mitigation" for name in axis.values
+        ]
         return {
-            **{f"the file of {name}": code for name, kind in kinds.items() if (code := source(kind))},
-            **{f"the mitigation {name}": code for name in used if (code := mitigations.identity(name))},
+            **{
+                f"the file of {name}": code
+                for name, kind in kinds.items()
+                if (code := source(kind))
+            },
+            **{
+                f"the mitigation {name}": code
+                for name in used
+                if (code := mitigations.identity(name))
+            },
         }
 
 
@@ -190,17 +227,33 @@ class Setting:
     @property
     def learner(self) -> Learner:
         """The learner with its prompt and those of its options that an axis or the recipe has."""
-        learner, fields = named(self.study.learners[self.k]), {**dict(self.study.recipe), **self.values}
-        if self.study.trained:  # the recipe's fields are those of the towers, whose optimum `law` knows
+        learner, fields = (
+            named(self.study.learners[self.k]),
+            {
+                **dict(self.study.recipe),
+                **self.values,
+            },
+        )
+        # the recipe's fields are those of the towers, whose optimum `law` knows
+        if self.study.trained:
             fields = {}
-        options = {"prompt": self.prompt, **{name: fields.get(name) for name in (*OF_BOTH, *OF_LEARNERS)}}
-        own = {name: value for name, value in options.items() if value is not None and hasattr(learner, name)}
+        options = {
+            "prompt": self.prompt,
+            **{name: fields.get(name) for name in (*OF_BOTH, *OF_LEARNERS)},
+        }
+        own = {
+            name: value
+            for name, value in options.items()
+            if value is not None and hasattr(learner, name)
+        }
         with validated():
             return replace(learner, **own)
 
     @property
     def recipe(self) -> Recipe:
-        """The recipe that trains the learner. Raises RequestError where its fields contradict each other."""
+        """The recipe that trains the learner. Raises RequestError where its fields contradict each
+        other.
+        """
         own = {name: value for name, value in self.values.items() if name in OF_RECIPE}
         fields, label = {**dict(self.study.recipe), **own}, self.study.labels[self.k]
         fields |= {} if self.n is None else {"n": self.n}
@@ -224,11 +277,15 @@ class Setting:
         return mitigations.apply_to_learner(self.mitigation, self.worlds, self.learner)
 
     def mitigated_towers(self) -> tuple[World, Recipe, str | None]:
-        """The worlds of the pairs, the recipe of the towers and their prompt, after the mitigation."""
+        """The worlds of the pairs, the recipe of the towers and their prompt, after the
+        mitigation.
+        """
         return mitigations.apply_to_towers(self.mitigation, self.worlds, self.recipe, self.prompt)
 
     def law(self) -> tuple[World, Learner] | None:
-        """What the learner, or its towers, become at infinitely many pairs; None where that is not known."""
+        """What the learner, or its towers, become at infinitely many pairs; None where that is not
+        known.
+        """
         if self.study.trained:
             return mitigations.law_of_towers(self.mitigation, *self.mitigated_towers())
         return mitigations.law_of_learner(self.mitigation, *self.mitigated_learner())

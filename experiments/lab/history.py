@@ -1,7 +1,9 @@
-"""The history of a training: changes since half as many steps, and p' and r of every model, as rows, table and Dataset.
+"""The history of a training: changes since half as many steps, and p' and r of every model, as
+rows, table and Dataset.
 
-A change is a mean over models, with the 95% t interval of that mean; one model has no interval. The Dataset has the
-schema of a study (`experiments.lab.schema`) with one axis, step. So `soberclip plot RUN` draws it.
+A change is a mean over models, with the 95% t interval of that mean; one model has no interval. The
+Dataset has the schema of a study (`experiments.lab.schema`) with one axis, step. So `soberclip plot
+RUN` draws it.
 """
 
 import json
@@ -27,11 +29,14 @@ Change = list[float | None]  # mean, low, high; the ends are None for one model
 
 
 def moved(history: Sequence[dict[str, Any]]) -> dict[str, dict[str, Change]] | None:
-    """prompt -> group -> [mean, low, high] of the change since half as many steps; None without a checkpoint there.
+    """prompt -> group -> [mean, low, high] of the change since half as many steps; None without a
+    checkpoint there.
 
     Half of an odd number of steps is rounded either way. Models without a finite loss are left out.
     """
-    half = next((row for row in history[:-1] if abs(2 * row["step"] - history[-1]["step"]) <= 1), None)
+    half = next(
+        (row for row in history[:-1] if abs(2 * row["step"] - history[-1]["step"]) <= 1), None
+    )
     if half is None:
         return None
     last = history[-1]
@@ -46,7 +51,9 @@ def moved(history: Sequence[dict[str, Any]]) -> dict[str, dict[str, Change]] | N
 
 
 def with_places(world: World, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The rows with every model's p' and r by prompt, None where they are not known. A table's take too long."""
+    """The rows with every model's p' and r by prompt, None where they are not known. A table's take
+    too long.
+    """
     for prompt in rows[0]["prompts"]:
         common, counter = (_numbers(rows, prompt, group) for group in GROUPS[:2])
         places, finite = np.full((2, *common.shape), np.nan), np.isfinite(common + counter)
@@ -62,7 +69,9 @@ def with_places(world: World, rows: list[dict[str, Any]]) -> list[dict[str, Any]
 
 def _numbers(rows: list[dict[str, Any]], prompt: str, name: str) -> np.ndarray:
     """(rows, models), nan for models that have diverged and for what is not known."""
-    values = np.array([row["prompts"][prompt].get(name, [None] * len(row["loss"])) for row in rows], float)
+    values = np.array(
+        [row["prompts"][prompt].get(name, [None] * len(row["loss"])) for row in rows], float
+    )
     lost = [[loss is None for loss in row["loss"]] for row in rows]
     return np.where(lost, np.nan, values)
 
@@ -81,13 +90,20 @@ def dataset_of(document: dict[str, Any]) -> xr.Dataset:
     loss = np.array([row["loss"] for row in rows], float)[:, None, None]
     data["loss"] = (dims, np.broadcast_to(loss, data["common"][1].shape))
     laws = [document["prompts"][prompt]["predicted"] or {} for prompt in prompts]
-    ends = {f"predicted_{group}": np.array([law.get(group) for law in laws], float) for group in groups}
-    codes = {"predicted_undefined": np.array([not law for law in laws], np.int32), "undefined": np.int32(0)}
+    ends = {
+        f"predicted_{group}": np.array([law.get(group) for law in laws], float) for group in groups
+    }
+    codes = {
+        "predicted_undefined": np.array([not law for law in laws], np.int32),
+        "undefined": np.int32(0),
+    }
     for name, values in {**ends, **codes}.items():
         data[name] = (dims[:3], np.broadcast_to(values, (len(rows), 1, len(prompts))))
     step = {"symbol": "t", "meaning": "steps of training so far", "unit": "steps", "scale": "log"}
     without = [recipe["loss"]] if prompts == ["none"] else []
-    request = study(document["world"], learners=[recipe["loss"]], routes=["trained"], replicates=models)
+    request = study(
+        document["world"], learners=[recipe["loss"]], routes=["trained"], replicates=models
+    )
     return xr.Dataset(
         data,
         coords={
@@ -101,11 +117,15 @@ def dataset_of(document: dict[str, Any]) -> xr.Dataset:
 
 
 def write(folder: Path, document: dict[str, Any]) -> None:
-    """Write the numbers of every model to a run's folder: as zarr, and as a flat table with a row per number."""
+    """Write the numbers of every model to a run's folder: as zarr, and as a flat table with a row
+    per number.
+    """
     table = dataset_of(document).drop_vars(["legend", "undefined", "predicted_undefined"])
     table.to_zarr(folder / HISTORY_ZARR, mode="w", zarr_format=3, consolidated=False)
     flat = table.to_dataframe().reset_index().rename(columns={"replicate": "model"})
-    write_atomically(folder / HISTORY_CSV, lambda path: flat.to_csv(path, index=False, lineterminator="\n"))
+    write_atomically(
+        folder / HISTORY_CSV, lambda path: flat.to_csv(path, index=False, lineterminator="\n")
+    )
 
 
 def of_run(folder: Path) -> xr.Dataset | None:

@@ -7,8 +7,9 @@
 >>> float(round(learner.accuracy(world).drop, 6))
 0.0
 
-A mitigation says what it changes: the world of the pairs, the learner or the recipe of towers, the prompt, or how pairs
-are sampled. `register` adds one of your own. Its population optimum and its cost in pairs follow.
+A mitigation says what it changes: the world of the pairs, the learner or the recipe of towers, the
+prompt, or how pairs are sampled. `register` adds one of your own. Its population optimum and its
+cost in pairs follow.
 
 Label smoothing has no row: its minimiser (1 - s) p(y|x) + s/K decides as p(y|x) does.
 """
@@ -48,12 +49,15 @@ class Mitigation:
     name : as on the command line
     words : what it does, for a table
     world : the world of the pairs, from the world before
-    change : the learner or recipe, from the world of the pairs and what was before; RequestError where it has none
+    change : the learner or recipe, from the world of the pairs and what was before;
+        RequestError where it has none
     prompt : of a learner or of towers
-    sampler : how pairs are sampled before a learner is fitted; also of a recipe, unless `change` is given
+    sampler : how pairs are sampled before a learner is fitted; also of a recipe, unless `change`
+        is given
     head : how the further pairs are sampled to which a learner's last layer is refitted
     captions : whether it applies only to what reads captions
-    fitted : whether the learner can be fitted to pairs, rather than known only by its population optimum
+    fitted : whether the learner can be fitted to pairs, rather than known only by its population
+        optimum
     arrives : whether towers of a recipe, after the mitigation, train to their population optimum
     """
 
@@ -78,7 +82,9 @@ def register(mitigation: Mitigation) -> Mitigation:
 
 
 def identity(name: str) -> str | None:
-    """What identifies a mitigation of one's own: its values, and the files of its functions; None for a shipped one."""
+    """What identifies a mitigation of one's own: its values, and the files of its functions; None
+    for a shipped one.
+    """
     if name in SHIPPED:
         return None
     values = vars(replace(MITIGATIONS[name], words="")).values()
@@ -86,14 +92,20 @@ def identity(name: str) -> str | None:
 
 
 def apply_to_learner(name: str, world: World, learner: Learner) -> tuple[World, Learner]:
-    """The world of the pairs and the learner that is fitted to them; RequestError where a mitigation does not fit."""
+    """The world of the pairs and the learner that is fitted to them; RequestError where a
+    mitigation does not fit.
+    """
     with _applied(name) as own:
         pairs, fitted = _changed(own, world, learner)
         return pairs, fitted if own.prompt is None else replace(fitted, prompt=own.prompt)
 
 
-def apply_to_towers(name: str, world: World, recipe: Recipe, prompt: str | None) -> tuple[World, Recipe, str | None]:
-    """The world of the pairs, the recipe of towers and their prompt, after a mitigation; errors as for learners."""
+def apply_to_towers(
+    name: str, world: World, recipe: Recipe, prompt: str | None
+) -> tuple[World, Recipe, str | None]:
+    """The world of the pairs, the recipe of towers and their prompt, after a mitigation; errors as
+    for learners.
+    """
     with _applied(name) as own:
         pairs, trained = _changed(own, world, recipe)
         if own.change is None and own.sampler != "drawn":
@@ -104,46 +116,67 @@ def apply_to_towers(name: str, world: World, recipe: Recipe, prompt: str | None)
 
 
 def law_of_learner(name: str, world: World, learner: Learner) -> tuple[World, Learner] | None:
-    """What a learner of a world, both after the mitigation, becomes at infinitely many pairs; None where unknown."""
+    """What a learner of a world, both after the mitigation, becomes at infinitely many pairs; None
+    where unknown.
+    """
     own = MITIGATIONS[name]
     return _sampled(SAMPLERS[own.sampler], SAMPLERS[own.head].law(world), learner)
 
 
-def law_of_towers(name: str, world: World, recipe: Recipe, prompt: str | None) -> tuple[World, Learner] | None:
+def law_of_towers(
+    name: str, world: World, recipe: Recipe, prompt: str | None
+) -> tuple[World, Learner] | None:
     """The same for towers and one of their prompts."""
     objective = recipe.objective
     label, narrow = objective.learner(recipe), recipe.embed_dim < world.latents
-    unknown_head = narrow and recipe.last_layer == "refitted"  # nobody knows what a narrow embedding keeps for it
+    # nobody knows what a narrow embedding keeps for it
+    unknown_head = narrow and recipe.last_layer == "refitted"
     if label is None or unknown_head or not MITIGATIONS[name].arrives(recipe):
         return None
     scale = None if recipe.temperature is None else 1 / recipe.temperature
-    embed_dim = recipe.embed_dim if scale is not None or (narrow and objective.limited_by_width) else None
-    batch_size = recipe.batch_size if scale is not None and objective.bias else None  # InfoNCE's has little effect
+    embed_dim = (
+        recipe.embed_dim if scale is not None or (narrow and objective.limited_by_width) else None
+    )
+    # InfoNCE's has little effect
+    batch_size = recipe.batch_size if scale is not None and objective.bias else None
     try:
-        learner = named(label, prompt=prompt, scale=scale, embed_dim=embed_dim, batch_size=batch_size)
+        learner = named(
+            label, prompt=prompt, scale=scale, embed_dim=embed_dim, batch_size=batch_size
+        )
     except ValueError:  # a temperature or a width without a law
         return None
     return _sampled(SAMPLERS[recipe.sampler], objective.law(recipe, world), learner)
 
 
 def _sampled(sampler: Sampler, worlds: World, learner: Any) -> tuple[World, Learner] | None:
-    """What a learner becomes on the sampled pairs of one world, or of each world of a grid; None where it is unknown.
+    """What a learner becomes on the sampled pairs of one world, or of each world of a grid; None
+    where it is unknown.
 
-    Captions with random backgrounds carry no information on the background. A critic that is linear in captions learns
-    from them what it learns from captions without background; of three backgrounds or more two are exchanged, so the
-    others still vary with their image, which only full width and prompts without a background of their own do not see.
-    For other critics they leave decisions by the typical appearance unchanged, and by the average caption where both
-    are one.
+    Captions with random backgrounds carry no information on the background. A critic that is linear
+    in captions learns from them what it learns from captions without background; of three
+    backgrounds or more two are exchanged, so the others still vary with their image, which only
+    full width and prompts without a background of their own do not see. For other critics they
+    leave decisions by the typical appearance unchanged, and by the average caption where both are
+    one.
     """
     prompt = getattr(learner, "prompt", None)
     # To captions of other pairs, which are not sampled with theirs.
     blind = learner.by_likelihood or isinstance(learner, LinearCLIP)
-    if prompt is not None and sampler.balances and np.any(np.asarray(worlds.mismatch)) and not blind:
+    if (
+        prompt is not None
+        and sampler.balances
+        and np.any(np.asarray(worlds.mismatch))
+        and not blind
+    ):
         return None
     if sampler.swaps and getattr(learner, "scale", None) is not None:
         return None
     if sampler.swaps and isinstance(learner, LinearCLIP):
-        two = np.all(np.equal(worlds.classes, 2)) if worlds.table is None else worlds.background_count == 2
+        two = (
+            np.all(np.equal(worlds.classes, 2))
+            if worlds.table is None
+            else worlds.background_count == 2
+        )
         plain = learner == LinearCLIP(learner.prompt) and prompt != "background"
         return (worlds.replace(mention_spu=0.0), learner) if two or plain else None
     if sampler.swaps and prompt == "mean" and _is_name(sampler.captioned(worlds)):
@@ -152,10 +185,15 @@ def _sampled(sampler: Sampler, worlds: World, learner: Any) -> tuple[World, Lear
 
 
 def _is_name(grid: World) -> bool:
-    """Whether the average caption of a class is its typical appearance; with 3 or more classes it mentions them all."""
+    """Whether the average caption of a class is its typical appearance; with 3 or more classes it
+    mentions them all.
+    """
     if grid.table is not None:
         return False
-    return bool(np.all(np.equal(grid.classes, 2)) and np.array_equal(grid.prompt("mean"), grid.prompt("name")))
+    return bool(
+        np.all(np.equal(grid.classes, 2))
+        and np.array_equal(grid.prompt("mean"), grid.prompt("name"))
+    )
 
 
 def mitigated(name: str, world: World, learner: Learner) -> tuple[World, Learner]:
@@ -182,16 +220,21 @@ def mitigated(name: str, world: World, learner: Learner) -> tuple[World, Learner
 
 
 def inflation(name: str, world: World, what: Trained) -> Numbers:
-    """Inflation of the sample size: pairs drawn per effective pair; see `simulator.samplers.Sampler.effective`.
+    """Inflation of the sample size: pairs drawn per effective pair; see
+    `simulator.samplers.Sampler.effective`.
 
-    World and learner, or recipe, are those after the mitigation. The balanced pairs of a refitted last layer are not
-    counted. Raises ValueError if a group that is to be balanced is empty.
+    World and learner, or recipe, are those after the mitigation. The balanced pairs of a refitted
+    last layer are not counted. Raises ValueError if a group that is to be balanced is empty.
     """
     if not isinstance(what, Recipe):
-        return 1 / (getattr(what, "kept", 1.0) * SAMPLERS[MITIGATIONS[name].sampler].effective(world))  # kept: a filter
+        # kept: a filter
+        return 1 / (
+            getattr(what, "kept", 1.0) * SAMPLERS[MITIGATIONS[name].sampler].effective(world)
+        )
     passes = inf if what.n is None else what.steps * what.batch_size / what.n
     own, objective = (
-        SAMPLERS[each].effective(world, passes) for each in (what.sampler, what.objective.sampler or "drawn")
+        SAMPLERS[each].effective(world, passes)
+        for each in (what.sampler, what.objective.sampler or "drawn")
     )
     return 1 / (own * objective)
 
@@ -206,12 +249,20 @@ def _applied(name: str) -> Iterator[Mitigation]:
 
 
 def _changed(own: Mitigation, world: World, what: Any) -> tuple[World, Any]:
-    """The world of the pairs and the learner or recipe after a mitigation, before its prompt and sampler."""
+    """The world of the pairs and the learner or recipe after a mitigation, before its prompt and
+    sampler.
+    """
     pairs = world if own.world is None else _expected(World, own.world(world))
     check_mismatch(SAMPLERS[own.sampler], pairs)
-    kind, reads = (Recipe, what.objective.captions) if isinstance(what, Recipe) else (Learner, what.reads_captions)
+    kind, reads = (
+        (Recipe, what.objective.captions)
+        if isinstance(what, Recipe)
+        else (Learner, what.reads_captions)
+    )
     if (own.captions or own.prompt is not None) and not reads:
-        raise RequestError(f"{_called(what)} reads no captions; those that do are linear, infonce and siglip")
+        raise RequestError(
+            f"{_called(what)} reads no captions; those that do are linear, infonce and siglip"
+        )
     return pairs, what if own.change is None else _expected(kind, own.change(pairs, what))
 
 
@@ -226,13 +277,19 @@ def _called(what: Trained) -> str:
 
 
 def _training(name: str, world: World, learner: Learner) -> str:
-    """The command that trains towers after a mitigation, whose optimum is the learner; "" if towers refuse it, too."""
+    """The command that trains towers after a mitigation, whose optimum is the learner; "" if towers
+    refuse it, too.
+    """
     try:
         recipe = recipe_of(learner.name, {})
         apply_to_towers(name, world, recipe, checked_prompt(recipe, None))
     except RequestError:
         return ""
-    towers = "" if recipe.towers == Recipe.model_fields["towers"].default else f" --towers {recipe.towers}"
+    towers = (
+        ""
+        if recipe.towers == Recipe.model_fields["towers"].default
+        else f" --towers {recipe.towers}"
+    )
     return f"; to measure it: soberclip train --loss {recipe.loss}{towers} --mitigate {name}"
 
 
@@ -254,15 +311,18 @@ def _group_dro(world: World, what: Trained) -> Trained:
             raise _no_law(what, "bayes and logistic have one")
         return what
     if what.loss not in _GROUP_DRO:
-        raise RequestError(f"GroupDRO does not apply to {_called(what)}; it applies to {' and '.join(_GROUP_DRO)}")
+        raise RequestError(
+            f"GroupDRO does not apply to {_called(what)}; it applies to {' and '.join(_GROUP_DRO)}"
+        )
     return _with(what, loss=_GROUP_DRO[what.loss])
 
 
 def _refitted(world: World, what: Trained) -> Trained:
     """Least squares on balanced groups, if the embedding keeps all latents.
 
-    At mention_spu = 0 the loss does not say whether towers keep the background, which no caption mentions. The law
-    assumes that they do, as our trained towers did; the balanced factorisation of M* does not.
+    At mention_spu = 0 the loss does not say whether towers keep the background, which no caption
+    mentions. The law assumes that they do, as our trained towers did; the balanced factorisation of
+    M* does not.
     """
     if isinstance(what, Recipe):
         return _with(what, last_layer="refitted")
@@ -273,16 +333,22 @@ def _refitted(world: World, what: Trained) -> Trained:
 
 
 def _projected(world: World, what: Trained) -> Trained:
-    """The law is that of balanced linear towers (T12). No training of towers projects their embeddings."""
+    """The law is that of balanced linear towers (T12). No training of towers projects their
+    embeddings.
+    """
     if isinstance(what, Recipe):
-        raise RequestError("no training of towers projects their embeddings; predict and simulate have the law")
+        raise RequestError(
+            "no training of towers projects their embeddings; predict and simulate have the law"
+        )
     if not isinstance(what, LinearCLIP):
         raise _no_law(what, "linear has one")
     return replace(what, projected=True)
 
 
 def _filtered(world: World, what: Trained) -> Trained:
-    """The law is that of unlimited pairs before the filter. No training of towers filters its pairs."""
+    """The law is that of unlimited pairs before the filter. No training of towers filters its
+    pairs.
+    """
     if not isinstance(what, LinearCLIP) or what != LinearCLIP(what.prompt):
         raise _no_law(what, "linear has one, at full width and at the end of its training")
     return Filtered(what.prompt)
@@ -296,7 +362,9 @@ def _stopped(world: World, what: Trained) -> Trained:
 
 
 def _narrowed(world: World, what: Trained) -> Trained:
-    """Width K - 1 for inner products; at least 2 for unit vectors, since one coordinate keeps only a sign."""
+    """Width K - 1 for inner products; at least 2 for unit vectors, since one coordinate keeps only
+    a sign.
+    """
     least = world.class_count - 1
     if isinstance(what, Recipe):
         return _with(what, embed_dim=max(2, least) if what.objective.cosine else least)
@@ -316,17 +384,40 @@ for _row in (
     Mitigation("subsample", "groups cut to the smallest", sampler="subsampled"),
     Mitigation("reweight", "groups weighted equally", sampler="reweighted"),
     Mitigation(
-        "group-dro", "GroupDRO: groups weighted by their losses", None, _group_dro, sampler="reweighted", fitted=False
+        "group-dro",
+        "GroupDRO: groups weighted by their losses",
+        None,
+        _group_dro,
+        sampler="reweighted",
+        fitted=False,
     ),
     Mitigation("dfr", _DFR, None, _refitted, head="balanced", fitted=False),
-    Mitigation("omit-background", "captions that never mention the background", _OMIT, captions=True),
+    Mitigation(
+        "omit-background", "captions that never mention the background", _OMIT, captions=True
+    ),
     Mitigation("mention", "captions that always mention the background", _MENTION, captions=True),
-    Mitigation("contradict", "captions that name a random background", sampler="contradicted", captions=True),
-    *(Mitigation(f"prompt-{each}", f"prompted by {prompt_row(each).words}", prompt=each) for each in PROMPTS),
+    Mitigation(
+        "contradict",
+        "captions that name a random background",
+        sampler="contradicted",
+        captions=True,
+    ),
+    *(
+        Mitigation(f"prompt-{each}", f"prompted by {prompt_row(each).words}", prompt=each)
+        for each in PROMPTS
+    ),
     Mitigation("project-background", _PROJECT, None, _projected),
     Mitigation("filter", _FILTER, None, _filtered, fitted=False),
-    Mitigation("early-stopping", f"one in {EARLY} of the steps", None, _stopped, arrives=lambda recipe: False),
-    Mitigation("narrow", _NARROW, None, _narrowed, arrives=lambda recipe: not recipe.objective.cosine),
+    Mitigation(
+        "early-stopping",
+        f"one in {EARLY} of the steps",
+        None,
+        _stopped,
+        arrives=lambda recipe: False,
+    ),
+    Mitigation(
+        "narrow", _NARROW, None, _narrowed, arrives=lambda recipe: not recipe.objective.cosine
+    ),
 ):
     register(_row)
 SHIPPED = frozenset(MITIGATIONS)

@@ -32,11 +32,17 @@ class Design:
     plot: list[dict[str, Any]]  # options of `soberclip plot`
     quick: dict[str, Any]  # the table [study], a study document
     over: dict[str, Any]  # the table [full], what the full size changes
-    printed: str | None = None  # if Table 8 of [W] has the same settings (`experiments.lab.tables.beside`)
+    # if Table 8 of [W] has the same settings (`experiments.lab.tables.beside`)
+    printed: str | None = None
 
     @property
     def words(self) -> dict[str, str]:
-        return {"question": self.question, "takeaway": self.takeaway, "look": self.look, "answer": self.answer}
+        return {
+            "question": self.question,
+            "takeaway": self.takeaway,
+            "look": self.look,
+            "answer": self.answer,
+        }
 
     def document(self, full: bool = False) -> dict[str, Any]:
         return merged(self.quick, self.over) if full else self.quick
@@ -47,7 +53,11 @@ class Design:
     def as_json(self) -> dict[str, Any]:
         document: dict[str, Any] = {"design": self.name, **self.words, "plot": self.plot}
         for size, study in {"quick": self.study(), "full": self.study(full=True)}.items():
-            document[size] = {"cells": study.cells, "seconds": self.seconds[size], "study": study.document()}
+            document[size] = {
+                "cells": study.cells,
+                "seconds": self.seconds[size],
+                "study": study.document(),
+            }
         return document
 
 
@@ -58,7 +68,13 @@ def design_of(name: str, text: str) -> Design:
 
 def designs() -> tuple[str, ...]:
     """Names of all designs."""
-    return tuple(sorted(entry.name.removesuffix(SUFFIX) for entry in _FOLDER.iterdir() if entry.name.endswith(SUFFIX)))
+    return tuple(
+        sorted(
+            entry.name.removesuffix(SUFFIX)
+            for entry in _FOLDER.iterdir()
+            if entry.name.endswith(SUFFIX)
+        )
+    )
 
 
 def design(name: str) -> Design:

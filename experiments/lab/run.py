@@ -1,7 +1,9 @@
-"""`run(plan, store)`: compute the missing blocks, here or in other processes, and return the whole Dataset.
+"""`run(plan, store)`: compute the missing blocks, here or in other processes, and return the whole
+Dataset.
 
-The numbers of a block are a pure function of its part of the study. It is mapped over the parts in this process, in
-processes of this machine (joblib), or on a dask cluster. This process alone writes the numbers.
+The numbers of a block are a pure function of its part of the study. It is mapped over the parts in
+this process, in processes of this machine (joblib), or on a dask cluster. This process alone writes
+the numbers.
 """
 
 import os
@@ -39,7 +41,8 @@ if TYPE_CHECKING:
 
 WORKERS_PER_CORE = 4  # more workers wait for each other, and each takes .3 GB
 PATIENCE = 10  # seconds to wait for an answer of a scheduler
-WAITING = 2_000  # blocks that a cluster holds at once: several per worker, also for workers that join later
+# blocks that a cluster holds at once: several per worker, also for workers that join later
+WAITING = 2_000
 
 Task = Callable[[Any], Any]
 Mapped = Callable[[Task, Iterable[Any]], Iterable[Any]]  # like `map`; results may be in any order
@@ -47,11 +50,18 @@ Mapped = Callable[[Task, Iterable[Any]], Iterable[Any]]  # like `map`; results m
 
 @contextmanager
 def mapping(
-    workers: int | None = None, scheduler: str | None = None, report: Callable[[str], None] = warnings.warn
+    workers: int | None = None,
+    scheduler: str | None = None,
+    report: Callable[[str], None] = warnings.warn,
 ) -> Iterator[Mapped]:
-    """A `map` in this process, in processes of this machine, or on the dask cluster of an address."""
+    """A `map` in this process, in processes of this machine, or on the dask cluster of an
+    address.
+    """
     if workers is not None and scheduler is not None:
-        raise RequestError(f"workers = {workers} and scheduler = {scheduler!r} are both given; leave one of them out")
+        raise RequestError(
+            f"workers = {workers} and scheduler = {scheduler!r} are both given; leave one of"
+            " them out"
+        )
     if workers is not None:
         check_within("workers", workers, 1, WORKERS_PER_CORE * (os.cpu_count() or 1))
         yield partial(_in_processes, workers)
@@ -72,7 +82,8 @@ def _in_processes(workers: int, task: Task, items: Iterable[Any]) -> Iterator[An
         parallel = Parallel(return_as="generator_unordered", batch_size=1)
     results = None
     try:
-        with block_signals():  # processes inherit this: Ctrl-C reaches this one alone, at the block's end
+        # processes inherit this: Ctrl-C reaches this one alone, at the block's end
+        with block_signals():
             results = parallel(delayed(task)(item) for item in items)
         for result in results:  # noqa: UP028 (`yield from` would close the results before the filter below)
             yield result
@@ -80,9 +91,12 @@ def _in_processes(workers: int, task: Task, items: Iterable[Any]) -> Iterator[An
         raise RunError("a worker died; its block may need more memory") from None
     finally:
         if results is not None:
-            # An interruption cancels blocks: joblib counts them, and its thread may miss them in its own queue.
+            # An interruption cancels blocks: joblib counts them, and its thread may miss them in
+            # its own queue.
             hook = threading.excepthook
-            threading.excepthook = lambda failed: None if failed.exc_type is KeyError else hook(failed)
+            threading.excepthook = lambda failed: (
+                None if failed.exc_type is KeyError else hook(failed)
+            )
             try:
                 with warnings.catch_warnings(action="ignore"):
                     results.close()  # waits for that thread
@@ -105,31 +119,42 @@ def _client(scheduler: str, report: Callable[[str], None]) -> "Client":
 
 
 def _on_dask(client: "Client", task: Task, items: Iterable[Any]) -> Iterator[Any]:
-    """Results in order of completion. joblib has a backend for dask, but waits forever for a block that was lost."""
+    """Results in order of completion. joblib has a backend for dask, but waits forever for a block
+    that was lost.
+    """
     from concurrent.futures import CancelledError
 
     from distributed import KilledWorker, as_completed
 
     items, alike = iter(items), partial(_alike, rounding(), task)
-    running = as_completed(client.submit(alike, item, pure=False) for item in islice(items, WAITING))
+    running = as_completed(
+        client.submit(alike, item, pure=False) for item in islice(items, WAITING)
+    )
     try:
         for finished in running:
             yield finished.result()
             for item in islice(items, 1):
                 running.add(client.submit(alike, item, pure=False))
-    except (ImportError, RuntimeError) as error:  # a scheduler gives a RuntimeError the cause that it met
+    except (ImportError, RuntimeError) as error:
+        # a scheduler gives a RuntimeError the cause that it met
         missing = error.__cause__ or error
         if not isinstance(missing, ImportError):
             raise
-        raise RequestError(f"a worker cannot import what this process can ({missing}); install it there") from None
+        raise RequestError(
+            f"a worker cannot import what this process can ({missing}); install it there"
+        ) from None
     except KilledWorker as error:
-        raise RunError(f"a worker died, {error.last_worker.address}; its block may need more memory") from None
+        raise RunError(
+            f"a worker died, {error.last_worker.address}; its block may need more memory"
+        ) from None
     except CancelledError:
         raise RunError("the scheduler was lost") from None
 
 
 def _alike(own: dict[str, str], task: Task, item: Any) -> Any:
-    """The result of a task. Raises RequestError in a process whose versions may round differently."""
+    """The result of a task. Raises RequestError in a process whose versions may round
+    differently.
+    """
     check_versions(f"on the worker {gethostname()}: this study", own, "leave this worker out")
     return task(item)
 
@@ -141,7 +166,9 @@ def run(
     mapped: Mapped = map,
     report: Callable[[str], None] = lambda line: None,
 ) -> xr.Dataset:
-    """The Dataset of a study, kept in a store or computed in memory; `report` gets a line per finding."""
+    """The Dataset of a study, kept in a store or computed in memory; `report` gets a line per
+    finding.
+    """
     if store is None:
         return _in_memory(planned, mapped)
     from experiments.lab.store import read  # start-up time: loads zarr
@@ -170,8 +197,9 @@ def run(
 def _in_memory(planned: Plan, mapped: Mapped) -> xr.Dataset:
     if (free := free_bytes("cpu")) is not None and planned.bytes > free:
         raise RequestError(
-            f"the numbers of this study take {decimal(planned.bytes)} and memory has {decimal(free)} free; a store "
-            "(--output) keeps them on disk, one block at a time in memory"
+            f"the numbers of this study take {decimal(planned.bytes)} and memory has"
+            f" {decimal(free)} free; a store (--output) keeps them on disk, one block at a time in"
+            " memory"
         )
     whole: Cells = {}
     blocks, count = [], prod(planned.blocks)
@@ -185,5 +213,9 @@ def _in_memory(planned: Plan, mapped: Mapped) -> xr.Dataset:
             blocks.append((at, cells.keys(), reasons))
             advance(1)
     table = empty_table(planned.study)
-    data = {name: (v.dims, whole[name], v.attrs) for name, v in planned.variables.items() if name in whole}
+    data = {
+        name: (v.dims, whole[name], v.attrs)
+        for name, v in planned.variables.items()
+        if name in whole
+    }
     return finished(xr.Dataset(data, table.coords, table.attrs), blocks)

@@ -1,18 +1,26 @@
-"""The xarray Dataset that a study becomes: its variables, coordinates and attributes, declared once.
+"""The xarray Dataset that a study becomes: its variables, coordinates and attributes, declared
+once.
 
-Dimensions are the axes in order, then learner, prompt, route (if several routes measure) and replicate (if any does).
+Dimensions are the axes in order, then learner, prompt, route (if several routes measure) and
+replicate (if any does).
 
 common, counter, reliance            by theory, or measured: one value per replicate
-unseen                               the same for cells of a table that training never shows, if there are any
+unseen                               the same for cells of a table that training never shows, if
+                                     there are any
 predicted_common, ...                by theory, if there are measurements
-rand, rev, rest                      further groups of worlds of pixels (`simulator.pixels.groups`), measured only
+rand, rev, rest                      further groups of worlds of pixels (`simulator.pixels.groups`),
+                                     measured only
 common_se, ...                       standard error of the mean over replicates
-common_low, common_high, ...         confidence interval of an estimate; the level is an attribute. If a
-                                     theory is sampled in any cell, its exact numbers have intervals of width 0
-undefined, predicted_undefined       why common, or predicted_common, is nan: 0, or an index of the legend
-legend                               the reasons, sorted; 0 has none. Those that differ in numbers alone are one
+common_low, common_high, ...         confidence interval of an estimate; the level is an attribute.
+                                     If a theory is sampled in any cell, its exact numbers have
+                                     intervals of width 0
+undefined, predicted_undefined       why common, or predicted_common, is nan: 0, or an index of the
+                                     legend
+legend                               the reasons, sorted; 0 has none. Those that differ in numbers
+                                     alone are one
 
-A learner without prompts fills the first prompt; its other cells are nan. Two runs of one study agree bit by bit.
+A learner without prompts fills the first prompt; its other cells are nan. Two runs of one study
+agree bit by bit.
 """
 
 import json
@@ -37,7 +45,8 @@ CODED = ("undefined", "predicted_undefined")  # variables whose values are numbe
 ENDS = ("_low", "_high")  # of names of variables
 REASON = "0, or why there is no {}: an index of the legend"  # what such a number means
 Cells = dict[str, np.ndarray]  # values by variable
-Block = tuple[Region, Collection[str], list[str]]  # its places, the variables that it has, its reasons by number
+# its places, the variables that it has, its reasons by number
+Block = tuple[Region, Collection[str], list[str]]
 _NUMBER = re.compile(r"(?<![\w.^])-?\d+(?:\.\d+)?(?:e[+-]?\d+)?(?![\w^])")
 
 
@@ -46,7 +55,12 @@ def quantities(study: Grid) -> tuple[str, ...]:
 
     "unseen" is left out unless a table has a cell that training never shows.
     """
-    varied = [named_table(str(text)) for axis in study.axes if axis.name == "table" for text in axis.values]
+    varied = [
+        named_table(str(text))
+        for axis in study.axes
+        if axis.name == "table"
+        for text in axis.values
+    ]
     tables = varied or [study.world.table]
     unseen = any(table is not None and 0.0 in chain.from_iterable(table) for table in tables)
     names = tuple(name for name in FORMULAS if unseen or name != "unseen")
@@ -54,7 +68,8 @@ def quantities(study: Grid) -> tuple[str, ...]:
 
 
 def variables(study: Grid) -> dict[str, xr.Variable]:
-    """Each variable that is stored in chunks, without a number yet: one value in memory, which all cells share.
+    """Each variable that is stored in chunks, without a number yet: one value in memory, which all
+    cells share.
 
     A block without a sampled number leaves out the theory's intervals.
     """
@@ -69,9 +84,14 @@ def variables(study: Grid) -> dict[str, xr.Variable]:
     whole = quantities(study)
     formulas = tuple(name for name in whole if name in FORMULAS)
     names = whole if study.measured else formulas
-    columns: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {name: (tuple(length), _attrs(name)) for name in names}
+    columns: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
+        name: (tuple(length), _attrs(name)) for name in names
+    }
     if study.measured:
-        columns |= {f"predicted_{name}": (theory, _attrs(name, "by theory, at n = infinity")) for name in formulas}
+        columns |= {
+            f"predicted_{name}": (theory, _attrs(name, "by theory, at n = infinity"))
+            for name in formulas
+        }
         columns["predicted_undefined"] = theory, {"meaning": REASON.format("number by theory")}
         words = "standard error of the mean over replicates"
         columns |= {f"{name}_se": (cell, _attrs(name, words)) for name in names}
@@ -99,7 +119,8 @@ def measure(cells: Cells, at: Index, values: dict[str, np.ndarray]) -> None:
 
 
 class Legend:
-    """The reasons of a block by number, 0 for none. Sentences that differ in their numbers alone are one reason.
+    """The reasons of a block by number, 0 for none. Sentences that differ in their numbers alone
+    are one reason.
 
     A million separable laws would give a million sentences.
     """
@@ -108,7 +129,9 @@ class Legend:
         self._alike: dict[tuple[str, ...], tuple[int, set[str]]] = {}
 
     def code(self, sentence: str) -> int:
-        number, sentences = self._alike.setdefault(tuple(_NUMBER.split(sentence)), (len(self._alike) + 1, set()))
+        number, sentences = self._alike.setdefault(
+            tuple(_NUMBER.split(sentence)), (len(self._alike) + 1, set())
+        )
         sentences.add(sentence)
         return number
 
@@ -118,13 +141,16 @@ class Legend:
 
 
 def _with_ranges(words: tuple[str, ...], sentences: set[str]) -> str:
-    """Sentences with the same words between their numbers as one, with a range for each number that differs.
+    """Sentences with the same words between their numbers as one, with a range for each number that
+    differs.
 
     >>> _with_ranges(("a ", " of 3^2 #", ""), {"a 9 of 3^2 #5", "a 10 of 3^2 #5"})
     'a 9 to 10 of 3^2 #5'
     """
     shared, *between = words
-    for column, following in zip(zip(*map(_NUMBER.findall, sentences), strict=True), between, strict=True):
+    for column, following in zip(
+        zip(*map(_NUMBER.findall, sentences), strict=True), between, strict=True
+    ):
         ends = sorted(set(column), key=float)
         shared += (ends[0] if len(ends) == 1 else f"{ends[0]} to {ends[-1]}") + following
     return shared
@@ -134,9 +160,16 @@ def empty_table(study: Grid) -> xr.Dataset:
     coordinates = {}
     for axis in study.axes:
         quantity = QUANTITIES[axis.name]
-        attrs = {"symbol": quantity.symbol, "unit": quantity.unit, "meaning": quantity.meaning, "scale": axis.scale}
+        attrs = {
+            "symbol": quantity.symbol,
+            "unit": quantity.unit,
+            "meaning": quantity.meaning,
+            "scale": axis.scale,
+        }
         words = isinstance(axis.values[0], str)
-        coordinates[axis.name] = xr.Variable(axis.name, np.array(axis.values, object if words else None), attrs)
+        coordinates[axis.name] = xr.Variable(
+            axis.name, np.array(axis.values, object if words else None), attrs
+        )
     without_prompt = [label for k, label in enumerate(study.labels) if study.slots(k)[0][1] is None]
     for name, values, attrs in (
         ("learner", study.labels, {"meaning": "what is trained", "without_prompt": without_prompt}),
@@ -146,7 +179,12 @@ def empty_table(study: Grid) -> xr.Dataset:
         if name != "route" or len(values) > 1:
             coordinates[name] = xr.Variable(name, np.array(values, object), attrs)
     versions = provenance()
-    attributes = {"study": study.toml(), "hash": study.hash, "seed": study.seed, "commit": versions.pop("commit")}
+    attributes = {
+        "study": study.toml(),
+        "hash": study.hash,
+        "seed": study.seed,
+        "commit": versions.pop("commit"),
+    }
     attributes |= {"sources": json.dumps(own)} if (own := study.sources()) else {}
     attributes |= {"versions": json.dumps(versions), "format": FORMAT}
     return xr.Dataset(coords=coordinates, attrs=attributes)
@@ -155,11 +193,16 @@ def empty_table(study: Grid) -> xr.Dataset:
 def finished(table: xr.Dataset, blocks: Iterable[Block]) -> xr.Dataset:
     """The Dataset of some blocks: with one sorted legend, and with the intervals that a block has.
 
-    No number is read unless a block has a reason, or the theory is sampled: exact numbers then get intervals, too.
+    No number is read unless a block has a reason, or the theory is sampled: exact numbers then get
+    intervals, too.
     """
     blocks = list(blocks)
     there = set().union(*(names for _, names, _ in blocks))
-    by_theory = [] if "predicted_undefined" in table else [str(name) for name in table if str(name).endswith(ENDS)]
+    by_theory = (
+        []
+        if "predicted_undefined" in table
+        else [str(name) for name in table if str(name).endswith(ENDS)]
+    )
     table = table.drop_vars({*by_theory} - there)
     for name in {*by_theory} & there:
         table[name] = table[name].fillna(table[name.rpartition("_")[0]])
@@ -169,7 +212,9 @@ def finished(table: xr.Dataset, blocks: Iterable[Block]) -> xr.Dataset:
     for name in filter(table.__contains__, CODED if texts else ()):
         codes = table[name].values.copy()
         for region, sentences in texts:
-            codes[region] = np.array([index[sentence] for sentence in sentences], np.int32)[codes[region]]
+            codes[region] = np.array([index[sentence] for sentence in sentences], np.int32)[
+                codes[region]
+            ]
         table[name] = table[name].copy(data=codes)
     table["legend"] = ("legend", np.array(legend, dtype=object))
     return table

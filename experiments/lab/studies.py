@@ -1,16 +1,18 @@
-"""Studies: a table of cells over a base world, axes, learners, prompts, routes and replicates, validated and then run.
+"""Studies: a table of cells over a base world, axes, learners, prompts, routes and replicates,
+validated and then run.
 
 >>> from experiments import study
 >>> table = study(axes={"p_spu": "0.5:1:3"}, learners=["linear"]).run()
 >>> table.counter.dims
 ('p_spu', 'learner', 'prompt')
 
-Routes: theory (infinitely many pairs), exact (the exact law of the rule given n pairs), drawn (n pairs drawn one by
-one), trained (towers). To train a learner, towers minimise the objective whose optimum the learner is. A study may
-also name objectives.
+Routes: theory (infinitely many pairs), exact (the exact law of the rule given n pairs), drawn (n
+pairs drawn one by one), trained (towers). To train a learner, towers minimise the objective whose
+optimum the learner is. A study may also name objectives.
 
-A study file holds the arguments of `study`: learners, prompts, routes, n, replicates, seed, and the tables [axes]
-(p_spu = "0.5:1:51", or a list), [world] and [recipe]. Files and flags are merged first, then validated once.
+A study file holds the arguments of `study`: learners, prompts, routes, n, replicates, seed, and the
+tables [axes] (p_spu = "0.5:1:51", or a list), [world] and [recipe]. Files and flags are merged
+first, then validated once.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -38,7 +40,8 @@ from theory.learners import Learner, named, names
 ROUTES = ("theory", "exact", "drawn", "trained")
 LISTS, TABLES = ("learners", "prompts", "routes"), ("axes", "recipe", "world")
 KEYS = (*LISTS, "n", "replicates", "seed", *TABLES)  # of a study file
-ELSEWHERE = {"loss": "; name it among the learners", "n": "; n is given beside the recipe"}  # fields of a recipe
+# fields of a recipe
+ELSEWHERE = {"loss": "; name it among the learners", "n": "; n is given beside the recipe"}
 MOST_CELLS = 10**17  # numpy counts up to 9e18 bytes, more than any disk holds
 CELL_BYTES = 24  # at least: two accuracies and a reliance
 
@@ -47,9 +50,14 @@ class Study(Grid):
     """A grid that can be run; `study` makes a whole one from a request and checks it."""
 
     def run(
-        self, path: "str | Path | None" = None, *, workers: int | None = None, scheduler: str | None = None
+        self,
+        path: "str | Path | None" = None,
+        *,
+        workers: int | None = None,
+        scheduler: str | None = None,
     ) -> xr.Dataset:
-        """Compute the blocks that the store at `path` lacks, or all in memory without a path; return the Dataset.
+        """Compute the blocks that the store at `path` lacks, or all in memory without a path;
+        return the Dataset.
 
         Parameters
         ----------
@@ -68,7 +76,11 @@ class Study(Grid):
     def _summary(self) -> dict[str, Any]:
         axes = " x ".join(f"{axis.name} {len(axis.values)}" for axis in self.axes)
         lists = {"learners": self.labels, "prompts": self.prompts, "routes": self.routes}
-        return {"axes": axes, **{name: ", ".join(values) for name, values in lists.items()}, "cells": self.cells}
+        return {
+            "axes": axes,
+            **{name: ", ".join(values) for name, values in lists.items()},
+            "cells": self.cells,
+        }
 
     def __repr__(self) -> str:
         return one_line(self, **self._summary())
@@ -112,7 +124,8 @@ def study(
     """
     if isinstance(recipe, Recipe):
         recipe = recipe.model_dump(exclude_defaults=True, exclude={*ELSEWHERE})
-    counts: dict[str, Any] = {"n": n, "replicates": replicates, "seed": seed}  # whole numbers, also as floats
+    # whole numbers, also as floats
+    counts: dict[str, Any] = {"n": n, "replicates": replicates, "seed": seed}
     with validated():
         request = Study(
             world=World() if world is None else world,
@@ -136,7 +149,10 @@ def _tuple(values: Any) -> tuple:
 
 def _misnamed(request: Study) -> Iterator[str]:
     """Names that are unknown or given twice, and lists without any."""
-    learners = [*names(), *(learner.name for learner in request.learners if not isinstance(learner, str))]
+    learners = [
+        *names(),
+        *(learner.name for learner in request.learners if not isinstance(learner, str)),
+    ]
     if request.trained or not set(request.labels) <= set(learners):
         from simulator.towers.objectives import OBJECTIVES  # start-up time: loads torch
 
@@ -173,16 +189,26 @@ def _faults(request: Study) -> Iterator[str]:
     for name in used:
         if used[name] and not request.measured:
             yield f"{name} has no meaning for the theory alone; leave it out or name a route"
-    indices = [k for k, learner in enumerate(request.learners) if not isinstance(learner, str) or learner in names()]
+    indices = [
+        k
+        for k, learner in enumerate(request.learners)
+        if not isinstance(learner, str) or learner in names()
+    ]
     learners = [request.first(k).learner for k in indices]
     for name in (*filter(OF_RECIPE.__contains__, request.dims), *dict(request.recipe)):
         in_theory = name in OF_BOTH and any(hasattr(learner, name) for learner in learners)
         if not request.trained and not in_theory:
-            yield f"{name} has no meaning without the route 'trained' for these learners; leave it out"
+            yield (
+                f"{name} has no meaning without the route 'trained' for these learners; leave"
+                " it out"
+            )
     for name in filter(OF_LEARNERS.__contains__, request.dims):
         if request.trained or not any(hasattr(learner, name) for learner in learners):
             some = ", ".join(learner for learner in names() if hasattr(named(learner), name))
-            yield f"{name} has no meaning for these learners and routes; learners that have it in theory are {some}"
+            yield (
+                f"{name} has no meaning for these learners and routes; learners that have it in"
+                f" theory are {some}"
+            )
     if "start" in request.dims and all(getattr(one, "time", inf) == inf for one in learners):
         yield "start has no meaning at the optimum; an axis of time leaves it"
     for route in set(request.measured) - {"trained"}:
@@ -215,16 +241,21 @@ def requested(
     world_file: Path | None = None,
     own: Collection[Learner] = (),
 ) -> Study:
-    """The study of a document with a world file on top, and flags on top of both; `source` names the document.
+    """The study of a document with a world file on top, and flags on top of both; `source` names
+    the document.
 
     A name of one of the learners `own` stands for it.
     """
     for key, value in document.items():
         if key not in KEYS:
-            raise RequestError(f"{source}: key {key!r} is unknown{suggestion(key, KEYS, quoted=True)}")
+            raise RequestError(
+                f"{source}: key {key!r} is unknown{suggestion(key, KEYS, quoted=True)}"
+            )
         if key in TABLES and not isinstance(value, dict):
             raise RequestError(f"{source}: {key} = {value!r} is not a table")
-        if key in LISTS and not all(isinstance(word, str) for word in (value if isinstance(value, list) else [value])):
+        if key in LISTS and not all(
+            isinstance(word, str) for word in (value if isinstance(value, list) else [value])
+        ):
             raise RequestError(f"{source}: {key} = {value!r} is not a list of names")
     below = {} if world_file is None else read_toml(world_file, "world")
     whole = merged(merged(document, {"world": below}), flags or {})
@@ -235,8 +266,12 @@ def requested(
 
 
 def merged(document: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
-    """A document with another one on top: tables by key, else whole; an axis replaces a field, and a field an axis."""
-    set_above = {"n", "seed"} & over.keys() | over.get("world", {}).keys() | over.get("recipe", {}).keys()
+    """A document with another one on top: tables by key, else whole; an axis replaces a field, and
+    a field an axis.
+    """
+    set_above = (
+        {"n", "seed"} & over.keys() | over.get("world", {}).keys() | over.get("recipe", {}).keys()
+    )
     varied_above = {name.replace("-", "_") for name in over.get("axes", {})}
     whole = {**{key: value for key, value in document.items() if key not in varied_above}, **over}
     for key in TABLES:

@@ -1,4 +1,6 @@
-"""A study's Dataset as tables: one row per cell, a summary, what mitigations gain, and printed numbers to compare."""
+"""A study's Dataset as tables: one row per cell, a summary, what mitigations gain, and printed
+numbers to compare.
+"""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -25,7 +27,8 @@ GAINS = {"counter_gained": ("counter", 1), "common_lost": ("common", -1)}
 
 
 def frames(table: xr.Dataset) -> Iterator[pd.DataFrame]:
-    """The flat table in parts: one row per cell that is computed or has no answer; a missing prompt is empty.
+    """The flat table in parts: one row per cell that is computed or has no answer; a missing prompt
+    is empty.
 
     A number is the mean over the replicates that have one.
     """
@@ -45,9 +48,14 @@ def frames(table: xr.Dataset) -> Iterator[pd.DataFrame]:
 
 
 def check_csv(path: Path) -> None:
-    """Raise RequestError, before any work, unless the path is free or holds an earlier flat table."""
+    """Raise RequestError, before any work, unless the path is free or holds an earlier flat
+    table.
+    """
     if path.is_dir():
-        raise RequestError(f"--csv {str(path)!r} is a folder; a table is a file such as {str(path / 'cells.csv')!r}")
+        raise RequestError(
+            f"--csv {str(path)!r} is a folder; a table is a file such as"
+            f" {str(path / 'cells.csv')!r}"
+        )
     check_writable(path.parent, "sweep", [path.name], MARK)
 
 
@@ -63,7 +71,9 @@ def write_csv(path: Path, table: xr.Dataset) -> None:
 
 
 def summary(study: Grid, table: xr.Dataset, path: "Path | str | None", most: int) -> dict[str, Any]:
-    """The result as one document: the request, the path, ranges per learner, and the rows of at most `most` cells."""
+    """The result as one document: the request, the path, ranges per learner, and the rows of at
+    most `most` cells.
+    """
     ranges: dict[tuple[str, ...], dict[str, Any]] = {}
     rows: list[list[Any]] = []
     for frame in frames(table):
@@ -84,7 +94,9 @@ def summary(study: Grid, table: xr.Dataset, path: "Path | str | None", most: int
 
 
 def _widen(rows: dict[tuple[str, ...], dict[str, Any]], frame: pd.DataFrame) -> None:
-    """Add cells to their series: how many, how many lack a number for each reason, and the range of accuracies."""
+    """Add cells to their series: how many, how many lack a number for each reason, and the range of
+    accuracies.
+    """
     keys = [name for name in ("learner", "prompt", "route") if name in frame]
     coded, groups = ([name for name in names if name in frame] for names in (CODED, GROUPS))
     for who, own in frame.groupby(keys, sort=False):
@@ -99,7 +111,9 @@ def _widen(rows: dict[tuple[str, ...], dict[str, Any]], frame: pd.DataFrame) -> 
 
 
 def gains(study: Grid, table: xr.Dataset) -> list[dict[str, Any]]:
-    """Gains and costs of each mitigation compared with "none", as fractions; empty if the axis lacks "none"."""
+    """Gains and costs of each mitigation compared with "none", as fractions; empty if the axis
+    lacks "none".
+    """
     if NONE not in table[AXIS].values:
         return []
     columns, rows = {}, []
@@ -110,12 +124,18 @@ def gains(study: Grid, table: xr.Dataset) -> list[dict[str, Any]]:
             columns[prefix + name] = sign * (means - means.sel({AXIS: NONE})).values
     for (*place, k, slot), one in study.settings(study.dims):
         for r, route in enumerate(study.measured or ("theory",)):
-            gained = {name: finite(values[(*place, k, slot, r)[: values.ndim]]) for name, values in columns.items()}
+            gained = {
+                name: finite(values[(*place, k, slot, r)[: values.ndim]])
+                for name, values in columns.items()
+            }
             if one.mitigation == NONE or all(number is None for number in gained.values()):
                 continue
             pairs = None
-            with suppress(RequestError, ValueError):  # the mitigation cannot be applied to the learner of this route
-                world, what = one.mitigated_towers()[:2] if route == "trained" else one.mitigated_learner()
+            # the mitigation cannot be applied to the learner of this route
+            with suppress(RequestError, ValueError):
+                world, what = (
+                    one.mitigated_towers()[:2] if route == "trained" else one.mitigated_learner()
+                )
                 pairs = float(inflation(one.mitigation, world, what))
             who = {"learner": study.labels[k], "prompt": one.prompt, "route": route}
             rows.append({**one.values, **who, **gained, "pairs": pairs})
@@ -123,12 +143,15 @@ def gains(study: Grid, table: xr.Dataset) -> list[dict[str, Any]]:
 
 
 def beside(table: xr.Dataset) -> list[dict[str, Any]]:
-    """Rows of Table 8 of [W] whose setting the study has, each with the mean and deviation of our trainings."""
+    """Rows of Table 8 of [W] whose setting the study has, each with the mean and deviation of our
+    trainings.
+    """
     rows = []
     for row in coloured_digits():
         setting = {name: row[name] for name in ("classes", "p_inv", "p_spu", "learner")}
         try:
-            cells = table[row["group"]].isel(prompt=0).sel(setting)  # none of these learners has a prompt
+            # none of these learners has a prompt
+            cells = table[row["group"]].isel(prompt=0).sel(setting)
         except KeyError:  # the quick size has fewer settings
             continue
         if set(cells.dims) - {"replicate"}:  # a further axis: several settings for one of the table

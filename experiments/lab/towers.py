@@ -1,4 +1,6 @@
-"""The route "trained": towers that approach a learner's optimum; cells of one shape train as one ensemble."""
+"""The route "trained": towers that approach a learner's optimum; cells of one shape train as one
+ensemble.
+"""
 
 from collections import defaultdict
 from typing import Any
@@ -27,7 +29,8 @@ MOST_BYTES = 2**30  # that an ensemble needs at least; fixed sets of images are 
 def train_towers(study: Grid, cells: Cells, tail: tuple[int, ...], legend: Legend) -> None:
     """Train a learner in each cell; cells of one recipe, seed and shape of world train together.
 
-    Model r has the same streams and initial weights in all cells of a seed, so differences are paired.
+    Model r has the same streams and initial weights in all cells of a seed, so differences are
+    paired.
     """
     groups: dict[Any, dict[World, dict[Index, str | None]]] = defaultdict(lambda: defaultdict(dict))
     for (*place, k, slot), one in study.settings(study.dims):
@@ -50,14 +53,22 @@ def train_towers(study: Grid, cells: Cells, tail: tuple[int, ...], legend: Legen
 
 
 def _train(
-    recipe: Recipe, models: int, seed: int, jobs: list[tuple[World, dict[Index, Any]]], cells: Cells, legend: Legend
+    recipe: Recipe,
+    models: int,
+    seed: int,
+    jobs: list[tuple[World, dict[Index, Any]]],
+    cells: Cells,
+    legend: Legend,
 ) -> None:
     values, refusal = {}, f"every model diverged; try an lr below {recipe.lr:g} first"
     ensemble = ensemble_of([world for world, _ in jobs], recipe, models, seed)
     try:
         with threads_for(ensemble):
-            towers, _ = train_ensemble(ensemble, (len(jobs),))  # the theory beside them says how far they have come
-            values = _measured(towers, {prompt for _, requests in jobs for prompt in requests.values()})
+            # the theory beside them says how far they have come
+            towers, _ = train_ensemble(ensemble, (len(jobs),))
+            values = _measured(
+                towers, {prompt for _, requests in jobs for prompt in requests.values()}
+            )
     except EveryModelDiverged:
         pass
     except EmptyGroup as error:
@@ -74,11 +85,17 @@ def _train(
                 measure(cells, at, {name: numbers[w] for name, numbers in values[prompt].items()})
 
 
-def _measured(towers: Towers, prompts: set[str | None]) -> dict[str | None, dict[str, Float[np.ndarray, "worlds R"]]]:
-    """Accuracies by group, and the reliance, of each model by prompt; nan for a model that diverged."""
+def _measured(
+    towers: Towers, prompts: set[str | None]
+) -> dict[str | None, dict[str, Float[np.ndarray, "worlds R"]]]:
+    """Accuracies by group, and the reliance, of each model by prompt; nan for a model that
+    diverged.
+    """
     ensemble, by_prompt = towers.ensemble, towers.by_prompt(prompts)
     for prompt, values in by_prompt.items():
         if ensemble.worlds[0].views is None:
-            reliance = score_reliance(ensemble, towers.parameters, prompt).reshape(values["common"].shape)
+            reliance = score_reliance(ensemble, towers.parameters, prompt).reshape(
+                values["common"].shape
+            )
             values["reliance"] = np.where(np.isfinite(values["common"]), reliance, np.nan)
     return by_prompt

@@ -13,7 +13,14 @@ from typing import Any
 
 import torch
 
-from experiments.errors import Interrupted, RequestError, RunError, SoberclipError, check_within, checked_seed
+from experiments.errors import (
+    Interrupted,
+    RequestError,
+    RunError,
+    SoberclipError,
+    check_within,
+    checked_seed,
+)
 from experiments.files import CHECKPOINT, RESULT, write_json
 from experiments.lab import runfolder
 from experiments.lab.config import checked_prompt
@@ -55,11 +62,14 @@ def train(
     share_out: bool = False,
     history: int = 0,
 ) -> dict[str, Any] | None:
-    """Train `models` models of one world; the result's document, or None on processes other than rank 0.
+    """Train `models` models of one world; the result's document, or None on processes other than
+    rank 0.
 
-    prompt    of the accuracies at the top of the document; "prompts" also holds the usual ones and `further`
+    prompt    of the accuracies at the top of the document; "prompts" also holds the usual ones and
+              `further`
     mitigate  name of a mitigation (`experiments.lab.mitigations`)
-    output    folder of the run; Ctrl-C saves it there after the current step, and raises Interrupted
+    output    folder of the run; Ctrl-C saves it there after the current step, and raises
+              Interrupted
     report    called with one line per checkpoint
     history   number of further steps, evenly spaced on a log scale, at which the history has rows
     share_out train the models of a long run in as many processes as torch has threads
@@ -67,7 +77,9 @@ def train(
     check_within("--ensemble", models, 1, LARGEST_ENSEMBLE)
     check_within("--history", history, 0, MOST_ROWS)
     if resume is not None and output not in (None, resume):
-        raise RequestError(f"--resume {resume} writes to its own folder; leave --output {output} out")
+        raise RequestError(
+            f"--resume {resume} writes to its own folder; leave --output {output} out"
+        )
     world, recipe, prompt = apply_to_towers(mitigate, world, recipe, checked_prompt(recipe, prompt))
     further = [checked_prompt(recipe, each) for each in further]
     device = checked_device(distributed.local_device(device))
@@ -76,15 +88,20 @@ def train(
     where = {"device": device, "draw_on": draw_on, "compile": compile, "group": group}
     ensemble = ensemble_of([world], recipe, models, checked_seed(seed))._replace(**where)
     processes = processes_for(ensemble) if share_out else 1
-    folder, rows, further_steps = resume or output, list[dict[str, Any]](), log_spaced(recipe.steps, history)
+    folder, rows, further_steps = (
+        resume or output,
+        list[dict[str, Any]](),
+        log_spaced(recipe.steps, history),
+    )
     with _as_sentences(device, folder):
         began = perf_counter()
         check_ensemble(ensemble)
         least, free = least_bytes(ensemble), free_bytes(device)
         if free is not None and least > free:  # it might show only after minutes
             raise RequestError(
-                f"this run needs at least {least / 2**30:.1f} GiB and {device} has {free / 2**30:.1f} free; "
-                "a smaller --batch-size, --ensemble, --width or --n needs less"
+                f"this run needs at least {least / 2**30:.1f} GiB and {device} has"
+                f" {free / 2**30:.1f} free; a smaller --batch-size, --ensemble, --width or --n"
+                " needs less"
             )
         check_groups(ensemble)
         failure = None
@@ -97,10 +114,13 @@ def train(
                 state = start(ensemble)
         except (SoberclipError, ValueError) as error:
             failure = error
-        if distributed.anywhere(group, failure is not None):  # all processes fail together, so that none waits forever
+        # all processes fail together, so that none waits forever
+        if distributed.anywhere(group, failure is not None):
             raise failure or RequestError("another process refused the request")
         with nullcontext(lambda: False) if folder is None else interruption(group) as stop:
-            state, compiled = _trained(ensemble, state, rows, further_steps, folder, processes, report, stop)
+            state, compiled = _trained(
+                ensemble, state, rows, further_steps, folder, processes, report, stop
+            )
         distributed.leave(group)  # rank 0 alone evaluates
         if group.rank > 0:
             return None
@@ -123,10 +143,13 @@ def train(
     return document
 
 
-def _trained(ensemble, state, history, further, folder, processes, report, stop) -> tuple[State, bool]:
+def _trained(
+    ensemble, state, history, further, folder, processes, report, stop
+) -> tuple[State, bool]:
     """The state at the last step or `stop()`, and whether steps were compiled.
 
-    Each tenth of the steps gives a checkpoint and a row of the history, `stop()` a checkpoint, a `further` step a row.
+    Each tenth of the steps gives a checkpoint and a row of the history, `stop()` a checkpoint, a
+    `further` step a row.
     """
     group, steps, compiled = ensemble.group, ensemble.recipe.steps, True
     checkpoints = {round(steps * k / CHECKPOINTS) for k in range(1, CHECKPOINTS + 1)} - {0}
@@ -154,14 +177,17 @@ def _trained(ensemble, state, history, further, folder, processes, report, stop)
             runfolder.save_checkpoint(folder, state, ensemble, history)
         distributed.leave(group)
         raise Interrupted(
-            f"interrupted after step {int(state.step)} of {steps}; resume with --resume {folder} and the same flags"
+            f"interrupted after step {int(state.step)} of {steps}; resume with --resume {folder}"
+            " and the same flags"
         )
     return state, compiled
 
 
 @contextmanager
 def _as_sentences(device: str, folder: Path | None) -> Iterator[None]:
-    """Raise failures of training, and Ctrl-C at once or in the evaluation, with one sentence and their exit status."""
+    """Raise failures of training, and Ctrl-C at once or in the evaluation, with one sentence and
+    their exit status.
+    """
     try:
         yield
     except (EveryModelDiverged, ProcessEnded) as error:
@@ -170,19 +196,27 @@ def _as_sentences(device: str, folder: Path | None) -> Iterator[None]:
         raise RequestError(str(error)) from error
     except (RuntimeError, MemoryError) as error:
         full = isinstance(error, torch.OutOfMemoryError | MemoryError)
-        if not full and "can't allocate memory" not in str(error):  # the words of torch's CPU allocator
+        # the words of torch's CPU allocator
+        if not full and "can't allocate memory" not in str(error):
             raise
-        words = "too little memory for this run; a smaller --ensemble, --batch-size or --width needs less"
+        words = (
+            "too little memory for this run; a smaller --ensemble, --batch-size or --width needs"
+            " less"
+        )
         raise RunError(f"{device} has {words}") from error
     except KeyboardInterrupt:
         if folder is None or not (folder / CHECKPOINT).exists():
             raise
-        raise Interrupted(f"interrupted at once; --resume {folder} resumes from its last checkpoint") from None
+        raise Interrupted(
+            f"interrupted at once; --resume {folder} resumes from its last checkpoint"
+        ) from None
 
 
 @contextmanager
 def interruption(group) -> Iterator[Callable[[], bool]]:
-    """A function that returns true after Ctrl-C (or torchrun's SIGTERM), at the same step in all processes."""
+    """A function that returns true after Ctrl-C (or torchrun's SIGTERM), at the same step in all
+    processes.
+    """
     pressed = False
 
     def remember(number, frame):
@@ -191,7 +225,9 @@ def interruption(group) -> Iterator[Callable[[], bool]]:
             raise KeyboardInterrupt
         pressed = True
         # In a thread, since the signal may have come while another line was printed.
-        Thread(target=say, args=("stopping after the current step; Ctrl-C again stops at once",)).start()
+        Thread(
+            target=say, args=("stopping after the current step; Ctrl-C again stops at once",)
+        ).start()
 
     with handling((signal.SIGINT, signal.SIGTERM), remember):
         yield lambda: distributed.anywhere(group, pressed)

@@ -1,7 +1,8 @@
-"""Verdicts counted by published statement: the first lines of the page and the README, the last ones of the terminal.
+"""Verdicts counted by published statement: the first lines of the page and the README, the last
+ones of the terminal.
 
-A sentence of a paper counts once, however many claims try it. It holds if every reading does, and fails if every
-reading does. Our own statements are counted apart, claim by claim.
+A sentence of a paper counts once, however many claims try it. It holds if every reading does, and
+fails if every reading does. Our own statements are counted apart, claim by claim.
 """
 
 from collections import Counter
@@ -23,7 +24,9 @@ OUTCOMES = {  # outcome: one statement, several statements
 
 
 class Entry(NamedTuple):
-    """A published statement with the verdicts on its readings, or one statement of our own, which has no quote."""
+    """A published statement with the verdicts on its readings, or one statement of our own, which
+    has no quote.
+    """
 
     quote: str
     verdicts: list[Verdict]
@@ -53,11 +56,19 @@ def _entry(verdicts: list[Verdict]) -> Entry:
         shown_from = "shown from stored trials"
     elif all(v.kind == "published" for v in verdicts):
         shown_from = "judged from the papers' tables"
-    return Entry(quote, verdicts, outcome, f", by {count} of {every} claims" if count < every else "", shown_from)
+    return Entry(
+        quote,
+        verdicts,
+        outcome,
+        f", by {count} of {every} claims" if count < every else "",
+        shown_from,
+    )
 
 
 def readings(verdicts: Sequence[Verdict], cell: Callable[[Verdict], str]) -> Table:
-    """The verdicts by quantifier, a claim per row; no rows if none is read with several. `cell` writes a verdict."""
+    """The verdicts by quantifier, a claim per row; no rows if none is read with several. `cell`
+    writes a verdict.
+    """
     rows: dict[str, dict[str, Verdict]] = {}
     for verdict in verdicts:
         if verdict.kind == "searched":
@@ -67,12 +78,17 @@ def readings(verdicts: Sequence[Verdict], cell: Callable[[Verdict], str]) -> Tab
     def under(quantifier: str) -> Column:
         return Column(quantifier, lambda row: cell(row[quantifier]) if quantifier in row else "")
 
-    columns = [Column("Compared", lambda row: next(iter(row.values())).claim), *map(under, get_args(Quantifier))]
+    columns = [
+        Column("Compared", lambda row: next(iter(row.values())).claim),
+        *map(under, get_args(Quantifier)),
+    ]
     return Table("Readings side by side", columns, [*rows.values()] if several else [])
 
 
 def counts(verdicts: Sequence[Verdict], provenance: bool = True) -> list[str]:
-    """A sentence on the published statements and one on our own; `provenance` adds how many this run tried."""
+    """A sentence on the published statements and one on our own; `provenance` adds how many this
+    run tried.
+    """
     sentences = []
     for kind, published in (("published statement", True), ("statement of our own", False)):
         group = [entry for entry in entries(verdicts) if bool(entry.quote) == published]
@@ -80,7 +96,9 @@ def counts(verdicts: Sequence[Verdict], provenance: bool = True) -> list[str]:
             continue
         outcomes = Counter(entry.outcome for entry in group)
         *first, last = (
-            f"{outcomes[word]} {forms[outcomes[word] > 1]}" for word, forms in OUTCOMES.items() if outcomes[word]
+            f"{outcomes[word]} {forms[outcomes[word] > 1]}"
+            for word, forms in OUTCOMES.items()
+            if outcomes[word]
         )
         noun = kind if len(group) == 1 else kind.replace("statement", "statements")
         words = f"Of {len(group)} {noun} " + (f"{', '.join(first)} and {last}" if first else last)
@@ -88,16 +106,24 @@ def counts(verdicts: Sequence[Verdict], provenance: bool = True) -> list[str]:
             places = Counter(entry.shown_from for entry in group).most_common()
             words += f" ({', '.join(f'{n} {place}' for place, n in places)})"
         partly = sum(bool(entry.part) for entry in group)
-        sentences.append(f"{words}." + (f" For {partly} of them only some claims were tried." if partly else ""))
+        sentences.append(
+            f"{words}." + (f" For {partly} of them only some claims were tried." if partly else "")
+        )
     return sentences
 
 
 def summary(verdicts: Sequence[Verdict]) -> list[str]:
-    """`counts`, then the verdicts claim by claim, and the error rates of one and of all contradictions."""
+    """`counts`, then the verdicts claim by claim, and the error rates of one and of all
+    contradictions.
+    """
     joint = family_sentence(verdicts)
     alpha = max((v.alpha or ALPHA for v in verdicts), default=ALPHA)
     rate = rate_sentence(alpha, any(v.kind == "trained" for v in verdicts))
-    return [*counts(verdicts), f"Claim by claim: {by_verdict(verdicts)}.", f"{rate}{f' {joint}.' if joint else ''}"]
+    return [
+        *counts(verdicts),
+        f"Claim by claim: {by_verdict(verdicts)}.",
+        f"{rate}{f' {joint}.' if joint else ''}",
+    ]
 
 
 def by_verdict(verdicts: Sequence[Verdict]) -> str:
@@ -106,5 +132,7 @@ def by_verdict(verdicts: Sequence[Verdict]) -> str:
     parts = {word: f"{number[word]} {word}" for word in MARKS if number[word]}
     if "contradicted" in parts and any(v.proof for v in verdicts):
         certain = sum(v.rigorous for v in verdicts)
-        parts["contradicted"] += f" ({certain} rigorously, {number['contradicted'] - certain} by measurement alone)"
+        parts["contradicted"] += (
+            f" ({certain} rigorously, {number['contradicted'] - certain} by measurement alone)"
+        )
     return ", ".join(parts.values())

@@ -1,4 +1,6 @@
-"""A verdict in words, for the terminal and the report: the claim, the measurement, its place and its certainty."""
+"""A verdict in words, for the terminal and the report: the claim, the measurement, its place and
+its certainty.
+"""
 
 from collections.abc import Callable, Iterator, Sequence
 from types import SimpleNamespace
@@ -12,7 +14,8 @@ from theory.claims.relations import RELATIONS
 
 HOLDING = ("proved", "supported")
 MARKS = {"proved": "✓✓", "supported": "✓", "contradicted": "✗", "undecided": "?", "refused": "–"}
-# Relations of claims about trained towers and published tables, besides those of `theory.claims.relations`.
+# Relations of claims about trained towers and published tables, besides those of
+# `theory.claims.relations`.
 FURTHER = {"differs from": "≠", "above": ">", "not above": "≤", "within": "≈"}
 NUMBERS = {  # field of a verdict: its term in the evidence
     "route": "route",
@@ -33,7 +36,9 @@ def number(value: Any) -> str:
     """Four digits, and all those of a count below ten million; "" for None."""
     if isinstance(value, int) and abs(value) < 10**7:
         return f"{value:,}"
-    return f"{value:z.4g}" if isinstance(value, float | int) else "" if value is None else str(value)
+    return (
+        f"{value:z.4g}" if isinstance(value, float | int) else "" if value is None else str(value)
+    )
 
 
 def measured(verdict: Verdict) -> str:
@@ -44,7 +49,11 @@ def measured(verdict: Verdict) -> str:
     words = f"{number(verdict.measured)}, {100 * verdict.level:g}% interval {low} to {high}"
     if verdict.kind == "trained" and verdict.relation == "=" and verdict.predicted:
         return f"{words}, {verdict.measured - verdict.predicted:+z.4f} off"
-    return f"{words} at the last look" if verdict.kind == "searched" and verdict.quantifier != "on average" else words
+    return (
+        f"{words} at the last look"
+        if verdict.kind == "searched" and verdict.quantifier != "on average"
+        else words
+    )
 
 
 def claimed(verdict: Verdict) -> str:
@@ -57,7 +66,9 @@ def claimed(verdict: Verdict) -> str:
     words = RELATIONS[verdict.relation].words
     if verdict.share is not None:
         words = f"{words} in at least {100 * verdict.share:g}% of trainings"
-    words = words.format(quantity=verdict.quantity, value=value if verdict.share is None else "its bound")
+    words = words.format(
+        quantity=verdict.quantity, value=value if verdict.share is None else "its bound"
+    )
     return words if verdict.quantifier == "always" else f"{words} {verdict.quantifier}"
 
 
@@ -73,16 +84,27 @@ def place(verdict: Verdict) -> tuple[str, str]:
     if verdict.counterexample:
         return "counterexample", point(verdict.counterexample)
     if verdict.point:
-        return "worst audited point" if verdict.verdict == "undecided" else "at this point", point(verdict.point)
+        return "worst audited point" if verdict.verdict == "undecided" else "at this point", point(
+            verdict.point
+        )
     return "", ""
 
 
 def tightest(verdict: Verdict) -> str:
-    """Of a claim that holds always: the worst point that the search found, and how far the claim holds there."""
-    violation, holds = verdict.largest_violation_found, verdict.verdict in HOLDING and verdict.quantifier == "always"
+    """Of a claim that holds always: the worst point that the search found, and how far the claim
+    holds there.
+    """
+    violation, holds = (
+        verdict.largest_violation_found,
+        verdict.verdict in HOLDING and verdict.quantifier == "always",
+    )
     if not holds or not verdict.worst or violation is None:
         return ""
-    slack = f"holds by {number(-violation)}" if violation < 0 else f"is off by {number(violation + 0.0)}"
+    slack = (
+        f"holds by {number(-violation)}"
+        if violation < 0
+        else f"is off by {number(violation + 0.0)}"
+    )
     return f"worst point by theory {point(verdict.worst)}, where it {slack}"
 
 
@@ -100,25 +122,39 @@ def how(verdict: Verdict) -> str:
         case "published", _:
             return "from the published tables"
         case "trained", _:
-            when = f"stored verdict of a training on {verdict.date}" if verdict.stored else "trained now"
+            when = (
+                f"stored verdict of a training on {verdict.date}"
+                if verdict.stored
+                else "trained now"
+            )
             return f"{when}, {counted(len(verdict.cases), 'case')} of {verdict.replicates} models"
         case _, "on average":
             return f"mean over {verdict.search_evaluations:,} worlds, by the closed form"
         case _, "somewhere":
             best = ", the best one measured" if verdict.interval else ""
             return f"searched at {verdict.search_evaluations:,} points{best}"
-    words = "searched, " + (f"{verdict.audits} points audited" if verdict.audits else "counterexample measured")
+    words = "searched, " + (
+        f"{verdict.audits} points audited" if verdict.audits else "counterexample measured"
+    )
     if verdict.rigorous:
         return f"{words}; refuted rigorously"
     if (proof := verdict.proof) is not None and verdict.verdict == "proved":
-        words += "; proved by algebra" if proof["exact"] else f"; proved to within τ on {proof['boxes']:,} boxes"
+        words += (
+            "; proved by algebra"
+            if proof["exact"]
+            else f"; proved to within τ on {proof['boxes']:,} boxes"
+        )
     return words
 
 
 def shown_by(verdict: Verdict) -> str:
     """The counterexample, if there is one, and how the verdict was reached."""
     term, where = place(verdict)
-    return f"{term}: {where}; {how(verdict)}" if term in ("counterexample", "exception") else how(verdict)
+    return (
+        f"{term}: {where}; {how(verdict)}"
+        if term in ("counterexample", "exception")
+        else how(verdict)
+    )
 
 
 def headed(verdict: Verdict) -> str:
@@ -134,7 +170,9 @@ def table(
     outcome: Callable[[Verdict], str],
     certificate: Callable[[Verdict], str],
 ) -> Table:
-    """Verdicts with their numbers; the functions write the cells of the claim, the verdict and what shows it."""
+    """Verdicts with their numbers; the functions write the cells of the claim, the verdict and what
+    shows it.
+    """
     columns = (
         Column("Claim", claim),
         Column("Verdict", outcome, look=lambda verdict: f"verdict {verdict.verdict}"),
@@ -156,7 +194,9 @@ def details(verdict: Verdict) -> Iterator[tuple[str, str]]:
     document = verdict.as_json()
     for field, term in NUMBERS.items():
         if (value := document.get(field)) is not None:
-            nominal = " (nominal: t bounds)" if field == "alpha" and verdict.kind == "trained" else ""
+            nominal = (
+                " (nominal: t bounds)" if field == "alpha" and verdict.kind == "trained" else ""
+            )
             yield term, number(value / 2 if field == "alpha" else value) + nominal
     if proof := verdict.proof:
         checked = f", checked in {proof['check_seconds']:.2g} s" if verdict.certified else ""
@@ -165,8 +205,13 @@ def details(verdict: Verdict) -> Iterator[tuple[str, str]]:
     for case in verdict.cases or ():
         yield "case", _case(case)
     if verdict.stored:
-        versions = ", ".join(f"{k} {v}" for k, v in (verdict.versions or {}).items() if k in ("commit", "torch"))
-        yield "stored", f"run on {verdict.device} in {verdict.seconds:g} s on {verdict.date}, {versions}"
+        versions = ", ".join(
+            f"{k} {v}" for k, v in (verdict.versions or {}).items() if k in ("commit", "torch")
+        )
+        yield (
+            "stored",
+            f"run on {verdict.device} in {verdict.seconds:g} s on {verdict.date}, {versions}",
+        )
 
 
 def _case(case: dict[str, Any]) -> str:
@@ -183,8 +228,12 @@ def _case(case: dict[str, Any]) -> str:
 def world(fields: dict[str, Any]) -> str:
     """The fields in which worlds of trained claims differ."""
     if fields.get("views"):
-        return ", ".join(f"{name} = {fields[name]:.4g}" for name in ("p_inv", "p_spu", "classes", "mention_spu"))
+        return ", ".join(
+            f"{name} = {fields[name]:.4g}" for name in ("p_inv", "p_spu", "classes", "mention_spu")
+        )
     if table := fields.get("table"):
         words = point({name: fields[name] for name in ("mu_spu", "sigma_xi", "dim_image")})
         return f"a {len(table)} x {len(table[0])} table, {words}"
-    return point({name: fields[name] for name in ("p_spu", "mu_spu", "classes", "sigma_xi", "dim_image")})
+    return point(
+        {name: fields[name] for name in ("p_spu", "mu_spu", "classes", "sigma_xi", "dim_image")}
+    )

@@ -1,4 +1,6 @@
-"""The first picture of README and report: how much of the background CLIP learns, as p' against p, by three prompts."""
+"""The first picture of README and report: how much of the background CLIP learns, as p' against p,
+by three prompts.
+"""
 
 import numpy as np
 import xarray as xr
@@ -16,7 +18,9 @@ WHAT = "equivalent-correlation"
 TITLE, MAIN, TEXT, SMALL = 19, 17, 15, 13  # points; 13 are 10 pixels on a phone
 RED, BLUE, GREEN, GREY, BLACK = "#c04f00", "#0072b2", "#00694b", "#555555", "#1b1f24"
 READ = 0.9  # the share whose numbers stand beside the lines
-LINES = (  # prompt, colour, words and their place, step from READ to the number beside the line and its alignment
+# prompt, colour, words and their place, step from READ to the number beside the line and its
+# alignment
+LINES = (
     ("mean", RED, "average caption", (0.505, 0.995), (-0.005, "right")),
     ("bare", GREEN, "bare name", (0.58, 0.6), (0.02, "left")),
     ("name", BLUE, "typical appearance", (0.62, 0.475), (0.005, "left")),
@@ -41,11 +45,15 @@ def front(table: xr.Dataset) -> Figure:
     p = table.p_spu.values
     correlation = placed(table, base, WHAT)[WHAT]
     figure = Figure(figsize=(6.4, 6.9))  # inches; a phone shows the width on about 360 pixels
-    figure.suptitle("How much of the background does CLIP learn?", x=0.02, ha="left", fontsize=TITLE)
+    figure.suptitle(
+        "How much of the background does CLIP learn?", x=0.02, ha="left", fontsize=TITLE
+    )
     ax = figure.subplots()
     clip = correlation.sel(learner="infonce")
     for prompt, color, words, place, (step, side) in LINES:
-        none, every = (clip.sel(prompt=prompt, detail_inv=g, detail_spu=g).values for g in (0.0, 1.0))
+        none, every = (
+            clip.sel(prompt=prompt, detail_inv=g, detail_spu=g).values for g in (0.0, 1.0)
+        )
         ax.fill_between(p, none, every, color=color, alpha=0.2, linewidth=0)
         ax.plot(p, every, color=color, linewidth=5)
         look = {"color": color, "fontsize": MAIN, "weight": "bold"}
@@ -59,7 +67,11 @@ def front(table: xr.Dataset) -> Figure:
         ax.text(*at, words, **{"fontsize": TEXT, "color": GREY, **options})
     for world, prompt, trained in trained_towers():
         if np.isclose(world.nu_image, base.nu_image):
-            look = {"color": RED if prompt == "mean" else BLUE, "markeredgecolor": "white", "zorder": 4}
+            look = {
+                "color": RED if prompt == "mean" else BLUE,
+                "markeredgecolor": "white",
+                "zorder": 4,
+            }
             ax.plot(world.p_spu, trained, "o", markersize=12, **look)
     ax.set_xlabel("share of usual backgrounds\nin the training data, p", fontsize=TEXT)
     ax.set_ylabel("share in the data whose best\nclassifier behaves alike, p′", fontsize=TEXT)
@@ -73,10 +85,15 @@ def trained_towers(trial: str = TRIAL) -> list[tuple[World, str, float]]:
     """The world, the prompt and the mean p' of each ensemble of a stored trial."""
     stored = next(document for document in stored_documents() if document["claim"] == trial)
     rows = [
-        (World(**case["world"]), prompt, [row["models"] for row in case["rows"] if row["prompt"] == prompt])
+        (
+            World(**case["world"]),
+            prompt,
+            [row["models"] for row in case["rows"] if row["prompt"] == prompt],
+        )
         for case in stored["cases"]
         for prompt in dict.fromkeys(row["prompt"] for row in case["rows"])
     ]
     worlds, prompts, models = zip(*rows, strict=True)
-    place = equivalent_of_draws(World.stack(worlds), np.transpose(models))  # (model, group, ensemble)
+    # (model, group, ensemble)
+    place = equivalent_of_draws(World.stack(worlds), np.transpose(models))
     return list(zip(worlds, prompts, place.correlation, strict=True))

@@ -20,17 +20,22 @@ from theory.proofs.expression import NotExpressible
 from theory.proofs.statements import formula_of
 
 CAPTION = (
-    "Verdicts of soberclip {version}, seed {seed}. The error rate is the probability of a false contradiction. A "
-    "supported claim is bounded at that rate at its audited points only, and a proof has none. The rate is nominal for "
-    "trained towers. A digest is the start of the SHA-256 of a claim without its words; (source) marks a digest of "
-    "source text."
+    "Verdicts of soberclip {version}, seed {seed}. The error rate is the probability of a false"
+    " contradiction. A supported claim is bounded at that rate at its audited points only, and a"
+    " proof has none. The rate is nominal for trained towers. A digest is the start of the SHA-256"
+    " of a claim without its words; (source) marks a digest of source text."
 )
 
 
 def latex_table(
-    verdicts: Sequence[Verdict], claims: Sequence[AnyClaim], seed: int, certificates: Path | None = None
+    verdicts: Sequence[Verdict],
+    claims: Sequence[AnyClaim],
+    seed: int,
+    certificates: Path | None = None,
 ) -> str:
-    """A table environment with one row per verdict; `certificates` is the folder where `check` wrote them."""
+    """A table environment with one row per verdict; `certificates` is the folder where `check`
+    wrote them.
+    """
     of = {claim.id: claim for claim in claims}
 
     def worst(v: Verdict) -> str:
@@ -38,15 +43,25 @@ def latex_table(
 
     def digest(v: Verdict) -> str:
         named = certificates is not None and v.certified
-        return f"{digest_of(of[v.claim])}" + (f", {(certificates / file_name(v.claim)).as_posix()}" if named else "")
+        return f"{digest_of(of[v.claim])}" + (
+            f", {(certificates / file_name(v.claim)).as_posix()}" if named else ""
+        )
 
     columns = (
-        Column("Statement", lambda v: v.statement + (f" [{evidence.claimed(v)}]" if v.relation else ""), width=0.22),
+        Column(
+            "Statement",
+            lambda v: v.statement + (f" [{evidence.claimed(v)}]" if v.relation else ""),
+            width=0.22,
+        ),
         Column("Domain", lambda v: domain(of[v.claim]), width=0.2),
         Column("Verdict", attrgetter("verdict"), width=0.08),
         Column("Worst point", worst, width=0.13),
         Column("Measured", evidence.measured, width=0.1),
-        Column("Error rate", lambda v: "" if v.verdict == REFUSED else f"{(v.alpha or ALPHA) / 2:g}", width=0.06),
+        Column(
+            "Error rate",
+            lambda v: "" if v.verdict == REFUSED else f"{(v.alpha or ALPHA) / 2:g}",
+            width=0.06,
+        ),
         Column("Digest, certificate", digest, width=0.12),
     )
     caption = CAPTION.format(version=versions()["soberclip"], seed=seed)
@@ -58,9 +73,13 @@ def domain(claim: AnyClaim) -> str:
     if isinstance(claim, TableClaim):
         return "the published tables"
     if isinstance(claim, TrainedClaim):
-        return "; ".join(dict.fromkeys(evidence.world(case.world.model_dump()) for case in claim.cases))
+        return "; ".join(
+            dict.fromkeys(evidence.world(case.world.model_dump()) for case in claim.cases)
+        )
     table = [f"table {claim.table}"] if claim.table else []
-    return ", ".join([*table, *(f"{name} {_range(claim, span)}" for name, span in claim.domain.items())])
+    return ", ".join(
+        [*table, *(f"{name} {_range(claim, span)}" for name, span in claim.domain.items())]
+    )
 
 
 def _range(claim: Claim, bounds: Any) -> str:
@@ -72,4 +91,6 @@ def _range(claim: Claim, bounds: Any) -> str:
 
     if not isinstance(bounds, Axis):
         return f"= {end(bounds)}"
-    return f"from {end(bounds.low)} to {end(bounds.high)}" + (" (whole numbers)" if bounds.integer else "")
+    return f"from {end(bounds.low)} to {end(bounds.high)}" + (
+        " (whole numbers)" if bounds.integer else ""
+    )

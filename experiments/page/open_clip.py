@@ -1,6 +1,8 @@
-"""What open_clip, unmodified, learned from exported worlds: p' over training pairs by three prompts, beside the theory.
+"""What open_clip, unmodified, learned from exported worlds: p' over training pairs by three
+prompts, beside the theory.
 
-`python -m experiments.page.open_clip .readme/open_clip.svg` draws the runs of experiments/ground_truth/open_clip.csv.
+`python -m experiments.page.open_clip .readme/open_clip.svg` draws the runs of
+experiments/ground_truth/open_clip.csv.
 """
 
 import sys
@@ -41,21 +43,35 @@ def world_of(detail: int) -> World:
 def trained() -> Figure:
     """A panel per detail: lines of theory for the words of the captions, and every checkpoint."""
     figure = Figure(figsize=(9.0, 5.2), layout="constrained")
-    figure.suptitle("open_clip, unmodified, trained on exported worlds", x=0.02, ha="left", fontsize=TITLE)
+    figure.suptitle(
+        "open_clip, unmodified, trained on exported worlds", x=0.02, ha="left", fontsize=TITLE
+    )
     every = runs()
-    for ax, (detail, words) in zip(figure.subplots(1, 2, sharex=True, sharey=True), PANELS.items(), strict=True):
-        theory = {row["prompt"]: row["equivalent_correlation"] for row in worded_rows(world_of(detail))}
+    for ax, (detail, words) in zip(
+        figure.subplots(1, 2, sharex=True, sharey=True), PANELS.items(), strict=True
+    ):
+        theory = {
+            row["prompt"]: row["equivalent_correlation"] for row in worded_rows(world_of(detail))
+        }
         for prompt, color, name, *_ in LINES:
             ax.axhline(theory[prompt], color=color, linewidth=4, alpha=0.35)
-            for _, run in every[(every.detail == detail) & (every.prompt == prompt)].groupby(["seed", "last"]):
+            for _, run in every[(every.detail == detail) & (every.prompt == prompt)].groupby(
+                ["seed", "last"]
+            ):
                 pairs, correlation = run.pairs.to_numpy() / 1000, run.correlation.to_numpy()
                 ax.plot(pairs, correlation, "-", color=color, linewidth=1)
                 ax.plot(pairs[-1], correlation[-1], "o", color=color, markersize=9, zorder=4)
             if detail:
-                side = {"xytext": (0, 7), "va": "bottom"} if prompt == "bare" else {"xytext": (0, -7), "va": "top"}
+                side = (
+                    {"xytext": (0, 7), "va": "bottom"}
+                    if prompt == "bare"
+                    else {"xytext": (0, -7), "va": "top"}
+                )
                 look = {"color": color, "fontsize": TEXT, "weight": "bold", "ha": "right", **side}
                 at = (0.99, theory[prompt])
-                ax.annotate(name, at, xycoords=ax.get_yaxis_transform(), textcoords="offset points", **look)
+                ax.annotate(
+                    name, at, xycoords=ax.get_yaxis_transform(), textcoords="offset points", **look
+                )
         ax.set_title(words, fontsize=TEXT, color=GREY)
         ax.set_xlabel("thousand training pairs", fontsize=TEXT)
         ax.tick_params(labelsize=14)

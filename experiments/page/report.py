@@ -1,4 +1,6 @@
-"""One self-contained report.html that opens offline: answer, verdicts by question, figures, evidence, provenance."""
+"""One self-contained report.html that opens offline: answer, verdicts by question, figures,
+evidence, provenance.
+"""
 
 import re
 from base64 import b64encode
@@ -29,7 +31,9 @@ from theory.learners import named
 
 
 class Section(NamedTuple):
-    """A design with the drawings of its pictures, SVG by the names of their files, and with their captions."""
+    """A design with the drawings of its pictures, SVG by the names of their files, and with their
+    captions.
+    """
 
     design: Design
     drawings: dict[str, str]
@@ -40,25 +44,38 @@ def section_of(design: Design, table: xr.Dataset) -> Section:
     """The drawings of a design's results, with their captions beside them."""
     if design.name == front.DESIGN:
         return Section(design, {design.name: figure_svg(front.front(table), design.takeaway)})
-    names = [design.name if i == 1 else f"{design.name}-{i}" for i in range(1, len(design.plot) + 1)]
-    pictures = [arrange(table, picture["what"], picture.get("at"))._replace(captioned=False) for picture in design.plot]
+    names = [
+        design.name if i == 1 else f"{design.name}-{i}" for i in range(1, len(design.plot) + 1)
+    ]
+    pictures = [
+        arrange(table, picture["what"], picture.get("at"))._replace(captioned=False)
+        for picture in design.plot
+    ]
     drawings = [figure_svg(draw(picture, pictures), design.takeaway) for picture in pictures]
     captions = dict.fromkeys(_with_formulas(" ".join(caption(picture))) for picture in pictures)
     return Section(design, dict(zip(names, drawings, strict=True)), [*captions])
 
 
 def _with_formulas(words: str) -> Markup:
-    """A caption with its formulas drawn; no line ends between a formula and its value or its colon."""
+    """A caption with its formulas drawn; no line ends between a formula and its value or its
+    colon.
+    """
     words = str(escape(words))
-    return Markup(FORMULA_AND_VALUE.sub(lambda m: f'<span class="together">{formula_svg(m[1])}{m[2]}</span>', words))
+    return Markup(
+        FORMULA_AND_VALUE.sub(
+            lambda m: f'<span class="together">{formula_svg(m[1])}{m[2]}</span>', words
+        )
+    )
 
 
 FORMULA_AND_VALUE = re.compile(r"\$([^$]*)\$(\S*(?: = \S+)?)")
 NUMBER_AND_UNIT = re.compile(r"(?<=\d) (?=%)")
-PROMPTS = ("name", "bare", "mean", "background")  # prompts of all captions would need nested integrals
+# prompts of all captions would need nested integrals
+PROMPTS = ("name", "bare", "mean", "background")
 LEARNERS = ("infonce", "linear", "logistic", "least-squares", "bayes")
-# Largest difference from theory/ at 1000 random worlds of KNOBS, as the tests check. For InfoNCE one world in a
-# hundred may differ by LARGEST_ERROR, if the grid misses an island of the decision region.
+# Largest difference from theory/ at 1000 random worlds of KNOBS, as the tests check. For InfoNCE
+# one world in a hundred may differ by LARGEST_ERROR, if the grid misses an island of the decision
+# region.
 ERRORS = {"linear": 1e-9, "logistic": 1e-8, "least-squares": 1e-9, "bayes": 1e-7, "infonce": 1e-4}
 LARGEST_ERROR = 1e-3
 
@@ -86,8 +103,10 @@ KNOBS = (
 )
 PRESETS = {
     "The answer's world": text.WORLD,
-    "Wang's world": World(p_spu=0.99, mu_spu=1.5),  # [W] Theorem 6.2: p near 1, mu_spu >= 1 + sigma_inv^2/2
-    "Xue's world": World(p_spu=0.999, sigma_spu=0.1),  # [X] as [W] quotes it: mu_spu = sigma_inv = 1, sigma_spu near 0
+    # [W] Theorem 6.2: p near 1, mu_spu >= 1 + sigma_inv^2/2
+    "Wang's world": World(p_spu=0.99, mu_spu=1.5),
+    # [X] as [W] quotes it: mu_spu = sigma_inv = 1, sigma_spu near 0
+    "Xue's world": World(p_spu=0.999, sigma_spu=0.1),
     "A clean world": text.WORLD.replace(p_spu=0.5),  # the background says nothing about the animal
 }
 
@@ -113,7 +132,10 @@ def render(*, verdicts: Sequence[Verdict], **context: Any) -> str:
         world=_file("world.svg"),
         knobs=KNOBS,
         fields=World.model_fields,
-        presets={name: {k.field: getattr(world, k.field) for k in KNOBS} for name, world in PRESETS.items()},
+        presets={
+            name: {k.field: getattr(world, k.field) for k in KNOBS}
+            for name, world in PRESETS.items()
+        },
         prompts={name: prompt_row(name).words for name in PROMPTS},
         learners={name: text.ASKED.get(name, [named(name).words])[0] for name in LEARNERS},
         error=ERRORS["infonce"],
@@ -132,7 +154,9 @@ def _file(name: str) -> Markup:
 
 
 def _policy(scripts: Sequence[str]) -> str:
-    """The content policy: the page runs its own scripts alone, by their digests, and loads nothing."""
+    """The content policy: the page runs its own scripts alone, by their digests, and loads
+    nothing.
+    """
     digests = [b64encode(sha256(script.encode()).digest()).decode() for script in scripts]
     allowed = " ".join(f"'sha256-{digest}'" for digest in digests)
     return f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src {allowed}"

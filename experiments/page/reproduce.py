@@ -1,5 +1,5 @@
-"""The main job: try every claim, prove what can be proved, run the quick designs, and write one folder with report.html
-and the certificates of the proofs."""
+"""The main job: try every claim, prove what can be proved, run the quick designs, and write one
+folder with report.html and the certificates of the proofs."""
 
 import shutil
 from collections.abc import Callable
@@ -9,7 +9,14 @@ from time import perf_counter
 from experiments.court.parallel import run_parallel
 from experiments.court.registry import ALL_CLAIMS
 from experiments.errors import Interrupted, RequestError
-from experiments.files import REPORT, check_report, replace_folder, staging_folder, write_json, write_text
+from experiments.files import (
+    REPORT,
+    check_report,
+    replace_folder,
+    staging_folder,
+    write_json,
+    write_text,
+)
 from experiments.lab.presets import design
 from experiments.verdict import REFUSED, Verdict
 from simulator.progress import counting, say
@@ -19,7 +26,8 @@ INDEX = f"""<!doctype html>
 <html lang="en"><meta charset="utf-8"><title>soberclip</title>
 <meta http-equiv="refresh" content="0; url={REPORT}"><p><a href="{REPORT}">The report</a></p></html>
 """  # a web server shows it for the folder
-PROOF_SECONDS = 30.0  # a claim whose proof takes longer is judged without one; on an idle machine all take below 1 s
+# a claim whose proof takes longer is judged without one; on an idle machine all take below 1 s
+PROOF_SECONDS = 30.0
 # The designs without training, in the order of the page; the picture of the first opens it.
 DESIGNS = (
     "equivalent",
@@ -37,7 +45,8 @@ DESIGNS = (
 
 
 def reproduce(output: Path, seed: int, full: bool = False) -> list[Verdict]:
-    """Write the report's folder and return the verdicts. The folder is replaced as a whole, or not at all.
+    """Write the report's folder and return the verdicts. The folder is replaced as a whole, or not
+    at all.
 
     With `full` the trials are those of `check`, with trainings; designs keep their quick size.
     """
@@ -61,7 +70,9 @@ def reproduce(output: Path, seed: int, full: bool = False) -> list[Verdict]:
     return verdicts
 
 
-def _verdicts(seed: int, certificates: Path, quick: bool, advance: Callable[[int], None]) -> list[Verdict]:
+def _verdicts(
+    seed: int, certificates: Path, quick: bool, advance: Callable[[int], None]
+) -> list[Verdict]:
     """The verdicts on all claims. Raises RequestError for a claim that cannot be judged."""
     ids = [claim.id for claim in ALL_CLAIMS]
     proving = {"prove": True, "proof_seconds": PROOF_SECONDS, "certificates": certificates}

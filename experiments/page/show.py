@@ -36,8 +36,12 @@ RULES: dict[str, tuple[Learner, str, str]] = {
     "logistic regression": (Logistic(), "black", ":"),
 }
 ACROSS = 101  # points of a grid, along each latent, on which rules are asked
-LOOKS = {"common": {"marker": "o", "s": 16, "alpha": 0.35}, "counter": {"marker": "X", "s": 42, "edgecolor": "white"}}
-CELL, GAP, LINE = 1.0, 0.35, 0.13  # side of an image, space between groups, height of a line of captions
+LOOKS = {
+    "common": {"marker": "o", "s": 16, "alpha": 0.35},
+    "counter": {"marker": "X", "s": 42, "edgecolor": "white"},
+}
+# side of an image, space between groups, height of a line of captions
+CELL, GAP, LINE = 1.0, 0.35, 0.13
 
 
 def picture_of(world: World, seed: int) -> tuple[Figure, dict[str, Any]]:
@@ -56,20 +60,29 @@ def picture_of(world: World, seed: int) -> tuple[Figure, dict[str, Any]]:
 
 
 def examples(world: World, seed: int) -> tuple[list[dict[str, str]], list[np.ndarray]]:
-    """Facts and pixels of EACH test images per group of the first MOST_ROWS classes, drawn by the law of the group."""
+    """Facts and pixels of EACH test images per group of the first MOST_ROWS classes, drawn by the
+    law of the group.
+    """
     tests, rng = trial(world, seed=seed), numpy_stream(seed, "show")
     laws, scene, facts, images = weights(world, tests), tests.scenery, [], []
     names = scene.objects.names
     for label in range(min(world.classes, MOST_ROWS)):
         for group, substitute in SUBSTITUTES.items():
-            law = next((laws[g][label] for g in (group, substitute) if g in laws and laws[g][label].any()), None)
+            law = next(
+                (laws[g][label] for g in (group, substitute) if g in laws and laws[g][label].any()),
+                None,
+            )
             if law is None:
                 continue
-            for row in rng.choice(len(law), min(EACH, np.count_nonzero(law)), replace=False, p=law / law.sum()):
+            for row in rng.choice(
+                len(law), min(EACH, np.count_nonzero(law)), replace=False, p=law / law.sum()
+            ):
                 o, a = int(tests.objects[row]), int(tests.attributes[row])
                 subject = label if world.views.told == "label" else o
                 mentions = rng.random(2) < (world.mention_inv, world.mention_spu)
-                caption = sentence(scene, subject if mentions[0] else None, a if mentions[1] else None)
+                caption = sentence(
+                    scene, subject if mentions[0] else None, a if mentions[1] else None
+                )
                 shown = {"shown": names[o], "attribute": scene.shown[a], "caption": caption}
                 facts.append({"label": names[label], "group": group, **shown})
                 images.append(tests.images(slice(row, row + 1))[0].permute(1, 2, 0).numpy())
@@ -92,38 +105,68 @@ def sheet(facts: list[dict[str, str]], images: list[np.ndarray]) -> Figure:
         ax.text(x, -0.15, group, weight="bold")
     for row, label in enumerate(labels):
         top = row * height
-        ax.text(-0.1, top + CELL / 2, "\n".join(wrap(label, 10)), ha="right", va="center", weight="bold")
+        ax.text(
+            -0.1, top + CELL / 2, "\n".join(wrap(label, 10)), ha="right", va="center", weight="bold"
+        )
         for group, x in left.items():
-            own = [k for k, fact in enumerate(facts) if (fact["label"], fact["group"]) == (label, group)]
+            own = [
+                k
+                for k, fact in enumerate(facts)
+                if (fact["label"], fact["group"]) == (label, group)
+            ]
             for i, k in enumerate(own):
                 at = x + i * CELL
-                ax.imshow(images[k], extent=(at + 0.02, at + CELL - 0.02, top + CELL - 0.02, top + 0.02), zorder=2)
-                ax.text(at + CELL / 2, top + CELL + 0.02, "\n".join(captions[k]), ha="center", va="top", size=5.5)
-    ax.set(xlim=(-0.9, width), ylim=(height * len(labels), -0.4), aspect="equal")  # imshow changes the limits
+                ax.imshow(
+                    images[k],
+                    extent=(at + 0.02, at + CELL - 0.02, top + CELL - 0.02, top + 0.02),
+                    zorder=2,
+                )
+                ax.text(
+                    at + CELL / 2,
+                    top + CELL + 0.02,
+                    "\n".join(captions[k]),
+                    ha="center",
+                    va="top",
+                    size=5.5,
+                )
+    # imshow changes the limits
+    ax.set(xlim=(-0.9, width), ylim=(height * len(labels), -0.4), aspect="equal")
     return figure
 
 
 @styled
 def latents(world: World, seed: int) -> tuple[Figure, dict[str, Any]]:
-    """Images of training pairs in latent space, with the boundaries of the rules that have an answer.
+    """Images of training pairs in latent space, with the boundaries of the rules that have an
+    answer.
 
-    Arrows lead from some images to what their captions describe, where that differs; bare captions have none.
-    Of more than two classes only pairs of the first two are kept. A latent is then the difference of their
-    coordinates in a block, with mean mu, -mu, or 0 if the block shows another class. Further attributes are dropped.
+    Arrows lead from some images to what their captions describe, where that differs; bare captions
+    have none. Of more than two classes only pairs of the first two are kept. A latent is then the
+    difference of their coordinates in a block, with mean mu, -mu, or 0 if the block shows another
+    class. Further attributes are dropped.
     """
     if world.table is not None:
-        raise RequestError("the latents of a world with a table have no picture; pixels and p_spu have one")
+        raise RequestError(
+            "the latents of a world with a table have no picture; pixels and p_spu have one"
+        )
     source = independent(seed, 0, ("figure/latents",))
-    y, a, z, captions = (x[0].numpy() for x in draw_latents((world,), PAIRS, source, device="cpu", dtype=torch.float64))
+    y, a, z, captions = (
+        x[0].numpy()
+        for x in draw_latents((world,), PAIRS, source, device="cpu", dtype=torch.float64)
+    )
     bare, common = captions[:, z.shape[1] :].any(axis=1), a[:, 0] == y
-    blocks = [x[:, : z.shape[1]].reshape(PAIRS, 2 + len(world.attribute), -1)[:, :2] for x in (z, captions)]
+    blocks = [
+        x[:, : z.shape[1]].reshape(PAIRS, 2 + len(world.attribute), -1)[:, :2]
+        for x in (z, captions)
+    ]
     z, captions = (x[..., 0] if world.classes == 2 else x[..., 0] - x[..., 1] for x in blocks)
     figure = Figure(figsize=(6.4, 6.0))
     ax = figure.subplots()
     for label, name in enumerate(("+1", "−1") if world.classes == 2 else ("0", "1")):
         for group, look in LOOKS.items():
             part = z[(y == label) & (common == (group == "common"))]
-            ax.scatter(*part.T, color=f"C{label}", linewidth=0.5, label=f"y = {name}, {group}", **look)
+            ax.scatter(
+                *part.T, color=f"C{label}", linewidth=0.5, label=f"y = {name}, {group}", **look
+            )
     joined = np.flatnonzero((y < 2) & ~bare & (np.abs(captions - z).max(axis=1) > 0))[:JOINED]
     for image, caption in zip(z[joined], captions[joined], strict=True):
         ax.annotate("", caption, image, arrowprops={"arrowstyle": "-|>", **ARROW}, zorder=1)
@@ -145,15 +188,30 @@ def latents(world: World, seed: int) -> tuple[Figure, dict[str, Any]]:
     ax.set_xlabel(rf"invariant latent $z_{{\mathrm{{inv}}}}${several or ' (the animal)'}")
     ax.set_ylabel(rf"spurious latent $z_{{\mathrm{{spu}}}}${several or ' (the background)'}")
     pairs = [one for one in ax.get_legend_handles_labels()[0] if one.get_label() not in RULES]
-    figure.legend(handles=pairs, loc="outside lower left", title="images (common: usual background)", alignment="left")
     figure.legend(
-        handles=drawn, loc="outside lower right", title="where a learner changes its answer", alignment="left"
+        handles=pairs,
+        loc="outside lower left",
+        title="images (common: usual background)",
+        alignment="left",
     )
-    return figure, {"kind": "latents", "pairs": int((y < 2).sum()), "rules": linear, "curves": curves}
+    figure.legend(
+        handles=drawn,
+        loc="outside lower right",
+        title="where a learner changes its answer",
+        alignment="left",
+    )
+    return figure, {
+        "kind": "latents",
+        "pairs": int((y < 2).sum()),
+        "rules": linear,
+        "curves": curves,
+    }
 
 
 def _curves(rule: Learner, world: World, reach: np.ndarray) -> list[np.ndarray]:
-    """Where the first two classes have equal scores, as lines of points; further attributes and classes are 0."""
+    """Where the first two classes have equal scores, as lines of points; further attributes and
+    classes are 0.
+    """
     across = [np.linspace(-end, end, ACROSS) for end in reach]
     image = np.zeros((ACROSS, ACROSS, len(world.mean), 1 if world.classes == 2 else world.classes))
     image[..., 0, 0], image[..., 1, 0] = np.meshgrid(*across)
@@ -163,6 +221,7 @@ def _curves(rule: Learner, world: World, reach: np.ndarray) -> list[np.ndarray]:
         scores = rule.scores(world, image.reshape(ACROSS**2, -1))
     except UNDEFINED:
         return []
-    with np.errstate(invalid="ignore"):  # of two prompts that tell nothing both scores are minus infinity
+    # of two prompts that tell nothing both scores are minus infinity
+    with np.errstate(invalid="ignore"):
         gap = np.nan_to_num(scores[:, 0] - scores[:, 1])
     return contour_generator(*across, gap.reshape(ACROSS, ACROSS)).lines(0.0) if gap.any() else []

@@ -1,4 +1,6 @@
-"""The numbers of the answer, which the report's template puts into words: p' by learner and prompt in one world."""
+"""The numbers of the answer, which the report's template puts into words: p' by learner and prompt
+in one world.
+"""
 
 from collections.abc import Callable
 from functools import cache
@@ -23,7 +25,8 @@ ASKED = {  # by what follows --learner
     "logistic": ("logistic regression on labels", Logistic()),
     "least-squares": ("least squares on labels", LeastSquares()),
 }
-# Stored trials of towers of InfoNCE. The last one speaks where several have a prompt and a detail of captions.
+# Stored trials of towers of InfoNCE. The last one speaks where several have a prompt and a detail
+# of captions.
 TRIALS = ("trained/three-ways-of-asking", "trained/detail", "trained/headline")
 CERTAIN = 0.99999
 
@@ -32,11 +35,14 @@ CERTAIN = 0.99999
 def trained() -> dict[tuple[str | None, float], tuple[World, float]]:
     """World and p' of the towers of TRIALS, by prompt and detail of their captions."""
     every = (towers for trial in TRIALS for towers in trained_towers(trial))
-    return {(prompt, world.detail_inv): (world, correlation) for world, prompt, correlation in every}
+    return {
+        (prompt, world.detail_inv): (world, correlation) for world, prompt, correlation in every
+    }
 
 
 def answers() -> list[dict[str, str]]:
-    """Rows of the answer: p' to two digits where captions describe every appearance and none, in brackets of towers.
+    """Rows of the answer: p' to two digits where captions describe every appearance and none, in
+    brackets of towers.
 
     `flags` follow --learner; supervised learners have an empty prompt.
     """
@@ -46,7 +52,9 @@ def answers() -> list[dict[str, str]]:
         world = WORLD.replace(bare=BARE) if prompt == "bare" else WORLD
         row = {"learner": words, "prompt": asked(prompt), "flags": flags}
         for name, detail in (("every", 1.0), ("none", 0.0)):
-            place = predict(world.replace(detail_inv=detail, detail_spu=detail), learner)["equivalent_correlation"]
+            place = predict(world.replace(detail_inv=detail, detail_spu=detail), learner)[
+                "equivalent_correlation"
+            ]
             towers = trained().get((prompt, detail)) if learner.name == "infonce" else None
             row[name] = f"{place:.2f}" + (f" ({towers[1]:.2f})" if towers else "")
         rows.append(row)
@@ -66,6 +74,8 @@ def table(flags: Callable[[dict[str, str]], str]) -> Table:
 
 
 def points(learner: Learner) -> str:
-    """Common/counter accuracy in percent as the correlation becomes CERTAIN, as `predict` prints it."""
+    """Common/counter accuracy in percent as the correlation becomes CERTAIN, as `predict` prints
+    it.
+    """
     document = predict(WORLD.replace(p_spu=CERTAIN), learner)
     return f"{100 * document['common']:.2f}/{100 * document['counter']:.2f}"

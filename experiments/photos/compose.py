@@ -1,13 +1,15 @@
 """Counterfactual photos: every object on every background, as a tree in CounterAnimal's layout.
 
     objects/9 ostrich/runner.png       class folder, PNG with transparency
-    backgrounds/desert/dune.jpg        background, photo; a photo beside the folders is its own background
+    backgrounds/desert/dune.jpg        background, photo; a photo beside the folders is its own
+                                       background
     output/9 ostrich/common-desert/runner on dune.png
-    output/composites.csv              a row per file: object, background, photo, group, scale and place
+    output/composites.csv              a row per file: object, background, photo, group, scale and
+                                       place
     output/compose.json                the request
 
-The user names the common backgrounds of each class; the others are counter. An object has the same scale and place on
-every background, so its composites differ by the background alone.
+The user names the common backgrounds of each class; the others are counter. An object has the same
+scale and place on every background, so its composites differ by the background alone.
 """
 
 import shutil
@@ -20,7 +22,15 @@ from typing import Any, NamedTuple
 from experiments.errors import RequestError, RunError, check_within, checked_seed, unknown
 from experiments.files import check_writable, output_folder, staging_folder, write_json, write_table
 from experiments.photos.labels import class_indices, imagenet_index
-from experiments.photos.photos import MANIFEST, REQUEST, SUFFIXES, check_folder, checked_path, in_threads, printable
+from experiments.photos.photos import (
+    MANIFEST,
+    REQUEST,
+    SUFFIXES,
+    check_folder,
+    checked_path,
+    in_threads,
+    printable,
+)
 from experiments.provenance import provenance
 from experiments.results import GROUPS
 from simulator.pixels.composition import composite, cut, drawn_place, frame
@@ -30,9 +40,21 @@ from simulator.streams import numpy_stream
 
 SIDES = (32, 1024)  # pixels
 MOST_BYTES = 2**31  # of images in memory at once; 10,000 photos at 224 pixels
-# 4 ms per composite of 224 pixels on one core, a third of the default level's time, for 9 % more bytes.
+# 4 ms per composite of 224 pixels on one core, a third of the default level's time, for 9 % more
+# bytes.
 PNG = {"format": "PNG", "compress_level": 1}
-COLUMNS = ("file", "class_index", "class", "object", "background", "photo", "group", "scale", "x", "y")
+COLUMNS = (
+    "file",
+    "class_index",
+    "class",
+    "object",
+    "background",
+    "photo",
+    "group",
+    "scale",
+    "x",
+    "y",
+)
 
 
 class Source(NamedTuple):
@@ -45,9 +67,16 @@ Composite = tuple[str, Source, Source, str]  # file below the output folder, cut
 
 
 def run(
-    *, objects: Path, backgrounds: Path, common: Sequence[str], size: int = 224, seed: int = 0, output: Path
+    *,
+    objects: Path,
+    backgrounds: Path,
+    common: Sequence[str],
+    size: int = 224,
+    seed: int = 0,
+    output: Path,
 ) -> dict[str, Any]:
-    """Write the tree, as a whole, to a folder that is new or empty; `common` holds words CLASS=BACKGROUND.
+    """Write the tree, as a whole, to a folder that is new or empty; `common` holds words
+    CLASS=BACKGROUND.
 
     Raises RequestError for a wrong request, before anything is written.
     """
@@ -57,18 +86,29 @@ def run(
     scenes, more_files = _sources(backgrounds, "--backgrounds", SUFFIXES, output)
     loose = next((cutout.name for cutout in cutouts if "/" not in cutout.name), None)
     if loose is not None:
-        raise RequestError(f"the cut-out {loose!r} lies in no class folder; move it to one, like '9 ostrich/{loose}'")
+        raise RequestError(
+            f"the cut-out {loose!r} lies in no class folder; move it to one, like '9"
+            f" ostrich/{loose}'"
+        )
     classes = class_indices(dict.fromkeys(cutout.kind for cutout in cutouts))
     counts = Counter(scene.kind for scene in scenes)
     if len(counts) < 2:
-        raise RequestError(f"{str(backgrounds)!r} holds one background, {scenes[0].kind!r}; at least two are needed")
+        raise RequestError(
+            f"{str(backgrounds)!r} holds one background, {scenes[0].kind!r}; at least two are"
+            " needed"
+        )
     own = _common(common, classes, list(counts))
     composites = _composites(cutouts, scenes, classes, own)
     # Pillow uses 4 bytes per pixel; a cut-out fills at most half a frame.
     need = 2 * size**2 * (2 * len(scenes) + len(cutouts))
     if need > MOST_BYTES:
-        much = f"{need / 2**30:.1f} GiB, more than {MOST_BYTES / 2**30:.0f}; take fewer of them or a smaller --size"
-        raise RequestError(f"{len(cutouts)} cut-outs and {len(scenes)} photos at --size {size} take {much}")
+        much = (
+            f"{need / 2**30:.1f} GiB, more than {MOST_BYTES / 2**30:.0f}; take fewer of them or a"
+            " smaller --size"
+        )
+        raise RequestError(
+            f"{len(cutouts)} cut-outs and {len(scenes)} photos at --size {size} take {much}"
+        )
     check_writable(output)
     if output.exists() and (other := min((path.name for path in output.iterdir()), default=None)):
         wrong = f"output {str(output)!r} holds other files, for instance {other!r}"
@@ -84,14 +124,25 @@ def run(
             raise RequestError(f"{source.name!r} cannot be used ({error})") from error
 
     sources = [*cutouts, *scenes]
-    images = dict(zip(sources, track(in_threads(prepared, sources), len(sources), "decoding"), strict=True))
+    images = dict(
+        zip(sources, track(in_threads(prepared, sources), len(sources), "decoding"), strict=True)
+    )
     records, cut_out = [], Counter(cutout.kind for cutout in cutouts)
     for folder, index in classes.items():
-        groups = {g: {b: n for b, n in counts.items() if (b in own[folder]) == (g == "common")} for g in GROUPS}
-        records.append({"class_index": index, "folder": folder, "objects": cut_out[folder], **groups})
+        groups = {
+            g: {b: n for b, n in counts.items() if (b in own[folder]) == (g == "common")}
+            for g in GROUPS
+        }
+        records.append(
+            {"class_index": index, "folder": folder, "objects": cut_out[folder], **groups}
+        )
     document = {
         "verb": "compose",
-        "settings": {"size": size, "seed": seed, "common": {folder: sorted(names) for folder, names in own.items()}},
+        "settings": {
+            "size": size,
+            "seed": seed,
+            "common": {folder: sorted(names) for folder, names in own.items()},
+        },
         "objects": str(objects),
         "backgrounds": str(backgrounds),
         "classes": records,
@@ -125,27 +176,43 @@ def run(
 
 
 def _composites(
-    cutouts: Sequence[Source], scenes: Sequence[Source], classes: dict[str, int], common: dict[str, set[str]]
+    cutouts: Sequence[Source],
+    scenes: Sequence[Source],
+    classes: dict[str, int],
+    common: dict[str, set[str]],
 ) -> list[Composite]:
-    """Every object on every photo. File names lose suffix, case and the place of " on ", so two pairs may share one."""
+    """Every object on every photo. File names lose suffix, case and the place of " on ", so two
+    pairs may share one.
+    """
     composites: dict[str, Composite] = {}
     for cutout, scene in product(cutouts, scenes):
         group = "common" if scene.kind in common[cutout.kind] else "counter"
         index = classes[cutout.kind]
-        folder = cutout.kind if cutout.kind.split(" ")[0] == str(index) else f"{index} {cutout.kind}"
-        file = f"{folder}/{group}-{scene.kind}/{Path(cutout.name).stem} on {Path(scene.name).stem}.png"
+        folder = (
+            cutout.kind if cutout.kind.split(" ")[0] == str(index) else f"{index} {cutout.kind}"
+        )
+        file = (
+            f"{folder}/{group}-{scene.kind}/{Path(cutout.name).stem} on {Path(scene.name).stem}.png"
+        )
         _, first, below, _ = composites.setdefault(file.casefold(), (file, cutout, scene, group))
         if (first, below) != (cutout, scene):
-            both = f"{first.name!r} on {below.name!r} and {cutout.name!r} on {scene.name!r} would both be {file!r}"
+            both = (
+                f"{first.name!r} on {below.name!r} and {cutout.name!r} on {scene.name!r} would both"
+                f" be {file!r}"
+            )
             raise RequestError(f"{both}; rename one of these files")
     return list(composites.values())
 
 
-def _sources(root: Path, flag: str, suffixes: Sequence[str], output: Path) -> tuple[list[Source], list[str]]:
+def _sources(
+    root: Path, flag: str, suffixes: Sequence[str], output: Path
+) -> tuple[list[Source], list[str]]:
     """(images of a folder and of the folders in it, names of other files), sorted."""
     check_folder(root)
     if output.resolve().is_relative_to(root.resolve()):
-        raise RequestError(f"--output {str(output)!r} lies in the input folder {flag}; name a folder outside it")
+        raise RequestError(
+            f"--output {str(output)!r} lies in the input folder {flag}; name a folder outside it"
+        )
     sources, strays = list[Source](), list[str]()
     for entry in sorted(root.iterdir()):
         folder = entry.is_dir() and not entry.name.startswith(".")
@@ -155,15 +222,25 @@ def _sources(root: Path, flag: str, suffixes: Sequence[str], output: Path) -> tu
             if file.suffix.lower() not in suffixes or file.name.startswith(".") or file.is_dir():
                 strays.append(printable(name))
             else:
-                sources.append(Source(file, checked_path(name), entry.name if folder else entry.stem))
+                sources.append(
+                    Source(file, checked_path(name), entry.name if folder else entry.stem)
+                )
         if folder and len(sources) == before:
-            raise RequestError(f"the folder {entry.name!r} of {flag} holds no file that ends in {', '.join(suffixes)}")
+            raise RequestError(
+                f"the folder {entry.name!r} of {flag} holds no file that ends in"
+                f" {', '.join(suffixes)}"
+            )
     if not sources:
-        raise RequestError(f"{str(root)!r} holds no file that ends in {', '.join(suffixes)}, and no folder with one")
+        raise RequestError(
+            f"{str(root)!r} holds no file that ends in {', '.join(suffixes)}, and no folder"
+            " with one"
+        )
     return sources, strays
 
 
-def _common(words: Sequence[str], classes: dict[str, int], backgrounds: Sequence[str]) -> dict[str, set[str]]:
+def _common(
+    words: Sequence[str], classes: dict[str, int], backgrounds: Sequence[str]
+) -> dict[str, set[str]]:
     """Common backgrounds of every class folder."""
     common: dict[str, set[str]] = {folder: set() for folder in classes}
     by_index = {index: folder for folder, index in classes.items()}
@@ -171,7 +248,9 @@ def _common(words: Sequence[str], classes: dict[str, int], backgrounds: Sequence
         name, _, background = (part.strip() for part in line.partition("="))
         if not (name and background):
             example = f"{next(iter(classes))}={backgrounds[0]}"
-            raise RequestError(f"--common {line!r} is not of the form CLASS=BACKGROUND, for instance {example!r}")
+            raise RequestError(
+                f"--common {line!r} is not of the form CLASS=BACKGROUND, for instance {example!r}"
+            )
         folder = name if name in classes else by_index.get(imagenet_index(name))
         if folder is None:
             raise RequestError(f"--common {line!r} names a class that has no cut-outs")

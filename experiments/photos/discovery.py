@@ -1,12 +1,14 @@
 """The selection rule of [W] on the user's own photos, in any layout with backgrounds.
 
-For each class [W] selects two backgrounds: common has one model's highest accuracy, counter its lowest. On the same
-photos this drop is positive even if backgrounds have no effect, because it compares extremes of noisy accuracies.
-The honest drop selects on one half of the photos and measures on the other. If the photos of a background are
-exchangeable, it is unbiased for backgrounds that are selected on half of the photos.
-Each class has a test of "the background has no effect", corrected for the number of classes.
+For each class [W] selects two backgrounds: common has one model's highest accuracy, counter its
+lowest. On the same photos this drop is positive even if backgrounds have no effect, because it
+compares extremes of noisy accuracies. The honest drop selects on one half of the photos and
+measures on the other. If the photos of a background are exchangeable, it is unbiased for
+backgrounds that are selected on half of the photos. Each class has a test of "the background has no
+effect", corrected for the number of classes.
 
-Letters: B backgrounds of one class, n photos and k correct answers on each, S splits, R permutations.
+Letters: B backgrounds of one class, n photos and k correct answers on each, S splits, R
+permutations.
 """
 
 from pathlib import Path
@@ -47,7 +49,9 @@ def run(
     seed: int = 0,
     output: Path,
 ) -> dict[str, Any]:
-    """The document of `discover`; writes discovered.csv, discovered.json and discovered-groups.csv, for --groups."""
+    """The document of `discover`; writes discovered.csv, discovered.json and discovered-groups.csv,
+    for --groups.
+    """
     checked_seed(seed)
     check_within("--min-photos", min_photos, 2, np.inf)  # one photo cannot be halved
     ((spec, file),) = resolve([model], weights and [weights], options)
@@ -58,7 +62,8 @@ def run(
     predictions = predict(scored, options.vocabulary.every_label)
     document = discover(predictions, photo_set.classes, min_photos, seed)
     document["skipped"] = scored.skipped
-    document["unanswered"] = int((predictions.predicted_index == NO_ANSWER).sum())  # counted as wrong
+    # counted as wrong
+    document["unanswered"] = int((predictions.predicted_index == NO_ANSWER).sum())
     document["model"] = {"spec": loaded.spec, **settings_of(loaded, options)}
     rows = document["classes"]
     groups = [(c["folder"], c[f"{group}_background"], group) for c in rows for group in GROUPS]
@@ -71,7 +76,9 @@ def run(
 def discover(
     predictions: pd.DataFrame, folders: dict[int, str], smallest: int = SMALLEST_CELL, seed: int = 0
 ) -> dict[str, Any]:
-    """Select backgrounds in every class with two or more of `smallest` photos; drops are means over these classes."""
+    """Select backgrounds in every class with two or more of `smallest` photos; drops are means over
+    these classes.
+    """
     table = cells(predictions, "class_index", "background")
     large = table[table.photos >= smallest]
     usable = [(int(index), part) for index, part in large.groupby("class_index") if len(part) >= 2]
@@ -80,9 +87,13 @@ def discover(
         raise RequestError(f"{lacks}; lower --min-photos (at least 2)")
     # So many that Holm's correction over these classes can reject at ALPHA.
     permutations = max(PERMUTATIONS, round(2 * len(usable) / ALPHA) - 1)
-    classes = [_class_record(index, part, folders[index], seed, permutations) for index, part in usable]
+    classes = [
+        _class_record(index, part, folders[index], seed, permutations) for index, part in usable
+    ]
     p = np.array([c["p_value"] for c in classes])
-    for record, p_holm, p_bh in zip(classes, holm(p).tolist(), false_discovery_control(p).tolist(), strict=True):
+    for record, p_holm, p_bh in zip(
+        classes, holm(p).tolist(), false_discovery_control(p).tolist(), strict=True
+    ):
         record |= {"p_holm": p_holm, "p_bh": p_bh}
     return {
         "classes": classes,
@@ -97,11 +108,16 @@ def discover(
     }
 
 
-def _class_record(index: int, table: pd.DataFrame, folder: str, seed: int, permutations: int) -> dict[str, Any]:
-    """The extremes of one class: the first of the most accurate backgrounds, and the last of the least accurate."""
+def _class_record(
+    index: int, table: pd.DataFrame, folder: str, seed: int, permutations: int
+) -> dict[str, Any]:
+    """The extremes of one class: the first of the most accurate backgrounds, and the last of the
+    least accurate.
+    """
     n, k = table.photos.to_numpy(), table.correct.to_numpy()
     common = table.loc[table.accuracy.idxmax()]
-    counter = table.loc[table.accuracy[::-1].idxmin()]  # the last, so that both differ even if all accuracies are equal
+    # the last, so that both differ even if all accuracies are equal
+    counter = table.loc[table.accuracy[::-1].idxmin()]
     extremes = dict(zip(GROUPS, (common, counter), strict=True))
     return {
         "class_index": index,
@@ -117,7 +133,9 @@ def _class_record(index: int, table: pd.DataFrame, folder: str, seed: int, permu
 
 
 def honest_drop(n: Numbers, k: Numbers, rng: np.random.Generator, splits: int = SPLITS) -> float:
-    """Mean drop over random halvings: selected on one half and measured on the other, in both directions."""
+    """Mean drop over random halvings: selected on one half and measured on the other, in both
+    directions.
+    """
     half = n // 2  # of a background's photos; only counts are drawn
     first = rng.hypergeometric(k, n - k, half, size=(splits, len(n)))  # (S, B)
     accuracy = np.stack([first / half, (k - first) / (n - half)])  # (2, S, B)
@@ -128,11 +146,16 @@ def honest_drop(n: Numbers, k: Numbers, rng: np.random.Generator, splits: int = 
     return float((np.take_along_axis(other, best, 2) - np.take_along_axis(other, worst, 2)).mean())
 
 
-def permutation_p(n: Numbers, k: Numbers, rng: np.random.Generator, permutations: int = PERMUTATIONS) -> float:
-    """P-value of "the background has no effect" in one class: Pearson's chi-squared under permuted backgrounds."""
+def permutation_p(
+    n: Numbers, k: Numbers, rng: np.random.Generator, permutations: int = PERMUTATIONS
+) -> float:
+    """P-value of "the background has no effect" in one class: Pearson's chi-squared under permuted
+    backgrounds.
+    """
     total, expected = int(k.sum()), n * k.sum() / n.sum()
 
-    def statistic(k):  # chi-squared, but for the variance of an answer, which is that of all permutations
+    # chi-squared, but for the variance of an answer, which is that of all permutations
+    def statistic(k):
         return ((k - expected) ** 2 / n).sum(axis=-1)
 
     # Under permuted backgrounds the correct answers per background are multivariate hypergeometric.
@@ -144,6 +167,10 @@ def permutation_p(n: Numbers, k: Numbers, rng: np.random.Generator, permutations
 
 def _overall(drops: list[float], seed: int) -> dict[str, Any]:
     values = np.array(drops)
-    replicates = resamples(len(values), REPLICATES, numpy_stream(seed, "class bootstrap")) @ values / len(values)
+    replicates = (
+        resamples(len(values), REPLICATES, numpy_stream(seed, "class bootstrap"))
+        @ values
+        / len(values)
+    )
     interval = bootstrap_interval(replicates, len(values))
     return {"drop": float(values.mean()), "interval": interval and list(interval), "level": LEVEL}

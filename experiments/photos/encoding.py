@@ -1,11 +1,13 @@
-"""Photos through a model: decode, preprocess, encode, and cache the features, so that no photo passes a model twice.
+"""Photos through a model: decode, preprocess, encode, and cache the features, so that no photo
+passes a model twice.
 
-Each model has one folder, named by a digest of everything that changes a feature: weights, configuration,
-preprocessing, library versions, precision, device type. It holds safetensors shards. A shard has the features of one
-batch and, as metadata, the keys of its photos or prompts. It is written atomically, so a killed run loses one batch.
+Each model has one folder, named by a digest of everything that changes a feature: weights,
+configuration, preprocessing, library versions, precision, device type. It holds safetensors shards.
+A shard has the features of one batch and, as metadata, the keys of its photos or prompts. It is
+written atomically, so a killed run loses one batch.
 
-Batches are cut from the full list of photos; cached photos are then left out. So a resumed run forms the same batches
-as an uninterrupted one, and computes the same bits.
+Batches are cut from the full list of photos; cached photos are then left out. So a resumed run
+forms the same batches as an uninterrupted one, and computes the same bits.
 """
 
 import json
@@ -43,7 +45,9 @@ def autocast(options: Options) -> Any:
 
 
 class FeatureCache:
-    """Features of the model with this key, by photo, all in memory; without a key nothing is written."""
+    """Features of the model with this key, by photo, all in memory; without a key nothing is
+    written.
+    """
 
     def __init__(self, options: Options, key: str | None):
         # The batch size changes features by rounding only.
@@ -62,7 +66,9 @@ class FeatureCache:
                 continue
 
     def add(self, keys: Sequence[Key], features: Float[np.ndarray, "m d"]) -> None:
-        """Keep features, and write the finite ones as one shard: another run may make the others finite."""
+        """Keep features, and write the finite ones as one shard: another run may make the others
+        finite.
+        """
         finite = np.isfinite(features).all(axis=1)
         if self.folder is not None and finite.any():
             listed = json.dumps([key for key, good in zip(keys, finite, strict=True) if good])
@@ -89,12 +95,19 @@ def encode_photos(photo_set: PhotoSet, model: LoadedModel, options: Options) -> 
     return encode(photo_set, photo_set.keys(), store, options, model.preprocess, features)
 
 
-def _features(model: LoadedModel, options: Options, _: list[int], inputs: list[Any]) -> torch.Tensor:
-    """Features of one batch, float32 on the device: unit embeddings of a CLIP, scores of a classifier."""
+def _features(
+    model: LoadedModel, options: Options, _: list[int], inputs: list[Any]
+) -> torch.Tensor:
+    """Features of one batch, float32 on the device: unit embeddings of a CLIP, scores of a
+    classifier.
+    """
     name, labels = model.spec, len(options.vocabulary.names)
     shapes = {one.shape if isinstance(one, torch.Tensor) else None for one in inputs}
     if None in shapes or len(shapes) > 1:
-        raise RequestError(f"{name} preprocesses photos to different shapes, or to no tensor; one shape is expected")
+        raise RequestError(
+            f"{name} preprocesses photos to different shapes, or to no tensor; one shape is"
+            " expected"
+        )
     model.module.to(options.device)
     pixels = torch.stack(inputs).to(options.device)
     with torch.inference_mode(), autocast(options):
@@ -103,9 +116,14 @@ def _features(model: LoadedModel, options: Options, _: list[int], inputs: list[A
         if model.embeds_text and shape[:1] == (len(pixels),) and len(shape) == 2:
             return torch.nn.functional.normalize(out, dim=-1).float()
     if model.embeds_text:
-        raise RequestError(f"{name} returned an array of shape {shape} for {len(pixels)} photos; expected one row each")
+        raise RequestError(
+            f"{name} returned an array of shape {shape} for {len(pixels)} photos; expected one row"
+            " each"
+        )
     if shape != (len(pixels), labels):
-        which = "1000 ImageNet classes" if labels == CLASS_COUNT else f"{labels} classes of --classes"
+        which = (
+            "1000 ImageNet classes" if labels == CLASS_COUNT else f"{labels} classes of --classes"
+        )
         expected = f"expected one score for each of the {which}, in order"
         raise RequestError(f"{name} returned scores of shape {shape[1:]} per photo; {expected}")
     return out.float()
@@ -120,7 +138,9 @@ def encode(
     forward: Callable[[list[int], list[Any]], torch.Tensor],
     batch_size: int | None = None,
 ) -> Encoded:
-    """One row per readable photo, from the cache or from forward(indices of a batch, its preprocessed inputs)."""
+    """One row per readable photo, from the cache or from forward(indices of a batch, its
+    preprocessed inputs).
+    """
     size, paths = batch_size or options.batch_size, photo_set.photos.path
     missing = [i for i, key in enumerate(keys) if key not in store.rows]
     unreadable: dict[str, str] = {}
@@ -139,12 +159,16 @@ def encode(
             batch = dict(block)
             good = [i for i in batch if paths[i] not in unreadable]
             if good:
-                store.add([keys[i] for i in good], forward(good, [batch[i] for i in good]).cpu().numpy())
+                store.add(
+                    [keys[i] for i in good], forward(good, [batch[i] for i in good]).cpu().numpy()
+                )
             advance(len(batch))
     loaded = ~paths.isin(unreadable)
     if not loaded.any():
         path, reason = next(iter(unreadable.items()))
-        raise RunError(f"none of the {len(keys)} photos could be read, the first is {path!r} ({reason})")
+        raise RunError(
+            f"none of the {len(keys)} photos could be read, the first is {path!r} ({reason})"
+        )
     rows = np.stack([store.rows[key] for key, good in zip(keys, loaded, strict=True) if good])
     skipped = [{"path": path, "reason": reason} for path, reason in sorted(unreadable.items())]
     passes = len(missing) - len(unreadable)
@@ -157,6 +181,8 @@ def failures(options: Options) -> Iterator[None]:
     try:
         yield
     except (torch.OutOfMemoryError, MemoryError) as error:
-        smaller = f"--batch-size {options.batch_size // 2}" if options.batch_size > 1 else "--device cpu"
+        smaller = (
+            f"--batch-size {options.batch_size // 2}" if options.batch_size > 1 else "--device cpu"
+        )
         where = f"{options.device} ran out of memory at --batch-size {options.batch_size}"
         raise RunError(f"{where}; try {smaller} (finished photos are kept)") from error

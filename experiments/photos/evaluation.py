@@ -1,4 +1,6 @@
-"""Evaluation of models on photos: it writes predictions.csv, from which everything else in a result is computed."""
+"""Evaluation of models on photos: it writes predictions.csv, from which everything else in a result
+is computed.
+"""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -22,8 +24,10 @@ from experiments.photos.photos import PREFIX, PhotoSet, has_groups, read_photos
 from experiments.photos.scoring import NO_ANSWER, confusing_space, predict, text_features
 from experiments.photos.summaries import result_folders, summarise
 
-REFERENCE = "published:CLIP-LAION400M-ViT/B/32"  # [W] takes the 20 labels of 1 vs 20 from this model
-# Heads are measured in passing for so many photos x dimensions x classes, and for so many classes: about three minutes.
+# [W] takes the 20 labels of 1 vs 20 from this model
+REFERENCE = "published:CLIP-LAION400M-ViT/B/32"
+# Heads are measured in passing for so many photos x dimensions x classes, and for so many classes:
+# about three minutes.
 MOST_NUMBERS, MOST_CLASSES = 2_000_000_000, 200
 
 
@@ -41,13 +45,17 @@ def run(
     output: Path,
     note: Callable[[str], None] = lambda sentence: None,
 ) -> list[dict[str, Any]]:
-    """The summary of each model, written below `output` as soon as it is complete; `note` is called with warnings."""
+    """The summary of each model, written below `output` as soon as it is complete; `note` is called
+    with warnings.
+    """
     checked_seed(seed)
     chosen, vocabulary = resolve(models, weights, options), options.vocabulary
     if labels != "20" and reference is not None:
         raise RequestError("--reference needs --labels 20")
     if labels in (("own",) if vocabulary.imagenet else ("1000", "45")):
-        raise RequestError(f"--labels own needs --classes FILE, 1000 and 45 exclude it; got --labels {labels}")
+        raise RequestError(
+            f"--labels own needs --classes FILE, 1000 and 45 exclude it; got --labels {labels}"
+        )
     check_writable(output)
     folders = result_folders(output, [spec for spec, _ in chosen])
     photo_set = read_photos(data, groups, vocabulary)
@@ -59,8 +67,16 @@ def run(
         ((spec, _),) = resolve([reference or REFERENCE], None, usual)
         model = load(spec, None, usual)
         space = confusing_space(score(photo_set, model, usual))
-        origin = {"model": model.spec, "weights_hash": model.settings["weights_hash"], "prompts": options.prompts}
-        record = {"class_names": vocabulary.source, "class_names_digest": digest(vocabulary.names), "reference": origin}
+        origin = {
+            "model": model.spec,
+            "weights_hash": model.settings["weights_hash"],
+            "prompts": options.prompts,
+        }
+        record = {
+            "class_names": vocabulary.source,
+            "class_names_digest": digest(vocabulary.names),
+            "reference": origin,
+        }
         record |= {"added": list(space.added), "labels": space.allowed}
         write_json(output_folder(output) / "confusing.json", record)
     else:
@@ -88,28 +104,38 @@ def run(
         arrays, place = _place(model, options, scored, photo_set, seed)
         settings |= place
         if has_groups(photo_set.photos):
-            settings["picture"] = str(write_deciding(output_folder(folder), photo_set, predictions, vocabulary.names))
+            settings["picture"] = str(
+                write_deciding(output_folder(folder), photo_set, predictions, vocabulary.names)
+            )
         documents.append(summarise(predictions, settings, folder))
         if embeddings is not None:
             output_folder(embeddings.parent)
             write_atomically(embeddings, partial(_save, arrays=arrays))
         if settings["unanswered"]:
-            note(f"{model.spec} has no finite score for {settings['unanswered']} photos, which count as wrong")
+            note(
+                f"{model.spec} has no finite score for {settings['unanswered']} photos, which count"
+                " as wrong"
+            )
         if settings.get("phrases_cut"):
-            note(f"{settings['phrases_cut']} prompts exceed {model.spec}'s context length and were truncated")
+            note(
+                f"{settings['phrases_cut']} prompts exceed {model.spec}'s context length and were"
+                " truncated"
+            )
         if model.key is None:
             note(f"features of {model.spec} are not cached, since its code may change")
     if space.name == "20":
         note(
-            f"1 vs 20 is an oracle label space; the true label had to be added for {len(space.added)} of "
-            f"{len(space.allowed or {})} classes"
+            "1 vs 20 is an oracle label space; the true label had to be added for"
+            f" {len(space.added)} of {len(space.allowed or {})} classes"
         )
     return documents
 
 
 def _check_file(file: Path, specs: Sequence[str]) -> None:
     if len(specs) > 1:
-        raise RequestError(f"--embeddings {str(file)!r} holds one model, and {len(specs)} are given")
+        raise RequestError(
+            f"--embeddings {str(file)!r} holds one model, and {len(specs)} are given"
+        )
     if specs[0].startswith("lvlm:"):
         raise RequestError(f"--embeddings needs a model with embeddings, and {specs[0]} has none")
     if file.suffix.lower() != ".npz" or file.exists():
@@ -121,14 +147,20 @@ def _check_file(file: Path, specs: Sequence[str]) -> None:
 def _check_independent(photo_set: PhotoSet) -> None:
     """Refuse photos whose embeddings `soberclip embeddings` does not read."""
     if not has_groups(photo_set.photos):
-        raise RequestError(f"embeddings need common and counter photos, and {str(photo_set.root)!r} has no groups")
+        raise RequestError(
+            f"embeddings need common and counter photos, and {str(photo_set.root)!r} has no groups"
+        )
     if any(photo_set.photos.object):
         shared = f"the composites in {str(photo_set.root)!r} share their objects"
         raise RequestError(f"embeddings need independent photos, and {shared}")
 
 
-def _embeddings(model: Model, options: Options, scored: Encoded, photo_set: PhotoSet) -> dict[str, Any]:
-    """The arrays that `soberclip embeddings` reads; labels are the photos' own classes in ascending order."""
+def _embeddings(
+    model: Model, options: Options, scored: Encoded, photo_set: PhotoSet
+) -> dict[str, Any]:
+    """The arrays that `soberclip embeddings` reads; labels are the photos' own classes in ascending
+    order.
+    """
     _check_independent(photo_set)
     if isinstance(model, LanguageModel):
         raise RequestError("a language model has no embeddings")
@@ -141,7 +173,9 @@ def _embeddings(model: Model, options: Options, scored: Encoded, photo_set: Phot
         text, _ = text_features(model, phrases, options)
         if len(phrases) > len(classes):
             text = text.reshape(len(classes), -1, text.shape[1])
-    else:  # a photo's embedding is the row of its scores, and a class's prompt is that class's own score
+    else:
+        # a photo's embedding is the row of its scores, and a class's prompt is that class's own
+        # score
         text = np.eye(scored.features.shape[1], dtype=np.float32)[classes]
     photos = scored.photos
     unnamed = photos.class_index.astype(str) + " " + photos.group
@@ -158,19 +192,28 @@ def _embeddings(model: Model, options: Options, scored: Encoded, photo_set: Phot
 def _place(
     model: Model, options: Options, scored: Encoded, photo_set: PhotoSet, seed: int
 ) -> tuple[dict[str, Any] | None, dict[str, Any]]:
-    """The arrays, and the model's own head as `soberclip embeddings` measures it on them, or why it is unknown."""
+    """The arrays, and the model's own head as `soberclip embeddings` measures it on them, or why it
+    is unknown.
+    """
     arrays = None
     try:
         arrays = _embeddings(model, options, scored, photo_set)
         if arrays["image"].shape[1] == 2 and not model.embeds_text:
-            two = "the scores of two labels are one number per photo, with no other heads to compare"
-            way = "give the model encode_image and encode_text, or measure its features with soberclip embeddings"
+            two = (
+                "the scores of two labels are one number per photo, with no other heads to compare"
+            )
+            way = (
+                "give the model encode_image and encode_text, or measure its features with"
+                " soberclip embeddings"
+            )
             raise RequestError(f"{two}; {way}")
         bundle = checked(arrays)
         if bundle.image.size * bundle.classes > MOST_NUMBERS or bundle.classes > MOST_CLASSES:
             N, D = bundle.image.shape
             long = f"{N:,} photos of {bundle.classes} classes in {D:,} dimensions take long"
-            raise RequestError(f"{long}; write a file with --embeddings and run soberclip embeddings on it")
+            raise RequestError(
+                f"{long}; write a file with --embeddings and run soberclip embeddings on it"
+            )
         return arrays, {"equivalent": answer(bundle, seed)["heads"][0], "equivalent_lacks": None}
     except RequestError as error:
         return arrays, {"equivalent": None, "equivalent_lacks": str(error)}

@@ -1,7 +1,9 @@
-"""Class names and their indices, prompt templates, and label spaces: the labels that compete for a photo.
+"""Class names and their indices, prompt templates, and label spaces: the labels that compete for a
+photo.
 
-ImageNet's names are open_clip's. They differ from torchvision's in 362 of 1000 classes, and two names occur twice. So
-classes are matched by index, and every result records the list of names. The user's own classes come from a file.
+ImageNet's names are open_clip's. They differ from torchvision's in 362 of 1000 classes, and two
+names occur twice. So classes are matched by index, and every result records the list of names. The
+user's own classes come from a file.
 """
 
 import json
@@ -39,18 +41,25 @@ class Vocabulary:
     names: tuple[str, ...]
     source: str  # open_clip, or a file
     imagenet: bool = True  # whether indices are ImageNet-1k's
-    words: Mapping[str, Sequence[str]] = field(default_factory=dict)  # for a label in templates; by default its name
-    sentences: Mapping[str, Sequence[str]] = field(default_factory=dict)  # additional prompts of a label
+    # for a label in templates; by default its name
+    words: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    # additional prompts of a label
+    sentences: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def phrases(self, templates: Sequence[str]) -> tuple[tuple[str, ...], ...]:
-        """For each label the prompts whose embeddings are averaged: every word in every template, and its sentences.
+        """For each label the prompts whose embeddings are averaged: every word in every template,
+        and its sentences.
 
         >>> Vocabulary(("owl",), "mine").phrases(("A photo of {}.", "a {} at night"))
         (('A photo of owl.', 'a owl at night'),)
         """
         every = []
         for name in self.names:
-            words = (template.format(word) for word in self.words.get(name, [name]) for template in templates)
+            words = (
+                template.format(word)
+                for word in self.words.get(name, [name])
+                for template in templates
+            )
             every.append((*words, *self.sentences.get(name, ())))
         return tuple(every)
 
@@ -66,7 +75,9 @@ def imagenet() -> Vocabulary:
 
 
 def own_vocabulary(path: Path) -> Vocabulary:
-    """The user's own classes: a text file with one per line, or a CSV file (class, optionally name and prompt)."""
+    """The user's own classes: a text file with one per line, or a CSV file (class, optionally name
+    and prompt).
+    """
     if path.suffix.lower() == ".csv":
         rows = read_table(path, ("class",), "classes")
     else:
@@ -76,7 +87,9 @@ def own_vocabulary(path: Path) -> Vocabulary:
     words: dict[str, list[str]] = {row["class"]: [] for row in rows}
     sentences: dict[str, list[str]] = {name: [] for name in words}
     if len(words) < 2 or "" in words:
-        raise RequestError(f"{str(path)!r} names {len(words)} classes; at least two are needed, each with a name")
+        raise RequestError(
+            f"{str(path)!r} names {len(words)} classes; at least two are needed, each with a name"
+        )
     for row in rows:
         if row.get("prompt"):
             sentences[row["class"]].append(row["prompt"])
@@ -86,21 +99,29 @@ def own_vocabulary(path: Path) -> Vocabulary:
 
 
 def templates(choice: str) -> tuple[str, ...]:
-    """Prompt templates with {} for the class name: simple, openai80, or a file with one template per line."""
+    """Prompt templates with {} for the class name: simple, openai80, or a file with one template
+    per line.
+    """
     if choice == "simple":
         return (SIMPLE,)
     if choice == "openai80":
         return tuple(template("{}") for template in library("open_clip").OPENAI_IMAGENET_TEMPLATES)
     lines = _lines(choice, "the list of prompts (simple, openai80 or a file)")
-    wrong = next((t for t in lines or ("",) if t.count("{}") != 1 or set("{}") & set(t.replace("{}", ""))), None)
+    wrong = next(
+        (t for t in lines or ("",) if t.count("{}") != 1 or set("{}") & set(t.replace("{}", ""))),
+        None,
+    )
     if wrong is not None:
-        raise RequestError(f"the template {wrong!r} in {choice!r} must hold {{}} exactly once, like {SIMPLE!r}")
+        raise RequestError(
+            f"the template {wrong!r} in {choice!r} must hold {{}} exactly once, like {SIMPLE!r}"
+        )
     return lines
 
 
 def _lines(choice: str, what: str) -> tuple[str, ...]:
     try:
-        text = Path(choice).read_text(encoding="utf-8-sig")  # a byte order mark would become part of the first entry
+        # a byte order mark would become part of the first entry
+        text = Path(choice).read_text(encoding="utf-8-sig")
     except (OSError, ValueError) as error:
         raise RequestError(f"{what} {choice!r} is not a text file ({error})") from error
     return tuple(line.strip() for line in text.splitlines() if line.strip())
@@ -113,11 +134,14 @@ def digest(words: Sequence[str]) -> str:
 
 @dataclass(frozen=True)
 class LabelSpace:
-    """The labels that compete: all, one set, or, as an oracle, a set for each true class (1 vs 20)."""
+    """The labels that compete: all, one set, or, as an oracle, a set for each true class (1 vs
+    20).
+    """
 
     name: str  # 1000, 20, 45, data, own
     allowed: dict[int, tuple[int, ...]] | None = None  # true class -> labels; None allows all
-    added: tuple[int, ...] = ()  # classes whose true label the reference model did not rank among its 20
+    # classes whose true label the reference model did not rank among its 20
+    added: tuple[int, ...] = ()
 
     def of(self, index: int, labels: int) -> Sequence[int]:
         """The labels that compete for photos of a class."""
@@ -132,13 +156,17 @@ class LabelSpace:
 
 
 def own_classes(classes: Iterable[int]) -> LabelSpace:
-    """The data set's own classes, named 45 if there are as many as in CounterAnimal, otherwise "data"."""
+    """The data set's own classes, named 45 if there are as many as in CounterAnimal, otherwise
+    "data".
+    """
     own = tuple(sorted(set(classes)))
     return LabelSpace("45" if len(own) == 45 else "data", dict.fromkeys(own, own))
 
 
 def class_indices(names: Iterable[str], vocabulary: Vocabulary | None = None) -> dict[str, int]:
-    """Class name -> index in the user's own vocabulary or in ImageNet-1k. Raises RequestError if two share an index."""
+    """Class name -> index in the user's own vocabulary or in ImageNet-1k. Raises RequestError if
+    two share an index.
+    """
     indices: dict[str, int] = {}
     for name in names:
         if vocabulary is not None and name not in vocabulary.names:
@@ -146,14 +174,20 @@ def class_indices(names: Iterable[str], vocabulary: Vocabulary | None = None) ->
             lacks = f"the class {name!r} is not in {vocabulary.source!r}{near}"
             raise RequestError(f"{lacks}; every class of the data needs a line there")
         index = imagenet_index(name) if vocabulary is None else vocabulary.names.index(name)
-        if (other := next((other for other, taken in indices.items() if taken == index), None)) is not None:
-            raise RequestError(f"class {index} is given twice, by {other!r} and {name!r}; keep one of them")
+        if (
+            other := next((other for other, taken in indices.items() if taken == index), None)
+        ) is not None:
+            raise RequestError(
+                f"class {index} is given twice, by {other!r} and {name!r}; keep one of them"
+            )
         indices[name] = index
     return indices
 
 
 def imagenet_index(name: str) -> int:
-    """The ImageNet-1k index of a class by its leading number, its WordNet id (n01518878) or its name."""
+    """The ImageNet-1k index of a class by its leading number, its WordNet id (n01518878) or its
+    name.
+    """
     classes = _classes_by_name()
     if number := re.match(r"(-?\d{1,9})(?:\s+(.*)|$)", name):
         index, words = int(number[1]), number[2] or ""
@@ -161,19 +195,31 @@ def imagenet_index(name: str) -> int:
             raise RequestError(f"class index {index} of {name!r} lies outside 0..{CLASS_COUNT - 1}")
         others = {i for part in (words, *words.split(",")) for i in classes.get(_words(part), ())}
         if others and index not in others:
-            two = f"ImageNet's class {index} is {imagenet().names[index]!r}, and {words!r} is class {min(others)}"
-            raise RequestError(f"the class {name!r} is ambiguous: {two}; correct the number or the name")
+            two = (
+                f"ImageNet's class {index} is {imagenet().names[index]!r}, and {words!r} is class"
+                f" {min(others)}"
+            )
+            raise RequestError(
+                f"the class {name!r} is ambiguous: {two}; correct the number or the name"
+            )
         return index
     words = _words(name)
     indices = sorted(classes.get(words, ()))
     if not indices:
-        lacks = f"the class {name!r} has no leading index, and no class of ImageNet has this name or WordNet id"
+        lacks = (
+            f"the class {name!r} has no leading index, and no class of ImageNet has this name or"
+            " WordNet id"
+        )
         near = suggestion(words, classes, quoted=True)
         raise RequestError(f"{lacks}{near}; classes of your own need --classes FILE")
     if len(indices) > 1:
         readings = ", ".join(f"{i} ({imagenet().names[i]})" for i in indices)
-        way = f"put the index before its name, as in '{indices[0]} {name}', or give your own classes"
-        raise RequestError(f"the class {name!r} may be any of ImageNet's {readings}; {way} with --classes FILE")
+        way = (
+            f"put the index before its name, as in '{indices[0]} {name}', or give your own classes"
+        )
+        raise RequestError(
+            f"the class {name!r} may be any of ImageNet's {readings}; {way} with --classes FILE"
+        )
     return indices[0]
 
 

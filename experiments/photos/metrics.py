@@ -1,4 +1,5 @@
-"""From the table of predictions (`summaries`) to counts, backgrounds, and the worst class and group.
+"""From the table of predictions (`summaries`) to counts, backgrounds, and the worst class and
+group.
 
 `experiments.heads.intervals` has what follows from counts. Letters: N photos.
 """
@@ -10,7 +11,13 @@ import pandas as pd
 from jaxtyping import Bool
 
 from experiments.heads.intervals import COUNTED, REPLICATES, accuracy, complete, means, worst_cell
-from experiments.inference import binomial_bounds, bootstrap_interval, holm, mcnemar, resampled_means
+from experiments.inference import (
+    binomial_bounds,
+    bootstrap_interval,
+    holm,
+    mcnemar,
+    resampled_means,
+)
 from experiments.photos.photos import has_groups
 from experiments.results import FEWEST, GROUPS
 from simulator.accuracy import LEVEL, rounded
@@ -25,27 +32,40 @@ def right(predictions: pd.DataFrame) -> Bool[np.ndarray, " N"]:
 
 
 def class_counts(predictions: pd.DataFrame, within: int = 1) -> pd.DataFrame:
-    """Photos per class, and those whose label is in the first `within` answers. Without groups, columns are equal."""
+    """Photos per class, and those whose label is in the first `within` answers. Without groups,
+    columns are equal.
+    """
     correct = right(predictions) if within == 1 else (predictions["rank"] <= within).to_numpy()
     return _counts(predictions, ["class_index"], correct)
 
 
-def _counts(predictions: pd.DataFrame, by: list[str], correct: Bool[np.ndarray, " N"]) -> pd.DataFrame:
+def _counts(
+    predictions: pd.DataFrame, by: list[str], correct: Bool[np.ndarray, " N"]
+) -> pd.DataFrame:
     answered = predictions.assign(correct=correct)
     if not has_groups(predictions):
         answered = pd.concat([answered.assign(group=group) for group in GROUPS])
-    table = answered.groupby([*by, "group"]).correct.agg(photos="size", correct="sum").unstack(fill_value=0)
+    table = (
+        answered.groupby([*by, "group"])
+        .correct.agg(photos="size", correct="sum")
+        .unstack(fill_value=0)
+    )
     return table.reindex(columns=COUNTED, fill_value=0).astype(int)
 
 
 def object_effect(predictions: pd.DataFrame, seed: int = 0) -> dict[str, Any] | None:
-    """The effect of these background photos at a fixed object, over all objects and by class; None without objects."""
+    """The effect of these background photos at a fixed object, over all objects and by class; None
+    without objects.
+    """
     composites = predictions[predictions.object != ""]
     every = _counts(composites, ["class_index", "object"], right(composites))
     objects = complete(every)
     if not len(objects):
         return None
-    classes = [{"class_index": int(c), **_effect(part, seed, c)} for c, part in objects.groupby(level="class_index")]
+    classes = [
+        {"class_index": int(c), **_effect(part, seed, c)}
+        for c, part in objects.groupby(level="class_index")
+    ]
     adjusted = holm(np.array([c["mcnemar_p"] for c in classes])).tolist()
     return {
         **_effect(objects, seed),
@@ -53,8 +73,14 @@ def object_effect(predictions: pd.DataFrame, seed: int = 0) -> dict[str, Any] | 
         "left_out_objects": len(every) - len(objects),
         "left_out_photos": int((predictions.object == "").sum()),
         "level": LEVEL,
-        "interval_method": f"cluster bootstrap over {FEWEST} objects or more, {REPLICATES} replicates, level {LEVEL}",
-        "test": "exact McNemar test of no background effect on any object; several photos per group form strata",
+        "interval_method": (
+            f"cluster bootstrap over {FEWEST} objects or more, {REPLICATES} replicates, level"
+            f" {LEVEL}"
+        ),
+        "test": (
+            "exact McNemar test of no background effect on any object; several photos per group"
+            " form strata"
+        ),
     }
 
 
@@ -86,16 +112,24 @@ def cells(predictions: pd.DataFrame, *by: str) -> pd.DataFrame:
 
 
 def accuracy_breakdown(predictions: pd.DataFrame) -> dict[str, Any]:
-    """Accuracy per background, of the worst class and worst group (without groups: background), and top-5 accuracy."""
+    """Accuracy per background, of the worst class and worst group (without groups: background), and
+    top-5 accuracy.
+    """
     backgrounds = cells(predictions, "group", "background")
     ends = backgrounds[["low", "high"]].to_numpy().tolist()
     # Unknown if ranks are, or are never above 5.
     top = class_counts(predictions, within=TOP) if (predictions["rank"] > TOP).any() else None
     return {
-        "backgrounds": backgrounds.drop(columns=["low", "high"]).assign(interval=ends).to_dict("records"),
+        "backgrounds": (
+            backgrounds.drop(columns=["low", "high"]).assign(interval=ends).to_dict("records")
+        ),
         "worst_class": _worst(predictions, "class_index"),
-        "worst_group": _worst(predictions, "class_index", "group" if has_groups(predictions) else "background"),
-        "top5": None if top is None or not len(complete(top)) else means(top, has_groups(predictions)),
+        "worst_group": _worst(
+            predictions, "class_index", "group" if has_groups(predictions) else "background"
+        ),
+        "top5": (
+            None if top is None or not len(complete(top)) else means(top, has_groups(predictions))
+        ),
     }
 
 

@@ -17,25 +17,40 @@ from experiments.errors import RequestError, SoberclipError
 from experiments.provenance import versions
 
 FORMAT = 4  # version of features and keys; raise it when their computation changes
-DISTRIBUTIONS = ("torch", "torchvision", "numpy", "pillow", "open_clip_torch", "timm", "transformers", "tokenizers")
+DISTRIBUTIONS = (
+    "torch",
+    "torchvision",
+    "numpy",
+    "pillow",
+    "open_clip_torch",
+    "timm",
+    "transformers",
+    "tokenizers",
+)
 SECONDS = 3  # that a server has to answer
 OWN = "yours"  # the family of a model that names none; it lies on no line
 
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A model in evaluation mode. CLIPs embed images and texts; classifiers give one score per label."""
+    """A model in evaluation mode. CLIPs embed images and texts; classifiers give one score per
+    label.
+    """
 
     family: str  # models that share a line: CLIP, ImageNet, a word of the user's, or OWN
     module: Any  # torch.nn.Module, an empty one for a function
-    encode_image: Callable  # (B, 3, H, W) -> (B, d): embeddings before normalisation, or scores of the labels
+    # (B, 3, H, W) -> (B, d): embeddings before normalisation, or scores of the labels
+    encode_image: Callable
     preprocess: Callable  # PIL image -> (3, H, W)
     encode_text: Callable | None = None  # token ids -> (T, d); None for a classifier
     tokenizer: Callable | None = None  # list of strings -> token ids
-    settings: dict[str, Any] = field(default_factory=dict)  # activation, weights, versions: part of every result
-    configuration: dict[str, Any] | None = None  # what changes a feature, except weights and versions
+    # activation, weights, versions: part of every result
+    settings: dict[str, Any] = field(default_factory=dict)
+    # what changes a feature, except weights and versions
+    configuration: dict[str, Any] | None = None
     spec: str = "the model"
-    key: str | None = None  # digest of everything that changes a feature; None: features are not cached
+    # digest of everything that changes a feature; None: features are not cached
+    key: str | None = None
 
     @property
     def embeds_text(self) -> bool:
@@ -44,12 +59,20 @@ class LoadedModel:
 
 
 def finished(model: LoadedModel) -> LoadedModel:
-    """The model in evaluation mode (open_clip returns training mode), with its settings and its key."""
+    """The model in evaluation mode (open_clip returns training mode), with its settings and its
+    key.
+    """
     model.module.eval()
-    preprocessing = " ".join(re.sub(r" at 0x[0-9a-f]+", "", repr(model.preprocess)).split())  # without addresses
+    # without addresses
+    preprocessing = " ".join(re.sub(r" at 0x[0-9a-f]+", "", repr(model.preprocess)).split())
     parts = {"weights_hash": weights_hash(model.module), "preprocessing": preprocessing}
     key = None if model.configuration is None else feature_key({**parts, **model.configuration})
-    settings = {"activation": activations(model.module), "versions": versions(DISTRIBUTIONS), **parts, **model.settings}
+    settings = {
+        "activation": activations(model.module),
+        "versions": versions(DISTRIBUTIONS),
+        **parts,
+        **model.settings,
+    }
     return replace(model, settings=settings, key=key)
 
 
@@ -76,7 +99,8 @@ def activations(module: Any) -> str:
     names = {
         type(part).__name__
         for part in module.modules()
-        if type(part).__module__.endswith(("activation", "activations")) or type(part).__name__ == "QuickGELU"
+        if type(part).__module__.endswith(("activation", "activations"))
+        or type(part).__name__ == "QuickGELU"
     }
     return "+".join(sorted(names - {"MultiheadAttention"})) or "unknown"
 
@@ -93,9 +117,11 @@ def answers(url: str) -> bool:
 
 @contextmanager
 def loading(what: str, way_out: str = "", hub: bool = False) -> Iterator[None]:
-    """Turn a library's errors into RequestError, with `way_out` at the end, and silence its warnings and its bars.
+    """Turn a library's errors into RequestError, with `way_out` at the end, and silence its
+    warnings and its bars.
 
-    With `hub` the library may ask the Hugging Face hub. If that does not answer, the cache alone is used.
+    With `hub` the library may ask the Hugging Face hub. If that does not answer, the cache alone is
+    used.
     """
     client: Any = None
     silent = False
@@ -103,7 +129,8 @@ def loading(what: str, way_out: str = "", hub: bool = False) -> Iterator[None]:
         from huggingface_hub import constants as client  # comes with the libraries that ask the hub
 
         silent = not client.HF_HUB_OFFLINE and not answers(client.ENDPOINT)
-        client.HF_HUB_OFFLINE = client.HF_HUB_OFFLINE or silent  # else the client would retry for a minute
+        # else the client would retry for a minute
+        client.HF_HUB_OFFLINE = client.HF_HUB_OFFLINE or silent
     disabled = logging.root.manager.disable
     logging.disable(logging.WARNING)
     if "transformers" in sys.modules:
@@ -112,13 +139,18 @@ def loading(what: str, way_out: str = "", hub: bool = False) -> Iterator[None]:
         yield
     except (SoberclipError, ImportError):
         raise
-    except Exception as error:  # transformers, open_clip, torch, json and the hub's client raise different types
+    except Exception as error:
+        # transformers, open_clip, torch, json and the hub's client raise different types
         reason = f" ({type(error).__name__}: {one_line(error)})"
         if silent:
-            reason = f": {client.ENDPOINT} does not answer, and not all of its files are in the cache"
+            reason = (
+                f": {client.ENDPOINT} does not answer, and not all of its files are in the cache"
+            )
         elif hub:
             way_out = f"without a network set HF_HUB_OFFLINE=1, or {way_out}"
-        raise RequestError(f"{what} cannot be loaded{reason}{'; ' * bool(way_out)}{way_out}") from error
+        raise RequestError(
+            f"{what} cannot be loaded{reason}{'; ' * bool(way_out)}{way_out}"
+        ) from error
     finally:
         logging.disable(disabled)
         if silent:

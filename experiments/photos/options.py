@@ -1,4 +1,6 @@
-"""How models are loaded and run: one declaration, whose fields are flags of the verbs that run a model."""
+"""How models are loaded and run: one declaration, whose fields are flags of the verbs that run a
+model.
+"""
 
 import os
 from functools import cached_property
@@ -16,20 +18,29 @@ from experiments.runtime import checked_device
 class Options(BaseModel, frozen=True, extra="forbid"):
     """Options of every model. Raises RequestError for one that is not possible here."""
 
-    prompts: str = Field("simple", description="simple, openai80, or a file with one template per line")
+    prompts: str = Field(
+        "simple", description="simple, openai80, or a file with one template per line"
+    )
     classes: Path | None = Field(
         None,
-        description="your own classes instead of ImageNet's: one class per line, or CSV columns class, name, prompt",
+        description=(
+            "your own classes instead of ImageNet's: one class per line, or CSV columns class,"
+            " name, prompt"
+        ),
     )
     device: str = Field("cpu", description="cpu, cuda, cuda:1, mps")
     batch_size: int = Field(64, description="photos per forward pass; for an lvlm: labels")
     workers: int | None = Field(None, description="decoding threads [default: one per core]")
-    precision: Literal["fp32", "bf16", "fp16"] = Field("fp32", description="of the forward pass (autocast)")
+    precision: Literal["fp32", "bf16", "fp16"] = Field(
+        "fp32", description="of the forward pass (autocast)"
+    )
     quick_gelu: Literal["auto", "on", "off"] = Field(
         "auto", description="activation of open_clip's models; auto: that of the tag"
     )
     trust_pickle: bool = Field(False, description="run code stored in a weights file")
-    cache: Path | None = Field(None, description="folder of image features [default: the user's cache folder]")
+    cache: Path | None = Field(
+        None, description="folder of image features [default: the user's cache folder]"
+    )
 
     def model_post_init(self, _: Any) -> None:
         check_within("--batch-size", self.batch_size, 1, np.inf)

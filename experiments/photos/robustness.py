@@ -1,4 +1,6 @@
-"""Comparison of results: lines of families of three models or more, each model over that of one, pairs of models."""
+"""Comparison of results: lines of families of three models or more, each model over that of one,
+pairs of models.
+"""
 
 import json
 from collections import Counter
@@ -38,8 +40,10 @@ class Result:
 
     row: Row
     classes: pd.DataFrame | None = None
-    vocabulary: str = "imagenet"  # meaning of class indices; for the user's own classes a digest of their names
-    place: dict[str, Any] | None = None  # p' and r with their intervals, if heads on its embeddings were measured
+    # meaning of class indices; for the user's own classes a digest of their names
+    vocabulary: str = "imagenet"
+    # p' and r with their intervals, if heads on its embeddings were measured
+    place: dict[str, Any] | None = None
     lacks: str = UNPLACED  # why not
 
     @property
@@ -51,65 +55,95 @@ class Result:
 def gather(specs: Sequence[str], mean: Mean, labels: str, prompt: str) -> list[Result]:
     """The distinct results that `specs` name; equal model names get their source appended.
 
-    A spec is a folder of evaluate or score, "published" (all rows of the protocol) or "published:NAME" (one row).
+    A spec is a folder of evaluate or score, "published" (all rows of the protocol) or
+    "published:NAME" (one row).
     """
     distinct: dict[tuple, Result] = {}
     for result in (result for spec in specs for result in _results(spec, mean, labels, prompt)):
         row = result.row
         key = row.source, row.model, row.prompt, row.labels, row.mean, row.common, row.counter
-        if key not in distinct or result.classes is not None:  # the same row again, now with its classes
+        # the same row again, now with its classes
+        if key not in distinct or result.classes is not None:
             distinct[key] = result
     if not distinct:
         raise RequestError("nothing to compare; name a result folder or 'published'")
     results = list(distinct.values())
     other = next((result for result in results if result.vocabulary != results[0].vocabulary), None)
     if other is not None:
-        differ = f"{results[0].row.model!r} and {other.row.model!r} have different classes, which differ in difficulty"
+        differ = (
+            f"{results[0].row.model!r} and {other.row.model!r} have different classes, which differ"
+            " in difficulty"
+        )
         raise RequestError(f"{differ}; compare results of the same --classes")
     times = Counter(result.row.model for result in results)
     return [
-        replace(r, row=replace(r.row, model=f"{r.row.model} [{r.row.source}]")) if times[r.row.model] > 1 else r
+        (
+            replace(r, row=replace(r.row, model=f"{r.row.model} [{r.row.source}]"))
+            if times[r.row.model] > 1
+            else r
+        )
         for r in results
     ]
 
 
 def _results(spec: str, mean: Mean, labels: str, prompt: str) -> list[Result]:
-    """One folder's results, or published rows; only a single row gets class counts: all pairs would fill the screen."""
+    """One folder's results, or published rows; only a single row gets class counts: all pairs would
+    fill the screen.
+    """
     kind, _, name = spec.partition(":")
     if kind != "published":
         return [_own_result(folder, mean) for folder in _folders(Path(spec))]
     rows = published_rows(labels, prompt, mean)
     if not rows:
         lacks = f"no rows were published for {labels} labels, {prompt} prompts and the {mean} mean"
-        raise RequestError(f"{lacks}; the nearest protocol is --labels 1000 --prompts simple --mean macro")
+        raise RequestError(
+            f"{lacks}; the nearest protocol is --labels 1000 --prompts simple --mean macro"
+        )
     if not name:
         return [Result(row) for row in rows]
     names = [row.model for row in rows]
     if name not in names:
-        raise RequestError(f"published model {name!r} is unknown{suggestion(name, names, quoted=True)}")
+        raise RequestError(
+            f"published model {name!r} is unknown{suggestion(name, names, quoted=True)}"
+        )
     row, figures = rows[names.index(name)], classwise(name)
     if figures is None or (labels, prompt) != ("1000", "simple"):
         return [Result(row)]
     # Counts of Tables 15 and 16, rounded from the printed percentages (class 23 has an error).
-    index, photos = (np.array([getattr(c, name) for c in published_classes()]) for name in ("index", "photos"))
-    counts = intervals.counted(index, photos, np.rint(np.array([figures[i] for i in index]) * photos).astype(np.int64))
+    index, photos = (
+        np.array([getattr(c, name) for c in published_classes()]) for name in ("index", "photos")
+    )
+    counts = intervals.counted(
+        index, photos, np.rint(np.array([figures[i] for i in index]) * photos).astype(np.int64)
+    )
     return [Result(_with_intervals(row, counts, seed=0), counts)]
 
 
 def _folders(path: Path) -> list[Path]:
     """A folder may hold one model's result and, from another run, subfolders of several models."""
-    folders = [file.parent for file in (path / SUMMARY, *sorted(path.glob(f"*/{SUMMARY}"))) if file.is_file()]
+    folders = [
+        file.parent
+        for file in (path / SUMMARY, *sorted(path.glob(f"*/{SUMMARY}")))
+        if file.is_file()
+    ]
     if not folders and path.is_dir():
-        raise RequestError(f"{str(path)!r} holds no {SUMMARY}; name a folder that evaluate or score wrote")
+        raise RequestError(
+            f"{str(path)!r} holds no {SUMMARY}; name a folder that evaluate or score wrote"
+        )
     if not folders:
         written = sorted(str(file.parent) for file in Path().glob(f"*/{SUMMARY}"))
-        words = f"{str(path)!r} is neither 'published', published:MODEL nor a folder that evaluate or score wrote"
+        words = (
+            f"{str(path)!r} is neither 'published', published:MODEL nor a folder that evaluate or"
+            " score wrote"
+        )
         raise RequestError(words + suggestion(str(path), ["published", *written], quoted=True))
     return folders
 
 
 def _own_result(folder: Path, mean: Mean) -> Result:
-    """A model's result: its name and settings from the summary, every number from its predictions."""
+    """A model's result: its name and settings from the summary, every number from its
+    predictions.
+    """
     predictions = read_predictions(folder / PREDICTIONS, LARGEST)
     counts = class_counts(predictions)
     used = intervals.complete(counts)
@@ -124,9 +158,14 @@ def _own_result(folder: Path, mean: Mean) -> Result:
         words |= zip(("n_common", "n_counter"), photos, strict=True)
         row = Row(str(folder), summary["model"], summary["family"], *accuracies, **words)
         seed = checked_seed(summary["seed"])
-        place, lacks = _place(summary.get("equivalent")), str(summary.get("equivalent_lacks") or UNPLACED)
+        place, lacks = (
+            _place(summary.get("equivalent")),
+            str(summary.get("equivalent_lacks") or UNPLACED),
+        )
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise RequestError(f"{str(folder / SUMMARY)!r} is not a summary of evaluate or score ({error})") from error
+        raise RequestError(
+            f"{str(folder / SUMMARY)!r} is not a summary of evaluate or score ({error})"
+        ) from error
     own = summary.get("labels") == "own" or summary.get("classes")
     vocabulary = str(summary.get("class_names_digest")) if own else Result.vocabulary
     return Result(_with_intervals(row, counts, seed), counts, vocabulary, place, lacks)
@@ -152,28 +191,41 @@ def _with_intervals(row: Row, counts: pd.DataFrame, seed: int) -> Row:
     return replace(row, **{f"interval_{name}": span for name, span in ends.items()})
 
 
-def compare(results: Sequence[Result], reference: str | None = None, seed: int = 0) -> dict[str, Any]:
-    """Lines of the families, effective robustness over the reference family, pairs of models; plain JSON.
+def compare(
+    results: Sequence[Result], reference: str | None = None, seed: int = 0
+) -> dict[str, Any]:
+    """Lines of the families, effective robustness over the reference family, pairs of models; plain
+    JSON.
 
     The reference defaults to ImageNet models, otherwise to the first family with a line.
     """
     fitted = lines_of(results)
     if reference is not None and reference not in fitted:
-        lacks = f"reference family {reference!r} has no line here (three models with different accuracies are needed)"
+        lacks = (
+            f"reference family {reference!r} has no line here (three models with different"
+            " accuracies are needed)"
+        )
         raise RequestError(f"{lacks}; families with a line: {', '.join(fitted) or 'none'}")
     chosen = reference or ("ImageNet" if "ImageNet" in fitted else next(iter(fitted), None))
     lines = {}
     for name, at in fitted.items():
         each = ((axis, fit_line(*at, axis)) for axis in AXES)
-        words = {axis: {"slope": float(line.slope), "intercept": float(line.intercept)} for axis, line in each}
+        words = {
+            axis: {"slope": float(line.slope), "intercept": float(line.intercept)}
+            for axis, line in each
+        }
         lines[name] = {"models": len(at[0]), **words}
-    ranks = rankdata([-result.row.counter for result in results], "ordinal")  # in tables and figures; ties in order
+    # in tables and figures; ties in order
+    ranks = rankdata([-result.row.counter for result in results], "ordinal")
     rows = [
         {
             "number": int(number),  # a float from scipy 1.18 on
             **result.row.record(),
             "at_edge": result.at_edge,
-            "equivalent": result.place and {key: each for key, each in result.place.items() if key != "replicates"},
+            "equivalent": (
+                result.place
+                and {key: each for key, each in result.place.items() if key != "replicates"}
+            ),
             "effective_robustness": _robustness(result, results, chosen, seed),
         }
         for result, number in zip(results, ranks, strict=True)
@@ -181,7 +233,9 @@ def compare(results: Sequence[Result], reference: str | None = None, seed: int =
     lacks: dict[str, list[str]] = {}
     for result in (result for result in results if result.place is None):
         lacks.setdefault(result.lacks, []).append(result.row.model)
-    reasons = [why if why == UNPLACED else f"{', '.join(names)}: {why}" for why, names in lacks.items()]
+    reasons = [
+        why if why == UNPLACED else f"{', '.join(names)}: {why}" for why, names in lacks.items()
+    ]
     known = [result for result in results if result.classes is not None]
     pairs = []
     for a, b in combinations(known[:MOST_PAIRED], 2):
@@ -191,7 +245,9 @@ def compare(results: Sequence[Result], reference: str | None = None, seed: int =
         "reference": chosen,
         "rows": rows,
         "lines": lines,
-        "over_photos": {r.row.model: n for r in known if (n := len(intervals.complete(r.classes))) < FEWEST},
+        "over_photos": {
+            r.row.model: n for r in known if (n := len(intervals.complete(r.classes))) < FEWEST
+        },
         **ranked({result.row.model: result.place for result in results if result.place}),
         "equivalent_lacks": "; ".join(reasons) or None,
         "pairs": pairs,
@@ -211,8 +267,12 @@ def lines_of(results: Sequence[Result]) -> dict[str, tuple[np.ndarray, np.ndarra
     return lines
 
 
-def _robustness(result: Result, results: Sequence[Result], family: str | None, seed: int) -> dict[str, Any] | None:
-    """Counter accuracy above the line of a family's other models on each axis; None if they have no line."""
+def _robustness(
+    result: Result, results: Sequence[Result], family: str | None, seed: int
+) -> dict[str, Any] | None:
+    """Counter accuracy above the line of a family's other models on each axis; None if they have no
+    line.
+    """
     row, common = result.row, np.array([result.row.common])
     others = lines_of([other for other in results if other is not result])
     if family not in others or not 0 < row.common < 1:
@@ -220,9 +280,13 @@ def _robustness(result: Result, results: Sequence[Result], family: str | None, s
     (x, y), over, tail = others[family], {}, (1 - LEVEL) / 2
     for axis in AXES:
         line = fit_line(x, y, axis)
-        draws = fit_line(x, y, axis, resampled(x, REPLICATES, numpy_stream(seed, f"robustness {axis}")))
+        draws = fit_line(
+            x, y, axis, resampled(x, REPLICATES, numpy_stream(seed, f"robustness {axis}"))
+        )
         value = row.counter - float(line.at(common)[0])
-        of_line = tuple(np.quantile(row.counter - draws.at(common)[:, 0], [tail, 1 - tail]).tolist())
+        of_line = tuple(
+            np.quantile(row.counter - draws.at(common)[:, 0], [tail, 1 - tail]).tolist()
+        )
         of_model = _model_interval(result, line, value, seed)
         over[axis] = {
             "value": value,
@@ -238,13 +302,16 @@ def _robustness(result: Result, results: Sequence[Result], family: str | None, s
 
 
 def _model_interval(result: Result, line: Line, value: float, seed: int) -> Interval | None:
-    """The interval of a model's effective robustness over a fixed line; None without counts of classes."""
+    """The interval of a model's effective robustness over a fixed line; None without counts of
+    classes.
+    """
     classes, mean = result.classes, result.row.mean or "macro"
     if classes is None or not (known := len(intervals.complete(classes))):
         return None
 
     def expected(common: np.ndarray) -> np.ndarray:
-        return line.at(np.clip(common, 1e-9, 1 - 1e-9))  # 0 and 1 are at infinity on the stretched axes
+        # 0 and 1 are at infinity on the stretched axes
+        return line.at(np.clip(common, 1e-9, 1 - 1e-9))
 
     common, counter, _ = intervals.over_photos(classes, mean)
     above, at_line = result.row.counter - expected(np.array(common)), result.row.counter - value

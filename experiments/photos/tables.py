@@ -13,21 +13,29 @@ MARKS = {
 
 def _of_line(row: Record) -> str:
     over = (row["effective_robustness"] or {}).get("logit")
-    return "" if over is None else "*" * (over["interval_of"] == "line") + "†" * over["extrapolated"]
+    return (
+        "" if over is None else "*" * (over["interval_of"] == "line") + "†" * over["extrapolated"]
+    )
 
 
 def marks(document: Record) -> dict[str, str]:
     """The marks in the table of a comparison, with their meaning."""
     rows = document["rows"]
-    every = "".join(map(_of_line, rows)) + "‡" * (bool(document["lines"]) and any(row["at_edge"] for row in rows))
+    every = "".join(map(_of_line, rows)) + "‡" * (
+        bool(document["lines"]) and any(row["at_edge"] for row in rows)
+    )
     return {mark: meaning for mark, meaning in MARKS.items() if mark in every}
 
 
 def comparison_table(document: Record) -> Table:
-    """Models in order of counter accuracy, with effective robustness on logit axes; the files have the other axes."""
+    """Models in order of counter accuracy, with effective robustness on logit axes; the files have
+    the other axes.
+    """
 
     def accuracy(name: str) -> Column:
-        return Column(f"{name} %", lambda row: spanned(points, row[name], row[f"interval_{name}"]), NUMBER)
+        return Column(
+            f"{name} %", lambda row: spanned(points, row[name], row[f"interval_{name}"]), NUMBER
+        )
 
     def over(row: Record) -> str:
         if row["effective_robustness"] is None:
@@ -37,12 +45,16 @@ def comparison_table(document: Record) -> Table:
         return f"{first}{_of_line(row)}\n{span}"
 
     def named(row: Record) -> str:
-        return f"{row['number']} {row['model']}{' ‡' if row['at_edge'] and document['lines'] else ''}"
+        return (
+            f"{row['number']} {row['model']}{' ‡' if row['at_edge'] and document['lines'] else ''}"
+        )
 
     columns = [Column("model", named), *map(accuracy, QUANTITIES)]
     if document["ranking"]:
         columns += [
-            column._replace(value=lambda row, cell=column.value: row["equivalent"] and cell(row["equivalent"]))
+            column._replace(
+                value=lambda row, cell=column.value: row["equivalent"] and cell(row["equivalent"])
+            )
             for column in PLACE_COLUMNS
         ]
     if document["reference"]:
@@ -60,13 +72,26 @@ def pairs_table(document: Record, *names: str) -> Table:
 
     def columns(name: str) -> list[Column]:
         return [
-            Column(name, lambda pair: spanned(gain, pair[name]["difference"], pair[name]["interval"]), NUMBER),
-            Column("up:down", lambda pair: f"{pair[name]['classes_up']}:{pair[name]['classes_down']}", NUMBER),
+            Column(
+                name,
+                lambda pair: spanned(gain, pair[name]["difference"], pair[name]["interval"]),
+                NUMBER,
+            ),
+            Column(
+                "up:down",
+                lambda pair: f"{pair[name]['classes_up']}:{pair[name]['classes_down']}",
+                NUMBER,
+            ),
             Column("p", lambda pair: f"{pair[name]['sign_test_p']:.3g}", NUMBER),
         ][: 3 if has_sign_test(document) else 1]
 
-    models = Column("second - first", lambda pair: f"{pair['second']} - {pair['first']}\n{pair['classes']} classes")
-    return Table(None, [models, *(column for name in names for column in columns(name))], document["pairs"])
+    models = Column(
+        "second - first",
+        lambda pair: f"{pair['second']} - {pair['first']}\n{pair['classes']} classes",
+    )
+    return Table(
+        None, [models, *(column for name in names for column in columns(name))], document["pairs"]
+    )
 
 
 def over_photos(document: Record) -> str | None:
@@ -74,13 +99,19 @@ def over_photos(document: Record) -> str | None:
     few: dict[int, list[str]] = {}
     for name, classes in document["over_photos"].items():
         few.setdefault(classes, []).append(name)
-    reasons = "; ".join(f"for {', '.join(names)}: {too_few(classes)}" for classes, names in few.items())
+    reasons = "; ".join(
+        f"for {', '.join(names)}: {too_few(classes)}" for classes, names in few.items()
+    )
     return f"over photos, not over classes, {reasons}" if few else None
 
 
 def lead(document: Record) -> str:
-    """The answer of a comparison in one sentence: the order by p', the only p', or what p' lacks."""
+    """The answer of a comparison in one sentence: the order by p', the only p', or what p'
+    lacks.
+    """
     if order := in_order(document["ranking"], document):
         return f"In order of p′, the least reliance on the background first: {order}"
-    placed = [answer(row["model"], row["equivalent"]) for row in document["rows"] if row["equivalent"]]
+    placed = [
+        answer(row["model"], row["equivalent"]) for row in document["rows"] if row["equivalent"]
+    ]
     return placed[0] if placed else f"p′ is unknown: {document['equivalent_lacks']}"

@@ -1,1 +1,3 @@
-"""The tables that [W] printed, their audit, and the claims that they decide; depends on no model."""
+"""The tables that [W] printed, their audit, and the claims that they decide; depends on no
+model.
+"""

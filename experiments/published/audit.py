@@ -1,9 +1,10 @@
 """The audit of [W]'s printed figures: every figure that follows from other figures is recomputed.
 
-Each check is a function of the raw cells. It knows how figures are rounded, but not the paper's known errors.
+Each check is a function of the raw cells. It knows how figures are rounded, but not the paper's
+known errors.
 
-The audit says nothing about Table 8: nothing else is printed about these means of repeated trainings. Nor can it detect
-cells that are changed together and still agree.
+The audit says nothing about Table 8: nothing else is printed about these means of repeated
+trainings. Nor can it detect cells that are changed together and still agree.
 """
 
 from collections import defaultdict
@@ -31,11 +32,12 @@ from experiments.published.tables import (
 )
 from experiments.results import GROUPS
 
-# In points. common, counter and drop are each rounded to .01, so a correct drop is off by at most 3 x .005.
-# A mean of rounded cells is off by at most .005 + .005; the same limit applies.
+# In points. common, counter and drop are each rounded to .01, so a correct drop is off by at most 3
+# x .005. A mean of rounded cells is off by at most .005 + .005; the same limit applies.
 ROUNDING = 0.015
 HALF_UNIT = 0.005  # largest distance of a printed accuracy from its fraction k/n
-# Two protocols shift the logits of all models similarly; a model with a larger robust z-score is an outlier.
+# Two protocols shift the logits of all models similarly; a model with a larger robust z-score is an
+# outlier.
 OUTLIER = 6.0
 SLACK = 1e-9  # float64 rounding of two-decimal numbers
 # (file, number of the table, columns of the two accuracies whose difference is the drop)
@@ -47,7 +49,9 @@ DROPS = (
 
 @dataclass(frozen=True)
 class Finding:
-    """One inconsistency: the cell, its printed and its recomputed value, and the reason (percent, points)."""
+    """One inconsistency: the cell, its printed and its recomputed value, and the reason (percent,
+    points).
+    """
 
     check: str
     table: int
@@ -66,7 +70,9 @@ def findings(raw: Raw | None = None) -> list[Finding]:
 
 
 def feasible(printed: float, n: int) -> bool:
-    """Is an accuracy printed with two decimals, in percent, k/n for some k? (GRIM: Brown and Heathers 2017.)"""
+    """Is an accuracy printed with two decimals, in percent, k/n for some k? (GRIM: Brown and
+    Heathers 2017.)
+    """
     k = round(printed * n / 100)
     return 0 <= k <= n and abs(100 * k / n - printed) <= HALF_UNIT + SLACK
 
@@ -81,8 +87,12 @@ def _rows(
 
 
 def _who(cells: dict[str, str]) -> str:
-    parts = [cells[key] for key in ("pretrain_dataset", "backbone", "model", "approach") if key in cells]
-    return f" ({', '.join([*parts, *(['class ' + cells['class_id']] if 'class_id' in cells else [])])})"
+    parts = [
+        cells[key] for key in ("pretrain_dataset", "backbone", "model", "approach") if key in cells
+    ]
+    if "class_id" in cells:
+        parts.append(f"class {cells['class_id']}")
+    return f" ({', '.join(parts)})"
 
 
 def _drops(raw: Raw) -> Iterator[Finding]:
@@ -112,7 +122,9 @@ def _counts(raw: Raw) -> Iterator[Finding]:
             reason = f"no k/{n} ({nearest}/{n} is {100 * nearest / n:.2f}){_who(cells)}"
             if len(printed[key]) > 1 and fits[key]:
                 reason += f"; the smallest n that fits all its printed values is {fits[key][0]}"
-            yield Finding("GRIM", table.number, i, group, cells[group], f"{100 * nearest / n:.2f}", reason)
+            yield Finding(
+                "GRIM", table.number, i, group, cells[group], f"{100 * nearest / n:.2f}", reason
+            )
 
 
 def _totals(raw: Raw) -> Iterator[Finding]:
@@ -126,7 +138,9 @@ def _totals(raw: Raw) -> Iterator[Finding]:
 
 
 def _class_means(raw: Raw) -> Iterator[Finding]:
-    """Group accuracies are means of class accuracies, plain (Table 3) or weighted by photos (Table 11)."""
+    """Group accuracies are means of class accuracies, plain (Table 3) or weighted by photos (Table
+    11).
+    """
     photos = {(c["class_id"], g): float(c[f"n_{g}"]) for c in raw[CLASSES] for g in GROUPS}
     rows = {(target.number, name): (i, cells) for target, i, name, cells in _rows(raw)}
     for table in CLASS_TABLES:
@@ -142,16 +156,23 @@ def _class_means(raw: Raw) -> Iterator[Finding]:
             if abs(mean - float(cells[group])) > ROUNDING + SLACK:
                 how = "weighted by photos" if micro else "plain"
                 reason = f"{how} mean of Table {table.number}'s classes of {model} is {mean:.2f}"
-                yield Finding("class mean", target.number, i, group, cells[group], f"{mean:.2f}", reason)
+                yield Finding(
+                    "class mean", target.number, i, group, cells[group], f"{mean:.2f}", reason
+                )
 
 
 def _pairs(raw: Raw, same_protocol: bool):
-    """Two rows of one model in different tables; from Table 9 only the checkpoints that Table 3 uses (see Table 6)."""
+    """Two rows of one model in different tables; from Table 9 only the checkpoints that Table 3
+    uses (see Table 6).
+    """
     used = {(c["backbone"], c["pretrain_dataset"], c["checkpoint"]) for c in raw[CHECKPOINTS]}
     by_model = defaultdict(list)
     for entry in _rows(raw):
         table, _, name, cells = entry
-        if table.number != 9 or tuple(cells[k] for k in ("backbone", "pretrain_dataset", "checkpoint")) in used:
+        if (
+            table.number != 9
+            or tuple(cells[k] for k in ("backbone", "pretrain_dataset", "checkpoint")) in used
+        ):
             by_model[name].append(entry)
     for entries in by_model.values():
         for a, b in combinations(entries, 2):
@@ -162,7 +183,9 @@ def _pairs(raw: Raw, same_protocol: bool):
 
 def _agreement(raw: Raw) -> Iterator[Finding]:
     """Figures that are printed in two tables agree."""
-    for ((table, _, model, cells), (other, i, _, copy)), group in product(_pairs(raw, same_protocol=True), GROUPS):
+    for ((table, _, model, cells), (other, i, _, copy)), group in product(
+        _pairs(raw, same_protocol=True), GROUPS
+    ):
         if float(cells[group]) != float(copy[group]):
             reason = f"{model} under the same protocol in Table {table.number} has {cells[group]}"
             yield Finding("agreement", other.number, i, group, copy[group], cells[group], reason)
@@ -176,7 +199,15 @@ def _agreement(raw: Raw) -> Iterator[Finding]:
     for table, i, model, cells in _rows(raw, (TABLE_OF[9],)):
         if model not in listed:
             name = f"{cells['pretrain_dataset']} {cells['backbone']}"
-            yield Finding("agreement", table.number, i, "model", name, "a model of Table 3", f"Table 3 has no {name}")
+            yield Finding(
+                "agreement",
+                table.number,
+                i,
+                "model",
+                name,
+                "a model of Table 3",
+                f"Table 3 has no {name}",
+            )
 
 
 def _copies(raw: Raw) -> Iterator[Finding]:
@@ -185,14 +216,20 @@ def _copies(raw: Raw) -> Iterator[Finding]:
         if all(cells[group] == copy[group] for group in GROUPS):
             reason = f"{model}: both accuracies repeat Table {table.number}, another protocol"
             pair = f"{copy['common']} / {copy['counter']}"
-            yield Finding("copied", other.number, i, "common, counter", pair, "other digits", reason)
+            yield Finding(
+                "copied", other.number, i, "common, counter", pair, "other digits", reason
+            )
 
 
 def _outliers(raw: Raw) -> Iterator[Finding]:
-    """Between two protocols each model's logit moves like the other models' logits (median and MAD)."""
+    """Between two protocols each model's logit moves like the other models' logits (median and
+    MAD).
+    """
     for base in (TABLE_OF[3], TABLE_OF[4]):
         reference = {name: cells for *_, name, cells in _rows(raw, (base,))}
-        others = [t for t in GROUP_TABLES if t.family == base.family and t.number not in (base.number, 9)]
+        others = [
+            t for t in GROUP_TABLES if t.family == base.family and t.number not in (base.number, 9)
+        ]
         for table, group in product(others, GROUPS):
             rows = [row for row in _rows(raw, (table,)) if row[2] in reference]
             before = np.array([float(reference[name][group]) for *_, name, _ in rows])
@@ -202,15 +239,19 @@ def _outliers(raw: Raw) -> Iterator[Finding]:
             for k in np.flatnonzero(np.abs(z) > OUTLIER):
                 _, i, name, cells = rows[k]
                 reason = (
-                    f"{name} gains {points[k]:.2f} points over Table {base.number}, {abs(z[k]):.1f} robust deviations "
-                    f"from the other models' shift (median {np.median(points):.2f} points)"
+                    f"{name} gains {points[k]:.2f} points over Table {base.number}, {abs(z[k]):.1f}"
+                    " robust deviations from the other models' shift (median"
+                    f" {np.median(points):.2f} points)"
                 )
                 expected = 100 * expit(_logit(before[k]) + np.median(gain))
-                yield Finding("outlier", table.number, i, group, cells[group], f"about {expected:.1f}", reason)
+                yield Finding(
+                    "outlier", table.number, i, group, cells[group], f"about {expected:.1f}", reason
+                )
 
 
 def _logit(percent):
-    return logit(np.clip(percent, 0.01, 99.99) / 100)  # clipped to one printed unit from 0 and 100, so it is finite
+    # clipped to one printed unit from 0 and 100, so it is finite
+    return logit(np.clip(percent, 0.01, 99.99) / 100)
 
 
 def _chance(raw: Raw) -> Iterator[Finding]:
@@ -218,5 +259,10 @@ def _chance(raw: Raw) -> Iterator[Finding]:
     for (table, i, name, cells), group in product(_rows(raw), GROUPS):
         chance = 100 / int(table.labels)
         if family_of(name) != "LVLM" and float(cells[group]) < chance:
-            reason = f"below chance, {chance:g}, perhaps a fraction that was meant as percent{_who(cells)}"
-            yield Finding("chance", table.number, i, group, cells[group], f"above {chance:g}", reason)
+            reason = (
+                f"below chance, {chance:g}, perhaps a fraction that was meant as"
+                f" percent{_who(cells)}"
+            )
+            yield Finding(
+                "chance", table.number, i, group, cells[group], f"above {chance:g}", reason
+            )

@@ -1,11 +1,12 @@
 """Claims of [W] (Wang et al., arXiv 2403.11497) judged from the tables that it prints.
 
-Each claim is computed in several variants: axis, mean over classes or photos, with and without the models that
-selected the data. It is supported or contradicted only if all variants agree, otherwise undecided. The reported
-variant is the one least favourable to the claim.
+Each claim is computed in several variants: axis, mean over classes or photos, with and without the
+models that selected the data. It is supported or contradicted only if all variants agree, otherwise
+undecided. The reported variant is the one least favourable to the claim.
 
-Selection: [W] chose the two backgrounds of every class by the accuracies of CLIP LAION400M ViT-B/32. This inflates the
-drop of this model, and perhaps of related models. "unselected" leaves out the LAION400M and ViT/B/32 CLIPs.
+Selection: [W] chose the two backgrounds of every class by the accuracies of CLIP LAION400M
+ViT-B/32. This inflates the drop of this model, and perhaps of related models. "unselected" leaves
+out the LAION400M and ViT/B/32 CLIPs.
 """
 
 import math
@@ -39,7 +40,8 @@ Variants = Iterable[tuple[str, Estimate]]
 Word = Literal["supported", "contradicted", "undecided"]
 Relation = Literal["above", "not above", "within"]
 
-# Parameters of the image tower in millions, counted from open_clip 3.3's configurations (a test counts again).
+# Parameters of the image tower in millions, counted from open_clip 3.3's configurations (a test
+# counts again).
 TOWER_MILLIONS = {
     "RN50": 38.3,
     "RN101": 56.3,
@@ -57,11 +59,14 @@ TOWER_MILLIONS = {
 
 @dataclass(frozen=True, kw_only=True)
 class TableClaim(AnyClaim):
-    """A claim that the tables can decide; `variants` yields the name and the estimate of each variant."""
+    """A claim that the tables can decide; `variants` yields the name and the estimate of each
+    variant.
+    """
 
     statistic: str  # the meaning of the measured number
     relation: Relation  # to 0
-    variants: Callable[[float, int], Variants]  # of the error rate of intervals and the seed of bootstraps
+    # of the error rate of intervals and the seed of bootstraps
+    variants: Callable[[float, int], Variants]
     tau: float = 0.0  # violation that is allowed
     replicates: int | None = None
     exception: Callable[[], str | None] = lambda: None  # the clearest exception to the claim
@@ -77,7 +82,9 @@ class TableClaim(AnyClaim):
         return {"relation": self.relation, "tolerance": self.tau, "variants": self.variants}
 
     def judge(self, alpha: float = ALPHA, seed: int = 0) -> dict[str, Any]:
-        """The verdict of the tables and all variants, plain JSON; `alpha` is the error rate of each interval."""
+        """The verdict of the tables and all variants, plain JSON; `alpha` is the error rate of each
+        interval.
+        """
         start = perf_counter()
         variants = [
             {
@@ -106,12 +113,18 @@ class TableClaim(AnyClaim):
 def worst(variants: list[dict[str, Any]], relation: Relation) -> dict[str, Any]:
     """The variant least favourable to the claim."""
     rank = {"contradicted": 0, "undecided": 1, "supported": 2}
-    favour = {"above": lambda x: x, "not above": lambda x: -x, "within": lambda x: -abs(x)}[relation]
-    return min(variants, key=lambda variant: (rank[variant["verdict"]], favour(variant["measured"])))
+    favour = {"above": lambda x: x, "not above": lambda x: -x, "within": lambda x: -abs(x)}[
+        relation
+    ]
+    return min(
+        variants, key=lambda variant: (rank[variant["verdict"]], favour(variant["measured"]))
+    )
 
 
 def decide(interval: tuple[float, float], relation: Relation, tau: float) -> Word:
-    """The verdict on a statistic from its interval: supported or contradicted only if all of the interval says so."""
+    """The verdict on a statistic from its interval: supported or contradicted only if all of the
+    interval says so.
+    """
     low, high = interval
     yes, no = {
         "above": (low > -tau, high < -tau),
@@ -121,8 +134,12 @@ def decide(interval: tuple[float, float], relation: Relation, tau: float) -> Wor
     return "supported" if yes else "contradicted" if no else "undecided"
 
 
-def judge(claim: TableClaim, *, seed: int = 0, error_rate: float | None = None, **further: Any) -> Verdict:
-    """The verdict by the worst variant of a claim; a quick trial is no shorter, and there is no proof."""
+def judge(
+    claim: TableClaim, *, seed: int = 0, error_rate: float | None = None, **further: Any
+) -> Verdict:
+    """The verdict by the worst variant of a claim; a quick trial is no shorter, and there is no
+    proof.
+    """
     judged = claim.judge(ALPHA if error_rate is None else error_rate, seed)
     variant, exception = worst(judged["variants"], claim.relation), judged["note"]
     if variant["verdict"] != "supported":
@@ -148,9 +165,14 @@ def judge(claim: TableClaim, *, seed: int = 0, error_rate: float | None = None, 
 
 
 def _smallest_drop(alpha: float, seed: int) -> Variants:
-    """Classes are fixed, photos are drawn. Hoeffding's bound needs no class accuracies, which the paper omits."""
+    """Classes are fixed, photos are drawn. Hoeffding's bound needs no class accuracies, which the
+    paper omits.
+    """
     photos = np.array([c.photos for c in published_classes()], dtype=float)
-    spread = {"macro": float((1 / photos).sum() / len(photos) ** 2), "micro": float((1 / photos.sum(axis=0)).sum())}
+    spread = {
+        "macro": float((1 / photos).sum() / len(photos) ** 2),
+        "micro": float((1 / photos.sum(axis=0)).sum()),
+    }
     for mean in MEANS:
         rows = _models("CLIP", mean)
         radius = math.sqrt(math.log(2 * len(rows) / alpha) / 2 * spread[mean])
@@ -170,12 +192,16 @@ def _curated(alpha: float, seed: int) -> Variants:
         name, rows = f"{axis} axes, {mean} mean, {subset} models", _models("CLIP", mean, subset)
         curated = [row for row in rows if _data(row).startswith(HIGH_QUALITY)]
         others = [row for row in rows if row not in curated]
-        yield name, _offset(others, curated, axis, numpy_stream(seed, f"curated-data-helps {name}"), alpha)
+        yield (
+            name,
+            _offset(others, curated, axis, numpy_stream(seed, f"curated-data-helps {name}"), alpha),
+        )
 
 
 def _ensembled(alpha: float, seed: int) -> Variants:
     every = _models("CLIP", prompt="openai80")
-    damaged = ("CLIP-OpenAI-RN50x16", "CLIP-LAION2B-ViT/bigG/14")  # the audit finds an outlier and a copy of Table 3
+    # the audit finds an outlier and a copy of Table 3
+    damaged = ("CLIP-OpenAI-RN50x16", "CLIP-LAION2B-ViT/bigG/14")
     sound = [r for r in every if r.model not in damaged]
     for (name, rows), axis in product((("all rows", every), ("sound rows", sound)), AXES):
         stream = numpy_stream(seed, f"prompt-ensembling {name} {axis}")
@@ -185,7 +211,8 @@ def _ensembled(alpha: float, seed: int) -> Variants:
 def _sizes(alpha: float, seed: int) -> Variants:
     for mean, subset in product(MEANS, SUBSETS):
         rows = [r for r in _models("CLIP", mean, subset) if _backbone(r) in TOWER_MILLIONS]
-        # One stratum per training set and kind of tower; a stratum with one size has no information about size.
+        # One stratum per training set and kind of tower; a stratum with one size has no information
+        # about size.
         strata = [f"{_data(r)} {'ViT' if 'ViT' in _backbone(r) else 'RN'}" for r in rows]
         size = np.log2([TOWER_MILLIONS[_backbone(r)] for r in rows])
         yield f"{mean} mean, {subset} models", _slope(size, [-r.drop for r in rows], strata, alpha)
@@ -194,7 +221,9 @@ def _sizes(alpha: float, seed: int) -> Variants:
 def _larger_that_drops_more() -> str | None:
     drops = {r.model: r.drop for r in _models("CLIP")}
     small, large = drops["CLIP-OpenAI-RN101"], drops["CLIP-OpenAI-RN50x4"]
-    return f"OpenAI RN50x4 drops {large:.4f}, the smaller RN101 {small:.4f}" if large > small else None
+    return (
+        f"OpenAI RN50x4 drops {large:.4f}, the smaller RN101 {small:.4f}" if large > small else None
+    )
 
 
 def _more_data(alpha: float, seed: int) -> Variants:
@@ -222,7 +251,9 @@ def _largest_label_gap() -> str:
     return f"largest difference: {row.model}, {row.drop:.4f} against {row.drop + gap:.4f}"
 
 
-def _models(family: str, mean: str = "macro", subset: str = "all", prompt: str = "simple") -> list[Row]:
+def _models(
+    family: str, mean: str = "macro", subset: str = "all", prompt: str = "simple"
+) -> list[Row]:
     """The rows of a family; "unselected" leaves out those that helped to select the photos."""
     rows = [r for r in published_rows("1000", prompt, mean) if r.family == family]
     if subset == "all":
@@ -238,7 +269,9 @@ def _backbone(row: Row) -> str:
     return row.model.split("-", 2)[2]
 
 
-def _offset(family: list[Row], others: list[Row], axis: Axis, rng: np.random.Generator, alpha: float) -> Estimate:
+def _offset(
+    family: list[Row], others: list[Row], axis: Axis, rng: np.random.Generator, alpha: float
+) -> Estimate:
     """Mean counter accuracy of the others above the line of the family."""
 
     def accuracies(rows: list[Row]) -> tuple[np.ndarray, np.ndarray]:
@@ -254,7 +287,9 @@ def _mean_interval(values: list[float], alpha: float) -> Estimate:
 
 
 def _slope(x: np.ndarray, y: list[float], strata: list[str], alpha: float = ALPHA) -> Estimate:
-    """Common least-squares slope within strata, its t interval, number of observations; strata of one size drop out."""
+    """Common least-squares slope within strata, its t interval, number of observations; strata of
+    one size drop out.
+    """
     members = [np.array(strata) == stratum for stratum in dict.fromkeys(strata)]
     parts = [np.array([x, y])[:, own] for own in members if np.ptp(x[own]) > 0]
     u, v = np.hstack([part - part.mean(axis=1, keepdims=True) for part in parts])
@@ -278,18 +313,26 @@ CLAIMS = {
         ),
         TableClaim(
             id="counteranimal/imagenet-above-clip",
-            statement="At equal common accuracy ImageNet models are more accurate on the counter group than CLIPs.",
+            statement=(
+                "At equal common accuracy ImageNet models are more accurate on the counter group"
+                " than CLIPs."
+            ),
             statistic="mean counter accuracy of ImageNet models above the line of the CLIPs",
             relation="above",
             variants=_imagenet_above_clip,
             replicates=REPLICATES,
-            **reading("wang-imagenet-more-robust", "by Figure 2 and Tables 3, 4, 11, 12; the statistic is ours"),
+            **reading(
+                "wang-imagenet-more-robust",
+                "by Figure 2 and Tables 3, 4, 11, 12; the statistic is ours",
+            ),
         ),
         TableClaim(
             id="counteranimal/larger-drops-less",
             statement="On the same training data larger backbones drop less.",
-            statistic="decrease of the drop per doubling of the image tower, common slope over training sets; "
-            "t interval",
+            statistic=(
+                "decrease of the drop per doubling of the image tower, common slope over training"
+                " sets; t interval"
+            ),
             relation="above",
             variants=_sizes,
             exception=_larger_that_drops_more,
@@ -297,8 +340,13 @@ CLAIMS = {
         ),
         TableClaim(
             id="counteranimal/more-data-same-drop",
-            statement="At fixed backbone training on LAION2B instead of LAION400M does not reduce the drop.",
-            statistic="mean reduction of the drop from LAION400M to LAION2B over backbones; t interval",
+            statement=(
+                "At fixed backbone training on LAION2B instead of LAION400M does not reduce the"
+                " drop."
+            ),
+            statistic=(
+                "mean reduction of the drop from LAION400M to LAION2B over backbones; t interval"
+            ),
             relation="not above",
             variants=_more_data,
             tau=TAU,
@@ -306,8 +354,13 @@ CLAIMS = {
         ),
         TableClaim(
             id="counteranimal/curated-data-helps",
-            statement="At equal common accuracy CLIPs trained on DataComp or DFN drop less than the other CLIPs.",
-            statistic="mean counter accuracy of DataComp and DFN models above the line of the others",
+            statement=(
+                "At equal common accuracy CLIPs trained on DataComp or DFN drop less than the other"
+                " CLIPs."
+            ),
+            statistic=(
+                "mean counter accuracy of DataComp and DFN models above the line of the others"
+            ),
             relation="above",
             variants=_curated,
             replicates=REPLICATES,
@@ -315,8 +368,12 @@ CLAIMS = {
         ),
         TableClaim(
             id="counteranimal/prompt-ensembling",
-            statement="With 80 averaged prompts ImageNet models still lie above the line of the CLIPs.",
-            statistic="mean counter accuracy of ImageNet models above the line of prompt-ensembled CLIPs",
+            statement=(
+                "With 80 averaged prompts ImageNet models still lie above the line of the CLIPs."
+            ),
+            statistic=(
+                "mean counter accuracy of ImageNet models above the line of prompt-ensembled CLIPs"
+            ),
             relation="above",
             variants=_ensembled,
             replicates=REPLICATES,
@@ -324,7 +381,9 @@ CLAIMS = {
         ),
         TableClaim(
             id="counteranimal/labels-similar",
-            statement="Drops against 20 labels are similar to drops against 1000 (within .01 on average).",
+            statement=(
+                "Drops against 20 labels are similar to drops against 1000 (within .01 on average)."
+            ),
             statistic="mean difference of the drops, 20 labels minus 1000; t interval over models",
             relation="within",
             variants=_label_sets,

@@ -7,7 +7,13 @@ from typing import Any
 from experiments.files import output_folder, write_json, write_table
 from experiments.published.audit import findings
 from experiments.published.claims import CLAIMS
-from experiments.published.tables import checkpoints, later_work_rows, published_rows, read_published, tidy
+from experiments.published.tables import (
+    checkpoints,
+    later_work_rows,
+    published_rows,
+    read_published,
+    tidy,
+)
 from experiments.results import GROUPS, QUANTITIES
 
 TABLES = ("table", "checkpoints", "audit", "since")  # these parts are also written as CSV
@@ -15,7 +21,9 @@ ROW = "ImageNet-RN50"  # [W]'s row of the architecture that all later work uses
 
 
 def published_document() -> dict[str, Any]:
-    """Plain JSON: every printed figure, the checkpoints of Table 3, the audit, the claims, and later work (`since`)."""
+    """Plain JSON: every printed figure, the checkpoints of Table 3, the audit, the claims, and
+    later work (`since`).
+    """
     raw = read_published()
     return {
         "table": tidy(raw),
@@ -27,8 +35,13 @@ def published_document() -> dict[str, Any]:
 
 
 def _later_work() -> list[dict[str, Any]]:
-    """One record per later row, with its distance from [W]'s untreated ResNet-50 under either mean."""
-    own = {mean: next(row for row in published_rows(mean=mean) if row.model == ROW) for mean in ("macro", "micro")}
+    """One record per later row, with its distance from [W]'s untreated ResNet-50 under either
+    mean.
+    """
+    own = {
+        mean: next(row for row in published_rows(mean=mean) if row.model == ROW)
+        for mean in ("macro", "micro")
+    }
     names = ("source", "model", "labels", "mean", *QUANTITIES)
     return [
         {name: getattr(row, name) for name in names}

@@ -1,7 +1,9 @@
-"""The printed figures of [W] (Wang et al., arXiv 2403.11497 v1) as data: raw cells, one tidy table, rows.
+"""The printed figures of [W] (Wang et al., arXiv 2403.11497 v1) as data: raw cells, one tidy table,
+rows.
 
-Raw cells stay strings with the printed digits, because the audit needs to know how they were rounded. Everything else
-converts percent to fractions. `published/README.md` says which table each file holds.
+Raw cells stay strings with the printed digits, because the audit needs to know how they were
+rounded. Everything else converts percent to fractions. `published/README.md` says which table each
+file holds.
 """
 
 import csv
@@ -56,12 +58,15 @@ CLASSES, STATED, CHECKPOINTS = "classes.csv", "stated.csv", "clip_checkpoints.cs
 MAP, SINCE = "open_clip_map.csv", "since.csv"
 PRINTED = {"printed": "mean", "printed_deviation": "std"}
 HIGH_QUALITY = ("DataComp", "DFN")  # pretraining sets that the paper marks with an asterisk
-METHODS = {"Contrastive": "perfect-captions", "Supervised": "supervised"}  # Table 8's words, and the names here
+# Table 8's words, and the names here
+METHODS = {"Contrastive": "perfect-captions", "Supervised": "supervised"}
 DIGIT_GROUPS = {"rand": "class01_rand", "rev": "class01_rev", "rest": "rest"}
 
 
 def coloured_objects() -> list[dict[str, Any]]:
-    """Table 7 as fractions: backbone, learner, group (trained: in distribution, rev: out of it), printed accuracy."""
+    """Table 7 as fractions: backbone, learner, group (trained: in distribution, rev: out of it),
+    printed accuracy.
+    """
     return [
         {
             "backbone": row["backbone"],
@@ -75,26 +80,42 @@ def coloured_objects() -> list[dict[str, Any]]:
 
 
 def coloured_digits() -> list[dict[str, Any]]:
-    """Table 8 as fractions: classes, p_inv, p_spu, learner, group, printed mean and deviation over trainings."""
+    """Table 8 as fractions: classes, p_inv, p_spu, learner, group, printed mean and deviation over
+    trainings.
+    """
     rows = []
     for row in read_published()[MNIST]:
-        setting = {"classes": int(row["n_classes"]), "p_inv": float(row["p_inv"]), "p_spu": float(row["p_spu"])}
+        setting = {
+            "classes": int(row["n_classes"]),
+            "p_inv": float(row["p_inv"]),
+            "p_spu": float(row["p_spu"]),
+        }
         for group, column in DIGIT_GROUPS.items():
             if row[f"{column}_mean"]:
-                printed = {name: float(row[f"{column}_{end}"]) / 100 for name, end in PRINTED.items()}
-                rows.append({**setting, "learner": METHODS[row["train_method"]], "group": group, **printed})
+                printed = {
+                    name: float(row[f"{column}_{end}"]) / 100 for name, end in PRINTED.items()
+                }
+                rows.append(
+                    {**setting, "learner": METHODS[row["train_method"]], "group": group, **printed}
+                )
     return rows
 
 
 def read_published() -> Raw:
     """Every published file as lists of cells; a new copy, which a caller may edit."""
     folder = files("experiments.published")
-    texts = {file.name: file.read_text(encoding="utf-8") for file in folder.iterdir() if file.name.endswith(".csv")}
+    texts = {
+        file.name: file.read_text(encoding="utf-8")
+        for file in folder.iterdir()
+        if file.name.endswith(".csv")
+    }
     return {name: list(csv.DictReader(io.StringIO(texts[name]))) for name in sorted(texts)}
 
 
 def model_name(table: PrintedTable, row: dict[str, str]) -> str:
-    """One name for a model in all tables, as Tables 5, 15 and 16 write it: CLIP-LAION2B-ViT/B/32."""
+    """One name for a model in all tables, as Tables 5, 15 and 16 write it:
+    CLIP-LAION2B-ViT/B/32.
+    """
     if "model" in row:
         return row["model"]
     if table.family == "ImageNet":
@@ -109,14 +130,20 @@ def family_of(name: str) -> str:
 
 
 def _row(cells: dict[str, str], **further) -> Row:
-    return Row(common=float(cells["common"]) / 100, counter=float(cells["counter"]) / 100, **further)
+    return Row(
+        common=float(cells["common"]) / 100, counter=float(cells["counter"]) / 100, **further
+    )
 
 
 @cache
-def published_rows(labels: str = "1000", prompt: str = "simple", mean: str = "macro") -> tuple[Row, ...]:
-    """The rows of a protocol, with models that have no prompt; empty if the paper prints none for CLIPs.
+def published_rows(
+    labels: str = "1000", prompt: str = "simple", mean: str = "macro"
+) -> tuple[Row, ...]:
+    """The rows of a protocol, with models that have no prompt; empty if the paper prints none for
+    CLIPs.
 
-    Left out: Table 9, and the CLIPs of Table 5, which repeat Table 3 under a caption that says 20 labels.
+    Left out: Table 9, and the CLIPs of Table 5, which repeat Table 3 under a caption that says 20
+    labels.
     """
     raw, rows = read_published(), []
     for table in GROUP_TABLES:
@@ -134,10 +161,14 @@ def published_rows(labels: str = "1000", prompt: str = "simple", mean: str = "ma
 
 @cache
 def later_work_rows() -> tuple[tuple[Row, str], ...]:
-    """Rows that others printed after [W], each with its protocol in words; no line is fitted to them."""
+    """Rows that others printed after [W], each with its protocol in words; no line is fitted to
+    them.
+    """
     names = ("source", "model", "family", "labels", "mean")
     rows = read_published()[SINCE]
-    return tuple((_row(cells, **{name: cells[name] for name in names}), cells["protocol"]) for cells in rows)
+    return tuple(
+        (_row(cells, **{name: cells[name] for name in names}), cells["protocol"]) for cells in rows
+    )
 
 
 @dataclass(frozen=True)
@@ -168,20 +199,24 @@ def published_classes() -> tuple[PublishedClass, ...]:
 
 @cache
 def classwise(model: str) -> dict[int, tuple[float, float]] | None:
-    """ImageNet index -> (common, counter) of a model in Tables 15-16, None for a model without class figures."""
+    """ImageNet index -> (common, counter) of a model in Tables 15-16, None for a model without
+    class figures.
+    """
     raw = read_published()
     index = {row["class_id"]: int(row["imagenet_index"]) for row in raw[CLASSES]}
     tables = [[row for row in raw[table.file] if row["model"] == model] for table in CLASS_TABLES]
     rows = next(filter(None, tables), [])
-    return {index[r["class_id"]]: (float(r["common"]) / 100, float(r["counter"]) / 100) for r in rows} or None
+    return {
+        index[r["class_id"]]: (float(r["common"]) / 100, float(r["counter"]) / 100) for r in rows
+    } or None
 
 
 @cache
 def checkpoints() -> tuple[dict[str, Any], ...]:
     """The open_clip weights of each row of Table 3, in its order.
 
-    `quick_gelu` is the activation that they were trained with. `stated` is False for an inference of ours: Table 6 does
-    not name the checkpoint.
+    `quick_gelu` is the activation that they were trained with. `stated` is False for an inference
+    of ours: Table 6 does not name the checkpoint.
     """
     return tuple(
         {
@@ -201,13 +236,18 @@ def checkpoint_spec(spec: str) -> str:
         return spec
     specs = {c["model"]: c["spec"] for c in checkpoints()}
     if name not in specs:
-        raise RequestError(f"model {name!r} is not in Table 3{suggestion(name, specs, quoted=True)}")
+        raise RequestError(
+            f"model {name!r} is not in Table 3{suggestion(name, specs, quoted=True)}"
+        )
     return specs[name]
 
 
 def tidy(raw: Raw) -> list[dict[str, Any]]:
-    """Every printed number in long form, one record per cell: `printed` are the digits, `value` is the fraction."""
-    rows: list[tuple[int, str, int, dict[str, str], dict[str, Any]]] = []  # table, file, row, printed cells, the rest
+    """Every printed number in long form, one record per cell: `printed` are the digits, `value` is
+    the fraction.
+    """
+    # table, file, row, printed cells, the rest
+    rows: list[tuple[int, str, int, dict[str, str], dict[str, Any]]] = []
     for table in GROUP_TABLES + CLASS_TABLES:
         for row, cells in enumerate(raw[table.file], start=1):
             name = model_name(table, cells)
@@ -220,18 +260,40 @@ def tidy(raw: Raw) -> list[dict[str, Any]]:
                 "class_id": int(cells["class_id"]) if "class_id" in cells else None,
                 "setting": cells.get("checkpoint"),
             }
-            rows.append((table.number, table.file, row, {name: cells[name] for name in QUANTITIES}, source))
+            rows.append(
+                (table.number, table.file, row, {name: cells[name] for name in QUANTITIES}, source)
+            )
     for number, file, keys in OTHERS:
         for row, cells in enumerate(raw[file], start=1):
             printed = {name: text for name, text in cells.items() if name not in keys}
-            rows.append((number, file, row, printed, {"setting": ", ".join(f"{key} {cells[key]}" for key in keys)}))
+            rows.append(
+                (
+                    number,
+                    file,
+                    row,
+                    printed,
+                    {"setting": ", ".join(f"{key} {cells[key]}" for key in keys)},
+                )
+            )
     for row, cells in enumerate(raw[CLASSES], start=1):
         printed = {name: cells[name] for name in ("n_common", "n_counter")}
-        rows.append((2, CLASSES, row, printed, {"class_id": int(cells["class_id"]), "setting": cells["name"]}))
+        rows.append(
+            (
+                2,
+                CLASSES,
+                row,
+                printed,
+                {"class_id": int(cells["class_id"]), "setting": cells["name"]},
+            )
+        )
     unknown = dict.fromkeys(("model", "family", "labels", "prompt", "mean", "class_id", "setting"))
     return [
         {"table": number, "file": file, "row": row, **unknown, **source}
-        | {"quantity": name, "printed": text, "value": float(text) / (1 if file == CLASSES else 100)}
+        | {
+            "quantity": name,
+            "printed": text,
+            "value": float(text) / (1 if file == CLASSES else 100),
+        }
         for number, file, row, printed, source in rows
         for name, text in printed.items()
         if text != ""

@@ -1,1 +1,3 @@
-"""The paper's Gaussian views: pairs, exact laws of linear CLIP, exact accuracy of linear critics."""
+"""The paper's Gaussian views: pairs, exact laws of linear CLIP, exact accuracy of linear
+critics.
+"""

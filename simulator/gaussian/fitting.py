@@ -1,10 +1,11 @@
 """Linear learners fitted to drawn pairs: `simulator.fit("linear", pairs)`.
 
-Linear CLIP in closed form, M = S/rho (Wang et al., section 6), and supervised learners of labelled images. All are
-linear critics, so their accuracy under the test law needs no test set.
+Linear CLIP in closed form, M = S/rho (Wang et al., section 6), and supervised learners of labelled
+images. All are linear critics, so their accuracy under the test law needs no test set.
 
-Supervised learners have an intercept if the world has a table. Other worlds are symmetric under relabelling, so no
-population optimum has one. Two classes give one score vector w for y = +1 (class 0), K classes one vector per class.
+Supervised learners have an intercept if the world has a table. Other worlds are symmetric under
+relabelling, so no population optimum has one. Two classes give one score vector w for y = +1 (class
+0), K classes one vector per class.
 """
 
 from contextlib import suppress
@@ -27,10 +28,12 @@ from simulator.summary import html_table, one_line
 from simulator.world import World
 
 ESTIMATORS = ("linear", "logistic", "max-margin", "least-squares")
-COARSE = 16  # logistic regression starts from every 16th row: Newton then needs 4 steps on all rows, not 11
+# logistic regression starts from every 16th row: Newton then needs 4 steps on all rows, not 11
+COARSE = 16
 LEAST_COARSE = 2000  # least rows of that first sample
 CONDITIONS = 200  # of the maximum margin that are added at a time
-REACH, STEPS = 100.0, 60  # of proximal steps for free constants: each makes the error of b about REACH^2 times smaller
+# of proximal steps for free constants: each makes the error of b about REACH^2 times smaller
+REACH, STEPS = 100.0, 60
 _TIGHT = {"gtol": 1e-9, "ftol": 1e-15, "maxiter": 2000, "maxfun": 4000}
 
 
@@ -51,8 +54,8 @@ class Fitted:
     frames : (D_I, D_T)
         Dictionaries of the pairs.
     weights : array
-        For "linear" S, (d_I, d_T). For the others score vectors, (P, d_I), or (P, d_I + 1) with an intercept: one row
-        (w_+ - w_-) for two classes, K rows otherwise.
+        For "linear" S, (d_I, d_T). For the others score vectors, (P, d_I), or (P, d_I + 1) with an
+        intercept: one row (w_+ - w_-) for two classes, K rows otherwise.
     embed_dim : int or None
         Rank to which "linear" truncates S.
     """
@@ -67,24 +70,35 @@ class Fitted:
         return one_line(self, estimator=self.estimator, world=self.world, embed_dim=self.embed_dim)
 
     def _repr_html_(self) -> str:
-        rows = {"estimator": self.estimator, "world": self.world, "shape of the weights": self.weights.shape}
+        rows = {
+            "estimator": self.estimator,
+            "world": self.world,
+            "shape of the weights": self.weights.shape,
+        }
         return html_table("Fitted", ["", ""], rows.items())
 
     def critic(self, prompt: Prompt | None = None) -> LinearCritic:
         """The fitted critic; that of "linear" is scaled by rho, which changes no decision.
 
-        "linear" takes one of `simulator.prompts.LINEAR`; None means "typical". The others read no captions: None.
+        "linear" takes one of `simulator.prompts.LINEAR`; None means "typical". The others read no
+        captions: None.
         """
         if self.estimator == "linear":
             q = decision_prompts(self.world, PROMPTS[0] if prompt is None else prompt)
-            strength = None if self.embed_dim is None else partial(first_modes, width=self.embed_dim)
+            strength = (
+                None if self.embed_dim is None else partial(first_modes, width=self.embed_dim)
+            )
             return covariance_critic(self.weights, q, self.frames, strength)
         if prompt is not None:
-            raise ValueError(f"prompt = {prompt!r} has no meaning for estimator {self.estimator!r}; leave it out")
+            raise ValueError(
+                f"prompt = {prompt!r} has no meaning for estimator {self.estimator!r}; leave it out"
+            )
         return LinearCritic.of_vectors(self.weights, self.frames[0])
 
     def accuracy(self, prompt: Prompt | None = None) -> Accuracy:
-        """Accuracy under the test law: exact for two classes, see `simulator.gaussian.critic` for more."""
+        """Accuracy under the test law: exact for two classes, see `simulator.gaussian.critic` for
+        more.
+        """
         (groups,) = group_accuracy(self.critic(prompt), self.world.mixture(), self.world.nu_image)
         return Accuracy.of(groups.tolist())
 
@@ -95,9 +109,9 @@ def fit(estimator: str, pairs: Any, *, embed_dim: int | None = None) -> Fitted:
     Parameters
     ----------
     estimator : str
-        "linear": linear CLIP at the minimum of its loss, M = S/rho with S the unbiased sample cross-covariance.
-        "logistic", "least-squares", "max-margin": supervised on images and labels, with an intercept if the world has
-        a table.
+        "linear": linear CLIP at the minimum of its loss, M = S/rho with S the unbiased sample
+        cross-covariance. "logistic", "least-squares", "max-margin": supervised on images and
+        labels, with an intercept if the world has a table.
     pairs : DrawnPairs
         From `World.draw` of a Gaussian world; other pairs are refused.
     embed_dim : int, optional
@@ -110,10 +124,11 @@ def fit(estimator: str, pairs: Any, *, embed_dim: int | None = None) -> Fitted:
     Raises
     ------
     ValueError
-        For an unknown estimator, pairs of pixels, embed_dim below 1 or beside another estimator than "linear", and
-        "linear" on a single pair.
+        For an unknown estimator, pairs of pixels, embed_dim below 1 or beside another estimator
+        than "linear", and "linear" on a single pair.
     SeparabilityError
-        For "logistic" on separable pairs, "max-margin" on inseparable ones, and on pairs that lack a class of a table.
+        For "logistic" on separable pairs, "max-margin" on inseparable ones, and on pairs that lack
+        a class of a table.
 
     >>> world = World(p_spu=0.95, mu_spu=2.0, dim_image=8, dim_text=8)
     >>> found = fit("linear", world.draw(1000, seed=0))
@@ -124,20 +139,29 @@ def fit(estimator: str, pairs: Any, *, embed_dim: int | None = None) -> Fitted:
         raise ValueError(f"estimator = {unlisted(estimator, ESTIMATORS)}")
     if pairs.world.views is not None:
         kind = pairs.world.views.name
-        raise ValueError(f"the accuracy of linear critics has no formula for pairs of {kind}; use simulator.train")
+        raise ValueError(
+            f"the accuracy of linear critics has no formula for pairs of {kind}; use"
+            " simulator.train"
+        )
     images, texts = (x.double().cpu().numpy() for x in (pairs.images, pairs.texts))
     if estimator == "linear":
         if embed_dim is not None:
             check_count("embed_dim", embed_dim, 1)
-        return Fitted(estimator, pairs.world, pairs.frames, sample_covariance(images, texts), embed_dim)
+        return Fitted(
+            estimator, pairs.world, pairs.frames, sample_covariance(images, texts), embed_dim
+        )
     if embed_dim is not None:
-        raise ValueError(f"embed_dim = {embed_dim} has no meaning for estimator {estimator!r}; leave it out")
+        raise ValueError(
+            f"embed_dim = {embed_dim} has no meaning for estimator {estimator!r}; leave it out"
+        )
     rule = score_vectors(estimator, images, pairs.labels.cpu().numpy(), pairs.world)
     return Fitted(estimator, pairs.world, pairs.frames, rule)
 
 
 def sample_covariance(
-    images: Float[np.ndarray, "n dI"], texts: Float[np.ndarray, "n dT"], weights: Float[np.ndarray, " n"] | None = None
+    images: Float[np.ndarray, "n dI"],
+    texts: Float[np.ndarray, "n dT"],
+    weights: Float[np.ndarray, " n"] | None = None,
 ) -> Float[np.ndarray, "dI dT"]:
     """S, the unbiased sample cross-covariance, of the weighted law if pairs have weights."""
     n = len(images)
@@ -156,25 +180,37 @@ def score_vectors(
     world: World,
     weights: Float[np.ndarray, " n"] | None = None,
 ) -> Float[np.ndarray, "P columns"]:
-    """Score vectors of a supervised estimator, one for two classes, K otherwise; with a table the intercept is last."""
+    """Score vectors of a supervised estimator, one for two classes, K otherwise; with a table the
+    intercept is last.
+    """
     classes = world.classes
     if estimator == "max-margin":
         if weights is not None:
-            raise ValueError("max-margin takes no weights, since it depends on the nearest pairs only; use logistic")
+            raise ValueError(
+                "max-margin takes no weights, since it depends on the nearest pairs only; use"
+                " logistic"
+            )
         return margin_vectors(images, labels, classes, world.table is not None)
     if world.table is not None:
         images = np.column_stack([images, np.ones(len(images))])
     w, signed = np.ones(len(images)) if weights is None else weights, (1.0 - 2 * labels)[:, None]
     if estimator == "least-squares":
-        targets, root = signed if classes == 2 else np.eye(classes)[labels] - 1 / classes, np.sqrt(w)[:, None]
+        targets, root = (
+            signed if classes == 2 else np.eye(classes)[labels] - 1 / classes,
+            np.sqrt(w)[:, None],
+        )
         return np.linalg.lstsq(root * images, root * targets, rcond=None)[0].T
     if classes == 2:
         return logistic_regression(signed * images, w)[None]
     return softmax_regression(images, labels, classes, w)
 
 
-def logistic_regression(signed: Float[np.ndarray, "n d"], weights: Float[np.ndarray, " n"]) -> Float[np.ndarray, " d"]:
-    """Minimiser of mean log(1 + exp(-w'(y x))), by damped Newton to a gradient of 1e-9 times the mean entry."""
+def logistic_regression(
+    signed: Float[np.ndarray, "n d"], weights: Float[np.ndarray, " n"]
+) -> Float[np.ndarray, " d"]:
+    """Minimiser of mean log(1 + exp(-w'(y x))), by damped Newton to a gradient of 1e-9 times the
+    mean entry.
+    """
     n, d = signed.shape
     w = np.zeros(d)
     if n >= COARSE * LEAST_COARSE:
@@ -186,12 +222,14 @@ def logistic_regression(signed: Float[np.ndarray, "n d"], weights: Float[np.ndar
     for _ in range(200):
         wrong = expit(-margins)
         gradient = -((weights * wrong) @ signed) / n
-        if np.abs(gradient).max() <= 1e-9 * size or margins.min() > 40:  # floats allow no further progress
+        # floats allow no further progress
+        if np.abs(gradient).max() <= 1e-9 * size or margins.min() > 40:
             break
         curvature = (signed.T * (weights * wrong * (1 - wrong))) @ signed / n
         step = -np.linalg.lstsq(curvature, gradient, rcond=None)[0]
         along, slope = signed @ step, gradient @ step
-        for t in 0.5 ** np.arange(30):  # the longest of step, step/2, step/4, ... that lowers the loss
+        # the longest of step, step/2, step/4, ... that lowers the loss
+        for t in 0.5 ** np.arange(30):
             if (lower := _logistic_loss(margins + t * along, weights)) <= loss + 1e-4 * t * slope:
                 break
         else:
@@ -204,7 +242,8 @@ def logistic_regression(signed: Float[np.ndarray, "n d"], weights: Float[np.ndar
 def _check_inseparable(leads: Float[np.ndarray, " n"]) -> None:
     if leads.min() > 0:
         raise SeparabilityError(
-            f"the {len(leads)} drawn pairs are separable, so logistic regression has no minimiser; use max-margin"
+            f"the {len(leads)} drawn pairs are separable, so logistic regression has no minimiser;"
+            " use max-margin"
         )
 
 
@@ -214,7 +253,10 @@ def _logistic_loss(margins: Float[np.ndarray, " n"], weights: Float[np.ndarray, 
 
 
 def softmax_regression(
-    images: Float[np.ndarray, "n d"], labels: Int[np.ndarray, " n"], classes: int, weights: Float[np.ndarray, " n"]
+    images: Float[np.ndarray, "n d"],
+    labels: Int[np.ndarray, " n"],
+    classes: int,
+    weights: Float[np.ndarray, " n"],
 ) -> Float[np.ndarray, "K d"]:
     """Minimiser of mean cross-entropy over K score vectors, whose sum is zero."""
     (n, d), truth = images.shape, np.eye(classes)[labels]
@@ -223,7 +265,9 @@ def softmax_regression(
         scores = images @ flat.reshape(classes, d).T
         normaliser = logsumexp(scores, axis=1)
         off = weights[:, None] * (np.exp(scores - normaliser[:, None]) - truth)
-        return (weights * (normaliser - (scores * truth).sum(1))).mean(), (off.T @ images / n).ravel()
+        return (weights * (normaliser - (scores * truth).sum(1))).mean(), (
+            off.T @ images / n
+        ).ravel()
 
     result = minimize(loss, np.zeros(classes * d), jac=True, method="L-BFGS-B", options=_TIGHT)
     w = result.x.reshape(classes, d)
@@ -236,16 +280,20 @@ def softmax_regression(
 def margin_vectors(
     images: Float[np.ndarray, "n d"], labels: Int[np.ndarray, " n"], classes: int, constant: bool
 ) -> Float[np.ndarray, "P columns"]:
-    """Score vectors of least norm such that each image's class leads every other class by 1 or more; exact.
+    """Score vectors of least norm such that each image's class leads every other class by 1 or
+    more; exact.
 
-    With `constant` each score has a free constant, the last column. Few of the n (K - 1) conditions decide, so they are
-    added as they are found to fail.
+    With `constant` each score has a free constant, the last column. Few of the n (K - 1) conditions
+    decide, so they are added as they are found to fail.
     """
     (n, d), own = images.shape, labels[:, None] == np.arange(classes)
     if constant and not own.any(axis=0).all():
         lacking = own.any(axis=0).argmin()
-        raise SeparabilityError(f"none of the {n} drawn pairs is of class {lacking}, so no margin limits it; draw more")
-    pattern = np.array([[0.5], [-0.5]]) if classes == 2 else np.eye(classes)  # scores are (x W' + b) pattern'
+        raise SeparabilityError(
+            f"none of the {n} drawn pairs is of class {lacking}, so no margin limits it; draw more"
+        )
+    # scores are (x W' + b) pattern'
+    pattern = np.array([[0.5], [-0.5]]) if classes == 2 else np.eye(classes)
     P = pattern.shape[1]
     rank = np.cumsum(own, axis=0)[own]  # of an image among those of its class
     used = ~own & (rank <= CONDITIONS // classes)[:, None]
@@ -255,7 +303,10 @@ def margin_vectors(
         rows = (contrast[:, :, None] * images[i][:, None]).reshape(-1, P * d)
         solution = maximum_margin(rows, contrast if constant else contrast[:, :0])
         if solution is None:
-            words = f"the {n} drawn pairs are not separable, so there is no maximum margin; use logistic"
+            words = (
+                f"the {n} drawn pairs are not separable, so there is no maximum margin; use"
+                " logistic"
+            )
             raise SeparabilityError(words)
         W, b = solution[: P * d].reshape(P, d), solution[P * d :] if constant else np.zeros(P)
         score = (images @ W.T + b) @ pattern.T
@@ -269,14 +320,17 @@ def margin_vectors(
 def maximum_margin(
     rows: Float[np.ndarray, "m d"], constants: Float[np.ndarray, "m c"]
 ) -> Float[np.ndarray, " columns"] | None:
-    """(w, b) with the least ||w|| such that rows w + constants b >= 1, exactly; None if there is none.
+    """(w, b) with the least ||w|| such that rows w + constants b >= 1, exactly; None if there is
+    none.
 
-    Least distance programming (Lawson and Hanson, Solving Least Squares Problems, chapter 23) for min ||w|| subject to
-    G w >= h: with E stacking G' over the row h' and f the last unit vector, the residual r = E u - f of the
-    non-negative least squares solution u is proportional to (w, -1); r = 0 proves that no w is feasible. Rows are first
-    divided by the largest norm, so that units do not matter.
+    Least distance programming (Lawson and Hanson, Solving Least Squares Problems, chapter 23) for
+    min ||w|| subject to G w >= h: with E stacking G' over the row h' and f the last unit vector,
+    the residual r = E u - f of the non-negative least squares solution u is proportional to (w,
+    -1); r = 0 proves that no w is feasible. Rows are first divided by the largest norm, so that
+    units do not matter.
 
-    b costs nothing: proximal steps minimise ||w||^2 + ||b - b_0||^2/REACH^2, with b_0 the last b, until b stays.
+    b costs nothing: proximal steps minimise ||w||^2 + ||b - b_0||^2/REACH^2, with b_0 the last b,
+    until b stays.
     """
     (m, d), longest = rows.shape, np.linalg.norm(rows, axis=1).max()
     if longest == 0:
@@ -284,15 +338,21 @@ def maximum_margin(
     G, b = np.hstack([rows / longest, REACH * constants]), np.zeros(constants.shape[1])
     for _ in range(STEPS):
         h = 1 - constants @ b
-        u, distance = nnls(np.vstack([G.T, h]), np.append(np.zeros(G.shape[1]), 1.0), maxiter=30 * m)
-        # Rows with u > 0 are the support. Solving on it keeps digits that -r/r_{d+1} loses if margins are narrow.
+        u, distance = nnls(
+            np.vstack([G.T, h]), np.append(np.zeros(G.shape[1]), 1.0), maxiter=30 * m
+        )
+        # Rows with u > 0 are the support. Solving on it keeps digits that -r/r_{d+1} loses if
+        # margins are narrow.
         w = np.linalg.lstsq(G[u > 0], h[u > 0], rcond=None)[0]
         narrowest = 1 + (G @ w - h).min()
         if distance < 1e-9 or narrowest <= 0:
             return None
         b = b + REACH * w[d:]
-        if REACH * np.abs(w[d:]).max(initial=0.0) <= 1e-10 * np.linalg.norm(w):  # the next step is 1e4 times shorter
+        # the next step is 1e4 times shorter
+        if REACH * np.abs(w[d:]).max(initial=0.0) <= 1e-10 * np.linalg.norm(w):
             break
     else:
-        raise ArithmeticError(f"the constants of the maximum margin of {m} conditions did not settle in {STEPS} steps")
+        raise ArithmeticError(
+            f"the constants of the maximum margin of {m} conditions did not settle in {STEPS} steps"
+        )
     return np.append(w[:d] / longest, b) / narrowest

@@ -1,17 +1,20 @@
 """Pairs that fill their law evenly: scrambled Sobol points (`points = "sobol"`).
 
-A block of a stream is a run of one scrambled Sobol sequence, and each number of a pair is one coordinate. Every point
-is uniform on the cube, so every single pair obeys its world's law. Means of smooth functions over n points converge
-faster than 1/sqrt(n) (Owen 1997, doi:10.1214/aos/1031594731), and gradients have less noise (Buchholz, Wenzel and Mandt
-2018, arXiv 1807.01604).
+A block of a stream is a run of one scrambled Sobol sequence, and each number of a pair is one
+coordinate. Every point is uniform on the cube, so every single pair obeys its world's law. Means of
+smooth functions over n points converge faster than 1/sqrt(n) (Owen 1997,
+doi:10.1214/aos/1031594731), and gradients have less noise (Buchholz, Wenzel and Mandt 2018, arXiv
+1807.01604).
 
-Points of many coordinates can be worse than independent ones. The important coordinates come first, and the others are
-independent numbers (padding; Owen 1998, doi:10.1145/272991.273010). The points give only the part eta of a view's noise
-along its dictionary D: xi = zeta + D (eta - D' zeta), zeta independent, has the law of zeta. With all noise from the
-points InfoNCE towers at d = 64 scattered five times as much as with independent pairs.
+Points of many coordinates can be worse than independent ones. The important coordinates come first,
+and the others are independent numbers (padding; Owen 1998, doi:10.1145/272991.273010). The points
+give only the part eta of a view's noise along its dictionary D: xi = zeta + D (eta - D' zeta), zeta
+independent, has the law of zeta. With all noise from the points InfoNCE towers at d = 64 scattered
+five times as much as with independent pairs.
 
-The points of a block are shuffled. In the sequence's order 16 pairs would have exactly eight of each class, and 7/15
-of a pair's negatives its class, which moves the optimum of a contrastive loss. With the shuffle it is 2047/4095.
+The points of a block are shuffled. In the sequence's order 16 pairs would have exactly eight of
+each class, and 7/15 of a pair's negatives its class, which moves the optimum of a contrastive loss.
+With the shuffle it is 2047/4095.
 """
 
 from collections.abc import Sequence
@@ -52,7 +55,10 @@ def coordinates(world: World) -> dict[str, slice]:
         **({"bare": 1} if world.bare else {}),
     }
     ends = np.cumsum(list(numbers.values())).tolist()
-    return {name: slice(end - count, end) for (name, count), end in zip(numbers.items(), ends, strict=True)}
+    return {
+        name: slice(end - count, end)
+        for (name, count), end in zip(numbers.items(), ends, strict=True)
+    }
 
 
 def _dimension(world: World) -> int:
@@ -63,20 +69,26 @@ def check_sobol(world: World, n: int) -> None:
     """Raise ValueError if pairs have too many coordinates, or are too many, for a sequence."""
     if (dimension := _dimension(world)) > LARGEST_DIMENSION:
         raise ValueError(
-            f"points = 'sobol' has {LARGEST_DIMENSION} coordinates at most, and a pair of {world.latents} latents "
-            f"needs {dimension}; the nearest valid choice is points = 'random'"
+            f"points = 'sobol' has {LARGEST_DIMENSION} coordinates at most, and a pair of"
+            f" {world.latents} latents needs {dimension}; the nearest valid choice is points ="
+            " 'random'"
         )
     if n > LONGEST:
         raise ValueError(
-            f"points = 'sobol' has 2^{BITS} pairs at most, and {n} are needed; the nearest valid choice is "
-            "points = 'random'"
+            f"points = 'sobol' has 2^{BITS} pairs at most, and {n} are needed; the nearest valid"
+            " choice is points = 'random'"
         )
 
 
-def points(world: World, size: int, seed: int, stream: str, index: int) -> Float[np.ndarray, "size D"]:
-    """Points [index size, (index + 1) size) of a stream's sequence, strictly inside the cube, in random order."""
+def points(
+    world: World, size: int, seed: int, stream: str, index: int
+) -> Float[np.ndarray, "size D"]:
+    """Points [index size, (index + 1) size) of a stream's sequence, strictly inside the cube, in
+    random order.
+    """
     first, dimension = index * size, _dimension(world)
-    alone = int(first == 0)  # the first point by itself: scipy warns if the first run is not a power of two
+    # the first point by itself: scipy warns if the first run is not a power of two
+    alone = int(first == 0)
     with _position:  # a sequence is read by one thread at a time
         sequence = _sequence(dimension, seed, stream)
         if sequence.num_generated != first:
@@ -106,13 +118,18 @@ def even(
     rest, places = independent(seed, index, streams), [coordinates(world) for world in worlds]
     each = zip(worlds, streams, np.broadcast_to(index, len(worlds)).tolist(), strict=True)
     cubes = [points(world, size, seed, stream, block) for world, stream, block in each]
-    along = dict(zip(("image-noise", "text-noise"), (frames[0], frames[1][: worlds[0].dim_text]), strict=True))
+    along = dict(
+        zip(
+            ("image-noise", "text-noise"), (frames[0], frames[1][: worlds[0].dim_text]), strict=True
+        )
+    )
 
     def draw(rows: torch.Tensor, field: str, law: Law, high: int = 0) -> torch.Tensor:
         if field in along or not all(field in place for place in places):
             rest(rows, field, law, high)
         for row, place, u in zip(rows, places, cubes, strict=True):
-            if field in along:  # transformed points replace the part of the noise along the dictionary
+            # transformed points replace the part of the noise along the dictionary
+            if field in along:
                 D, eta = along[field], row.new_empty(size, along[field].shape[1])
                 _pushed(u[:, place[field]], eta, "normal", 0)
                 row.add_((eta - row @ D) @ D.T)

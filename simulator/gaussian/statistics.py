@@ -1,11 +1,13 @@
 """Exact laws of linear CLIP trained on n pairs, at a cost that does not grow with n.
 
-The linearised contrastive loss L = -<M, S> + rho/2 ||M||_F^2 has the minimiser M* = S/rho with S the unbiased
-sample cross-covariance of the views. Accuracies need only D_I' S D_T q and the norm of S D_T q. Their joint law follows
-from Gaussian means and Wishart scatters of the projected views (`projected_critics`, O(l^3) per replicate). Narrow
-embeddings truncate S, so `cross_covariance` draws all of it (O(d^3)). Neither draws a pair.
+The linearised contrastive loss L = -<M, S> + rho/2 ||M||_F^2 has the minimiser M* = S/rho with S
+the unbiased sample cross-covariance of the views. Accuracies need only D_I' S D_T q and the norm of
+S D_T q. Their joint law follows from Gaussian means and Wishart scatters of the projected views
+(`projected_critics`, O(l^3) per replicate). Narrow embeddings truncate S, so `cross_covariance`
+draws all of it (O(d^3)). Neither draws a pair.
 
-Letters: G groups, K classes, l latents, P prompts, R replicates; V the scatter of (D_I' x_I, D_T' x_T).
+Letters: G groups, K classes, l latents, P prompts, R replicates; V the scatter of (D_I' x_I, D_T'
+x_T).
 """
 
 from collections.abc import Callable, Iterator
@@ -23,7 +25,8 @@ from simulator.quantities import check_count
 from simulator.streams import numpy_stream
 from simulator.world import World
 
-Strength = Callable[[Float[np.ndarray, "*r h"]], Float[np.ndarray, "*r h"]]  # of the modes, by singular values
+# of the modes, by singular values
+Strength = Callable[[Float[np.ndarray, "*r h"]], Float[np.ndarray, "*r h"]]
 
 FIRST_BLOCK, LARGEST_BLOCK = 64, 1024  # replicates that are drawn at once
 LARGEST_N = 10**12  # multinomial counts and their float64 square roots are exact well beyond it
@@ -32,7 +35,9 @@ LARGEST_N = 10**12  # multinomial counts and their float64 square roots are exac
 def projected_critics(
     world: World, prompt: Prompt, n: int, replicates: int, seed: int, stream: str = "projected"
 ) -> Iterator[LinearCritic]:
-    """Score vectors S D_T q of linear CLIP trained on n pairs, in blocks; more replicates do not change the first."""
+    """Score vectors S D_T q of linear CLIP trained on n pairs, in blocks; more replicates do not
+    change the first.
+    """
     mixture, q = world.mixture().seen, decision_prompts(world, prompt)
     for rng, size, used in replicate_blocks(mixture, n, replicates, seed, stream):
         rows = _scatter_rows(mixture, n, size, world.nu_image, world.nu_text, rng)
@@ -48,7 +53,9 @@ def projected_critics(
 def projected_scatter(
     world: World, n: int, replicates: int, seed: int, stream: str = "scatter"
 ) -> Iterator[Float[np.ndarray, "R two_l two_l"]]:
-    """Sample covariance (divisor n - 1) of the projected views (D_I' x_I, D_T' x_T), in blocks of replicates."""
+    """Sample covariance (divisor n - 1) of the projected views (D_I' x_I, D_T' x_T), in blocks of
+    replicates.
+    """
     mixture = world.mixture().seen
     for rng, size, used in replicate_blocks(mixture, n, replicates, seed, stream):
         rows = _scatter_rows(mixture, n, size, world.nu_image, world.nu_text, rng)[:used]
@@ -58,25 +65,32 @@ def projected_scatter(
 def labelled_moments(
     world: World, n: int, replicates: int, seed: int, stream: str = "labelled"
 ) -> Iterator[tuple[Float[np.ndarray, "R c c"], Float[np.ndarray, "R c"]]]:
-    """(mean of x x', mean of y x) of n labelled images of a two-class world, in blocks of replicates.
+    """(mean of x x', mean of y x) of n labelled images of a two-class world, in blocks of
+    replicates.
 
-    Exact where the dictionary fills the view. With a table x has a 1 after its l coordinates, for the intercept.
+    Exact where the dictionary fills the view. With a table x has a 1 after its l coordinates, for
+    the intercept.
     """
-    mixture, l = replace(world.mixture().seen, mismatch=0.0, bare=0.0), world.latents  # labels belong to their images
+    # labels belong to their images
+    mixture, l = replace(world.mixture().seen, mismatch=0.0, bare=0.0), world.latents
     if world.classes != 2 or world.dim_image != l:
         raise ValueError(
-            f"classes = {world.classes}, dim_image = {world.dim_image}: labelled moments need 2 classes and "
-            f"dim_image = {l}, the number of latents"
+            f"classes = {world.classes}, dim_image = {world.dim_image}: labelled moments need 2"
+            f" classes and dim_image = {l}, the number of latents"
         )
     sign = np.repeat(1 - 2 * mixture.labels, len(mixture.pairs))
     for rng, size, used in replicate_blocks(mixture, n, replicates, seed, stream):
-        within, counts, means = _subgroup_statistics(mixture, n, size, world.nu_image, world.nu_text, rng)
+        within, counts, means = _subgroup_statistics(
+            mixture, n, size, world.nu_image, world.nu_text, rng
+        )
         within, counts, means = within[:used, :, :l], counts[:used], means[:used, :, :l]
         share = counts / n
         if world.table is not None:
             within = np.pad(within, [(0, 0), (0, 0), (0, 1)])
             means = np.pad(means, [(0, 0), (0, 0), (0, 1)], constant_values=1.0)
-        second = within.transpose(0, 2, 1) @ within / n + np.einsum("rs,rsi,rsj->rij", share, means, means)
+        second = within.transpose(0, 2, 1) @ within / n + np.einsum(
+            "rs,rsi,rsj->rij", share, means, means
+        )
         yield second, np.einsum("rs,s,rsi->ri", share, sign, means)
 
 
@@ -91,19 +105,26 @@ def full_critics(
     strength: Strength | None = None,
     projected: Projected = False,
 ) -> Iterator[LinearCritic]:
-    """Critics of `projected_critics` that need all of S, in `first_coordinates`: no law depends on dictionaries.
+    """Critics of `projected_critics` that need all of S, in `first_coordinates`: no law depends on
+    dictionaries.
 
     If `projected`, embeddings of balanced towers lose the directions of `removed_captions`.
     """
     _check_request(n, replicates)
-    q, frames, removed = decision_prompts(world, prompt), first_coordinates(world), removed_captions(world, projected)
+    q, frames, removed = (
+        decision_prompts(world, prompt),
+        first_coordinates(world),
+        removed_captions(world, projected),
+    )
     for r in range(replicates):
         (S,) = cross_covariance(world, n, 1, numpy_stream(seed, stream, r))
         yield covariance_critic(S, without_captions(S, q, frames[1], removed), frames, strength)
 
 
 def first_coordinates(world: World) -> tuple[Float[np.ndarray, "dI l"], Float[np.ndarray, "dT l"]]:
-    """The simplest dictionaries (D_I, D_T), the first l unit vectors, for laws that do not depend on them."""
+    """The simplest dictionaries (D_I, D_T), the first l unit vectors, for laws that do not depend
+    on them.
+    """
     return np.eye(world.dim_image, world.latents), np.eye(world.text_width, world.latents)
 
 
@@ -113,7 +134,8 @@ def covariance_critic(
     frames: tuple[Float[np.ndarray, "dI l"], Float[np.ndarray, "dT l"]],
     strength: Strength | None = None,
 ) -> LinearCritic:
-    """The critics M = S; q may differ from critic to critic. With `strength`, M has it in place of S's singular values.
+    """The critics M = S; q may differ from critic to critic. With `strength`, M has it in place of
+    S's singular values.
 
     Scores of rounding errors alone become zero.
     """
@@ -123,31 +145,40 @@ def covariance_critic(
     else:
         left, values, right = np.linalg.svd(S, full_matrices=False)
         values = strength(values)
-        w = (prompts @ np.swapaxes(right, -1, -2) * values[..., None, :]) @ np.swapaxes(left, -1, -2)
+        w = (prompts @ np.swapaxes(right, -1, -2) * values[..., None, :]) @ np.swapaxes(
+            left, -1, -2
+        )
     largest = np.linalg.norm(prompts, axis=-1) * np.linalg.norm(S, axis=(-2, -1))[..., None]
     silent = rounded(np.linalg.norm(w, axis=-1), largest) == 0
     return LinearCritic.of_vectors(np.where(silent[..., None], 0.0, w), frames[0])
 
 
-def cross_covariance(world: World, n: int, replicates: int, rng: np.random.Generator) -> Float[np.ndarray, "R dI dT"]:
-    """Draws of S, the unbiased sample cross-covariance of n pairs, in the dictionaries of `first_coordinates`.
+def cross_covariance(
+    world: World, n: int, replicates: int, rng: np.random.Generator
+) -> Float[np.ndarray, "R dI dT"]:
+    """Draws of S, the unbiased sample cross-covariance of n pairs, in the dictionaries of
+    `first_coordinates`.
 
-    The latents' scatter occupies r = min(2l, n - 1) of the n - 1 centred rows. There the rotated views are R D' +
-    noise. The other m rows are pure noise and enter through Xi_I' Xi_T = A G, with A lower triangular, A A' ~
-    Wishart_{d_I}(m) (Bartlett) and G a normal matrix. (A' G has the same singular values and the wrong rows.)
+    The latents' scatter occupies r = min(2l, n - 1) of the n - 1 centred rows. There the rotated
+    views are R D' + noise. The other m rows are pure noise and enter through Xi_I' Xi_T = A G, with
+    A lower triangular, A A' ~ Wishart_{d_I}(m) (Bartlett) and G a normal matrix. (A' G has the same
+    singular values and the wrong rows.)
     """
     mixture = world.mixture().seen
     if mixture.bare:
         raise ValueError(
-            f"bare = {mixture.bare:g}: narrow or projected embeddings of n pairs have no exact law beside bare "
-            "captions, which have no view noise; draw the pairs, or set bare = 0"
+            f"bare = {mixture.bare:g}: narrow or projected embeddings of n pairs have no exact law"
+            " beside bare captions, which have no view noise; draw the pairs, or set bare = 0"
         )
     l, dI, dT, R = len(mixture.variances), world.dim_image, world.dim_text, replicates
     noise = np.sqrt(world.nu_image), np.sqrt(world.nu_text)
     r = min(2 * l, n - 1)
     # (R, r, 2l), each Gram matrix the scatter of (z_I, z_T)
     latent = _triangles(_scatter_rows(mixture, n, R, 0.0, 0.0, rng))[:, :r]
-    image, text = noise[0] * rng.standard_normal((R, r, dI)), noise[1] * rng.standard_normal((R, r, dT))
+    image, text = (
+        noise[0] * rng.standard_normal((R, r, dI)),
+        noise[1] * rng.standard_normal((R, r, dT)),
+    )
     image[..., :l] += latent[..., :l]
     text[..., :l] += latent[..., l:]
     S = image.transpose(0, 2, 1) @ text
@@ -168,7 +199,9 @@ def _check_request(n: int, replicates: int) -> None:
 
 
 def replicate_blocks(mixture: Mixture, n: int, replicates: int, seed: int, stream: str):
-    """Yield (generator, block size, replicates used); blocks double, and depend on the numbers per replicate alone."""
+    """Yield (generator, block size, replicates used); blocks double, and depend on the numbers per
+    replicate alone.
+    """
     _check_request(n, replicates)
     numbers = sum(part.means.size for part in mixture.pairs)
     largest = max(1, min(LARGEST_BLOCK, 2**18 // numbers))
@@ -194,11 +227,12 @@ def _subgroup_statistics(
 ) -> tuple[Float[np.ndarray, "R W two_l"], Int[np.ndarray, "R S"], Float[np.ndarray, "R S two_l"]]:
     """Rows of the scatter within subgroups, counts and means of the subgroups (`Mixture.pairs`).
 
-    Given the counts k, a subgroup's mean is N([m; b m], Sig_b/k) and its scatter Wishart(k - 1, Sig_b), with
-    Sig_b = [[sigma^2 + nu_I, g b sigma^2], [g b sigma^2, b^2 sigma^2 + nu_T]] in each coordinate, g its detail, b the
-    multiple of it that the caption shows. Subgroups that share the mask b share Sig_b, so their scatters add up to one
-    Wishart of the summed degrees of freedom. Means of empty subgroups are never used. If the caption belongs to another
-    pair, g is 0. A bare caption has the mean of its label and no variance.
+    Given the counts k, a subgroup's mean is N([m; b m], Sig_b/k) and its scatter Wishart(k - 1,
+    Sig_b), with Sig_b = [[sigma^2 + nu_I, g b sigma^2], [g b sigma^2, b^2 sigma^2 + nu_T]] in each
+    coordinate, g its detail, b the multiple of it that the caption shows. Subgroups that share the
+    mask b share Sig_b, so their scatters add up to one Wishart of the summed degrees of freedom.
+    Means of empty subgroups are never used. If the caption belongs to another pair, g is 0. A bare
+    caption has the mean of its label and no variance.
     """
     l, pairs, G = len(mixture.variances), mixture.pairs, len(mixture.labels)
     P = len(pairs) // 2 if mixture.mismatch else len(pairs)
@@ -221,8 +255,12 @@ def _subgroup_statistics(
     return np.concatenate(within, axis=1), counts, means
 
 
-def _cholesky(variances: Float[np.ndarray, " l"], part: PairedGroups, nu_image: Numbers, nu_text: Numbers):
-    """(a11, a21, a22), the Cholesky factor of Sig_b coordinate by coordinate: [[a11, 0], [a21, a22]]."""
+def _cholesky(
+    variances: Float[np.ndarray, " l"], part: PairedGroups, nu_image: Numbers, nu_text: Numbers
+):
+    """(a11, a21, a22), the Cholesky factor of Sig_b coordinate by coordinate: [[a11, 0], [a21,
+    a22]].
+    """
     shared, g, a11 = part.mask**2 * variances, part.detail, np.sqrt(variances + nu_image)
     a21 = np.divide(part.mask * g * variances, a11, out=np.zeros(len(shared)), where=a11 > 0)
     # b^2 sigma^2 + nu_T - a21^2 without cancellation as nu_I -> 0:
@@ -232,7 +270,9 @@ def _cholesky(variances: Float[np.ndarray, " l"], part: PairedGroups, nu_image: 
 
 
 def _correlate(x: Float[np.ndarray, "*s two_l"], a11, a21, a22) -> Float[np.ndarray, "*s two_l"]:
-    """Give standard normal rows (first half, second half) the covariance Sig_b, coordinate by coordinate, in place."""
+    """Give standard normal rows (first half, second half) the covariance Sig_b, coordinate by
+    coordinate, in place.
+    """
     first, second = np.split(x, 2, axis=-1)
     second *= a22
     second += a21 * first
@@ -243,7 +283,9 @@ def _correlate(x: Float[np.ndarray, "*s two_l"], a11, a21, a22) -> Float[np.ndar
 def _wishart_rows(
     freedom: Int[np.ndarray, " R"], dimension: int, rng: np.random.Generator
 ) -> Float[np.ndarray, "R dimension dimension"]:
-    """Rows T with T'T ~ Wishart_dimension(freedom, I): Bartlett's triangles, or fewer rows of normals."""
+    """Rows T with T'T ~ Wishart_dimension(freedom, I): Bartlett's triangles, or fewer rows of
+    normals.
+    """
     R = len(freedom)
     degrees = freedom[:, None] - np.arange(dimension)
     T = np.triu(rng.standard_normal((R, dimension, dimension)), k=1)
@@ -259,7 +301,9 @@ def _wishart_rows(
 def _wishart_like(
     gram: Float[np.ndarray, "R P P"], freedom: int, rng: np.random.Generator
 ) -> Float[np.ndarray, "R P P"]:
-    """One Wishart_P(freedom, gram) per replicate: the Gram matrix of noise rows with that covariance."""
+    """One Wishart_P(freedom, gram) per replicate: the Gram matrix of noise rows with that
+    covariance.
+    """
     R, P, _ = gram.shape
     if P == 1:
         return gram * (2 * np.asarray(rng.standard_gamma(freedom / 2, size=R)))[:, None, None]
@@ -272,8 +316,8 @@ def _wishart_like(
 def _triangles(rows: Float[np.ndarray, "R N c"]) -> Float[np.ndarray, "R c c"]:
     """R with R'R = rows'rows per replicate, the same on every machine.
 
-    A coordinate that all captions mention is in both latents. Its second column adds no rank, and gets no row: QR's
-    would be rounding errors, which rotate the rows after it.
+    A coordinate that all captions mention is in both latents. Its second column adds no rank, and
+    gets no row: QR's would be rounding errors, which rotate the rows after it.
     """
     size = np.abs(np.diagonal(np.linalg.qr(rows, mode="r"), axis1=1, axis2=2))
     large = size > 1e-10 * size.max(axis=1, keepdims=True)
@@ -285,14 +329,19 @@ def _triangles(rows: Float[np.ndarray, "R N c"]) -> Float[np.ndarray, "R c c"]:
     return triangles
 
 
-def _noise_products(m: int, R: int, dI: int, dT: int, rng: np.random.Generator) -> Float[np.ndarray, "R dI dT"]:
+def _noise_products(
+    m: int, R: int, dI: int, dT: int, rng: np.random.Generator
+) -> Float[np.ndarray, "R dI dT"]:
     """Xi_I' Xi_T for m rows of standard normals each."""
-    from scipy.linalg.blas import dtrmm  # a tenth of the start-up time of `predict`, up to scipy 1.17
+    # a tenth of the start-up time of `predict`, up to scipy 1.17
+    from scipy.linalg.blas import dtrmm
 
     if m < dI:
         return rng.standard_normal((R, m, dI)).transpose(0, 2, 1) @ rng.standard_normal((R, m, dT))
     A = np.tril(rng.standard_normal((R, dI, dI)), k=-1)
-    A[:, np.arange(dI), np.arange(dI)] = np.sqrt(2 * rng.standard_gamma((m - np.arange(dI)) / 2, (R, dI)))
+    A[:, np.arange(dI), np.arange(dI)] = np.sqrt(
+        2 * rng.standard_gamma((m - np.arange(dI)) / 2, (R, dI))
+    )
     G = rng.standard_normal((R, dI, dT))
     # G' A' computed in Fortran order is (A G)' without a copy: A.T is upper triangular to BLAS.
     return np.array([dtrmm(1.0, a.T, g.T, side=1, lower=0).T for a, g in zip(A, G, strict=True)])

@@ -1,4 +1,5 @@
 """Worlds of pixels: objects in colours or on backgrounds, captions as vectors or sentences.
 
-A pixel world has the labels, attributes, correlations and captions of `World`; `views` declares how they are shown.
+A pixel world has the labels, attributes, correlations and captions of `World`; `views` declares how
+they are shown.
 """

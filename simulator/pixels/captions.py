@@ -1,7 +1,8 @@
 """Captions of pixel worlds: one-hot vectors, as in [W], and the same in words.
 
-A caption mentions an object or none, and an attribute or none. So all captions of a world are one table of (K + 1) x
-(A + 1) entries; the last row and column mean "not mentioned". A prompt is a set of entries with weights.
+A caption mentions an object or none, and an attribute or none. So all captions of a world are one
+table of (K + 1) x (A + 1) entries; the last row and column mean "not mentioned". A prompt is a set
+of entries with weights.
 """
 
 import numpy as np
@@ -25,10 +26,19 @@ def sentence(scene: Scenery, an_object: int | None, attribute: int | None) -> st
     return " ".join(words)
 
 
-def table(classes: int, attributes: int, device: torch.device | str = "cpu") -> Float[torch.Tensor, "O A L"]:
-    """All captions of a world, [object][attribute], as [object | attribute] with zeros for what is not mentioned."""
-    objects, backgrounds = (torch.eye(count + 1, device=device)[:, :count] for count in (classes, attributes))
-    both = objects[:, None].expand(-1, len(backgrounds), -1), backgrounds[None].expand(len(objects), -1, -1)
+def table(
+    classes: int, attributes: int, device: torch.device | str = "cpu"
+) -> Float[torch.Tensor, "O A L"]:
+    """All captions of a world, [object][attribute], as [object | attribute] with zeros for what is
+    not mentioned.
+    """
+    objects, backgrounds = (
+        torch.eye(count + 1, device=device)[:, :count] for count in (classes, attributes)
+    )
+    both = (
+        objects[:, None].expand(-1, len(backgrounds), -1),
+        backgrounds[None].expand(len(objects), -1, -1),
+    )
     return torch.cat(both, dim=-1)
 
 
@@ -39,13 +49,18 @@ def law_of_captions(world: World) -> Float[np.ndarray, "K O A"]:
     objects = own if world.views.told == "label" else p_object
     of_object, of_background = (
         np.concatenate([mention * law, np.full((K, 1), 1 - mention)], axis=1)
-        for law, mention in ((objects, world.mention_inv), (world.background_law(), world.mention_spu))
+        for law, mention in (
+            (objects, world.mention_inv),
+            (world.background_law(), world.mention_spu),
+        )
     )
     return of_object[:, :, None] * of_background[:, None, :]
 
 
 def prompts(world: World, prompt: Prompt) -> Float[np.ndarray, "K O A"]:
-    """Weights of the captions of `table` in each class's prompt: one caption, or the class's training captions."""
+    """Weights of the captions of `table` in each class's prompt: one caption, or the class's
+    training captions.
+    """
     if prompt not in ("name", "background"):
         return law_of_captions(world)
     K, A = world.classes, world.background_count

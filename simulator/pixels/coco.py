@@ -1,7 +1,9 @@
-"""Objects cut out of COCO's photos by their masks (Lin et al. 2014, arXiv 1405.0312); read here, never downloaded.
+"""Objects cut out of COCO's photos by their masks (Lin et al. 2014, arXiv 1405.0312); read here,
+never downloaded.
 
-The root folder holds instances.json, in COCO's format. The images lie beside it or in its subfolder "images". Crowds
-and objects that COCO calls small are left out. Each image gives its largest object only, so no two parts share one.
+The root folder holds instances.json, in COCO's format. The images lie beside it or in its subfolder
+"images". Crowds and objects that COCO calls small are left out. Each image gives its largest object
+only, so no two parts share one.
 """
 
 from contextlib import redirect_stdout
@@ -47,7 +49,9 @@ class Instance:
                 opaque = mask.decode(runs)
         except Exception as error:  # pycocotools raises errors of many types
             size = f"{image.width} x {image.height}"
-            raise ValueError(f"no mask of {size} pixels: {error or type(error).__name__}") from error
+            raise ValueError(
+                f"no mask of {size} pixels: {error or type(error).__name__}"
+            ) from error
         image.putalpha(Image.fromarray(255 * opaque))
         return image
 
@@ -63,16 +67,24 @@ def instances(
     try:
         numbers = {kind["name"]: number for number, kind in sorted(index.cats.items())}
         if len(numbers) < classes:
-            raise ValueError(f"classes = {classes} are more than the {len(numbers)} categories of {file}")
+            raise ValueError(
+                f"classes = {classes} are more than the {len(numbers)} categories of {file}"
+            )
         for name in categories or ():
             if name not in numbers:
                 raise ValueError(
-                    f"category {name!r} is not one of the {len(numbers)} of {file}{suggestion(name, numbers)}"
+                    f"category {name!r} is not one of the {len(numbers)} of"
+                    f" {file}{suggestion(name, numbers)}"
                 )
         names = tuple(categories or numbers)[:classes]
         kinds = [numbers[name] for name in names]
         objects = [
-            Instance(index, annotation, beside / index.imgs[image]["file_name"], kinds.index(annotation["category_id"]))
+            Instance(
+                index,
+                annotation,
+                beside / index.imgs[image]["file_name"],
+                kinds.index(annotation["category_id"]),
+            )
             for image, annotation in _largest(index, kinds).items()
         ]
     except (KeyError, TypeError, AttributeError) as error:
@@ -84,20 +96,27 @@ def _index(file: Path) -> Any:
     COCO = installed("pycocotools.coco", "pycocotools", "coco", "objects = 'coco'").COCO
     if not file.is_file():
         raise ValueError(
-            f"{file} is missing; copy instances_val2017.json of cocodataset.org there, or a file of that format"
+            f"{file} is missing; copy instances_val2017.json of cocodataset.org there, or a file of"
+            " that format"
         )
     try:
         with redirect_stdout(StringIO()):  # COCO prints its progress to stdout
             return COCO(str(file))
     except Exception as error:  # assertions, missing keys, JSON errors
-        raise ValueError(f"{file} is not in COCO's format ({type(error).__name__}: {error})") from None
+        raise ValueError(
+            f"{file} is not in COCO's format ({type(error).__name__}: {error})"
+        ) from None
 
 
 def _largest(index: Any, kinds: list[int]) -> dict[int, dict[str, Any]]:
     """Image number -> its largest object of these categories, in the order of image numbers."""
     largest: dict[int, dict[str, Any]] = {}
     for _, annotation in sorted(index.anns.items()):
-        wanted = annotation["category_id"] in kinds and not annotation.get("iscrowd") and annotation["area"] >= SMALL
+        wanted = (
+            annotation["category_id"] in kinds
+            and not annotation.get("iscrowd")
+            and annotation["area"] >= SMALL
+        )
         if wanted and annotation["area"] > largest.get(annotation["image_id"], {"area": 0})["area"]:
             largest[annotation["image_id"]] = annotation
     return dict(sorted(largest.items()))

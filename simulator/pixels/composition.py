@@ -1,8 +1,8 @@
 """Composites of cut-outs and photos: images in, images out.
 
-Pillow resizes RGBA with colours multiplied by their opacity, so transparent pixels lend no colour to an edge. The
-triangle filter has positive weights, so no edge overshoots. With opacity a and the object's colour c a composite is
-a c + (1 - a) photo, rounded once.
+Pillow resizes RGBA with colours multiplied by their opacity, so transparent pixels lend no colour
+to an edge. The triangle filter has positive weights, so no edge overshoots. With opacity a and the
+object's colour c a composite is a c + (1 - a) photo, rounded once.
 """
 
 from typing import TYPE_CHECKING, NamedTuple
@@ -24,7 +24,9 @@ class Placement(NamedTuple):
 
 
 def drawn_place(rng: np.random.Generator) -> Placement:
-    """A random place: scale uniform in SCALES, anywhere across, in the lower half of the free height."""
+    """A random place: scale uniform in SCALES, anywhere across, in the lower half of the free
+    height.
+    """
     scale, across, down = rng.random(3)
     low, high = SCALES
     return Placement(low + (high - low) * scale, across, (1 + down) / 2)

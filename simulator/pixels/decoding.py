@@ -32,5 +32,6 @@ def decode(file: Path, mode: str = "RGB", still: bool = False) -> "Image":
             return image.convert(mode)
     except Exception as error:  # Pillow's decoders raise errors of many types
         message = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        reason = re.sub(r"(cannot identify image file).*", r"\1", message)  # without a path or an object's address
+        # without a path or an object's address
+        reason = re.sub(r"(cannot identify image file).*", r"\1", message)
         raise ValueError(reason or type(error).__name__) from error

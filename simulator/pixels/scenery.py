@@ -1,10 +1,12 @@
-"""Assets of a pixel world: its objects, the colours or photos of its attribute, and their names; read once.
+"""Assets of a pixel world: its objects, the colours or photos of its attribute, and their names;
+read once.
 
-Of every five pictures of a class, in the source's order, the fourth is for validation and the fifth for the test. A
-source with its own test set keeps it, and every sixth of its other pictures is for validation.
+Of every five pictures of a class, in the source's order, the fourth is for validation and the fifth
+for the test. A source with its own test set keeps it, and every sixth of its other pictures is for
+validation.
 
-digits   scikit-learn's 1,797 scans of 8 x 8 pixels (UCI, Alpaydin and Kaynak 1998), unscaled unless a size is given:
-         at 28 they contain no more, and a convolution takes twelve times as long
+digits   scikit-learn's 1,797 scans of 8 x 8 pixels (UCI, Alpaydin and Kaynak 1998), unscaled unless
+         a size is given: at 28 they contain no more, and a convolution takes twelve times as long
 mnist    torchvision's files: root/MNIST/raw/*-ubyte, plain or gzipped; read here, never downloaded
 cutouts  a folder with one subfolder per class, with PNG images that have transparency
 coco     `simulator.pixels.coco`
@@ -40,7 +42,8 @@ TURN_BESIDE_A_TEST = (0, 0, 0, 0, 0, 1)
 PHOTOS = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
 MOST_HELD = 2**31  # bytes of a world's pictures
 MOST_MNIST = 2**27  # bytes of one file; MNIST's largest has 47 million
-TOGETHER = 2**18  # numbers that a CPU renders at a time: 1 MB in float32 fits the second-level cache
+# numbers that a CPU renders at a time: 1 MB in float32 fits the second-level cache
+TOGETHER = 2**18
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,8 +63,12 @@ class Pictures:
     def counts(self, part: str) -> Int[torch.Tensor, " K"]:
         return torch.bincount(self.labels[self.rows(part)], minlength=len(self.names))
 
-    def chosen(self, part: str, classes: Int[torch.Tensor, "*n"], uniform: torch.Tensor) -> Int[torch.Tensor, "*n"]:
-        """A row of the given class for every uniform number; all rows of a part are equally likely."""
+    def chosen(
+        self, part: str, classes: Int[torch.Tensor, "*n"], uniform: torch.Tensor
+    ) -> Int[torch.Tensor, "*n"]:
+        """A row of the given class for every uniform number; all rows of a part are equally
+        likely.
+        """
         counts = self.counts(part)
         first = counts.cumsum(0) - counts
         # The product may round up to the count.
@@ -89,20 +96,29 @@ class Scenery:
     @property
     def digest(self) -> str:
         """SHA-256 of all pictures and colours."""
-        parts = [self.objects.digest, self.colours.tolist() if self.photos is None else self.photos.digest]
+        parts = [
+            self.objects.digest,
+            self.colours.tolist() if self.photos is None else self.photos.digest,
+        ]
         return "+".join(map(str, parts))
 
     def render(
-        self, scans: Int[torch.Tensor, " n"], attributes: Int[torch.Tensor, " n"], photos: Int[torch.Tensor, " n"]
+        self,
+        scans: Int[torch.Tensor, " n"],
+        attributes: Int[torch.Tensor, " n"],
+        photos: Int[torch.Tensor, " n"],
     ) -> UInt8[torch.Tensor, "n 3 S S"]:
         """Images of scenes: ground + coverage (object - ground), in sRGB like image editors."""
-        objects, own = self.objects.pixels, self.objects.pixels.shape[1] == 4  # own: objects have their own colours
+        # own: objects have their own colours
+        objects, own = self.objects.pixels, self.objects.pixels.shape[1] == 4
         images = objects.new_empty(len(scans), 3, *objects.shape[2:])
         size = max(1, TOGETHER // images[:1].numel()) if scans.device.type == "cpu" else len(scans)
         for k in range(0, len(scans), size):
             part = slice(k, k + size)
             pictures = objects[scans[part]]
-            front = pictures[:, :3].float() if own else self._plain(attributes[part], "object-colour")
+            front = (
+                pictures[:, :3].float() if own else self._plain(attributes[part], "object-colour")
+            )
             if self.photos is None:
                 ground = self._plain(attributes[part], "background-colour")
             else:
@@ -111,10 +127,16 @@ class Scenery:
             images[part] = torch.lerp(ground, front, pictures[:, -1:] * (1 / 255)).add_(0.5)
         return images
 
-    def _plain(self, attributes: Int[torch.Tensor, " n"], coloured: str) -> Float[torch.Tensor, "n 3 1 1"]:
-        """Colour of a plain layer: the attribute's if the attribute colours this layer, else `bare`."""
+    def _plain(
+        self, attributes: Int[torch.Tensor, " n"], coloured: str
+    ) -> Float[torch.Tensor, "n 3 1 1"]:
+        """Colour of a plain layer: the attribute's if the attribute colours this layer, else
+        `bare`.
+        """
         own = self.views.attribute == coloured
-        return (self.colours[attributes] if own else self.bare.expand(len(attributes), 3)).float()[..., None, None]
+        return (self.colours[attributes] if own else self.bare.expand(len(attributes), 3)).float()[
+            ..., None, None
+        ]
 
 
 def scenery(world: World, device: str = "cpu") -> Scenery:
@@ -132,7 +154,11 @@ def assets(views: Pixels, classes: int, backgrounds: int, device: str) -> Scener
         views=views,
         objects=_SOURCES[views.objects](views, classes),
         photos=photos,
-        colours=torch.tensor([COLOURS[name] for name in colours], dtype=torch.uint8) if photos is None else None,
+        colours=(
+            torch.tensor([COLOURS[name] for name in colours], dtype=torch.uint8)
+            if photos is None
+            else None
+        ),
         # White objects on coloured backgrounds, a black ground behind coloured objects.
         bare=torch.full((3,), 0 if views.attribute == "object-colour" else 255, dtype=torch.uint8),
         shown=colours if photos is None else photos.names,
@@ -141,43 +167,74 @@ def assets(views: Pixels, classes: int, backgrounds: int, device: str) -> Scener
 
 def _moved(assets: Any, device: str) -> Any:
     """A Scenery or Pictures with its tensors on a device."""
-    assets_there = {name: _moved(x, device) if isinstance(x, Pictures) else x for name, x in vars(assets).items()}
-    return replace(assets, **{n: x.to(device) if isinstance(x, torch.Tensor) else x for n, x in assets_there.items()})
+    assets_there = {
+        name: _moved(x, device) if isinstance(x, Pictures) else x
+        for name, x in vars(assets).items()
+    }
+    return replace(
+        assets,
+        **{n: x.to(device) if isinstance(x, torch.Tensor) else x for n, x in assets_there.items()},
+    )
 
 
 def _digits(views: Pixels, classes: int) -> Pictures:
-    scans = installed("sklearn.datasets", "scikit-learn", "pixels", "objects = 'digits'").load_digits()
+    scans = installed(
+        "sklearn.datasets", "scikit-learn", "pixels", "objects = 'digits'"
+    ).load_digits()
     coverage = np.rint(scans.images * (255 / 16)).astype(np.uint8)
-    return _divided(_resized(coverage, views.side), scans.target.astype(np.int64), DIGIT_NAMES[:classes], "the digits")
+    return _divided(
+        _resized(coverage, views.side),
+        scans.target.astype(np.int64),
+        DIGIT_NAMES[:classes],
+        "the digits",
+    )
 
 
 def _mnist(views: Pixels, classes: int) -> Pictures:
     sets, raw = [], Path(views.root).expanduser() / "MNIST" / "raw"
-    for part, file, turn in (("train", "train", TURN_BESIDE_A_TEST), ("test", "t10k", (PARTS.index("test"),))):
-        scans, labels = _idx(raw / f"{file}-images-idx3-ubyte", 3), _idx(raw / f"{file}-labels-idx1-ubyte", 1)
+    for part, file, turn in (
+        ("train", "train", TURN_BESIDE_A_TEST),
+        ("test", "t10k", (PARTS.index("test"),)),
+    ):
+        scans, labels = (
+            _idx(raw / f"{file}-images-idx3-ubyte", 3),
+            _idx(raw / f"{file}-labels-idx1-ubyte", 1),
+        )
         if len(scans) != len(labels) or labels.max(initial=0) >= len(DIGIT_NAMES):
             raise ValueError(
-                f"{raw} holds {len(scans)} scans and {len(labels)} labels up to {labels.max(initial=0)} in its {part} "
-                f"set; expected as many labels as scans, below {len(DIGIT_NAMES)}"
+                f"{raw} holds {len(scans)} scans and {len(labels)} labels up to"
+                f" {labels.max(initial=0)} in its {part} set; expected as many labels as scans,"
+                f" below {len(DIGIT_NAMES)}"
             )
         names, what = DIGIT_NAMES[:classes], f"MNIST's {part} set"
-        sets.append(_divided(_resized(scans, views.side), labels.astype(np.int64), names, what, turn))
-    pixels, labels, parts = (torch.cat([getattr(x, name) for x in sets]) for name in ("pixels", "labels", "parts"))
+        sets.append(
+            _divided(_resized(scans, views.side), labels.astype(np.int64), names, what, turn)
+        )
+    pixels, labels, parts = (
+        torch.cat([getattr(x, name) for x in sets]) for name in ("pixels", "labels", "parts")
+    )
     order = labels.argsort(stable=True)
     return Pictures(pixels[order], labels[order], parts[order], DIGIT_NAMES[:classes])
 
 
 def _idx(path: Path, dimensions: int) -> UInt8[np.ndarray, "N ..."]:
-    """Array in one MNIST file: a header of big-endian numbers (magic number, lengths), then bytes."""
+    """Array in one MNIST file: a header of big-endian numbers (magic number, lengths), then
+    bytes.
+    """
     try:
-        with path.open("rb") if path.exists() else gzip.open(path.with_name(path.name + ".gz"), "rb") as file:
+        with (
+            path.open("rb") if path.exists() else gzip.open(path.with_name(path.name + ".gz"), "rb")
+        ) as file:
             data = file.read(MOST_MNIST)
     except FileNotFoundError:
         raise ValueError(
-            f"{path} is missing, plain or gzipped; torchvision.datasets.MNIST(root, download=True) downloads it"
+            f"{path} is missing, plain or gzipped; torchvision.datasets.MNIST(root, download=True)"
+            " downloads it"
         ) from None
     except (OSError, EOFError) as error:
-        raise ValueError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from None
+        raise ValueError(
+            f"{path} cannot be read: {getattr(error, 'strerror', None) or error}"
+        ) from None
     header = 4 * (1 + dimensions)
     try:
         magic, *shape = np.frombuffer(data[:header], ">u4").tolist()
@@ -191,7 +248,9 @@ def _idx(path: Path, dimensions: int) -> UInt8[np.ndarray, "N ..."]:
 
 def _cutouts(views: Pixels, classes: int) -> Pictures:
     def read(path: Path) -> np.ndarray:
-        return placed(decode(path, "RGBA", still=True), f"{path.parent.name}/{path.name}", views.side)
+        return placed(
+            decode(path, "RGBA", still=True), f"{path.parent.name}/{path.name}", views.side
+        )
 
     return _read_classes(views.root, classes, (".png",), 4, views.side, read)
 
@@ -199,7 +258,9 @@ def _cutouts(views: Pixels, classes: int) -> Pictures:
 def _coco(views: Pixels, classes: int) -> Pictures:
     names, objects_of_classes = instances(views.root, classes, views.categories)
     by_name = {one.name: one for one in objects_of_classes}
-    pixels = _read_all(views.root, by_name, 4, views.side, lambda one: placed(one.cutout(), one.name, views.side))
+    pixels = _read_all(
+        views.root, by_name, 4, views.side, lambda one: placed(one.cutout(), one.name, views.side)
+    )
     labels = np.array([one.label for one in objects_of_classes], dtype=np.int64)
     return _divided(pixels, labels, tuple(map(word, names)), f"the folder {views.root!r}")
 
@@ -225,12 +286,21 @@ _SOURCES = {"digits": _digits, "mnist": _mnist, "cutouts": _cutouts, "coco": _co
 
 
 def _read_classes(
-    root: str, classes: int, suffixes: tuple[str, ...], channels: int, side: int, read: Callable[[Path], np.ndarray]
+    root: str,
+    classes: int,
+    suffixes: tuple[str, ...],
+    channels: int,
+    side: int,
+    read: Callable[[Path], np.ndarray],
 ) -> Pictures:
-    """The pictures in the first subfolders of a folder, one per class, ordered by number and name."""
+    """The pictures in the first subfolders of a folder, one per class, ordered by number and
+    name.
+    """
     folder = Path(root).expanduser()
     try:
-        folders = [path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")]
+        folders = [
+            path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")
+        ]
         kinds = sorted(folders, key=lambda path: _parts_of(path.name))[:classes]
         if len(kinds) < classes:
             words = f": {', '.join(kind.name for kind in kinds)}" if kinds else ""
@@ -243,20 +313,27 @@ def _read_classes(
         ]
     except OSError as error:
         raise ValueError(f"folder {root!r} cannot be read: {error.strerror}") from None
-    pixels = _read_all(root, {f"{path.parent.name}/{path.name}": path for _, path in files}, channels, side, read)
-    labels, names = np.array([k for k, _ in files], dtype=np.int64), tuple(word(kind.name) for kind in kinds)
+    pixels = _read_all(
+        root, {f"{path.parent.name}/{path.name}": path for _, path in files}, channels, side, read
+    )
+    labels, names = (
+        np.array([k for k, _ in files], dtype=np.int64),
+        tuple(word(kind.name) for kind in kinds),
+    )
     return _divided(pixels, labels, names, f"the folder {root!r}")
 
 
 def _read_all(
     root: str, files: Mapping[str, Any], channels: int, side: int, read: Callable[[Any], np.ndarray]
 ) -> UInt8[np.ndarray, "N C S S"]:
-    """All pictures of a source, in one shape. The error counts unusable pictures and names the first."""
+    """All pictures of a source, in one shape. The error counts unusable pictures and names the
+    first.
+    """
     shape = (len(files), channels, side, side)
     if np.prod(shape) > MOST_HELD:
         raise ValueError(
-            f"{len(files):,} pictures of {root!r} at size {side} take more than {MOST_HELD / 2**30:.0f} GiB; choose a "
-            "smaller size"
+            f"{len(files):,} pictures of {root!r} at size {side} take more than"
+            f" {MOST_HELD / 2**30:.0f} GiB; choose a smaller size"
         )
     pixels, refused = np.empty(shape, dtype=np.uint8), []
     for i, (name, source) in enumerate(files.items()):
@@ -265,7 +342,10 @@ def _read_all(
         except ValueError as error:
             refused.append(f"{name!r} ({error})")
     if refused:
-        raise ValueError(f"{len(refused)} of {len(files)} pictures of {root!r} cannot be used, the first {refused[0]}")
+        raise ValueError(
+            f"{len(refused)} of {len(files)} pictures of {root!r} cannot be used, the first"
+            f" {refused[0]}"
+        )
     return pixels
 
 
@@ -296,17 +376,22 @@ def _divided(
     if counts.min() < len(turn):
         few = int(counts.argmin())
         raise ValueError(
-            f"{what} has {counts[few]} of {names[few]!r}, too few for training, validation and test; {len(turn)} are "
-            "enough"
+            f"{what} has {counts[few]} of {names[few]!r}, too few for training, validation and"
+            f" test; {len(turn)} are enough"
         )
     parts = np.concatenate([np.resize(turn, count) for count in counts])
-    return Pictures(*(torch.from_numpy(np.ascontiguousarray(x)) for x in (pixels[rows], labels[rows], parts)), names)
+    return Pictures(
+        *(torch.from_numpy(np.ascontiguousarray(x)) for x in (pixels[rows], labels[rows], parts)),
+        names,
+    )
 
 
 def _resized(scans: UInt8[np.ndarray, "N H W"], side: int) -> UInt8[np.ndarray, "N 1 S S"]:
     """Scans resized by bilinear interpolation, with averaging if they shrink."""
     pixels = torch.from_numpy(scans[:, None].copy())
     if pixels.shape[2:] != (side, side):
-        scaled = torch.nn.functional.interpolate(pixels.float(), (side, side), mode="bilinear", antialias=True)
+        scaled = torch.nn.functional.interpolate(
+            pixels.float(), (side, side), mode="bilinear", antialias=True
+        )
         pixels = scaled.round().clamp(0, 255).to(torch.uint8)
     return pixels.numpy()

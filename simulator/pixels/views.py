@@ -1,8 +1,9 @@
 """How a pixel world looks: its objects, its attribute and its captions; the field `World.views`.
 
-The law is World's: the object shown is the label's with probability p_inv, else another's. The attribute is the class's
-own with probability p_spu, else uniform on the others. If `tied` lists classes, the other classes show uniform
-attributes (our reading of MultiColoredMNIST, Wang et al., arXiv 2403.11497, appendix D.3).
+The law is World's: the object shown is the label's with probability p_inv, else another's. The
+attribute is the class's own with probability p_spu, else uniform on the others. If `tied` lists
+classes, the other classes show uniform attributes (our reading of MultiColoredMNIST, Wang et al.,
+arXiv 2403.11497, appendix D.3).
 """
 
 from collections.abc import Iterator
@@ -56,8 +57,9 @@ class Pixels(Views):
     Raises
     ------
     pydantic.ValidationError
-        For a value outside its domain, a missing or superfluous root or photos, fewer than two tied classes, a class
-        tied twice, and attribute "object-colour" for objects with colours of their own.
+        For a value outside its domain, a missing or superfluous root or photos, fewer than two tied
+        classes, a class tied twice, and attribute "object-colour" for objects with colours of their
+        own.
     """
 
     name: ClassVar[str] = "pixels"
@@ -65,26 +67,34 @@ class Pixels(Views):
 
     objects: Source = Field(
         default="digits",
-        description="where objects come from: digits (scikit-learn's 1,797 scans), mnist, cutouts, coco",
+        description=(
+            "where objects come from: digits (scikit-learn's 1,797 scans), mnist, cutouts, coco"
+        ),
     )
     attribute: Shown = Field(
         default="object-colour",
-        description="what the attribute is: object-colour, background-colour, or photos behind the object",
+        description=(
+            "what the attribute is: object-colour, background-colour, or photos behind the object"
+        ),
     )
     tied: tuple[StrictInt, ...] | None = Field(
         default=None, description="classes with an attribute of their own; unset: all"
     )
     told: Literal["label", "object"] = Field(
         default="label",
-        description="class that captions name if the object shown is another's: the label's, as in [W], or the "
-        "object's, as in Gaussian worlds",
+        description=(
+            "class that captions name if the object shown is another's: the label's, as in [W], or"
+            " the object's, as in Gaussian worlds"
+        ),
     )
     root: str | None = Field(default=None, description="folder of the objects")
     photos: str | None = Field(
-        default=None, description="folder with a subfolder of photos for every class, ordered by name"
+        default=None,
+        description="folder with a subfolder of photos for every class, ordered by name",
     )
     categories: tuple[str, ...] | None = Field(
-        default=None, description="categories of COCO, one per class; unset: the file's first, by number"
+        default=None,
+        description="categories of COCO, one per class; unset: the file's first, by number",
     )
     size: q.ImageSide | None = None
 
@@ -99,14 +109,28 @@ class Pixels(Views):
         if self.objects in ROOTS and self.root is None:
             yield f"{objects} needs root, {ROOTS[self.objects]}"
         if self.objects not in ROOTS and self.root is not None:
-            yield f"root = {self.root!r} is of no use to {objects}, which come with scikit-learn; leave it out"
+            yield (
+                f"root = {self.root!r} is of no use to {objects}, which come with scikit-learn;"
+                " leave it out"
+            )
         if self.categories is not None and self.objects != "coco":
-            yield f"categories = {list(self.categories)} are of no use to {objects}; use them with 'coco'"
+            yield (
+                f"categories = {list(self.categories)} are of no use to {objects}; use them with"
+                " 'coco'"
+            )
         if (self.attribute == "photos") != (self.photos is not None):
-            yield "attribute = 'photos' and photos (a folder with a subfolder of photos for every class) go together"
+            yield (
+                "attribute = 'photos' and photos (a folder with a subfolder of photos for every"
+                " class) go together"
+            )
         if self.attribute == "object-colour" and self.objects in ("cutouts", "coco"):
-            yield f"{objects} have colours of their own; choose attribute = 'background-colour' or 'photos'"
-        if self.tied is not None and (len({*self.tied}) < max(2, len(self.tied)) or min(self.tied) < 0):
+            yield (
+                f"{objects} have colours of their own; choose attribute = 'background-colour' or"
+                " 'photos'"
+            )
+        if self.tied is not None and (
+            len({*self.tied}) < max(2, len(self.tied)) or min(self.tied) < 0
+        ):
             yield f"{tied} are not two or more different classes, counted from 0"
 
     @property
@@ -118,7 +142,10 @@ class Pixels(Views):
     def words(self) -> str:
         """A description for readers."""
         tied = "" if self.tied is None else f" of classes {', '.join(map(str, self.tied))}"
-        return f"{self.objects} of {self.side} x {self.side} pixels, the attribute{tied} is {self.attribute}"
+        return (
+            f"{self.objects} of {self.side} x {self.side} pixels, the attribute{tied} is"
+            f" {self.attribute}"
+        )
 
     def tied_of(self, classes: int) -> tuple[int, ...]:
         return super().tied_of(classes) if self.tied is None else self.tied
@@ -134,11 +161,17 @@ class Pixels(Views):
             limits.append((*subject, len(COLOURS), "colours of the palette"))
         for name, count, most, what in limits:
             if count > most:
-                raise ValueError(f"{name} = {count} are more than the {most} {what}; the nearest valid value is {most}")
+                raise ValueError(
+                    f"{name} = {count} are more than the {most} {what}; the nearest valid value is"
+                    f" {most}"
+                )
         if backgrounds is not None and self.tied is not None:
-            raise ValueError(f"tied = {list(self.tied)} has no meaning beside a table, which ties every class")
+            raise ValueError(
+                f"tied = {list(self.tied)} has no meaning beside a table, which ties every class"
+            )
         last = max(self.tied_of(classes))
         if last >= classes:
             raise ValueError(
-                f"tied = {list(self.tied_of(classes))} names class {last}; the classes are 0 to {classes - 1}"
+                f"tied = {list(self.tied_of(classes))} names class {last}; the classes are 0 to"
+                f" {classes - 1}"
             )

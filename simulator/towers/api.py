@@ -1,6 +1,7 @@
 """Training in one call, from a notebook: `simulator.train(world, recipe)`.
 
-The command `soberclip train` adds folders, resuming, Ctrl-C and torchrun's processes (experiments.lab.training).
+The command `soberclip train` adds folders, resuming, Ctrl-C and torchrun's processes
+(experiments.lab.training).
 """
 
 import warnings
@@ -36,14 +37,16 @@ REPORTS = 20  # of the progress
 
 @dataclass(frozen=True, repr=False)
 class Towers:
-    """A trained ensemble: `models` models of every world, world by world along the leading axis of its parameters.
+    """A trained ensemble: `models` models of every world, world by world along the leading axis of
+    its parameters.
 
     Attributes
     ----------
     ensemble
         Recipe, world and number of every model, seed, device.
     parameters
-        Final weights by name, every tensor with a leading model axis. Diverged models keep their last finite weights.
+        Final weights by name, every tensor with a leading model axis. Diverged models keep their
+        last finite weights.
     diverged
         First step at which a model's loss or gradient was not finite; -1 for the others.
     shape
@@ -77,12 +80,15 @@ class Towers:
     def each(self, prompt: Prompt | None = None) -> Accuracy:
         """Every model's own accuracies, shape (*worlds, models); nan for models that diverged.
 
-        The prompt is one of `simulator.prompts`, "typical" by default; None for towers that read no captions.
-        Accuracies are exact for linear towers, and have an error of about .002 (quasi-Monte Carlo) for others.
+        The prompt is one of `simulator.prompts`, "typical" by default; None for towers that read no
+        captions. Accuracies are exact for linear towers, and have an error of about .002
+        (quasi-Monte Carlo) for others.
         """
         accuracies = self.groups(prompt)
         absent = np.full_like(accuracies["common"], np.nan)
-        return Accuracy(accuracies["common"], accuracies.get("counter", absent), unseen=accuracies.get("unseen"))
+        return Accuracy(
+            accuracies["common"], accuracies.get("counter", absent), unseen=accuracies.get("unseen")
+        )
 
     def groups(self, prompt: Prompt | None = None) -> dict[str, Float[np.ndarray, "*w models"]]:
         """Accuracies as in `each` by group: "common", "counter", "unseen", "rand" and so on."""
@@ -101,21 +107,31 @@ class Towers:
         """`groups` of several prompts, for which images are embedded once."""
         diverged = self.diverged.cpu().numpy() >= 0
         return {
-            prompt: {g: np.where(diverged, np.nan, x.mean(0)).reshape(*self.shape, -1) for g, x in by_group.items()}
-            for prompt, by_group in accuracies(self.ensemble, self.parameters, prompts, self._trial).items()
+            prompt: {
+                g: np.where(diverged, np.nan, x.mean(0)).reshape(*self.shape, -1)
+                for g, x in by_group.items()
+            }
+            for prompt, by_group in accuracies(
+                self.ensemble, self.parameters, prompts, self._trial
+            ).items()
         }
 
     def accuracy(self, prompt: Prompt | None = None) -> Accuracy:
         """Mean accuracies over the models of a world that did not diverge, in the worlds' shape.
 
-        The interval is Student's 95% interval of the mean over seeds, within [0, 1]; None for a single model.
-        Accuracies of brief trainings are skewed: after 25 steps the intervals of 8 models covered about 82 %.
-        The prompt, and the ValueError for one that the towers do not have, are those of `each`.
+        The interval is Student's 95% interval of the mean over seeds, within [0, 1]; None for a
+        single model. Accuracies of brief trainings are skewed: after 25 steps the intervals of 8
+        models covered about 82 %. The prompt, and the ValueError for one that the towers do not
+        have, are those of `each`.
         """
         each = tuple(map(np.asarray, self.each(prompt)))
         means, _, low, high = zip(*(mean_interval(values) for values in each), strict=True)
         several = each[0].shape[-1] > 1
-        return Accuracy.of(means, LEVEL, zip(low, high, strict=True)) if several else Accuracy.of(means)
+        return (
+            Accuracy.of(means, LEVEL, zip(low, high, strict=True))
+            if several
+            else Accuracy.of(means)
+        )
 
 
 def train(
@@ -130,16 +146,20 @@ def train(
     processes: int = 1,
     history: int = 0,
 ) -> Towers:
-    """Train `models` models of every world at once, with progress on a terminal after three seconds.
+    """Train `models` models of every world at once, with progress on a terminal after three
+    seconds.
 
-    A warning says if the accuracies still changed by more than 5 points in the second half of the steps.
+    A warning says if the accuracies still changed by more than 5 points in the second half of the
+    steps.
 
-    Model k has the same streams and initial weights in every world, so differences between worlds are paired.
+    Model k has the same streams and initial weights in every world, so differences between worlds
+    are paired.
 
     Parameters
     ----------
     world
-        One world, a grid with one axis, or several worlds that agree in dimensions and number of classes.
+        One world, a grid with one axis, or several worlds that agree in dimensions and number of
+        classes.
     recipe
         Objective, towers and optimisation; None: the defaults of `Recipe`.
     models
@@ -147,14 +167,17 @@ def train(
     seed
         Root of every random stream, 0 or larger.
     device, draw_on
-        Where to train, and where to draw the pairs: draw_on = "cpu" gives the same pairs on every device.
+        Where to train, and where to draw the pairs: draw_on = "cpu" gives the same pairs on every
+        device.
     compile
-        Whether to compile the step. Compilation takes 15 to 60 seconds; steps are then two to four times as fast.
+        Whether to compile the step. Compilation takes 15 to 60 seconds; steps are then two to four
+        times as fast.
     processes
-        Number of processes that share the models on a CPU, at most one per model. Several are spawned, so a script
-        that uses them starts under ``if __name__ == "__main__":``.
+        Number of processes that share the models on a CPU, at most one per model. Several are
+        spawned, so a script that uses them starts under ``if __name__ == "__main__":``.
     history
-        Number of steps, evenly spaced on a log scale, at which `Towers.history` has loss and accuracies.
+        Number of steps, evenly spaced on a log scale, at which `Towers.history` has loss and
+        accuracies.
 
     Returns
     -------
@@ -184,14 +207,18 @@ def train(
 def train_ensemble(
     ensemble: Ensemble, shape: tuple[int, ...], processes: int = 1, history: int = 0
 ) -> tuple[Towers, Parameters | None]:
-    """The towers of `ensemble_of` worlds of a shape, and their weights after half of the steps, if there are any."""
+    """The towers of `ensemble_of` worlds of a shape, and their weights after half of the steps, if
+    there are any.
+    """
     check_ensemble(ensemble)
     check_groups(ensemble)
     steps, half = ensemble.recipe.steps, None
     reports = {steps * k // REPORTS for k in range(1, REPORTS)} | {steps // 2}
     rows, report_steps, since = [], log_spaced(steps, history), 0
     with counting("training", steps, "steps/s") as advance:
-        for state in run_in(processes, ensemble, start(ensemble), sorted({*reports, *report_steps} - {0})):
+        for state in run_in(
+            processes, ensemble, start(ensemble), sorted({*reports, *report_steps} - {0})
+        ):
             if int(state.step) in report_steps:
                 rows.append(history_row(ensemble, state, since))
             advance(int(state.step) - since)
@@ -209,7 +236,9 @@ def _changes(half: Parameters, towers: Towers) -> dict[str, dict[str, float]]:
     both = with_retrained_head(ensemble, half), towers.parameters
     before, after = (accuracies(ensemble, parameters, prompts, coarse) for parameters in both)
     return {
-        prompt or "none": {g: float((now[g] - before[prompt][g])[:, going].mean()) for g in GROUPS if g in now}
+        prompt or "none": {
+            g: float((now[g] - before[prompt][g])[:, going].mean()) for g in GROUPS if g in now
+        }
         for prompt, now in after.items()
     }
 
@@ -217,8 +246,12 @@ def _changes(half: Parameters, towers: Towers) -> dict[str, dict[str, float]]:
 def _listed(world: World | Sequence[World]) -> tuple[list[World], tuple[int, ...]]:
     """(worlds one by one, their shape)."""
     if isinstance(world, World) and world.ndim > 1:
-        raise ValueError(f"worlds of shape {world.shape} have more than one axis; call .ravel() first")
-    worlds = [world[i] for i in np.ndindex(*world.shape)] if isinstance(world, World) else list(world)
+        raise ValueError(
+            f"worlds of shape {world.shape} have more than one axis; call .ravel() first"
+        )
+    worlds = (
+        [world[i] for i in np.ndindex(*world.shape)] if isinstance(world, World) else list(world)
+    )
     shape = world.shape if isinstance(world, World) else (len(worlds),)
     if not worlds:
         raise ValueError("expected at least one world to train on, got none")

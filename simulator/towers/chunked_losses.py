@@ -6,13 +6,14 @@ Unit embeddings keep logits l_ij = s cos_ij below s, so one exponential serves r
 Weights of pairs multiply the terms of their means: 1/r_i, 1/c_i and the identity's entry i by w_i.
 The backward pass recomputes the tiles of E: memory O(B h + tile), four products in place of three.
 
-E underflows if s (1 - max cos) of a row or column reaches 87 in float32 (708 in float64). A row's largest cosine is at
-least that of its own pair, so the smallest matched cosine gives a bound. Beyond the limit sums are shifted row by row
-and column by column, with two exponentials per entry. SigLIP's gradient is accumulated in the forward pass.
+E underflows if s (1 - max cos) of a row or column reaches 87 in float32 (708 in float64). A row's
+largest cosine is at least that of its own pair, so the smallest matched cosine gives a bound.
+Beyond the limit sums are shifted row by row and column by column, with two exponentials per entry.
+SigLIP's gradient is accumulated in the forward pass.
 
-Rows may be a process's share of the batch (`simulator.towers.distributed`); its loss is then a share, too.
-Precision: float32 products give the loss to about 1e-6. bfloat16 products round cosines to 2^-9 of their size. Matched
-cosines are always computed in full precision.
+Rows may be a process's share of the batch (`simulator.towers.distributed`); its loss is then a
+share, too. Precision: float32 products give the loss to about 1e-6. bfloat16 products round cosines
+to 2^-9 of their size. Matched cosines are always computed in full precision.
 """
 
 import math
@@ -25,14 +26,15 @@ from torch.nn import functional as F
 
 from simulator.towers.distributed import ALONE, Group, combined
 
-# Rows and columns of a tile on a CPU: 256 x 256 float32 are 256 KB, so a tile and its results fit a core's second-level
-# cache, and the process keeps their memory. It would return 1 MB to the system, which clears it for the next tile.
+# Rows and columns of a tile on a CPU: 256 x 256 float32 are 256 KB, so a tile and its results fit a
+# core's second-level cache, and the process keeps their memory. It would return 1 MB to the system,
+# which clears it for the next tile.
 CPU_TILE = (256, 256)
 # An accelerator needs few and large launches: 8192 x 8192 float32 are 256 MB.
 DEVICE_TILE = (8192, 8192)
 
-# Largest s (1 - cos): the normaliser stays a factor e^7 above the smallest normal number, so its important terms are
-# normal too.
+# Largest s (1 - cos): the normaliser stays a factor e^7 above the smallest normal number, so its
+# important terms are normal too.
 LARGEST_SHIFT = {torch.float32: 80.0, torch.float64: 700.0}
 
 Rows = Float[torch.Tensor, "E rows h"]
@@ -66,10 +68,15 @@ def _per_model(
     product: torch.dtype | None = None,
     group: Group = ALONE,
 ) -> PerModel:
-    """A loss model by model; I may be this process's share of the rows, and `product` is the precision of products."""
+    """A loss model by model; I may be this process's share of the rows, and `product` is the
+    precision of products.
+    """
     problem = Problem(product or I.dtype, group.rank * I.shape[1], group)
-    weights = T.new_ones(T.shape[:2]) if weights is None else weights  # multiplication by 1 changes no bit
-    return torch.stack([loss.apply(*own, problem)[0] for own in zip(I, T, *numbers, weights, strict=True)])
+    # multiplication by 1 changes no bit
+    weights = T.new_ones(T.shape[:2]) if weights is None else weights
+    return torch.stack(
+        [loss.apply(*own, problem)[0] for own in zip(I, T, *numbers, weights, strict=True)]
+    )
 
 
 def _matched(I: torch.Tensor, T: torch.Tensor, first: int) -> torch.Tensor:
@@ -88,7 +95,9 @@ def _diagonal(tile: torch.Tensor, a: slice, b: slice, first: int) -> tuple[torch
 
 
 def _tiles(i: torch.Tensor, t: torch.Tensor, matched: torch.Tensor, problem: Problem):
-    """Yield tiles of s cos from scaled embeddings i, with their rows and columns; matched pairs keep full precision."""
+    """Yield tiles of s cos from scaled embeddings i, with their rows and columns; matched pairs
+    keep full precision.
+    """
     height, width = CPU_TILE if t.device.type == "cpu" else DEVICE_TILE
     for k, j in product(range(0, len(i), height), range(0, len(t), width)):
         a, b = slice(k, min(k + height, len(i))), slice(j, min(j + width, len(t)))
@@ -100,7 +109,9 @@ def _tiles(i: torch.Tensor, t: torch.Tensor, matched: torch.Tensor, problem: Pro
 
 
 def _add_products(dI, dT, G, i, t, a: slice, b: slice, problem: Problem) -> None:
-    """Add a tile G of d loss/d l to both gradients, without matched entries: products would round small differences."""
+    """Add a tile G of d loss/d l to both gradients, without matched entries: products would round
+    small differences.
+    """
     G = G.to(problem.product)
     _diagonal(G, a, b, problem.first)[0].zero_()
     dI[a] += torch.mm(G, t[b])
@@ -115,9 +126,13 @@ def _add_diagonal(dI, dT, own: torch.Tensor, I: torch.Tensor, T: torch.Tensor, f
 
 
 def _check_first_derivative() -> None:
-    """Raise if the gradient is to be differentiated: torch, and its once_differentiable, would be wrong in silence."""
+    """Raise if the gradient is to be differentiated: torch, and its once_differentiable, would be
+    wrong in silence.
+    """
     if torch.is_grad_enabled():
-        raise NotImplementedError("tiled losses have no second derivative; those of simulator.towers.losses have")
+        raise NotImplementedError(
+            "tiled losses have no second derivative; those of simulator.towers.losses have"
+        )
 
 
 class _InfoNCE(torch.autograd.Function):
@@ -125,7 +140,8 @@ class _InfoNCE(torch.autograd.Function):
 
     @staticmethod
     def forward(I, T, scale, weights, problem):
-        I, T, scale = I.detach(), T.detach(), scale.detach()  # torch.compile reads the history of its arguments
+        # torch.compile reads the history of its arguments
+        I, T, scale = I.detach(), T.detach(), scale.detach()
         cosine = _matched(I, T, problem.first)
         pairs = scale * cosine
         shift = scale * (1 - combined(problem.group, -cosine.min(), "MAX").neg())
@@ -148,16 +164,25 @@ class _InfoNCE(torch.autograd.Function):
         _check_first_derivative()
         I, T, scale, weights, row, column = (x.detach() for x in ctx.saved_tensors)
         problem, B = ctx.problem, len(T)
-        matched, pairs = slice(problem.first, problem.first + len(I)), scale * _matched(I, T, problem.first)
+        matched, pairs = (
+            slice(problem.first, problem.first + len(I)),
+            scale * _matched(I, T, problem.first),
+        )
         weight = weights[matched]
         scaled = scale * I
         i, t = scaled.to(problem.product), T.to(problem.product)
         safe = bool(ctx.safe)
         if safe:  # w/(2B) over the sums of E
-            row, column = weight * (scale - row).exp() / (2 * B), weights * (scale - column).exp() / (2 * B)
+            row, column = (
+                weight * (scale - row).exp() / (2 * B),
+                weights * (scale - column).exp() / (2 * B),
+            )
             own = (pairs - scale).exp() * (row + column[matched])
         else:  # logarithms of 2B/w times the sums of exp(l)
-            row, column = row + math.log(2 * B) - weight.log(), column + math.log(2 * B) - weights.log()
+            row, column = (
+                row + math.log(2 * B) - weight.log(),
+                column + math.log(2 * B) - weights.log(),
+            )
             own = (pairs - row).exp() + (pairs - column[matched]).exp()
         dI, dT = torch.zeros_like(I), torch.zeros_like(T)
         for l, a, b in _tiles(i, t, pairs, problem):
@@ -165,7 +190,8 @@ class _InfoNCE(torch.autograd.Function):
             G = (l - scale).exp() * (r + c) if safe else (l - r).exp() + (l - c).exp()
             _add_products(dI, dT, G, i, t, a, b, problem)
         _add_diagonal(dI, dT, own - weight / B, scaled, T, problem.first)
-        # dI is the gradient by s I. Its inner product with I is sum_ij (d loss/d l_ij) cos_ij, the slope in s.
+        # dI is the gradient by s I. Its inner product with I is sum_ij (d loss/d l_ij) cos_ij, the
+        # slope in s.
         return upstream * scale * dI, upstream * dT, upstream * (dI * I).sum(), None, None
 
 
@@ -203,8 +229,8 @@ class _SigLIP(torch.autograd.Function):
             _add_products(dI, dT, G, i, t, a, b, problem)
         own, more = pairs + bias, weights[problem.first : problem.first + len(I)] - 1
         _add_diagonal(dI, dT, (own.sigmoid() - 1) * (1 + more), scaled, T, problem.first)
-        # Every entry was counted as a negative. -log sigmoid(-x) - x = -log sigmoid(x) makes matched ones positive,
-        # with weight 1 + `more`.
+        # Every entry was counted as a negative. -log sigmoid(-x) - x = -log sigmoid(x) makes
+        # matched ones positive, with weight 1 + `more`.
         loss = (total - own.sum() - (more * F.logsigmoid(own)).sum()) / B
         dI, dT = dI / B, dT / B
         dbias = dbias - len(I) + (more * (own.sigmoid() - 1)).sum()

@@ -26,7 +26,8 @@ class Ensemble(NamedTuple):
     draw_on: str | None = None  # `device` unless given
     compile: bool = False
     group: Group = ALONE  # processes that share every batch
-    group_weights: Float[torch.Tensor, "E G"] | None = None  # of a sampler that weighs groups of pairs
+    # of a sampler that weighs groups of pairs
+    group_weights: Float[torch.Tensor, "E G"] | None = None
 
     @property
     def sampler(self) -> Sampler:
@@ -44,7 +45,11 @@ class Ensemble(NamedTuple):
 
     @property
     def layers(self) -> list[Layer]:
-        return [layer for side, shape in self.inputs.items() for layer in layers(self.recipe, side, shape)]
+        return [
+            layer
+            for side, shape in self.inputs.items()
+            for layer in layers(self.recipe, side, shape)
+        ]
 
     @property
     def source(self) -> str:
@@ -58,16 +63,24 @@ class Ensemble(NamedTuple):
 
 def ensemble_of(worlds: Sequence[World], recipe: Recipe, models: int, seed: int) -> Ensemble:
     """The same `models` models in each world, world by world."""
-    return Ensemble(recipe, tuple(w for w in worlds for _ in range(models)), tuple(range(models)) * len(worlds), seed)
+    return Ensemble(
+        recipe,
+        tuple(w for w in worlds for _ in range(models)),
+        tuple(range(models)) * len(worlds),
+        seed,
+    )
 
 
 def least_bytes(ensemble: Ensemble) -> int:
-    """Lower bound on a process's memory: old and new parameters, a fixed set, a batch and its embeddings."""
+    """Lower bound on a process's memory: old and new parameters, a fixed set, a batch and its
+    embeddings.
+    """
     recipe, size = ensemble.recipe, ensemble.dtype.itemsize
     drawn = ensemble.views.inputs(ensemble.worlds[0]).values()  # also if no tower reads them
     numbers = sum(map(prod, drawn)) + sum(layer.outputs * layer.uses for layer in ensemble.layers)
     weights = 2 * sum(layer.inputs * layer.outputs for layer in ensemble.layers)
-    held = sum(prod(shape) * (1 if len(shape) == 3 else size) for shape in drawn)  # pixels are held in bytes
+    # pixels are held in bytes
+    held = sum(prod(shape) * (1 if len(shape) == 3 else size) for shape in drawn)
     own = recipe.batch_size // ensemble.group.size * numbers
     return len(ensemble.models) * (size * (own + weights) + (recipe.n or 0) * held)
 

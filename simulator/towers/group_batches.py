@@ -1,4 +1,6 @@
-"""Sampled batches of an ensemble: fresh pairs or minibatches of a fixed set, and the weights of groups."""
+"""Sampled batches of an ensemble: fresh pairs or minibatches of a fixed set, and the weights of
+groups.
+"""
 
 from collections.abc import Iterator, Sequence
 from itertools import count
@@ -18,8 +20,8 @@ from simulator.world import World
 def draw_batches(ensemble: Ensemble, first: int) -> Iterator[Pairs]:
     """This process's rows of the batches of step `first`, `first` + 1, ...
 
-    Fresh pairs: step t takes pairs [t B, (t + 1) B) of each model's stream. A fixed set: the stream's first n pairs in
-    a new order every epoch; the remainder of an epoch is left out.
+    Fresh pairs: step t takes pairs [t B, (t + 1) B) of each model's stream. A fixed set: the
+    stream's first n pairs in a new order every epoch; the remainder of an epoch is left out.
     """
     return (_fresh_batches if ensemble.recipe.n is None else _fixed_batches)(ensemble, first)
 
@@ -27,7 +29,8 @@ def draw_batches(ensemble: Ensemble, first: int) -> Iterator[Pairs]:
 def pair_block(ensemble: Ensemble, index: int) -> Pairs:
     """Block `index` of every model's training stream."""
     worlds, sampler = ensemble.worlds, ensemble.sampler
-    if ensemble.recipe.n is None and sampler.rows is not None:  # fresh pairs come from the balanced law itself
+    # fresh pairs come from the balanced law itself
+    if ensemble.recipe.n is None and sampler.rows is not None:
         worlds = tuple(sampler.law(world) for world in worlds)
     block = ensemble.views.block(ensemble._replace(worlds=worlds), "train", index)
     if not sampler.swaps:
@@ -49,19 +52,24 @@ def _fresh_batches(ensemble: Ensemble, first: int) -> Iterator[Pairs]:
             take = min(end - position, block - offset)
             pieces.append([field[:, offset : offset + take] for field in held])
             position += take
-        yield Pairs(*(p[0] if len(p) == 1 else torch.cat(p, dim=1) for p in zip(*pieces, strict=True)))
+        yield Pairs(
+            *(p[0] if len(p) == 1 else torch.cat(p, dim=1) for p in zip(*pieces, strict=True))
+        )
 
 
 def _fixed_batches(ensemble: Ensemble, first: int) -> Iterator[Pairs]:
     """Minibatches of the first n pairs, without replacement within an epoch."""
     recipe, held = ensemble.recipe, fixed_set(ensemble)
     part = rows(ensemble.group, recipe.batch_size)
-    if recipe.batch_size == recipe.n and ensemble.sampler.rows is None:  # one fixed batch: its order does not matter
+    # one fixed batch: its order does not matter
+    if recipe.batch_size == recipe.n and ensemble.sampler.rows is None:
         while True:
             yield Pairs(*(field[:, part] for field in held))
     model = torch.arange(len(ensemble.models), device=held.labels.device)[:, None]
     groups = _groups(held, ensemble.worlds)
-    for order in zip(*(_order(ensemble, k, own, first) for k, own in enumerate(groups)), strict=True):
+    for order in zip(
+        *(_order(ensemble, k, own, first) for k, own in enumerate(groups)), strict=True
+    ):
         chosen = torch.from_numpy(np.stack(order)).to(held.labels.device)[:, part]
         yield Pairs(*(field[model, chosen] for field in held))
 
@@ -72,8 +80,12 @@ def fixed_set(ensemble: Ensemble) -> Pairs:
     return Pairs(*(torch.cat(field, dim=1)[:, :n] for field in zip(*blocks, strict=True)))
 
 
-def _order(ensemble: Ensemble, k: int, groups: Int[np.ndarray, " n"], first: int) -> Iterator[Int[np.ndarray, " size"]]:
-    """Rows of the fixed set of model k at step `first`, `first` + 1, ...; EmptyGroup if it or a group is too small."""
+def _order(
+    ensemble: Ensemble, k: int, groups: Int[np.ndarray, " n"], first: int
+) -> Iterator[Int[np.ndarray, " size"]]:
+    """Rows of the fixed set of model k at step `first`, `first` + 1, ...; EmptyGroup if it or a
+    group is too small.
+    """
     sampler, world, size = ensemble.sampler, ensemble.worlds[k], ensemble.recipe.batch_size
     seed, model, epoch = ensemble.seed, ensemble.models[k], -1
     rows = order = np.arange(len(groups))
@@ -103,7 +115,9 @@ def _groups(held: Pairs, worlds: Sequence[World]) -> Int[np.ndarray, "E n"]:
 
 
 def check_groups(ensemble: Ensemble) -> None:
-    """Raise EmptyGroup before training if a group has no pair. This draws the fixed set, if there is one."""
+    """Raise EmptyGroup before training if a group has no pair. This draws the fixed set, if there
+    is one.
+    """
     if ensemble.sampler.balances:
         next(draw_batches(weighed(ensemble), 0))
     if ensemble.recipe.objective.ascent:  # GroupDRO needs the loss of every group
@@ -111,19 +125,28 @@ def check_groups(ensemble: Ensemble) -> None:
 
 
 def weighed(ensemble: Ensemble) -> Ensemble:
-    """The ensemble with its sampler's weights of groups; raises EmptyGroup if a group has share zero."""
+    """The ensemble with its sampler's weights of groups; raises EmptyGroup if a group has share
+    zero.
+    """
     if ensemble.sampler.weights is None:
         return ensemble
     weights = np.stack([ensemble.sampler.weights(own) for own in _shares(ensemble)])
-    return ensemble._replace(group_weights=torch.tensor(weights, dtype=ensemble.dtype, device=ensemble.device))
+    return ensemble._replace(
+        group_weights=torch.tensor(weights, dtype=ensemble.dtype, device=ensemble.device)
+    )
 
 
 def _shares(ensemble: Ensemble) -> list[Float[np.ndarray, " G"]]:
-    """Share of every group in the law of fresh pairs or in a fixed set; raises EmptyGroup if one is 0."""
+    """Share of every group in the law of fresh pairs or in a fixed set; raises EmptyGroup if one is
+    0.
+    """
     worlds = ensemble.worlds
     if ensemble.recipe.n is not None:
         numbers = _groups(fixed_set(ensemble), worlds)
-        return [group_counts(groups, world) / len(groups) for groups, world in zip(numbers, worlds, strict=True)]
+        return [
+            group_counts(groups, world) / len(groups)
+            for groups, world in zip(numbers, worlds, strict=True)
+        ]
     for world in worlds:
         check_shares(world)
     return [world.joint_law().ravel() for world in worlds]

@@ -1,8 +1,11 @@
-"""The history of a training: loss and accuracies of every model at some of its steps, as plain rows.
+"""The history of a training: loss and accuracies of every model at some of its steps, as plain
+rows.
 
-    {"step": 40, "loss": [...], "scale": [...] or None, "prompts": {"name": {"common": [...], "counter": [...]}, ...}}
+    {"step": 40, "loss": [...], "scale": [...] or None, "prompts": {"name": {"common": [...],
+    "counter": [...]}, ...}}
 
-Lists have one number per model. The loss is the mean since the row before, None for a model that diverged.
+Lists have one number per model. The loss is the mean since the row before, None for a model that
+diverged.
 """
 
 from typing import Any
@@ -17,7 +20,8 @@ from simulator.towers.last_layer_retraining import with_retrained_head
 from simulator.towers.layers import logit_scale
 from simulator.towers.training import State
 
-COARSE = {"power": 8, "replicates": 4}  # accuracies to about .005; power 9 would double the cost of a history
+# accuracies to about .005; power 9 would double the cost of a history
+COARSE = {"power": 8, "replicates": 4}
 MOST_ROWS = 1000
 
 
@@ -28,7 +32,9 @@ def log_spaced(steps: int, count: int) -> list[int]:
 
 
 def history_row(ensemble: Ensemble, state: State, since: int) -> dict[str, Any]:
-    """The row of a state, whose loss is a sum over the steps after `since`; accuracies are within COARSE."""
+    """The row of a state, whose loss is a sum over the steps after `since`; accuracies are within
+    COARSE.
+    """
     scale = logit_scale(ensemble.recipe, state.parameters)
     step, lost = int(state.step), state.diverged
     taken = (lost.where(lost >= 0, step + 1) - 1 - since).clamp(min=0)  # steps in each model's sums
@@ -40,5 +46,8 @@ def history_row(ensemble: Ensemble, state: State, since: int) -> dict[str, Any]:
         "step": step,
         "loss": [finite(loss) for loss in (state.loss / taken).tolist()],
         "scale": None if scale is None else scale.tolist(),
-        "prompts": {p or "none": {g: a.mean(0).tolist() for g, a in own.items()} for p, own in accuracy.items()},
+        "prompts": {
+            p or "none": {g: a.mean(0).tolist() for g, a in own.items()}
+            for p, own in accuracy.items()
+        },
     }

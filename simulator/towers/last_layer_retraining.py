@@ -1,7 +1,9 @@
-"""Last-layer retraining, DFR (Kirichenko et al. 2023, arXiv 2204.02937): a new head on balanced groups.
+"""Last-layer retraining, DFR (Kirichenko et al. 2023, arXiv 2204.02937): a new head on balanced
+groups.
 
-The head regresses labels on embeddings of fresh pairs of the balanced law by least squares. Linear towers that keep all
-latents, as trained ones did, become the least-squares rule at p = 1/K. For other towers no law is known.
+The head regresses labels on embeddings of fresh pairs of the balanced law by least squares. Linear
+towers that keep all latents, as trained ones did, become the least-squares rule at p = 1/K. For
+other towers no law is known.
 """
 
 import torch
@@ -23,15 +25,20 @@ def with_retrained_head(ensemble: Ensemble, parameters: Parameters) -> Parameter
     embeddings, labels = [], []
     for index in range(BLOCKS):
         block = ensemble.views.block(ensemble._replace(worlds=worlds), "refit", index)
-        embeddings.append(scored(ensemble.recipe, embed(ensemble.recipe, parameters, "image", block.images)))
+        embeddings.append(
+            scored(ensemble.recipe, embed(ensemble.recipe, parameters, "image", block.images))
+        )
         labels.append(block.labels)
     I, K = torch.cat(embeddings, dim=1).double(), worlds[0].classes
     targets = F.one_hot(torch.cat(labels, dim=1), K).double() - 1 / K
     # The best linear rule has no intercept without a table, see `layers.initialise`.
     offset = ensemble.recipe.towers != "linear" or worlds[0].table is not None
     A = torch.cat([I, torch.ones_like(I[..., :1])], dim=-1) if offset else I
-    # Embeddings wider than the latents have low rank plus float32 rounding errors, which must not be fitted.
-    solution = (torch.linalg.pinv(A.mT @ A, rtol=ROUNDING, hermitian=True) @ (A.mT @ targets)).to(embeddings[0].dtype)
+    # Embeddings wider than the latents have low rank plus float32 rounding errors, which must not
+    # be fitted.
+    solution = (torch.linalg.pinv(A.mT @ A, rtol=ROUNDING, hermitian=True) @ (A.mT @ targets)).to(
+        embeddings[0].dtype
+    )
     head = {"head.weight": solution[:, : I.shape[-1]]}
     if offset:
         head["head.bias"] = solution[:, -1]

@@ -1,13 +1,14 @@
 """Towers of an ensemble: layers, initial weights, and the map from views (E, B, ...) to embeddings.
 
 linear  x W
-mlp     `depth` hidden layers x -> act(x W + b), then an affine map. With a skip, x W is added, since scores of
-        views with Gaussian noise are nearly bilinear.
-conv    `depth` layers of `width` channels, 3 x 3 with stride 2, then an affine map of the flattened result. A layer's
-        weight is a matrix, one row per number of a patch and one column per channel, so that SOAP rotates it too.
+mlp     `depth` hidden layers x -> act(x W + b), then an affine map. With a skip, x W is added,
+        since scores of views with Gaussian noise are nearly bilinear.
+conv    `depth` layers of `width` channels, 3 x 3 with stride 2, then an affine map of the flattened
+        result. A layer's weight is a matrix, one row per number of a patch and one column per
+        channel, so that SOAP rotates it too.
 
-Every parameter has a leading model axis E. Initial weights come from one named stream per parameter and model, drawn on
-the CPU in float64: model k is the same in any ensemble and on any device.
+Every parameter has a leading model axis E. Initial weights come from one named stream per parameter
+and model, drawn on the CPU in float64: model k is the same in any ensemble and on any device.
 """
 
 import math
@@ -52,7 +53,9 @@ def layers(recipe: Recipe, tower: str, shape: Shape) -> list[Layer]:
         every = []
         for i in range(depth):
             sides = [(side - 1) // STRIDE + 1 for side in sides]
-            every.append(Layer(f"{tower}.{i}", size * SIDE**2, width, hidden=True, uses=math.prod(sides)))
+            every.append(
+                Layer(f"{tower}.{i}", size * SIDE**2, width, hidden=True, uses=math.prod(sides))
+            )
             size = width
         size *= math.prod(sides)
     else:
@@ -74,7 +77,9 @@ def initialise(
     device: str,
     dtype: torch.dtype,
 ) -> Parameters:
-    """Initial parameters: weights N(0, gain^2/inputs), gain^2 = 2 before a rectifier (He et al. 2015), else 1."""
+    """Initial parameters: weights N(0, gain^2/inputs), gain^2 = 2 before a rectifier (He et al.
+    2015), else 1.
+    """
 
     def normal(name: str, *shape: int) -> torch.Tensor:
         drawn = [numpy_stream(seed, f"init/{name}", k).standard_normal(shape) for k in models]
@@ -93,8 +98,11 @@ def initialise(
             if layer.bias:
                 parameters[f"{layer.name}.bias"] = constant(0.0, layer.outputs)
     for name in objective.heads:
-        parameters[f"{name}.weight"] = normal(f"{name}.weight", recipe.embed_dim, classes) / recipe.embed_dim**0.5
-        if recipe.towers != "linear" or world.table is not None:  # other worlds are symmetric in the classes
+        parameters[f"{name}.weight"] = (
+            normal(f"{name}.weight", recipe.embed_dim, classes) / recipe.embed_dim**0.5
+        )
+        # other worlds are symmetric in the classes
+        if recipe.towers != "linear" or world.table is not None:
             parameters[f"{name}.bias"] = constant(0.0, classes)
     if objective.cosine and recipe.temperature is None:
         parameters["log_scale"] = constant(objective.scale).log()
@@ -106,7 +114,9 @@ def initialise(
     return {name: value.to(device=device, dtype=dtype) for name, value in parameters.items()}
 
 
-def embed(recipe: Recipe, parameters: Parameters, tower: str, x: torch.Tensor) -> Float[torch.Tensor, "E B h"]:
+def embed(
+    recipe: Recipe, parameters: Parameters, tower: str, x: torch.Tensor
+) -> Float[torch.Tensor, "E B h"]:
     """Embeddings of one tower, before any normalisation to unit length; x are views (E, B, ...)."""
     kind, activation = recipe.kinds[tower], ACTIVATIONS[recipe.activation]
     if x.dtype == torch.uint8:  # pixels
@@ -123,7 +133,9 @@ def embed(recipe: Recipe, parameters: Parameters, tower: str, x: torch.Tensor) -
     return vectors
 
 
-def affine(parameters: Parameters, name: str, x: Float[torch.Tensor, "E B i"]) -> Float[torch.Tensor, "E B o"]:
+def affine(
+    parameters: Parameters, name: str, x: Float[torch.Tensor, "E B i"]
+) -> Float[torch.Tensor, "E B o"]:
     """X W + b for every model; X W if the layer has no bias."""
     weight, bias = parameters[f"{name}.weight"], parameters.get(f"{name}.bias")
     return torch.bmm(x, weight) if bias is None else torch.baddbmm(bias[:, None], x, weight)
@@ -132,12 +144,16 @@ def affine(parameters: Parameters, name: str, x: Float[torch.Tensor, "E B i"]) -
 def convolved(
     parameters: Parameters, name: str, x: Float[torch.Tensor, "E B C H W"]
 ) -> Float[torch.Tensor, "E B O h w"]:
-    """Every model's convolution of its own images: a loop, twice as fast as groups on a CPU; groups on a GPU."""
+    """Every model's convolution of its own images: a loop, twice as fast as groups on a CPU; groups
+    on a GPU.
+    """
     weight, bias = parameters[f"{name}.weight"], parameters[f"{name}.bias"]
     kernels = weight.mT.unflatten(2, (x.shape[2], SIDE, SIDE))  # (E, O, C, SIDE, SIDE)
     options = {"stride": STRIDE, "padding": SIDE // 2}
     if x.device.type == "cpu":
-        return torch.stack([F.conv2d(*own, **options) for own in zip(x, kernels, bias, strict=True)])
+        return torch.stack(
+            [F.conv2d(*own, **options) for own in zip(x, kernels, bias, strict=True)]
+        )
     together = x.transpose(0, 1).flatten(1, 2)  # (B, E C, H, W)
     maps = F.conv2d(together, kernels.flatten(0, 1), bias.flatten(), groups=len(x), **options)
     return maps.unflatten(1, (len(x), -1)).transpose(0, 1)

@@ -1,13 +1,16 @@
 """The losses: embeddings in, one loss per model out. Each is the plain version, dense in the batch.
 
-I, T (E, B, h) embeddings of images and captions, s (E,) scale, b (E,) bias. Unit: nats per pair (the linearised loss:
-score units). `simulator.towers.chunked_losses` holds InfoNCE and SigLIP again without the B x B matrix.
+I, T (E, B, h) embeddings of images and captions, s (E,) scale, b (E,) bias. Unit: nats per pair
+(the linearised loss: score units). `simulator.towers.chunked_losses` holds InfoNCE and SigLIP again
+without the B x B matrix.
 
-Pairs may have weights w (E, B) of mean 1 under the law. The minimiser is then the weighted law's for any batch size.
-In the contrastive losses only positives are weighted. Unweighted negatives change the optimum by a function of the
-image plus one of the caption, since log p_w(x, t)/(p(x) p(t)) = PMI_w(x, t) + log p_w(x)/p(x) + log p_w(t)/p(t).
+Pairs may have weights w (E, B) of mean 1 under the law. The minimiser is then the weighted law's
+for any batch size. In the contrastive losses only positives are weighted. Unweighted negatives
+change the optimum by a function of the image plus one of the caption, since log p_w(x, t)/(p(x)
+p(t)) = PMI_w(x, t) + log p_w(x)/p(x) + log p_w(t)/p(t).
 
-Embeddings are scaled instead of logits, and scores of matched pairs are computed apart, which saves passes over B x B.
+Embeddings are scaled instead of logits, and scores of matched pairs are computed apart, which saves
+passes over B x B.
 """
 
 import torch
@@ -29,9 +32,10 @@ def linearised(
 ) -> PerModel:
     """-<M, S> + rho/2 ||M||_F^2, M = W_I W_T', S the unbiased cross-covariance of the batch.
 
-    The double sum over i != j of (s_ij + s_ji - 2 s_ii)/(2n(n - 1)) equals minus the unbiased covariance of paired
-    embeddings: O(B h) for any batch ([W] Eq. 2; theory: minimiser S/rho). With weights this covariance is
-    sum_i w_i I_i T_i'/n - sum_{i != j} w_i w_j I_i T_j'/(n (n - 1)), unbiased for the covariance of the weighted law.
+    The double sum over i != j of (s_ij + s_ji - 2 s_ii)/(2n(n - 1)) equals minus the unbiased
+    covariance of paired embeddings: O(B h) for any batch ([W] Eq. 2; theory: minimiser S/rho). With
+    weights this covariance is sum_i w_i I_i T_i'/n - sum_{i != j} w_i w_j I_i T_j'/(n (n - 1)),
+    unbiased for the covariance of the weighted law.
     """
     n = I.shape[1]
     if weights is None:
@@ -47,16 +51,22 @@ def linearised(
 
 
 def infonce(I: Embeddings, T: Embeddings, scale: PerModel, weights: Weights = None) -> PerModel:
-    """Symmetric InfoNCE: mean cross-entropy of softmaxes over captions and over images (Radford et al. 2021)."""
+    """Symmetric InfoNCE: mean cross-entropy of softmaxes over captions and over images (Radford et
+    al. 2021).
+    """
     logits, pairs = _scores(I, T, scale)
     return _mean((logits.logsumexp(2) + logits.logsumexp(1)) / 2 - pairs, weights)
 
 
-def siglip(I: Embeddings, T: Embeddings, scale: PerModel, bias: PerModel, weights: Weights = None) -> PerModel:
-    """-1/B sum_ij log sigmoid(l_ij (s cos_ij + b)), l = 1 on the diagonal and -1 elsewhere (Zhai et al. 2023)."""
+def siglip(
+    I: Embeddings, T: Embeddings, scale: PerModel, bias: PerModel, weights: Weights = None
+) -> PerModel:
+    """-1/B sum_ij log sigmoid(l_ij (s cos_ij + b)), l = 1 on the diagonal and -1 elsewhere (Zhai et
+    al. 2023).
+    """
     logits, pairs = _scores(I, T, scale)
-    # -log sigmoid(-x) - x = -log sigmoid(x): all entries as negatives, the diagonal corrected to positives.
-    # (torch's softplus is linear above 20, an error of 2e-9 that shows in float64.)
+    # -log sigmoid(-x) - x = -log sigmoid(x): all entries as negatives, the diagonal corrected to
+    # positives. (torch's softplus is linear above 20, an error of 2e-9 that shows in float64.)
     every, own = -F.logsigmoid(-logits - bias[:, None, None]).sum(2).mean(1), pairs + bias[:, None]
     if weights is None:
         return every - own.mean(1)

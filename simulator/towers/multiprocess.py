@@ -1,10 +1,13 @@
-"""Training of an ensemble in this process, or in several processes that each train some of the models.
+"""Training of an ensemble in this process, or in several processes that each train some of the
+models.
 
-In a small ensemble's hundred short products per step two threads gain a factor of 1.2 to 1.5, two processes nearly
-two. joblib took as long and could neither stop at a step nor compile once. Processes are spawned: a script registers
-its own samplers and objectives outside of `if __name__ == "__main__":`.
+In a small ensemble's hundred short products per step two threads gain a factor of 1.2 to 1.5, two
+processes nearly two. joblib took as long and could neither stop at a step nor compile once.
+Processes are spawned: a script registers its own samplers and objectives outside of `if __name__ ==
+"__main__":`.
 
-States equal those of one process bit by bit, except after compilation: steps of fewer models may round differently.
+States equal those of one process bit by bit, except after compilation: steps of fewer models may
+round differently.
 """
 
 import os
@@ -27,10 +30,12 @@ from simulator.towers.training import Refused, State, Stop, run
 
 POLL_SECONDS = 0.2  # between two calls of `stop`
 WORTH_SHARING = 2**35  # multiply-adds from which a run is faster in several processes: ten seconds
-# Multiply-adds from which a step is faster on two threads, which mostly wait for each other in shorter ones (8 models,
-# width 32, batch 128, beside a busy process: 12 s on one thread, over 100 s on two).
+# Multiply-adds from which a step is faster on two threads, which mostly wait for each other in
+# shorter ones (8 models, width 32, batch 128, beside a busy process: 12 s on one thread, over 100 s
+# on two).
 SHARED_WORK = 2**27
-FARTHEST, LAST = 0, 1  # indices of the shared array: the latest step of any process, and the step at which all stop
+# indices of the shared array: the latest step of any process, and the step at which all stop
+FARTHEST, LAST = 0, 1
 
 
 class EveryModelDiverged(RuntimeError):
@@ -46,8 +51,8 @@ def check_processes(processes: int, ensemble: Ensemble) -> None:
     check_count("processes", processes, 1, len(ensemble.models))
     if processes > 1 and not _on_cpu(ensemble):
         raise ValueError(
-            f"processes = {processes} needs training and drawing on the CPU, not device = {ensemble.device!r} and "
-            f"draw_on = {ensemble.draw_on!r}; leave it out"
+            f"processes = {processes} needs training and drawing on the CPU, not device ="
+            f" {ensemble.device!r} and draw_on = {ensemble.draw_on!r}; leave it out"
         )
 
 
@@ -68,7 +73,9 @@ def threads_for(ensemble: Ensemble) -> Iterator[None]:
 
 
 def processes_for(ensemble: Ensemble) -> int:
-    """The fastest number of processes: one per torch thread and at most one per model; 1 for short runs."""
+    """The fastest number of processes: one per torch thread and at most one per model; 1 for short
+    runs.
+    """
     short = ensemble.recipe.steps * step_products(ensemble) < WORTH_SHARING
     if short or not _on_cpu(ensemble) or ensemble.group.size > 1:
         return 1
@@ -83,7 +90,9 @@ def run_in(
     stop: Stop = lambda: False,
     refused: Refused | None = None,
 ) -> Iterator[State]:
-    """`simulator.towers.training.run` in one process or several; raises EveryModelDiverged if all models are frozen."""
+    """`simulator.towers.training.run` in one process or several; raises EveryModelDiverged if all
+    models are frozen.
+    """
     if processes == 1 or int(state.step) >= ensemble.recipe.steps:
         result = run(ensemble, state, checkpoints, stop, refused)
     else:
@@ -91,8 +100,9 @@ def run_in(
     for state in result:
         if bool((state.diverged >= 0).all()):
             raise EveryModelDiverged(
-                f"every one of {len(ensemble.models)} models lost its finite loss, the last at step "
-                f"{int(state.diverged.max())}; a smaller lr than {ensemble.recipe.lr} is the first thing to try"
+                f"every one of {len(ensemble.models)} models lost its finite loss, the last at step"
+                f" {int(state.diverged.max())}; a smaller lr than {ensemble.recipe.lr} is the first"
+                " thing to try"
             )
         yield state
 
@@ -103,7 +113,9 @@ def _parts(processes: int, ensemble: Ensemble, state: State) -> list[tuple[Ensem
     for k in range(processes):
         rows = slice(E * k // processes, E * (k + 1) // processes)
         own = ensemble._replace(worlds=ensemble.worlds[rows], models=ensemble.models[rows])
-        threads = max(1, torch.get_num_threads() // processes) if step_products(own) >= SHARED_WORK else 1
+        threads = (
+            max(1, torch.get_num_threads() // processes) if step_products(own) >= SHARED_WORK else 1
+        )
         # Cloned: pickle would send the whole tensor behind a view. The step, a number, is common.
         part = tree_map(lambda x: x[rows].clone() if x.ndim else x, state)  # noqa: B023
         parts.append((own, part, threads))
@@ -117,7 +129,9 @@ def _gathered(
     stop: Stop,
     refused: Refused | None,
 ) -> Iterator[State]:
-    """Yield states joined from all parts. The processes block Ctrl-C and SIGTERM, and end before the generator."""
+    """Yield states joined from all parts. The processes block Ctrl-C and SIGTERM, and end before
+    the generator.
+    """
     context, steps, stopping = get_context("spawn"), parts[0][0].recipe.steps, False
     shared = context.Array("q", [int(state.step), steps])
     pipes, theirs = zip(*(context.Pipe() for _ in parts), strict=True)
@@ -148,8 +162,8 @@ def _gathered(
             yield tree_map(lambda *x: torch.cat(x) if x[0].ndim else x[0], *states)
     except (EOFError, ConnectionError):
         raise ProcessEnded(
-            "a process that trained some of the models has ended: memory is too small, or a script starts processes "
-            "outside of `if __name__ == '__main__':`"
+            "a process that trained some of the models has ended: memory is too small, or a script"
+            " starts processes outside of `if __name__ == '__main__':`"
         ) from None
     finally:
         for process in processes:
@@ -159,7 +173,8 @@ def _gathered(
 
 
 def _train_part(pipe: Connection, shared) -> None:
-    """Train a part in a started process and send (state, why compilation failed, exception) again and again.
+    """Train a part in a started process and send (state, why compilation failed, exception) again
+    and again.
 
     Plain pickle: multiprocessing's would put tensors into shared memory.
     """

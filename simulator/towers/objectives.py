@@ -1,4 +1,5 @@
-"""The objectives: everything that training and theory need to know about a loss. No other module tests its name.
+"""The objectives: everything that training and theory need to know about a loss. No other module
+tests its name.
 
 An objective of your own is a class. `register` makes its name a value of `Recipe.loss`:
 
@@ -9,7 +10,8 @@ An objective of your own is a class. `register` makes its name a value of `Recip
         def loss(self, batch):  # (E,), one loss per model
             return (batch.images - batch.texts).square().sum(2).mean(1)
 
-The formulas are in `simulator.towers.losses`, and without the B x B matrix in `simulator.towers.chunked_losses`.
+The formulas are in `simulator.towers.losses`, and without the B x B matrix in
+`simulator.towers.chunked_losses`.
 """
 
 import math
@@ -52,37 +54,52 @@ class Embedded(NamedTuple):
 
 
 class Objective:
-    """A loss and its requirements. A subclass has a name and a loss, and sets each attribute that differs."""
+    """A loss and its requirements. A subclass has a name and a loss, and sets each attribute that
+    differs.
+    """
 
     name: ClassVar[str]  # the value of `Recipe.loss`
-    splits: ClassVar[bool] = False  # whether `loss` handles shares of a batch, in several processes or in tiles
-    captions: ClassVar[bool] = True  # whether there is a text tower; without one "head" scores the classes
-    heads: ClassVar[tuple[str, ...]] = ()  # linear heads on the embedding; those of "head" are the class scores
-    scale: ClassVar[float | None] = None  # initial s of cosine scores, which may be learned; None: inner products
-    bias: ClassVar[bool] = False  # whether scores have a learned bias; at -log(B - 1) negatives weigh as the positive
+    # whether `loss` handles shares of a batch, in several processes or in tiles
+    splits: ClassVar[bool] = False
+    # whether there is a text tower; without one "head" scores the classes
+    captions: ClassVar[bool] = True
+    # linear heads on the embedding; those of "head" are the class scores
+    heads: ClassVar[tuple[str, ...]] = ()
+    # initial s of cosine scores, which may be learned; None: inner products
+    scale: ClassVar[float | None] = None
+    # whether scores have a learned bias; at -log(B - 1) negatives weigh as the positive
+    bias: ClassVar[bool] = False
     towers: ClassVar[tuple[str, ...]] = ("linear", "mlp", "conv")  # kinds for which it is defined
     least_batch: ClassVar[int] = 2  # smallest batch for which the loss is defined
-    population_learner: ClassVar[Mapping[str, str]] = {}  # kind of tower -> learner that it becomes in the limit
-    limited_by_width: ClassVar[bool] = False  # whether that optimum depends on `embed_dim` below the number of latents
-    known_at_scale: ClassVar[bool] = False  # whether that optimum is known at a fixed temperature, too
+    # kind of tower -> learner that it becomes in the limit
+    population_learner: ClassVar[Mapping[str, str]] = {}
+    # whether that optimum depends on `embed_dim` below the number of latents
+    limited_by_width: ClassVar[bool] = False
+    # whether that optimum is known at a fixed temperature, too
+    known_at_scale: ClassVar[bool] = False
     weighted: ClassVar[bool] = False  # whether pairs may have weights
-    ascent: ClassVar[tuple[str, ...]] = ()  # parameters (E, groups), uniform at first, that `after` moves
-    sampler: ClassVar[str | None] = "drawn"  # the sampler with the same population; None if no law is known
+    # parameters (E, groups), uniform at first, that `after` moves
+    ascent: ClassVar[tuple[str, ...]] = ()
+    # the sampler with the same population; None if no law is known
+    sampler: ClassVar[str | None] = "drawn"
 
     def loss(self, batch: Embedded) -> Loss:
         """One loss per model.
 
-        For a split batch it is this process's share: shares add up to the loss, and their gradients to its gradient.
+        For a split batch it is this process's share: shares add up to the loss, and their gradients
+        to its gradient.
         """
         raise NotImplementedError
 
     def after(self, new: Parameters, before: Parameters, gradients: Parameters) -> Parameters:
-        """`new`, the parameters after a step, corrected: a learned scale stays in [1, LARGEST_SCALE], as in CLIP.
+        """`new`, the parameters after a step, corrected: a learned scale stays in [1,
+        LARGEST_SCALE], as in CLIP.
 
         Parameters
         ----------
         new, before, gradients
-            Parameters after and before a step of the optimiser, and gradients of the loss at `before`.
+            Parameters after and before a step of the optimiser, and gradients of the loss at
+            `before`.
         """
         if "log_scale" not in new:
             return new
@@ -99,15 +116,19 @@ class Objective:
         return ("image", "text") if self.captions else ("image",)
 
     def learner(self, recipe: Any) -> str | None:
-        """Name of the learner that a recipe's towers become, in the world of `law`; None if no law is known.
+        """Name of the learner that a recipe's towers become, in the world of `law`; None if no law
+        is known.
 
-        With a fixed temperature cosines cannot reach the optimum's scores, and have an optimum of their own.
+        With a fixed temperature cosines cannot reach the optimum's scores, and have an optimum of
+        their own.
         """
         if recipe.frozen != "none":
             return None
         if recipe.last_layer == "refitted":
             return "least-squares" if recipe.towers == "linear" else None
-        unknown = self.sampler is None or (recipe.temperature is not None and not self.known_at_scale)
+        unknown = self.sampler is None or (
+            recipe.temperature is not None and not self.known_at_scale
+        )
         return None if unknown else self.population_learner.get(recipe.towers)
 
     def law(self, recipe: Any, worlds: World) -> World:
@@ -116,7 +137,8 @@ class Objective:
         Parameters
         ----------
         recipe, worlds
-            A recipe of this loss, and the worlds of the pairs. EmptyGroup is raised if a group to balance is empty.
+            A recipe of this loss, and the worlds of the pairs. EmptyGroup is raised if a group to
+            balance is empty.
         """
         sampler = "balanced" if recipe.last_layer == "refitted" else self.sampler or "drawn"
         return SAMPLERS[sampler].law(worlds)
@@ -126,9 +148,13 @@ OBJECTIVES: dict[str, Objective] = {}
 
 
 def register(objective: type[Objective]) -> type[Objective]:
-    """Add an objective to the table; a class decorator. ValueError for a name in use, or a class without scores."""
+    """Add an objective to the table; a class decorator. ValueError for a name in use, or a class
+    without scores.
+    """
     if not objective.captions and "head" not in objective.heads:
-        raise ValueError(f"objective {objective.name!r} reads no captions, so it needs heads = ('head',)")
+        raise ValueError(
+            f"objective {objective.name!r} reads no captions, so it needs heads = ('head',)"
+        )
     add_row(OBJECTIVES, objective(), "an objective")
     return objective
 
@@ -163,7 +189,9 @@ class Linear(Objective):
 
     def loss(self, batch: Embedded) -> Loss:
         matrices = batch.parameters["image.0.weight"], batch.parameters["text.0.weight"]
-        return losses.linearised(batch.images, batch.texts, *matrices, batch.recipe.rho, batch.weights)
+        return losses.linearised(
+            batch.images, batch.texts, *matrices, batch.recipe.rho, batch.weights
+        )
 
 
 @register
@@ -230,7 +258,9 @@ class Supervised(Objective):
 
 @register
 class PerfectCaptions(Supervised):
-    """[W] Eq. 10: the caption names the class and the attribute; each has a head on the shared encoder."""
+    """[W] Eq. 10: the caption names the class and the attribute; each has a head on the shared
+    encoder.
+    """
 
     name = "perfect-captions"
     heads = ("head", "attribute")
@@ -242,13 +272,16 @@ class PerfectCaptions(Supervised):
 
 
 class GroupDRO(Objective):
-    """GroupDRO (Sagawa et al. 2020, arXiv 1911.08731, Algorithm 1), the first base class of a weighted objective.
+    """GroupDRO (Sagawa et al. 2020, arXiv 1911.08731, Algorithm 1), the first base class of a
+    weighted objective.
 
-    Towers descend sum_g q_g L_g, with L_g the mean loss of the batch's B_g pairs of group g: each pair has weight
-    q_g B/B_g. The group weights q ascend it: q_g <- q_g exp(STEP L_g), normalised. L_g is the gradient by q_g.
+    Towers descend sum_g q_g L_g, with L_g the mean loss of the batch's B_g pairs of group g: each
+    pair has weight q_g B/B_g. The group weights q ascend it: q_g <- q_g exp(STEP L_g), normalised.
+    L_g is the gradient by q_g.
 
-    Supervised objectives have a saddle point at uniform q and the optimum at p = 1/K. Contrastive ones have none: a
-    common pair has more negatives like itself and so a larger loss, q moves there, and no law is known.
+    Supervised objectives have a saddle point at uniform q and the optimum at p = 1/K. Contrastive
+    ones have none: a common pair has more negatives like itself and so a larger loss, q moves
+    there, and no law is known.
     """
 
     STEP = 0.01  # eta_q of the paper's experiments
@@ -263,7 +296,9 @@ class GroupDRO(Objective):
         return super().loss(batch._replace(weights=each.gather(1, groups) * groups.shape[1]))
 
     def after(self, new: Parameters, before: Parameters, gradients: Parameters) -> Parameters:
-        ascended = torch.softmax(before[GROUP_WEIGHTS].log() + self.STEP * gradients[GROUP_WEIGHTS], dim=1)
+        ascended = torch.softmax(
+            before[GROUP_WEIGHTS].log() + self.STEP * gradients[GROUP_WEIGHTS], dim=1
+        )
         return {**super().after(new, before, gradients), GROUP_WEIGHTS: ascended}
 
 

@@ -1,7 +1,8 @@
-"""SGD, AdamW and SOAP as pure functions, so that a whole step compiles; torch.optim cannot freeze one of many models.
+"""SGD, AdamW and SOAP as pure functions, so that a whole step compiles; torch.optim cannot freeze
+one of many models.
 
-SOAP (Vyas et al. 2024, arXiv 2409.11321, Algorithm 3) is Adam in slowly rotating coordinates, the eigenvectors of
-running means of G G' and G' G, per gradient matrix G.
+SOAP (Vyas et al. 2024, arXiv 2409.11321, Algorithm 3) is Adam in slowly rotating coordinates, the
+eigenvectors of running means of G G' and G' G, per gradient matrix G.
 """
 
 import torch
@@ -10,10 +11,12 @@ from jaxtyping import Float, Int
 from simulator.towers.layers import Parameters
 
 EPSILON = 1e-8
-BETAS = {"adamw": (0.9, 0.999), "soap": (0.95, 0.95)}  # Kingma & Ba 2015; Vyas et al. 2024, section 5
+# Kingma & Ba 2015; Vyas et al. 2024, section 5
+BETAS = {"adamw": (0.9, 0.999), "soap": (0.95, 0.95)}
 SHAMPOO_BETA = 0.95  # of the running means of G G' and G' G
 REFRESH_EVERY = 10  # steps between two updates of the coordinates; Vyas et al. 2024, section 6.3
-LARGEST_SIDE = 1024  # longer sides of a matrix are not rotated: their eigenvectors would not fit into memory
+# longer sides of a matrix are not rotated: their eigenvectors would not fit into memory
+LARGEST_SIDE = 1024
 
 
 def moments(optimizer: str, parameters: Parameters) -> Parameters:
@@ -21,13 +24,17 @@ def moments(optimizer: str, parameters: Parameters) -> Parameters:
     if optimizer not in BETAS:
         return {}
     state = {
-        f"{moment}.{name}": torch.zeros_like(p) for moment in ("first", "second") for name, p in parameters.items()
+        f"{moment}.{name}": torch.zeros_like(p)
+        for moment in ("first", "second")
+        for name, p in parameters.items()
     }
     if optimizer == "soap":
         for name, p in parameters.items():
             for side, size in rotated_sides(p).items():
                 state[f"{side}.{name}"] = p.new_zeros(len(p), size, size)
-                state[f"{side}_axes.{name}"] = torch.eye(size, dtype=p.dtype, device=p.device).repeat(len(p), 1, 1)
+                state[f"{side}_axes.{name}"] = torch.eye(
+                    size, dtype=p.dtype, device=p.device
+                ).repeat(len(p), 1, 1)
     return state
 
 
@@ -45,7 +52,9 @@ def update(
     count: Float[torch.Tensor, ""],
     weight_decay: float,
 ) -> tuple[Parameters, Parameters]:
-    """(parameters, state) after step number `count` (from 1); SOAP keeps both moments in its own coordinates."""
+    """(parameters, state) after step number `count` (from 1); SOAP keeps both moments in its own
+    coordinates.
+    """
     new, memory = {}, dict(state)
     for name, g in gradients.items():
         p = parameters[name]
@@ -66,7 +75,9 @@ def update(
             memory[f"{side}.{name}"] = torch.lerp(state[f"{side}.{name}"], square, 1 - SHAMPOO_BETA)
         correction = (1 - beta_2**count).sqrt()
         step = m / (v.sqrt() / correction + EPSILON)
-        new[name] = p - rate / (1 - beta_1**count) * rotate(step, {side: Q.mT for side, Q in axes.items()})
+        new[name] = p - rate / (1 - beta_1**count) * rotate(
+            step, {side: Q.mT for side, Q in axes.items()}
+        )
     return new, memory
 
 
@@ -78,9 +89,11 @@ def rotate(g: torch.Tensor, axes: dict[str, torch.Tensor]) -> torch.Tensor:
 
 
 def refresh_eigenbasis(state: Parameters) -> Parameters:
-    """The state with SOAP's coordinates nearer the eigenvectors, by one step of orthogonal iteration.
+    """The state with SOAP's coordinates nearer the eigenvectors, by one step of orthogonal
+    iteration.
 
-    The first moment, a mean of gradients, rotates with them. The second, a mean of squares, cannot (Algorithm 3).
+    The first moment, a mean of gradients, rotates with them. The second, a mean of squares, cannot
+    (Algorithm 3).
     """
     new = dict(state)
     for first in [name for name in state if name.startswith("first.")]:
@@ -89,29 +102,45 @@ def refresh_eigenbasis(state: Parameters) -> Parameters:
             if (key := f"{side}_axes.{name}") in state:
                 Q = torch.linalg.qr(state[f"{side}.{name}"] @ state[key])[0]
                 rotations[side] = state[key].mT @ Q
-                new[key] = Q.contiguous()  # the initial layout: another one would compile the step again
+                # the initial layout: another one would compile the step again
+                new[key] = Q.contiguous()
         new[first] = rotate(state[first], rotations)
     return new
 
 
-def averaged(averages: Parameters, parameters: Parameters, count: Int[torch.Tensor, ""], share: float) -> Parameters:
-    """Polynomial-decay average of the weights after step number `count` (Shamir & Zhang 2013, section 4).
+def averaged(
+    averages: Parameters, parameters: Parameters, count: Int[torch.Tensor, ""], share: float
+) -> Parameters:
+    """Polynomial-decay average of the weights after step number `count` (Shamir & Zhang 2013,
+    section 4).
 
-    Step t has a weight of about t^eta, eta = 1/share - 1, which averages about the last `share` of the steps.
+    Step t has a weight of about t^eta, eta = 1/share - 1, which averages about the last `share` of
+    the steps.
     """
     eta = 1 / share - 1
     weight = (eta + 1) / (eta + count.double())
-    return {name: torch.lerp(average, parameters[name], weight.to(average.dtype)) for name, average in averages.items()}
+    return {
+        name: torch.lerp(average, parameters[name], weight.to(average.dtype))
+        for name, average in averages.items()
+    }
 
 
-def clip(gradients: Parameters, largest: float | None) -> tuple[Parameters, Float[torch.Tensor, " E"]]:
-    """(gradients, their norm before clipping), each model's gradient scaled to a norm of at most `largest`."""
+def clip(
+    gradients: Parameters, largest: float | None
+) -> tuple[Parameters, Float[torch.Tensor, " E"]]:
+    """(gradients, their norm before clipping), each model's gradient scaled to a norm of at most
+    `largest`.
+    """
     # In the order of names, so that sums round alike: a checkpoint returns its tensors sorted.
-    squares = [gradients[name].square().reshape(len(gradients[name]), -1).sum(1) for name in sorted(gradients)]
+    squares = [
+        gradients[name].square().reshape(len(gradients[name]), -1).sum(1)
+        for name in sorted(gradients)
+    ]
     norm = torch.stack(squares).sum(0).sqrt()
     if largest is None:
         return gradients, norm
-    factor = largest / norm.clamp(min=largest)  # an infinite norm stays infinite and freezes its model
+    # an infinite norm stays infinite and freezes its model
+    factor = largest / norm.clamp(min=largest)
     return {name: g * per_model(factor, g) for name, g in gradients.items()}, norm
 
 

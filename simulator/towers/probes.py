@@ -1,4 +1,6 @@
-"""Reliance of a trained ensemble's scores on the background, and the separation of its embeddings."""
+"""Reliance of a trained ensemble's scores on the background, and the separation of its
+embeddings.
+"""
 
 import numpy as np
 import torch
@@ -20,14 +22,20 @@ ROUNDING = 1e-6  # of the largest eigenvalue of a scatter, below which embedding
 PAIRS = 4096  # for `separation`
 
 
-def score_reliance(ensemble: Ensemble, parameters: Parameters, prompt: Prompt | None) -> Float[np.ndarray, " E"]:
-    """Reliance t of linear critics, exact; else that of the best linear function of the latents under the test law."""
+def score_reliance(
+    ensemble: Ensemble, parameters: Parameters, prompt: Prompt | None
+) -> Float[np.ndarray, " E"]:
+    """Reliance t of linear critics, exact; else that of the best linear function of the latents
+    under the test law.
+    """
     K = ensemble.worlds[0].classes
     if linear_scores(ensemble.recipe, prompt):
         u = linear_critics(ensemble, parameters, prompt).inside
     else:
         x, z = images_of_the_test_law(ensemble)
-        s = scores(ensemble, parameters, [class_vectors(ensemble, parameters, prompt)], x)[0].double()
+        s = scores(ensemble, parameters, [class_vectors(ensemble, parameters, prompt)], x)[
+            0
+        ].double()
         z, s = ((x - x.mean(1, keepdim=True)).cpu() for x in (z.double(), s))
         # gelsd also solves for latents without variance; it runs on a CPU only.
         u = torch.linalg.lstsq(z, s, driver="gelsd").solution.mT.numpy()  # (E, K, l)
@@ -36,21 +44,27 @@ def score_reliance(ensemble: Ensemble, parameters: Parameters, prompt: Prompt | 
     return reliance(LinearCritic(u, np.empty((len(u), 0, 0))), ensemble.worlds[0])
 
 
-def images_of_the_test_law(ensemble: Ensemble) -> tuple[Float[torch.Tensor, "E n dI"], Float[torch.Tensor, "E n l"]]:
+def images_of_the_test_law(
+    ensemble: Ensemble,
+) -> tuple[Float[torch.Tensor, "E n dI"], Float[torch.Tensor, "E n l"]]:
     """Images of one block of every model's test law, and the latents behind them."""
     worlds, random = tuple(world.test_law() for world in ensemble.worlds), {"points": "random"}
     tested = ensemble._replace(worlds=worlds, recipe=ensemble.recipe.model_copy(update=random))
     images = tested.views.block(tested, "evaluation", 0).images
     source = independent(ensemble.seed, 0, [f"evaluation/{k}" for k in ensemble.models])
-    _, _, z, _ = draw_latents(worlds, images.shape[1], source, device=ensemble.source, dtype=ensemble.dtype)
+    _, _, z, _ = draw_latents(
+        worlds, images.shape[1], source, device=ensemble.source, dtype=ensemble.dtype
+    )
     return images, z.to(ensemble.device)
 
 
 def separation(ensemble: Ensemble, parameters: Parameters) -> Float[np.ndarray, "E 2"]:
-    """mu/sigma of objects and of attributes in the Gaussian world with equally separated class means.
+    """mu/sigma of objects and of attributes in the Gaussian world with equally separated class
+    means.
 
-    Means of embeddings by object and by attribute are fitted to training pairs. Distances are Mahalanobis, in the
-    residual scatter. Each ignores the other, although the two are not orthogonal in general.
+    Means of embeddings by object and by attribute are fitted to training pairs. Distances are
+    Mahalanobis, in the residual scatter. Each ignores the other, although the two are not
+    orthogonal in general.
     """
     world, streams = ensemble.worlds[0], [f"train/{k}" for k in ensemble.models]
     K, size = world.classes, pixels.block_size(world)
@@ -62,9 +76,15 @@ def separation(ensemble: Ensemble, parameters: Parameters) -> Float[np.ndarray, 
         )
         images = pixels.rendered(scene, scenes).images.to(ensemble.device)
         embeddings.append(embed(ensemble.recipe, parameters, "image", images).double().cpu())
-        codes.append(torch.cat([one_hot(code.cpu(), K).double() for code in (scenes.objects, scenes.attributes)], -1))
+        codes.append(
+            torch.cat(
+                [one_hot(code.cpu(), K).double() for code in (scenes.objects, scenes.attributes)],
+                -1,
+            )
+        )
     X, I = torch.cat(codes, dim=1), torch.cat(embeddings, dim=1)
-    means = torch.linalg.lstsq(X, I, driver="gelsd").solution  # (E, 2 K, h); the two share a constant
+    # (E, 2 K, h); the two share a constant
+    means = torch.linalg.lstsq(X, I, driver="gelsd").solution
     rest = I - X @ means
     scatter = rest.mT @ rest / (I.shape[1] - (2 * K - 1))
     precision = torch.linalg.pinv(scatter, rtol=ROUNDING, hermitian=True)

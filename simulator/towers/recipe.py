@@ -1,7 +1,9 @@
-"""How two towers are trained: one frozen declaration, whose fields are the flags of `soberclip train`.
+"""How two towers are trained: one frozen declaration, whose fields are the flags of `soberclip
+train`.
 
-The defaults were chosen by their gap to the population optimum of InfoNCE after a given time. SOAP with averaged
-weights closes it in half of AdamW's time. The linear skip reduces the gap by average caption from .007 to .002.
+The defaults were chosen by their gap to the population optimum of InfoNCE after a given time. SOAP
+with averaged weights closes it in half of AdamW's time. The linear skip reduces the gap by average
+caption from .007 to .002.
 """
 
 from collections.abc import Iterator, Mapping
@@ -16,7 +18,8 @@ from simulator.prompts import asked
 from simulator.samplers import SAMPLERS
 from simulator.streams import Points
 
-MOVED = 0.05  # largest change of a mean accuracy that counts as convergence; short ensembles scatter by .03
+# largest change of a mean accuracy that counts as convergence; short ensembles scatter by .03
+MOVED = 0.05
 Count = Annotated[int, Ge(1), Le(10**9), Field(strict=True)]
 Rate = Annotated[float, Gt(0.0), Le(1e6), Field(strict=True, allow_inf_nan=False)]
 Weight = Annotated[float, Ge(0.0), Le(1e6), Field(strict=True, allow_inf_nan=False)]
@@ -24,7 +27,8 @@ Weight = Annotated[float, Ge(0.0), Le(1e6), Field(strict=True, allow_inf_nan=Fal
 
 @documented
 class Recipe(BaseModel):
-    """Objective, towers and optimisation of a run: everything that changes the weights, except world, seed and device.
+    """Objective, towers and optimisation of a run: everything that changes the weights, except
+    world, seed and device.
 
     Construction loads torch, since it looks up the objective (`simulator.towers.objectives`).
 
@@ -42,48 +46,78 @@ class Recipe(BaseModel):
 
     loss: str = Field(
         default="infonce",
-        description="objective: linear, infonce, siglip, siglip-unbiased, supervised, perfect-captions, "
-        "group-dro, group-dro-infonce, or FILE.py:CLASS on the command line",
+        description=(
+            "objective: linear, infonce, siglip, siglip-unbiased, supervised, perfect-captions, "
+            "group-dro, group-dro-infonce, or FILE.py:CLASS on the command line"
+        ),
     )
-    towers: Literal["linear", "mlp", "conv"] = Field(default="mlp", description="kind of tower; conv reads images")
-    width: Count = Field(default=64, description="units of a hidden layer, or channels of a convolution")
+    towers: Literal["linear", "mlp", "conv"] = Field(
+        default="mlp", description="kind of tower; conv reads images"
+    )
+    width: Count = Field(
+        default=64, description="units of a hidden layer, or channels of a convolution"
+    )
     depth: Count = Field(default=2, description="hidden layers")
-    activation: Literal["relu", "gelu", "tanh"] = Field(default="tanh", description="activation of hidden layers")
+    activation: Literal["relu", "gelu", "tanh"] = Field(
+        default="tanh", description="activation of hidden layers"
+    )
     skip: Literal["none", "linear"] = Field(
-        default="linear", description="linear map from view to embedding beside the hidden layers of mlp towers"
+        default="linear",
+        description="linear map from view to embedding beside the hidden layers of mlp towers",
     )
     embed_dim: Count = Field(default=32, description="coordinates of an embedding")
-    frozen: Literal["none", "image", "text"] = Field(default="none", description="tower that keeps its initial weights")
+    frozen: Literal["none", "image", "text"] = Field(
+        default="none", description="tower that keeps its initial weights"
+    )
 
     batch_size: Count = Field(default=256, description="pairs per step, over all processes")
     steps: Count = Field(default=4000, description="optimiser steps")
-    n: Count | None = Field(default=None, description="size of a fixed training set; absent: fresh pairs")
+    n: Count | None = Field(
+        default=None, description="size of a fixed training set; absent: fresh pairs"
+    )
     points: Points = Field(
         default="random",
-        description="how Gaussian pairs are drawn: random, or sobol (scrambled points that fill the law evenly)",
+        description=(
+            "how Gaussian pairs are drawn: random, or sobol (scrambled points that fill the law"
+            " evenly)"
+        ),
     )
     sampler: str = Field(
-        default="drawn", description="how pairs are sampled: drawn, balanced, subsampled, reweighted or contradicted"
+        default="drawn",
+        description=(
+            "how pairs are sampled: drawn, balanced, subsampled, reweighted or contradicted"
+        ),
     )
     last_layer: Literal["trained", "refitted"] = Field(
-        default="trained", description="last layer: trained with the rest, or refitted afterwards on balanced groups"
+        default="trained",
+        description="last layer: trained with the rest, or refitted afterwards on balanced groups",
     )
 
     optimizer: Literal["soap", "adamw", "sgd"] = Field(
         default="soap", description="optimiser; soap is Adam in slowly rotating coordinates"
     )
     lr: Rate = Field(default=5e-3, description="peak learning rate")
-    schedule: Literal["cosine", "constant"] = Field(default="constant", description="learning rate after warm-up")
-    warmup: int = Field(default=100, ge=0, le=10**9, strict=True, description="steps of linear warm-up")
-    weight_decay: Weight = Field(default=0.0, description="decoupled decay of the weights")  # it biases the optimum
+    schedule: Literal["cosine", "constant"] = Field(
+        default="constant", description="learning rate after warm-up"
+    )
+    warmup: int = Field(
+        default=100, ge=0, le=10**9, strict=True, description="steps of linear warm-up"
+    )
+    # it biases the optimum
+    weight_decay: Weight = Field(default=0.0, description="decoupled decay of the weights")
     averaging: float = Field(
         default=0.4,
         ge=0.0,
         le=1.0,
         strict=True,
-        description="fraction of the steps, at the end, over which weights are averaged; 0: the last weights",
+        description=(
+            "fraction of the steps, at the end, over which weights are averaged; 0: the last"
+            " weights"
+        ),
     )
-    clip: Rate | None = Field(default=None, description="largest gradient norm of a model; absent: unclipped")
+    clip: Rate | None = Field(
+        default=None, description="largest gradient norm of a model; absent: unclipped"
+    )
 
     rho: Rate = Field(default=1.0, description="weight of the linearised loss's penalty")
     temperature: Rate | None = Field(
@@ -118,7 +152,9 @@ class Recipe(BaseModel):
 
         table = OBJECTIVES if info.field_name == "loss" else SAMPLERS
         if name not in table:
-            raise ValueError(f"{name!r} is not one of {', '.join(table)}{suggestion(name, table, quoted=True)}")
+            raise ValueError(
+                f"{name!r} is not one of {', '.join(table)}{suggestion(name, table, quoted=True)}"
+            )
         return name
 
     @model_validator(mode="after")
@@ -131,36 +167,57 @@ class Recipe(BaseModel):
         objective, loss = self.objective, f"loss = {self.loss!r}"
         if self.towers not in objective.towers:
             near = objective.towers[0]
-            yield f"{loss} is not defined for {self.towers} towers; the nearest valid choice is towers = {near!r}"
+            yield (
+                f"{loss} is not defined for {self.towers} towers; the nearest valid choice is"
+                f" towers = {near!r}"
+            )
         if self.frozen not in ("none", *objective.sides):
-            yield f"frozen = {self.frozen!r} has no meaning for {loss}, which has no such tower; leave it out"
+            yield (
+                f"frozen = {self.frozen!r} has no meaning for {loss}, which has no such tower;"
+                " leave it out"
+            )
         if self.batch_size < objective.least_batch:
             yield (
                 f"batch_size = {self.batch_size} is too small for {loss}; "
                 f"the nearest valid value is {objective.least_batch}"
             )
         if self.temperature is not None and not objective.cosine:
-            yield f"temperature = {self.temperature} has no meaning for {loss}, which has no cosines; leave it out"
+            yield (
+                f"temperature = {self.temperature} has no meaning for {loss}, which has no cosines;"
+                " leave it out"
+            )
         sampler, words = SAMPLERS[self.sampler], f"sampler = {self.sampler!r}"
         if sampler.weights is not None and not objective.weighted:
-            yield f"{words} needs weights, which {loss} does not take; the nearest valid choice is sampler = 'balanced'"
+            yield (
+                f"{words} needs weights, which {loss} does not take; the nearest valid choice is"
+                " sampler = 'balanced'"
+            )
         if objective.ascent and sampler.balances:
             yield f"{words} balances groups, which {loss} does by itself; leave one of them out"
         if sampler.swaps and not objective.captions:
             yield f"{words} changes captions, which {loss} does not read; leave it out"
         if self.n is not None and self.batch_size > self.n:
-            yield f"batch_size = {self.batch_size} is larger than n = {self.n}; the nearest valid value is {self.n}"
+            yield (
+                f"batch_size = {self.batch_size} is larger than n = {self.n}; the nearest valid"
+                f" value is {self.n}"
+            )
 
 
 def not_converged(changes: Mapping[Any, Mapping[str, float]]) -> str | None:
-    """A sentence if an accuracy changed by more than MOVED in the second half of the steps, from prompt -> group."""
-    every = {(group, prompt): change for prompt, groups in changes.items() for group, change in groups.items()}
+    """A sentence if an accuracy changed by more than MOVED in the second half of the steps, from
+    prompt -> group.
+    """
+    every = {
+        (group, prompt): change
+        for prompt, groups in changes.items()
+        for group, change in groups.items()
+    }
     group, prompt = max(every, key=lambda key: abs(every[key]))
     change = every[group, prompt]
     if abs(change) <= MOVED:
         return None
     by = "" if prompt == "none" else f" by {asked(prompt)}"
     return (
-        f"training has not converged: {group} accuracy{by} changed by {100 * change:+.1f} points in the second half "
-        "of the steps; train longer"
+        f"training has not converged: {group} accuracy{by} changed by {100 * change:+.1f} points in"
+        " the second half of the steps; train longer"
     )

@@ -3,8 +3,8 @@
     for state in run(ensemble, start(ensemble), checkpoints):
         ...
 
-A model whose loss or gradient is not finite is frozen at its last finite weights and marked with the step. The others
-continue. A run resumed from a `State` equals an uninterrupted run bit by bit.
+A model whose loss or gradient is not finite is frozen at its last finite weights and marked with
+the step. The others continue. A run resumed from a `State` equals an uninterrupted run bit by bit.
 """
 
 import functools
@@ -24,13 +24,23 @@ from simulator.towers.ensemble import Ensemble
 from simulator.towers.group_batches import draw_batches, weighed
 from simulator.towers.layers import Parameters, embed, initialise, logit_scale, scored
 from simulator.towers.objectives import Embedded
-from simulator.towers.optimisers import REFRESH_EVERY, averaged, clip, moments, per_model, refresh_eigenbasis, update
+from simulator.towers.optimisers import (
+    REFRESH_EVERY,
+    averaged,
+    clip,
+    moments,
+    per_model,
+    refresh_eigenbasis,
+    update,
+)
 from simulator.towers.recipe import Recipe
 
 Stop = Callable[[], bool]
-Refused = Callable[[str], None]  # called with the reason if compilation fails; the step then runs uncompiled
+# called with the reason if compilation fails; the step then runs uncompiled
+Refused = Callable[[str], None]
 
-# Larger batches are tiled. The choice depends on B alone, so that weights do not depend on the ensemble's size.
+# Larger batches are tiled. The choice depends on B alone, so that weights do not depend on the
+# ensemble's size.
 LARGEST_DENSE_BATCH = 1024
 
 
@@ -50,17 +60,25 @@ class State(NamedTuple):
         return {**self.parameters, **self.averages}
 
 
-def one_step(ensemble: Ensemble, state: State, batch: Pairs, rate: Float[torch.Tensor, ""]) -> State:
-    """The state after one step; a model that has diverged, or diverges here, keeps its parameters and moments."""
+def one_step(
+    ensemble: Ensemble, state: State, batch: Pairs, rate: Float[torch.Tensor, ""]
+) -> State:
+    """The state after one step; a model that has diverged, or diverges here, keeps its parameters
+    and moments.
+    """
     recipe, group, step, old = ensemble.recipe, ensemble.group, state.step + 1, state.parameters
     gradients, losses = _gradients(old, ensemble, batch)
     if group.size > 1:
         gradients = {name: combined(group, g) for name, g in gradients.items()}
         losses = combined(group, losses)
     down, norm = clip(descending(recipe, gradients), recipe.clip)
-    new, memory = update(recipe.optimizer, old, down, state.moments, rate, step.to(rate.dtype), recipe.weight_decay)
+    new, memory = update(
+        recipe.optimizer, old, down, state.moments, rate, step.to(rate.dtype), recipe.weight_decay
+    )
     parameters = recipe.objective.after({**old, **new}, old, gradients)
-    averages = averaged(state.averages, parameters, step, recipe.averaging) if state.averages else {}
+    averages = (
+        averaged(state.averages, parameters, step, recipe.averaging) if state.averages else {}
+    )
     finite = torch.isfinite(losses) & torch.isfinite(norm)
     diverged = torch.where((state.diverged < 0) & ~finite, step, state.diverged)
     going = diverged < 0
@@ -77,34 +95,53 @@ def one_step(ensemble: Ensemble, state: State, batch: Pairs, rate: Float[torch.T
 def descending(recipe: Recipe, parameters: Parameters) -> Parameters:
     """The parameters that the optimiser moves."""
     still = f"{recipe.frozen}."
-    return {n: p for n, p in parameters.items() if n not in recipe.objective.ascent and not n.startswith(still)}
+    return {
+        n: p
+        for n, p in parameters.items()
+        if n not in recipe.objective.ascent and not n.startswith(still)
+    }
 
 
 def _frozen(going: torch.Tensor, new: Parameters, old: Parameters) -> Parameters:
     """New values of models that continue, old values of models that have diverged."""
     return {
-        name: value if value is old[name] else torch.where(per_model(going, value), value, old[name])
+        name: (
+            value if value is old[name] else torch.where(per_model(going, value), value, old[name])
+        )
         for name, value in new.items()
     }
 
 
-def _gradients(parameters: Parameters, ensemble: Ensemble, batch: Pairs) -> tuple[Parameters, torch.Tensor]:
-    """(gradient of every model's loss, the losses): models share no parameter, so one sum has every gradient."""
+def _gradients(
+    parameters: Parameters, ensemble: Ensemble, batch: Pairs
+) -> tuple[Parameters, torch.Tensor]:
+    """(gradient of every model's loss, the losses): models share no parameter, so one sum has every
+    gradient.
+    """
     # torch.compile can trace torch.func only; tiles have a gradient under plain autograd only.
     if torch.compiler.is_compiling():
-        gradients, (_, losses) = torch.func.grad_and_value(_summed, has_aux=True)(parameters, ensemble, batch)
+        gradients, (_, losses) = torch.func.grad_and_value(_summed, has_aux=True)(
+            parameters, ensemble, batch
+        )
         return gradients, losses
     leaves = {name: value.detach().requires_grad_() for name, value in parameters.items()}
     total, losses = _summed(leaves, ensemble, batch)
-    return dict(zip(leaves, torch.autograd.grad(total, list(leaves.values())), strict=True)), losses.detach()
+    return (
+        dict(zip(leaves, torch.autograd.grad(total, list(leaves.values())), strict=True)),
+        losses.detach(),
+    )
 
 
-def _summed(parameters: Parameters, ensemble: Ensemble, batch: Pairs) -> tuple[torch.Tensor, torch.Tensor]:
+def _summed(
+    parameters: Parameters, ensemble: Ensemble, batch: Pairs
+) -> tuple[torch.Tensor, torch.Tensor]:
     losses = batch_losses(ensemble, parameters, batch)
     return losses.sum(), losses
 
 
-def batch_losses(ensemble: Ensemble, parameters: Parameters, batch: Pairs) -> Float[torch.Tensor, " E"]:
+def batch_losses(
+    ensemble: Ensemble, parameters: Parameters, batch: Pairs
+) -> Float[torch.Tensor, " E"]:
     """Loss of every model on one batch, or this process's share of it."""
     recipe, group, objective = ensemble.recipe, ensemble.group, ensemble.recipe.objective
     dtype = next(iter(parameters.values())).dtype
@@ -130,7 +167,10 @@ def batch_losses(ensemble: Ensemble, parameters: Parameters, batch: Pairs) -> Fl
     )
     losses, E = objective.loss(embedded), I.shape[0]
     if losses.shape != (E,):  # of a user's objective
-        raise ValueError(f"loss {recipe.loss!r} has shape {tuple(losses.shape)}; expected ({E},), one number per model")
+        raise ValueError(
+            f"loss {recipe.loss!r} has shape {tuple(losses.shape)}; expected ({E},), one number per"
+            " model"
+        )
     return losses
 
 
@@ -150,7 +190,9 @@ def start(ensemble: Ensemble) -> State:
 
 
 def restarted(state: State) -> State:
-    """The state in which training continues after a checkpoint: the sum of losses restarts at zero."""
+    """The state in which training continues after a checkpoint: the sum of losses restarts at
+    zero.
+    """
     return state._replace(loss=torch.zeros_like(state.loss))
 
 
@@ -161,12 +203,17 @@ def run(
     stop: Stop = lambda: False,
     refused: Refused | None = None,
 ) -> Iterator[State]:
-    """Train from `state`, yielding at steps in `checkpoints`, at the end, and once when `stop()` turns true."""
+    """Train from `state`, yielding at steps in `checkpoints`, at the end, and once when `stop()`
+    turns true.
+    """
     recipe, advance = ensemble.recipe, one_step
     if ensemble.group.size > 1 and not recipe.objective.splits:
-        raise ValueError(f"loss = {recipe.loss!r} runs in one process, not in {ensemble.group.size}")
+        raise ValueError(
+            f"loss = {recipe.loss!r} runs in one process, not in {ensemble.group.size}"
+        )
     if compiles(ensemble):
-        torch.compiler.reset()  # every ensemble compiles again, and torch keeps at most eight versions
+        # every ensemble compiles again, and torch keeps at most eight versions
+        torch.compiler.reset()
         advance = compiled(one_step, refused)
     due = {*checkpoints, recipe.steps}
     begin = int(state.step)
@@ -174,7 +221,9 @@ def run(
     batches = draw_batches(ensemble, begin)
     for step in range(begin + 1, recipe.steps + 1):
         # Filled, not copied: a copy would wait for all that a GPU has yet to do.
-        rate = torch.full((), learning_rate(recipe, step - 1), dtype=ensemble.dtype, device=ensemble.device)
+        rate = torch.full(
+            (), learning_rate(recipe, step - 1), dtype=ensemble.dtype, device=ensemble.device
+        )
         state = advance(ensemble, state, next(batches), rate)
         if step % REFRESH_EVERY == 0:
             state = state._replace(moments=refresh_eigenbasis(state.moments))
@@ -188,14 +237,18 @@ def run(
 
 
 def compiles(ensemble: Ensemble) -> bool:
-    """Whether the step is compiled: on request, in one process, if it is dense and does not loop over models."""
+    """Whether the step is compiled: on request, in one process, if it is dense and does not loop
+    over models.
+    """
     recipe = ensemble.recipe
     plain = recipe.batch_size <= LARGEST_DENSE_BATCH and "conv" not in recipe.kinds.values()
     return ensemble.compile and plain and ensemble.group.size == 1
 
 
 def compiled(function: Callable, refused: Refused | None = None) -> Callable:
-    """A pure `function`, compiled as one graph; without a compiler `refused` gets the reason and it runs uncompiled."""
+    """A pure `function`, compiled as one graph; without a compiler `refused` gets the reason and it
+    runs uncompiled.
+    """
     # Imported here for start-up time: these take a second.
     from torch._dynamo.exc import BackendCompilerFailed
     from torch._inductor.exc import GPUTooOldForTriton, TritonMissing
@@ -236,20 +289,29 @@ def check_ensemble(ensemble: Ensemble) -> None:
     """Raise ValueError for an ensemble that cannot be trained, before any work."""
     recipe, worlds = ensemble.recipe, ensemble.worlds
     if recipe.towers == "conv" and len(ensemble.inputs["image"]) < 3:
-        raise ValueError("towers = 'conv' read images, and this world has vectors; choose linear or mlp")
+        raise ValueError(
+            "towers = 'conv' read images, and this world has vectors; choose linear or mlp"
+        )
     if len({(world.views, world.views and world.classes) for world in worlds}) > 1:
-        raise ValueError("the worlds of an ensemble need the same views and, with pixels, the same number of classes")
+        raise ValueError(
+            "the worlds of an ensemble need the same views and, with pixels, the same number of"
+            " classes"
+        )
     if worlds[0].views is not None:
-        wrong = {"sampler": (ensemble.sampler.swaps, "drawn"), "points": (recipe.points == "sobol", "random")}
+        wrong = {
+            "sampler": (ensemble.sampler.swaps, "drawn"),
+            "points": (recipe.points == "sobol", "random"),
+        }
         for name, (chosen, near) in wrong.items():
             if chosen:
                 raise ValueError(
-                    f"{name} = {getattr(recipe, name)!r} needs Gaussian views, not {worlds[0].views.name}; the nearest "
-                    f"valid choice is {name} = {near!r}"
+                    f"{name} = {getattr(recipe, name)!r} needs Gaussian views, not"
+                    f" {worlds[0].views.name}; the nearest valid choice is {name} = {near!r}"
                 )
     for world in worlds:
         check_mismatch(ensemble.sampler, world)
     if recipe.points == "sobol":
-        from simulator.gaussian.sobol import check_sobol  # here for start-up time: scipy.stats takes a second
+        # here for start-up time: scipy.stats takes a second
+        from simulator.gaussian.sobol import check_sobol
 
         check_sobol(worlds[0], recipe.n or recipe.steps * recipe.batch_size)

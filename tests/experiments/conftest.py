@@ -81,7 +81,9 @@ def draw_photo(path, seed, size=(50, 40)):
 
     rng = np.random.default_rng(seed)
     base = rng.integers(0, 256, size=3)
-    pixels = np.clip(base + rng.integers(-60, 60, size=(size[1], size[0], 3)), 0, 255).astype(np.uint8)
+    pixels = np.clip(base + rng.integers(-60, 60, size=(size[1], size[0], 3)), 0, 255).astype(
+        np.uint8
+    )
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(pixels).save(path)
 
@@ -99,7 +101,9 @@ def build_tree(root, spread=SPREAD):
             (root / folder / group).mkdir(parents=True)
             for i in range(count):
                 suffix = (".jpg", ".png", ".jpeg", ".JPG")[i % 4]
-                draw_photo(root / folder / group / f"{i // 2}{suffix}", seed, (50 + i, 40 + seed % 7))
+                draw_photo(
+                    root / folder / group / f"{i // 2}{suffix}", seed, (50 + i, 40 + seed % 7)
+                )
                 seed += 1
     return root
 
@@ -118,8 +122,20 @@ def shared_tree(tmp_path_factory):
 def tiny_config():
     return {
         "embed_dim": 16,
-        "vision_cfg": {"image_size": 32, "layers": 2, "width": 32, "head_width": 16, "patch_size": 8},
-        "text_cfg": {"context_length": 16, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 1},
+        "vision_cfg": {
+            "image_size": 32,
+            "layers": 2,
+            "width": 32,
+            "head_width": 16,
+            "patch_size": 8,
+        },
+        "text_cfg": {
+            "context_length": 16,
+            "vocab_size": 49408,
+            "width": 32,
+            "heads": 2,
+            "layers": 1,
+        },
     }
 
 
@@ -133,12 +149,16 @@ def random_clip(tmp_path_factory):
         from safetensors.torch import save_file
 
         folder = tmp_path_factory.mktemp("clip")
-        config = {"model_cfg": tower_config, "preprocess_cfg": {"mean": [0.4, 0.5, 0.6], "std": [0.2, 0.3, 0.4]}}
+        config = {
+            "model_cfg": tower_config,
+            "preprocess_cfg": {"mean": [0.4, 0.5, 0.6], "std": [0.2, 0.3, 0.4]},
+        }
         (folder / "open_clip_config.json").write_text(json.dumps(config))
         with torch.random.fork_rng(), torch.no_grad():
             torch.manual_seed(seed)
             model = open_clip.create_model(f"local-dir:{folder}", load_weights=False)
-            # Untrained towers predict one label for every photo; larger weights vary the predictions.
+            # Untrained towers predict one label for every photo; larger weights vary the
+            # predictions.
             for name, value in model.named_parameters():
                 if "weight" in name or "proj" in name or "embedding" in name:
                     value.mul_(scale)
@@ -168,7 +188,9 @@ def random_weights(module, file, seed=0):
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for value in module.parameters():
-            value.copy_(torch.randn(value.shape, generator=generator) / max(1, value[0].numel()) ** 0.5)
+            value.copy_(
+                torch.randn(value.shape, generator=generator) / max(1, value[0].numel()) ** 0.5
+            )
     save_file({k: v.contiguous() for k, v in module.state_dict().items()}, file)
     return file
 
@@ -186,7 +208,9 @@ def timm_weights(tmp_path_factory):
     import timm
 
     module = timm.create_model("test_resnet.r160_in1k", pretrained=False)
-    return random_weights(module, tmp_path_factory.mktemp("timm") / "test_resnet.safetensors", seed=3)
+    return random_weights(
+        module, tmp_path_factory.mktemp("timm") / "test_resnet.safetensors", seed=3
+    )
 
 
 @pytest.fixture

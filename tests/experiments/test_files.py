@@ -22,7 +22,10 @@ from experiments.files import (
 
 @pytest.mark.parametrize(
     ("failure", "raised"),
-    [(KeyboardInterrupt("Ctrl-C"), KeyboardInterrupt), (OSError(28, "No space left on device"), RunError)],
+    [
+        (KeyboardInterrupt("Ctrl-C"), KeyboardInterrupt),
+        (OSError(28, "No space left on device"), RunError),
+    ],
 )
 def test_interrupted_write_keeps_the_old_file(tmp_path, failure, raised):
     target = tmp_path / "result.json"
@@ -61,7 +64,12 @@ VERDICTS = ("verdicts.json",)
     ("verb", "names", "there", "name"),
     [
         ("simulate", RESULT, {"result.json": {"verb": "simulate"}, "world.toml": "a"}, None),
-        ("train", RUN, {"result.json": {}, "run.json": {"specification": {}}, "weights.safetensors": "a"}, None),
+        (
+            "train",
+            RUN,
+            {"result.json": {}, "run.json": {"specification": {}}, "weights.safetensors": "a"},
+            None,
+        ),
         ("check", VERDICTS, {"verdicts.json": [{"claim": "a"}], "thesis.tex": "mine"}, None),
         ("predict", RESULT, {"thesis.tex": "mine"}, None),
         ("simulate", RESULT, {"result.json": {"verb": "predict"}}, "result.json"),
@@ -76,17 +84,28 @@ VERDICTS = ("verdicts.json",)
         ("check", VERDICTS, {"verdicts.json": [1]}, "verdicts.json"),
         ("check", VERDICTS, {"verdicts.json": ["claim"], MARK: {"files": [[1]]}}, "verdicts.json"),
         ("train", RUN, {"run.json": ["specification"]}, "run.json"),
-        ("check", VERDICTS, {"verdicts.json": [{"claim": "a"}], MARK: {"files": ["verdicts.json"]}}, "verdicts.json"),
+        (
+            "check",
+            VERDICTS,
+            {"verdicts.json": [{"claim": "a"}], MARK: {"files": ["verdicts.json"]}},
+            "verdicts.json",
+        ),
     ],
 )
 def test_a_verb_overwrites_only_its_own_files(tmp_path, verb, names, there, name):
     for file, document in there.items():
         write_json(tmp_path / file, document)
-    with nullcontext() if name is None else pytest.raises(RequestError, match=f"{name}.* not written by .* {verb}"):
+    with (
+        nullcontext()
+        if name is None
+        else pytest.raises(RequestError, match=f"{name}.* not written by .* {verb}")
+    ):
         check_writable(tmp_path, verb, names)
 
 
-@pytest.mark.parametrize(("text", "ours"), [("mark", True), ("a" * 200_000 + "mark", True), ("mine", False)])
+@pytest.mark.parametrize(
+    ("text", "ours"), [("mark", True), ("a" * 200_000 + "mark", True), ("mine", False)]
+)
 def test_a_mark_identifies_our_files(tmp_path, text, ours):
     check_writable(tmp_path, "plot", ["picture.svg"], b"mark")
     (tmp_path / "picture.svg").write_text(text)

@@ -1,4 +1,6 @@
-"""Every confidence bound: coverage under its assumption, agreement with a slow version, and atoms."""
+"""Every confidence bound: coverage under its assumption, agreement with a slow version, and
+atoms.
+"""
 
 from itertools import product
 
@@ -33,7 +35,9 @@ def assert_misses_at_most(misses: np.ndarray, tail: float) -> None:
     """Assert by a binomial test that designs miss at a rate of at most `tail`."""
     spend(SHARE)
     designs, missed = misses.size, int(misses.sum())
-    assert missed <= stats.binom.isf(SHARE, designs, tail), f"{missed} of {designs} miss at tail {tail}"
+    assert missed <= stats.binom.isf(SHARE, designs, tail), (
+        f"{missed} of {designs} miss at tail {tail}"
+    )
 
 
 # (sampler of a law on [0, 1], mean of the law)
@@ -54,9 +58,14 @@ def test_t_bounds_are_scipys_within_the_support():
     assert interval95(samples) == pytest.approx([low, high], rel=1e-12)
     assert interval95(samples[:1]) is None
     assert interval95(np.array([0.08, 0.16]))[0] == 0.0
-    ends = {support: Sample(samples[:2], normal=True, support=support).bounds(0.01) for support in (None, (-0.5, 1))}
+    ends = {
+        support: Sample(samples[:2], normal=True, support=support).bounds(0.01)
+        for support in (None, (-0.5, 1))
+    }
     assert ends[-0.5, 1] == (-0.5, 1)
-    assert ends[None] == pytest.approx(stats.t.interval(0.98, 1, samples[:2].mean(), stats.sem(samples[:2])))
+    assert ends[None] == pytest.approx(
+        stats.t.interval(0.98, 1, samples[:2].mean(), stats.sem(samples[:2]))
+    )
     with pytest.raises(ValueError, match="got 1"):
         t_bounds(samples[:1], 0.05)
 
@@ -64,7 +73,9 @@ def test_t_bounds_are_scipys_within_the_support():
 def test_binomial_bounds_are_scipys():
     for k, n in ((0, 7), (3, 7), (7, 7), (12, 400)):
         exact = stats.binomtest(k, n).proportion_ci(0.98, method="exact")
-        assert tuple(binomial_bounds(k, n, 0.01)) == pytest.approx((exact.low, exact.high), rel=1e-9)
+        assert tuple(binomial_bounds(k, n, 0.01)) == pytest.approx(
+            (exact.low, exact.high), rel=1e-9
+        )
 
 
 @pytest.mark.parametrize("law", LAWS)
@@ -113,7 +124,9 @@ def test_equal_values_are_counted():
         betting_bounds(np.repeat(values, counts), 0.01, (-1, 1)), abs=1e-12
     )
     without = betting_bounds(values, 0.01, (-1, 1), np.array([0, 90, 12]))
-    assert without == pytest.approx(betting_bounds(values[1:], 0.01, (-1, 1), np.array([90, 12])), abs=1e-12)
+    assert without == pytest.approx(
+        betting_bounds(values[1:], 0.01, (-1, 1), np.array([90, 12])), abs=1e-12
+    )
     with pytest.raises(ValueError, match="lie outside the support"):
         betting_bounds(values, 0.01)
 
@@ -122,7 +135,9 @@ def test_a_sample_gets_the_sharpest_valid_bound():
     values = np.array([0.2, 0.5, 0.4, 0.3])
     assert Sample(values).bounds(0.01) == (-np.inf, np.inf)
     assert Sample(values, normal=True).bounds(0.01) == pytest.approx(t_bounds(values, 0.01))
-    assert Sample(values, support=(0, 1)).bounds(0.01) == pytest.approx(betting_bounds(values, 0.01))
+    assert Sample(values, support=(0, 1)).bounds(0.01) == pytest.approx(
+        betting_bounds(values, 0.01)
+    )
     answers = Sample(np.array([0.0, 1.0]), support=(0, 1), counts=np.array([30, 70]))
     assert answers.bounds(0.01) == pytest.approx(binomial_bounds(70, 100, 0.01))
     assert (answers.size, answers.mean) == (100, 0.7)
@@ -132,7 +147,9 @@ def test_expanded_percentiles_of_a_normal_bootstrap_are_the_t_interval():
     # Bootstrap means of C values have standard deviation sqrt((C - 1)/C) s/sqrt(C).
     values = np.array([0.3, 0.1, 0.7, 0.4, 0.9])
     C, spread = len(values), np.std(values) / np.sqrt(len(values))
-    ends = values.mean() + spread * stats.norm.ppf([expanded_tail(C, 0.9), 1 - expanded_tail(C, 0.9)])
+    ends = values.mean() + spread * stats.norm.ppf(
+        [expanded_tail(C, 0.9), 1 - expanded_tail(C, 0.9)]
+    )
     assert ends == pytest.approx(t_bounds(values, 0.05), rel=1e-12)
     drawn = values.mean() + spread * stats.norm.ppf((np.arange(200_000) + 0.5) / 200_000)
     assert bootstrap_interval(drawn, C, 0.9) == pytest.approx(ends, abs=1e-4)
@@ -148,12 +165,16 @@ def test_errors_of_several_sources_add_up_in_squares():
 
 
 def test_sign_test_is_the_binomial_tail():
-    assert [sign_test(*split) for split in ((0, 0), (5, 5), (3, 0), (1, 6))] == pytest.approx([1, 1, 1 / 4, 1 / 8])
+    assert [sign_test(*split) for split in ((0, 0), (5, 5), (3, 0), (1, 6))] == pytest.approx(
+        [1, 1, 1 / 4, 1 / 8]
+    )
 
 
 strata = st.lists(
     st.sampled_from([(n, m) for n in range(4) for m in range(4) if n + m]).flatmap(
-        lambda n: st.tuples(st.integers(0, n[0]), st.integers(0, n[1]), st.just(n[0]), st.just(n[1]))
+        lambda n: st.tuples(
+            st.integers(0, n[0]), st.integers(0, n[1]), st.just(n[0]), st.just(n[1])
+        )
     ),
     min_size=1,
     max_size=5,
@@ -162,11 +183,15 @@ strata = st.lists(
 
 @given(strata)
 def test_the_sum_over_strata_is_enumerated(rows):
-    """All tables with the right answers of each stratum, weighted by their hypergeometric probability."""
+    """All tables with the right answers of each stratum, weighted by their hypergeometric
+    probability.
+    """
     right, asked = np.hsplit(np.array(rows), 2)
     laws = [stats.hypergeom(n + m, k + l, n) for (k, l), (n, m) in zip(right, asked, strict=True)]
     chance: dict[int, float] = {}
-    for table in product(*(range(int(law.support()[0]), int(law.support()[1]) + 1) for law in laws)):
+    for table in product(
+        *(range(int(law.support()[0]), int(law.support()[1]) + 1) for law in laws)
+    ):
         chance[sum(table)] = chance.get(sum(table), 0) + np.prod(
             [law.pmf(k) for law, k in zip(laws, table, strict=True)]
         )

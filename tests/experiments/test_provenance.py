@@ -12,7 +12,9 @@ from experiments.provenance import SOURCES, commit
 
 def git(folder: Path, *arguments: str) -> str:
     identity = ("-c", "user.name=a", "-c", "user.email=a@b", "-c", "commit.gpgsign=false")
-    run = subprocess.run(["git", *identity, *arguments], cwd=folder, capture_output=True, text=True, check=True)
+    run = subprocess.run(
+        ["git", *identity, *arguments], cwd=folder, capture_output=True, text=True, check=True
+    )
     return run.stdout.strip()
 
 
@@ -33,7 +35,11 @@ def test_results_in_a_clean_checkout_give_no_plus(checkout, monkeypatch):
     head, processes = git(checkout, "rev-parse", "--short=12", "HEAD"), []
     with monkeypatch.context() as counted:
         run = subprocess.run
-        counted.setattr(subprocess, "run", lambda command, **how: processes.append(command) or run(command, **how))
+        counted.setattr(
+            subprocess,
+            "run",
+            lambda command, **how: processes.append(command) or run(command, **how),
+        )
         assert commit(checkout) == head
     assert len(processes) == 1
     (staging_folder(checkout / "soberclip-report") / "verdicts.json").write_text("[]")

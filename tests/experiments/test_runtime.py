@@ -11,12 +11,14 @@ SPIN, BLAS = "GOMP_SPINCOUNT", "OPENBLAS_THREAD_TIMEOUT"
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "ours"), [("OMP_WAIT_POLICY", "ACTIVE", [BLAS]), (SPIN, "7", [BLAS]), (BLAS, "9", [SPIN])]
+    ("name", "value", "ours"),
+    [("OMP_WAIT_POLICY", "ACTIVE", [BLAS]), (SPIN, "7", [BLAS]), (BLAS, "9", [SPIN])],
 )
 def test_settings_of_the_user_are_kept(name, value, ours):
     code = (
-        "import os; from experiments.command.main import prepare_process as p; was = dict(os.environ); p(); "
-        "print(*sorted(n for n in os.environ if os.environ[n] != was.get(n)))"
+        "import os; from experiments.command.main import prepare_process as p; was ="
+        " dict(os.environ); p(); print(*sorted(n for n in os.environ if os.environ[n] !="
+        " was.get(n)))"
     )
     assert printed(code, **{name: value}).split() == ours
 

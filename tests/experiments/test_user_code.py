@@ -1,4 +1,6 @@
-"""A user's file: its learner does all that a shipped one does, its losses are trained, and whose an error is."""
+"""A user's file: its learner does all that a shipped one does, its losses are trained, and whose an
+error is.
+"""
 
 import json
 import re
@@ -43,8 +45,11 @@ class Mine(Learner):
 
 def robust(id, learner):
     return Claim(
-        id=id, source="me", statement="Least squares is the more robust one.", quantity="counter", relation=">=",
-        domain={"p_spu": Axis(0.8, 0.9), "mu_spu": 2.0, "sigma_xi": 2.0, "dim_image": 2, "dim_text": 2},
+        id=id, source="me", statement="Least squares is the more robust one.",
+        quantity="counter", relation=">=",
+        domain={
+            "p_spu": Axis(0.8, 0.9), "mu_spu": 2.0, "sigma_xi": 2.0, "dim_image": 2, "dim_text": 2
+        },
         subject="least-squares", against=learner,
     )
 
@@ -70,7 +75,16 @@ def broken(worlds):
     return worlds.undefined
 """
 FLAGS = ("--sigma-xi", 2, "--dim-image", 2, "--dim-text", 2, "--mu-inv", 1.2, "--json")
-GRID = ("--axis", "p_spu=.5:.95:5", "--axis", "mu_spu=.5:4:5", "--prompt", "name", "--prompt", "mean")
+GRID = (
+    "--axis",
+    "p_spu=.5:.95:5",
+    "--axis",
+    "mu_spu=.5:4:5",
+    "--prompt",
+    "name",
+    "--prompt",
+    "mean",
+)
 DIRECTION = "def direction(self, worlds): return "
 
 
@@ -107,7 +121,9 @@ def test_a_learner_of_ones_own_does_what_a_shipped_one_does(soberclip, file, tmp
     mine = f"{file}:Mine"
 
     def both(verb, *flags):
-        own, shipped = (soberclip(verb, "--learner", name, *flags, *FLAGS) for name in (mine, "linear"))
+        own, shipped = (
+            soberclip(verb, "--learner", name, *flags, *FLAGS) for name in (mine, "linear")
+        )
         assert (own.status, shipped.status) == (0, 0), own.err + shipped.err
         assert renamed(own.document) == renamed(shipped.document)
         return own.document
@@ -121,30 +137,50 @@ def test_a_learner_of_ones_own_does_what_a_shipped_one_does(soberclip, file, tmp
     for name, store in ((mine, "mine"), ("linear", "linear")):
         beside = ("--learner", name, "--learner", "least-squares", *FLAGS)
         assert soberclip("sweep", *GRID, *beside, "-o", tmp_path / store).status == 0
-        few = soberclip("sweep", "--axis", "p_spu=.6,.9", *measured, *beside, "-o", tmp_path / f"{store}.measured")
+        few = soberclip(
+            "sweep",
+            "--axis",
+            "p_spu=.6,.9",
+            *measured,
+            *beside,
+            "-o",
+            tmp_path / f"{store}.measured",
+        )
         assert few.status == 0
 
     def plots(name, *more):
         figure = ("-o", str(tmp_path / f"{name}.svg"), "--json")
         return [
-            ["plot", f"{tmp_path / name}{which}", *(word.format(name) for word in words), *more, *figure]
+            [
+                "plot",
+                f"{tmp_path / name}{which}",
+                *(word.format(name) for word in words),
+                *more,
+                *figure,
+            ]
             for which, *words in PICTURES
         ]
 
     # A new process, which has the stores and the file alone.
     run = "from experiments.command.main import main\n" + "".join(
-        f"assert main({words!r}) == 0\nprint(end=chr(0))\n" for words in plots("mine", "--learner", mine)
+        f"assert main({words!r}) == 0\nprint(end=chr(0))\n"
+        for words in plots("mine", "--learner", mine)
     )
     drawn = [json.loads(text) for text in printed(run).split(chr(0)) if text]
     shipped = [soberclip(*words).document for words in plots("linear")]
     assert list(map(renamed, drawn)) == list(map(renamed, shipped))
     assert len(drawn[1]["panels"][0]["boundary"]["exact"][0]) > 10
-    assert any(r"$\mu_{\mathrm{inv}}$ = 1.2" in words for words in caption(arrange(read(tmp_path / "mine"))))
+    assert any(
+        r"$\mu_{\mathrm{inv}}$ = 1.2" in words
+        for words in caption(arrange(read(tmp_path / "mine")))
+    )
 
     own, shipped = (
-        soberclip("check", name, "--claims", file, "--quick", "--json").document[0] for name in ("own", "shipped")
+        soberclip("check", name, "--claims", file, "--quick", "--json").document[0]
+        for name in ("own", "shipped")
     )
-    for name in ("verdict", "reason", "route", "n", "point", "worst", "search_evaluations"):  # draws have other names
+    # draws have other names
+    for name in ("verdict", "reason", "route", "n", "point", "worst", "search_evaluations"):
         assert own[name] == shipped[name]
     assert (own["verdict"], own["route"]) == ("supported", "exact law")
 
@@ -178,12 +214,20 @@ def test_a_learner_that_reads_captions_is_fitted_to_drawn_pairs(file):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (('"linear"', '"lineal"'), "estimator of learner 'mine' = 'lineal' is not one of linear, .*nearest is linear"),
-        (("prompt: str", "asked: str"), "estimator 'linear' fits captions, and learner 'mine' has no field prompt"),
+        (
+            ('"linear"', '"lineal"'),
+            "estimator of learner 'mine' = 'lineal' is not one of linear, .*nearest is linear",
+        ),
+        (
+            ("prompt: str", "asked: str"),
+            "estimator 'linear' fits captions, and learner 'mine' has no field prompt",
+        ),
     ],
 )
 def test_an_estimator_that_cannot_fit_is_refused(soberclip, file, change, words):
-    file.write_text(FILE.replace(*change).replace("self.prompt", "'name'").replace("def exact_law", "def law"))
+    file.write_text(
+        FILE.replace(*change).replace("self.prompt", "'name'").replace("def exact_law", "def law")
+    )
     run = soberclip("simulate", "--learner", f"{file}:Mine", "--n", 100, "--replicates", 2)
     assert (run.status, run.out) == (2, "")
     assert re.search(words, run.err)
@@ -211,11 +255,19 @@ def test_a_wrong_name_is_refused_in_one_sentence(soberclip, file, name, words):
 @pytest.mark.parametrize(
     ("base", "body", "words"),
     [
-        ("Mine", f"{DIRECTION}np.ones(3)", "the direction of learner 'wrong' has shape (3,); expected (2,)"),
+        (
+            "Mine",
+            f"{DIRECTION}np.ones(3)",
+            "the direction of learner 'wrong' has shape (3,); expected (2,)",
+        ),
         ("Mine", f"{DIRECTION}np.full(2, np.nan)", "the direction of learner 'wrong' is nan"),
         ("Mine", f"{DIRECTION}worlds.undefined / 0", f"mine.py, line {LAST}: AttributeError: "),
         ("Mine", f"{DIRECTION}broken(worlds)", f"mine.py, line {BROKEN}: AttributeError: "),
-        ("Mine", "def accuracy(self, worlds): return Accuracy(1.5, 0.5)", "accuracies [1.5, 0.5] are no fractions"),
+        (
+            "Mine",
+            "def accuracy(self, worlds): return Accuracy(1.5, 0.5)",
+            "accuracies [1.5, 0.5] are no fractions",
+        ),
         ("Mine", "def accuracy(self, worlds): return 0.9, 0.5", "the accuracy is of type tuple"),
         ("Learner", "pass", "learner 'wrong' has no rule"),
         (
@@ -243,11 +295,15 @@ def test_a_wrong_class_is_refused_in_one_sentence(soberclip, file, base, body, w
 
 
 def test_only_errors_that_pass_through_the_file_are_the_users(soberclip, file, monkeypatch):
-    file.write_text(with_wrong("Mine", f"{DIRECTION}np.ones(2) if np.ndim(worlds.mu_spu) == 0 else undefined"))
+    file.write_text(
+        with_wrong("Mine", f"{DIRECTION}np.ones(2) if np.ndim(worlds.mu_spu) == 0 else undefined")
+    )
     learner = learner_in(f"{file}:Wrong")()
     with pytest.raises(NameError) as failed:
         learner.accuracy(World(mu_spu=[1.0, 2.0]))
-    assert f"{file}, line {LAST}: NameError: name 'undefined' is not defined" == blamed(failed.value)
+    assert f"{file}, line {LAST}: NameError: name 'undefined' is not defined" == blamed(
+        failed.value
+    )
     with pytest.raises(AttributeError) as failed:  # ours, although it has the user's learner
         learner.name.undefined()
     assert blamed(failed.value) is None
@@ -272,7 +328,10 @@ class Pulled(Objective):
 class Registered(Pulled):
     name = "registered"
 """
-SMALL = "train --steps 2 --warmup 0 --batch-size 4 --width 2 --depth 1 --dim-image 2 --dim-text 2 --no-compile --json"
+SMALL = (
+    "train --steps 2 --warmup 0 --batch-size 4 --width 2 --depth 1 --dim-image 2 --dim-text 2"
+    " --no-compile --json"
+)
 
 
 @pytest.fixture
@@ -282,7 +341,9 @@ def train(soberclip, tmp_path, monkeypatch):
 
     monkeypatch.setattr(objectives, "OBJECTIVES", dict(objectives.OBJECTIVES))
     (tmp_path / "mine.py").write_text(LOSSES)
-    return lambda name, *more: soberclip(*SMALL.split(), "--loss", f"{tmp_path / 'mine.py'}:{name}", *more)
+    return lambda name, *more: soberclip(
+        *SMALL.split(), "--loss", f"{tmp_path / 'mine.py'}:{name}", *more
+    )
 
 
 @pytest.mark.parametrize("name", ["Pulled", "Registered"])
@@ -308,7 +369,9 @@ def test_a_run_continues_with_the_file_of_the_loss_that_it_began_with(train, tmp
 def test_only_a_shipped_loss_is_shared_out_to_processes(train, soberclip, monkeypatch):
     """Further processes do not know the loss of a file."""
     asked = []
-    monkeypatch.setattr("experiments.lab.training.train", lambda *_, share_out, **__: asked.append(share_out))
+    monkeypatch.setattr(
+        "experiments.lab.training.train", lambda *_, share_out, **__: asked.append(share_out)
+    )
     train("Pulled")
     soberclip(*SMALL.split())
     assert asked == [False, True]
@@ -320,7 +383,10 @@ def test_only_a_shipped_loss_is_shared_out_to_processes(train, soberclip, monkey
         ("pass", "defines no loss class 'Wrong'; the nearest is Strong"),
         ('name = "infonce"', "has name = 'infonce'; give it a name of its own"),
         ('name, captions = "headless", False', "reads no captions, so it needs heads"),
-        ("def loss(self, batch): return batch.images.sum()", "loss 'pulled' has shape (); expected (1,), one number"),
+        (
+            "def loss(self, batch): return batch.images.sum()",
+            "loss 'pulled' has shape (); expected (1,), one number",
+        ),
         ("def loss(self, batch): return batch.colours", "mine.py, line 17: AttributeError"),
     ],
 )

@@ -1,4 +1,6 @@
-"""Law 1, one world of a grid is that world alone: grids without equal numbers, and what differs from their worlds."""
+"""Law 1, one world of a grid is that world alone: grids without equal numbers, and what differs
+from their worlds.
+"""
 
 import importlib
 import pkgutil
@@ -14,7 +16,8 @@ from simulator.quantities import domain_of, quantity_of
 from simulator.world import CORRELATION, LATENT, SCALARS, STEMS, Attribute, World
 from theory.learners.base import UNDEFINED, Learner
 
-# Relative and absolute, by what may differ between a grid and its worlds. Nothing else has a tolerance.
+# Relative and absolute, by what may differ between a grid and its worlds. Nothing else has a
+# tolerance.
 TOLERANCE = {
     "rounding": 1e-12,  # sums in another order; sampled answers use the same points
     "root": 1e-7,  # p' is a root, whose bracket the worlds of a grid share
@@ -24,7 +27,12 @@ HINTS = get_type_hints(World, include_extras=True)
 NUMBERS = tuple(name for name in SCALARS if not isinstance(getattr(World(), name), int))
 TABLE = ((0.3, 0.1, 0.05), (0.06, 0.04, 0.2), (0.0, 0.07, 0.18))
 EDGES: dict[str, dict[str, float]] = {
-    **{f"{name} = {end:g}": {name: end} for name in NUMBERS for end in domain_of(HINTS[name]) if abs(end) <= 1},
+    **{
+        f"{name} = {end:g}": {name: end}
+        for name in NUMBERS
+        for end in domain_of(HINTS[name])
+        if abs(end) <= 1
+    },
     "mu_inv = 0": {"mu_inv": 0.0},
     "mu_spu = 0": {"mu_spu": 0.0},
     "p_spu = 1/K": {"p_spu": 0.5},
@@ -32,7 +40,7 @@ EDGES: dict[str, dict[str, float]] = {
     "no detail": {"detail_inv": 0.0, "detail_spu": 0.0},
     "no spread": {"sigma_inv": 0.0, "sigma_spu": 0.0},
     "all captions plain": {"bare": 0.0, "mention_inv": 1.0, "mention_spu": 1.0, "mismatch": 0.0},
-}  # fmt: skip
+}
 
 
 def between(annotation: Any) -> tuple[float, float]:
@@ -53,13 +61,17 @@ def distinct(n: int, seed: int = 0, attributes: int = 0, **fixed: Any) -> World:
     """A row of n worlds in which all numbers differ."""
     rng, own = np.random.default_rng(seed), get_type_hints(Attribute, include_extras=True)
     skipped = {*fixed, *(["p_spu"] if "table" in fixed else [])}
-    values: dict[str, Any] = {name: spread(HINTS[name], n, rng) for name in NUMBERS if name not in skipped}
+    values: dict[str, Any] = {
+        name: spread(HINTS[name], n, rng) for name in NUMBERS if name not in skipped
+    }
     for name in {"bare", "mismatch"} - skipped:  # more than a half leaves little to learn
         values[name] = values[name] / 2
     for name in {"sigma_xi", "sigma_xi_text"} - skipped:  # of the whole view
         values[name] = values[name] * 4
     values |= {name: 16 + rng.permutation(n) for name in ("dim_image", "dim_text")}
-    further = tuple(Attribute(**{stem: spread(own[stem], n, rng) for stem in STEMS}) for _ in range(attributes))
+    further = tuple(
+        Attribute(**{stem: spread(own[stem], n, rng) for stem in STEMS}) for _ in range(attributes)
+    )
     return World(**{**values, "attribute": further, **fixed})
 
 
@@ -67,15 +79,21 @@ def with_edges(edges: Iterable[dict[str, float]], seed: int = 0, **fixed: Any) -
     """A row of distinct worlds; every second one lies at an edge, between two that do not."""
     edges = [*edges]
     worlds = distinct(2 * len(edges) + 1, seed, **fixed)
-    values = {name: np.array(np.broadcast_to(getattr(worlds, name), worlds.shape)) for name in NUMBERS}
+    values = {
+        name: np.array(np.broadcast_to(getattr(worlds, name), worlds.shape)) for name in NUMBERS
+    }
     for k, edge in enumerate(edges):
         for name, value in edge.items():
             values[name][2 * k + 1] = value
-    return worlds.replace(**{name: x for name, x in values.items() if name not in fixed and x.dtype.kind == "f"})
+    return worlds.replace(
+        **{name: x for name, x in values.items() if name not in fixed and x.dtype.kind == "f"}
+    )
 
 
 def every_learner() -> Iterator[Learner]:
-    """Every learner of the packages with every prompt, and every value of each further option, one at a time."""
+    """Every learner of the packages with every prompt, and every value of each further option, one
+    at a time.
+    """
     for module in pkgutil.iter_modules(theory.learners.__path__):
         importlib.import_module(f"theory.learners.{module.name}")
     for kind in subclasses(Learner):
@@ -86,10 +104,14 @@ def every_learner() -> Iterator[Learner]:
         for prompt in accepted(kind, prompts):
             yield kind(**prompt)
             for option in sorted(known - {"prompt"}):
-                beside = {name: value for name, value in BESIDE.get(option, {}).items() if name in known}
+                beside = {
+                    name: value for name, value in BESIDE.get(option, {}).items() if name in known
+                }
                 given = ({**prompt, option: value, **beside} for value in values_of(kind, option))
                 values = [*accepted(kind, given)]
-                assert values, f"no value of {kind.__name__}'s {option} is known; state some in OPTIONS"
+                assert values, (
+                    f"no value of {kind.__name__}'s {option} is known; state some in OPTIONS"
+                )
                 yield from (kind(**own) for own in values)
 
 
@@ -111,13 +133,19 @@ def accepted(kind: type, options: Iterable[dict[str, Any]]) -> Iterator[dict[str
 
 # Values of options whose type does not tell them, and what an option needs beside it.
 OPTIONS = {
-    "prompts": [((1.0, 0.0), (0.3, 1.0), (1.0, 1.0))], "projected": [True, (0.2, -0.7)], "kept": [0.4, 1.0],
-    "time": [0.7], "start": [1e-2], "scale": [3.0],
-}  # fmt: skip
+    "prompts": [((1.0, 0.0), (0.3, 1.0), (1.0, 1.0))],
+    "projected": [True, (0.2, -0.7)],
+    "kept": [0.4, 1.0],
+    "time": [0.7],
+    "start": [1e-2],
+    "scale": [3.0],
+}
 BESIDE = {
-    "start": {"time": 3.0}, "embed_dim": {"scale": 3.0},
-    "bias": {"scale": 3.0, "batch_size": 8}, "batch_size": {"scale": 3.0},
-}  # fmt: skip
+    "start": {"time": 3.0},
+    "embed_dim": {"scale": 3.0},
+    "bias": {"scale": 3.0, "batch_size": 8},
+    "batch_size": {"scale": 3.0},
+}
 OF_TYPES = {bool: [True], int: [1, 2], float: [0.4]}
 
 
@@ -133,20 +161,34 @@ def values_of(kind: type, option: str) -> list[Any]:
 
 
 def numbers(answer: Any) -> dict[str, np.ndarray]:
-    """All numbers of an answer by their names, with the grid's axes first: also ends of intervals and their level."""
+    """All numbers of an answer by their names, with the grid's axes first: also ends of intervals
+    and their level.
+    """
     if isinstance(answer, World):
-        further = {f"attribute {k}.{stem}": getattr(a, stem) for k, a in enumerate(answer.attribute) for stem in STEMS}
+        further = {
+            f"attribute {k}.{stem}": getattr(a, stem)
+            for k, a in enumerate(answer.attribute)
+            for stem in STEMS
+        }
         own = {name: getattr(answer, name) for name in SCALARS} | further
         return {name: np.broadcast_to(x, answer.shape) for name, x in own.items() if x is not None}
     if hasattr(answer, "interval"):  # exact numbers have intervals of width 0 beside others
-        own = {field.name: getattr(answer, field.name) for field in fields(answer) if field.name != "interval"}
+        own = {
+            field.name: getattr(answer, field.name)
+            for field in fields(answer)
+            if field.name != "interval"
+        }
         own = {name: np.asarray(x) for name, x in own.items() if x is not None}
         ends = {} if answer.interval is None else answer.interval.ends
         return own | {
-            f"{name}, end {k}": np.asarray(ends.get(name, (x, x))[k]) for name, x in own.items() for k in (0, 1)
+            f"{name}, end {k}": np.asarray(ends.get(name, (x, x))[k])
+            for name, x in own.items()
+            for k in (0, 1)
         }
     if isinstance(answer, tuple):
-        return {f"{k} {name}": x for k, part in enumerate(answer) for name, x in numbers(part).items()}
+        return {
+            f"{k} {name}": x for k, part in enumerate(answer) for name, x in numbers(part).items()
+        }
     return {} if answer is None else {"": np.asarray(answer)}
 
 
@@ -159,11 +201,15 @@ def tried(f: Callable[..., Any], *given: Any) -> Any:
 
 
 def differences(f: Callable[..., Any], grid: World, tolerance: float, *others: Any) -> list[str]:
-    """How f(grid)[i] differs from f(grid[i]), in refusals, too; `others` have one entry per world. Empty by the law."""
+    """How f(grid)[i] differs from f(grid[i]), in refusals, too; `others` have one entry per world.
+    Empty by the law.
+    """
     alone = [tried(f, grid[i], *(x[i] for x in others)) for i in range(grid.size)]
     refused = [i for i, x in enumerate(alone) if isinstance(x, Exception)]
     keep = [i for i in range(grid.size) if i not in refused]
-    assert 2 * len(keep) >= grid.size, f"{len(keep)} of {grid.size} worlds have an answer: {alone[refused[0]]}"
+    assert 2 * len(keep) >= grid.size, (
+        f"{len(keep)} of {grid.size} worlds have an answer: {alone[refused[0]]}"
+    )
     wrong = []
     for i in refused:
         some = sorted({keep[0], i, keep[-1]})
@@ -183,17 +229,24 @@ def differences(f: Callable[..., Any], grid: World, tolerance: float, *others: A
         for name in own.keys() & together.keys():
             a, b = together[name], own[name]
             a = a[place] if a.ndim else a  # one number for all worlds
-            if np.shape(a) != np.shape(b) or not np.allclose(a, b, rtol=tolerance, atol=tolerance, equal_nan=True):
+            if np.shape(a) != np.shape(b) or not np.allclose(
+                a, b, rtol=tolerance, atol=tolerance, equal_nan=True
+            ):
                 wrong.append(f"world {i}, {name}: {a} in the grid, {b} alone")
     return wrong
 
 
 def outside(named: dict[str, np.ndarray]) -> list[str]:
-    """Numbers that lie outside their own intervals (law 2), to rounding; those that have none are nan."""
+    """Numbers that lie outside their own intervals (law 2), to rounding; those that have none are
+    nan.
+    """
     found = []
     for name in (name for name in named if f"{name}, end 0" in named):
-        value, low, high = (np.asarray(named[each], float) for each in (name, f"{name}, end 0", f"{name}, end 1"))
-        if name.endswith("shortfall"):  # the negative part of its interval is left out, if there is another
+        value, low, high = (
+            np.asarray(named[each], float) for each in (name, f"{name}, end 0", f"{name}, end 1")
+        )
+        # the negative part of its interval is left out, if there is another
+        if name.endswith("shortfall"):
             value = np.where((low == 0) & (value < 0) & (high >= 0), 0.0, value)
         if np.any((value < low - 1e-9) | (value > high + 1e-9)):
             found.append(f"{name} = {value} outside {low} to {high}")
@@ -201,7 +254,9 @@ def outside(named: dict[str, np.ndarray]) -> list[str]:
 
 
 def in_all_shapes(f: Callable[..., Any], grid: World, tolerance: float, row: Any) -> list[str]:
-    """As `differences`, of worlds and a row with one entry each: of grid and row, of grid and one, of one and row."""
+    """As `differences`, of worlds and a row with one entry each: of grid and row, of grid and one,
+    of one and row.
+    """
     return [
         *differences(f, grid, tolerance, row),
         *differences(lambda worlds: f(worlds, row[0]), grid, tolerance),
@@ -210,7 +265,9 @@ def in_all_shapes(f: Callable[..., Any], grid: World, tolerance: float, row: Any
 
 
 class Counted(int):
-    """The length of chunks of a loop over `range(0, whole, length)`; it counts how often it is added to a start."""
+    """The length of chunks of a loop over `range(0, whole, length)`; it counts how often it is
+    added to a start.
+    """
 
     seen = 0
 

@@ -1,4 +1,6 @@
-"""Law 4, options meet in pairs: covering arrays of the values of several options, and the worlds that rows describe."""
+"""Law 4, options meet in pairs: covering arrays of the values of several options, and the worlds
+that rows describe.
+"""
 
 from itertools import combinations, product
 from typing import Any
@@ -14,16 +16,25 @@ TABLE = ((0.3, 0.1), (0.05, 0.55))
 HOLES = ((0.25, 0.1, 0.0), (0.05, 0.2, 0.1), (0.0, 0.05, 0.25))
 # Fields that meet. The background's number has a value of its own wherever the object's has one.
 FIELDS: dict[str, list[Any]] = {
-    "detail_inv": [1.0, 0.6, 0.0], "detail_spu": [1.0, 0.5], "mention_inv": [1.0, 0.7], "mention_spu": [1.0, 0.6],
-    "bare": [0.0, 0.3], "mismatch": [0.0, 0.4], "p_inv": [1.0, 0.9], "sigma_xi_text": [None, 2.5],
+    "detail_inv": [1.0, 0.6, 0.0],
+    "detail_spu": [1.0, 0.5],
+    "mention_inv": [1.0, 0.7],
+    "mention_spu": [1.0, 0.6],
+    "bare": [0.0, 0.3],
+    "mismatch": [0.0, 0.4],
+    "p_inv": [1.0, 0.9],
+    "sigma_xi_text": [None, 2.5],
     "kind": ["plain", "attribute", "K = 3", "table", "holes"],
-}  # fmt: skip
+}
 KINDS: dict[str, dict[str, Any]] = {
     "plain": {"p_spu": 0.8},
     "K = 3": {"p_spu": 0.7, "classes": 3},
     "table": {"table": TABLE},
     "holes": {"table": HOLES},
-    "attribute": {"p_spu": 0.8, "attribute": (Attribute(mu=0.8, sigma=0.6, p=0.65, mention=0.9, detail=0.7),)},
+    "attribute": {
+        "p_spu": 0.8,
+        "attribute": (Attribute(mu=0.8, sigma=0.6, p=0.65, mention=0.9, detail=0.7),),
+    },
 }
 
 
@@ -42,7 +53,9 @@ def options_of(kind: type[Learner], *names: str) -> dict[str, list[Any]]:
 
 
 def covering(choices: dict[str, list[Any]], seed: int = 0) -> list[dict[str, Any]]:
-    """Rows in which each two values of two options meet, chosen greedily: each is the best of 20 drawn ones."""
+    """Rows in which each two values of two options meet, chosen greedily: each is the best of 20
+    drawn ones.
+    """
     rng, names, rows = np.random.default_rng(seed), [*choices], []
     left = {
         (a, i, b, j)
@@ -70,4 +83,6 @@ def covering(choices: dict[str, list[Any]], seed: int = 0) -> list[dict[str, Any
 
 def met(rows: list[dict[str, Any]]) -> set[tuple[Any, ...]]:
     """The pairs of values that meet in some rows."""
-    return {(a, repr(row[a]), b, repr(row[b])) for row in rows for a, b in combinations(sorted(row), 2)}
+    return {
+        (a, repr(row[a]), b, repr(row[b])) for row in rows for a, b in combinations(sorted(row), 2)
+    }

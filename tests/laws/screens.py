@@ -1,4 +1,6 @@
-"""Law 3, no two numbers are equal: each number of a screen stands beside the words of its place in the document."""
+"""Law 3, no two numbers are equal: each number of a screen stands beside the words of its place in
+the document.
+"""
 
 import copy
 import io
@@ -21,7 +23,9 @@ TOKEN = re.compile(r"[-+−]?\d[\d,]*\.?\d*(?:e-?\d+)?|[^\W\d_]+")
 
 
 def leaves(document: Any, path: tuple = ()) -> Iterator[tuple[tuple, float]]:
-    """The measured numbers of a document, with their places: what is no request, no count and no end of a domain."""
+    """The measured numbers of a document, with their places: what is no request, no count and no
+    end of a domain.
+    """
     items = document.items() if isinstance(document, dict) else enumerate(document)
     for key, value in items:
         if isinstance(value, dict | list):
@@ -50,7 +54,9 @@ def lines(view: Callable[[Any], Any], document: Any) -> list[str]:
 
 
 def page_lines(page: str) -> str:
-    """The words of a page as a screen has them: a line per paragraph and per row of a table, with its bars."""
+    """The words of a page as a screen has them: a line per paragraph and per row of a table, with
+    its bars.
+    """
 
     def row(match: re.Match) -> str:
         cells = re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", match[0], flags=re.DOTALL)
@@ -64,33 +70,51 @@ def page_lines(page: str) -> str:
 
 
 def places(before: list[str], after: list[str]) -> list[tuple[int, int]]:
-    """(line, column) of the numbers that differ, where the screens have the same lines and words."""
+    """(line, column) of the numbers that differ, where the screens have the same lines and
+    words.
+    """
     found = []
     for number, (a, b) in enumerate(zip(before, after, strict=False)):
         one, two = [*TOKEN.finditer(a)], [*TOKEN.finditer(b)]
         if len(one) == len(two):
-            found += [(number, x.start()) for x, y in zip(one, two, strict=True) if x[0] != y[0] and x[0][-1].isdigit()]
+            found += [
+                (number, x.start())
+                for x, y in zip(one, two, strict=True)
+                if x[0] != y[0] and x[0][-1].isdigit()
+            ]
     return found
 
 
 def word_at(screen: list[str], line: int, column: int, words: tuple[str, ...]) -> str | None:
-    """The one of `words` that a reader takes for that of a number: in a table that of its column's head or else of
-    its row's, in a sentence the next one before another number or else the last one.
+    """The one of `words` that a reader takes for that of a number: in a table that of its column's
+    head or else of its row's, in a sentence the next one before another number or else the last
+    one.
     """
     if "│" in screen[line]:
         heads = [
-            (above.rfind("┃", 0, column), above.find("┃", column), above) for above in screen[:line] if "┃" in above
+            (above.rfind("┃", 0, column), above.find("┃", column), above)
+            for above in screen[:line]
+            if "┃" in above
         ]
-        cells = [above[first:last] for first, last, above in heads[-1:]] + [screen[line].split("│")[1]]
-        return next((token[0] for cell in cells for token in TOKEN.finditer(cell) if token[0] in words), None)
+        cells = [above[first:last] for first, last, above in heads[-1:]] + [
+            screen[line].split("│")[1]
+        ]
+        return next(
+            (token[0] for cell in cells for token in TOKEN.finditer(cell) if token[0] in words),
+            None,
+        )
     tokens = [*TOKEN.finditer(screen[line])]
     here = next(i for i, token in enumerate(tokens) if token.start() == column)
     after = list(takewhile(lambda token: not token[0][-1].isdigit(), tokens[here + 1 :]))
-    return next((token[0] for token in [*after, *reversed(tokens[:here])] if token[0] in words), None)
+    return next(
+        (token[0] for token in [*after, *reversed(tokens[:here])] if token[0] in words), None
+    )
 
 
 def misplaced(view: Callable[[Any], Any], document: Any, most: int = MOST) -> tuple[list[str], int]:
-    """What is shown beside another group's word, or in another record's lines; and how many numbers are shown."""
+    """What is shown beside another group's word, or in another record's lines; and how many numbers
+    are shown.
+    """
     screen, wrong, seen, rows = lines(view, document), [], 0, dict[tuple, dict[int, set[int]]]()
     every = [*leaves(document)]
     for path, value in every[:: 1 + len(every) // most]:
@@ -101,7 +125,11 @@ def misplaced(view: Callable[[Any], Any], document: Any, most: int = MOST) -> tu
             found = word_at(screen, line, column, words)
             if found is not None and found not in path:
                 wrong.append(f"{path} = {value:.4f} beside {found!r}: {screen[line].strip()}")
-        twice = [line for line, n in Counter(line for line, _ in at).items() if n > 1 and "│" in screen[line]]
+        twice = [
+            line
+            for line, n in Counter(line for line, _ in at).items()
+            if n > 1 and "│" in screen[line]
+        ]
         wrong += [f"{path} = {value:.4f} stands twice in {screen[line].strip()}" for line in twice]
         for k, key in enumerate(path):
             if isinstance(key, int) and k and len(path) > k + 1:  # record `key` of a list

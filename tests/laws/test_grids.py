@@ -1,4 +1,6 @@
-"""Law 1: one world of a grid is that world alone. Cells of studies have it in `experiments/lab/test_blocks.py`."""
+"""Law 1: one world of a grid is that world alone. Cells of studies have it in
+`experiments/lab/test_blocks.py`.
+"""
 
 from copy import deepcopy
 from functools import cached_property
@@ -44,22 +46,32 @@ LOOPS = ("filtered", "gap-closed")  # over worlds, by their critic alone: once e
 LEARNERS = [
     learner
     for learner in every_learner()
-    if getattr(learner, "scale", None) is None  # unit embeddings: a loop, too, of a minute per world
+    # unit embeddings: a loop, too, of a minute per world
+    if getattr(learner, "scale", None) is None
     and learner.name != "siglip"  # InfoNCE's law without a scale
     and (learner.name not in LOOPS or learner == type(learner)())
 ]
 EXACT = TOLERANCE["rounding"]
-# Edges that are tried where one world costs .1 s or more, or where a grid is a loop over its worlds.
-FEW = {("infonce", "captions"): 4, ("infonce", "scores"): 4, ("filtered", None): 1, ("gap-closed", None): 5}
+# Edges that are tried where one world costs .1 s or more, or where a grid is a loop over its
+# worlds.
+FEW = {
+    ("infonce", "captions"): 4,
+    ("infonce", "scores"): 4,
+    ("filtered", None): 1,
+    ("gap-closed", None): 5,
+}
 KINDS = {
     "classes": {"classes": [2, 3, 2, 3, 2]},
     "attributes": {"attributes": 2},
     "table": {"table": TABLE, "p_inv": [1.0, 0.8, 0.9, 1.0, 0.7]},
 }
 PLACED = {
-    "two classes": {}, "mixed": {"classes": [2, 3, 2, 3, 2]},
-    "attribute": {"attributes": 1}, "table": {"table": ((0.3, 0.2), (0.1, 0.4))}, "three groups": {"table": TABLE},
-}  # fmt: skip
+    "two classes": {},
+    "mixed": {"classes": [2, 3, 2, 3, 2]},
+    "attribute": {"attributes": 1},
+    "table": {"table": ((0.3, 0.2), (0.1, 0.4))},
+    "three groups": {"table": TABLE},
+}
 
 
 @pytest.fixture(autouse=True)
@@ -71,7 +83,12 @@ def chunks_of_two(monkeypatch):
     # The law holds for any number of points.
     monkeypatch.setattr(infonce, "TERMS", 2**14)
     monkeypatch.setattr(bayes, "TERMS", 2**17)
-    for size, value in {"IMAGES": 32, "CAPTIONS": 16, "IMAGE_STEP": 1.0, "CAPTION_STEP": 0.5}.items():
+    for size, value in {
+        "IMAGES": 32,
+        "CAPTIONS": 16,
+        "IMAGE_STEP": 1.0,
+        "CAPTION_STEP": 0.5,
+    }.items():
         monkeypatch.setattr(captions, size, value)
 
 
@@ -85,7 +102,9 @@ def test_learners(learner):
     edges = edges[: FEW.get((learner.name, prompt), FEW.get((learner.name, None), len(edges)))]
     worlds = with_edges(edges)
     if learner.name == "printed":  # the theorem is about these fields alone
-        worlds = World(p_spu=[0.9, 0.95, 0.99], mu_spu=[3.0, 4.0, 5.0], sigma_spu=[0.5, 0.4, 0.3], sigma_xi=0.0)
+        worlds = World(
+            p_spu=[0.9, 0.95, 0.99], mu_spu=[3.0, 4.0, 5.0], sigma_spu=[0.5, 0.4, 0.3], sigma_xi=0.0
+        )
     elif isinstance(tried(learner.accuracy, PLAIN), Exception):
         pytest.skip("no prompt of this learner's")
     found = {"accuracy": differences(learner.accuracy, worlds, EXACT)}
@@ -100,24 +119,38 @@ def test_learners(learner):
     "fields", [{"classes": 7}, {"attributes": 2}, {"classes": 3, "attributes": 1}, {"table": TABLE}]
 )
 def test_a_refusal_is_a_sentence_of_the_project(fields):
-    """Each learner answers for an image or raises by itself; what numpy or scipy raise is a fault, not a refusal."""
+    """Each learner answers for an image or raises by itself; what numpy or scipy raise is a fault,
+    not a refusal.
+    """
     world = distinct(1, p_inv=1.0, **fields)[0]
     raised = {repr(own): tried(own.scores, world, np.ones((1, world.latents))) for own in LEARNERS}
     refusals = {own: x for own, x in raised.items() if isinstance(x, Exception)}
-    assert not {own: x for own, x in refusals.items() if "raise " not in extract_tb(x.__traceback__)[-1].line}
+    assert not {
+        own: x
+        for own, x in refusals.items()
+        if "raise " not in extract_tb(x.__traceback__)[-1].line
+    }
 
 
-# A world of masked attributes costs InfoNCE 10 s of a processor; by bare captions it is the Bayes rule.
+# A world of masked attributes costs InfoNCE 10 s of a processor; by bare captions it is the Bayes
+# rule.
 KINDS_OF = {("infonce", "attributes"): ["bare"]}
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("name", [name for name in learners.names() if name not in ("printed", "siglip")])
+@pytest.mark.parametrize(
+    "name", [name for name in learners.names() if name not in ("printed", "siglip")]
+)
 def test_learners_of_other_kinds(name, kind):
     worlds, prompts = distinct(5, 1, **KINDS[kind])[1:3], [None]
     if hasattr(learners.named(name), "prompt"):
         prompts = KINDS_OF.get((name, kind), ["name", "bare"])
-    law_holds({prompt: differences(learners.named(name, prompt=prompt).accuracy, worlds, EXACT) for prompt in prompts})
+    law_holds(
+        {
+            prompt: differences(learners.named(name, prompt=prompt).accuracy, worlds, EXACT)
+            for prompt in prompts
+        }
+    )
 
 
 # Functions of worlds that are no learners
@@ -126,11 +159,18 @@ def test_learners_of_other_kinds(name, kind):
 def properties():
     """What a world tells without an argument, and by a prompt."""
     for name in dir(World):
-        if isinstance(vars(World).get(name), property | cached_property) and name not in ("shape", "size", "ndim"):
+        if isinstance(vars(World).get(name), property | cached_property) and name not in (
+            "shape",
+            "size",
+            "ndim",
+        ):
             yield name, lambda worlds, name=name: getattr(worlds, name)
     yield "variances", lambda worlds: tuple(worlds.variances())
     yield "test law", lambda worlds: worlds.test_law()
-    yield "kinds of captions", lambda worlds: tuple(kind.chance for kind in worlds.caption_kinds.every)
+    yield (
+        "kinds of captions",
+        lambda worlds: tuple(kind.chance for kind in worlds.caption_kinds.every),
+    )
     for prompt in PROMPTS:
         yield f"prompt {prompt}", lambda worlds, prompt=prompt: worlds.prompt(prompt)
 
@@ -139,10 +179,23 @@ def laws():
     """Samplers and mitigations: the law of their pairs, and what these cost."""
     for name, sampler in SAMPLERS.items():
         yield f"{name}, law", lambda worlds, own=sampler: (own.law(worlds), own.captioned(worlds))
-        yield f"{name}, cost", lambda worlds, own=sampler: (own.effective(worlds), own.effective(worlds, 3.0))
+        yield (
+            f"{name}, cost",
+            lambda worlds, own=sampler: (
+                own.effective(worlds),
+                own.effective(worlds, 3.0),
+            ),
+        )
     for name in mitigations.MITIGATIONS:
-        for learner in (learners.named("linear"), learners.named("infonce", prompt="mean"), learners.named("bayes")):
-            yield f"mitigation {name} of {learner.name}", lambda worlds, of=(name, learner): mitigated(*of, worlds)
+        for learner in (
+            learners.named("linear"),
+            learners.named("infonce", prompt="mean"),
+            learners.named("bayes"),
+        ):
+            yield (
+                f"mitigation {name} of {learner.name}",
+                lambda worlds, of=(name, learner): mitigated(*of, worlds),
+            )
 
 
 def mitigated(name, learner, worlds):
@@ -157,10 +210,24 @@ def mitigated(name, learner, worlds):
 def quantities():
     """The quantities of claims, each of a learner that has it."""
     for quantity in QUANTITIES.values():
-        claim = Claim(id="x", source="x", statement="x.", quantity="common", relation=">=", domain={"p_spu": 0.9})
+        claim = Claim(
+            id="x",
+            source="x",
+            statement="x.",
+            quantity="common",
+            relation=">=",
+            domain={"p_spu": 0.9},
+        )
         object.__setattr__(claim, "against", learners.named("least-squares"))
-        object.__setattr__(claim, "reference", lambda worlds: np.eye(2) + np.zeros((*worlds.shape, 1, 1)))
-        yield quantity.name, lambda worlds, of=quantity, about=claim: of.truth(about, learners.named("linear"), worlds)
+        object.__setattr__(
+            claim, "reference", lambda worlds: np.eye(2) + np.zeros((*worlds.shape, 1, 1))
+        )
+        yield (
+            quantity.name,
+            lambda worlds, of=quantity, about=claim: of.truth(
+                about, learners.named("linear"), worlds
+            ),
+        )
 
 
 def with_noise(worlds):
@@ -179,7 +246,14 @@ def others():
 
 FUNCTIONS = {name: f for part in (properties, laws, quantities, others) for name, f in part()}
 # Not one per world.
-OF_ALL_WORLDS = ("class_count", "background_count", "binary", "text_width", "block_latents", "caption_kinds")
+OF_ALL_WORLDS = (
+    "class_count",
+    "background_count",
+    "binary",
+    "text_width",
+    "block_latents",
+    "caption_kinds",
+)
 ROOTS = ("equivalent-correlation", "shortfall", "effective-robustness")
 
 
@@ -190,8 +264,13 @@ def test_functions(name):
     kinds = {kind: distinct(5, 2, **fixed) for kind, fixed in KINDS.items() if cheap}
     if name.startswith("mitigation narrow"):
         del kinds["classes"]  # a learner has one width, and so one number of classes
-    for kind, worlds in {"edges": with_edges([*EDGES.values()][:: 1 if cheap else 6]), **kinds}.items():
-        if not all(isinstance(tried(f, world), Exception) for world in map(worlds.__getitem__, range(3))):
+    for kind, worlds in {
+        "edges": with_edges([*EDGES.values()][:: 1 if cheap else 6]),
+        **kinds,
+    }.items():
+        if not all(
+            isinstance(tried(f, world), Exception) for world in map(worlds.__getitem__, range(3))
+        ):
             found[kind] = differences(f, worlds, tolerance)
     law_holds(found)
     if not found:
@@ -209,7 +288,11 @@ def accuracies(worlds, level, groups=2):
 
 @pytest.mark.parametrize(
     ("kind", "level"),
-    [*(pytest.param(kind, 0.8, marks=pytest.mark.deep) for kind in PLACED), ("two classes", None), ("attribute", None)],
+    [
+        *(pytest.param(kind, 0.8, marks=pytest.mark.deep) for kind in PLACED),
+        ("two classes", None),
+        ("attribute", None),
+    ],
 )
 def test_places(kind, level):
     """Two worlds where their curves are sampled, which takes a second each."""
@@ -247,18 +330,30 @@ def test_frontiers():
 @pytest.mark.parametrize("points", ["random", "sobol"])
 @pytest.mark.parametrize("plain", [{}, {"bare": 0.0}, {"mismatch": 0.0}, {"p_inv": 1.0}])
 def test_worlds_of_an_ensemble(points, classes, dtype, plain, monkeypatch):
-    """Bit for bit, in chunks of two, two and one; the second world has no noise, and captions that describe all."""
+    """Bit for bit, in chunks of two, two and one; the second world has no noise, and captions that
+    describe all.
+    """
     grid = distinct(5, 3, attributes=1, classes=classes, dim_image=16, dim_text=16, **plain)
-    still = {"sigma_xi": 0.0, "sigma_xi_text": 0.0, "detail_inv": 1.0, "detail_spu": 1.0, "p_spu": 1.0}
+    still = {
+        "sigma_xi": 0.0,
+        "sigma_xi_text": 0.0,
+        "detail_inv": 1.0,
+        "detail_spu": 1.0,
+        "p_spu": 1.0,
+    }
     worlds = [grid[i].replace(**still if i == 1 else {}) for i in range(5)]
     frames, streams, at, parts = pairs.dictionaries(worlds[0], 0), "abcde", [3, 1, 4, 1, 5], []
     size, latents = pairs.block_size(worlds[0]) * max(map(len, frames)), pairs.draw_latents
     monkeypatch.setattr(pairs, "CHUNK_NUMBERS", 2 * size)
-    monkeypatch.setattr(pairs, "draw_latents", lambda w, *x, **how: parts.append(len(w)) or latents(w, *x, **how))
+    monkeypatch.setattr(
+        pairs, "draw_latents", lambda w, *x, **how: parts.append(len(w)) or latents(w, *x, **how)
+    )
     whole = pairs.draw_block(worlds, frames, 0, at, streams=streams, points=points, dtype=dtype)
     assert parts == [2, 2, 1]
     for i, world in enumerate(worlds):
-        alone = pairs.draw_block([world], frames, 0, [at[i]], streams=streams[i], points=points, dtype=dtype)
+        alone = pairs.draw_block(
+            [world], frames, 0, [at[i]], streams=streams[i], points=points, dtype=dtype
+        )
         for name, a, b in zip(whole._fields, whole, alone, strict=True):
             assert torch.equal(a[i], b[0]), (i, name)
 
@@ -268,12 +363,16 @@ def test_models_of_an_ensemble(name):
     """Weights, and of one objective the accuracies on images."""
     grid = distinct(3, 4, dim_image=16, dim_text=16, mismatch=[0.3, 0.0, 0.1])
     towers = {"towers": "linear"} if name == "linear" else {}
-    recipe = Recipe(loss=name, width=4, steps=4, warmup=0, batch_size=32, precision="float64", lr=1e-2, **towers)
+    recipe = Recipe(
+        loss=name, width=4, steps=4, warmup=0, batch_size=32, precision="float64", lr=1e-2, **towers
+    )
     whole = train(grid, recipe, models=2, seed=1)
     for i in range(3):
         alone = train(grid[i], recipe, models=2, seed=1)
         for weights, own in alone.parameters.items():
-            np.testing.assert_allclose(whole.parameters[weights][2 * i : 2 * i + 2], own, atol=TOLERANCE["training"])
+            np.testing.assert_allclose(
+                whole.parameters[weights][2 * i : 2 * i + 2], own, atol=TOLERANCE["training"]
+            )
         if name == "infonce":
             for a, b in zip(whole.each(), alone.each(), strict=True):
                 np.testing.assert_allclose(a[i], b, atol=TOLERANCE["training"])
@@ -285,7 +384,9 @@ def test_replicates_do_not_depend_on_their_number(learner, monkeypatch):
     monkeypatch.setattr(statistics, "FIRST_BLOCK", 2)
     monkeypatch.setattr(statistics, "LARGEST_BLOCK", 4)
     world = PLAIN.replace(bare=0.0, mismatch=0.0, dim_image=2, dim_text=2)
-    if "exact" not in learner.routes(world) or isinstance(tried(learner.accuracy, world), Exception):
+    if "exact" not in learner.routes(world) or isinstance(
+        tried(learner.accuracy, world), Exception
+    ):
         pytest.skip("no law in a plain world")
     few, many = ([*learner.exact_law(world, 500, R, 3, "law")] for R in (5, 40))
     assert sum(len(part.inside) for part in many) == 40
@@ -305,7 +406,10 @@ def test_a_row_of_a_history_is_that_row_alone():
 
     def row(step):
         lost = [step >= at for at in (2, 9, 4, 6)]
-        values = {group: [None if gone else rng.uniform(0.5, 0.9) for gone in lost] for group in ("common", "counter")}
+        values = {
+            group: [None if gone else rng.uniform(0.5, 0.9) for gone in lost]
+            for group in ("common", "counter")
+        }
         return {"loss": [None if gone else 1.0 for gone in lost], "prompts": {"name": values}}
 
     rows = [row(step) for step in range(6)]

@@ -12,13 +12,18 @@ from theory.claims.quantities import QUANTITIES
 from theory.proofs.identity import digest_of
 
 FILES = {
-    "own.py": "from decorators import logged\nimport helpers\nfrom bases import Base\nLIMIT = 1\n"
-    "class Own(Base):\n    @logged\n    def direction(self, worlds):\n        return helpers.twice(LIMIT)\n",
+    "own.py": (
+        "from decorators import logged\nimport helpers\nfrom bases import Base\nLIMIT = 1\nclass"
+        " Own(Base):\n    @logged\n    def direction(self, worlds):\n        return"
+        " helpers.twice(LIMIT)\n"
+    ),
     "helpers.py": "import deeper\ndef twice(x):\n    return deeper.once(x) + 1\n",
     "deeper.py": "def once(x):\n    return x\n",
     "bases.py": "class Base:\n    def critic(self, world):\n        return 1\n",
-    "decorators.py": "import functools\ndef logged(method):\n"
-    "    return functools.wraps(method)(lambda *args: method(*args))\n",
+    "decorators.py": (
+        "import functools\ndef logged(method):\n"
+        "    return functools.wraps(method)(lambda *args: method(*args))\n"
+    ),
     "other.py": "def unused():\n    return 1\n",
 }
 CHANGES = [  # file, its text, what becomes of it
@@ -32,9 +37,11 @@ CHANGES = [  # file, its text, what becomes of it
 NOT_USED = [("other.py", "return 1", "return 2")]
 PLAIN = {**FILES, "own.py": FILES["own.py"].replace("    @logged\n", "")}
 QUANTITY = {
-    "quantities.py": "from theory.claims.quantities import OfAccuracy\nfrom helpers import twice\n"
-    "def of(a):\n    return twice(a.common)\nclass Own(OfAccuracy):\n    def at(self, x):\n        return x\n"
-    "mine = Own(name='mine', of=of, support=(0.0, 2.0))\n",
+    "quantities.py": (
+        "from theory.claims.quantities import OfAccuracy\nfrom helpers import twice\ndef of(a):\n  "
+        "  return twice(a.common)\nclass Own(OfAccuracy):\n    def at(self, x):\n        return"
+        " x\nmine = Own(name='mine', of=of, support=(0.0, 2.0))\n"
+    ),
     "helpers.py": "def twice(x):\n    return 2 * x\n",
 }
 OTHERS = [

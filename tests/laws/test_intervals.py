@@ -1,4 +1,6 @@
-"""Law 2: an interval holds its own value (also checked in law 1), and is as wide as its maker's numbers scatter."""
+"""Law 2: an interval holds its own value (also checked in law 1), and is as wide as its maker's
+numbers scatter.
+"""
 
 from collections.abc import Callable
 from itertools import product
@@ -23,7 +25,9 @@ WORLD = World(p_spu=0.9, mu_spu=1.5, sigma_xi=6.0)
 
 
 class Maker(NamedTuple):
-    """One run gives a number and the ends of its interval; `freedom` of the error behind it; the level requested."""
+    """One run gives a number and the ends of its interval; `freedom` of the error behind it; the
+    level requested.
+    """
 
     run: Callable[[int], tuple[float, float, float]]
     freedom: float
@@ -32,7 +36,9 @@ class Maker(NamedTuple):
     factor: float = 1.5  # of the scale, which so many runs resolve
 
     def quantile(self) -> float:
-        return float(stdtrit(self.freedom if np.isfinite(self.freedom) else 1e9, (1 + self.level) / 2))
+        return float(
+            stdtrit(self.freedom if np.isfinite(self.freedom) else 1e9, (1 + self.level) / 2)
+        )
 
 
 def normal(seed: int, *shape: int) -> np.ndarray:
@@ -68,7 +74,9 @@ def of_photos(seed: int) -> tuple:
 
 def of_clusters(seed: int) -> tuple:
     values, rng = normal(seed, CLUSTERS), np.random.default_rng(seed + 10_000)
-    return values.mean(), *inference.bootstrap_interval(inference.resampled_means(values, 999, rng), CLUSTERS)
+    return values.mean(), *inference.bootstrap_interval(
+        inference.resampled_means(values, 999, rng), CLUSTERS
+    )
 
 
 def of_place(seed: int) -> tuple:
@@ -91,13 +99,16 @@ MAKERS = {
     **{
         f"bayes_accuracy, {kind}": Maker(
             lambda seed, world=world: of_accuracy(bayes_accuracy(world, seed=seed), 1),
-            REPLICATES - 1, seeds=30, factor=3.0,
+            REPLICATES - 1,
+            seeds=30,
+            factor=3.0,
         )
         for kind, world in (
-            ("three classes", World(classes=3, p_spu=0.8)), ("attribute", World(attribute=(Attribute(p=0.8, mu=1.5),)))
+            ("three classes", World(classes=3, p_spu=0.8)),
+            ("attribute", World(attribute=(Attribute(p=0.8, mu=1.5),))),
         )
     },
-}  # fmt: skip
+}
 # Wider by design, so that their scale is checked from below alone, in their own rooms.
 CONSERVATIVE = {
     "equivalent": "each pair of accuracies within the rectangle has its p' and r within",
@@ -129,12 +140,20 @@ def assert_within(value: float, ends: tuple[float, float], what: object) -> None
 
 @pytest.mark.parametrize(
     ("world", "images", "shares"),
-    [*((world, images, (0, 0.9, 1)) for world, images in product(WORLDS, FEW)), (TABLED, (10, 10), (1,))],
+    [
+        *((world, images, (0, 0.9, 1)) for world, images in product(WORLDS, FEW)),
+        (TABLED, (10, 10), (1,)),
+    ],
 )
 def test_a_place_of_few_or_extreme_counts_lies_in_its_interval(world, images, shares):
-    """Also where no classifier has so many right answers: r is then negative, by chance or because of the world."""
+    """Also where no classifier has so many right answers: r is then negative, by chance or because
+    of the world.
+    """
     for common, counter in product(shares, repeat=2):
-        counts = {"common": (int(common * images[0]), images[0]), "counter": (int(counter * images[1]), images[1])}
+        counts = {
+            "common": (int(common * images[0]), images[0]),
+            "counter": (int(counter * images[1]), images[1]),
+        }
         found = place(counts, world=world)
         assert_within(found.correlation, found.interval, (counts, "p'"))
         assert_within(found.shortfall, found.equivalent.interval.ends["shortfall"], (counts, "r"))
@@ -142,7 +161,9 @@ def test_a_place_of_few_or_extreme_counts_lies_in_its_interval(world, images, sh
             assert_within(right / n, found.accuracy.interval.ends[group], (counts, group))
 
 
-@pytest.mark.parametrize("draws", [((1, 1), (1, 0.9)), ((1, 0), (1, 1)), ((0.3, 0.9), (1, 0.9)), ((0, 0), (0, 1))])
+@pytest.mark.parametrize(
+    "draws", [((1, 1), (1, 0.9)), ((1, 0), (1, 1)), ((0.3, 0.9), (1, 0.9)), ((0, 0), (0, 1))]
+)
 def test_a_place_of_two_draws_lies_in_its_interval(draws):
     found = equivalent_of_draws(WORLD, np.array(draws, float))
     for value, ends in zip(found, found.interval, strict=True):
@@ -151,7 +172,9 @@ def test_a_place_of_two_draws_lies_in_its_interval(draws):
 
 @pytest.mark.parametrize("group", [0, 1])
 def test_a_shortfall_errs_as_its_groups_do_at_the_weights_of_p(group):
-    """At p' = p the standard error of r is p times that of the common, and 1 - p times that of the counter accuracy."""
+    """At p' = p the standard error of r is p times that of the common, and 1 - p times that of the
+    counter accuracy.
+    """
     draws = np.tile([*Bayes().accuracy(WORLD)][:2], (5, 1))
     draws[:, group] += 1e-6 * np.arange(-2, 3)
     _, high = equivalent_of_draws(WORLD, draws).interval.ends["shortfall"]
@@ -160,5 +183,9 @@ def test_a_shortfall_errs_as_its_groups_do_at_the_weights_of_p(group):
 
 
 def test_every_maker_is_checked_or_conservative():
-    makers = {name for name in vars(inference) if name.endswith(("_bounds", "_interval", "interval95"))}
-    assert makers - {name.split(",")[0].split(" ")[0] for name in (*MAKERS, *CONSERVATIVE)} <= {"violation_bounds"}
+    makers = {
+        name for name in vars(inference) if name.endswith(("_bounds", "_interval", "interval95"))
+    }
+    assert makers - {name.split(",")[0].split(" ")[0] for name in (*MAKERS, *CONSERVATIVE)} <= {
+        "violation_bounds"
+    }

@@ -1,4 +1,6 @@
-"""Law 4: options meet in pairs, and each meeting is compared with the groups written out, or with drawn pairs."""
+"""Law 4: options meet in pairs, and each meeting is compared with the groups written out, or with
+drawn pairs.
+"""
 
 from itertools import product
 
@@ -38,8 +40,12 @@ LEAST = 0.6  # of all pairs of values meet in a row that is answered
 
 
 def rows_of(learner, *options, seed=0, **fixed):
-    """A covering array of a learner's options and the fields of a world, and the rows that are answered."""
-    choices = FIELDS | options_of(learner, *options) | {name: [value] for name, value in fixed.items()}
+    """A covering array of a learner's options and the fields of a world, and the rows that are
+    answered.
+    """
+    choices = (
+        FIELDS | options_of(learner, *options) | {name: [value] for name, value in fixed.items()}
+    )
     rows, answered, refusals = covering(choices, seed), [], {}
     for row in rows:
         asked = learner(**{name: row[name] for name in choices if name not in FIELDS})
@@ -50,7 +56,10 @@ def rows_of(learner, *options, seed=0, **fixed):
         else:
             answered.append((asked, world_of(row), row))
     possible, covered = met(rows), met([row for _, _, row in answered])
-    print(f"{learner.__name__}: {len(covered)} of {len(possible)} pairs in {len(answered)} of {len(rows)} rows")
+    print(
+        f"{learner.__name__}: {len(covered)} of {len(possible)} pairs in {len(answered)} of"
+        f" {len(rows)} rows"
+    )
     for reason, refused in refusals.items():
         print(f"  {len(refused)} refused: {reason}")
     assert len(covered) >= LEAST * len(possible)
@@ -70,18 +79,23 @@ def test_infonce_decides_as_the_pmi_of_the_groups_of_pairs():
         if prompt_row(learner.prompt).pool is None:
             images = images_of(world)
             expected = group_scores(world, learner.prompt, images)
-            sure = np.ptp(expected, axis=1) > 1e-9  # scores leave out what captions that say nothing give all prompts
+            # scores leave out what captions that say nothing give all prompts
+            sure = np.ptp(expected, axis=1) > 1e-9
             found = learner.scores(world, images)
             assert np.array_equal(found.argmax(axis=1)[sure], expected.argmax(axis=1)[sure]), row
 
 
 @pytest.mark.parametrize("prompt", [name for name in PROMPTS if prompt_row(name).pool])
 def test_infonce_pools_the_scores_of_drawn_captions(prompt):
-    """Six errors of 600 captions per class. Scores of a log-mean-exp have its decisions, and no scale."""
+    """Six errors of 600 captions per class. Scores of a log-mean-exp have its decisions, and no
+    scale.
+    """
     for learner, world, row in rows_of(InfoNCE, seed=3, kind="plain", prompt=prompt):
         images, pool, sure = images_of(world)[:40], prompt_row(prompt).pool, 0
         expected, error = pooled_scores(world, pool, images, np.random.default_rng(0))
-        found, expected = (np.subtract(*scores.T) for scores in (learner.scores(world, images), expected))
+        found, expected = (
+            np.subtract(*scores.T) for scores in (learner.scores(world, images), expected)
+        )
         if pool == "mean":
             assert np.all(np.abs(found - expected) < 6 * error + 1e-6), row
         sure = np.abs(expected) > 6 * error
@@ -90,37 +104,59 @@ def test_infonce_pools_the_scores_of_drawn_captions(prompt):
 
 
 def decided(learner, world, power):
-    """Group accuracies of a learner's scores on 2^power even images of every group that is tested."""
+    """Group accuracies of a learner's scores on 2^power even images of every group that is
+    tested.
+    """
     mixture = world.mixture()
     right = np.zeros(len(mixture.labels))
     for g in np.flatnonzero(mixture.test_weights):
-        images = mixture.means[g] + np.sqrt(mixture.image_variances) * gaussian_points(world.latents, power, 0)
+        images = mixture.means[g] + np.sqrt(mixture.image_variances) * gaussian_points(
+            world.latents, power, 0
+        )
         right[g] = won(learner.scores(world, images), mixture.labels[g]).mean()
     return mixture.group_average(right)
 
 
 def test_infonce_is_as_accurate_as_its_scores_say():
-    """Along boundaries in a plane: at least the share of even images, to the error that 2^13 of them leave."""
-    plain = [(learner, world, row) for learner, world, row in rows_of(InfoNCE) if row["kind"] == "plain"]
+    """Along boundaries in a plane: at least the share of even images, to the error that 2^13 of
+    them leave.
+    """
+    plain = [
+        (learner, world, row) for learner, world, row in rows_of(InfoNCE) if row["kind"] == "plain"
+    ]
     for learner, world, row in plain:
         if prompt_row(learner.prompt).pool is None:
-            assert np.abs(np.array([*learner.accuracy(world)]) - decided(learner, world, 13)).max() < 1e-3, row
+            assert (
+                np.abs(np.array([*learner.accuracy(world)]) - decided(learner, world, 13)).max()
+                < 1e-3
+            ), row
 
 
 def test_attributes_of_unlike_spreads_are_integrated_each_over_its_own():
-    """The last one has twice the spread of the first, and decides: to the error that 2^11 even images leave."""
-    world = World(p_spu=0.9, mu_spu=1.5, attribute=(Attribute(p=0.99, mu=3.0, sigma=2.0),), dim_image=9, dim_text=9)
+    """The last one has twice the spread of the first, and decides: to the error that 2^11 even
+    images leave.
+    """
+    world = World(
+        p_spu=0.9,
+        mu_spu=1.5,
+        attribute=(Attribute(p=0.99, mu=3.0, sigma=2.0),),
+        dim_image=9,
+        dim_text=9,
+    )
     learner = InfoNCE("background")
     assert np.abs(np.array([*learner.accuracy(world)]) - decided(learner, world, 11)).max() < 3e-3
 
 
 TOLD = {"detail_inv": 0.6, "mention_spu": 0.6, "bare": 0.3, "p_inv": 0.9, "sigma_xi_text": 2.5}
-SAMPLED = ("logistic", "max-margin")  # minimisers of sampled losses, which take half a minute; the loss is level there
+# minimisers of sampled losses, which take half a minute; the loss is level there
+SAMPLED = ("logistic", "max-margin")
 
 
 def plainly(learner):
     """Whether it has no option but a prompt."""
-    return learner == type(learner)(**({"prompt": learner.prompt} if hasattr(learner, "prompt") else {}))
+    return learner == type(learner)(
+        **({"prompt": learner.prompt} if hasattr(learner, "prompt") else {})
+    )
 
 
 def dear(learner, kind):
@@ -134,7 +170,10 @@ def dear(learner, kind):
         for learner, kind in product(filter(plainly, every_learner()), KINDS)
         if learner.name not in ("printed", "siglip")  # SigLIP has InfoNCE's law without a scale
         if kind in ("plain", "attribute", "table") or learner.name not in SAMPLED
-        if not (dear(learner, kind) and (prompt_row(learner.prompt).pool or learner.prompt == "background"))
+        if not (
+            dear(learner, kind)
+            and (prompt_row(learner.prompt).pool or learner.prompt == "background")
+        )
     ],
     ids=str,
 )
@@ -144,14 +183,18 @@ def test_a_rule_is_one_by_direction_critic_scores_and_accuracy(learner, kind):
     if isinstance(tried(learner.accuracy, world), Exception):
         pytest.skip("no law")
     power = 9 if getattr(learner, "prompt", "") in ("captions", "scores") else 12
-    assert np.abs(np.array([*learner.accuracy(world)]) - decided(learner, world, power)).max() < 8e-3
+    assert (
+        np.abs(np.array([*learner.accuracy(world)]) - decided(learner, world, power)).max() < 8e-3
+    )
     if isinstance(critic := tried(learner.critic, world), Exception):
         return
     images = images_of(world)
     by_critic = images @ critic.inside.mean(axis=0).T + critic.intercept.mean(axis=0)
     by_critic = np.concatenate([by_critic, -by_critic], axis=1) if world.classes == 2 else by_critic
     found, expected = gaps(learner.scores(world, images)), gaps(by_critic)
-    np.testing.assert_allclose(found / np.linalg.norm(found), expected / np.linalg.norm(expected), atol=1e-8)
+    np.testing.assert_allclose(
+        found / np.linalg.norm(found), expected / np.linalg.norm(expected), atol=1e-8
+    )
     if not isinstance(u := tried(learner.direction, world), Exception):
         same_direction(block_weights(critic.inside.mean(axis=0)), u, 1e-8)
 
@@ -160,23 +203,33 @@ def test_bayes_has_the_scores_of_the_groups():
     for _, world, row in rows_of(Bayes):
         images = images_of(world)
         expected = gaps(group_scores(world, None, images))
-        np.testing.assert_allclose(gaps(Bayes().scores(world, images)), expected, atol=1e-8, err_msg=str(row))
+        np.testing.assert_allclose(
+            gaps(Bayes().scores(world, images)), expected, atol=1e-8, err_msg=str(row)
+        )
 
 
 def test_gaussian_scores_have_the_moments_of_the_groups():
     for learner, world, row in rows_of(GaussianPMI):
         images = images_of(world)
-        found = learner.scores(world, images) / (2 if world.classes == 2 else 1)  # both classes share their gap
-        found, expected = gaps(found), gaps(gaussian_scores(world, world.prompts(learner.prompt), images))
+        # both classes share their gap
+        found = learner.scores(world, images) / (2 if world.classes == 2 else 1)
+        found, expected = (
+            gaps(found),
+            gaps(gaussian_scores(world, world.prompts(learner.prompt), images)),
+        )
         if world.table is None:  # up to a factor
             found, expected = found / np.linalg.norm(found), expected / np.linalg.norm(expected)
         np.testing.assert_allclose(found, expected, atol=1e-8, err_msg=str(row))
         if world.table is None:
-            same_direction(learner.direction(world), block_weights(learner.critic(world).inside[0]), 1e-9)
+            same_direction(
+                learner.direction(world), block_weights(learner.critic(world).inside[0]), 1e-9
+            )
 
 
 def grown(strength, time, start):
-    """The flow of a mode, da/dt = 2 a (s - a), from `start`, by small steps; all of s at the end of time."""
+    """The flow of a mode, da/dt = 2 a (s - a), from `start`, by small steps; all of s at the end of
+    time.
+    """
     if time == np.inf:
         return strength
     a = np.full_like(strength, start)
@@ -187,7 +240,11 @@ def grown(strength, time, start):
 
 def projected(told, learner, world):
     """Embeddings of the latents of captions without the directions that a learner takes out."""
-    shown = [0, 1, 0][: len(world.block_latents)] if learner.projected is True else learner.projected or [0]
+    shown = (
+        [0, 1, 0][: len(world.block_latents)]
+        if learner.projected is True
+        else learner.projected or [0]
+    )
     lost = told @ np.kron(np.transpose([shown]), np.eye(world.latents // len(shown)))
     return told - lost @ np.linalg.pinv(lost) @ told
 
@@ -197,7 +254,10 @@ def by_modes(world, learner):
     left, s, right = np.linalg.svd(moments_of_pairs(world)[1][: world.latents, world.latents :])
     root = np.sqrt(grown(s, learner.time, learner.start))
     root[learner.embed_dim or len(s) :] = 0
-    u = world.prompts(learner.prompt) @ (left * root @ projected(root[:, None] * right, learner, world)).T
+    u = (
+        world.prompts(learner.prompt)
+        @ (left * root @ projected(root[:, None] * right, learner, world)).T
+    )
     return u[:1] - u[1:] if world.classes == 2 else u
 
 
@@ -208,10 +268,16 @@ def same_direction(a, b, tolerance):
 
 @pytest.mark.parametrize(
     ("options", "fixed"),
-    [(("embed_dim", "time"), {}), (("start", "embed_dim"), {"time": 2.0, "mismatch": 0.0}), (("projected",), {})],
+    [
+        (("embed_dim", "time"), {}),
+        (("start", "embed_dim"), {"time": 2.0, "mismatch": 0.0}),
+        (("projected",), {}),
+    ],
 )
 def test_linear_rules_are_those_of_the_modes(options, fixed):
-    """A start means nothing without a time, so this stands fixed in a second array; the exact law begins there, too."""
+    """A start means nothing without a time, so this stands fixed in a second array; the exact law
+    begins there, too.
+    """
     laws = 0
     for learner, world, _ in rows_of(LinearCLIP, *options, seed=1, **fixed):
         expected, tolerance = by_modes(world, learner), 1e-8 if learner.time == np.inf else 1e-3
@@ -225,9 +291,13 @@ def test_linear_rules_are_those_of_the_modes(options, fixed):
     assert not fixed or laws > 5
 
 
-@pytest.mark.parametrize("learner", [learner for learner in every_learner() if learner.name != "filtered"], ids=repr)
+@pytest.mark.parametrize(
+    "learner", [learner for learner in every_learner() if learner.name != "filtered"], ids=repr
+)
 def test_formulas_for_proofs_are_the_closed_forms(learner):
-    """Where a learner has a formula: z-scores are those of its accuracies, and weights those of its direction."""
+    """Where a learner has a formula: z-scores are those of its accuracies, and weights those of its
+    direction.
+    """
     world = distinct(5, p_inv=1.0, p_spu=1.0 if learner.name in ("logistic", "max-margin") else 0.8)
     if learner.name == "printed":  # the theorem is about these fields alone
         world = World(p_spu=[0.9, 0.95], mu_spu=[3.0, 4.0], sigma_spu=[0.5, 0.4], sigma_xi=0.0)
@@ -259,50 +329,76 @@ def test_drawn_pairs_and_exact_scatters_have_the_moments_of_the_groups():
 
 
 def modal_vectors(x, t, w, q, world, learner):
-    """Score vectors of linear CLIP: products of the pairs less those of all i != j, mode by mode, by embeddings."""
+    """Score vectors of linear CLIP: products of the pairs less those of all i != j, mode by mode,
+    by embeddings.
+    """
     n, others, weighed = len(x), 1 - np.eye(len(x)), x.T * w
-    left, s, right = np.linalg.svd(weighed @ t / n - weighed @ others @ (w[:, None] * t) / (n * (n - 1)), False)
+    left, s, right = np.linalg.svd(
+        weighed @ t / n - weighed @ others @ (w[:, None] * t) / (n * (n - 1)), False
+    )
     s = learner.strength(s)
     told = projected(np.sqrt(s)[:, None] * right[:, : world.latents], learner, world)
     return (left * np.sqrt(s) @ told @ q.T).T
 
 
 def sets_of(world, n, count, sampler):
-    """(images, captions, labels, weights) of sets of n pairs: the first, second and third n of one stream."""
+    """(images, captions, labels, weights) of sets of n pairs: the first, second and third n of one
+    stream.
+    """
     frames = first_coordinates(world)
     drawn = pairs.draw(world, n * count, 3, frames=frames, stream="law")
     for r in range(count):
-        own = pairs.Pairs(*(getattr(drawn, name)[None, r * n : (r + 1) * n] for name in pairs.Pairs._fields))
+        own = pairs.Pairs(
+            *(getattr(drawn, name)[None, r * n : (r + 1) * n] for name in pairs.Pairs._fields)
+        )
         if sampler.swaps:
             own = pairs.contradicted(own, world, frames[1], 3, r, streams=("law",))
         x, t, y, a = (field[0].numpy() for field in own)
         rows, weights = chosen(
-            sampler, group_numbers(y, a, world.background_count), world, numpy_stream(3, f"law/{sampler.name}", r)
+            sampler,
+            group_numbers(y, a, world.background_count),
+            world,
+            numpy_stream(3, f"law/{sampler.name}", r),
         )
         yield x[rows], t[rows], y[rows], weights
 
 
-FITTED = [one for one in every_learner() if one.estimator and getattr(one, "prompt", "mean") == "mean"]
+FITTED = [
+    one for one in every_learner() if one.estimator and getattr(one, "prompt", "mean") == "mean"
+]
 
 
 def test_a_replicate_is_fitted_to_its_own_set_of_pairs(monkeypatch):
-    """Every learner that has an estimator meets every sampler in worlds of every kind; blocks end within sets."""
+    """Every learner that has an estimator meets every sampler in worlds of every kind; blocks end
+    within sets.
+    """
     monkeypatch.setattr(pairs, "LARGEST_BLOCK", 70)
     fields = {name: FIELDS[name] for name in ("mention_spu", "bare", "mismatch", "kind")}
-    rows, answered = covering({"learner": FITTED, "sampler": [*SAMPLERS], "n": [40, 30], **fields}), []
+    rows, answered = (
+        covering({"learner": FITTED, "sampler": [*SAMPLERS], "n": [40, 30], **fields}),
+        [],
+    )
     for row in rows:
         world, learner, sampler = world_of(row), row["learner"], SAMPLERS[row["sampler"]]
-        world = world.replace(dim_image=world.latents + (learner.estimator == "linear"), sigma_xi=4.0)
+        world = world.replace(
+            dim_image=world.latents + (learner.estimator == "linear"), sigma_xi=4.0
+        )
         how = world, learner, row["n"], 3, 3, "law", sampler.name
         if isinstance(critics := tried(lambda *how: [*fitted_critics(*how)], *how), Exception):
             continue
         answered.append(row)
         found = [
-            (critic.inside[i], critic.outside[i], np.broadcast_to(critic.intercept, critic.inside.shape[:2])[i])
+            (
+                critic.inside[i],
+                critic.outside[i],
+                np.broadcast_to(critic.intercept, critic.inside.shape[:2])[i],
+            )
             for critic in critics
             for i in range(len(critic.inside))
         ]
-        for each, (x, t, y, weights) in zip(found, sets_of(world, row["n"], 3, sampler), strict=True):
+        for each, (x, t, y, weights) in zip(
+            found, sets_of(world, row["n"], 3, sampler), strict=True
+        ):
             w, q = np.ones(len(x)) if weights is None else weights, None
             if learner.estimator == "linear":
                 q = sampler.captioned(world).prompts(learner.prompt)
@@ -310,7 +406,9 @@ def test_a_replicate_is_fitted_to_its_own_set_of_pairs(monkeypatch):
                 vectors = modal_vectors(x, t, w, q, world, learner)
             else:
                 vectors = score_vectors(learner.estimator, x, y, world, weights)
-                assert vectors.shape[1] == x.shape[1] + (world.table is not None), "a table has constants"
+                assert vectors.shape[1] == x.shape[1] + (world.table is not None), (
+                    "a table has constants"
+                )
             l, d = world.latents, world.dim_image
             constant = vectors[:, d] if vectors.shape[1] > d else np.zeros(len(vectors))
             expected = vectors[:, :l], vectors[:, l:d] @ vectors[:, l:d].T, constant
@@ -337,8 +435,13 @@ def test_drawn_images_of_a_group_have_its_accuracy(kind):
 def test_filtered_pairs_are_the_drawn_ones_that_a_teacher_keeps():
     """100,000 pairs, reliance to .03; the teacher has the covariance of pairs that match."""
     for learner, world, row in rows_of(Filtered, "kept", kind="plain", prompt="name"):
-        world = world.replace(sigma_inv=1.6, sigma_spu=1.2, sigma_xi=0.6)  # images and captions vary together
-        rng, n, frames = np.random.default_rng(0), 100_000, (np.eye(world.dim_image, 2), np.eye(world.text_width, 2))
+        # images and captions vary together
+        world = world.replace(sigma_inv=1.6, sigma_spu=1.2, sigma_xi=0.6)
+        rng, n, frames = (
+            np.random.default_rng(0),
+            100_000,
+            (np.eye(world.dim_image, 2), np.eye(world.text_width, 2)),
+        )
         own, others = (matched_pairs(world, (n,), rng, frames) for _ in range(2))
         stray = rng.random(n) < world.mismatch
         images, texts = own.images[:, :2], np.where(stray[:, None], others.texts, own.texts)[:, :2]
@@ -368,12 +471,26 @@ def test_every_field_changes_what_is_drawn(name):
     """A field without effect would pass all laws."""
     world = distinct(2, dim_image=16, dim_text=16)
     base, value = world[0], getattr(world[1], name)
-    other = base.replace(**{name: base.classes + 1 if name == "classes" else value + 2 * (name[:3] == "dim")})
+    other = base.replace(
+        **{name: base.classes + 1 if name == "classes" else value + 2 * (name[:3] == "dim")}
+    )
     one, two = (each.draw(200, seed=1) for each in (base, other))
     assert not torch.equal(one.images, two.images) or not torch.equal(one.texts, two.texts)
 
 
 def test_every_field_meets_every_other():
     """A field of a world that is in no array would pass all laws."""
-    fixed = {"p_spu", "mu_inv", "mu_spu", "sigma_inv", "sigma_spu", "sigma_xi", "dim_image", "dim_text", "classes"}
-    assert {*World.model_fields} - fixed - {"attribute", "table", "common", "views"} == {*FIELDS} - {"kind"}
+    fixed = {
+        "p_spu",
+        "mu_inv",
+        "mu_spu",
+        "sigma_inv",
+        "sigma_spu",
+        "sigma_xi",
+        "dim_image",
+        "dim_text",
+        "classes",
+    }
+    assert {*World.model_fields} - fixed - {"attribute", "table", "common", "views"} == {
+        *FIELDS
+    } - {"kind"}

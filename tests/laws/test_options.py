@@ -1,4 +1,6 @@
-"""Law 6, no option is lost: each one of each verb changes what the verb calls, or what it prints."""
+"""Law 6, no option is lost: each one of each verb changes what the verb calls, or what it
+prints.
+"""
 
 import ast
 import importlib
@@ -18,28 +20,61 @@ from simulator.world import World
 
 VERB = dict(path.split(":")[::-1] for path in VERBS)
 # Imported at a module's top.
-OUTSIDE = ("emit", "say", "learner_in", "claims_of_file", "own_vocabulary", "write_json", "write_text")
+OUTSIDE = (
+    "emit",
+    "say",
+    "learner_in",
+    "claims_of_file",
+    "own_vocabulary",
+    "write_json",
+    "write_text",
+)
 CLAIM = "xue-data-model-1/common"
 # Two values of an option other than its default: by verb and name, by name, or by type.
 VALUES: dict[Any, tuple[Any, Any]] = {
-    bool: (True, True), int: (7, 8), float: (0.25, 0.5), str: ("x", "y"), Path: (Path("x"), Path("y")),
-    "axis": (["mu_spu=1,2"], []), "at": (["p_spu=0.9"], []), "training": ({"steps": 7}, {}), "time": (2.0, 3.0),
-    "scoring": ({"batch_size": 7}, {}), "fields": ({"mu_spu": 2.5}, {}), "data": (Path(), Path("..")),
-    "learner": ("infonce", "bayes"), "mitigate": ("balance", "reweight"), "simulate learner": ("logistic", "linear"),
-    "plot learner": (["x.py:X"], []), "sweep learner": (["bayes"], []), "finetune learner": (["obj"], []),
-    "ids": (["wang-lemma-d3", CLAIM], [CLAIM]), "patterns": (["wang*"], ["xue*"]),
-}  # fmt: skip
+    bool: (True, True),
+    int: (7, 8),
+    float: (0.25, 0.5),
+    str: ("x", "y"),
+    Path: (Path("x"), Path("y")),
+    "axis": (["mu_spu=1,2"], []),
+    "at": (["p_spu=0.9"], []),
+    "training": ({"steps": 7}, {}),
+    "time": (2.0, 3.0),
+    "scoring": ({"batch_size": 7}, {}),
+    "fields": ({"mu_spu": 2.5}, {}),
+    "data": (Path(), Path("..")),
+    "learner": ("infonce", "bayes"),
+    "mitigate": ("balance", "reweight"),
+    "simulate learner": ("logistic", "linear"),
+    "plot learner": (["x.py:X"], []),
+    "sweep learner": (["bayes"], []),
+    "finetune learner": (["obj"], []),
+    "ids": (["wang-lemma-d3", CLAIM], [CLAIM]),
+    "patterns": (["wang*"], ["xue*"]),
+}
 BESIDE = {  # what an option needs, or a verb
-    "scale": {"learner": "infonce"}, "start": {"time": 2.0}, "sweep full": {"what": "x"},
-    "batch_size": {"learner": "siglip", "scale": 0.25}, "bias": {"learner": "siglip", "scale": 0.25, "batch_size": 7},
-    "check verify": {"ids": []}, "place": {"data": Path("y")}, "place file": {"data": None, "fields": {"p_spu": 0.7}},
+    "scale": {"learner": "infonce"},
+    "start": {"time": 2.0},
+    "sweep full": {"what": "x"},
+    "batch_size": {"learner": "siglip", "scale": 0.25},
+    "bias": {"learner": "siglip", "scale": 0.25, "batch_size": 7},
+    "check verify": {"ids": []},
+    "place": {"data": Path("y")},
+    "place file": {"data": None, "fields": {"p_spu": 0.7}},
     "place fields": {"data": None, "file": Path("y")},
-}  # fmt: skip
+}
 RESULTS = {  # of functions whose result a verb takes apart
-    "plan": SimpleNamespace(blocks=(1,), bytes=1), "recipe_from": SimpleNamespace(steps=1), "size_of": 1.0,
-    "design_or_file": ({}, "x", None), "picture_of": (None, {}), "requested": SimpleNamespace(cells=1),
-    "trials": [SimpleNamespace(claim=CLAIM, verdict="supported")], "world_from": World(), "claims_of_file": ALL_CLAIMS,
-}  # fmt: skip
+    "plan": SimpleNamespace(blocks=(1,), bytes=1),
+    "recipe_from": SimpleNamespace(steps=1),
+    "size_of": 1.0,
+    "design_or_file": ({}, "x", None),
+    "picture_of": (None, {}),
+    "requested": SimpleNamespace(cells=1),
+    "trials": [SimpleNamespace(claim=CLAIM, verdict="supported")],
+    "world_from": World(),
+    "claims_of_file": ALL_CLAIMS,
+}
 
 
 class Anything(MagicMock):
@@ -51,11 +86,21 @@ class Anything(MagicMock):
 
 @cache
 def imports(module):
-    """(module, name) of what the functions of a verb's module import from the package when they run."""
-    functions = (node for node in ast.walk(ast.parse(inspect.getsource(module))) if isinstance(node, ast.FunctionDef))
-    inside = {own for node in functions for own in ast.walk(node) if isinstance(own, ast.ImportFrom)}
+    """(module, name) of what the functions of a verb's module import from the package when they
+    run.
+    """
+    functions = (
+        node
+        for node in ast.walk(ast.parse(inspect.getsource(module)))
+        if isinstance(node, ast.FunctionDef)
+    )
+    inside = {
+        own for node in functions for own in ast.walk(node) if isinstance(own, ast.ImportFrom)
+    }
     inside = {own for own in inside if own.module.startswith("experiments.")}
-    return [(importlib.import_module(own.module), alias.name) for own in inside for alias in own.names]
+    return [
+        (importlib.import_module(own.module), alias.name) for own in inside for alias in own.names
+    ]
 
 
 def values_of(verb, name, kind, default):
@@ -96,7 +141,9 @@ def function_of(verb):
     return getattr(importlib.import_module(f"experiments.command.{VERB[verb]}"), verb)
 
 
-@pytest.mark.parametrize(("verb", "option"), [(verb, own.name) for verb in VERB for own in leaves(function_of(verb))])
+@pytest.mark.parametrize(
+    ("verb", "option"), [(verb, own.name) for verb in VERB for own in leaves(function_of(verb))]
+)
 def test_every_option_reaches_what_a_verb_calls(verb, option, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     module = importlib.import_module(f"experiments.command.{VERB[verb]}")
@@ -123,9 +170,15 @@ def test_every_option_reaches_what_a_verb_calls(verb, option, monkeypatch, tmp_p
         values = values_of(verb, own.name, own.annotation, own.default)
         several = own.kind == own.VAR_POSITIONAL and own.name not in VALUES
         found[own.name] = [[value] for value in values] if several else values
-    needs = {own.name: found[own.name][1] for own in leaves(function_of(verb)) if own.default is own.empty}
+    needs = {
+        own.name: found[own.name][1]
+        for own in leaves(function_of(verb))
+        if own.default is own.empty
+    }
     needs |= BESIDE.get(verb, {}) | BESIDE.get(option, {}) | BESIDE.get(f"{verb} {option}", {})
     (before, own), (after, other) = said(needs), said(needs | {option: found[option][0]})
     assert before != after
     if option not in ("claims", "results"):  # functions get what is read from it
-        assert not {*own} & {*other}, "a function with a parameter of this name does not get the option"
+        assert not {*own} & {*other}, (
+            "a function with a parameter of this name does not get the option"
+        )

@@ -1,5 +1,5 @@
-"""Laws 1 and 3 for photos: a model is itself in any company, photos have no order, what is said of a class, group or
-background is counted there, and files and pages repeat the document.
+"""Laws 1 and 3 for photos: a model is itself in any company, photos have no order, what is said of
+a class, group or background is counted there, and files and pages repeat the document.
 """
 
 import csv
@@ -28,15 +28,34 @@ NAMES = ("first", "second", "third", "fourth")
 
 
 def drawn(seed, classes=11):
-    """Predictions of classes and groups of unequal size on three backgrounds, with objects; no two cells are equal."""
+    """Predictions of classes and groups of unequal size on three backgrounds, with objects; no two
+    cells are equal.
+    """
     rng, rows = np.random.default_rng(seed), []
     for index, (g, group) in product(range(classes), enumerate(GROUPS)):
         for i in range(9 + 2 * index + 5 * g):
             right = rng.random() < 0.85 - 0.3 * g - 0.02 * index - 0.03 * seed
             rank = 1 if right else int(rng.integers(2, 9))
-            row = f"{index}/{group}/{i}", index, group, "abc"[i % 3], index if right else 99, rank, rng.normal()
+            row = (
+                f"{index}/{group}/{i}",
+                index,
+                group,
+                "abc"[i % 3],
+                index if right else 99,
+                rank,
+                rng.normal(),
+            )
             rows.append((*row, f"object {i // 2}"))
-    names = ["path", "class_index", "group", "background", "predicted_index", "rank", "margin", "object"]
+    names = [
+        "path",
+        "class_index",
+        "group",
+        "background",
+        "predicted_index",
+        "rank",
+        "margin",
+        "object",
+    ]
     return pd.DataFrame(rows, columns=names)
 
 
@@ -49,14 +68,23 @@ def placed_results(root):
             "equivalent_correlation": [0.3 + seed / 9, 0.51 + seed / 9],
             "shortfall": [0.0123 * seed, 0.04 + 0.01 * seed],
         }
-        place = {"equivalent_correlation": 0.4 + seed / 9, "shortfall": 0.031 + 0.009 * seed, "interval": ends}
-        (root / name / "summary.json").write_text(json.dumps(document | {"equivalent": place if seed % 2 else None}))
+        place = {
+            "equivalent_correlation": 0.4 + seed / 9,
+            "shortfall": 0.031 + 0.009 * seed,
+            "interval": ends,
+        }
+        (root / name / "summary.json").write_text(
+            json.dumps(document | {"equivalent": place if seed % 2 else None})
+        )
     return gather([str(root / name) for name in NAMES], "macro", "1000", "simple")
 
 
 def three(cells, name):
     """A number and its ends in a row of a CSV file."""
-    return [float(cells[f"{name}{end}"]) if cells[f"{name}{end}"] else None for end in ("", "_low", "_high")]
+    return [
+        float(cells[f"{name}{end}"]) if cells[f"{name}{end}"] else None
+        for end in ("", "_low", "_high")
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +95,11 @@ def results(tmp_path_factory):
 def test_a_model_is_the_same_in_any_company(results):
     """But for its number and the line of the others, which are about the company."""
     whole = compare(results)
-    for own in (own for chosen in (results[::-1], results[1:3], results[3:]) for own in compare(chosen)["rows"]):
+    for own in (
+        own
+        for chosen in (results[::-1], results[1:3], results[3:])
+        for own in compare(chosen)["rows"]
+    ):
         (same,) = [row for row in whole["rows"] if row["model"] == own["model"]]
         company = {"number": None, "effective_robustness": None}
         assert {**same, **company} == {**own, **company}
@@ -95,10 +127,18 @@ def test_the_csv_of_embeddings_repeats_the_document_and_a_file_is_the_same_in_an
     for key, entry in entries.items():
         worst, gains = entry["worst_group"], GROUPS if key[1] == "fix" else ()
         numbers = {name: (entry[name], *entry["interval"][name]) for name in (*QUANTITIES, *PLACE)}
-        numbers |= {f"gain_{group}": (entry["gain"][group], *entry["gain_interval"][group]) for group in gains}
-        for name, expected in (numbers | {"worst_group": (worst["accuracy"], *worst["interval"])}).items():
+        numbers |= {
+            f"gain_{group}": (entry["gain"][group], *entry["gain_interval"][group])
+            for group in gains
+        }
+        for name, expected in (
+            numbers | {"worst_group": (worst["accuracy"], *worst["interval"])}
+        ).items():
             assert three(cells[key], name) == [*expected], (key, name)
-        assert [cells[key][f"worst_group_{part}"] for part in ("class", "group")] == [worst["name"], worst["group"]]
+        assert [cells[key][f"worst_group_{part}"] for part in ("class", "group")] == [
+            worst["name"],
+            worst["group"],
+        ]
 
 
 def test_photos_have_no_order_and_classes_no_neighbours():
@@ -124,7 +164,9 @@ def test_what_is_said_of_a_class_group_or_background_is_counted_there(tmp_path):
     table = drawn(0)
     table.to_csv(tmp_path / "mine.csv", index=False)
     (document,) = score_files([tmp_path / "mine.csv"], output=tmp_path / "out")
-    read = {name: pd.read_csv(tmp_path / "out" / f"per_{name}.csv") for name in ("class", "background")}
+    read = {
+        name: pd.read_csv(tmp_path / "out" / f"per_{name}.csv") for name in ("class", "background")
+    }
     said = [
         *document["backgrounds"],
         document["worst_class"],
@@ -132,11 +174,15 @@ def test_what_is_said_of_a_class_group_or_background_is_counted_there(tmp_path):
         *read["background"].to_dict("records"),
     ]
     for cell in said:
-        where = {name: cell[name] for name in ("class_index", "group", "background") if name in cell}
+        where = {
+            name: cell[name] for name in ("class_index", "group", "background") if name in cell
+        }
         assert (cell["photos"], cell["correct"]) == counted(table, **where), where
         assert cell["accuracy"] == pytest.approx(cell["correct"] / cell["photos"])
     for cell in document["backgrounds"]:
-        assert cell["interval"] == pytest.approx([*binomtest(cell["correct"], cell["photos"]).proportion_ci(0.95)])
+        assert cell["interval"] == pytest.approx(
+            [*binomtest(cell["correct"], cell["photos"]).proportion_ci(0.95)]
+        )
     for row in read["class"].to_dict("records"):
         cells = [counted(table, class_index=row["class_index"], group=group) for group in GROUPS]
         assert cells == [(row[f"n_{group}"], row[f"correct_{group}"]) for group in GROUPS]
@@ -145,10 +191,19 @@ def test_what_is_said_of_a_class_group_or_background_is_counted_there(tmp_path):
         assert row == {name: pytest.approx(every[row["class_index"]][name]) for name in row}
     names = {index: str(index) for index in every}
     for grouped in (table, table.assign(group="")):
-        answered = grouped.assign(predicted_index=grouped.class_index.where(grouped["rank"] <= TOP, 99))
+        answered = grouped.assign(
+            predicted_index=grouped.class_index.where(grouped["rank"] <= TOP, 99)
+        )
         found = accuracy_breakdown(grouped)
-        for name, by in (("class", []), ("group", ["group" if has_groups(grouped) else "background"])):
-            cells = grouped.assign(right=grouped["rank"] == 1).groupby(["class_index", *by]).right.mean()
+        for name, by in (
+            ("class", []),
+            ("group", ["group" if has_groups(grouped) else "background"]),
+        ):
+            cells = (
+                grouped.assign(right=grouped["rank"] == 1)
+                .groupby(["class_index", *by])
+                .right.mean()
+            )
             worst = found[f"worst_{name}"]
             assert (worst["accuracy"], worst["of"]) == (pytest.approx(cells.min()), len(cells))
             assert worst["interval"][0] <= cells.min() <= worst["interval"][1]
@@ -156,7 +211,9 @@ def test_what_is_said_of_a_class_group_or_background_is_counted_there(tmp_path):
             assert means == summary(class_counts(answered), grouped=has_groups(grouped))[mean]
     for row in discover(table, names, smallest=2)["classes"]:
         for group in GROUPS:
-            n, k = counted(table, class_index=row["class_index"], background=row[f"{group}_background"])
+            n, k = counted(
+                table, class_index=row["class_index"], background=row[f"{group}_background"]
+            )
             assert (row[f"n_{group}"], row[group]) == (n, k / n)
         assert row["naive_drop"] == row["common"] - row["counter"]
 
@@ -173,4 +230,7 @@ def test_the_csv_of_a_comparison_repeats_the_document(results, tmp_path):
             keys = (f"{name}_{axis}" for name in ("effective_robustness", "low", "high"))
             assert [float(cells[key]) for key in keys] == [over["value"], *over["interval"]]
         for name in PLACE if row["equivalent"] else ():
-            assert three(cells, name) == [row["equivalent"][name], *row["equivalent"]["interval"][name]]
+            assert three(cells, name) == [
+                row["equivalent"][name],
+                *row["equivalent"]["interval"][name],
+            ]

@@ -29,10 +29,13 @@ def emitted(capsys, monkeypatch):
     """Function: the documents and their views, of a command."""
     found = []
     names = [info.name for info in pkgutil.iter_modules(experiments.command.__path__)]
-    # A list, since a module that is imported after the first patch would keep what it imports from another.
+    # A list, since a module that is imported after the first patch would keep what it imports from
+    # another.
     for module in [importlib.import_module(f"experiments.command.{name}") for name in names]:
         if hasattr(module, "emit"):
-            monkeypatch.setattr(module, "emit", lambda document, as_json, view, *_: found.append((document, view)))
+            monkeypatch.setattr(
+                module, "emit", lambda document, as_json, view, *_: found.append((document, view))
+            )
 
     def run(*words):
         found.clear()
@@ -55,14 +58,39 @@ def embeddings(tmp_path):
 
 
 COMMANDS = {
-    "predict": lambda _: ("predict", "--learner", "infonce", "--prompt", "average", "--p-spu", 0.97, "--mu-spu", 4),
+    "predict": lambda _: (
+        "predict",
+        "--learner",
+        "infonce",
+        "--prompt",
+        "average",
+        "--p-spu",
+        0.97,
+        "--mu-spu",
+        4,
+    ),
     "predict three classes": lambda _: ("predict", "--learner", "logistic", "--classes", 3, *WORLD),
-    "predict three groups": lambda _: ("predict", "--learner", "linear", "--table", "compositional(3, 4, 1)"),
-    "simulate": lambda _: ("simulate", "--learner", "linear", "--n", 200, "--replicates", 8, *WORLD),
+    "predict three groups": lambda _: (
+        "predict",
+        "--learner",
+        "linear",
+        "--table",
+        "compositional(3, 4, 1)",
+    ),
+    "simulate": lambda _: (
+        "simulate",
+        "--learner",
+        "linear",
+        "--n",
+        200,
+        "--replicates",
+        8,
+        *WORLD,
+    ),
     "sweep": lambda _: ("sweep", "--axis", "sigma_xi=2.1,3.3", *WORLD[:4]),
     "place": lambda tmp: ("place", counts(tmp), "--verbose", "--mu-spu", 1.5, "--sigma-xi", 6),
     "embeddings": lambda tmp: ("embeddings", embeddings(tmp), "--verbose"),
-}  # fmt: skip
+}
 
 
 @pytest.fixture
@@ -77,9 +105,13 @@ def undrawn(monkeypatch):
 
 
 def test_each_number_of_a_page_stands_beside_its_words(undrawn, tmp_path):
-    """That of embeddings, of models with unequal numbers, and that of a comparison of such models."""
+    """That of embeddings, of models with unequal numbers, and that of a comparison of such
+    models.
+    """
     for seed, name in enumerate(("one", "two")):
-        np.savez(tmp_path / f"{name}.npz", **planted(np.random.default_rng(seed), 300 + 40 * seed, 4))
+        np.savez(
+            tmp_path / f"{name}.npz", **planted(np.random.default_rng(seed), 300 + 40 * seed, 4)
+        )
     measured = answer_files([tmp_path / "one.npz", tmp_path / "two.npz"], 0)
     results = placed_results(tmp_path)
 
@@ -119,7 +151,8 @@ def test_every_text_of_a_table_is_escaped():
     page = table.html(hostile, below=lambda record: HOSTILE, anchor=lambda record: HOSTILE)
     assert isinstance(page, Markup)
     assert "<b" not in page
-    assert str(page).count(f">{escape(HOSTILE)}<") >= 1 + 2 + 2 * 2 + 2  # title, heads, cells, and below them
+    # title, heads, cells, and below them
+    assert str(page).count(f">{escape(HOSTILE)}<") >= 1 + 2 + 2 * 2 + 2
 
 
 def test_a_table_has_the_same_cells_in_every_print():
@@ -137,7 +170,17 @@ def test_a_table_has_the_same_cells_in_every_print():
     whole = table.Table("numbers", columns, records)
     _, *rows = whole.rows
     assert len({cell for row in rows for cell in row}) == 3 * 6
-    grid = [[cell.strip() for cell in re.split("[│┃]", line)[1:-1]] for line in lines(lambda same: same, whole)]
-    page = [re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", part) for part in str(table.html(whole)).split("<tbody")[1:]]
-    paper = [line.removesuffix(r" \\").split(" & ") for line in table.latex(whole).splitlines() if line[:3] == "row"]
+    grid = [
+        [cell.strip() for cell in re.split("[│┃]", line)[1:-1]]
+        for line in lines(lambda same: same, whole)
+    ]
+    page = [
+        re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", part)
+        for part in str(table.html(whole)).split("<tbody")[1:]
+    ]
+    paper = [
+        line.removesuffix(r" \\").split(" & ")
+        for line in table.latex(whole).splitlines()
+        if line[:3] == "row"
+    ]
     assert [line for line in grid if line and line[0].startswith("row")] == page == paper == rows

@@ -1,4 +1,6 @@
-"""Counts: their law against the distribution function, their values against stored ones, for every numpy."""
+"""Counts: their law against the distribution function, their values against stored ones, for every
+numpy.
+"""
 
 import numpy as np
 from scipy.special import bdtr, ndtr
@@ -24,7 +26,9 @@ def test_large_counts_have_the_binomial_law():
 
 
 def test_counts_of_groups_have_the_multinomial_moments():
-    """Weights with any sum; groups of weight zero, also in the last place; counts on both sides of INVERTED."""
+    """Weights with any sum; groups of weight zero, also in the last place; counts on both sides of
+    INVERTED.
+    """
     n = 500
     weights = np.array([3.0, 0.0, 12.0, 4.0, 1.0, 0.0])
     w = weights / weights.sum()
@@ -34,12 +38,21 @@ def test_counts_of_groups_have_the_multinomial_moments():
     centred = counts - n * w
     products = (centred[:, :, None] * centred[:, None, :]).reshape(SIZE, -1)
     covariance = n * (np.diag(w) - np.outer(w, w))
-    assert_mean(np.hstack([centred, products]), [*np.zeros(6), *covariance.ravel()], effect=0.02, what="groups")
+    assert_mean(
+        np.hstack([centred, products]),
+        [*np.zeros(6), *covariance.ravel()],
+        effect=0.02,
+        what="groups",
+    )
 
 
 def test_numbers_are_the_same_whatever_numpy_draws_them():
-    """Generator.binomial draws other large counts from numpy 2.5 on; the stored values hold for both."""
+    """Generator.binomial draws other large counts from numpy 2.5 on; the stored values hold for
+    both.
+    """
     n = np.array([[10, 500, 10**6, 10**12]])
-    assert binomial(n, np.full(4, 0.45), numpy_stream(7, "counts")).tolist() == [[4, 225, 450138, 449999273630]]
+    assert binomial(n, np.full(4, 0.45), numpy_stream(7, "counts")).tolist() == [
+        [4, 225, 450138, 449999273630]
+    ]
     groups = multinomial(10**6, np.array([0.45, 0.05, 0.05, 0.45]), 2, numpy_stream(7, "groups"))
     assert groups.tolist() == [[449879, 49886, 50358, 449877], [449953, 50258, 49782, 450007]]

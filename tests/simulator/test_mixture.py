@@ -1,4 +1,6 @@
-"""The groups of a world written out: the test law, tables and their names, and prompts, which are means over groups."""
+"""The groups of a world written out: the test law, tables and their names, and prompts, which are
+means over groups.
+"""
 
 import numpy as np
 import pytest
@@ -17,7 +19,9 @@ from simulator.world import World
 @given(worlds(most_attributes=2))
 def test_test_weights_are_the_training_weights_of_the_test_law(world):
     mixture, objects = world.mixture(), world.p_inv < 1
-    assert mixture.test_weights == pytest.approx(world.test_law().mixture(objects).weights, abs=1e-14)
+    assert mixture.test_weights == pytest.approx(
+        world.test_law().mixture(objects).weights, abs=1e-14
+    )
     assert ((mixture.test_groups == COMMON) == (mixture.backgrounds[:, 0] == mixture.labels)).all()
 
 
@@ -32,10 +36,16 @@ def test_without_objects_all_labels_and_backgrounds_keep_their_shares(p_inv):
 @given(tables(), st.integers(0, 2**16))
 def test_group_averages_of_a_table_are_over_classes_and_then_their_cells(table, seed):
     world = World(table=table)
-    values, mixture = np.random.default_rng(seed).random((len(table), len(table[0]))), world.mixture()
+    values, mixture = (
+        np.random.default_rng(seed).random((len(table), len(table[0]))),
+        world.mixture(),
+    )
     means = {COMMON: [], COUNTER: [], UNSEEN: []}
     for y, row in enumerate(table):
-        kind = {a: COMMON if np.isclose(w, max(row)) else UNSEEN if w == 0 else COUNTER for a, w in enumerate(row)}
+        kind = {
+            a: COMMON if np.isclose(w, max(row)) else UNSEEN if w == 0 else COUNTER
+            for a, w in enumerate(row)
+        }
         for group, of_classes in means.items():
             own = [values[y, a] for a in kind if kind[a] == group]
             of_classes += [np.mean(own)] if own else []
@@ -47,12 +57,18 @@ def test_group_averages_of_a_table_are_over_classes_and_then_their_cells(table, 
 
 
 def test_entries_that_differ_by_rounding_are_both_common():
-    assert common_backgrounds(((0.1 + 0.2, 0.3), (0.3, 0.1 + 0.2), (0.3, 0.3 - 1e-6))) == ((0, 1), (0, 1), (0,))
+    assert common_backgrounds(((0.1 + 0.2, 0.3), (0.3, 0.1 + 0.2), (0.3, 0.3 - 1e-6))) == (
+        (0, 1),
+        (0, 1),
+        (0,),
+    )
 
 
 @given(st.integers(2, 5), quantity("p_spu", 0.0, 1.0), quantity("p_inv"))
 def test_a_world_without_a_table_is_one_with_its_own_joint_law(K, p, p_inv):
-    """The same list of groups, bit by bit where the object is certain, if backgrounds match more than by chance."""
+    """The same list of groups, bit by bit where the object is certain, if backgrounds match more
+    than by chance.
+    """
     p = min(1 / K + 1e-3 + p * (1 - 1 / K), 0.999)
     world = World(classes=K, p_spu=p, p_inv=p_inv, mu_spu=2.0)
     other = world.mixture()
@@ -74,7 +90,9 @@ def test_single_captions_are_means_over_groups(world):
             own = world.prompt(prompt)
             pattern = q.reshape(world.classes, len(own), -1)
             gap = pattern[0, :, 0] - pattern[1, :, 0]
-            np.testing.assert_allclose(gap, own * (2 if world.classes == 2 else 1), rtol=0, atol=1e-12 * size)
+            np.testing.assert_allclose(
+                gap, own * (2 if world.classes == 2 else 1), rtol=0, atol=1e-12 * size
+            )
 
 
 # Named tables: their sums, their empty cells, and the texts that name them.
@@ -86,7 +104,11 @@ SHARE = st.floats(0, 1, allow_subnormal=False)
 @given(sizes, sizes, st.data())
 def test_every_table_is_a_law_that_shows_every_class(K, A, data):
     hole, domain = data.draw(st.integers(0, A - 1)), data.draw(st.integers(0, A - 1))
-    cut, absent, tail = compositional(K, A, hole), leave_one_domain_out(K, A, domain), long_tail(data.draw(SHARE), K, A)
+    cut, absent, tail = (
+        compositional(K, A, hole),
+        leave_one_domain_out(K, A, domain),
+        long_tail(data.draw(SHARE), K, A),
+    )
     both = mixed([cut, tail], [data.draw(SHARE), 1.0])
     for table in (cut, absent, tail, both, diagonal(data.draw(SHARE), K)):
         assert table.min() >= 0
@@ -100,10 +122,14 @@ def test_every_table_is_a_law_that_shows_every_class(K, A, data):
 
 
 def test_a_diagonal_is_p_spu_and_a_tail_a_power():
-    np.testing.assert_allclose(diagonal(0.7, 3), np.full((3, 3), 0.05) + np.eye(3) * (0.7 / 3 - 0.05), rtol=1e-14)
+    np.testing.assert_allclose(
+        diagonal(0.7, 3), np.full((3, 3), 0.05) + np.eye(3) * (0.7 / 3 - 0.05), rtol=1e-14
+    )
     rows = np.array([1, 1 / 4, 1 / 9]) / (1 + 1 / 4 + 1 / 9)
     np.testing.assert_allclose(long_tail(2, 3, 2), np.stack([rows, rows], axis=1) / 2, rtol=1e-14)
-    np.testing.assert_allclose(mixed([diagonal(1), diagonal(0)], [3, 1]), diagonal(0.75), rtol=1e-14)
+    np.testing.assert_allclose(
+        mixed([diagonal(1), diagonal(0)], [3, 1]), diagonal(0.75), rtol=1e-14
+    )
 
 
 @pytest.mark.parametrize(
@@ -113,7 +139,10 @@ def test_a_diagonal_is_p_spu_and_a_tail_a_power():
         (" compositional(2,3, hole=1)", compositional(2, 3, 1)),
         ("leave-one-domain-out(2, 3)", leave_one_domain_out(2, 3)),
         ("long_tail(1e-1, 3, 2)", long_tail(0.1, 3, 2)),
-        ("mixture([diagonal(1), long-tail(0, 2, 2)], [0.5, 2])", mixed([diagonal(1), long_tail(0, 2, 2)], [0.5, 2])),
+        (
+            "mixture([diagonal(1), long-tail(0, 2, 2)], [0.5, 2])",
+            mixed([diagonal(1), long_tail(0, 2, 2)], [0.5, 2]),
+        ),
     ],
 )
 def test_a_text_names_a_table(text, table):

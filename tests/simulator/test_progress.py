@@ -1,4 +1,6 @@
-"""Progress: nothing in a pipe, on a terminal one line that disappears, and a forecast that only falls."""
+"""Progress: nothing in a pipe, on a terminal one line that disappears, and a forecast that only
+falls.
+"""
 
 import io
 import re
@@ -76,7 +78,9 @@ def test_the_forecast_only_falls_and_is_withheld_while_it_would_rise(terminal, m
         for seconds in (1, 2, 3, 30, 31, 32, 33):
             clock[0] = seconds
             advance(1)
-            found = re.search("about (.*) s left|slower", str(progress.line.columns[-1].render(task)))
+            found = re.search(
+                "about (.*) s left|slower", str(progress.line.columns[-1].render(task))
+            )
             forecasts.append(found and (found[1] or found[0]))
     assert forecasts == [None, "6", "5", "slower", "slower", "slower", "5"]
 

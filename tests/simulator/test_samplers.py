@@ -20,13 +20,22 @@ def drawn_groups(world: World, n: int, **options) -> np.ndarray:
     return group_numbers(pairs.labels, pairs.backgrounds, world.background_count).numpy()
 
 
-@pytest.mark.parametrize(("world", "n"), [(WORLD, 100_000), (THREE, 100_000), (TABLE, 100_000), (TABLE, 2**14)])
+@pytest.mark.parametrize(
+    ("world", "n"), [(WORLD, 100_000), (THREE, 100_000), (TABLE, 100_000), (TABLE, 2**14)]
+)
 def test_shares_are_those_of_drawn_pairs(world, n):
-    """Six standard deviations are exceeded once in 5e8. Sobol points err by two pairs per cell at most."""
+    """Six standard deviations are exceeded once in 5e8. Sobol points err by two pairs per cell at
+    most.
+    """
     shares, even = world.joint_law().ravel(), n == 2**14
-    found = np.bincount(drawn_groups(world, n, points="sobol" if even else "random"), minlength=len(shares))
+    found = np.bincount(
+        drawn_groups(world, n, points="sobol" if even else "random"), minlength=len(shares)
+    )
     assert shares.sum() == pytest.approx(1, abs=1e-15)
-    assert np.all(np.abs(found - n * shares) <= (2 * (shares > 0) if even else 6 * np.sqrt(n * shares * (1 - shares))))
+    assert np.all(
+        np.abs(found - n * shares)
+        <= (2 * (shares > 0) if even else 6 * np.sqrt(n * shares * (1 - shares)))
+    )
 
 
 N = 3000
@@ -36,7 +45,12 @@ N = 3000
 def made(request):
     """Function: sampler and seed -> rows and weights of one set of pairs; and its groups."""
     groups = drawn_groups(request.param, N)
-    return lambda name, seed=0: chosen(SAMPLERS[name], groups, request.param, np.random.default_rng(seed)), groups
+    return (
+        lambda name, seed=0: chosen(
+            SAMPLERS[name], groups, request.param, np.random.default_rng(seed)
+        ),
+        groups,
+    )
 
 
 def test_subsampling_keeps_as_many_of_every_group_as_the_smallest_has(made):
@@ -50,10 +64,14 @@ def test_subsampling_keeps_as_many_of_every_group_as_the_smallest_has(made):
 
 
 def test_groups_that_there_are_weigh_the_same_and_balanced_rows_are_in_expectation_weights(made):
-    """Row i is drawn w_i times in expectation: 400 sets of 3000, six deviations for each of 3000 means."""
+    """Row i is drawn w_i times in expectation: 400 sets of 3000, six deviations for each of 3000
+    means.
+    """
     of, groups = made
     _, weights = of("reweighted")
-    assert np.bincount(groups, weights)[np.unique(groups)] == pytest.approx(N / len(np.unique(groups)))
+    assert np.bincount(groups, weights)[np.unique(groups)] == pytest.approx(
+        N / len(np.unique(groups))
+    )
     visits = sum(np.bincount(of("balanced", seed)[0], minlength=N) for seed in range(400)) / 400
     assert (np.abs(visits - weights) < 6 * np.sqrt(weights / 400)).all()
 
@@ -66,9 +84,13 @@ def test_groups_that_there_are_weigh_the_same_and_balanced_rows_are_in_expectati
         (TIED.replace(p_spu=0.9), [0, 2, 3, 4, 5, 6, 7, 8], "label 0 and background 1", 4, 0.1 / 6),
     ],
 )
-def test_a_group_without_a_pair_is_named_with_the_size_that_has_one(world, groups, missing, rare, share):
+def test_a_group_without_a_pair_is_named_with_the_size_that_has_one(
+    world, groups, missing, rare, share
+):
     """By a union bound, a rare group is absent once in a hundred times."""
-    with pytest.raises(EmptyGroup, match=f"n = {len(groups)}: no pair has {missing}; n = [0-9]+ has") as error:
+    with pytest.raises(
+        EmptyGroup, match=f"n = {len(groups)}: no pair has {missing}; n = [0-9]+ has"
+    ) as error:
         group_counts(np.array(groups), world)
     n = int(str(error.value).split("; n = ")[1].split()[0])
     assert rare * (1 - share) ** n <= 0.01 < rare * (1 - share) ** (n - 1)
@@ -83,9 +105,13 @@ def test_balancing_a_certain_background_is_refused(name):
     assert SAMPLERS["drawn"].law(World(p_spu=1.0)) == World(p_spu=1.0)
 
 
-@pytest.mark.parametrize(("name", "passes"), [("reweighted", 1), ("subsampled", 1), ("balanced", 1), ("balanced", 2)])
+@pytest.mark.parametrize(
+    ("name", "passes"), [("reweighted", 1), ("subsampled", 1), ("balanced", 1), ("balanced", 2)]
+)
 def test_effective_pairs_are_those_of_a_mean(name, passes):
-    """n times the variance of the mean of a number that varies within groups only; 1000 sets of 1000 pairs."""
+    """n times the variance of the mean of a number that varies within groups only; 1000 sets of
+    1000 pairs.
+    """
     world, sampler, n = World(p_spu=0.9), SAMPLERS[name], 1000
     rng, squares = np.random.default_rng(5), np.empty(1000)
     for k in range(len(squares)):
@@ -96,7 +122,9 @@ def test_effective_pairs_are_those_of_a_mean(name, passes):
             total += np.average(value[rows], weights=weights) / passes
         squares[k] = n * total**2
     # Random group sizes change the variance by two percent, an omitted pass (1 in 2.8) by .25.
-    assert_mean(squares, 1 / sampler.effective(world, passes), effect=0.24, what=f"{name}, {passes}")
+    assert_mean(
+        squares, 1 / sampler.effective(world, passes), effect=0.24, what=f"{name}, {passes}"
+    )
 
 
 GRID = World(p_spu=[0.2, 0.9], classes=[[2], [3], [6]], views=Pixels(tied=(0, 1)))
@@ -105,27 +133,44 @@ GRID = World(p_spu=[0.2, 0.9], classes=[[2], [3], [6]], views=Pixels(tied=(0, 1)
 @pytest.mark.parametrize("worlds", [GRID, TABLE.ravel()], ids=["tied", "table"])
 @pytest.mark.parametrize("name", BALANCING)
 def test_the_groups_that_training_shows_are_balanced(name, worlds):
-    """Kish's number and the smallest group, from the shares; in the law the groups that training shows are equal."""
+    """Kish's number and the smallest group, from the shares; in the law the groups that training
+    shows are equal.
+    """
     sampler = SAMPLERS[name]
     found, law = np.broadcast_to(sampler.effective(worlds), worlds.shape), sampler.law(worlds)
     for place in np.ndindex(worlds.shape):
         shares = worlds[place].joint_law().ravel()
         shown = shares[shares > 0]
         G, squares = len(shown), (1 / shown).mean() / len(shown)
-        anew = {1: 1 / (squares + 1), 2.5: 1 / (squares + 0.4), 0.1: 1 / (0.1 * squares + 1), np.inf: G * shown.min()}
+        anew = {
+            1: 1 / (squares + 1),
+            2.5: 1 / (squares + 0.4),
+            0.1: 1 / (0.1 * squares + 1),
+            np.inf: G * shown.min(),
+        }
         for passes, rows_drawn in anew.items():  # fresh pairs of a balanced law count as reduced
-            known = {"subsampled": G * shown.min(), "reweighted": 1 / squares, "balanced": rows_drawn}[name]
+            known = {
+                "subsampled": G * shown.min(),
+                "reweighted": 1 / squares,
+                "balanced": rows_drawn,
+            }[name]
             assert sampler.effective(worlds[place], passes) == pytest.approx(known)
         assert found[place] == sampler.effective(worlds[place])
         assert law[place].joint_law().ravel() == pytest.approx((shares > 0) / G, abs=1e-15)
-        assert law[place].usual_backgrounds() == worlds[place].usual_backgrounds(), "common stays common"
+        assert law[place].usual_backgrounds() == worlds[place].usual_backgrounds(), (
+            "common stays common"
+        )
         if worlds is GRID:
             assert law[place] == worlds[place].replace(p_spu=1 / worlds[place].classes)
 
 
 def test_a_prompt_of_two_usual_backgrounds_is_the_mean_of_both():
-    one, other, both = (TABLE.ravel()[0].replace(common=[first, [3]]) for first in ([0], [1], [0, 1]))
-    assert both.prompts("background") == pytest.approx((one.prompts("background") + other.prompts("background")) / 2)
+    one, other, both = (
+        TABLE.ravel()[0].replace(common=[first, [3]]) for first in ([0], [1], [0, 1])
+    )
+    assert both.prompts("background") == pytest.approx(
+        (one.prompts("background") + other.prompts("background")) / 2
+    )
 
 
 def test_contradicted_captions_of_a_table_name_all_backgrounds():

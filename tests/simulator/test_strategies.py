@@ -37,14 +37,17 @@ def test_every_branch_is_reached():
             del missing[branch]
         return not missing
 
-    how = settings(max_examples=3000, database=None, derandomize=True, phases=[Phase.generate])  # nothing is shrunk
+    # nothing is shrunk
+    how = settings(max_examples=3000, database=None, derandomize=True, phases=[Phase.generate])
     with suppress(NoSuchExample):
         find(worlds(), last, settings=how)
     assert not missing, list(missing)
 
 
 @given(
-    worlds(most_attributes=2, scale=1e3, extra_dimensions=0), quantity("classes", 3, 7), quantity("mu_inv", high=2.0)
+    worlds(most_attributes=2, scale=1e3, extra_dimensions=0),
+    quantity("classes", 3, 7),
+    quantity("mu_inv", high=2.0),
 )
 def test_worlds_and_quantities_keep_to_their_arguments(world, classes, mean):
     assert world.dim_image == world.dim_text == world.latents

@@ -1,4 +1,6 @@
-"""Named streams depend on their name alone. (`towers/test_training.py`: global random state is untouched.)"""
+"""Named streams depend on their name alone. (`towers/test_training.py`: global random state is
+untouched.)
+"""
 
 import numpy as np
 import pytest
@@ -9,7 +11,14 @@ from stattest import assert_mean
 from simulator import streams
 from simulator.streams import fill_rows, numpy_stream
 
-KEYS = [(0, "label", 0), (0, "label", 1), (0, "labels", 0), (1, "label", 0), (0, "", 0), (0, "pairs/label", 0)]
+KEYS = [
+    (0, "label", 0),
+    (0, "label", 1),
+    (0, "labels", 0),
+    (1, "label", 0),
+    (0, "", 0),
+    (0, "pairs/label", 0),
+]
 
 
 def numpy_bits(key):
@@ -36,13 +45,20 @@ def test_seed_name_and_index_each_select_a_stream(bits):
 
 
 def test_streams_are_wider_than_32_bits():
-    """The seeds of these two streams agree in their low 32 bits; torch's CPU generator keeps no others."""
-    first, second = torch_normals((0, "train/13/latent", 43), 8), torch_normals((0, "train/47/latent", 335), 8)
+    """The seeds of these two streams agree in their low 32 bits; torch's CPU generator keeps no
+    others.
+    """
+    first, second = (
+        torch_normals((0, "train/13/latent", 43), 8),
+        torch_normals((0, "train/47/latent", 335), 8),
+    )
     assert not np.array_equal(first, second)
 
 
 def test_float32_normals_are_quantiles_of_their_words():
-    """Every 997th of the 2^24 values and both ends, which no sample reaches, against scipy's inverse of Phi."""
+    """Every 997th of the 2^24 values and both ends, which no sample reaches, against scipy's
+    inverse of Phi.
+    """
     upper = np.r_[-(2**23), np.arange(-(2**23), 2**23, 997), 2**23 - 1].astype(np.int32)
     found = streams._normals(torch.from_numpy(upper << 8), torch.empty(len(upper))).numpy()
     assert np.allclose(found, ndtri((upper + 2.0**23 + 0.5) / 2**24), rtol=2e-6, atol=1e-7)
@@ -61,11 +77,15 @@ GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA dev
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.int64])
 @pytest.mark.parametrize("size", [1, 7, 3 * 2**17])  # odd, and enough for torch's threads
 @pytest.mark.parametrize(
-    ("device", "threads"), [("cpu", 1), ("cpu", 2), pytest.param("cuda", 1, marks=[pytest.mark.gpu, GPU])]
+    ("device", "threads"),
+    [("cpu", 1), ("cpu", 2), pytest.param("cuda", 1, marks=[pytest.mark.gpu, GPU])],
 )
 def test_rows_shared_out_over_threads_are_each_row_alone(dtype, size, device, threads):
     law = {"law": "integer", "high": 10} if dtype == torch.int64 else {"law": "normal"}
-    names, shared = [f"pairs/{k}" for k in range(5)], torch.empty(5, size, dtype=dtype, device=device)
+    names, shared = (
+        [f"pairs/{k}" for k in range(5)],
+        torch.empty(5, size, dtype=dtype, device=device),
+    )
     alone = torch.stack([fill(torch.empty_like(shared[0]), 3, name, 7, **law) for name in names])
     torch.set_num_threads(threads)  # a fixture sets it back
     assert torch.equal(fill_rows(shared, 3, names, 7, **law), alone)

@@ -18,7 +18,9 @@ from simulator.world import World
 
 
 class Letters(Views):
-    """Images and captions are one-hot codes of what they show; a test image is a pair of object and background."""
+    """Images and captions are one-hot codes of what they show; a test image is a pair of object and
+    background.
+    """
 
     name: ClassVar[str] = "letters"
     loud: float = 1.0
@@ -30,7 +32,10 @@ class Letters(Views):
         return 64
 
     def written(self, world, objects, backgrounds):
-        codes = torch.eye(world.classes)[objects], self.loud * torch.eye(world.background_count)[backgrounds]
+        codes = (
+            torch.eye(world.classes)[objects],
+            self.loud * torch.eye(world.background_count)[backgrounds],
+        )
         return torch.cat(codes, dim=-1)
 
     def block(self, ensemble, stream, index):
@@ -40,7 +45,9 @@ class Letters(Views):
         return Pairs(codes, codes, y, a)
 
     def trial(self, world, seed, device):
-        pairs = torch.cartesian_prod(torch.arange(world.classes), torch.arange(world.background_count))
+        pairs = torch.cartesian_prod(
+            torch.arange(world.classes), torch.arange(world.background_count)
+        )
         return Trial(pairs, self, world)
 
     def accuracies(self, world, trial, shares):
@@ -74,7 +81,9 @@ def test_a_kind_of_views_is_one_class(letters):
     assert world.views == Letters(loud=0.5)
     assert world.model_dump()["views"] == {"kind": "letters", "loud": 0.5}
     assert World(**world.model_dump(mode="json")) == world
-    recipe = Recipe(loss="supervised", towers="linear", embed_dim=4, steps=200, batch_size=64, lr=0.05)
+    recipe = Recipe(
+        loss="supervised", towers="linear", embed_dim=4, steps=200, batch_size=64, lr=0.05
+    )
     found = train(world, recipe, models=2).accuracy()
     assert (float(found.common), float(found.counter)) == (1.0, 1.0)  # objects decide without noise
     with pytest.raises(ValueError, match="worlds are letters, which no formula describes"):
@@ -89,7 +98,9 @@ def test_names_of_kinds_are_unique_and_unknown_ones_are_refused(letters):
     assert register(Letters) is Letters, "again"
     with pytest.raises(ValueError, match="named 'letters' is in the table already"):
         register(type("Other", (Letters,), {}))
-    with pytest.raises(ValidationError, match=r"kind of views = 'letter' is not one of pixels, letters; .* letters"):
+    with pytest.raises(
+        ValidationError, match=r"kind of views = 'letter' is not one of pixels, letters; .* letters"
+    ):
         World(views={"kind": "letter"})
     with pytest.raises(ValidationError, match=r"views\.loud"):
         World(views={"kind": "letters", "loud": "very"})

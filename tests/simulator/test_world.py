@@ -23,17 +23,25 @@ def test_a_table_replaces_p_spu_and_sets_the_number_of_classes():
         assert "p_spu" not in dump
         assert World(**dump) == world
     assert not {"table", "common"} & World().model_dump().keys()
-    assert world.replace(table=TABLE) == World(table=TABLE, dim_image=4, dim_text=4), "a table tells its classes anew"
+    assert world.replace(table=TABLE) == World(table=TABLE, dim_image=4, dim_text=4), (
+        "a table tells its classes anew"
+    )
 
 
 @pytest.mark.parametrize(
-    "shared", [{"table": TABLE, "common": [[0], [0, 1]]}, {"views": Pixels(tied=(0, 1)), "classes": 5, "p_spu": 0.75}]
+    "shared",
+    [
+        {"table": TABLE, "common": [[0], [0, 1]]},
+        {"views": Pixels(tied=(0, 1)), "classes": 5, "p_spu": 0.75},
+    ],
 )
 def test_a_grid_shares_what_is_no_number(shared):
     grid, one = World(**shared, p_inv=[0.75, 0.9]), World(**shared, p_inv=0.9)
     assert grid[1] == one
     assert grid.replace(mention_spu=[[0.5], [0.6]])[1, 1] == one.replace(mention_spu=0.6)
-    assert World.stack([grid[0], one])[1:].replace(mention_spu=0.5)[0] == one.replace(mention_spu=0.5)
+    assert World.stack([grid[0], one])[1:].replace(mention_spu=0.5)[0] == one.replace(
+        mention_spu=0.5
+    )
     assert all(getattr(grid[1], name) is getattr(grid, name) for name in SHARED)
     assert (grid.class_count, grid.background_count) == (one.classes, one.background_count)
     assert World(p_spu=[0.8, 0.9]).replace(views=Pixels())[0] == World(p_spu=0.8, views=Pixels())
@@ -41,7 +49,9 @@ def test_a_grid_shares_what_is_no_number(shared):
 
 def test_worlds_are_binary_if_all_of_them_are():
     assert World(p_spu=[0.6, 0.9]).binary
-    assert not any(worlds.binary for worlds in (World(classes=[2, 3]), World(attribute=(Attribute(),))))
+    assert not any(
+        worlds.binary for worlds in (World(classes=[2, 3]), World(attribute=(Attribute(),)))
+    )
     assert World(classes=[3, 5])[[]].class_count == 2, "formulas for any K hold in an empty grid"
 
 
@@ -55,7 +65,9 @@ def test_a_copy_is_validated_like_the_original():
 
 
 @pytest.mark.parametrize(("p_inv", "codes", "largest"), [(1.0, 2, 7), (0.9, 3, 4)])
-def test_a_mixture_too_large_to_write_out_names_the_largest_that_fits(p_inv, codes, largest, monkeypatch):
+def test_a_mixture_too_large_to_write_out_names_the_largest_that_fits(
+    p_inv, codes, largest, monkeypatch
+):
     """If p_inv < 1, the object is one more code of a group."""
     monkeypatch.setattr(mixture, "LARGEST_MIXTURE", 1000)
     assert largest**codes * 2 * largest <= 1000 < (largest + 1) ** codes * 2 * (largest + 1)
@@ -76,8 +88,12 @@ def lists(draw) -> list[World]:
         drawn = [world.replace(sigma_xi_text=None) for world in drawn]
     worlds_of = []
     for world in drawn:
-        further = tuple(Attribute(mu=1.0 + j, p=world.p_spu, sigma=world.sigma_spu) for j in range(count))
-        wide = world.replace(dim_image=world.dim_image + 4 * count, dim_text=world.dim_text + 4 * count)
+        further = tuple(
+            Attribute(mu=1.0 + j, p=world.p_spu, sigma=world.sigma_spu) for j in range(count)
+        )
+        wide = world.replace(
+            dim_image=world.dim_image + 4 * count, dim_text=world.dim_text + 4 * count
+        )
         worlds_of.append(wide.replace(attribute=further))
     return worlds_of
 
@@ -85,7 +101,9 @@ def lists(draw) -> list[World]:
 # For this sigma the power of a scalar and the square of an array round differently.
 @given(lists(), st.just(2.972910744232917) | quantity("sigma_xi", 0.0, 10.0))
 def test_a_stack_of_worlds_is_these_worlds(many, sigma):
-    """Round trip, slices, shapes and changes; several class counts in one grid. Law 1 has the properties."""
+    """Round trip, slices, shapes and changes; several class counts in one grid. Law 1 has the
+    properties.
+    """
     grid = World.stack(many)
     assert (grid.shape, grid.size, grid.ndim) == ((len(many),), len(many), 1)
     changed = grid.replace(sigma_xi=sigma)  # captions follow where their noise is unset
@@ -94,7 +112,11 @@ def test_a_stack_of_worlds_is_these_worlds(many, sigma):
         own = world.replace(sigma_xi=sigma)
         assert grid[i] == world
         assert changed[i] == own
-        assert (noise.nu_image[i], noise.nu_text[i], changed.nu_text[i]) == (own.nu_image, own.nu_text, own.nu_text)
+        assert (noise.nu_image[i], noise.nu_text[i], changed.nu_text[i]) == (
+            own.nu_image,
+            own.nu_text,
+            own.nu_text,
+        )
         assert hash(grid[i]) == hash(world)
     assert grid[::-1][0] == grid[len(many) - 1]
     assert grid.reshape(1, -1)[0, 0] == grid[0]
@@ -131,7 +153,14 @@ def test_worlds_and_grids_are_frozen_with_all_that_they_hold():
         grid.p_spu = 0.5
     noisy = World.stack([World(sigma_xi_text=1.0), World(sigma_xi_text=0.5)])
     assert noisy.sigma_xi_text.tolist() == [1.0, 0.5]
-    for array in (grid.p_spu, grid[:1].p_spu, noisy.mu_spu, noisy.mean, noisy.correlation, noisy.sigma_xi_text):
+    for array in (
+        grid.p_spu,
+        grid[:1].p_spu,
+        noisy.mu_spu,
+        noisy.mean,
+        noisy.correlation,
+        noisy.sigma_xi_text,
+    ):
         with pytest.raises(ValueError, match="read-only"):
             array[0] = 0.1
 

@@ -20,10 +20,13 @@ PROMPTS = ("name", "mean")
 @pytest.mark.parametrize(
     ("prompt", "fields", "expected"),
     [
-        ("name", {"p_spu": 0.9, "mu_spu": 2.0, "sigma_inv": 0.0, "sigma_spu": 0.0}, (1, 0)),  # no noise: certain
-        ("name", {"p_spu": 0.9, "mu_spu": 2.0, "mu_inv": 0.0}, (0.5, 0.5)),  # no object: the rule is zero
+        # no noise: certain
+        ("name", {"p_spu": 0.9, "mu_spu": 2.0, "sigma_inv": 0.0, "sigma_spu": 0.0}, (1, 0)),
+        # no object: the rule is zero
+        ("name", {"p_spu": 0.9, "mu_spu": 2.0, "mu_inv": 0.0}, (0.5, 0.5)),
         ("mean", {"p_spu": 0.5, "mu_spu": 0.0, "sigma_inv": 0.0}, (1, 1)),
-        ("name", {"p_spu": 1.0, "mu_spu": 1.0, "sigma_inv": 0.0, "sigma_spu": 0.0}, (1, 0.5)),  # a tie
+        # a tie
+        ("name", {"p_spu": 1.0, "mu_spu": 1.0, "sigma_inv": 0.0, "sigma_spu": 0.0}, (1, 0.5)),
     ],
 )
 def test_rules_without_noise_or_without_weights(prompt, fields, expected):
@@ -43,9 +46,17 @@ def test_attributes_and_masks_against_the_explicit_critic(world, prompt):
     assume(np.abs(u).max() > 1e-60)
     explicit = group_accuracy(population_critic(world, prompt), mixture, world.nu_image)[0]
     got = LinearCLIP(prompt).accuracy(blocks)
-    slack = 1e-12 + 1e-13 * (float((blocks.mean**2 + blocks.scale**2).max()) ** 1.5) * np.abs(blocks.mean).max() / s
+    slack = (
+        1e-12
+        + 1e-13
+        * (float((blocks.mean**2 + blocks.scale**2).max()) ** 1.5)
+        * np.abs(blocks.mean).max()
+        / s
+    )
     assert [float(x) for x in got] == pytest.approx(list(explicit), abs=slack)
-    assert [float(x) for x in linear_accuracy(u, blocks)] == pytest.approx(list(explicit), abs=slack)
+    assert [float(x) for x in linear_accuracy(u, blocks)] == pytest.approx(
+        list(explicit), abs=slack
+    )
 
 
 @pytest.mark.parametrize("prompt", PROMPTS)
@@ -55,7 +66,9 @@ def test_attributes_and_masks_against_the_explicit_critic(world, prompt):
         World(classes=3, p_spu=0.9, mu_spu=2.0, dim_image=6, dim_text=6),
         World(classes=4, p_spu=0.1, mention_spu=0.4, mu_inv=2.0, dim_image=8, dim_text=8),
         World(classes=3, p_spu=0.8, attribute=(Attribute(mu=2.0, p=0.7),), dim_image=9, dim_text=9),
-        World(classes=4, attribute=(Attribute(p=0.9), Attribute(mu=-1.0)), dim_image=16, dim_text=16),
+        World(
+            classes=4, attribute=(Attribute(p=0.9), Attribute(mu=-1.0)), dim_image=16, dim_text=16
+        ),
         World(classes=3, p_inv=0.7, p_spu=0.9, mu_spu=2.0, dim_image=6, dim_text=6),
         World(classes=50, mu_inv=1.5, mu_spu=2.0, sigma_xi=0.0, dim_image=100, dim_text=100),
     ],
@@ -63,7 +76,8 @@ def test_attributes_and_masks_against_the_explicit_critic(world, prompt):
 def test_many_classes_against_the_explicit_critic(world, prompt):
     explicit = group_accuracy(population_critic(world, prompt), world.mixture(), world.nu_image)[0]
     got = LinearCLIP(prompt).accuracy(world)
-    assert [float(x) for x in got] == pytest.approx(list(explicit), abs=5e-4)  # 2^10 Sobol points: about 1e-4
+    # 2^10 Sobol points: about 1e-4
+    assert [float(x) for x in got] == pytest.approx(list(explicit), abs=5e-4)
 
 
 @pytest.mark.parametrize(
@@ -93,13 +107,20 @@ blocks_of_any_kind = st.builds(
 
 @given(blocks_of_any_kind, st.floats(0, 5), st.floats(1e-3, 1e3))
 def test_symmetries_of_linear_rules(blocks, t, c):
-    """The length of a rule has no effect; a sign change of the background swaps the groups of two classes."""
+    """The length of a rule has no effect; a sign change of the background swaps the groups of two
+    classes.
+    """
     u = np.array([1.0, t])
     got = linear_accuracy(u, blocks)
     scaled = linear_accuracy(c * u, blocks)
     assert [float(x) for x in scaled] == pytest.approx([float(x) for x in got], abs=1e-12)
     if blocks.classes == 2:
-        assert ndtr(binary_scores(u, blocks)[:, 0]) == pytest.approx([float(x) for x in got], abs=1e-13)
+        assert ndtr(binary_scores(u, blocks)[:, 0]) == pytest.approx(
+            [float(x) for x in got], abs=1e-13
+        )
         other = linear_accuracy(np.array([1.0, -t]), blocks)
-        assert [float(other.counter), float(other.common)] == pytest.approx([float(x) for x in got], abs=1e-13)
-    assert float(got.common) >= float(got.counter) - 1e-13  # t >= 0 and mu_spu > 0 lean on the background
+        assert [float(other.counter), float(other.common)] == pytest.approx(
+            [float(x) for x in got], abs=1e-13
+        )
+    # t >= 0 and mu_spu > 0 lean on the background
+    assert float(got.common) >= float(got.counter) - 1e-13

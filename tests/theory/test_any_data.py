@@ -1,4 +1,6 @@
-"""What holds for any data (T9, T11, T14, T15): finite worlds with random joint laws, and gradients of exact losses."""
+"""What holds for any data (T9, T11, T14, T15): finite worlds with random joint laws, and gradients
+of exact losses.
+"""
 
 from typing import NamedTuple
 
@@ -21,7 +23,9 @@ class Finite(NamedTuple):
     told: np.ndarray  # (X, K, A, M), p(t | x, y, a) among captions that are not bare
 
     def pairs(self, share: float | np.ndarray = 0.3) -> np.ndarray:
-        """p(x, t) (X, M + K): captions that tell more, then the bare names, a share (K, A) of the captions."""
+        """p(x, t) (X, M + K): captions that tell more, then the bare names, a share (K, A) of the
+        captions.
+        """
         rest = np.einsum("xya,xyam->xm", self.images * (1 - np.asarray(share)), self.told)
         return np.concatenate([rest, (self.images * share).sum(axis=-1)], axis=1)
 
@@ -43,15 +47,23 @@ def finite_world(seed: int) -> Finite:
     return Finite(images / images.sum(), rng.dirichlet(np.ones(M), (X, K, A)) * 0.97 + 0.03 / M)
 
 
-def image_to_caption(scores: np.ndarray, pairs: np.ndarray, batch: float) -> tuple[float, np.ndarray]:
-    """The exact population loss, in nats, and its gradient: sums over all captions that a batch may have."""
+def image_to_caption(
+    scores: np.ndarray, pairs: np.ndarray, batch: float
+) -> tuple[float, np.ndarray]:
+    """The exact population loss, in nats, and its gradient: sums over all captions that a batch may
+    have.
+    """
     captions, alone = pairs.shape[1], pairs.sum(axis=0)
     if batch == MANY:
         terms = scores + np.log(alone)
         log_sum = np.logaddexp.reduce(terms, axis=1, keepdims=True)
         images = pairs.sum(axis=1, keepdims=True)
-        return float((images * log_sum).sum() - (pairs * scores).sum()), images * np.exp(terms - log_sum) - pairs
-    drawn = np.indices((captions,) * int(batch)).reshape(int(batch), -1).T  # the first is the image's own
+        return (
+            float((images * log_sum).sum() - (pairs * scores).sum()),
+            images * np.exp(terms - log_sum) - pairs,
+        )
+    # the first is the image's own
+    drawn = np.indices((captions,) * int(batch)).reshape(int(batch), -1).T
     weight = pairs[:, drawn[:, 0]] * alone[drawn[:, 1:]].prod(axis=1)
     terms = scores[:, drawn]
     log_sum = np.logaddexp.reduce(terms, axis=2)
@@ -61,7 +73,9 @@ def image_to_caption(scores: np.ndarray, pairs: np.ndarray, batch: float) -> tup
     return float((weight * (log_sum - terms[..., 0])).sum()), gradient
 
 
-def caption_to_image(scores: np.ndarray, pairs: np.ndarray, batch: float) -> tuple[float, np.ndarray]:
+def caption_to_image(
+    scores: np.ndarray, pairs: np.ndarray, batch: float
+) -> tuple[float, np.ndarray]:
     value, gradient = image_to_caption(scores.T, pairs.T, batch)
     return value, gradient.T
 
@@ -114,7 +128,9 @@ def test_t14_prompted_with_captions_it_is_the_ideal_classifier_of_their_images(s
     prompts = data.draw(st.lists(st.sampled_from(captions), min_size=2, max_size=4, unique=True))
     given_caption = (pairs / pairs.sum(axis=0))[:, prompts]
     rule = T.pmi(pairs)[:, prompts].argmax(axis=1)
-    assert given_caption[np.arange(len(pairs)), rule].sum() == pytest.approx(best_average(given_caption), rel=1e-12)
+    assert given_caption[np.arange(len(pairs)), rule].sum() == pytest.approx(
+        best_average(given_caption), rel=1e-12
+    )
 
 
 def law_of_bare(images: np.ndarray, share: np.ndarray | float) -> np.ndarray:
@@ -129,26 +145,36 @@ def test_t15_omission_that_depends_on_the_background_weighs_backgrounds(seed, le
     X, K, A = world.images.shape
     share = np.random.default_rng(seed).uniform(min(least, most), max(least, most), (K, A))
     named = T.pmi(world.pairs(share))[:, -K:]
-    np.testing.assert_allclose(gaps(named), gaps(np.log(law_of_bare(world.images, share))), atol=1e-12)
+    np.testing.assert_allclose(
+        gaps(named), gaps(np.log(law_of_bare(world.images, share))), atol=1e-12
+    )
     backgrounds = world.images.sum(axis=0) * share
-    weights = backgrounds / backgrounds.sum(axis=1, keepdims=True)  # of backgrounds among the bare captions of a class
+    # of backgrounds among the bare captions of a class
+    weights = backgrounds / backgrounds.sum(axis=1, keepdims=True)
     in_group = world.images / world.images.sum(axis=0)
     gain = (in_group * weights).sum(axis=-1)
-    assert gain[np.arange(X), named.argmax(axis=1)].sum() == pytest.approx(best_average(gain), rel=1e-12)
+    assert gain[np.arange(X), named.argmax(axis=1)].sum() == pytest.approx(
+        best_average(gain), rel=1e-12
+    )
 
 
 @given(st.floats(0.05, 0.95), st.floats(0.05, 0.95), st.floats(0.05, 0.95), seeds)
 @example(0.9, 0.5, 0.5, 0)
 def test_t15_the_share_of_matches_among_bare_captions_is_the_correlation(p, usual, other, seed):
-    """Two classes, two backgrounds: what is bare is as in a world of that correlation with captions bare at random."""
-    looks = np.random.default_rng(seed).dirichlet(np.ones(5), (2, 2)).transpose(2, 0, 1)  # p(x | y, a)
+    """Two classes, two backgrounds: what is bare is as in a world of that correlation with captions
+    bare at random.
+    """
+    # p(x | y, a)
+    looks = np.random.default_rng(seed).dirichlet(np.ones(5), (2, 2)).transpose(2, 0, 1)
 
     def images(correlation):
         return looks * np.where(np.eye(2), correlation, 1 - correlation) / 2
 
     share = np.where(np.eye(2), usual, other)
     moved = T.match_among_bare(p, usual, other)
-    np.testing.assert_allclose(law_of_bare(images(p), share), law_of_bare(images(moved), 1.0), rtol=1e-12)
+    np.testing.assert_allclose(
+        law_of_bare(images(p), share), law_of_bare(images(moved), 1.0), rtol=1e-12
+    )
 
 
 @given(seeds, st.floats(1e-3, 0.99))
@@ -158,7 +184,9 @@ def test_t11_mismatch_moves_no_decision_by_single_prompts_nor_by_their_pool(seed
     exact = T.pmi(pairs)
     stray = T.pmi((1 - eps) * pairs + eps * np.outer(pairs.sum(axis=1), pairs.sum(axis=0)))
     np.testing.assert_allclose(stray, T.mismatched_pmi(exact, eps), atol=1e-11)
-    assert (stray[:, rest].argmax(axis=1) == exact[:, rest].argmax(axis=1))[clear(exact[:, rest])].all()
+    assert (stray[:, rest].argmax(axis=1) == exact[:, rest].argmax(axis=1))[
+        clear(exact[:, rest])
+    ].all()
     captions = captions_of_classes(world)
     pool = pooled(exact, captions)
     np.testing.assert_allclose(pooled(stray, captions), T.mismatched_pmi(pool, eps), atol=1e-11)
@@ -193,28 +221,42 @@ def test_t9_pooled_captions_that_tell_the_label_are_the_bayes_rule(seed):
 
 
 def looks(seed: int) -> tuple[float, np.ndarray, np.ndarray]:
-    """p, p(x | y, a) and p(x | typical y): ten looks of an object, nine of a background, both seen in error."""
+    """p, p(x | y, a) and p(x | typical y): ten looks of an object, nine of a background, both seen
+    in error.
+    """
     rng, mixed = np.random.default_rng(seed), []
     p, sizes = rng.uniform(0.55, 0.95), (10, 9)
     for size in sizes:
         first = rng.dirichlet(np.ones(size))
         seen = (rng.dirichlet(np.ones(size), size) for _ in range(2))  # by images, by captions
-        mixed.append(np.einsum("ci,ix,it->cxt", [first, first[::-1]], *((r + r[::-1, ::-1]) / 2 for r in seen)))
+        mixed.append(
+            np.einsum(
+                "ci,ix,it->cxt", [first, first[::-1]], *((r + r[::-1, ::-1]) / 2 for r in seen)
+            )
+        )
     images = np.einsum("yx,az->yaxz", *(each.sum(axis=2) for each in mixed)).reshape(2, 2, -1)
     told = int(mixed[0].sum(axis=1)[0].argmax())
-    pairs = np.einsum("ya,yxt,az->xzt", np.where(np.eye(2), p, 1 - p), mixed[0], mixed[1][..., 4]).reshape(-1, 10)
+    pairs = np.einsum(
+        "ya,yxt,az->xzt", np.where(np.eye(2), p, 1 - p), mixed[0], mixed[1][..., 4]
+    ).reshape(-1, 10)
     return p, images, pairs[:, [told, 9 - told]] / pairs[:, told].sum()
 
 
 def test_typical_appearance_exceeds_p_in_some_finite_worlds():
-    """1/2 <= p' <= p needs more than any data: of 1,000 such worlds p' exceeds p in 44, and is below 1/2 in 4."""
+    """1/2 <= p' <= p needs more than any data: of 1,000 such worlds p' exceeds p in 44, and is
+    below 1/2 in 4.
+    """
     weight, above, below = np.linspace(0, 1, 1001)[:, None], 0, 0
     for seed in range(250):
         p, images, captions = looks(seed)
         first = captions.argmax(axis=1) == 0
         accuracy = [(images[0, a] @ first + images[1, 1 - a] @ ~first) / 2 for a in (0, 1)]
         votes = [weight * images[y, y] + (1 - weight) * images[y, 1 - y] for y in (0, 1)]
-        regret = np.maximum(*votes).sum(axis=1) / 2 - weight[:, 0] * accuracy[0] - (1 - weight[:, 0]) * accuracy[1]
+        regret = (
+            np.maximum(*votes).sum(axis=1) / 2
+            - weight[:, 0] * accuracy[0]
+            - (1 - weight[:, 0]) * accuracy[1]
+        )
         places = weight[regret < regret.min() + 1e-9]
         above, below = above + (places.min() > p + 1e-3), below + (places.max() < 0.5 - 1e-3)
     assert 2 <= above <= 25

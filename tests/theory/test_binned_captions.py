@@ -19,7 +19,9 @@ WORLDS = [
 
 
 def by_integrals(words: BinnedCaptions, x: np.ndarray, caption: np.ndarray) -> float:
-    """log p(x, caption) - log p(caption), with the joint density of both views integrated over every bin."""
+    """log p(x, caption) - log p(caption), with the joint density of both views integrated over
+    every bin.
+    """
     world, mixture = words.world, words.mixture
     label, *bins = caption
     nodes, node_weights = leggauss(60)
@@ -30,13 +32,25 @@ def by_integrals(words: BinnedCaptions, x: np.ndarray, caption: np.ndarray) -> f
             if label not in (NONE, mixture.labels[g]):
                 continue
             for c, b in enumerate(bins):
-                m, shared = mixture.means[g, c], mixture.detail[mixture.block[c]] * mixture.variances[c]
-                S_I, S_T = mixture.variances[c] + world.nu_image, mixture.variances[c] + world.nu_text
+                m, shared = (
+                    mixture.means[g, c],
+                    mixture.detail[mixture.block[c]] * mixture.variances[c],
+                )
+                S_I, S_T = (
+                    mixture.variances[c] + world.nu_image,
+                    mixture.variances[c] + world.nu_text,
+                )
                 if b == NONE:
-                    weight *= np.exp(-((x[c] - m) ** 2) / (2 * S_I)) / np.sqrt(2 * np.pi * S_I) if with_image else 1.0
+                    weight *= (
+                        np.exp(-((x[c] - m) ** 2) / (2 * S_I)) / np.sqrt(2 * np.pi * S_I)
+                        if with_image
+                        else 1.0
+                    )
                     continue
                 reach = m - 12 * np.sqrt(S_T), m + 12 * np.sqrt(S_T)
-                low, high = np.clip(np.concatenate([[-np.inf], words.edges[c], [np.inf]])[b : b + 2], *reach)
+                low, high = np.clip(
+                    np.concatenate([[-np.inf], words.edges[c], [np.inf]])[b : b + 2], *reach
+                )
                 t = (low + high) / 2 + (high - low) / 2 * nodes
                 if with_image:
                     law = multivariate_normal([m, m], [[S_I, shared], [shared, S_T]])
@@ -69,7 +83,8 @@ def test_edges_are_quantiles_and_symmetric_for_two_classes_and_bare_names_have_n
     assert edges + edges[:, ::-1] == pytest.approx(np.zeros_like(edges), abs=1e-12)
     assert BinnedCaptions(WORLDS[0]).prompts("bare").tolist() == [[0, NONE, NONE], [1, NONE, NONE]]
     flat = BinnedCaptions(WORLDS[2].replace(p_spu=1 / 3))
-    middle = np.where(np.eye(6), 2, NONE)  # each caption tells that one latent lies in the middle bin
+    # each caption tells that one latent lies in the middle bin
+    middle = np.where(np.eye(6), 2, NONE)
     shares = np.exp(flat.log_shares(np.insert(middle, 0, NONE, axis=1)))
     assert shares.mean(axis=1) == pytest.approx(np.full(6, 0.2), abs=1e-12)
 
@@ -80,7 +95,9 @@ def test_edges_are_quantiles_and_symmetric_for_two_classes_and_bare_names_have_n
     ids=["two-classes", "table", "three-classes"],
 )
 def test_accuracies_are_those_of_all_groups(world, monkeypatch):
-    """Every group's share of right answers, drawn; the standard error of a share of n is .5/sqrt n at most."""
+    """Every group's share of right answers, drawn; the standard error of a share of n is .5/sqrt n
+    at most.
+    """
     words, rng, n = BinnedCaptions(world), np.random.default_rng(0), 4000
     prompts = np.array([words.prompts("name"), words.prompts("mean")])
     mixture, deviation = words.mixture, np.sqrt(words.mixture.image_variances)
@@ -95,6 +112,9 @@ def test_accuracies_are_those_of_all_groups(world, monkeypatch):
 
 def test_mismatched_captions_raise_the_critic_to_a_floor():
     plain, mixed = (BinnedCaptions(World(mismatch=eps, **HEADLINE)) for eps in (0.0, 0.25))
-    images, captions = np.array([[3.0, 1.0], [-9.0, 2.0]]), plain.binned(np.array([[2.0, 1.0], [0.0, -1.0]]))
+    images, captions = (
+        np.array([[3.0, 1.0], [-9.0, 2.0]]),
+        plain.binned(np.array([[2.0, 1.0], [0.0, -1.0]])),
+    )
     expected = np.log(0.75 * np.exp(plain.critic(images, captions)) + 0.25)
     assert mixed.critic(images, captions) == pytest.approx(expected, abs=1e-12)

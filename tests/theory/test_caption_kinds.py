@@ -1,4 +1,6 @@
-"""A kind of caption that World.caption_kinds alone knows acts in every law: it shows another multiple of a block."""
+"""A kind of caption that World.caption_kinds alone knows acts in every law: it shows another
+multiple of a block.
+"""
 
 import numpy as np
 import pytest
@@ -15,9 +17,18 @@ from theory.learners import GaussianPMI, InfoNCE, LinearCLIP
 from theory.learners.base import block_weights
 
 TELLING = World(
-    p_spu=0.8, mu_spu=1.5, sigma_spu=0.7, sigma_xi=1.5, dim_image=2, dim_text=2, mention_inv=0.9, mention_spu=0.8,
-    p_inv=0.95, detail_inv=0.7, detail_spu=0.8,
-)  # fmt: skip
+    p_spu=0.8,
+    mu_spu=1.5,
+    sigma_spu=0.7,
+    sigma_xi=1.5,
+    dim_image=2,
+    dim_text=2,
+    mention_inv=0.9,
+    mention_spu=0.8,
+    p_inv=0.95,
+    detail_inv=0.7,
+    detail_spu=0.8,
+)
 
 
 @pytest.fixture(params=["some -1", "some 2", "background -0.4"])
@@ -26,9 +37,15 @@ def other(request, monkeypatch):
     which, multiple = request.param.split()
 
     def kinds(world: World) -> CaptionKinds:
-        share = np.full(world.mention.shape[-1], 1 / 3) if which == "some" else np.arange(world.mention.shape[-1]) > 0
+        share = (
+            np.full(world.mention.shape[-1], 1 / 3)
+            if which == "some"
+            else np.arange(world.mention.shape[-1]) > 0
+        )
         told = ((1 - share) * world.mention, 1.0), (share * world.mention, float(multiple))
-        return CaptionKinds((*(CaptionKind(*each) for each in told), CaptionKind(1 - world.mention, 0.0)))
+        return CaptionKinds(
+            (*(CaptionKind(*each) for each in told), CaptionKind(1 - world.mention, 0.0))
+        )
 
     monkeypatch.setattr(World, "caption_kinds", property(kinds))
     mixture_of.cache_clear()
@@ -63,12 +80,19 @@ def test_drawn_pairs_and_exact_scatters(other):
     world, n = TELLING.replace(bare=0.2, mismatch=0.1), 20_000
     expected = joint_covariance(world)
     (scatter,) = projected_scatter(world, 500, 64, 5)
-    assert_mean(scatter.reshape(len(scatter), -1), expected.ravel(), effect=1.0, what="exact scatters")
+    assert_mean(
+        scatter.reshape(len(scatter), -1), expected.ravel(), effect=1.0, what="exact scatters"
+    )
     pairs = world.draw(n, seed=5)
     views = zip((pairs.images, pairs.texts), pairs.frames, strict=True)
     rows = np.concatenate([view.numpy() @ D for view, D in views], axis=1)
     rows = rows - sum(part.weights @ part.means for part in world.mixture().pairs)
-    assert_mean((rows[:, :, None] * rows[:, None]).reshape(n, -1), expected.ravel(), effect=0.06, what="drawn pairs")
+    assert_mean(
+        (rows[:, :, None] * rows[:, None]).reshape(n, -1),
+        expected.ravel(),
+        effect=0.06,
+        what="drawn pairs",
+    )
 
 
 def test_captions_in_words_are_refused(other):

@@ -41,7 +41,9 @@ def test_a_rule_need_not_be_odd(shift, slope, x, y):
     s = np.hypot(1, slope)
     for group, sign in enumerate((1, -1)):
         gain = x + sign * slope * y
-        assert found[group] == pytest.approx((ndtr((gain - shift) / s) + ndtr((gain + shift) / s)) / 2, abs=1e-7)
+        assert found[group] == pytest.approx(
+            (ndtr((gain - shift) / s) + ndtr((gain + shift) / s)) / 2, abs=1e-7
+        )
 
 
 def test_a_pair_of_sign_changes_between_nodes():
@@ -78,7 +80,8 @@ class Stripes(Learner):
         {"p_spu": 0.2, "mu_spu": -3.0, "sigma_spu": 2.0},
         {"p_inv": 0.8, "p_spu": 0.95},  # the background is more reliable
         {"p_inv": 0.9, "mu_spu": 2.0, "nu": 0.3},  # equally reliable: a linear rule
-        {"p_inv": 0.2, "mu_inv": 3.0, "sigma_spu": 1.0},  # an object that mostly disagrees with its label
+        # an object that mostly disagrees with its label
+        {"p_inv": 0.2, "mu_inv": 3.0, "sigma_spu": 1.0},
         {"p_inv": 0.6, "p_spu": 0.999, "mu_inv": 2.0, "mu_spu": -0.5, "sigma_spu": 2.0},
         {"p_inv": 0.999, "p_spu": 0.6, "mu_inv": 2.5, "sigma_inv": 0.5, "mu_spu": 1.0},
     ],
@@ -99,6 +102,8 @@ def test_a_sample_tells_what_the_integral_misses():
     rng = np.random.default_rng(0)
     for group, sign in enumerate((1, -1)):
         right = Stripes().scores(
-            world, world.mean * [1, sign] + np.sqrt(world.image_variance) * rng.standard_normal((4_000_000, 2))
+            world,
+            world.mean * [1, sign]
+            + np.sqrt(world.image_variance) * rng.standard_normal((4_000_000, 2)),
         )
         assert [*found][group] == pytest.approx((right[:, 0] > 0).mean(), abs=2e-3)

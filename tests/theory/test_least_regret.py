@@ -1,4 +1,6 @@
-"""Least regret where the ideal classifiers are known: a sphere, a polygon, a curve with made-up points."""
+"""Least regret where the ideal classifiers are known: a sphere, a polygon, a curve with made-up
+points.
+"""
 
 import numpy as np
 import pytest
@@ -13,13 +15,17 @@ NOISE = np.random.default_rng(0).normal(0, 1e-3, (REPLICATES, 2))
 
 
 def points(p: float) -> np.ndarray:
-    """Replicates of a made-up curve: c* rises with p, k* falls, and each replicate has its own error."""
+    """Replicates of a made-up curve: c* rises with p, k* falls, and each replicate has its own
+    error.
+    """
     return np.array([0.6 + 0.3 * p**2, 0.9 - 0.4 * p]) + NOISE * (1 + p)
 
 
 def test_cubics_between_nodes_are_the_curve():
     h = np.linspace(*LOG_ODDS, 97)
-    exact, between = (SampledCurve(points, interpolate).replicates(h) for interpolate in (False, True))
+    exact, between = (
+        SampledCurve(points, interpolate).replicates(h) for interpolate in (False, True)
+    )
     np.testing.assert_allclose(between, exact, atol=1e-3)
     np.testing.assert_allclose(exact[..., 50], points(expit(h[50])), atol=1e-12)
 
@@ -35,7 +41,9 @@ def test_a_sum_of_the_curve_is_taken_between_the_known_points_around_it(p, weigh
 @settings(max_examples=8)
 @given(st.integers(0, 2**32 - 1))
 def test_a_polygon_of_three_groups_is_certified_by_mixtures(seed):
-    """Heads with known accuracies: by duality r is the largest gain on all groups at once over their mixtures."""
+    """Heads with known accuracies: by duality r is the largest gain on all groups at once over
+    their mixtures.
+    """
     rng = np.random.default_rng(seed)
     heads, own = rng.uniform(0.3, 1, (6, 3)), rng.uniform(0.2, 0.6, 3)
     weights, regret = least_regret_of_groups(lambda w: heads[(heads @ w).argmax()], own)

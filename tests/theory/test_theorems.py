@@ -20,7 +20,15 @@ noise = st.floats(0, 10)
 def world(alpha, beta, si, ss, p, nu=0.0, kappa=1.0, K=2):
     """Worlds with (pi_spu/pi_inv)^2 = kappa."""
     pi_i, pi_s = (1.0, np.sqrt(kappa)) if kappa <= 1 else (1 / np.sqrt(kappa), 1.0)
-    fields = {"p_spu": p, "mu_inv": alpha, "mu_spu": beta, "sigma_inv": si, "sigma_spu": ss, "nu": nu, "classes": K}
+    fields = {
+        "p_spu": p,
+        "mu_inv": alpha,
+        "mu_spu": beta,
+        "sigma_inv": si,
+        "sigma_spu": ss,
+        "nu": nu,
+        "classes": K,
+    }
     return worlds_with(**fields, mention_inv=pi_i, mention_spu=pi_s)
 
 
@@ -32,7 +40,9 @@ def test_t1_more_reliance_is_less_robust(alpha, beta, S_i, S_s, t, step):
     blocks = world(alpha, beta, np.sqrt(S_i), np.sqrt(S_s), 0.5)
     got = linear_accuracy(u, blocks)
     assert float(got.counter) == pytest.approx(float(ndtr(score[0])), abs=1e-10)
-    assert float(got.common) == pytest.approx(float(ndtr(T.counter_score(t, alpha, -beta, S_i, S_s))), abs=1e-10)
+    assert float(got.common) == pytest.approx(
+        float(ndtr(T.counter_score(t, alpha, -beta, S_i, S_s))), abs=1e-10
+    )
 
 
 @given(positive, positive, positive, positive, ratio)
@@ -85,12 +95,21 @@ def test_t3_the_mean_prompt_relies_most_at_one_correlation(alpha, beta, si, ss, 
 @example(1.0, 1.0, 0.5, 0.4, 0.0, 0.94)  # p_c is .96
 def test_t4_and_t5_clip_against_least_squares_at_any_correlation(alpha, beta, si, ss, nu, p):
     blocks = world(alpha, beta, si, ss, p, nu)
-    clip, least = (float(reliance(u)) for u in (LinearCLIP("name").direction(blocks), LeastSquares().direction(blocks)))
+    clip, least = (
+        float(reliance(u))
+        for u in (LinearCLIP("name").direction(blocks), LeastSquares().direction(blocks))
+    )
     assume(abs(clip - least) > 1e-9 * clip)
     assert (clip < least) == (T.least_squares_margin(alpha, beta, si, ss, p, nu) > 0)
 
 
-@given(*[positive] * 4, st.floats(0.01, 1), st.floats(0.01, 1), st.floats(1e-2, 1e2), st.integers(3, 10_000))
+@given(
+    *[positive] * 4,
+    st.floats(0.01, 1),
+    st.floats(0.01, 1),
+    st.floats(1e-2, 1e2),
+    st.integers(3, 10_000),
+)
 @example(1.0, 2.0, 1.0, 0.5, 0.9, 1.0, 1.0, 10)
 def test_t8_many_classes(alpha, beta, si, ss, D, D_inv, kappa, K):
     p, p_inv = ((x * (K - 1) + 1) / K for x in (D, D_inv))  # D = p - (1 - p)/(K - 1)
@@ -102,4 +121,6 @@ def test_t8_many_classes(alpha, beta, si, ss, D, D_inv, kappa, K):
     far = T.many_class_reliance_name(alpha, beta, si, p, 10**9, p_inv) * 10**9
     assert far == pytest.approx(alpha * beta * p * p_inv / si**2, rel=1e-3)
     limit = T.many_class_reliance_mean_limit(alpha, beta, si, ss, p, kappa, p_inv)
-    assert T.many_class_reliance_mean(alpha, beta, si, ss, p, 10**12, kappa, p_inv) == pytest.approx(limit, rel=1e-3)
+    assert T.many_class_reliance_mean(
+        alpha, beta, si, ss, p, 10**12, kappa, p_inv
+    ) == pytest.approx(limit, rel=1e-3)

@@ -1,4 +1,6 @@
-"""Unit embeddings of finite scale: losses, minima, the certificate, prompts, and the learners' numbers."""
+"""Unit embeddings of finite scale: losses, minima, the certificate, prompts, and the learners'
+numbers.
+"""
 
 import csv
 import re
@@ -47,7 +49,9 @@ def correlation(world: World, learner: InfoNCE) -> tuple[float, float]:
 
 
 def plain_siglip(z: np.ndarray, law: np.ndarray, batch: int) -> float:
-    """-log sigma of a pair's score and of -z for each of the batch's other captions, which are independent."""
+    """-log sigma of a pair's score and of -z for each of the batch's other captions, which are
+    independent.
+    """
     independent = np.outer(law.sum(axis=1), law.sum(axis=0))
     return float(-(law * log_expit(z)).sum() - (batch - 1) * (independent * log_expit(-z)).sum())
 
@@ -65,22 +69,36 @@ def test_the_slope_is_the_derivative_and_vanishes_at_the_optimum_without_limits(
 @given(st.integers(0, 2**32 - 1), st.integers(2, 1000), st.floats(-12, 3))
 def test_siglip_is_a_sum_of_log_sigmoids_at_a_fixed_bias_and_at_the_best_one(seed, batch, bias):
     law, (scores, other) = law_of(seed), np.random.default_rng(seed).normal(0, 2, (2, 3, 4))
-    assert siglip(bias, batch).loss(scores, law)[0] == pytest.approx(plain_siglip(scores + bias, law, batch), rel=1e-12)
-    best = minimize_scalar(lambda b: plain_siglip(scores + b, law, batch), bounds=(-30, 30), options={"xatol": 1e-7})
+    assert siglip(bias, batch).loss(scores, law)[0] == pytest.approx(
+        plain_siglip(scores + bias, law, batch), rel=1e-12
+    )
+    best = minimize_scalar(
+        lambda b: plain_siglip(scores + b, law, batch), bounds=(-30, 30), options={"xatol": 1e-7}
+    )
     assert siglip(None, batch).loss(scores, law)[0] == pytest.approx(best.fun, abs=1e-9)
-    gains = (one.loss(scores, law)[0] - one.loss(other, law)[0] for one in (siglip(), siglip(None, 10**8)))
+    gains = (
+        one.loss(scores, law)[0] - one.loss(other, law)[0]
+        for one in (siglip(), siglip(None, 10**8))
+    )
     assert next(gains) == pytest.approx(next(gains), abs=1e-4)
 
 
 @settings(max_examples=3, phases=[Phase.generate])  # each minimises by finite differences
-@given(st.integers(0, 2**32 - 1), st.floats(0.5, 3), st.sampled_from([2, 16]), st.sampled_from([None, -1.0]))
+@given(
+    st.integers(0, 2**32 - 1),
+    st.floats(0.5, 3),
+    st.sampled_from([2, 16]),
+    st.sampled_from([None, -1.0]),
+)
 def test_siglip_towers_are_at_the_minimum_that_plain_minimisation_finds(seed, scale, batch, bias):
     """All rows and the bias are plain variables."""
     law = law_of(seed)
 
     def plain(flat: np.ndarray) -> float:
         W = E.unit(flat[1:].reshape(7, 8))
-        return plain_siglip(scale * W[:3] @ W[3:].T + (flat[0] if bias is None else bias), law, batch)
+        return plain_siglip(
+            scale * W[:3] @ W[3:].T + (flat[0] if bias is None else bias), law, batch
+        )
 
     start = np.random.default_rng(seed).standard_normal(57)
     least = minimize(plain, start, method="BFGS").fun
@@ -102,7 +120,9 @@ def test_the_certificate_bounds_what_another_start_gains(seed, scale, objective)
 
 @given(st.integers(3, 8), st.floats(0.02, 0.5))
 def test_an_attribute_that_captions_tell_needs_its_scale(values, error):
-    """At this scale rows of a simplex have the loss of scores without limits; below, no rows have."""
+    """At this scale rows of a simplex have the loss of scores without limits; below, no rows
+    have.
+    """
     law = ((1 - error) * np.eye(values) + error / values) / values
     scale, best = E.needed_scale(values, error), infonce(theorems.pmi(law), law)[0]
     rows = E.unit(np.eye(values) - 1 / values)
@@ -126,7 +146,9 @@ def test_factors_have_the_scores_and_no_norms_below_their_largest(seed):
 
 @given(st.integers(0, 2**32 - 1), st.floats(0.3, 2), objectives)
 def test_a_caption_without_weight_has_the_row_that_it_has_as_a_node(seed, scale, objective):
-    """What a row of small weight adds to the loss decides: rows inside the ball are flat minima, known to .001."""
+    """What a row of small weight adds to the loss decides: rows inside the ball are flat minima,
+    known to .001.
+    """
     law, small = law_of(seed), 1e-6
     towers = E.trained(law, scale, 8, 0, objective)[-1]
     scores = scale * towers.images @ towers.captions.T
@@ -152,12 +174,16 @@ def test_a_caption_without_weight_has_the_row_that_it_has_as_a_node(seed, scale,
 def test_a_prompt_that_is_a_node_has_the_row_of_that_caption():
     """With mismatch, images of other pairs have their share in both."""
     world = WORLD.replace(mismatch=0.3)
-    place = nodes(world, (0.8, 0.9))  # a step of 0.8 standard deviations, 1.25 each, goes from 0 to mu_inv = 1
+    # a step of 0.8 standard deviations, 1.25 each, goes from 0 to mu_inv = 1
+    place = nodes(world, (0.8, 0.9))
     towers = E.trained(place.law, 1.0, 16, 1)[-1]
     same = np.isclose(world.prompts("typical")[:, None], place.captions).all(axis=-1)
     assert same.sum(axis=1).tolist() == [1, 1]
     expected = towers.images @ np.subtract(*same.astype(float) @ towers.captions)
-    gap, sd = score_gap(world, "typical", place, towers, 1.0, True, INFONCE), np.sqrt(world.image_variance)
+    gap, sd = (
+        score_gap(world, "typical", place, towers, 1.0, True, INFONCE),
+        np.sqrt(world.image_variance),
+    )
     np.testing.assert_allclose(gap(*(place.images[place.kept] / sd).T), expected, atol=1e-5)
 
 
@@ -171,11 +197,14 @@ def test_a_minimum_that_has_not_settled_comes_with_the_rows_before(monkeypatch):
 
 
 def test_where_all_scores_are_within_reach_the_law_holds_as_it_is():
-    """CLIP's largest scale holds all scores of the first page's world; 14.3 does not hold those of the rarest pairs."""
+    """CLIP's largest scale holds all scores of the first page's world; 14.3 does not hold those of
+    the rarest pairs.
+    """
     assert [reaches(WORLD, "name", scale, None) for scale in (14.3, 100.0)] == [False, True]
     for prompt in ("name", "mean", "scores"):
         here, law = InfoNCE(prompt, 100.0).accuracy(WORLD), InfoNCE(prompt).accuracy(WORLD)
-        np.testing.assert_allclose([*here], [*law], rtol=1e-12)  # of the narrowest views with the same noise
+        # of the narrowest views with the same noise
+        np.testing.assert_allclose([*here], [*law], rtol=1e-12)
     assert not reaches(WORLD, "name", 100.0, -60.0), "a fixed bias far from the best one needs more"
 
 
@@ -185,7 +214,9 @@ def stored() -> list[dict[str, str]]:
 
 
 def test_below_the_budget_prompts_differ_from_the_law_as_computed_elsewhere():
-    """On another grid by somebody else; towers of 2,500 steps have .8993/.6112 and .8716/.6734, p' .72, .66."""
+    """On another grid by somebody else; towers of 2,500 steps have .8993/.6112 and .8716/.6734, p'
+    .72, .66.
+    """
     found = {tuple(row.values())[:5]: float(row["p"]) for row in stored()}
     for size, places in (
         (("1.0", "", "1.0", "0.0"), {"name": 0.722, "mean": 0.984, "scores": 0.979}),
@@ -193,29 +224,42 @@ def test_below_the_budget_prompts_differ_from_the_law_as_computed_elsewhere():
         (("1.0", "", "1.0", "0.5"), {"bare": 0.917}),
         (("1.0", "", "0.0", "0.5"), {"bare": 0.947}),
     ):
-        assert {prompt: found[*size, prompt] for prompt in places} == pytest.approx(places, abs=1.5e-3)
+        assert {prompt: found[*size, prompt] for prompt in places} == pytest.approx(
+            places, abs=1.5e-3
+        )
     for prompt, place in (("typical", 0.7535), ("average", 0.944)):
-        assert correlation(WORLD.replace(bare=0.5), InfoNCE(prompt, 1.0))[0] == pytest.approx(place, abs=1.5e-3)
+        assert correlation(WORLD.replace(bare=0.5), InfoNCE(prompt, 1.0))[0] == pytest.approx(
+            place, abs=1.5e-3
+        )
 
 
 @pytest.mark.parametrize(
-    ("scale", "bare"), [(1.0, 0.0), *(pytest.param(*row, marks=pytest.mark.deep) for row in ((2.0, 0.5), (5.0, 0.0)))]
+    ("scale", "bare"),
+    [(1.0, 0.0), *(pytest.param(*row, marks=pytest.mark.deep) for row in ((2.0, 0.5), (5.0, 0.0)))],
 )
 def test_the_table_is_recomputed(scale, bare):
     known = [tuple(row.values()) for row in stored()]
     for row in rows(scale, None, 1.0, bare):
         (same,) = [each for each in known if each[:5] == tuple(map(str, row[:5]))]
         assert same[-1] == row[-1]
-        np.testing.assert_allclose([float(x) for x in same[5:9]], [float(x) for x in row[5:9]], atol=1e-3)
+        np.testing.assert_allclose(
+            [float(x) for x in same[5:9]], [float(x) for x in row[5:9]], atol=1e-3
+        )
 
 
 def test_the_page_of_the_lab_has_the_budgets_of_the_table():
-    """The least scale of the table from which on accuracies are within .2 points of those without limits."""
+    """The least scale of the table from which on accuracies are within .2 points of those without
+    limits.
+    """
     wide, budgets = [row for row in stored() if row["detail"] == "1.0" and not row["embed_dim"]], []
     for prompt in ("name", "bare", "mean", "scores"):
         mine = [(float(row["scale"]), float(row["off"])) for row in wide if row["prompt"] == prompt]
-        budgets.append(min(scale for scale, _ in mine if all(off <= WITHIN for at, off in mine if at >= scale)))
-    page = (Path(__file__).parents[2] / "experiments" / "lab" / "README.md").read_text(encoding="utf-8")
+        budgets.append(
+            min(scale for scale, _ in mine if all(off <= WITHIN for at, off in mine if at >= scale))
+        )
+    page = (Path(__file__).parents[2] / "experiments" / "lab" / "README.md").read_text(
+        encoding="utf-8"
+    )
     (sentence,) = re.findall(r"In this world all scales .*? scores\.", page)
     assert [float(x) for x in re.findall(r"from (\d+) on", sentence)] == budgets
 
@@ -228,9 +272,13 @@ def test_above_the_budget_all_prompts_come_back_to_the_law():
 
 
 def test_a_mismatch_that_matters_not_without_limits_matters_at_a_finite_scale():
-    """log((1 - eps) e^PMI + eps) needs less scale than the PMI, so the typical appearance comes closer to the law."""
+    """log((1 - eps) e^PMI + eps) needs less scale than the PMI, so the typical appearance comes
+    closer to the law.
+    """
     law, _ = InfoNCE().accuracy(WORLD)
-    near, far = (InfoNCE(scale=1.0).accuracy(WORLD.replace(mismatch=m)).common - law for m in (0.5, 0.0))
+    near, far = (
+        InfoNCE(scale=1.0).accuracy(WORLD.replace(mismatch=m)).common - law for m in (0.5, 0.0)
+    )
     assert abs(near) < abs(far) - 0.005
 
 
@@ -245,7 +293,9 @@ def test_scores_on_images_are_those_of_the_accuracies():
 
 
 def test_siglip_with_a_learned_bias_decides_nearly_as_infonce():
-    """At infinitely many negatives; two images per batch are few enough to matter. The numbers are the page's."""
+    """At infinitely many negatives; two images per batch are few enough to matter. The numbers are
+    the page's.
+    """
     of = {batch: correlation(WORLD, SigLIP(scale=0.5, batch_size=batch))[0] for batch in (None, 2)}
     assert [round(of[None], 3), round(of[2], 3)] == [0.859, 0.907]
     assert of[None] == pytest.approx(correlation(WORLD, InfoNCE(scale=0.5))[0], abs=0.002)
@@ -271,7 +321,9 @@ def test_the_answer_of_narrow_towers_is_the_least_minimum_on_its_grid():
 
 @pytest.mark.deep
 def test_the_networks_of_the_stored_towers_hold_the_optimum():
-    """On batches they end .6 points too low (`trained/unit-embeddings`), on the exact loss of nodes they do not."""
+    """On batches they end .6 points too low (`trained/unit-embeddings`), on the exact loss of nodes
+    they do not.
+    """
     case, scale = at_scale(2.0, 16), 2.0
     recipe, world = Recipe(**case.recipe), case.world
     *_, (place, towers) = ends(world, scale, 16, INFONCE)
@@ -295,9 +347,15 @@ def test_the_networks_of_the_stored_towers_hold_the_optimum():
     steps.step(loss)
     assert 0 < loss().item() - towers.loss < 1e-4
     first, second = rows("text", world.prompts("name"))
-    gaps = (rows("image", place.images) @ (first - second)).detach().numpy().reshape(tuple(map(len, place.axes)))
+    gaps = (
+        (rows("image", place.images) @ (first - second))
+        .detach()
+        .numpy()
+        .reshape(tuple(map(len, place.axes)))
+    )
     x, y = (axis / sd for axis, sd in zip(place.axes, np.sqrt(world.image_variance), strict=True))
-    right = gap_accuracy(RectBivariateSpline(x, y, gaps).ev, world)  # gradient descent has no learner of its own
+    # gradient descent has no learner of its own
+    right = gap_accuracy(RectBivariateSpline(x, y, gaps).ev, world)
     np.testing.assert_allclose(right, [*InfoNCE("name", scale, 16).accuracy(world)], atol=0.002)
 
 

@@ -1,9 +1,12 @@
-"""A claim is data: a statement about a quantity on a domain of worlds, with its source, tolerance and error rate.
+"""A claim is data: a statement about a quantity on a domain of worlds, with its source, tolerance
+and error rate.
 
-    quantity(subject) [- quantity(against)]   relation   prediction      for every world of the domain
+    quantity(subject) [- quantity(against)]   relation   prediction      for every world of the
+                                              domain
 
-Nothing here simulates; `experiments.court` decides. `Claim.true_violation` evaluates the closed forms, so that a search
-for the worst point costs microseconds per point. The verdict rests on measurements at that point.
+Nothing here simulates; `experiments.court` decides. `Claim.true_violation` evaluates the closed
+forms, so that a search for the worst point costs microseconds per point. The verdict rests on
+measurements at that point.
 """
 
 from collections.abc import Callable, Mapping
@@ -40,7 +43,9 @@ class NoWorld(ValueError):
 
 
 class BadValue(TypeError):
-    """A claim's prediction, threshold or reference is no number of a world; the message says why."""
+    """A claim's prediction, threshold or reference is no number of a world; the message says
+    why.
+    """
 
 
 class Axis(NamedTuple):
@@ -53,7 +58,8 @@ class Axis(NamedTuple):
     scale
         "linear"; "one-minus" spaces 1 - x logarithmically (correlations near 1), "log" x itself.
     integer
-        Whether all values are whole numbers. On a linear scale each has the same share of the fractions.
+        Whether all values are whole numbers. On a linear scale each has the same share of the
+        fractions.
 
     Examples
     --------
@@ -72,7 +78,8 @@ class Axis(NamedTuple):
         Raises NoWorld for bounds that are no range, ValueError for an unknown scale.
         """
         low, high = np.asarray(self.low, float), np.asarray(self.high, float)
-        if self.integer:  # only whole numbers between the bounds; each is rounded from an interval of width 1
+        # only whole numbers between the bounds; each is rounded from an interval of width 1
+        if self.integer:
             low, high = np.ceil(low), np.floor(high)
         _check_range(low, high, self.scale)
         least, most = low, high
@@ -85,20 +92,26 @@ class Axis(NamedTuple):
         elif self.scale == "linear":
             value = low + (high - low) * unit
         else:
-            raise ValueError(f"an axis has scale = {self.scale!r}, which is not one of linear, log, one-minus")
+            raise ValueError(
+                f"an axis has scale = {self.scale!r}, which is not one of linear, log, one-minus"
+            )
         return np.clip(np.rint(value) if self.integer else value, least, most)
 
 
 def _check_range(low: Numbers, high: Numbers, scale: str) -> None:
     least, most = np.min(low), np.max(high)
     if not np.all(low <= high):  # nan too
-        raise NoWorld(f"an axis runs from {np.max(low):g} down to {np.min(high):g}; its bounds must not cross")
+        raise NoWorld(
+            f"an axis runs from {np.max(low):g} down to {np.min(high):g}; its bounds must not cross"
+        )
     if not (np.all(np.isfinite(low)) and np.all(np.isfinite(high))):
         raise NoWorld(f"an axis runs from {least:g} to {most:g}; its bounds must be finite")
     if scale == "log" and least <= 0:
         raise NoWorld(f"an axis with scale 'log' starts at {least:g}; its bounds must be above 0")
     if scale == "one-minus" and most >= 1:
-        raise NoWorld(f"an axis with scale 'one-minus' ends at {most:g}; its bounds must be below 1")
+        raise NoWorld(
+            f"an axis with scale 'one-minus' ends at {most:g}; its bounds must be below 1"
+        )
 
 
 def _learner(name: str, value: Any) -> Learner:
@@ -119,7 +132,9 @@ def _row_of(table: Mapping[str, Any]) -> Check:
 
 
 def _number(good: Callable[[Any], bool], domain: str, usual: float) -> Check:
-    return such_as(lambda x: isinstance(x, Real) and good(x), f"lies outside {domain}; {usual} is usual")
+    return such_as(
+        lambda x: isinstance(x, Real) and good(x), f"lies outside {domain}; {usual} is usual"
+    )
 
 
 def _or(also: Callable[[Any], bool], check: Check) -> Check:
@@ -161,7 +176,9 @@ CHECKS: dict[str, Check] = {
     "along": _optional(one_of((*FIELDS, "n"))),
     "tolerance": _optional(_number(lambda x: 0 <= x <= 1e6, "[0, 1e6]", 0.005)),
     "share": _optional(_number(lambda x: 0 < x <= 1, "(0, 1]", 0.95)),
-    "n": _number(lambda x: 2 <= x <= 10**12 and x % 1 == 0, "the whole numbers from 2 to 10^12", 10**10),
+    "n": _number(
+        lambda x: 2 <= x <= 10**12 and x % 1 == 0, "the whole numbers from 2 to 10^12", 10**10
+    ),
 }
 
 
@@ -169,8 +186,8 @@ CHECKS: dict[str, Check] = {
 class Claim(AnyClaim):
     """One claim, checked when it is made; see the example in the README.
 
-    The claim says: quantity(subject), minus quantity(against) if that is given, stands in `relation` to
-    `prediction(world)` in every world of the domain.
+    The claim says: quantity(subject), minus quantity(against) if that is given, stands in
+    `relation` to `prediction(world)` in every world of the domain.
 
     Parameters
     ----------
@@ -181,45 +198,54 @@ class Claim(AnyClaim):
     statement
         One sentence in words.
     quantity
-        common, counter, error-counter, balanced, drop, worst, unseen, reliance, operator-error, kept-axis,
-        equivalent-correlation, shortfall or effective-robustness. The last three place a classifier of two classes on a
-        curve of others. They have no value where that curve does not determine them.
+        common, counter, error-counter, balanced, drop, worst, unseen, reliance, operator-error,
+        kept-axis, equivalent-correlation, shortfall or effective-robustness. The last three place a
+        classifier of two classes on a curve of others. They have no value where that curve does not
+        determine them.
     relation
-        >=, <=, =, iff, increasing, decreasing or slope. "iff" compares the quantity with `threshold`; the last three
-        follow `along`.
+        >=, <=, =, iff, increasing, decreasing or slope. "iff" compares the quantity with
+        `threshold`; the last three follow `along`.
     domain
-        Field of World -> Axis, a number, or a function of the fields named before. Other fields have the command line's
-        defaults. "attribute.p", "attribute.mu" and so on are the fields of a second background.
+        Field of World -> Axis, a number, or a function of the fields named before. Other fields
+        have the command line's defaults. "attribute.p", "attribute.mu" and so on are the fields of
+        a second background.
     prediction
-        World -> numbers; for "iff" positive where the claim says quantity > threshold; for "increasing" (decreasing)
-        the least rise (fall) from a point to a later one: 0, or less where a change back of that size is allowed.
+        World -> numbers; for "iff" positive where the claim says quantity > threshold; for
+        "increasing" (decreasing) the least rise (fall) from a point to a later one: 0, or less
+        where a change back of that size is allowed.
     subject, against
-        Learners or their names; `against` is subtracted. For "effective-robustness" it makes the family.
+        Learners or their names; `against` is subtracted. For "effective-robustness" it makes the
+        family.
     formula
         The statement in LaTeX.
     table
-        Text that names a table of class and background (`simulator.tables`), such as "compositional(2, 4, 1)".
+        Text that names a table of class and background (`simulator.tables`), such as
+        "compositional(2, 4, 1)".
     along, grid
-        The parameter that these three relations vary, and the values between which "slope" is fitted.
+        The parameter that these three relations vary, and the values between which "slope" is
+        fitted.
     threshold
         For "iff", a number or World -> numbers.
     quantifier
-        "always": the relation holds in every world of the domain; "somewhere": in at least one; "on average": of the
-        mean over worlds that are drawn evenly over the domain's axes, each on its own scale.
+        "always": the relation holds in every world of the domain; "somewhere": in at least one; "on
+        average": of the mean over worlds that are drawn evenly over the domain's axes, each on its
+        own scale.
     reference
         For "operator-error", World -> the matrices (..., 2, 2) to compare with rho D_I' M* D_T.
     tolerance
         Violations up to this size do not contradict; by default the quantity's.
     share
-        "With probability `share` over the training pairs": the relation holds, to the tolerance, in at least this share
-        of trainings of n pairs; None for a statement about their mean.
+        "With probability `share` over the training pairs": the relation holds, to the tolerance, in
+        at least this share of trainings of n pairs; None for a statement about their mean.
     n
         Pairs per training; a large number stands for n = infinity.
     question
-        For claims of the project: the key of the question in `experiments.court.registry.QUESTIONS`.
+        For claims of the project: the key of the question in
+        `experiments.court.registry.QUESTIONS`.
     origin, sentence, quote
-        Whose the claim is: "printed" (a paper's sentence, tried in the paper's own regime), "reading" (our reading of
-        one) or "own". Of a paper's sentence also an id, which its readings share, and its words with version and place.
+        Whose the claim is: "printed" (a paper's sentence, tried in the paper's own regime),
+        "reading" (our reading of one) or "own". Of a paper's sentence also an id, which its
+        readings share, and its words with version and place.
     meaning
         What the verdict means for somebody who trains CLIP, in a line.
 
@@ -233,13 +259,14 @@ class Claim(AnyClaim):
     >>> claim = Claim(
     ...     id="loud-backgrounds-fool-clip",
     ...     source="me",
-    ...     statement="A background three times as loud as the animal costs linear CLIP half of the counter group.",
+    ...     statement="Backgrounds three times as loud as animals cost half of the counter group.",
     ...     quantity="counter",
     ...     relation="<=",
     ...     domain={"p_spu": Axis(0.8, 1.0), "mu_spu": 3.0},
     ...     prediction=lambda w: 0.5,
     ... )
-    >>> claim.true_violation(claim.place(np.array([[0.0], [1.0]]))).round(4).tolist()  # at both ends of the domain
+    >>> ends = claim.place(np.array([[0.0], [1.0]]))  # of the domain
+    >>> claim.true_violation(ends).round(4).tolist()
     [-0.4373, -0.4971]
     """
 
@@ -266,13 +293,17 @@ class Claim(AnyClaim):
             object.__setattr__(self, "tolerance", self.quantity.tolerance)
 
     def rules(self) -> Rules:
-        """The rules between fields; those of the quantity and the relation follow the general ones."""
+        """The rules between fields; those of the quantity and the relation follow the general
+        ones.
+        """
         # The ends and a point between them are valid worlds.
         worlds = self.at(self.place(np.array([[0.0], [0.414], [1.0]]) * np.ones(len(self.axes))))
         single = self.relation.pointwise and not self.finite
         needed = "needs relation >=, <= or = at n = infinity, without `share`"
         yield self.quantifier != "always" and not single, f"quantifier {self.quantifier!r} {needed}"
-        yield from chain(super().rules(), self.relation.rules(self), self.quantity.rules(self, worlds))
+        yield from chain(
+            super().rules(), self.relation.rules(self), self.quantity.rules(self, worlds)
+        )
 
     @cached_property
     def axes(self) -> dict[str, Axis]:
@@ -287,24 +318,36 @@ class Claim(AnyClaim):
     @property
     def learners(self) -> tuple[Learner, ...]:
         """The subject, then the learner that is subtracted, if there is one."""
-        return (self.subject,) if self.against is None or self.quantity.family else (self.subject, self.against)
+        return (
+            (self.subject,)
+            if self.against is None or self.quantity.family
+            else (self.subject, self.against)
+        )
 
     @property
     def support(self) -> tuple[float, float] | None:
-        """The smallest and the largest possible value of the number that the relation limits; None if there is none."""
+        """The smallest and the largest possible value of the number that the relation limits; None
+        if there is none.
+        """
         if self.quantity.support is None:
             return None
         low, high = self.quantity.support
-        return self.relation.support(*((low, high) if len(self.learners) == 1 else (low - high, high - low)))
+        return self.relation.support(
+            *((low, high) if len(self.learners) == 1 else (low - high, high - low))
+        )
 
     @property
     def finite(self) -> bool:
-        """Whether the claim is about finitely many pairs or a share of trainings, for which there is no closed form."""
+        """Whether the claim is about finitely many pairs or a share of trainings, for which there
+        is no closed form.
+        """
         return self.n < INFINITE or self.along == "n" or self.share is not None
 
     @property
     def tau(self) -> float:
-        """Violations of a claim up to this size do not contradict: the tolerance, or that of a share of trainings."""
+        """Violations of a claim up to this size do not contradict: the tolerance, or that of a
+        share of trainings.
+        """
         return self.tolerance if self.share is None else SHARE_TOLERANCE
 
     def place(self, unit: np.ndarray) -> dict[str, np.ndarray]:
@@ -319,12 +362,18 @@ class Claim(AnyClaim):
         return values
 
     def at(self, fields: Mapping[str, Numbers]) -> World:
-        """A grid of worlds with these fields of the domain, and with the claim's table; one point is a grid of one."""
+        """A grid of worlds with these fields of the domain, and with the claim's table; one point
+        is a grid of one.
+        """
         second: dict[str, Any] = {
-            name.removeprefix(SECOND): value for name, value in fields.items() if name.startswith(SECOND)
+            name.removeprefix(SECOND): value
+            for name, value in fields.items()
+            if name.startswith(SECOND)
         }
         own: dict[str, Any] = {
-            name: np.atleast_1d(value) for name, value in fields.items() if not name.startswith(SECOND)
+            name: np.atleast_1d(value)
+            for name, value in fields.items()
+            if not name.startswith(SECOND)
         }
         if self.table:
             own["table"] = tables.named(self.table)
@@ -336,7 +385,8 @@ class Claim(AnyClaim):
             raise NoWorld(refusal(failure)) from None
 
     def moved(self, fields: Mapping[str, Numbers], to: Numbers) -> dict[str, Any]:
-        """The same points with another value of `along`, and of the fields that the domain computes from it.
+        """The same points with another value of `along`, and of the fields that the domain computes
+        from it.
 
         Parameters
         ----------
@@ -347,7 +397,13 @@ class Claim(AnyClaim):
         """
         new: dict[Any, Any] = {}
         for name, span in self.domain.items():
-            new[name] = to if name == self.along else axis_or_number(span, new) if callable(span) else fields[name]
+            new[name] = (
+                to
+                if name == self.along
+                else axis_or_number(span, new)
+                if callable(span)
+                else fields[name]
+            )
         return {**new, self.along: to}
 
     def contains(self, values: Mapping[str, Numbers]) -> np.ndarray | np.bool_:
@@ -364,11 +420,21 @@ class Claim(AnyClaim):
         return good
 
     def declared(self) -> dict[str, Any]:
-        """What gives the claim its meaning: no words, no id, no error rate, no field of a world at its default."""
-        usual = {name: span for name, span in self.domain.items() if name in DEFAULTS and span == DEFAULTS[name]}
+        """What gives the claim its meaning: no words, no id, no error rate, no field of a world at
+        its default.
+        """
+        usual = {
+            name: span
+            for name, span in self.domain.items()
+            if name in DEFAULTS and span == DEFAULTS[name]
+        }
         names = ("quantifier", "learners", "share", "n", "along", "grid", "prediction", "reference")
         parts = {name: getattr(self, name) for name in names}
-        parts |= {"quantity": self.quantity, "relation": self.relation.name, "tolerance": self.tolerance}
+        parts |= {
+            "quantity": self.quantity,
+            "relation": self.relation.name,
+            "tolerance": self.tolerance,
+        }
         parts["domain"] = {name: span for name, span in self.domain.items() if name not in usual}
         if self.table:
             parts["table"] = tables.named(self.table)
@@ -412,32 +478,42 @@ class Claim(AnyClaim):
         Parameters
         ----------
         value
-            The number that the relation limits, world by world: the quantity; for "increasing" q(x) - q(x'), for
-            "decreasing" q(x') - q(x), x < x'; for "slope" the slope.
+            The number that the relation limits, world by world: the quantity; for "increasing" q(x)
+            - q(x'), for "decreasing" q(x') - q(x), x < x'; for "slope" the slope.
         worlds : World
         """
         try:
             target, side = self.relation.target(self, worlds)
         except UNDEFINED:  # in some of the worlds
             limits = [
-                lambda some, part=part: np.broadcast_to(self.relation.target(self, some)[part], some.shape)
+                lambda some, part=part: np.broadcast_to(
+                    self.relation.target(self, some)[part], some.shape
+                )
                 for part in (0, 1)
             ]
             target, side = (attempt(limit, worlds)[0] for limit in limits)
         return np.where(np.equal(side, 0), np.abs(value - target), side * (value - target))
 
     def true_violation(self, points: Point) -> np.ndarray:
-        """v of the population by the closed forms, at a row of points of the relation (`Relation.points`).
+        """v of the population by the closed forms, at a row of points of the relation
+        (`Relation.points`).
 
         It is nan where it is undefined, -inf outside the domain.
         """
-        legs, truths = self.relation.legs(self, points), [partial(self.quantity.truth, self, s) for s in self.learners]
+        legs, truths = (
+            self.relation.legs(self, points),
+            [partial(self.quantity.truth, self, s) for s in self.learners],
+        )
         values = [[attempt(truth, worlds)[0] for truth in truths] for worlds, _ in legs]
         v = np.asarray(self.violation(self.relation.compare(self, values), legs[0].worlds))
-        return np.where(self.relation.inside(self, points), v, -np.inf) if self.relation.further else v
+        return (
+            np.where(self.relation.inside(self, points), v, -np.inf) if self.relation.further else v
+        )
 
 
-def axis_or_number(span: "Axis | float | Callable", earlier: Mapping[str, Numbers]) -> Axis | Numbers:
+def axis_or_number(
+    span: "Axis | float | Callable", earlier: Mapping[str, Numbers]
+) -> Axis | Numbers:
     """An entry of a domain, its functions called with the fields before it."""
     ends: tuple[Any, ...] = span[:2] if isinstance(span, Axis) else (span,)
     if any(map(callable, ends)):

@@ -1,6 +1,8 @@
-"""The frontier that a learner traces as the correlation of its training world runs from 1/2 to 1, with two classes.
+"""The frontier that a learner traces as the correlation of its training world runs from 1/2 to 1,
+with two classes.
 
-A family F has accuracies (c_F(lambda), k_F(lambda)) on common and counter images. The frontier at common accuracy c is
+A family F has accuracies (c_F(lambda), k_F(lambda)) on common and counter images. The frontier at
+common accuracy c is
     f(c) = max { k_F(lambda) : c_F(lambda) >= c },   min c_F <= c <= max c_F.
 Where the curve is monotone, that is k_F at c_F = c. Where it folds, f takes the better branch.
 """
@@ -14,7 +16,8 @@ from theory.integrator import roots
 from theory.learners.base import Learner, attempt
 
 NODES = 65  # of the curve; between them c_F is taken to be monotone
-SCALES = 30.0  # 1 - lambda falls from 1/2 to 5e-14, then to 0: accuracies can change on a logarithmic scale near 1
+# 1 - lambda falls from 1/2 to 5e-14, then to 0: accuracies can change on a logarithmic scale near 1
+SCALES = 30.0
 ROUNDING = 1e-12  # of an accuracy
 
 
@@ -26,7 +29,8 @@ def correlation(u: Numbers) -> Numbers:
 def frontier(
     worlds: World, common: Float[np.ndarray, "*w"], family: Learner
 ) -> tuple[Float[np.ndarray, "*w"], Bool[np.ndarray, "*w"]]:
-    """(f(c), whether the family reaches c), world by world; beyond its reach f is that of the nearest c.
+    """(f(c), whether the family reaches c), world by world; beyond its reach f is that of the
+    nearest c.
 
     The correlations of the worlds have no influence. Members without an answer are left out.
     """
@@ -35,9 +39,14 @@ def frontier(
     def members(u: np.ndarray, index: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(c_F, k_F) of members at places u of some worlds."""
         accuracies = attempt(
-            lambda w: np.stack([*family.accuracy(w)], axis=-1), flat[index].replace(p_spu=correlation(u))
+            lambda w: np.stack([*family.accuracy(w)], axis=-1),
+            flat[index].replace(p_spu=correlation(u)),
         )[0]
-        return (accuracies[..., 0], accuracies[..., 1]) if accuracies.ndim > u.ndim else (np.full(u.shape, np.nan),) * 2
+        return (
+            (accuracies[..., 0], accuracies[..., 1])
+            if accuracies.ndim > u.ndim
+            else (np.full(u.shape, np.nan),) * 2
+        )
 
     u, index = (x.ravel() for x in np.meshgrid(np.linspace(0, 1, NODES), np.arange(len(c))))
     c_F, k_F = (np.reshape(x, (len(c), NODES)) for x in members(u, index))

@@ -1,7 +1,9 @@
-"""The quantities that claims are about. Each is one object of QUANTITIES, and a new one needs no line elsewhere.
+"""The quantities that claims are about. Each is one object of QUANTITIES, and a new one needs no
+line elsewhere.
 
-A quantity is a function of what a learner has learned: its group accuracies, its trained rule, or the covariance of its
-pairs. A closed form, a measurement and a recorded formula each give it the same things:
+A quantity is a function of what a learner has learned: its group accuracies, its trained rule, or
+the covariance of its pairs. A closed form, a measurement and a recorded formula each give it the
+same things:
 
     truth       from the closed forms at n = infinity
     measured    from `Draws`: trainings, or answers on drawn images
@@ -62,7 +64,8 @@ class Quantity:
     support
         The smallest and the largest possible value; None if there is none.
     groups
-        The groups of images over which it is a mean, by their places in GROUPS; empty if it is no mean over images.
+        The groups of images over which it is a mean, by their places in GROUPS; empty if it is no
+        mean over images.
     sign
         1 if it is Phi(z) of its only group's score z, -1 if it is Phi(-z), else 0.
     """
@@ -73,7 +76,8 @@ class Quantity:
     groups: tuple[int, ...] = ()
     sign: int = 0
     of_accuracies: ClassVar[bool] = False  # whether answers on images show it
-    placed: ClassVar[bool] = False  # whether it places a classifier on a curve of others, world by world
+    # whether it places a classifier on a curve of others, world by world
+    placed: ClassVar[bool] = False
     family: ClassVar[bool] = False  # whether `against` makes that curve, and is not subtracted
 
     def __str__(self) -> str:
@@ -81,7 +85,9 @@ class Quantity:
 
     def rules(self, claim: Any, worlds: World) -> Rules:
         """The rules that a claim about it keeps; `worlds` are some of its domain."""
-        choices = ", ".join(name for name, other in QUANTITIES.items() if isinstance(other, OfAccuracy))
+        choices = ", ".join(
+            name for name, other in QUANTITIES.items() if isinstance(other, OfAccuracy)
+        )
         yield bool(claim.table), f"quantity {self.name!r} beside a table is not one of {choices}"
 
     def truth(self, claim: Any, learner: Learner, worlds: World) -> Numbers:
@@ -93,8 +99,12 @@ class Quantity:
         raise NotImplementedError
 
     def recorded(self, claim: Any, learner: Learner, x: Any, exact: Callable[[Any], Any]) -> Any:
-        """The quantity as a formula of the fields of x; `exact` makes a number a constant. Raises ValueError."""
-        raise ValueError(f"the quantity {self.name!r} of {x.classes} classes has no recorded formula")
+        """The quantity as a formula of the fields of x; `exact` makes a number a constant. Raises
+        ValueError.
+        """
+        raise ValueError(
+            f"the quantity {self.name!r} of {x.classes} classes has no recorded formula"
+        )
 
     def two_classes(self, worlds: World) -> tuple[bool, str]:
         """The rule of a quantity for two classes only."""
@@ -113,7 +123,10 @@ class OfAccuracy(Quantity):
 
     def rules(self, claim, worlds):
         unseen = worlds.table is not None and not np.all(worlds.table)
-        needed = f"quantity {self.name!r} needs a table with an empty cell, such as 'compositional(2, 3, 1)'"
+        needed = (
+            f"quantity {self.name!r} needs a table with an empty cell, such as 'compositional(2,"
+            " 3, 1)'"
+        )
         yield 2 in self.groups and not unseen, needed
 
     def truth(self, claim, learner, worlds):
@@ -141,11 +154,15 @@ class PlaceOnCurve(Quantity):
     changes: tuple[int, int]
     of_accuracies = placed = True
 
-    def at(self, claim: Any, worlds: World, accuracy: Accuracy) -> tuple[Numbers, np.ndarray | np.bool_]:
+    def at(
+        self, claim: Any, worlds: World, accuracy: Accuracy
+    ) -> tuple[Numbers, np.ndarray | np.bool_]:
         """(the value, whether it is defined) at these accuracies, world by world."""
         from theory.ideal_curve import equivalent  # scipy's root finder, for start-up time
 
-        place = getattr(equivalent(worlds, Accuracy(*accuracy)), self.name.removeprefix("equivalent-"))
+        place = getattr(
+            equivalent(worlds, Accuracy(*accuracy)), self.name.removeprefix("equivalent-")
+        )
         return place, np.isfinite(place)
 
     def rules(self, claim, worlds):
@@ -160,13 +177,18 @@ class PlaceOnCurve(Quantity):
 
     def measured(self, claim, draws):
         accuracy = draws.accuracies()
-        return np.asarray(self.at(claim, draws.world.ravel()[np.zeros(np.shape(accuracy.common), int)], accuracy)[0])
+        return np.asarray(
+            self.at(claim, draws.world.ravel()[np.zeros(np.shape(accuracy.common), int)], accuracy)[
+                0
+            ]
+        )
 
 
 class Lead(PlaceOnCurve):
     """k - f(c), the lead over the frontier f of the family that `against` makes.
 
-    Where the family does not reach the common accuracy, the value is that of the nearest one that it reaches.
+    Where the family does not reach the common accuracy, the value is that of the nearest one that
+    it reaches.
     """
 
     family = True
@@ -196,7 +218,9 @@ class Reliance(Quantity):
 
 
 class KeptAxis(Quantity):
-    """The squared cosine between a tower of width 1 and the axis of the latent with the larger covariance."""
+    """The squared cosine between a tower of width 1 and the axis of the latent with the larger
+    covariance.
+    """
 
     def truth(self, claim, learner, worlds):
         return kept_axis(leading_direction(worlds), block_covariance(worlds))
@@ -207,7 +231,9 @@ class KeptAxis(Quantity):
 
 
 class OperatorError(Quantity):
-    """The distance in operator norm from rho D_I' M* D_T to the claim's `reference`, relative to the reference."""
+    """The distance in operator norm from rho D_I' M* D_T to the claim's `reference`, relative to
+    the reference.
+    """
 
     def rules(self, claim, worlds):
         yield from super().rules(claim, worlds)
@@ -219,7 +245,9 @@ class OperatorError(Quantity):
         return operator_error(latent_cross_covariance(worlds), claim.value_of("reference", worlds))
 
     def measured(self, claim, draws):
-        return operator_error(np.concatenate(list(draws.covariances())), claim.value_of("reference", draws.world))
+        return operator_error(
+            np.concatenate(list(draws.covariances())), claim.value_of("reference", draws.world)
+        )
 
     def recorded(self, claim, learner, x, exact):
         if x.classes != 2:
@@ -249,7 +277,9 @@ def _operator_norm(M: np.ndarray) -> Numbers:
 def kept_axis(u: np.ndarray, C: np.ndarray) -> Numbers:
     """Squared cosine of the direction u with the axis of the larger diagonal entry of C."""
     larger = np.argmax(np.diagonal(C, axis1=-2, axis2=-1), axis=-1)
-    return np.take_along_axis(u**2, np.broadcast_to(larger[..., None], (*u.shape[:-1], 1)), -1)[..., 0] / (u**2).sum(-1)
+    return np.take_along_axis(u**2, np.broadcast_to(larger[..., None], (*u.shape[:-1], 1)), -1)[
+        ..., 0
+    ] / (u**2).sum(-1)
 
 
 QUANTITIES: dict[str, Quantity] = {
@@ -265,7 +295,9 @@ QUANTITIES: dict[str, Quantity] = {
         Reliance(name="reliance", tolerance=0.01),
         OperatorError(name="operator-error", tolerance=0.01),
         KeptAxis(name="kept-axis", tolerance=0.01, support=(0.0, 1.0)),
-        PlaceOnCurve(name="equivalent-correlation", tolerance=0.01, support=(0.0, 1.0), changes=(1, -1)),
+        PlaceOnCurve(
+            name="equivalent-correlation", tolerance=0.01, support=(0.0, 1.0), changes=(1, -1)
+        ),
         PlaceOnCurve(name="shortfall", tolerance=0.005, support=(0.0, 1.0), changes=(-1, -1)),
         Lead(name="effective-robustness", tolerance=0.005, support=(-1.0, 1.0), changes=(1, 1)),
     )

@@ -1,14 +1,16 @@
 """The relations between a quantity and a claim's prediction. Each is one object of RELATIONS.
 
-A relation says which worlds are compared at a point, which number q of the quantity's values it limits, and how:
+A relation says which worlds are compared at a point, which number q of the quantity's values it
+limits, and how:
 
     v = q - target        where q may not exceed the target (side 1)
     v = target - q        where q may not fall below it     (side -1)
     v = |q - target|      where q may do neither            (side 0)
 
-A point maps fields to values. Most relations compare one world per point. The monotone ones compare two, x < x' along
-one parameter, both inside the domain; x' is stored under "<parameter>_later". "slope" compares one world per value of a
-grid. `claim` is a `theory.claims.claim.Claim`, which names these objects.
+A point maps fields to values. Most relations compare one world per point. The monotone ones compare
+two, x < x' along one parameter, both inside the domain; x' is stored under "<parameter>_later".
+"slope" compares one world per value of a grid. `claim` is a `theory.claims.claim.Claim`, which
+names these objects.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -51,7 +53,8 @@ class Relation:
     words
         The claim in words, with {quantity} and {value}.
     weights
-        q is the sum of the quantity's values in the compared worlds with these weights; empty for "slope".
+        q is the sum of the quantity's values in the compared worlds with these weights; empty for
+        "slope".
     """
 
     name: str
@@ -90,12 +93,18 @@ class Relation:
         return [Leg(claim.at(point), claim.n)]
 
     def compare(self, claim: Any, values: Iterable[Iterable[Numbers]]) -> Numbers:
-        """q of the quantity's values of each learner in each compared world; the second learner is subtracted."""
-        return self.combine(claim, [first - others[0] if others else first for first, *others in values])
+        """q of the quantity's values of each learner in each compared world; the second learner is
+        subtracted.
+        """
+        return self.combine(
+            claim, [first - others[0] if others else first for first, *others in values]
+        )
 
     def combine(self, claim: Any, values: Sequence[Numbers]) -> Numbers:
         """q of one value in each compared world."""
-        first, *others = (weight * value for weight, value in zip(self.weights, values, strict=True))
+        first, *others = (
+            weight * value for weight, value in zip(self.weights, values, strict=True)
+        )
         return first + others[0] if others else first
 
     def support(self, low: float, high: float) -> tuple[float, float] | None:
@@ -112,11 +121,15 @@ class Equivalence(Relation):
         return {"threshold": claim.threshold}
 
     def target(self, claim, worlds):
-        return claim.value_of("threshold", worlds), np.where(claim.value_of("prediction", worlds) > 0, -1, 1)
+        return claim.value_of("threshold", worlds), np.where(
+            claim.value_of("prediction", worlds) > 0, -1, 1
+        )
 
 
 class Monotone(Relation):
-    """The quantity rises (falls) by at least the prediction from a point to any later one; below 0 it may go back."""
+    """The quantity rises (falls) by at least the prediction from a point to any later one; below 0
+    it may go back.
+    """
 
     pointwise = False
     further = 1
@@ -124,7 +137,10 @@ class Monotone(Relation):
     def rules(self, claim):
         yield not claim.along, f"relation {self.name!r} needs `along`, the parameter that is varied"
         varied = claim.along in claim.axes
-        yield not varied, f"relation {self.name!r} along {claim.along!r} needs an Axis for it in the domain"
+        yield (
+            not varied,
+            f"relation {self.name!r} along {claim.along!r} needs an Axis for it in the domain",
+        )
 
     def target(self, claim, worlds):
         return 0.0 - claim.value_of("prediction", worlds), self.side  # no -0
@@ -154,19 +170,28 @@ class Monotone(Relation):
 
 
 class Slope(Relation):
-    """The least-squares slope of log |quantity| on the log of a parameter, over a grid of its values."""
+    """The least-squares slope of log |quantity| on the log of a parameter, over a grid of its
+    values.
+    """
 
     pointwise = False
     fewest = 32  # logarithms of small numbers have heavy tails
 
     def rules(self, claim):
         yield not claim.along, f"relation {self.name!r} needs `along`, the parameter that is varied"
-        least, words = (2, "whole numbers from 2") if claim.along == "n" else (1e-9, "positive numbers")
+        least, words = (
+            (2, "whole numbers from 2") if claim.along == "n" else (1e-9, "positive numbers")
+        )
         values = claim.grid if isinstance(claim.grid, tuple | list) else ()
-        good = all(isinstance(x, Real) and least <= x <= 1e12 and (claim.along != "n" or x % 1 == 0) for x in values)
+        good = all(
+            isinstance(x, Real) and least <= x <= 1e12 and (claim.along != "n" or x % 1 == 0)
+            for x in values
+        )
         needed = f"a grid of at least 2 values of {claim.along}, {words}, not {claim.grid!r}"
         yield not good or len(set(values)) < 2, f"relation 'slope' needs {needed}"
-        several = "relation 'slope' compares trainings of several worlds; `share` needs another relation"
+        several = (
+            "relation 'slope' compares trainings of several worlds; `share` needs another relation"
+        )
         yield claim.share is not None, several
 
     def legs(self, claim, point):
@@ -174,7 +199,9 @@ class Slope(Relation):
         if claim.along == "n":
             return [Leg(here, int(x)) for x in claim.grid]
         # A grid of worlds keeps its shape: the varied field takes one value everywhere.
-        return [Leg(claim.at(claim.moved(point, np.full(here.shape, x))), claim.n) for x in claim.grid]
+        return [
+            Leg(claim.at(claim.moved(point, np.full(here.shape, x))), claim.n) for x in claim.grid
+        ]
 
     def combine(self, claim, values):
         return log_slope(claim.grid, np.stack(values, axis=-1))
@@ -187,7 +214,10 @@ def log_slope(grid, values: np.ndarray) -> Numbers:
     """Least-squares slope of log |values| (..., len(grid)) on log grid."""
     x = np.log(np.asarray(grid, float))
     x = x - x.mean()
-    return sum(weight * np.log(v**2) / 2 for weight, v in zip(x / (x @ x), np.moveaxis(values, -1, 0), strict=True))
+    return sum(
+        weight * np.log(v**2) / 2
+        for weight, v in zip(x / (x @ x), np.moveaxis(values, -1, 0), strict=True)
+    )
 
 
 RELATIONS = {

@@ -1,15 +1,18 @@
 """Claims that only training can test: towers after gradient descent against the closed forms.
 
-A case is one ensemble: a world, a recipe (fields of `simulator.towers.recipe.Recipe`, all others at their defaults) and
-the learners that the towers should reach, one per prompt; or only prompts, where there is no closed form. A row is one
-group accuracy of one case, a mean over models that differ only in their seeds. The statement about the rows, `says`:
+A case is one ensemble: a world, a recipe (fields of `simulator.towers.recipe.Recipe`, all others at
+their defaults) and the learners that the towers should reach, one per prompt; or only prompts,
+where there is no closed form. A row is one group accuracy of one case, a mean over models that
+differ only in their seeds. The statement about the rows, `says`:
 
     reaches    every row lies within `tolerance` of its prediction
     misses     the counter accuracy of the only case lies further than `tolerance` from it
     ahead      the first row exceeds the second by at least `margin`, with models paired by seed
     alike      with the same pairing, the two differ by at most `tolerance`
-    placed     every case's equivalent correlation lies between 1/2 and its world's correlation, to within `tolerance`
-    bridged    every row lies within `tolerance` of the prediction from the Gaussian world of its model's own embeddings
+    placed     every case's equivalent correlation lies between 1/2 and its world's correlation, to
+               within `tolerance`
+    bridged    every row lies within `tolerance` of the prediction from the Gaussian world of its
+               model's own embeddings
 
 "ahead" and "alike" also hold for the third and fourth row, and so on.
 """
@@ -24,8 +27,9 @@ from theory.claims.words import AnyClaim
 from theory.learners import Learner
 
 TOLERANCE = 0.01
-# Standard deviation of a group accuracy over models of the default recipe, in the worlds below. It determines the
-# number of models. If models scatter more, a claim is less likely to be decided, and no more likely to be wrong.
+# Standard deviation of a group accuracy over models of the default recipe, in the worlds below. It
+# determines the number of models. If models scatter more, a claim is less likely to be decided, and
+# no more likely to be wrong.
 SPREAD = 0.004
 
 
@@ -47,7 +51,9 @@ class Case:
         return tuple(getattr(subject, "prompt", None) for subject in self.subjects) or self.prompts
 
     def predictions(self) -> dict[str | None, tuple[float, ...]]:
-        """prompt -> accuracy by group at the optimum: common, counter, and unseen if there is such a group."""
+        """prompt -> accuracy by group at the optimum: common, counter, and unseen if there is such
+        a group.
+        """
         by_prompt = {getattr(s, "prompt", None): s.accuracy(self.world) for s in self.subjects}
         return {prompt: tuple(map(float, accuracy)) for prompt, accuracy in by_prompt.items()}
 
@@ -69,7 +75,9 @@ class TrainedClaim(AnyClaim):
 
     def declared(self) -> dict[str, Any]:
         """What gives the claim its meaning."""
-        return {name: getattr(self, name) for name in ("says", "cases", "groups", "tolerance", "margin")}
+        return {
+            name: getattr(self, name) for name in ("says", "cases", "groups", "tolerance", "margin")
+        }
 
     @property
     def towers(self) -> str:

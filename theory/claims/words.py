@@ -1,7 +1,8 @@
-"""What a claim of any kind has: its id, its words and whose they are. Its fields are checked by one loop.
+"""What a claim of any kind has: its id, its words and whose they are. Its fields are checked by one
+loop.
 
-Three kinds of claims share this base: about closed forms (`theory.claims.claim`), about trained towers
-(`theory.claims.trained`) and about published tables (`experiments.published.claims`).
+Three kinds of claims share this base: about closed forms (`theory.claims.claim`), about trained
+towers (`theory.claims.trained`) and about published tables (`experiments.published.claims`).
 """
 
 from collections.abc import Callable, Collection, Iterator
@@ -11,7 +12,8 @@ from typing import Any, ClassVar, Literal, get_args
 from simulator.naming import unlisted
 
 Origin = Literal["printed", "reading", "own"]
-Check = Callable[[str, Any], Any]  # (name of a field, given value) -> the value of the field; raises ValueError
+# (name of a field, given value) -> the value of the field; raises ValueError
+Check = Callable[[str, Any], Any]
 Rules = Iterator[tuple[bool, str]]  # whether a claim breaks the rule, and the sentence that says so
 
 
@@ -56,7 +58,9 @@ class AnyClaim:
 
     checks: ClassVar[dict[str, Check]] = {  # by field
         "id": such_as(lambda value: isinstance(value, str) and value != "", "is not text"),
-        **dict.fromkeys(("source", "statement", "formula", "question", "sentence", "quote", "meaning"), TEXT),
+        **dict.fromkeys(
+            ("source", "statement", "formula", "question", "sentence", "quote", "meaning"), TEXT
+        ),
         "origin": one_of(get_args(Origin)),
     }
 
@@ -69,7 +73,9 @@ class AnyClaim:
 
     def rules(self) -> Rules:
         """The rules between fields."""
-        words = f"origin = {self.origin!r} with sentence = {self.sentence!r} and quote = {self.quote!r}"
+        words = (
+            f"origin = {self.origin!r} with sentence = {self.sentence!r} and quote = {self.quote!r}"
+        )
         needed = "a printed claim or a reading needs both, an own claim neither"
         yield bool(self.sentence and self.quote) == (self.origin == "own"), f"{words}: {needed}"
 

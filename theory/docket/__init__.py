@@ -1,1 +1,3 @@
-"""The docket: every claim on trial, by paper and by subject; `gap` and `separating` are learners that only it asks."""
+"""The docket: every claim on trial, by paper and by subject; `gap` and `separating` are learners
+that only it asks.
+"""

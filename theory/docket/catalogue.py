@@ -1,4 +1,6 @@
-"""All claims on trial, about formulas and about trained towers, and the statements that no world here can decide."""
+"""All claims on trial, about formulas and about trained towers, and the statements that no world
+here can decide.
+"""
 
 import tomllib
 from importlib.resources import files
@@ -24,8 +26,21 @@ from theory.docket import (
     xue,
 )
 
-PAPERS = (wang, xue, clip_vs_supervised, related_work)  # the two papers, where they disagree, and others
-MORE = (ours, prompts, equivalent, detail, any_data, unit_embeddings, remedies, combinations, time, recent, filtering)
+# the two papers, where they disagree, and others
+PAPERS = (wang, xue, clip_vs_supervised, related_work)
+MORE = (
+    ours,
+    prompts,
+    equivalent,
+    detail,
+    any_data,
+    unit_embeddings,
+    remedies,
+    combinations,
+    time,
+    recent,
+    filtering,
+)
 CLAIMS = [claim for part in (*PAPERS, *MORE) for claim in part.CLAIMS]
 TRAINED = [*trained.CLAIMS, *pictures.CLAIMS]
 

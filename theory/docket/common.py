@@ -1,6 +1,8 @@
-"""How a row says its claim, and the worlds, regimes and arguments that claims of several sources share.
+"""How a row says its claim, and the worlds, regimes and arguments that claims of several sources
+share.
 
-Where a paper does not say otherwise: mu_inv = 1, no view noise, typical appearance, and n = 1e10 for n -> infinity.
+Where a paper does not say otherwise: mu_inv = 1, no view noise, typical appearance, and n = 1e10
+for n -> infinity.
 """
 
 from collections.abc import Callable
@@ -19,11 +21,15 @@ if TYPE_CHECKING:
 COUNTER = r"\mathrm{Acc}(a\neq y)"  # accuracy on the counter group, in formulas
 
 
-def says(subject: Learner, quantity: str, relation: str, than: Any = None, domain: Any = None) -> dict[str, Any]:
-    """What a claim says, as its fields: the subject's quantity stands in this relation to `than` in these worlds.
+def says(
+    subject: Learner, quantity: str, relation: str, than: Any = None, domain: Any = None
+) -> dict[str, Any]:
+    """What a claim says, as its fields: the subject's quantity stands in this relation to `than` in
+    these worlds.
 
-    `than` is the learner whose quantity is subtracted, the field along which a monotone relation holds, or the
-    prediction: a number, or a function of worlds. A claim may give it, and its domain, beside this.
+    `than` is the learner whose quantity is subtracted, the field along which a monotone relation
+    holds, or the prediction: a number, or a function of worlds. A claim may give it, and its
+    domain, beside this.
     """
     fields = {"subject": subject, "quantity": quantity, "relation": relation}
     if domain is not None:
@@ -37,8 +43,12 @@ def says(subject: Learner, quantity: str, relation: str, than: Any = None, domai
     return {**fields, "prediction": than if callable(than) else lambda worlds: than}
 
 
-def for_both_prompts(kind: Callable[..., Claim], id: str, statement: str, relation: tuple, **fields) -> list[Claim]:
-    """A claim on linear CLIP for each prompt, which "%s" names; `relation` is what `says` needs beside the subject."""
+def for_both_prompts(
+    kind: Callable[..., Claim], id: str, statement: str, relation: tuple, **fields
+) -> list[Claim]:
+    """A claim on linear CLIP for each prompt, which "%s" names; `relation` is what `says` needs
+    beside the subject.
+    """
     return [
         kind(
             id=id.replace("%s", learner.prompt),
@@ -57,7 +67,8 @@ def box(**fields: Any) -> dict[str, Any]:
 
 FIRST_PAGE = {"mu_spu": 1.5, "sigma_xi": 6.0}  # the world of README's first command; nu = .5625
 HALF_BARE = {**FIRST_PAGE, "bare": 0.5}
-# Views of two coordinates with the same nu, where drawn pairs are few numbers and least squares has an exact law.
+# Views of two coordinates with the same nu, where drawn pairs are few numbers and least squares has
+# an exact law.
 NARROW_VIEWS = {"sigma_xi": 0.75 * 2**0.5, "dim_image": 2, "dim_text": 2}
 # For claims that do not mention views: as wide as the two latents, without noise.
 BARE = {"sigma_xi": 0.0, "dim_image": 2, "dim_text": 2}
@@ -70,9 +81,13 @@ REGIME = BARE | box(
     p_spu=(0.99, 1.0),
 )
 ANY_CORRELATION = Axis(0.5, 1.0)
-PAPER_WORLD = BARE | box(p_spu=ANY_CORRELATION, sigma_inv=(0.3, 3.0), sigma_spu=(0.0, 2.0), mu_spu=(0.5, 4.0))
+PAPER_WORLD = BARE | box(
+    p_spu=ANY_CORRELATION, sigma_inv=(0.3, 3.0), sigma_spu=(0.0, 2.0), mu_spu=(0.5, 4.0)
+)
 # From no correlation to a strong one, with backgrounds half to three times as strong as the object.
-MODERATE = BARE | box(p_spu=(0.5, 0.95), mu_spu=(0.5, 3.0), sigma_inv=(0.5, 2.0), sigma_spu=(0.1, 2.0))
+MODERATE = BARE | box(
+    p_spu=(0.5, 0.95), mu_spu=(0.5, 3.0), sigma_inv=(0.5, 2.0), sigma_spu=(0.1, 2.0)
+)
 
 
 def equivalent_of(worlds, learner: Learner) -> "Equivalent":

@@ -1,12 +1,13 @@
-"""Linear CLIP after its modality gap is closed: one modality is moved by the difference of the mean embeddings.
+"""Linear CLIP after its modality gap is closed: one modality is moved by the difference of the mean
+embeddings.
 
-With A = U S V' the embeddings of balanced towers are f = (S^(1/2) U' x, -h/2) of images and g = (S^(1/2) V' t, h/2) of
-captions. The last coordinate is a gap h that is orthogonal to all else. The gap is v = E[g] - E[f], and scores are
-cosines:
+With A = U S V' the embeddings of balanced towers are f = (S^(1/2) U' x, -h/2) of images and g =
+(S^(1/2) V' t, h/2) of captions. The last coordinate is a gap h that is orthogonal to all else. The
+gap is v = E[g] - E[f], and scores are cosines:
     images moved       (f + v)'g_y/|g_y|
     captions moved     f'(g_y - v)/|g_y - v|
-If v is orthogonal to all else (E[x] = E[t] = 0), no decision changes. This is "Is the modality gap a bug or a feature?"
-(Chowers et al., arXiv 2603.29080) for linear towers.
+If v is orthogonal to all else (E[x] = E[t] = 0), no decision changes. This is "Is the modality gap
+a bug or a feature?" (Chowers et al., arXiv 2603.29080) for linear towers.
 """
 
 from dataclasses import dataclass

@@ -1,7 +1,9 @@
-"""The sentences of papers that are on trial (sentences.toml), as fields of the claims that try them.
+"""The sentences of papers that are on trial (sentences.toml), as fields of the claims that try
+them.
 
-A claim is `printed` if it tries a sentence in the paper's own regime, and a `reading` if we had to add something: a
-learner, a domain, "always". Claims with one sentence id are its readings; they count as one published statement.
+A claim is `printed` if it tries a sentence in the paper's own regime, and a `reading` if we had to
+add something: a learner, a domain, "always". Claims with one sentence id are its readings; they
+count as one published statement.
 """
 
 import tomllib
@@ -15,7 +17,9 @@ _SENTENCES = {entry["id"]: entry for entry in tomllib.loads(_TEXT)["sentence"]}
 
 
 def printed(sentence: str, note: str = "") -> dict[str, Any]:
-    """The fields of a claim that tries a sentence as printed; `note` says what its words leave open."""
+    """The fields of a claim that tries a sentence as printed; `note` says what its words leave
+    open.
+    """
     return _fields("printed", sentence, note)
 
 

@@ -4,8 +4,9 @@
 >>> learners.named("infonce", prompt="average")
 InfoNCE(prompt='mean', scale=None, embed_dim=None)
 
-A learner of your own is a subclass of `Learner` (see `theory.learners.base`). It needs no entry: `named` takes its
-class, and the command line FILE.py:CLASS. A learner that ships with the project has its name here.
+A learner of your own is a subclass of `Learner` (see `theory.learners.base`). It needs no entry:
+`named` takes its class, and the command line FILE.py:CLASS. A learner that ships with the project
+has its name here.
 """
 
 from dataclasses import fields
@@ -23,13 +24,36 @@ from theory.learners.printed import Printed
 from theory.learners.siglip import SigLIP
 
 __all__ = [
-    "Bayes", "GaussianPMI", "InfoNCE", "Learner", "LeastSquares", "LinearCLIP", "Logistic", "MaxMargin", "Printed",
-    "SigLIP", "attempt", "latent_critic", "named", "names", "trainable",
-]  # fmt: skip
+    "Bayes",
+    "GaussianPMI",
+    "InfoNCE",
+    "Learner",
+    "LeastSquares",
+    "LinearCLIP",
+    "Logistic",
+    "MaxMargin",
+    "Printed",
+    "SigLIP",
+    "attempt",
+    "latent_critic",
+    "named",
+    "names",
+    "trainable",
+]
 
 _LEARNERS = {
     learner.name: learner
-    for learner in (LinearCLIP, InfoNCE, SigLIP, GaussianPMI, Logistic, LeastSquares, Bayes, MaxMargin, Printed)
+    for learner in (
+        LinearCLIP,
+        InfoNCE,
+        SigLIP,
+        GaussianPMI,
+        Logistic,
+        LeastSquares,
+        Bayes,
+        MaxMargin,
+        Printed,
+    )
 }
 
 
@@ -72,5 +96,7 @@ def named(name: "str | Learner | type[Learner]", **options) -> Learner:
     values = {option: value for option, value in options.items() if value is not None}
     for option, value in values.items():
         if option not in choices:
-            raise ValueError(f"{option} = {value} has no meaning for learner {kind.name!r}; leave it out")
+            raise ValueError(
+                f"{option} = {value} has no meaning for learner {kind.name!r}; leave it out"
+            )
     return kind(**values)

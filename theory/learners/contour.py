@@ -1,15 +1,19 @@
-"""Accuracy at a decision boundary of any shape: masked captions, whose decision region has islands and saddles.
+"""Accuracy at a decision boundary of any shape: masked captions, whose decision region has islands
+and saddles.
 
-Green's theorem turns the normal mass of a region into an integral along its boundary, region on the left:
+Green's theorem turns the normal mass of a region into an integral along its boundary, region on the
+left:
     P(g > 0) = int Phi(x - m_x) phi(y - m_y) dy,   (x, y) ~ N((m_x, m_y), I).
-One boundary serves both groups. By g(-x) = -g(x) its half x >= 0 is enough: a boundary piece and its mirror image both
-have g > 0 on their left. The integrand is smooth along the boundary. Folds and vertical tangents give P(g > 0 | x)
-kinks and square roots, but they do not disturb this integral.
+One boundary serves both groups. By g(-x) = -g(x) its half x >= 0 is enough: a boundary piece and
+its mirror image both have g > 0 on their left. The integrand is smooth along the boundary. Folds
+and vertical tangents give P(g > 0 | x) kinks and square roots, but they do not disturb this
+integral.
 
-A grid, whose lines come from the mixture's own centres and deviations, cuts the boundary into one piece per cell
-(marching squares; Lorensen and Cline, SIGGRAPH 1987). A piece is a graph over its chord. Newton steps along the chord's
-normal find it, from the cubic with the right tangents. It is cut in two, where the tangents of its ends meet, until two
-quadratures agree. So cuts lie at corners, which little view noise hardly rounds.
+A grid, whose lines come from the mixture's own centres and deviations, cuts the boundary into one
+piece per cell (marching squares; Lorensen and Cline, SIGGRAPH 1987). A piece is a graph over its
+chord. Newton steps along the chord's normal find it, from the cubic with the right tangents. It is
+cut in two, where the tangents of its ends meet, until two quadratures agree. So cuts lie at
+corners, which little view noise hardly rounds.
 """
 
 import numpy as np
@@ -25,19 +29,22 @@ MOST = 150  # open pieces of one world; a boundary with more is rounding, and is
 EDGE = 2.0**-6  # of a chord: a cut is no nearer to its ends
 NEAREST = 2.0**-6  # of a chord: no further from it a boundary is sought first,
 FAR = 16.0  # and no further than this in the end, or two branches have been taken for one
-GRADES = 4  # lines on each side of a narrow centre, from its own deviation up to the spacing in geometric steps
+# lines on each side of a narrow centre, from its own deviation up to the spacing in geometric steps
+GRADES = 4
 NODES, WEIGHTS, ROUGH = nested_rule(8)  # along a piece
 
 
 def contour_accuracy(
     preference: Preference, tolerance: float, spacing: float
 ) -> tuple[Float[np.ndarray, "W 2"], Bool[np.ndarray, " W"]]:
-    """(common, counter) of images that show the label's object, and whether each boundary could be followed.
+    """(common, counter) of images that show the label's object, and whether each boundary could be
+    followed.
 
-    Near the origin the boundary must cross x = 0, the edge of the grid. Otherwise the blocks are exchanged; the counter
-    group, seen as (m_y, -m_x), is then the mirror image of (-m_y, m_x).
+    Near the origin the boundary must cross x = 0, the edge of the grid. Otherwise the blocks are
+    exchanged; the counter group, seen as (m_y, -m_x), is then the mirror image of (-m_y, m_x).
     """
-    W, reach = preference.mean.shape[-1], np.sqrt(2 * np.log(4 / tolerance))  # less than tolerance/4 lies beyond
+    # less than tolerance/4 lies beyond
+    W, reach = preference.mean.shape[-1], np.sqrt(2 * np.log(4 / tolerance))
     _, slope_x, slope_y = preference(np.zeros(W), np.zeros(W))
     exchanged = np.abs(slope_x) > np.abs(slope_y)
     preference = preference.exchanged(exchanged)
@@ -49,7 +56,8 @@ def contour_accuracy(
         y = np.concatenate([-y[:, ::-1], y], axis=-1)
         positive = part.of(np.s_[:, None, None]).positive(x[:, :, None], y[:, None, :])
         roots, horizontal, vertical = _crossings(part, x, y, positive)
-        means = np.stack([part.mean, part.mean * np.array([[1.0], [-1.0]])], axis=-1)  # (2, W, group)
+        # (2, W, group)
+        means = np.stack([part.mean, part.mean * np.array([[1.0], [-1.0]])], axis=-1)
         first, last = _pieces(part, roots[1], positive, horizontal, vertical)
         result[rows], sound[rows] = _along(part, roots, first, last, means, tolerance)
         result[rows] += _far_side(roots[1], positive, vertical, means[1])
@@ -57,34 +65,46 @@ def contour_accuracy(
     return result, sound
 
 
-def _lines(preference: Preference, b: int, reach: float, spacing: float) -> Float[np.ndarray, "W n"]:
+def _lines(
+    preference: Preference, b: int, reach: float, spacing: float
+) -> Float[np.ndarray, "W n"]:
     """Sorted grid lines across block b, from 0 or the edge of the group's mass to its other edge.
 
-    If one pattern explains the prompts, the boundary is monotone along both blocks, and even lines are enough.
+    If one pattern explains the prompts, the boundary is monotone along both blocks, and even lines
+    are enough.
     """
     mean = preference.mean[b]
     low, high = np.maximum(mean - reach, 0), mean + reach
-    even = np.minimum(low[:, None] + spacing * np.arange(int(2 * reach / spacing) + 2), high[:, None])
+    even = np.minimum(
+        low[:, None] + spacing * np.arange(int(2 * reach / spacing) + 2), high[:, None]
+    )
     if preference.plain.all():
         return even
     lines = [even]
     for state in range(preference.lift.shape[1] - 1):  # silence, the last, has its centres at 0
-        deviation, lift, pull = (x[b, state] for x in (preference.deviation, preference.lift, preference.pull))
+        deviation, lift, pull = (
+            x[b, state] for x in (preference.deviation, preference.lift, preference.pull)
+        )
         narrow = deviation < spacing
         ratio = np.where(narrow, spacing / deviation, 1.0)[:, None]
         step = deviation[:, None] * ratio ** (np.arange(GRADES + 1) / GRADES)
         offsets = np.concatenate([-step[:, ::-1], np.zeros((len(mean), 1)), step], axis=-1)
-        first, second = np.abs(np.stack([lift + pull, lift - pull])) * deviation**2  # centres of the exponentials
-        second = np.where(np.abs(first - second) < deviation / 2, np.inf, second)  # the same lines again
+        # centres of the exponentials
+        first, second = np.abs(np.stack([lift + pull, lift - pull])) * deviation**2
+        # the same lines again
+        second = np.where(np.abs(first - second) < deviation / 2, np.inf, second)
         near = np.where(narrow, np.stack([first, second]), np.inf)[..., None] + offsets
         lines += [*np.clip(near, low[:, None], high[:, None])]
     return np.sort(np.concatenate(lines, axis=-1), axis=-1)
 
 
-def _crossings(preference: Preference, x: np.ndarray, y: np.ndarray, positive: Bool[np.ndarray, "W n m"]):
+def _crossings(
+    preference: Preference, x: np.ndarray, y: np.ndarray, positive: Bool[np.ndarray, "W n m"]
+):
     """World, point (2, R) and gradient of g (2, R) where the boundary crosses a grid line.
 
-    And the numbers of these roots on the edges between neighbours along x (W, n-1, m) and along y (W, n, m-1).
+    And the numbers of these roots on the edges between neighbours along x (W, n-1, m) and along y
+    (W, n, m-1).
     """
     w, i, j = np.nonzero(positive[:, 1:] != positive[:, :-1])
     v, k, l = np.nonzero(positive[:, :, 1:] != positive[:, :, :-1])
@@ -100,8 +120,12 @@ def _crossings(preference: Preference, x: np.ndarray, y: np.ndarray, positive: B
     return (world, point, np.stack(gradient)), horizontal, vertical
 
 
-def _bracketed(preference: Preference, low: Float[np.ndarray, "2 R"], high: Float[np.ndarray, "2 R"]):
-    """Roots between points where g is not positive and points where it is: Newton, halvings outside the bracket."""
+def _bracketed(
+    preference: Preference, low: Float[np.ndarray, "2 R"], high: Float[np.ndarray, "2 R"]
+):
+    """Roots between points where g is not positive and points where it is: Newton, halvings outside
+    the bracket.
+    """
     a, b, t = np.zeros(low.shape[1]), np.ones(low.shape[1]), np.full(low.shape[1], 0.5)
     along, result = high - low, np.empty_like(low)
     active = np.arange(low.shape[1])
@@ -115,17 +139,29 @@ def _bracketed(preference: Preference, low: Float[np.ndarray, "2 R"], high: Floa
         moving = np.abs((step - t) * along[:, active]).max(axis=0) > 1e-10
         if not moving.any():
             break
-        preference, active, a, b, t = preference.of(moving), active[moving], a[moving], b[moving], step[moving]
+        preference, active, a, b, t = (
+            preference.of(moving),
+            active[moving],
+            a[moving],
+            b[moving],
+            step[moving],
+        )
     return result
 
 
-def _pieces(preference: Preference, point: Float[np.ndarray, "2 R"], positive, horizontal, vertical):
+def _pieces(
+    preference: Preference, point: Float[np.ndarray, "2 R"], positive, horizontal, vertical
+):
     """Numbers of the roots where every piece starts and ends, g > 0 on its left."""
-    corner = np.stack([positive[:, :-1, :-1], positive[:, 1:, :-1], positive[:, 1:, 1:], positive[:, :-1, 1:]])
+    corner = np.stack(
+        [positive[:, :-1, :-1], positive[:, 1:, :-1], positive[:, 1:, 1:], positive[:, :-1, 1:]]
+    )
     cut = (corner != corner[0]).any(axis=0)
     cut[:, :, cut.shape[2] // 2] = False  # between the two groups' mass in y, or empty
     w, i, j = np.nonzero(cut)
-    edge = np.stack([horizontal[w, i, j], vertical[w, i + 1, j], horizontal[w, i, j + 1], vertical[w, i, j]])
+    edge = np.stack(
+        [horizontal[w, i, j], vertical[w, i + 1, j], horizontal[w, i, j + 1], vertical[w, i, j]]
+    )
     corner = corner[:, w, i, j]
     leaves, enters = corner & ~np.roll(corner, -1, axis=0), ~corner & np.roll(corner, -1, axis=0)
     at, first, last = np.arange(len(w)), leaves.argmax(axis=0), enters.argmax(axis=0)
@@ -141,7 +177,9 @@ def _pieces(preference: Preference, point: Float[np.ndarray, "2 R"], positive, h
 
 
 def _meeting(point: Float[np.ndarray, "2 4 S"]) -> Float[np.ndarray, "2 S"]:
-    """Where the line from the bottom to the top root meets the line from the left to the right one."""
+    """Where the line from the bottom to the top root meets the line from the left to the right
+    one.
+    """
     bottom, right, top, left = point.swapaxes(0, 1)
     up, across, gap = top - bottom, right - left, left - bottom
     area = up[0] * across[1] - up[1] * across[0]
@@ -160,9 +198,12 @@ def _far_side(
 
 
 def _along(preference: Preference, roots, start, end, means, tolerance: float):
-    """Green's integral along the pieces, by world and group; and whether every piece could be followed."""
+    """Green's integral along the pieces, by world and group; and whether every piece could be
+    followed.
+    """
     world = roots[0][start]
-    ends, slopes = (np.stack([each[:, start], each[:, end]]) for each in roots[1:])  # (2 ends, 2, P)
+    # (2 ends, 2, P)
+    ends, slopes = (np.stack([each[:, start], each[:, end]]) for each in roots[1:])
     amount, sound = np.zeros(means.shape[1:]), np.ones(means.shape[1], bool)
     long = np.hypot(*(ends[1] - ends[0])) > 1e-9  # between lines that coincide there is nothing
     world, ends, slopes = world[long], ends[..., long], slopes[..., long]
@@ -199,7 +240,9 @@ def _left_of(chord: np.ndarray) -> np.ndarray:
     return np.stack([-chord[1], chord[0]])
 
 
-def _corner(ends: Float[np.ndarray, "2 2 P"], slopes: Float[np.ndarray, "2 2 P"]) -> Float[np.ndarray, " P"]:
+def _corner(
+    ends: Float[np.ndarray, "2 2 P"], slopes: Float[np.ndarray, "2 2 P"]
+) -> Float[np.ndarray, " P"]:
     """Where along each chord the tangents of its ends meet; 1/2 if not between them."""
     chord = ends[1] - ends[0]
     tilt = _tilt((slopes * chord).sum(axis=1), (slopes * _left_of(chord)).sum(axis=1))
@@ -208,21 +251,25 @@ def _corner(ends: Float[np.ndarray, "2 2 P"], slopes: Float[np.ndarray, "2 2 P"]
 
 
 def _cut(preference: Preference, ends, slopes):
-    """A point of the boundary between the ends of each piece, the gradient there, and whether one is near.
+    """A point of the boundary between the ends of each piece, the gradient there, and whether one
+    is near.
 
     Every line across the chord between its ends must meet the boundary that joins them.
     """
     chord = ends[1] - ends[0]
     base = ends[0] + _corner(ends, slopes) * chord
     g, *gradient = preference(*base)
-    up = np.where(g > 0, -1.0, 1.0) * _left_of(chord)  # towards the other sign: g > 0 on the left of the boundary
+    # towards the other sign: g > 0 on the left of the boundary
+    up = np.where(g > 0, -1.0, 1.0) * _left_of(chord)
     newton = np.abs(_ratio(g, (np.stack(gradient) * up).sum(axis=0)))
     # Twice the Newton step is usually beyond it. A strip of the other sign can be narrow.
     height = np.clip(2 * np.nan_to_num(newton), 1e-9, NEAREST)
     crosses = np.zeros(len(g), bool)
     while True:
         rest = np.flatnonzero(~crosses)
-        crosses[rest] = (preference.of(rest)(*(base + height * up)[:, rest])[0] > 0) != (g[rest] > 0)
+        crosses[rest] = (preference.of(rest)(*(base + height * up)[:, rest])[0] > 0) != (
+            g[rest] > 0
+        )
         if crosses.all() or height[~crosses].min() == FAR:
             break
         height[~crosses] = np.minimum(2 * height[~crosses], FAR)
@@ -252,9 +299,11 @@ def _follow(preference: Preference, ends, slopes, tolerance: float):
     size = np.hypot(*chord)
     good = ((np.abs(step) * size < 1e-7) & (rise > 0)).all(axis=0) & (steep > 0).all(axis=0)
     tilt[1:-1] = _tilt((gradient * chord[:, None]).sum(axis=0), rise)
-    # The heights at both ends are 0, so the slopes must average to 0, or the piece leapt from one branch to another.
+    # The heights at both ends are 0, so the slopes must average to 0, or the piece leapt from one
+    # branch to another.
     good &= np.abs(WEIGHTS @ tilt) * size < tolerance
-    flat = size**2 / (2 * np.pi) < tolerance  # around a short chord there is next to nothing: it may cut off a corner
+    # around a short chord there is next to nothing: it may cut off a corner
+    flat = size**2 / (2 * np.pi) < tolerance
     tilt[:, flat] = 0.0
     point = line.copy()
     point[:, 1:-1] = np.where(flat, point[:, 1:-1], inner)
@@ -262,11 +311,15 @@ def _follow(preference: Preference, ends, slopes, tolerance: float):
 
 
 def _tilt(along: np.ndarray, rise: np.ndarray) -> np.ndarray:
-    """Slope of the boundary over its chord, from the components of the gradient along the chord and its normal."""
+    """Slope of the boundary over its chord, from the components of the gradient along the chord and
+    its normal.
+    """
     return np.clip(np.nan_to_num(_ratio(-along, rise)), -1e3, 1e3)
 
 
-def _green(point: Float[np.ndarray, "2 n P"], means: Float[np.ndarray, "2 P G"]) -> Float[np.ndarray, "n P G"]:
+def _green(
+    point: Float[np.ndarray, "2 n P"], means: Float[np.ndarray, "2 P G"]
+) -> Float[np.ndarray, "n P G"]:
     """Phi(x - m_x) phi(y - m_y), at the point and at its mirror image."""
     total = 0.0
     for sign in (1, -1):

@@ -1,9 +1,10 @@
 """Linear CLIP on the pairs that a teacher keeps: those whose image and caption agree most.
 
-The teacher scores a pair by x_I' C x_T, C = Cov(z_I, z_T) of pairs that match, and keeps a share of all pairs. The
-student's M is the covariance of what is kept. It is "teacher-based filtering" (Pareek et al., arXiv 2512.14230) with a
-teacher that has seen unlimited pairs. The score is higher where object and background speak for one class, so the
-filter prefers common images to captions that match. Moments are means over Sobol points of each kind of pair.
+The teacher scores a pair by x_I' C x_T, C = Cov(z_I, z_T) of pairs that match, and keeps a share of
+all pairs. The student's M is the covariance of what is kept. It is "teacher-based filtering"
+(Pareek et al., arXiv 2512.14230) with a teacher that has seen unlimited pairs. The score is higher
+where object and background speak for one class, so the filter prefers common images to captions
+that match. Moments are means over Sobol points of each kind of pair.
 """
 
 from dataclasses import dataclass
@@ -31,12 +32,19 @@ class Filtered(Learner):
     def critic(self, world: World) -> LinearCritic:
         """u_y = S q_y, S the covariance of the pairs that are kept."""
         if world.table is not None or not world.binary:
-            raise ValueError("filtered pairs have a law in worlds of two classes and one background, without a table")
+            raise ValueError(
+                "filtered pairs have a law in worlds of two classes and one background, without a"
+                " table"
+            )
         mixture = world.mixture().seen
         S_I = mixture.image_variances
         blocks: list[tuple[np.ndarray, ...]] = []
         for kind in mixture.pairs:
-            slope = kind.mask * kind.detail * np.divide(mixture.variances, np.sqrt(S_I), out=np.zeros(2), where=S_I > 0)
+            slope = (
+                kind.mask
+                * kind.detail
+                * np.divide(mixture.variances, np.sqrt(S_I), out=np.zeros(2), where=S_I > 0)
+            )
             own = kind.mask**2 * mixture.variances + kind.noise * world.nu_text - slope**2
             for weight, mean in zip(kind.weights, kind.means, strict=True):
                 e, f = np.split(gaussian_points(4, POWER, len(blocks)), 2, axis=1)

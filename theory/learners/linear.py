@@ -1,7 +1,9 @@
-"""Linear CLIP: two linear towers under the linearised contrastive loss, M* = S/rho ([W] section 6; Lemma D.3).
+"""Linear CLIP: two linear towers under the linearised contrastive loss, M* = S/rho ([W] section 6;
+Lemma D.3).
 
 u = A q                 weight on each block (`theory.population`)
-u = sum_i m_i(t) u_i <v_i, q>     the same after gradient flow of length t: modes of A grow one after another
+u = sum_i m_i(t) u_i <v_i, q>     the same after gradient flow of length t: modes of A grow one
+                                  after another
 Acc = Phi(...)          `theory.accuracy`
 """
 
@@ -13,7 +15,13 @@ import numpy as np
 from jaxtyping import Float
 
 from simulator.accuracy import rounded
-from simulator.gaussian.critic import LinearCritic, Projected, first_modes, removed_captions, without_captions
+from simulator.gaussian.critic import (
+    LinearCritic,
+    Projected,
+    first_modes,
+    removed_captions,
+    without_captions,
+)
 from simulator.gaussian.statistics import full_critics, projected_critics
 from simulator.naming import outside
 from simulator.prompts import Prompt
@@ -29,16 +37,18 @@ class LinearCLIP(Learner):
     Parameters
     ----------
     prompt
-        One of `simulator.prompts.LINEAR`: scores that are known only up to a factor have no log-mean-exp.
+        One of `simulator.prompts.LINEAR`: scores that are known only up to a factor have no
+        log-mean-exp.
     embed_dim
-        Width of the embedding, at least 1. None is wide enough for all of M. Equal singular values at the cut have no
-        answer.
+        Width of the embedding, at least 1. None is wide enough for all of M. Equal singular values
+        at the cut have no answer.
     projected
-        Whether embeddings of balanced towers lose the direction of a caption that shows the background alone
-        (`simulator.gaussian.critic.without_captions`). A tuple is another caption, a number per block.
+        Whether embeddings of balanced towers lose the direction of a caption that shows the
+        background alone (`simulator.gaussian.critic.without_captions`). A tuple is another caption,
+        a number per block.
     time
-        Length of gradient flow on the loss from small aligned weights (`theory.population.grown`), 0 or more. Infinity
-        is the optimum.
+        Length of gradient flow on the loss from small aligned weights (`theory.population.grown`),
+        0 or more. Infinity is the optimum.
     start
         Strength of every mode at time 0, in units of 1/rho, above 0.
 
@@ -49,7 +59,8 @@ class LinearCLIP(Learner):
 
     Examples
     --------
-    >>> float(LinearCLIP("name").accuracy(World(p_spu=0.99, mu_spu=2.0, sigma_xi=0.0)).counter).__round__(4)
+    >>> accuracy = LinearCLIP("name").accuracy(World(p_spu=0.99, mu_spu=2.0, sigma_xi=0.0))
+    >>> round(float(accuracy.counter), 4)
     0.1943
     """
 
@@ -65,13 +76,20 @@ class LinearCLIP(Learner):
 
     def __post_init__(self):
         super().__post_init__()
-        for name, usual, where in (("embed_dim", None, "at full width"), ("time", np.inf, "at the optimum")):
+        for name, usual, where in (
+            ("embed_dim", None, "at full width"),
+            ("time", np.inf, "at the optimum"),
+        ):
             if self.projected and getattr(self, name) != usual:
-                raise ValueError(f"{name} = {getattr(self, name)}: a projected embedding has a law {where} only")
+                raise ValueError(
+                    f"{name} = {getattr(self, name)}: a projected embedding has a law {where} only"
+                )
         if not self.time >= 0:
             raise ValueError(f"time = {outside(self.time, 0)}")
         if not 0 < self.start < np.inf:
-            raise ValueError(f"start = {self.start} is no positive number; {population.START} is usual")
+            raise ValueError(
+                f"start = {self.start} is no positive number; {population.START} is usual"
+            )
 
     @property
     def modal(self) -> bool:
@@ -85,16 +103,20 @@ class LinearCLIP(Learner):
         return first_modes(population.grown(values, self.time, self.start), self.embed_dim)
 
     def direction(self, worlds: World) -> Float[np.ndarray, "*w B"]:
-        """u = A q, or that of the modes of A that the towers have learned, or of a prompt without some captions."""
+        """u = A q, or that of the modes of A that the towers have learned, or of a prompt without
+        some captions.
+        """
         if self.embed_dim is not None and np.any(np.greater(worlds.classes, 2)):
-            return super().direction(worlds)  # a cut counts every mode, also those that no decision depends on
+            # a cut counts every mode, also those that no decision depends on
+            return super().direction(worlds)
         A, q = population.latent_cross_covariance(worlds), worlds.prompt(self.prompt)
         if not (self.modal or self.projected):
             return np.einsum("...ij,...j->...i", A, q)
         left, values, right = np.linalg.svd(A)
         m = self.strength(values)
         largest = (m.max(axis=-1) * np.linalg.norm(q, axis=-1))[..., None]
-        removed = removed_captions(worlds.replace(classes=2), self.projected)  # with one number per block
+        # with one number per block
+        removed = removed_captions(worlds.replace(classes=2), self.projected)
         q = without_captions(A, q[..., None, :], np.eye(A.shape[-1]), removed)[..., 0, :]
         return rounded(np.einsum("...ir,...r,...rj,...j->...i", left, m, right, q), largest)
 
@@ -110,11 +132,15 @@ class LinearCLIP(Learner):
             A = left * strength @ right
         return latent_critic(rounded(q @ A.T, largest))
 
-    def exact_law(self, world: World, n: int, replicates: int, seed: int, stream: str) -> Iterator[LinearCritic]:
+    def exact_law(
+        self, world: World, n: int, replicates: int, seed: int, stream: str
+    ) -> Iterator[LinearCritic]:
         """S q for the sample cross-covariance S, whose law is known."""
         how = world, self.prompt, n, replicates, seed, stream
         if self.projected or self.modal:
-            return full_critics(*how, strength=self.strength if self.modal else None, projected=self.projected)
+            return full_critics(
+                *how, strength=self.strength if self.modal else None, projected=self.projected
+            )
         return projected_critics(*how)
 
     def weights(self, x):

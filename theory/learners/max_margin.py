@@ -1,24 +1,26 @@
 """The maximum margin of labelled images in many dimensions: [X]'s supervised learner.
 
-n images in d dimensions, view noise sigma_xi^2/d per coordinate, sigma_xi fixed. As d/n grows without bound, noise
-vectors of different images become orthogonal, and their Gram matrix sigma_xi^2 I. A separating vector w has the part u
-along the latents, and a part in the span of the noise that lifts the margin u'y z_i of image i to 1 at the price
-(1 - u'y z_i)_+^2/sigma_xi^2. So the maximum margin is the minimum of
+n images in d dimensions, view noise sigma_xi^2/d per coordinate, sigma_xi fixed. As d/n grows
+without bound, noise vectors of different images become orthogonal, and their Gram matrix sigma_xi^2
+I. A separating vector w has the part u along the latents, and a part in the span of the noise that
+lifts the margin u'y z_i of image i to 1 at the price (1 - u'y z_i)_+^2/sigma_xi^2. So the maximum
+margin is the minimum of
     sum_i (1 - u'y z_i)_+^2 + sigma_xi^2 |u|^2,
-the squared hinge on the latents with a penalty. As n grows the penalty vanishes, and u minimises E(1 - s)_+^2 with
-s = u'y z. The part outside the latents has no influence on test images then. Let s ~ N(m, V), z = (1 - m)/sqrt V and
-t = (s - m)/sqrt V:
+the squared hinge on the latents with a penalty. As n grows the penalty vanishes, and u minimises
+E(1 - s)_+^2 with s = u'y z. The part outside the latents has no influence on test images then. Let
+s ~ N(m, V), z = (1 - m)/sqrt V and t = (s - m)/sqrt V:
     E(1 - s)_+ = sqrt V (z Phi(z) + phi(z)),   E[1(s < 1) t^k] = Phi(z), -phi(z), Phi(z) - z phi(z).
 As d grows at fixed sigma_xi, nu falls to 0. Here nu is the world's own, as for other learners.
 
-K classes: score vectors w_k with the least sum |w_k|^2 such that each image's own class leads every other by 1, and
-free constants. Logistic regression tends to their direction on separable samples (Soudry et al. 2018). The noise of an
-image of class y now adds c_k to its scores s_k, at the price sum_k c_k^2/sigma_xi^2. Let g_k = s_k + 1 for k other than
-y, and g_y = s_y. The cheapest c makes g equal over a set A, of y and the classes with g_k above the mean of A, and is 0
-elsewhere. It costs the loss
+K classes: score vectors w_k with the least sum |w_k|^2 such that each image's own class leads every
+other by 1, and free constants. Logistic regression tends to their direction on separable samples
+(Soudry et al. 2018). The noise of an image of class y now adds c_k to its scores s_k, at the price
+sum_k c_k^2/sigma_xi^2. Let g_k = s_k + 1 for k other than y, and g_y = s_y. The cheapest c makes g
+equal over a set A, of y and the classes with g_k above the mean of A, and is 0 elsewhere. It costs
+the loss
     sum_{k in A} (g_k - mean_A g)^2,
-half of (1 - s)_+^2 for two classes. u and the constants minimise its population mean. A world with a table has
-constants, too, if it has two classes.
+half of (1 - s)_+^2 for two classes. u and the constants minimise its population mean. A world with
+a table has constants, too, if it has two classes.
 """
 
 from dataclasses import dataclass
@@ -68,6 +70,8 @@ class MaxMargin(OfMargins):
 
     name: ClassVar[str] = "max-margin"
     words: ClassVar[str] = "the maximum margin"
-    estimator: ClassVar[str] = "max-margin"  # on drawn images all the same: few pairs in few dimensions are separable
-    # Where p = 1 and noise is small, the density of s grows like e^(2 s) from 0 to 1, so that r = mu^2/(2 S).
+    # on drawn images all the same: few pairs in few dimensions are separable
+    estimator: ClassVar[str] = "max-margin"
+    # Where p = 1 and noise is small, the density of s grows like e^(2 s) from 0 to 1, so that r =
+    # mu^2/(2 S).
     loss = hinge_loss, hinge_moments, 0.5

@@ -1,7 +1,9 @@
-"""The published law of linear CLIP, as a learner: what Theorem 6.2 of Wang et al. prints, right or wrong.
+"""The published law of linear CLIP, as a learner: what Theorem 6.2 of Wang et al. prints, right or
+wrong.
 
-The theorem has lower bounds on the error of the counter group and on the accuracy of the common group. A world
-contradicts it if linear CLIP is more accurate than this learner on the counter group, or less on the common group.
+The theorem has lower bounds on the error of the counter group and on the accuracy of the common
+group. A world contradicts it if linear CLIP is more accurate than this learner on the counter
+group, or less on the common group.
 """
 
 from dataclasses import dataclass
@@ -15,19 +17,26 @@ from simulator.world import World
 from theory.learners.base import Learner
 from theory.published import papers, smallest_mu_spu, theorem_62_kappas
 
-# Fields of which the theorem has one value; others are in its formulas, or change no decision as n grows.
+# Fields of which the theorem has one value; others are in its formulas, or change no decision as n
+# grows.
 STATED = {
-    "mu_inv": 1.0, "mention_inv": 1.0, "mention_spu": 1.0, "p_inv": 1.0, "detail_inv": 1.0, "detail_spu": 1.0,
+    "mu_inv": 1.0,
+    "mention_inv": 1.0,
+    "mention_spu": 1.0,
+    "p_inv": 1.0,
+    "detail_inv": 1.0,
+    "detail_spu": 1.0,
     "bare": 0.0,
-}  # fmt: skip
+}
 
 
 @dataclass(frozen=True)
 class Printed(Learner):
-    """The printed bounds as accuracies: an upper bound on the counter group, a lower bound on the common group.
+    """The printed bounds as accuracies: an upper bound on the counter group, a lower bound on the
+    common group.
 
-    The theorem is about p_spu = 1 - o(1) and about views so wide that their noise vanishes. Its formulas contain
-    neither condition, so any p_spu and any view noise have an answer.
+    The theorem is about p_spu = 1 - o(1) and about views so wide that their noise vanishes. Its
+    formulas contain neither condition, so any p_spu and any view noise have an answer.
     """
 
     name: ClassVar[str] = "printed"
@@ -39,7 +48,8 @@ class Printed(Learner):
         x = worlds
         if not x.binary:
             raise ValueError("Theorem 6.2 is about two classes and one background")
-        # Broadcasts over fields that the formulas do not contain. Pixels have no mean, and tables no p_spu.
+        # Broadcasts over fields that the formulas do not contain. Pixels have no mean, and tables
+        # no p_spu.
         whole = 0 * (x.mean + x.agreement)[..., 0]
         common, counter = self.deviations(x)
         if np.any(np.asarray(x.sigma_inv) <= x.sigma_spu):

@@ -1,8 +1,10 @@
-"""SigLIP's optimum. Without limits of scores it decides as InfoNCE's; unit embeddings of finite scale have their own.
+"""SigLIP's optimum. Without limits of scores it decides as InfoNCE's; unit embeddings of finite
+scale have their own.
 
-The sigmoid of s u.v + b tells whether a caption belongs to an image. Its optimum over unrestricted towers is
-PMI - log(B - 1) at B images per batch. At a finite scale the bias and B matter: with a learned bias little, while a
-fixed one can make all embeddings equal. SigLIP (Zhai et al., arXiv 2303.15343) learns the bias from -10 on.
+The sigmoid of s u.v + b tells whether a caption belongs to an image. Its optimum over unrestricted
+towers is PMI - log(B - 1) at B images per batch. At a finite scale the bias and B matter: with a
+learned bias little, while a fixed one can make all embeddings equal. SigLIP (Zhai et al., arXiv
+2303.15343) learns the bias from -10 on.
 """
 
 from dataclasses import dataclass
@@ -18,7 +20,8 @@ BIASES = domain_of(Bias)
 
 @dataclass(frozen=True)
 class SigLIP(InfoNCE):
-    """SigLIP's optimum over unrestricted towers, which decides as InfoNCE's, or over towers of unit embeddings.
+    """SigLIP's optimum over unrestricted towers, which decides as InfoNCE's, or over towers of unit
+    embeddings.
 
     Parameters
     ----------
@@ -51,13 +54,18 @@ class SigLIP(InfoNCE):
         if self.bias is not None and not BIASES[0] <= self.bias <= BIASES[1]:
             raise ValueError(f"bias = {outside(self.bias, *BIASES)}")
         if self.batch_size is not None and self.batch_size < 2:
-            raise ValueError(f"batch_size = {outside(self.batch_size, 2)}, since a pair alone has no negatives")
+            raise ValueError(
+                f"batch_size = {outside(self.batch_size, 2)}, since a pair alone has no negatives"
+            )
         for option in ("bias", "batch_size"):
             if self.scale is None and (value := getattr(self, option)) is not None:
-                raise ValueError(f"{option} = {value} changes no decision of scores without limits; give a scale")
+                raise ValueError(
+                    f"{option} = {value} changes no decision of scores without limits; give a scale"
+                )
         if self.bias is not None and self.batch_size is None:
             raise ValueError(
-                f"bias = {self.bias} is weighed against the negatives of a batch, so it needs a batch_size"
+                f"bias = {self.bias} is weighed against the negatives of a batch, so it needs a"
+                " batch_size"
             )
 
     @property

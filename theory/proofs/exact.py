@@ -1,9 +1,11 @@
-"""Conditions on rational functions, decided exactly on the closed unit cube with flint's polynomials.
+"""Conditions on rational functions, decided exactly on the closed unit cube with flint's
+polynomials.
 
-A rational function is a reduced pair of polynomials. Substituting x = 1/(1 + t), t >= 0, turns a sign on the closed
-cube into a sign of coefficients: those of Bernstein's basis, up to positive factors. Every divisor is shown to have no
-zero in the closed cube, so no edge is left out. Common factors cancel only between top and bottom of a condition, where
-this is what the condition says (`theory.proofs.obligations`).
+A rational function is a reduced pair of polynomials. Substituting x = 1/(1 + t), t >= 0, turns a
+sign on the closed cube into a sign of coefficients: those of Bernstein's basis, up to positive
+factors. Every divisor is shown to have no zero in the closed cube, so no edge is left out. Common
+factors cancel only between top and bottom of a condition, where this is what the condition says
+(`theory.proofs.obligations`).
 """
 
 from collections.abc import Callable
@@ -34,10 +36,13 @@ class _NotShown(ArithmeticError):
 class Conditions:
     """Decides conditions in these coordinates.
 
-    A condition is not shown if an operation needs more than `most_products` products of terms, or after the deadline.
+    A condition is not shown if an operation needs more than `most_products` products of terms, or
+    after the deadline.
     """
 
-    def __init__(self, coordinates: list[str], most_products: int = MOST_PRODUCTS, deadline: float = inf):
+    def __init__(
+        self, coordinates: list[str], most_products: int = MOST_PRODUCTS, deadline: float = inf
+    ):
         ring = fmpq_mpoly_ctx.get(coordinates or ["unused"], "lex")
         one = ring.constant(1)
         self.most_products, self.deadline = most_products, deadline
@@ -58,7 +63,8 @@ class Conditions:
         if condition not in self.known:
             try:
                 self.known[condition] = self._holds(condition)
-            except (_NotShown, KeyError, ZeroDivisionError):  # KeyError: an operation that is not rational
+            except (_NotShown, KeyError, ZeroDivisionError):
+                # KeyError: an operation that is not rational
                 self.known[condition] = False
         return self.known[condition]
 
@@ -67,7 +73,10 @@ class Conditions:
         n, d = self._combined("divide", top, bottom)
         for p in (n, d):
             self._check_size(_coefficients(p))
-            if max((int(part).bit_length() for c in p.coeffs() for part in (c.p, c.q)), default=0) > MOST_BITS:
+            if (
+                max((int(part).bit_length() for c in p.coeffs() for part in (c.p, c.q)), default=0)
+                > MOST_BITS
+            ):
                 raise _NotShown  # to factor it would take minutes
         if condition.kind == "negative":
             return sign(n) * sign(d) < 0
@@ -93,7 +102,9 @@ class Conditions:
         return self._combined("divide", a, b)
 
     def _power(self, a: Fraction, n: int) -> Fraction:
-        self._check_size(max(min(comb(len(p) + n - 1, n), _coefficients(p) * n ** len(p.degrees())) for p in a))
+        self._check_size(
+            max(min(comb(len(p) + n - 1, n), _coefficients(p) * n ** len(p.degrees())) for p in a)
+        )
         return a[0] ** n, a[1] ** n
 
 
@@ -109,9 +120,19 @@ def sign_but_squares(p: fmpq_mpoly) -> int:
 
 
 def sign(p: fmpq_mpoly, strict: bool = True) -> int:
-    """1 or -1 if p has that sign on the closed cube, where it may vanish unless strict; 0 if neither is shown."""
+    """1 or -1 if p has that sign on the closed cube, where it may vanish unless strict; 0 if
+    neither is shown.
+    """
     ring, degrees = p.context(), p.degrees()
-    turned = {tuple(n - k for n, k in zip(degrees, powers, strict=True)): c for powers, c in p.to_dict().items()}
-    terms = ring.from_dict(turned).compose(*(x + 1 for x in ring.gens()), ctx=ring).coeffs()  # (1 + t)^n p(1/(1 + t))
-    signs = {1 if c > 0 else -1 for c in terms} if not strict or len(terms) == prod(n + 1 for n in degrees) else ()
+    turned = {
+        tuple(n - k for n, k in zip(degrees, powers, strict=True)): c
+        for powers, c in p.to_dict().items()
+    }
+    # (1 + t)^n p(1/(1 + t))
+    terms = ring.from_dict(turned).compose(*(x + 1 for x in ring.gens()), ctx=ring).coeffs()
+    signs = (
+        {1 if c > 0 else -1 for c in terms}
+        if not strict or len(terms) == prod(n + 1 for n in degrees)
+        else ()
+    )
     return min(signs) if len(signs) == 1 else 0

@@ -1,8 +1,8 @@
 """Formulas recorded from the functions that evaluate them.
 
-An `Expression` takes the place of a number in theory's functions, numpy's ufuncs and scipy's ndtr. The result is the
-formula, as a graph that has every common part once. So the proved formula is the evaluated one.
-Constants are exact rationals; a float is the rational number that it represents.
+An `Expression` takes the place of a number in theory's functions, numpy's ufuncs and scipy's ndtr.
+The result is the formula, as a graph that has every common part once. So the proved formula is the
+evaluated one. Constants are exact rationals; a float is the rational number that it represents.
 
     >>> from theory.published import corrected_kappas
     >>> p = variable("p")
@@ -30,7 +30,8 @@ UNARY = ("sqrt", "exp", "log", "ndtr")
 COMPARISONS = ("less", "less_equal", "greater", "greater_equal", "equal", "not_equal")
 HIGHEST = 64  # power that is multiplied out
 MOST_NODES = 20_000  # of a formula; more is a loop that ran away
-LARGEST, MOST_BITS = Fraction(np.finfo(float).max), 10_000  # of a constant; exact numbers grow without end in a loop
+# of a constant; exact numbers grow without end in a loop
+LARGEST, MOST_BITS = Fraction(np.finfo(float).max), 10_000
 BRANCHES = "it branches on a value; write it without the branch"
 
 FLOATS = {  # for `evaluate`: floats and arrays of them
@@ -41,14 +42,17 @@ FLOATS = {  # for `evaluate`: floats and arrays of them
 
 
 class NotExpressible(ValueError):
-    """A function needs more than arithmetic: a branch, an array, or an operation without a proof rule."""
+    """A function needs more than arithmetic: a branch, an array, or an operation without a proof
+    rule.
+    """
 
 
 class Expression(np.lib.mixins.NDArrayOperatorsMixin):
-    """A node: `op` on `args`. Equal formulas are one object, so that `is` compares them; `_node` makes them.
+    """A node: `op` on `args`. Equal formulas are one object, so that `is` compares them; `_node`
+    makes them.
 
-    op is "variable", "constant", "power", "density", a key of BINARY or one of UNARY. value is a variable's name, a
-    constant's Fraction or a power's whole exponent, else None.
+    op is "variable", "constant", "power", "density", a key of BINARY or one of UNARY. value is a
+    variable's name, a constant's Fraction or a power's whole exponent, else None.
     """
 
     def __init__(self, op: str, args: tuple["Expression", ...], value: Any):
@@ -67,7 +71,9 @@ class Expression(np.lib.mixins.NDArrayOperatorsMixin):
 
     def __array_ufunc__(self, ufunc, method, *inputs, **options):
         if method != "__call__" or options:
-            raise NotExpressible(f"{ufunc.__name__}.{method} over an array is not arithmetic of single numbers")
+            raise NotExpressible(
+                f"{ufunc.__name__}.{method} over an array is not arithmetic of single numbers"
+            )
         return _apply(ufunc.__name__, *map(constant, inputs))
 
     def __array_function__(self, function, types, args, kwargs):
@@ -82,7 +88,8 @@ class Expression(np.lib.mixins.NDArrayOperatorsMixin):
 
     def __float__(self):
         raise NotExpressible(
-            "it converts a field to a float or an array; sqrt, exp and Phi of theory take fields as they are"
+            "it converts a field to a float or an array; sqrt, exp and Phi of theory take fields as"
+            " they are"
         )
 
 
@@ -97,7 +104,9 @@ def variable(name: str) -> Expression:
 
 
 def constant(value: Any) -> Expression:
-    """An exact constant; an expression is returned as it is. Raises NotExpressible for arrays and text."""
+    """An exact constant; an expression is returned as it is. Raises NotExpressible for arrays and
+    text.
+    """
     if isinstance(value, np.ndarray | np.generic) and np.ndim(value) == 0:
         value = value.item()
     if isinstance(value, Expression):
@@ -109,7 +118,9 @@ def constant(value: Any) -> Expression:
     except (AttributeError, ValueError, OverflowError):  # text, nan and infinity
         raise NotExpressible(f"{value!r} is not a finite number") from None
     if abs(q) > LARGEST or max(q.numerator.bit_length(), q.denominator.bit_length()) > MOST_BITS:
-        raise NotExpressible("a constant of its formula is beyond float64, or has more than 10,000 binary digits")
+        raise NotExpressible(
+            "a constant of its formula is beyond float64, or has more than 10,000 binary digits"
+        )
     return _node("constant", (), q)
 
 
@@ -123,7 +134,9 @@ def _is(e: Expression, number: int) -> bool:
 
 
 def _apply(name: str, *args: Expression) -> Expression | bool:
-    """The node of a ufunc on expressions, constants folded exactly; a comparison of two constants is a truth value."""
+    """The node of a ufunc on expressions, constants folded exactly; a comparison of two constants
+    is a truth value.
+    """
     if name == "ndtri" and args[0].op == "ndtr":
         return args[0].args[0]
     if name in REWRITTEN:
@@ -159,7 +172,12 @@ def _binary(name: str, a: Expression, b: Expression) -> Expression:
         return constant(0)
     if name == "multiply" and a is b:
         return _power(a, 2)
-    if name == "multiply" and a.op == "constant" and b.op == "multiply" and b.args[0].op == "constant":
+    if (
+        name == "multiply"
+        and a.op == "constant"
+        and b.op == "multiply"
+        and b.args[0].op == "constant"
+    ):
         return _binary("multiply", constant(a.value * b.args[0].value), b.args[1])
     if name == "subtract" and _is(a, 1) and b.op == "ndtr":  # 1 - Phi(x) = Phi(-x)
         return _node("ndtr", (-b.args[0],))
@@ -201,8 +219,12 @@ def in_order(outputs: Iterable[Expression]) -> list[Expression]:
     return order
 
 
-def evaluate(outputs: list[Expression], rules: Mapping[str, Callable], values: Mapping[str, Any]) -> list[Any]:
-    """The outputs in another arithmetic: `rules` has one function per operation, and "constant" for a Fraction."""
+def evaluate(
+    outputs: list[Expression], rules: Mapping[str, Callable], values: Mapping[str, Any]
+) -> list[Any]:
+    """The outputs in another arithmetic: `rules` has one function per operation, and "constant" for
+    a Fraction.
+    """
     memo: dict[Expression, Any] = {}
     for node in in_order(outputs):
         if node.op == "variable":
@@ -219,7 +241,9 @@ def variables(*outputs: Expression) -> list[str]:
 
 
 def gradient(output: Expression, names: Iterable[str]) -> list[Expression]:
-    """Derivatives along each variable, as expressions (reverse mode, so that they share their parts)."""
+    """Derivatives along each variable, as expressions (reverse mode, so that they share their
+    parts).
+    """
     adjoint = {output: constant(1)}
     for node in reversed(in_order([output])):
         passed = adjoint.get(node, constant(0))
@@ -234,7 +258,8 @@ def total(e: Expression) -> bool:
     return not any(node.op in ("divide", "sqrt", "log") for node in in_order([e]))
 
 
-SLOPES: dict[str, Callable[..., tuple[Expression, ...]]] = {  # the derivative of a node y along each argument
+# the derivative of a node y along each argument
+SLOPES: dict[str, Callable[..., tuple[Expression, ...]]] = {
     "add": lambda y, a, b: (constant(1), constant(1)),
     "subtract": lambda y, a, b: (constant(1), constant(-1)),
     "multiply": lambda y, a, b: (b, a),

@@ -1,11 +1,14 @@
-"""A claim's digest: the SHA-256 of what gives the claim its meaning. Its words, its id and its error rate are left out.
+"""A claim's digest: the SHA-256 of what gives the claim its meaning. Its words, its id and its
+error rate are left out.
 
-A function of a world enters as its formula (`theory.proofs.expression`). So a function may be worded in any way, and a
-change of any function that it calls changes the digest. A function without a formula enters by its source and by the
-values of the names in it; the digest is then marked `source`. Functions beside the claim are such values by their own
-source, functions of libraries and of our packages by their names. A new field of a world changes no digest.
+A function of a world enters as its formula (`theory.proofs.expression`). So a function may be
+worded in any way, and a change of any function that it calls changes the digest. A function without
+a formula enters by its source and by the values of the names in it; the digest is then marked
+`source`. Functions beside the claim are such values by their own source, functions of libraries and
+of our packages by their names. A new field of a world changes no digest.
 
-Source alone would not do: many claims print a theorem of ours, and a digest by its name would outlive its change.
+Source alone would not do: many claims print a theorem of ours, and a digest by its name would
+outlive its change.
 """
 
 import ast
@@ -46,7 +49,9 @@ class Digest(NamedTuple):
 
 
 def digest_of(claim: Any) -> Digest:
-    """The digest of a claim of any kind. Raises ValueError for a function whose source is in no file."""
+    """The digest of a claim of any kind. Raises ValueError for a function whose source is in no
+    file.
+    """
     form = _Form(symbols(claim) if isinstance(claim, Claim) else None)
     text = json.dumps(form.of(claim.declared()), sort_keys=True)
     return Digest(hashlib.sha256(text.encode()).hexdigest(), form.source)
@@ -68,18 +73,32 @@ class _Form:
         if isinstance(value, tuple | list | np.ndarray):
             return ["list", *(self.of(part) for part in value)]
         if isinstance(value, Mapping):
-            return {"table": sorted(([self.of(k), self.of(v)] for k, v in value.items()), key=json.dumps)}
+            return {
+                "table": sorted(
+                    ([self.of(k), self.of(v)] for k, v in value.items()), key=json.dumps
+                )
+            }
         if isinstance(value, World):
             return ["world", self.of(value.model_dump(exclude_defaults=True))]
         if isinstance(value, Quantity):
             return self._quantity(value)
         if is_dataclass(value) and not isinstance(value, type):
             own = value.name if isinstance(value, Learner) else type(value).__name__
-            parts = {f.name: getattr(value, f.name) for f in fields(value) if getattr(value, f.name) != f.default}
-            return [own, self.of(parts), *([] if _ours(type(value).__module__) else [self._code(type(value))])]
+            parts = {
+                f.name: getattr(value, f.name)
+                for f in fields(value)
+                if getattr(value, f.name) != f.default
+            }
+            return [
+                own,
+                self.of(parts),
+                *([] if _ours(type(value).__module__) else [self._code(type(value))]),
+            ]
         if callable(value):
             return self._recorded(value) or self._code(value)
-        raise ValueError(f"a claim that uses {value!r} has no digest; use numbers, texts and functions")
+        raise ValueError(
+            f"a claim that uses {value!r} has no digest; use numbers, texts and functions"
+        )
 
     def _quantity(self, quantity: Quantity) -> Any:
         """One of ours by its name, a user's by its fields and its code."""
@@ -101,14 +120,23 @@ class _Form:
             return None
 
     def _code(self, code: Any) -> list:
-        """Beside the claim, a function by its source and the values of its names, a class by its methods."""
+        """Beside the claim, a function by its source and the values of its names, a class by its
+        methods.
+        """
         if isinstance(code, functools.partial):
             return ["partial", self._code(code.func), self.of(code.args), self.of(code.keywords)]
         code = inspect.unwrap(code)
         if not isinstance(code, FunctionType | type) or not _beside(code.__module__):
-            return ["name", f"{getattr(code, '__module__', '')}.{getattr(code, '__qualname__', code)}"]
+            return [
+                "name",
+                f"{getattr(code, '__module__', '')}.{getattr(code, '__qualname__', code)}",
+            ]
         if isinstance(code, type):
-            methods = {k: self._code(v) for k, v in vars(code).items() if isinstance(v, FunctionType) and k[:2] != "__"}
+            methods = {
+                k: self._code(v)
+                for k, v in vars(code).items()
+                if isinstance(v, FunctionType) and k[:2] != "__"
+            }
             return ["class", methods, *map(self._code, code.__bases__)]
         if code in self.open:
             return ["again", self.open.index(code)]
@@ -130,21 +158,43 @@ def _names(tree: ast.AST, function: FunctionType) -> dict[str, Any]:
         base = value(node.value) if isinstance(node, ast.Attribute) else None
         if isinstance(base, ModuleType):
             return getattr(base, node.attr)
-        return scope.get(node.id) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load) else None
+        return (
+            scope.get(node.id)
+            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)
+            else None
+        )
 
-    names = {ast.unparse(node): value(node) for node in ast.walk(tree) if isinstance(node, ast.Name | ast.Attribute)}
-    return {name: one for name, one in names.items() if one is not None and not isinstance(one, ModuleType)}
+    names = {
+        ast.unparse(node): value(node)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Name | ast.Attribute)
+    }
+    return {
+        name: one
+        for name, one in names.items()
+        if one is not None and not isinstance(one, ModuleType)
+    }
 
 
 def _tree(function: FunctionType) -> ast.AST:
-    """The syntax tree of a function, without its docstrings and annotations. Raises ValueError if no file has it."""
+    """The syntax tree of a function, without its docstrings and annotations. Raises ValueError if
+    no file has it.
+    """
     try:
         lines, _ = inspect.findsource(function)
     except OSError:
         raise ValueError(f"the source of {function.__qualname__} is in no file") from None
-    places = [(start, column) for start, _, column, _ in function.__code__.co_positions() if start and column]
+    places = [
+        (start, column)
+        for start, _, column, _ in function.__code__.co_positions()
+        if start and column
+    ]
     kind = ast.Lambda if function.__name__ == "<lambda>" else ast.FunctionDef
-    around = [node for node in ast.walk(_parsed("".join(lines))) if isinstance(node, kind) and _holds(node, places)]
+    around = [
+        node
+        for node in ast.walk(_parsed("".join(lines)))
+        if isinstance(node, kind) and _holds(node, places)
+    ]
     if not around:
         raise ValueError(f"the source of {function.__qualname__} has changed since it was read")
     tree = deepcopy(around[-1])  # the innermost one

@@ -1,12 +1,12 @@
 """Interval arithmetic on float64 arrays, rounded outwards: the prover's numbers.
 
-IEEE addition, multiplication, division and square root are correctly rounded, so one step outwards encloses the true
-result. exp, log, Phi and its density have no such guarantee: their ends come from Arb balls (python-flint), one
-number at a time, a thousand times slower.
+IEEE addition, multiplication, division and square root are correctly rounded, so one step outwards
+encloses the true result. exp, log, Phi and its density have no such guarantee: their ends come from
+Arb balls (python-flint), one number at a time, a thousand times slower.
 
-An operation that is undefined somewhere in an interval (a divisor that contains 0, a root of negative numbers) returns
-nan, and so does every operation on nan: nothing is known there, no comparison holds, and the box is halved. So does an
-end beyond float64.
+An operation that is undefined somewhere in an interval (a divisor that contains 0, a root of
+negative numbers) returns nan, and so does every operation on nan: nothing is known there, no
+comparison holds, and the box is halved. So does an end beyond float64.
 """
 
 from collections.abc import Callable
@@ -19,9 +19,11 @@ from flint import arb, ctx
 
 from simulator.accuracy import Numbers
 
-PRECISION = 80  # bits of the balls behind exp, log and Phi; their ends are then rounded outwards to 53
-# Rump, Zimmermann, Boldo, Melquiond (BIT 49, 2009), algorithm 1: x -+ fl(HALF_STEP |x| + TINIEST) lies at or beyond
-# the neighbour of any finite x, denormal or not, in three passes where nextafter takes the time of eight.
+# bits of the balls behind exp, log and Phi; their ends are then rounded outwards to 53
+PRECISION = 80
+# Rump, Zimmermann, Boldo, Melquiond (BIT 49, 2009), algorithm 1: x -+ fl(HALF_STEP |x| + TINIEST)
+# lies at or beyond the neighbour of any finite x, denormal or not, in three passes where nextafter
+# takes the time of eight.
 HALF_STEP = 2.0**-53 * (1 + 2.0**-52)
 TINIEST = 5e-324
 
@@ -48,7 +50,8 @@ def constant(value: Fraction) -> Enclosure:
     near = np.float64(float(value))
     exact = Fraction(float(near))
     return Enclosure(
-        near if exact <= value else np.nextafter(near, -np.inf), near if exact >= value else np.nextafter(near, np.inf)
+        near if exact <= value else np.nextafter(near, -np.inf),
+        near if exact >= value else np.nextafter(near, np.inf),
     )
 
 
@@ -64,7 +67,9 @@ def divide(a: Enclosure, b: Enclosure) -> Enclosure:
     """a/b; nothing is known where b holds 0."""
     unknown = (b.low <= 0) & (b.high >= 0)
     low, high = (1 / np.where(unknown, np.nan, end) for end in (b.high, b.low))
-    return multiply(a, Enclosure(np.where(b.low > 0, np.maximum(down(low), 0.0), down(low)), up(high)))
+    return multiply(
+        a, Enclosure(np.where(b.low > 0, np.maximum(down(low), 0.0), down(low)), up(high))
+    )
 
 
 def power(a: Enclosure, n: int) -> Enclosure:
@@ -113,7 +118,10 @@ def _rising(name: str, low: Numbers, high: Numbers) -> Enclosure:
     """From the lower bound of a function at `low` to the upper bound at `high`, by Arb."""
     with ctx.workprec(PRECISION):
         bounds = [
-            [float(end(FUNCTIONS[name](arb(v)) if np.isfinite(v) else arb("nan"))) for v in np.ravel(x).tolist()]
+            [
+                float(end(FUNCTIONS[name](arb(v)) if np.isfinite(v) else arb("nan")))
+                for v in np.ravel(x).tolist()
+            ]
             for x, end in ((low, arb.lower), (high, arb.upper))
         ]
     low, high = (np.reshape(ends, np.shape(x)) for ends, x in zip(bounds, (low, high), strict=True))

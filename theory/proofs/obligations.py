@@ -1,20 +1,26 @@
-"""Obligations: at every point of the cube one of several inequalities holds. Exact conditions that imply this.
+"""Obligations: at every point of the cube one of several inequalities holds. Exact conditions that
+imply this.
 
-A route is a set of conditions on rational functions that together imply an obligation, without its tolerance:
+A route is a set of conditions on rational functions that together imply an obligation, without its
+tolerance:
 
     way         f <= 0, in one of the ways of `not_positive`
-    opposite    f <= 0 or g <= 0, since g = r f with r <= 0: where f > 0, g <= 0. Common factors of g and f cancel
-    lemma       a theorem says that g <= 0 implies the obligation's last alternative, if its premises hold
+    opposite    f <= 0 or g <= 0, since g = r f with r <= 0: where f > 0, g <= 0. Common factors of
+                g and f cancel
+    lemma       a theorem says that g <= 0 implies the obligation's last alternative, if its
+                premises hold
 
-Square roots are cleared first. An expression of +, -, *, / and roots of rational functions is a sum of terms
-c r^(+-1/2) s^(+-1/2) ..., c rational. Multiplied by the roots that divide, which are positive, it is A + B sqrt(r).
-Squaring decides where signs are known:
+Square roots are cleared first. An expression of +, -, *, / and roots of rational functions is a sum
+of terms c r^(+-1/2) s^(+-1/2) ..., c rational. Multiplied by the roots that divide, which are
+positive, it is A + B sqrt(r). Squaring decides where signs are known:
 
-    A + B sqrt(r) <= 0    if A, B <= 0;    if A <= 0 <= B and B^2 r <= A^2;    if B <= 0 <= A and A^2 <= B^2 r
+    A + B sqrt(r) <= 0    if A, B <= 0;    if A <= 0 <= B and B^2 r <= A^2;    if B <= 0 <= A and
+                          A^2 <= B^2 r
 
-A and B may contain other roots, which are cleared in the same way. A sum of two terms may also vanish where neither has
-a sign: a sqrt(r) + b sqrt(s) = 0 if a/b < 0 and a^2 r = b^2 s. Every radicand is shown to be positive, or not negative
-if its root divides nothing and e may vanish. `theory.proofs.exact` shows that no other divisor vanishes.
+A and B may contain other roots, which are cleared in the same way. A sum of two terms may also
+vanish where neither has a sign: a sqrt(r) + b sqrt(s) = 0 if a/b < 0 and a^2 r = b^2 s. Every
+radicand is shown to be positive, or not negative if its root divides nothing and e may vanish.
+`theory.proofs.exact` shows that no other divisor vanishes.
 """
 
 from collections.abc import Callable
@@ -26,12 +32,15 @@ from typing import Literal, NamedTuple
 from theory.proofs.expression import UNARY, Expression, constant, digest, in_order, variables
 
 ZERO, ONE = constant(0), constant(1)
-# Ways in which signs may add up, roots and terms of an expression: two roots have a hundred ways, four have billions.
+# Ways in which signs may add up, roots and terms of an expression: two roots have a hundred ways,
+# four have billions.
 MOST_WAYS, MOST_ROOTS, MOST_TERMS = 60, 3, 16
 
 
 class Condition(NamedTuple):
-    """The sign of top/bottom, a rational function whose common factors are cancelled, on the whole closed cube."""
+    """The sign of top/bottom, a rational function whose common factors are cancelled, on the whole
+    closed cube.
+    """
 
     kind: Literal["negative", "not positive", "zero"]
     top: Expression
@@ -41,7 +50,8 @@ class Condition(NamedTuple):
 Roots = frozenset[tuple[Expression, int]]  # (radicand, 1 or -1): half of that is its exponent
 Terms = dict[Roots, Expression]  # with their coefficients
 Ways = list[tuple[Condition, ...]]  # each suffices
-Met = dict[Expression, bool]  # every radicand in an expression, and whether its root divides somewhere
+# every radicand in an expression, and whether its root divides somewhere
+Met = dict[Expression, bool]
 NO_ROOTS: Roots = frozenset()
 
 
@@ -53,13 +63,17 @@ class Inequality(NamedTuple):
     strict: bool = False
     along: str | None = None
 
-    def left_side(self, gradient: Callable[[Expression, list[str]], list[Expression]]) -> Expression:
+    def left_side(
+        self, gradient: Callable[[Expression, list[str]], list[Expression]]
+    ) -> Expression:
         """The expression that the limit bounds. Prover and checker pass gradients of their own."""
         return self.f if self.along is None else gradient(self.f, [self.along])[0]
 
 
 class Lemma(NamedTuple):
-    """A theorem: where no premise is positive (those of `negative` are below 0), `instead` implies an inequality."""
+    """A theorem: where no premise is positive (those of `negative` are below 0), `instead` implies
+    an inequality.
+    """
 
     name: str
     negative: tuple[Expression, ...]
@@ -86,7 +100,11 @@ class Obligation:
     def coordinates(self) -> list[str]:
         """The coordinates that occur, in the order of their names."""
         used = [each.f for each in self.alternatives]
-        used += [*self.lemma.negative, *self.lemma.not_positive, self.lemma.instead.f] if self.lemma else []
+        used += (
+            [*self.lemma.negative, *self.lemma.not_positive, self.lemma.instead.f]
+            if self.lemma
+            else []
+        )
         return sorted(set(variables(*used)))
 
     def routes(self, gradient: Callable[[Expression, list[str]], list[Expression]]) -> list[Route]:
@@ -101,8 +119,12 @@ class Obligation:
 
     def _by_lemma(self, lemma: Lemma, gradient) -> list[Route]:
         name, negative, others, instead = lemma
-        premises = _all(*(not_positive(e, strict=True) for e in negative), *(not_positive(e) for e in others))
-        rest = replace(self, alternatives=(*self.alternatives[:-1], instead), lemma=None).routes(gradient)
+        premises = _all(
+            *(not_positive(e, strict=True) for e in negative), *(not_positive(e) for e in others)
+        )
+        rest = replace(self, alternatives=(*self.alternatives[:-1], instead), lemma=None).routes(
+            gradient
+        )
         return [
             Route(f"{name}, premises {number}, {route.name}", (*route.conditions, *premise))
             for route in rest
@@ -126,7 +148,9 @@ def _opposite(f: Expression, g: Expression) -> list[tuple[Condition, ...]]:
 
 
 def not_positive(e: Expression, strict: bool = False) -> Ways:
-    """Ways to show that e <= 0 (e < 0 if strict) everywhere; none if e is not rational but for few roots."""
+    """Ways to show that e <= 0 (e < 0 if strict) everywhere; none if e is not rational but for few
+    roots.
+    """
     met: Met = {}
     terms = root_terms(e, met)
     if terms is None or len(met) > MOST_ROOTS:
@@ -137,7 +161,9 @@ def not_positive(e: Expression, strict: bool = False) -> Ways:
         if r in below:
             terms = _times(terms, {frozenset([(r, 1)]): ONE})
     # A root that may vanish makes no term of one sign negative.
-    conditions = tuple(Condition("negative" if strict or met[r] else "not positive", -r) for r in radicands)
+    conditions = tuple(
+        Condition("negative" if strict or met[r] else "not positive", -r) for r in radicands
+    )
     return [(*conditions, *way) for way in _below(terms, strict)]
 
 
@@ -167,7 +193,9 @@ def _all(*parts: Ways) -> Ways:
 
 
 def root_terms(e: Expression, met: Met) -> Terms | None:
-    """The terms of e; None if it is not made of rational functions and roots. Adds their radicands to `met`."""
+    """The terms of e; None if it is not made of rational functions and roots. Adds their radicands
+    to `met`.
+    """
     terms_of: dict[Expression, Terms] = {}
     rooted: set[Expression] = set()
     for node in in_order([e]):
@@ -240,7 +268,10 @@ def _inverse(a: Terms, met: Met) -> Terms:
 def _split(terms: Terms) -> tuple[Terms, Terms, Expression]:
     """(A, B, r) with A + B sqrt(r), neither of which holds sqrt(r); the same r in every process."""
     r = min((r for S in terms for r, _ in S), key=lambda radicand: digest([radicand]))
-    A, B = ({S: c for S, c in terms.items() if any(r is s for s, _ in S) is held} for held in (False, True))
+    A, B = (
+        {S: c for S, c in terms.items() if any(r is s for s, _ in S) is held}
+        for held in (False, True)
+    )
     return A, _times(B, {frozenset([(r, -1)]): ONE}), r
 
 

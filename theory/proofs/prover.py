@@ -1,8 +1,9 @@
-"""prove(claim) -> Proof: record the claim, look for a counterexample, settle each obligation, write a certificate.
+"""prove(claim) -> Proof: record the claim, look for a counterexample, settle each obligation, write
+a certificate.
 
-The cheapest step comes first. Some thousand points in floats find false claims; the worst point is rounded to few
-binary digits, and intervals enclose the violation there. Then exact conditions prove what holds without a tolerance,
-and branch and bound proves the rest.
+The cheapest step comes first. Some thousand points in floats find false claims; the worst point is
+rounded to few binary digits, and intervals enclose the violation there. Then exact conditions prove
+what holds without a tolerance, and branch and bound proves the rest.
 """
 
 from dataclasses import dataclass
@@ -16,14 +17,22 @@ from theory.claims.claim import Claim
 from theory.proofs.boxes import Open, cover
 from theory.proofs.certificate import HALVES, encode
 from theory.proofs.exact import MOST_PRODUCTS, Conditions
-from theory.proofs.expression import FLOATS, Expression, NotExpressible, evaluate, gradient, variables
+from theory.proofs.expression import (
+    FLOATS,
+    Expression,
+    NotExpressible,
+    evaluate,
+    gradient,
+    variables,
+)
 from theory.proofs.intervals import RULES
 from theory.proofs.obligations import Obligation
 from theory.proofs.statements import Statement, Violation, statements
 
 BOXES = 4_000_000  # bounded per obligation
 SECONDS = 60.0
-CHEAP = 20_000  # products of terms per operation: all cheap routes come before those that take seconds
+# products of terms per operation: all cheap routes come before those that take seconds
+CHEAP = 20_000
 POINTS, NEAR, ROUNDS, BITS = 8192, 1024, 12, (20, 50)  # of the search for a counterexample
 
 
@@ -41,9 +50,9 @@ class Counterexample:
 class Proof:
     """The result for a claim's closed form over its whole domain.
 
-    outcome is "proved" (nowhere above tau), "refuted" (`counterexample` is rigorous), "open" or "not provable" (both
-    with a `reason`). exact: no inequality of the claim needs boxes or the tolerance. boxes counts the boxes of the
-    proof, bounded all boxes that were bounded.
+    outcome is "proved" (nowhere above tau), "refuted" (`counterexample` is rigorous), "open" or
+    "not provable" (both with a `reason`). exact: no inequality of the claim needs boxes or the
+    tolerance. boxes counts the boxes of the proof, bounded all boxes that were bounded.
     """
 
     outcome: Literal["proved", "refuted", "open", "not provable"]
@@ -57,7 +66,9 @@ class Proof:
 
 
 def prove(claim: Claim, *, budget: int = BOXES, seconds: float = SECONDS) -> Proof:
-    """Prove or refute the closed form of a claim, within a number of boxes per obligation and seconds in all."""
+    """Prove or refute the closed form of a claim, within a number of boxes per obligation and
+    seconds in all.
+    """
     began, bounded = perf_counter(), 0
 
     def proof(outcome, reason, **more) -> Proof:
@@ -66,7 +77,10 @@ def prove(claim: Claim, *, budget: int = BOXES, seconds: float = SECONDS) -> Pro
     def refuted(number: int, exception: Counterexample) -> Proof:
         coordinates = {name: str(int(u * 2**64)) for name, u in exception.coordinates.items()}
         point = {"case": number, "violation": exception.violation, "coordinates": coordinates}
-        reason = f"at one point its violation is at least {exception.least:.4g}, and {claim.tau:g} is allowed"
+        reason = (
+            f"at one point its violation is at least {exception.least:.4g}, and {claim.tau:g} is"
+            " allowed"
+        )
         data = encode(claim, due, [[] for _ in due], point)
         return proof("refuted", reason, counterexample=exception, certificate=data)
 
@@ -87,8 +101,12 @@ def prove(claim: Claim, *, budget: int = BOXES, seconds: float = SECONDS) -> Pro
                 if by is None:
                     left, names = seconds - (perf_counter() - began), obligation.coordinates
 
-                    def refute(point: np.ndarray, statement=statement, names=names) -> Counterexample | None:
-                        return counterexample(statement, dict(zip(names, point.tolist(), strict=True)))
+                    def refute(
+                        point: np.ndarray, statement=statement, names=names
+                    ) -> Counterexample | None:
+                        return counterexample(
+                            statement, dict(zip(names, point.tolist(), strict=True))
+                        )
 
                     by, unknown, spent, exception = cover(obligation, budget, left, refute)
                     bounded += spent
@@ -99,12 +117,22 @@ def prove(claim: Claim, *, budget: int = BOXES, seconds: float = SECONDS) -> Pro
                 settled[-1].append(by)
     except NotExpressible as error:  # of the claim, or of a derivative
         return proof("not provable", f"not provable here: {error}")
-    boxes = sum(int(np.sum(by < HALVES)) for ways in settled for by in ways if not isinstance(by, str))
-    inequalities = [by for s, ways in zip(due, settled, strict=True) for by in ways[: len(s.violations)]]
+    boxes = sum(
+        int(np.sum(by < HALVES)) for ways in settled for by in ways if not isinstance(by, str)
+    )
+    inequalities = [
+        by for s, ways in zip(due, settled, strict=True) for by in ways[: len(s.violations)]
+    ]
     exact = all(isinstance(by, str) for by in inequalities)
-    how = "exactly, by algebra" if exact else f"to within the tolerance, by bounds on {boxes} boxes that fill it"
+    how = (
+        "exactly, by algebra"
+        if exact
+        else f"to within the tolerance, by bounds on {boxes} boxes that fill it"
+    )
     reason = f"the closed form is proved over the whole domain {how}"
-    return proof("proved", reason, exact=exact, boxes=boxes, certificate=encode(claim, due, settled))
+    return proof(
+        "proved", reason, exact=exact, boxes=boxes, certificate=encode(claim, due, settled)
+    )
 
 
 def _undecided(obligation: Obligation, unknown: Open, bounded: int) -> str:
@@ -119,7 +147,9 @@ def _undecided(obligation: Obligation, unknown: Open, bounded: int) -> str:
 
 
 def exact_route(obligation: Obligation, deadline: float) -> str | None:
-    """The first route that settles the obligation exactly; None if none is seen to by the deadline."""
+    """The first route that settles the obligation exactly; None if none is seen to by the
+    deadline.
+    """
     routes = obligation.routes(gradient)
     for most_products in (CHEAP, MOST_PRODUCTS):
         conditions = Conditions(obligation.coordinates, most_products, deadline)
@@ -129,8 +159,12 @@ def exact_route(obligation: Obligation, deadline: float) -> str | None:
     return None
 
 
-def counterexample(statement: Statement, near: dict[str, float] | None = None) -> Counterexample | None:
-    """A point where a violation certainly exceeds tau; None if the search, here or near a point, sees none."""
+def counterexample(
+    statement: Statement, near: dict[str, float] | None = None
+) -> Counterexample | None:
+    """A point where a violation certainly exceeds tau; None if the search, here or near a point,
+    sees none.
+    """
     for number, violation in enumerate(statement.violations):
         point = _certain(violation, statement.tau, near)
         if point is not None:
@@ -140,13 +174,18 @@ def counterexample(statement: Statement, near: dict[str, float] | None = None) -
 
 
 def undefined(statement: Statement) -> str | None:
-    """A sentence with a point where the formula certainly has no value; None if the search sees none."""
+    """A sentence with a point where the formula certainly has no value; None if the search sees
+    none.
+    """
     for obligation in statement.obligations[len(statement.violations) :]:
-        if len(obligation.alternatives) == 1:  # a divisor vanishes at no point that a search would find
+        # a divisor vanishes at no point that a search would find
+        if len(obligation.alternatives) == 1:
             point = _certain(Violation(obligation.alternatives[0].f), Fraction(0))
             if point is not None:
                 fields = _fields(statement, point[0]).items()
-                where = ", ".join(f"{name} = {value:.4g}" for name, value in fields if np.isfinite(value))
+                where = ", ".join(
+                    f"{name} = {value:.4g}" for name, value in fields if np.isfinite(value)
+                )
                 return f"at {where} it is not true that {obligation.words}"
     return None
 
@@ -154,14 +193,20 @@ def undefined(statement: Statement) -> str | None:
 def _certain(
     violation: Violation, limit: Fraction, near: dict[str, float] | None = None
 ) -> tuple[dict[str, Fraction], float] | None:
-    """A point of the cube where the violation certainly exceeds the limit, and a lower bound of it there."""
+    """A point of the cube where the violation certainly exceeds the limit, and a lower bound of it
+    there.
+    """
     names = sorted(set(variables(*violation)))
     point = _worst(violation, names, float(limit), near)
     for bits in BITS if point is not None else ():
-        coordinates = {name: Fraction(int(np.rint(u * 2**bits)), 2**bits) for name, u in point.items()}
+        coordinates = {
+            name: Fraction(int(np.rint(u * 2**bits)), 2**bits) for name, u in point.items()
+        }
         values = {name: RULES["constant"](u) for name, u in coordinates.items()}
         with np.errstate(all="ignore"):
-            least, where = (float(np.max(end.low)) for end in evaluate(list(violation), RULES, values))
+            least, where = (
+                float(np.max(end.low)) for end in evaluate(list(violation), RULES, values)
+            )
         if where > 0 and least > limit:
             return coordinates, least
     return None
@@ -174,9 +219,14 @@ def _worst(
     draw, d = np.random.default_rng(0), len(names)
     unit = np.concatenate([draw.integers(0, 2, (NEAR, d)), draw.random((POINTS, d))])
     if near is not None:
-        centre, fixed = np.array([near.get(name, 0.5) for name in names]), [name in near for name in names]
+        centre, fixed = (
+            np.array([near.get(name, 0.5) for name in names]),
+            [name in near for name in names],
+        )
         away = draw.uniform(-1, 1, (NEAR, d)) * 0.5 ** draw.uniform(0, BITS[-1], (NEAR, 1))
-        unit = np.where(fixed, np.clip(centre + np.vstack([0 * centre, away]), 0, 1), draw.random((NEAR + 1, d)))
+        unit = np.where(
+            fixed, np.clip(centre + np.vstack([0 * centre, away]), 0, 1), draw.random((NEAR + 1, d))
+        )
     best, most = np.full(d, 0.5), -np.inf
     for width in 0.5 ** np.arange(1, ROUNDS + 1):
         v, where = _floats(list(violation), unit, names)
@@ -197,4 +247,7 @@ def _fields(statement: Statement, coordinates: dict[str, Fraction]) -> dict[str,
     outputs = list(statement.fields.values())
     names = sorted(set(variables(*outputs)))
     unit = np.array([[float(coordinates.get(name, Fraction(1, 2))) for name in names]])
-    return {name: float(x[0]) for name, x in zip(statement.fields, _floats(outputs, unit, names), strict=True)}
+    return {
+        name: float(x[0])
+        for name, x in zip(statement.fields, _floats(outputs, unit, names), strict=True)
+    }

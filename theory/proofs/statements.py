@@ -1,22 +1,28 @@
-"""A claim written as inequalities over the unit cube: the common starting point of prover and checker.
+"""A claim written as inequalities over the unit cube: the common starting point of prover and
+checker.
 
-A claim's axes are coordinates u in [0, 1]: a field is low + (high - low) u, exactly, where the bounds may be formulas
-of fields before it; so the cube is the whole domain. Whole-numbered axes give one case per value. The violation v of
-`Claim.violation` is recorded from theory's own functions. The obligations imply v <= tau everywhere:
+A claim's axes are coordinates u in [0, 1]: a field is low + (high - low) u, exactly, where the
+bounds may be formulas of fields before it; so the cube is the whole domain. Whole-numbered axes
+give one case per value. The violation v of `Claim.violation` is recorded from theory's own
+functions. The obligations imply v <= tau everywhere:
 
-    >=, <=        v <= tau. For a difference of two accuracies, v = Phi(a) - Phi(b), a - b <= 5/2 tau: Phi' is at most
-                  1/sqrt(2 pi) < 2/5, and no Phi is left. An accuracy against 1/2 is one against Phi(0).
+    >=, <=        v <= tau. For a difference of two accuracies, v = Phi(a) - Phi(b), a - b <= 5/2
+                  tau: Phi' is at most 1/sqrt(2 pi) < 2/5, and no Phi is left. An accuracy against
+                  1/2 is one against Phi(0).
     =             both v <= tau and -v <= tau
-    iff           where the condition holds, v <= tau of one side; where it does not, of the other: two obligations,
-                  each with the alternatives "the condition is otherwise" and "the inequality holds"
+    iff           where the condition holds, v <= tau of one side; where it does not, of the other:
+                  two obligations, each with the alternatives "the condition is otherwise" and "the
+                  inequality holds"
     increasing    the derivative is nowhere negative: then v <= 0
     slope         as "=", of the least-squares slope on the grid
 
-A claim says nothing where its formulas have no value. So there are obligations, too, that every divisor has a sign, no
-root or logarithm is taken of a number that has none, and every field that is a formula is valid in a world.
+A claim says nothing where its formulas have no value. So there are obligations, too, that every
+divisor has a sign, no root or logarithm is taken of a number that has none, and every field that is
+a formula is valid in a world.
 
-Counter accuracies of linear rules under one test law are also compared through their reliances, by T1
-(`theory.theorems.counter_score`): if no weight on the background is negative, more reliance means less accuracy.
+Counter accuracies of linear rules under one test law are also compared through their reliances, by
+T1 (`theory.theorems.counter_score`): if no weight on the background is negative, more reliance
+means less accuracy.
 """
 
 from collections.abc import Callable
@@ -33,14 +39,24 @@ from simulator.world import SCALARS, World, image_noise
 from theory.claims.claim import SECOND, Axis, Claim, axis_or_number, in_words_of
 from theory.claims.relations import Equivalence, Monotone, Slope, log_slope
 from theory.learners.base import Learner
-from theory.proofs.expression import Expression, NotExpressible, constant, digest, in_order, variable, variables
+from theory.proofs.expression import (
+    Expression,
+    NotExpressible,
+    constant,
+    digest,
+    in_order,
+    variable,
+    variables,
+)
 from theory.proofs.obligations import ONE, ZERO, Inequality, Lemma, Obligation, probit
 
 PROBIT = Fraction(5, 2)  # below sqrt(2 pi)
 MOST_CASES = 64
-UNRECORDED = (ValueError, TypeError, AttributeError, ArithmeticError, LookupError)  # of a function with a formula
+# of a function with a formula
+UNRECORDED = (ValueError, TypeError, AttributeError, ArithmeticError, LookupError)
 COUNTER = 1  # the place of the group whose score falls with reliance (T1)
-LATER = "later"  # the coordinate of a monotone claim's second point, between the first and the end of the axis
+# the coordinate of a monotone claim's second point, between the first and the end of the axis
+LATER = "later"
 
 
 class Violation(NamedTuple):
@@ -52,7 +68,9 @@ class Violation(NamedTuple):
 
 @dataclass(frozen=True)
 class Statement:
-    """One case of a claim: the obligations, first one per violation, imply that no violation exceeds tau anywhere."""
+    """One case of a claim: the obligations, first one per violation, imply that no violation
+    exceeds tau anywhere.
+    """
 
     case: str
     tau: Fraction
@@ -65,10 +83,21 @@ class Statement:
     def digest(self) -> str:
         """Hash of all formulas and limits."""
         lemmas = [o.lemma for o in self.obligations if o.lemma]
-        every = [e for o in self.obligations for e in o.alternatives] + [lemma.instead for lemma in lemmas]
-        limits = [part for e in every for part in (constant(e.limit), constant(int(e.strict)), variable(str(e.along)))]
+        every = [e for o in self.obligations for e in o.alternatives] + [
+            lemma.instead for lemma in lemmas
+        ]
+        limits = [
+            part
+            for e in every
+            for part in (constant(e.limit), constant(int(e.strict)), variable(str(e.along)))
+        ]
         premises = [e for lemma in lemmas for e in (*lemma.negative, *lemma.not_positive)]
-        formulas = [*chain(*self.violations), *(e.f for e in every), *premises, *self.fields.values()]
+        formulas = [
+            *chain(*self.violations),
+            *(e.f for e in every),
+            *premises,
+            *self.fields.values(),
+        ]
         return digest([*formulas, *limits, constant(self.tau)])
 
 
@@ -77,7 +106,8 @@ class Symbols(SimpleNamespace):
 
     def __getattr__(self, name: str):
         raise NotExpressible(
-            f"{name!r} is not a single field of a world; sqrt, exp and Phi of theory take fields as they are"
+            f"{name!r} is not a single field of a world; sqrt, exp and Phi of theory take fields as"
+            " they are"
         )
 
 
@@ -87,7 +117,9 @@ def _exact(value):
 
 
 def statements(claim: Claim) -> list[Statement]:
-    """The claim's statements, one per case of its whole-numbered axes. Raises NotExpressible with the reason."""
+    """The claim's statements, one per case of its whole-numbered axes. Raises NotExpressible with
+    the reason.
+    """
     try:
         every = [_statement(claim, whole) for whole in cases(claim)]
     except (ValueError, TypeError, AttributeError, ArithmeticError) as error:
@@ -102,7 +134,10 @@ DEFAULTS = {name: _exact(World.model_fields[name].default) for name in SCALARS}
 
 def symbols(claim: Claim) -> Symbols:
     """The claim's world, with a variable for every field that varies."""
-    varied = {k: variable(k) if callable(v) or isinstance(v, Axis) else constant(v) for k, v in claim.domain.items()}
+    varied = {
+        k: variable(k) if callable(v) or isinstance(v, Axis) else constant(v)
+        for k, v in claim.domain.items()
+    }
     values = {**DEFAULTS, **{k: v for k, v in varied.items() if k in DEFAULTS}}
     second = {k.removeprefix(SECOND): v for k, v in varied.items() if k not in DEFAULTS}
     if values["classes"] is constant(2):
@@ -111,7 +146,9 @@ def symbols(claim: Claim) -> Symbols:
 
 
 def formula_of(claim: Claim, function: Callable) -> str:
-    """A function of the fields of a claim's world, as a formula. Raises NotExpressible if it is none."""
+    """A function of the fields of a claim's world, as a formula. Raises NotExpressible if it is
+    none.
+    """
     try:
         text = str(constant(function(symbols(claim))))
     except UNRECORDED as error:
@@ -127,16 +164,26 @@ def cases(claim: Claim) -> list[dict[str, int]]:
             raise NotExpressible(f"{name} is a whole number, and its bounds depend on other fields")
         ranges.append(range(int(np.ceil(axis.low)), int(np.floor(axis.high)) + 1))
     if np.prod([len(r) for r in ranges], initial=1) > MOST_CASES:
-        raise NotExpressible(f"its whole-numbered fields have more than {MOST_CASES} values together")
+        raise NotExpressible(
+            f"its whole-numbered fields have more than {MOST_CASES} values together"
+        )
     return [dict(zip(whole, values, strict=True)) for values in product(*ranges)]
 
 
-def world(claim: Claim, fixed: dict[str, float | Expression], moved: dict[str, Expression]) -> Symbols:
-    """The claim's world as formulas of the coordinates; `fixed` fields are given, `moved` replaces variables."""
+def world(
+    claim: Claim, fixed: dict[str, float | Expression], moved: dict[str, Expression]
+) -> Symbols:
+    """The claim's world as formulas of the coordinates; `fixed` fields are given, `moved` replaces
+    variables.
+    """
     # A bound may use the fields before its own, fixed or not.
     fields = {name: value for name, value in fixed.items() if name not in claim.domain}
     for name in claim.domain:
-        span = fixed[name] if name in fixed else axis_or_number(claim.domain[name], {**DEFAULTS, **fields})
+        span = (
+            fixed[name]
+            if name in fixed
+            else axis_or_number(claim.domain[name], {**DEFAULTS, **fields})
+        )
         if isinstance(span, Axis):
             low, high = constant(span.low), constant(span.high)
             span = low + (high - low) * moved.get(name, variable(name))
@@ -148,7 +195,9 @@ def world(claim: Claim, fixed: dict[str, float | Expression], moved: dict[str, E
 
 def _with_noise(fields: dict[str, Any], **further: Any) -> Symbols:
     """The fields of one world, as formulas, and the noise variance that they imply."""
-    exact = SimpleNamespace(**{name: constant(value) for name, value in fields.items() if value is not None})
+    exact = SimpleNamespace(
+        **{name: constant(value) for name, value in fields.items() if value is not None}
+    )
     return Symbols(**fields, **further, shape=(), nu_image=image_noise(exact))
 
 
@@ -156,7 +205,9 @@ def _statement(claim: Claim, whole: dict[str, int]) -> Statement:
     if claim.finite:
         raise NotExpressible("it is about finitely many pairs, and a proof is about n = infinity")
     if claim.quantifier != "always":
-        raise NotExpressible(f"it holds {claim.quantifier!r}, and a proof is about every world of a domain")
+        raise NotExpressible(
+            f"it holds {claim.quantifier!r}, and a proof is about every world of a domain"
+        )
     if claim.table:
         raise NotExpressible("its world has a table, which no recorded formula describes")
     if unknown := claim.domain.keys() - DEFAULTS.keys():
@@ -168,7 +219,9 @@ def _statement(claim: Claim, whole: dict[str, int]) -> Statement:
         violation, obligation, later = _monotone(claim, whole, x)
         sides = [(violation, obligation)]
     else:
-        sides = pointwise(claim, x, slope(claim, whole) if isinstance(claim.relation, Slope) else truth(claim, x))
+        sides = pointwise(
+            claim, x, slope(claim, whole) if isinstance(claim.relation, Slope) else truth(claim, x)
+        )
     violations, obligations = zip(*sides, strict=True)
     fields = {name: constant(getattr(x, name)) for name in claim.domain}
     formulas = [*chain(*violations), *fields.values(), *([] if later is None else [later])]
@@ -184,18 +237,25 @@ def _values(formulas: list[Expression]) -> list[Obligation]:
         "sqrt": lambda r: (Inequality(-r),),
         "log": lambda a: (Inequality(-a, strict=True),),
     }
-    needs = dict.fromkeys((node.op, node.args[-1]) for node in in_order(formulas) if node.op in limits)
+    needs = dict.fromkeys(
+        (node.op, node.args[-1]) for node in in_order(formulas) if node.op in limits
+    )
     return [Obligation("its formula has a value", limits[op](argument)) for op, argument in needs]
 
 
 def _valid_fields(claim: Claim, fields: dict[str, Expression]) -> list[Obligation]:
-    """Fields that are formulas of other fields are valid in a world; the others are valid since the claim was made."""
+    """Fields that are formulas of other fields are valid in a world; the others are valid since the
+    claim was made.
+    """
     due = []
     for name, value in claim.domain.items():
         if any(map(callable, value[:2] if isinstance(value, Axis) else (value,))):
             low, high = map(constant, domain_of(World.__annotations__[name]))
             words = f"{name} is valid in a world"
-            due += [Obligation(words, (Inequality(f),)) for f in (low - fields[name], fields[name] - high)]
+            due += [
+                Obligation(words, (Inequality(f),))
+                for f in (low - fields[name], fields[name] - high)
+            ]
     return due
 
 
@@ -230,9 +290,13 @@ def pointwise(claim: Claim, x: Symbols, value: Expression) -> list[tuple[Violati
     condition = isinstance(claim.relation, Equivalence)
     edge = constant(_called(claim.threshold, x)) if condition else b
 
-    def side(words, more, less, sign, where=ONE, *otherwise: Inequality) -> tuple[Violation, Obligation]:
+    def side(
+        words, more, less, sign, where=ONE, *otherwise: Inequality
+    ) -> tuple[Violation, Obligation]:
         lemma = _by_reliance(claim, x, sign) if edge is ZERO and claim.against is not None else None
-        return Violation(more - less, where), Obligation(words, (*otherwise, _at_most(more, less, tau)), lemma)
+        return Violation(more - less, where), Obligation(
+            words, (*otherwise, _at_most(more, less, tau)), lemma
+        )
 
     if condition:
         return [
@@ -245,9 +309,11 @@ def pointwise(claim: Claim, x: Symbols, value: Expression) -> list[tuple[Violati
 
 
 def _by_reliance(claim: Claim, x: Symbols, sign: int) -> Lemma | None:
-    """T1: reliances show that sign times the quantity, of the subject less `against`, is not positive, or never rises.
+    """T1: reliances show that sign times the quantity, of the subject less `against`, is not
+    positive, or never rises.
 
-    counter = Phi((alpha - t beta)/sqrt(S_i + t^2 S_s)) falls in t >= 0 where alpha, beta >= 0, S_i > 0.
+    counter = Phi((alpha - t beta)/sqrt(S_i + t^2 S_s)) falls in t >= 0 where alpha, beta >= 0, S_i
+    > 0.
     """
     falls = claim.quantity.sign * (claim.quantity.groups == (COUNTER,))
     if not falls or x.classes != 2:
@@ -271,15 +337,23 @@ def _at_most(a: Expression, b: Expression, tau: Fraction) -> Inequality:
     return Inequality(a - b, tau) if p is None or q is None else Inequality(p - q, PROBIT * tau)
 
 
-def _monotone(claim: Claim, whole: dict[str, int], x: Symbols) -> tuple[Violation, Obligation, Expression]:
-    """v is the fall (rise) of the quantity from one point to a later one; a derivative of one sign rules it out.
+def _monotone(
+    claim: Claim, whole: dict[str, int], x: Symbols
+) -> tuple[Violation, Obligation, Expression]:
+    """v is the fall (rise) of the quantity from one point to a later one; a derivative of one sign
+    rules it out.
 
-    The later point lies on the same axis, all other fields equal: the axis may not bound another, nor be bounded.
+    The later point lies on the same axis, all other fields equal: the axis may not bound another,
+    nor be bounded.
     """
     name, axis = claim.along, claim.axes[claim.along]
     others = [getattr(x, field) for field in claim.domain if field != name]
     ends = [constant(b(x) if callable(b) else b) for b in (axis.low, axis.high)]
-    if variables(*ends) or any(isinstance(o, Expression) and name in variables(o) for o in others) or name in whole:
+    if (
+        variables(*ends)
+        or any(isinstance(o, Expression) and name in variables(o) for o in others)
+        or name in whole
+    ):
         raise NotExpressible(f"its domain in {name!r} depends on other fields, or they on it")
     later = world(claim, whole, {name: variable(name) + (1 - variable(name)) * variable(LATER)})
     here, there = truth(claim, x), truth(claim, later)
@@ -292,5 +366,7 @@ def _monotone(claim: Claim, whole: dict[str, int], x: Symbols) -> tuple[Violatio
     # T1 of one rule, if only its reliance changes along the axis.
     moving = variables(*map(constant, (x.mu_inv, x.mu_spu, x.sigma_inv, x.sigma_spu, x.nu_image)))
     lemma = _by_reliance(claim, x, -sign) if claim.against is None and name not in moving else None
-    due = Obligation(f"the quantity is {claim.relation} along {name}", (Inequality(falling, along=name),), lemma)
+    due = Obligation(
+        f"the quantity is {claim.relation} along {name}", (Inequality(falling, along=name),), lemma
+    )
     return Violation(sign * (here - there) + allowed), due, getattr(later, name)

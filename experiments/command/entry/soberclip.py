@@ -2,8 +2,9 @@
 
 >>> from soberclip import World, judge, learners, train
 
-Names are loaded on first use. Both work only if Python finds this project's packages rather than others of their names.
-This module is installed beside the packages (see pyproject.toml), so that no folder named experiments can hide it.
+Names are loaded on first use. Both work only if Python finds this project's packages rather than
+others of their names. This module is installed beside the packages (see pyproject.toml), so that no
+folder named experiments can hide it.
 """
 
 import sys
@@ -12,7 +13,11 @@ from importlib.util import find_spec
 from pathlib import Path
 
 PACKAGES = ("experiments", "theory", "simulator")
-ROOT = next(folder for folder in Path(__file__).resolve().parents if (folder / "experiments/command/main.py").exists())
+ROOT = next(
+    folder
+    for folder in Path(__file__).resolve().parents
+    if (folder / "experiments/command/main.py").exists()
+)
 
 
 def main() -> int:
@@ -26,7 +31,8 @@ def main() -> int:
 
 
 def __getattr__(name: str):
-    for package in () if name.startswith("_") else _packages():  # Python itself asks for names that begin so
+    # Python itself asks for names that begin so
+    for package in () if name.startswith("_") else _packages():
         if name in package._HOMES:
             return getattr(package, name)
     raise AttributeError(f"module 'soberclip' has no attribute {name!r}")

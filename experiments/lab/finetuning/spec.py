@@ -1,7 +1,8 @@
 """The request of a fine-tuning: world, model, learners and a grid of hyperparameters.
 
-[W] (section 6, appendix D.4) chooses learning rate, weight decay and warm-up by validation in distribution. We know
-neither the values of its grid nor the law of its backgrounds; colored-coco.toml gives ours with reasons.
+[W] (section 6, appendix D.4) chooses learning rate, weight decay and warm-up by validation in
+distribution. We know neither the values of its grid nor the law of its backgrounds;
+colored-coco.toml gives ours with reasons.
 """
 
 from collections.abc import Iterator
@@ -60,14 +61,17 @@ class FineTuning:
     def sentence(self) -> str:
         recipe = self.recipes[0]
         return (
-            f"{counted(self.trainings, 'training')} of {recipe.steps:,} steps of {recipe.batch_size} pairs: "
-            f"{', '.join(self.trained) or 'none'} at {counted(len(self.recipes), 'point')} of {', '.join(GRID)}, "
-            f"{'once' if self.replicates == 1 else f'{self.replicates} times'} each"
+            f"{counted(self.trainings, 'training')} of {recipe.steps:,} steps of"
+            f" {recipe.batch_size} pairs: {', '.join(self.trained) or 'none'} at"
+            f" {counted(len(self.recipes), 'point')} of {', '.join(GRID)},"
+            f" {'once' if self.replicates == 1 else f'{self.replicates} times'} each"
         )
 
 
 def preset() -> Design:
-    """The design that ships; its study is not a grid of worlds, so `Design.study` does not apply."""
+    """The design that ships; its study is not a grid of worlds, so `Design.study` does not
+    apply.
+    """
     text = (files("experiments.lab.finetuning") / f"{NAME}.toml").read_text(encoding="utf-8")
     return design_of(NAME, text)
 
@@ -82,9 +86,14 @@ def checked(
     weights: Path | None = None,
     device: str = "cpu",
 ) -> FineTuning:
-    """A size of the design with flags on top: axes, recipe, world, learners, n, replicates and seed of a study."""
+    """A size of the design with flags on top: axes, recipe, world, learners, n, replicates and seed
+    of a study.
+    """
     if model is None:
-        raise RequestError("finetune needs --model open_clip:NAME[/TAG]; open_clip:RN50/openai is one that [W] used")
+        raise RequestError(
+            "finetune needs --model open_clip:NAME[/TAG]; open_clip:RN50/openai is one that [W]"
+            " used"
+        )
     own = {} if world_file is None else read_toml(world_file, "world")
     whole = merged(merged(preset().document(full), {"world": own}), flags)
     learners, replicates = tuple(dict.fromkeys(whole["learners"])), whole["replicates"]
@@ -95,7 +104,10 @@ def checked(
     check_within("replicates", replicates, 1, MOST_REPLICATES)
     fixed = {"optimizer": "adamw", "averaging": 0.0, "n": whole["n"], **whole["recipe"]}
     axes = {name: axis(name, whole["axes"][name]).values for name in GRID if name in whole["axes"]}
-    recipes = [recipe_from({**fixed, **dict(zip(axes, point, strict=True))}) for point in product(*axes.values())]
+    recipes = [
+        recipe_from({**fixed, **dict(zip(axes, point, strict=True))})
+        for point in product(*axes.values())
+    ]
     return FineTuning(
         full=full,
         world=_world(whole["world"], root),
@@ -112,13 +124,18 @@ def checked(
 def _world(fields: dict[str, Any], root: str | None) -> World:
     views = fields.get("views")
     if "mention_spu" in fields:
-        raise RequestError("mention_spu distinguishes obj from objbkg; leave it out and choose by --learner")
+        raise RequestError(
+            "mention_spu distinguishes obj from objbkg; leave it out and choose by --learner"
+        )
     if not isinstance(views, dict) or "size" in views:
-        raise RequestError("finetune needs a world of pixels, whose file has a table [views] without size")
+        raise RequestError(
+            "finetune needs a world of pixels, whose file has a table [views] without size"
+        )
     if root is not None:
         views = {**views, "root": root}
     if views.get("objects") == "coco" and views.get("root") is None:
         raise RequestError(
-            f"finetune needs --root, {ROOTS['coco']}: from cocodataset.org, val2017 and instances_val2017.json, renamed"
+            f"finetune needs --root, {ROOTS['coco']}: from cocodataset.org, val2017 and"
+            " instances_val2017.json, renamed"
         )
     return world_from(None, {**fields, "views": views})

@@ -1,5 +1,5 @@
-"""Draw a study: `series` selects the numbers, `layout` arranges them as data, `boundary` finds where two learners are
-equally accurate, and `lines` and `maps` draw inside a `frame`."""
+"""Draw a study: `series` selects the numbers, `layout` arranges them as data, `boundary` finds
+where two learners are equally accurate, and `lines` and `maps` draw inside a `frame`."""
 
 from typing import TYPE_CHECKING
 
@@ -23,16 +23,16 @@ def plot(
     Parameters
     ----------
     dataset : what `study(...).run()` returns
-    what : a word of `simulator.accuracy.WORDS`, "reliance", "equivalent-correlation", "shortfall", "groups" (counter
-        against common), or "A minus B" with two learners as "infonce:name"
+    what : a word of `simulator.accuracy.WORDS`, "reliance", "equivalent-correlation", "shortfall",
+        "groups" (counter against common), or "A minus B" with two learners as "infonce:name"
     at : values at which axes (or learner, prompt, route) are held
     learners : learners of your own in the study, whose exact line of equal accuracy is drawn
 
     Raises
     ------
     RequestError
-        For a word, learner, axis or value that the study does not have, a study without a computed cell, and more
-        panels than can be read.
+        For a word, learner, axis or value that the study does not have, a study without a computed
+        cell, and more panels than can be read.
     """
     from experiments.page.plot.layout import arrange  # matplotlib and scipy are slow to import
 
@@ -40,9 +40,13 @@ def plot(
 
 
 def draw(picture, beside=()) -> "Figure":
-    """The figure of a `layout.Picture`, on one scale with those of `beside` (it is one of them) that are alike."""
+    """The figure of a `layout.Picture`, on one scale with those of `beside` (it is one of them)
+    that are alike.
+    """
     from experiments.page.plot.lines import draw_lines, draw_plane  # start-up time
     from experiments.page.plot.maps import draw_maps
 
     drawing = {"plane": draw_plane, "map": draw_maps, "lines": draw_lines}[picture.kind]
-    return drawing(picture, [other for other in beside or (picture,) if other.scale == picture.scale])
+    return drawing(
+        picture, [other for other in beside or (picture,) if other.scale == picture.scale]
+    )

@@ -1,8 +1,8 @@
 """Axes of a study on paper: places, ticks, and labels with symbol and unit.
 
-A picture is drawn in places, equally spaced on paper, and its ticks show values. On the scale one-minus .9, .99, .999
-are equally far apart, and ticks show 1 - x. Listed values take the scale that spaces them most evenly. Words, such as
-losses, have the places 0, 1, 2 ...
+A picture is drawn in places, equally spaced on paper, and its ticks show values. On the scale
+one-minus .9, .99, .999 are equally far apart, and ticks show 1 - x. Listed values take the scale
+that spaces them most evenly. Words, such as losses, have the places 0, 1, 2 ...
 """
 
 import re
@@ -37,7 +37,9 @@ def _log(x):
 SCALES = {
     "linear": Scale("linear", np.asarray, np.asarray),
     "log": Scale("log", _log, lambda t: 10.0 ** np.asarray(t)),
-    "one-minus": Scale("one-minus", lambda x: -_log(1 - np.asarray(x)), lambda t: 1 - 10.0 ** -np.asarray(t)),
+    "one-minus": Scale(
+        "one-minus", lambda x: -_log(1 - np.asarray(x)), lambda t: 1 - 10.0 ** -np.asarray(t)
+    ),
 }
 
 
@@ -58,7 +60,11 @@ class PlotAxis(NamedTuple):
 
     @property
     def places(self) -> np.ndarray:
-        return np.arange(len(self.values), dtype=float) if self.words else self.scale.place(self.values.astype(float))
+        return (
+            np.arange(len(self.values), dtype=float)
+            if self.words
+            else self.scale.place(self.values.astype(float))
+        )
 
     @property
     def shown(self) -> str:
@@ -77,7 +83,11 @@ class PlotAxis(NamedTuple):
     def label(self, width: int | None = None) -> str:
         """Meaning (in lines of `width` letters; omitted if None), symbol and unit."""
         short = (self.name if self.words else self.shown) + self.unit
-        return short if width is None or not self.meaning else fold(f"{self.explained}, {short}", width)
+        return (
+            short
+            if width is None or not self.meaning
+            else fold(f"{self.explained}, {short}", width)
+        )
 
     @property
     def explained(self) -> str:
@@ -94,7 +104,15 @@ def axis_of(coordinate: xr.DataArray) -> PlotAxis:
     symbol = attrs.get("symbol") or rf"\mathrm{{{name}}}".replace("_", r"\_")
     unit = UNITS.get(attrs.get("unit"), "")
     scale = _scale(attrs.get("scale"), values)
-    return PlotAxis(name, values, scale, symbol, attrs.get("meaning") or "", unit, attrs.get("scale") == "listed")
+    return PlotAxis(
+        name,
+        values,
+        scale,
+        symbol,
+        attrs.get("meaning") or "",
+        unit,
+        attrs.get("scale") == "listed",
+    )
 
 
 def _scale(name: str | None, values: np.ndarray) -> Scale:
@@ -105,7 +123,11 @@ def _scale(name: str | None, values: np.ndarray) -> Scale:
 
     def unevenness(scale: Scale) -> float:
         gaps = np.diff(scale.place(values.astype(float)))
-        return round(np.std(gaps) / np.abs(np.mean(gaps)), 6) if np.isfinite(gaps).all() and np.mean(gaps) else np.inf
+        return (
+            round(np.std(gaps) / np.abs(np.mean(gaps)), 6)
+            if np.isfinite(gaps).all() and np.mean(gaps)
+            else np.inf
+        )
 
     return min(SCALES.values(), key=unevenness)  # linear, the first, wins a tie
 
@@ -114,7 +136,9 @@ def fold(text: str, width: int) -> str:
     """A text in lines of `width` letters; formulas are never broken."""
     formulas = iter(FORMULA.findall(text))
     mark = "\ue000" * FORMULA_WIDTH  # a private letter
-    folded = textwrap.fill(FORMULA.sub(mark, text), width, break_long_words=False, break_on_hyphens=False)
+    folded = textwrap.fill(
+        FORMULA.sub(mark, text), width, break_long_words=False, break_on_hyphens=False
+    )
     return re.sub(mark, lambda _: next(formulas), folded)
 
 
@@ -131,10 +155,13 @@ def readable(value: float | np.integer) -> str:
     return f"${ScalarFormatter(useMathText=True).format_data(value)}$"
 
 
-def style_axis(side: Axis, axis: PlotAxis, width: int | None = None, most: int = MOST_TICKS) -> None:
+def style_axis(
+    side: Axis, axis: PlotAxis, width: int | None = None, most: int = MOST_TICKS
+) -> None:
     """Give a matplotlib axis the ticks (at most `most`) and the label of a study's axis."""
     if axis.words:
-        lines = [literal(word).replace("(", "\n(", 1) for word in axis.values]  # the arguments of a named table
+        # the arguments of a named table
+        lines = [literal(word).replace("(", "\n(", 1) for word in axis.values]
         side.set_ticks(axis.places, labels=lines)
     else:
         ticks = ticks_of(axis, most)
@@ -151,7 +178,9 @@ def ticks_of(axis: PlotAxis, most: int = MOST_TICKS) -> np.ndarray:
     if axis.scale.name == "linear" or high < 10 * low:
         ticks = MaxNLocator(most - 1, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high)
     else:
-        ticks = LogLocator(subs=(1,) if high >= 100 * low else (1, 3), numticks=most).tick_values(low, high)
+        ticks = LogLocator(subs=(1,) if high >= 100 * low else (1, 3), numticks=most).tick_values(
+            low, high
+        )
     slack = 1e-9 * (high - low)
     within = ticks[(ticks >= low - slack) & (ticks <= high + slack)]
     return within if len(within) > 1 else np.array([low, high])[: 1 + (high > low)]

@@ -1,6 +1,7 @@
 """The frame of a picture: panels with shared axes, title, legend and caption, readable on a phone.
 
-A phone shows a figure of WIDTH inches on its PHONE pixels, so that letters of 8 points are 11 pixels high.
+A phone shows a figure of WIDTH inches on its PHONE pixels, so that letters of 8 points are 11
+pixels high.
 """
 
 import numpy as np
@@ -29,13 +30,17 @@ def framed(picture: Picture) -> Figure:
     """An empty figure with titled, labelled, shared axes."""
     count, columns = len(picture.panels), picture.columns
     rows = count // columns
-    height = rows * (ALONE if count == 1 else AMONG)  # of the panels; `finished` adds what is around them
+    # of the panels; `finished` adds what is around them
+    height = rows * (ALONE if count == 1 else AMONG)
     figure = NotebookFigure(figsize=(WIDTH, height))
     figure.subplots(rows, columns, sharex=True, sharey=True)
     figure.suptitle(fold(title_of(picture), letters(figure, 10)), x=0.01, ha="left", fontsize=10)
     for i, (ax, panel) in enumerate(zip(figure.axes, picture.panels, strict=True)):
         bottom, left = i + columns >= count, i % columns == 0
-        ax.set_title("\n".join(fold(line, letters(figure, 9) // columns - 3) for line in panel.title), fontsize=9)
+        ax.set_title(
+            "\n".join(fold(line, letters(figure, 9) // columns - 3) for line in panel.title),
+            fontsize=9,
+        )
         if picture.kind == "plane":
             ax.set(xlabel="common group [%]", ylabel="counter group [%]")
         else:  # one panel has words; several have symbols, which the caption explains
@@ -55,11 +60,21 @@ def letters(figure: Figure, size: float) -> int:
 
 
 def finished(figure: Figure, picture: Picture, entries: list[tuple[Artist, str]]) -> Figure:
-    """The figure with legend and caption below its panels, at a height that leaves the panels about their own."""
+    """The figure with legend and caption below its panels, at a height that leaves the panels about
+    their own.
+    """
     width = letters(figure, SMALLEST)
     labels = [fold(label, width - 8) for _, label in entries]
-    text = "\n".join(fold(sentence, width) for sentence in caption(picture)) if picture.captioned else ""
-    lines = [len(FORMULA.sub("x" * FORMULA_WIDTH, line)) for label in labels for line in label.split("\n")]
+    text = (
+        "\n".join(fold(sentence, width) for sentence in caption(picture))
+        if picture.captioned
+        else ""
+    )
+    lines = [
+        len(FORMULA.sub("x" * FORMULA_WIDTH, line))
+        for label in labels
+        for line in label.split("\n")
+    ]
     columns = max(1, min(len(labels), width // (max(lines, default=width) + 8)))
     legend = figure.legend(
         [handle for handle, _ in entries],
@@ -77,7 +92,9 @@ def finished(figure: Figure, picture: Picture, entries: list[tuple[Artist, str]]
     rows = len(picture.panels) // picture.columns
     above, each, below = (HEAD * (part.count("\n") + 1) if part else 0.0 for part in heads)
     small = LINE * (text.count("\n") + bool(text) + len(lines) / columns)
-    around = SPACE + above + rows * each + below + small + (BAR_HEIGHT if picture.kind == "map" else 0.0)
+    around = (
+        SPACE + above + rows * each + below + small + (BAR_HEIGHT if picture.kind == "map" else 0.0)
+    )
     figure.set_figheight(figure.get_figheight() + around)
     return figure
 
@@ -103,7 +120,11 @@ def caption(picture: Picture) -> list[str]:
     """Sentences: where the numbers come from, in which world, and what is missing."""
     sentences = [_source(picture)]
     if len(picture.panels) > 1 and picture.kind != "plane":
-        explained = [f"{axis.label()}: {axis.explained}" for axis in (*picture.axes, *picture.facets) if axis.meaning]
+        explained = [
+            f"{axis.label()}: {axis.explained}"
+            for axis in (*picture.axes, *picture.facets)
+            if axis.meaning
+        ]
         sentences.append("; ".join(explained) + ".")
     if picture.world is not None:
         sentences.append(f"World: {', '.join([*picture.fixed, *picture.world])}.")
@@ -128,11 +149,16 @@ def _source(picture: Picture) -> str:
     mean = f"mean of {number} replicates" if number > 1 else "a single replicate"
     predicted = any(np.isfinite(s.numbers("predicted")).any() for s in measured)
     if picture.kind == "map":
-        return f"Colour: {mean}." + (f" Contours: {THEORY}." if predicted and not picture.difference else "")
+        return f"Colour: {mean}." + (
+            f" Contours: {THEORY}." if predicted and not picture.difference else ""
+        )
     levels = {s.level for s in measured if s.level is not None}
     bars = f" with {100 * min(levels):.0f} % intervals" if levels else ""
     if picture.kind == "plane":
-        return f"Filled marks: {mean}{bars}. Open marks: {THEORY}. Dashes: equal accuracy on both groups."
+        return (
+            f"Filled marks: {mean}{bars}. Open marks: {THEORY}. Dashes: equal accuracy on both"
+            " groups."
+        )
     drawn = "Dashes" if picture.x is None or picture.x.words else "Lines"
     return f"Points: {mean}{bars}." + (f" {drawn}: {THEORY}." if predicted else "")
 

@@ -1,4 +1,6 @@
-"""Pictures of lines and points: over one axis, one point per learner, or one group of images against the other."""
+"""Pictures of lines and points: over one axis, one point per learner, or one group of images
+against the other.
+"""
 
 from collections.abc import Sequence
 
@@ -15,7 +17,8 @@ from experiments.page.plot.layout import Picture
 from experiments.page.plot.series import MINUS, Series, Who
 from experiments.style import styled
 
-STYLES = ("-", "--", "-.", ":")  # from full to thin: thinner lines lie on top, so that all lines of one place show
+# from full to thin: thinner lines lie on top, so that all lines of one place show
+STYLES = ("-", "--", "-.", ":")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")  # when the seven colours repeat, the marks change
 HALF = {"color": "0.5", "linewidth": 0.9, "linestyle": ":"}
 DIAGONAL = {"color": "0.5", "linewidth": 0.9}
@@ -32,28 +35,42 @@ def draw_lines(picture: Picture, scaled: Sequence[Picture]) -> Figure:
             i, mark = learners.index(series.who.anywhere), MARKERS[routes.index(series.who.route)]
             _draw(ax, picture.x, series, i, mark)
         for line in panel.boundary or ():
-            ax.plot(picture.x.scale.place(line[0, 0]), 0.0, "o", color="black", markersize=6, zorder=5)
+            ax.plot(
+                picture.x.scale.place(line[0, 0]), 0.0, "o", color="black", markersize=6, zorder=5
+            )
         for time in panel.half_times:
             ax.axvline(picture.x.scale.place(time), **HALF)
         if picture.difference:
             ax.axhline(0.0, color="0.4", linewidth=0.8)
         if _has_diagonal(picture):
             ax.plot(picture.x.places, picture.x.values, **DIAGONAL)
-        if not any(np.isfinite(s.numbers(name)).any() for s in panel.series for name in ("value", "predicted")):
-            ax.text(0.5, 0.5, "no value here", transform=ax.transAxes, ha="center", fontsize=SMALLEST)
+        if not any(
+            np.isfinite(s.numbers(name)).any()
+            for s in panel.series
+            for name in ("value", "predicted")
+        ):
+            ax.text(
+                0.5, 0.5, "no value here", transform=ax.transAxes, ha="center", fontsize=SMALLEST
+            )
     _limit(figure.axes[0], "y", picture, [series for each in scaled for series in each.series])
     places = range(len(learners)) if picture.x is None else picture.x.places
     if picture.x is None:
-        figure.axes[0].set_xticks(places, labels=[who.label.replace(", ", "\n") for who in learners])
+        figure.axes[0].set_xticks(
+            places, labels=[who.label.replace(", ", "\n") for who in learners]
+        )
     margin = 0.5 if picture.x is None or picture.x.words else 0.02 * np.ptp(places)
     figure.axes[0].set_xlim(places[0] - margin, places[-1] + margin)
     return finished(figure, picture, _entries(picture, learners, routes))
 
 
 def _draw(ax: Axes, x: PlotAxis | None, series: Series, i: int, mark: str) -> None:
-    """Theory as a line (for words and learners a dash), measurements as points, undefined values as crosses."""
+    """Theory as a line (for words and learners a dash), measurements as points, undefined values as
+    crosses.
+    """
     places = np.array([float(i)]) if x is None else x.places
-    value, predicted, low, high = (np.atleast_1d(series.numbers(n)) for n in ("value", "predicted", "low", "high"))
+    value, predicted, low, high = (
+        np.atleast_1d(series.numbers(n)) for n in ("value", "predicted", "low", "high")
+    )
     colour = f"C{i % 7}"
     theory = predicted if series.replicates else value
     if x is None or x.words:
@@ -62,12 +79,29 @@ def _draw(ax: Axes, x: PlotAxis | None, series: Series, i: int, mark: str) -> No
         there = np.pad(np.isfinite(theory), 1)
         lonely = there[1:-1] & ~there[:-2] & ~there[2:]
         line, thin = np.where(there[1:-1], theory, np.nan), i % len(STYLES)
-        ax.plot(places, line, STYLES[thin], color=colour, marker=".", markevery=lonely, zorder=2 + thin / 8)
-    if series.replicates and x is not None and x.name == "step":  # of one training, so a line, and a band over models
+        ax.plot(
+            places,
+            line,
+            STYLES[thin],
+            color=colour,
+            marker=".",
+            markevery=lonely,
+            zorder=2 + thin / 8,
+        )
+    # of one training, so a line, and a band over models
+    if series.replicates and x is not None and x.name == "step":
         ax.plot(places, value, mark, color=colour, linestyle="-", markersize=3)
         ax.fill_between(places, low, high, color=colour, alpha=0.2, linewidth=0)
     elif series.replicates:
-        ax.errorbar(places, value, _arms(value, low, high), fmt=mark, color=colour, capsize=2, elinewidth=1.2)
+        ax.errorbar(
+            places,
+            value,
+            _arms(value, low, high),
+            fmt=mark,
+            color=colour,
+            capsize=2,
+            elinewidth=1.2,
+        )
     elif x is not None:
         ax.fill_between(places, low, high, color=colour, alpha=0.2, linewidth=0)
     else:
@@ -85,15 +119,21 @@ def _arms(value: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
 
 
 def _limit(ax: Axes, side: str, picture: Picture, series: list[Series]) -> None:
-    """All values with headroom; intervals of few replicates are cut at the range of the quantity."""
-    every = np.concatenate([s.numbers(n).ravel() for s in series for n in ("value", "predicted", "low", "high")])
+    """All values with headroom; intervals of few replicates are cut at the range of the
+    quantity.
+    """
+    every = np.concatenate(
+        [s.numbers(n).ravel() for s in series for n in ("value", "predicted", "low", "high")]
+    )
     every = every[np.isfinite(every)]
     if picture.difference:
         every = np.append(every, 0.0)
     if picture.unit == "fraction":
         every = np.clip(every, -1 if picture.difference or picture.what == "drop" else 0, 1)
     low, high = (every.min(), every.max()) if len(every) else (0.0, 1.0)
-    room = max(HEADROOM * (high - low), LEAST_ROOM / 10 if picture.what == "shortfall" else LEAST_ROOM)
+    room = max(
+        HEADROOM * (high - low), LEAST_ROOM / 10 if picture.what == "shortfall" else LEAST_ROOM
+    )
     axis = getattr(ax, f"{side}axis")  # all panels share it
     getattr(ax, f"set_{side}lim")(low - room, high + room)
     axis.set_major_locator(MaxNLocator(6 if side == "y" else 4, steps=[1, 2, 5, 10]))
@@ -102,16 +142,27 @@ def _limit(ax: Axes, side: str, picture: Picture, series: list[Series]) -> None:
 
 
 def _entries(picture: Picture, learners: list[Who], routes: list) -> list:
-    measured = {s.who.anywhere for s in picture.series if s.replicates and s.data.value.notnull().any()}
+    measured = {
+        s.who.anywhere for s in picture.series if s.replicates and s.data.value.notnull().any()
+    }
     entries = []
     for i, who in enumerate(learners):
         label = MINUS.join(both_labels(picture)) if picture.difference else who.label
         mark = MARKERS[0] if who in measured and len(routes) == 1 else None
-        entries.append((Line2D([], [], color=f"C{i % 7}", linestyle=STYLES[i % len(STYLES)], marker=mark), label))
+        entries.append(
+            (
+                Line2D([], [], color=f"C{i % 7}", linestyle=STYLES[i % len(STYLES)], marker=mark),
+                label,
+            )
+        )
     if len(routes) > 1:
-        entries += [(_mark(mark, "0.3"), str(route)) for route, mark in zip(routes, MARKERS, strict=False)]
+        entries += [
+            (_mark(mark, "0.3"), str(route)) for route, mark in zip(routes, MARKERS, strict=False)
+        ]
     sampled = [s for s in picture.series if s.level is not None and not s.replicates]
-    visible = [s.level for s in sampled if (s.numbers("high") - s.numbers("low") > LEAST_ROOM).any()]
+    visible = [
+        s.level for s in sampled if (s.numbers("high") - s.numbers("low") > LEAST_ROOM).any()
+    ]
     if visible:
         words = f"{100 * visible[0]:.0f} % interval of a sampled value"
         entries.append((Patch(color="0.5", alpha=0.3, linewidth=0), words))
@@ -132,7 +183,11 @@ def _entries(picture: Picture, learners: list[Who], routes: list) -> list:
 
 def _has_diagonal(picture: Picture) -> bool:
     """Whether p' is drawn against p, so that the data have a line of their own."""
-    return picture.what == "equivalent-correlation" and picture.x is not None and picture.x.name == "p_spu"
+    return (
+        picture.what == "equivalent-correlation"
+        and picture.x is not None
+        and picture.x.name == "p_spu"
+    )
 
 
 def _mark(mark: str, colour: str) -> Line2D:
@@ -151,11 +206,31 @@ def draw_plane(picture: Picture, scaled: Sequence[Picture]) -> Figure:
             ax.plot(x, y, mark, color=colour, markerfacecolor="none", markersize=8)
             if panel.series[0].replicates:
                 (x, across), (y, upward) = (
-                    (s.numbers("value")[i], _arms(*(s.numbers(n)[[i]] for n in ("value", "low", "high"))))
+                    (
+                        s.numbers("value")[i],
+                        _arms(*(s.numbers(n)[[i]] for n in ("value", "low", "high"))),
+                    )
                     for s in panel.series
                 )
-                ax.errorbar(x, y, upward, across, fmt=mark, color=colour, markersize=5, elinewidth=1.0, zorder=3)
+                ax.errorbar(
+                    x,
+                    y,
+                    upward,
+                    across,
+                    fmt=mark,
+                    color=colour,
+                    markersize=5,
+                    elinewidth=1.0,
+                    zorder=3,
+                )
     for side, k in (("x", 0), ("y", 1)):
-        _limit(figure.axes[0], side, picture, [panel.series[k] for each in scaled for panel in each.panels])
+        _limit(
+            figure.axes[0],
+            side,
+            picture,
+            [panel.series[k] for each in scaled for panel in each.panels],
+        )
     words = [literal(v) if picture.x.words else picture.x.at(v) for v in picture.x.values]
-    return finished(figure, picture, [(_mark(m, c), word) for word, (c, m) in zip(words, looks, strict=True)])
+    return finished(
+        figure, picture, [(_mark(m, c), word) for word, (c, m) in zip(words, looks, strict=True)]
+    )

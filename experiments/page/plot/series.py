@@ -1,8 +1,10 @@
-"""The numbers to draw: a quantity of every learner, or the difference of two learners, over the axes of a study.
+"""The numbers to draw: a quantity of every learner, or the difference of two learners, over the
+axes of a study.
 
-A quantity's interval is the Dataset's own where it has one. Over replicates of another quantity or of a difference it
-is Student's t interval, with paired replicates. Otherwise the ends of the groups' intervals are combined; the result
-covers when all of them do, so its level is 1 - 2 alpha for two groups.
+A quantity's interval is the Dataset's own where it has one. Over replicates of another quantity or
+of a difference it is Student's t interval, with paired replicates. Otherwise the ends of the
+groups' intervals are combined; the result covers when all of them do, so its level is 1 - 2 alpha
+for two groups.
 """
 
 from collections.abc import Mapping, Sequence
@@ -43,7 +45,9 @@ class Who(NamedTuple):
 
     @property
     def words(self) -> str:
-        """The learner in words; one of a user's file, and an objective without a law, by its name."""
+        """The learner in words; one of a user's file, and an objective without a law, by its
+        name.
+        """
         words = named(self.learner).words if self.learner in names() else self.learner
         return words.removeprefix("the ").removesuffix(" optimum")
 
@@ -64,7 +68,9 @@ class Series(NamedTuple):
 
     who: Who
     against: Who | None
-    data: xr.Dataset  # value, undefined (index in the legend), pending; perhaps low, high, predicted, and its undefined
+    # value, undefined (index in the legend), pending; perhaps low, high, predicted, and its
+    # undefined
+    data: xr.Dataset
     level: float | None  # of the interval
     replicates: int  # 0 if nothing was measured
 
@@ -97,26 +103,32 @@ def _index(values: np.ndarray, name: str, value: str | float) -> int:
         raise RequestError(f"--at {name}={value}: {value!r} is not a number") from None
     index = int(np.argmin(np.abs(values - number))) if np.isfinite(number) else 0
     if not np.isclose(values[index], number, rtol=1e-6, atol=1e-12):
-        raise RequestError(f"--at {name}={value} is not a value of the study; the nearest is {values[index]:.12g}")
+        raise RequestError(
+            f"--at {name}={value} is not a value of the study; the nearest is {values[index]:.12g}"
+        )
     return index
 
 
 def load(dataset: xr.Dataset) -> xr.Dataset:
-    """The Dataset in memory, with ascending numeric axes. Raises RequestError if it is too large."""
+    """The Dataset in memory, with ascending numeric axes. Raises RequestError if it is too
+    large.
+    """
     largest = max((v.size for v in dataset.data_vars.values()), default=0)
     if largest > MOST_NUMBERS:
         name = max((d for d in dataset.dims if d not in NOT_AXES), key=lambda d: dataset.sizes[d])
         middle = dataset[name].values[dataset.sizes[name] // 2]
         raise RequestError(
-            f"the study holds {largest:.1e} numbers per quantity and a plot reads at most {MOST_NUMBERS:.0e}; "
-            f"fix an axis, such as --at {name}={middle}"
+            f"the study holds {largest:.1e} numbers per quantity and a plot reads at most"
+            f" {MOST_NUMBERS:.0e}; fix an axis, such as --at {name}={middle}"
         )
     try:
         dataset = dataset.load()
     except (OSError, ValueError, RuntimeError) as error:
         words = f"a chunk of the study is damaged ({error}); the same `soberclip sweep` repairs it"
         raise RunError(words) from error
-    return dataset.sortby([str(d) for d in dataset.dims if d not in NOT_AXES and dataset[d].dtype.kind in "fiu"])
+    return dataset.sortby(
+        [str(d) for d in dataset.dims if d not in NOT_AXES and dataset[d].dtype.kind in "fiu"]
+    )
 
 
 def series_of(dataset: xr.Dataset, what: str) -> list[Series]:
@@ -127,21 +139,27 @@ def series_of(dataset: xr.Dataset, what: str) -> list[Series]:
         return [_quantity(dataset, who, what) for who in everybody]
     if MINUS not in what:
         raise RequestError(
-            f"--what = {what!r} is not one of {', '.join(quantities)}, nor A{MINUS}B with two learners of the study"
-            f"{suggestion(what, quantities)}"
+            f"--what = {what!r} is not one of {', '.join(quantities)}, nor A{MINUS}B with two"
+            f" learners of the study{suggestion(what, quantities)}"
         )
     first, second = (_learners_of(name.strip(), everybody, what) for name in what.split(MINUS, 1))
     if first[0] == second[0]:
-        raise RequestError(f"--what = {what!r} compares a learner with itself; name two that differ")
+        raise RequestError(
+            f"--what = {what!r} compares a learner with itself; name two that differ"
+        )
     return [_difference(dataset, a, b) for a, b in zip(first, second, strict=True)]
 
 
 def everyone(dataset: xr.Dataset) -> list[Who]:
-    """Every learner of a study with its prompts and routes; a learner without prompts appears once per route."""
+    """Every learner of a study with its prompts and routes; a learner without prompts appears once
+    per route.
+    """
     routes = [str(r) for r in dataset.route.values] if "route" in dataset.dims else [None]
     every = []
     for learner in map(str, dataset.learner.values):
-        prompted = "prompt" in dataset.dims and learner not in dataset.learner.attrs.get("without_prompt", ())
+        prompted = "prompt" in dataset.dims and learner not in dataset.learner.attrs.get(
+            "without_prompt", ()
+        )
         prompts = [str(p) for p in dataset.prompt.values] if prompted else [None]
         every += [Who(learner, prompt, route) for prompt in prompts for route in routes]
     return every
@@ -150,15 +168,19 @@ def everyone(dataset: xr.Dataset) -> list[Who]:
 def _learners_of(name: str, everybody: list[Who], what: str) -> list[Who]:
     """The learner in one half of a difference, once per route. A single prompt may be omitted."""
     learner, colon, prompt = name.partition(":")
-    mine = [who for who in everybody if learner + colon + prompt_name(prompt) in (who.spec, who.learner)]
+    mine = [
+        who for who in everybody if learner + colon + prompt_name(prompt) in (who.spec, who.learner)
+    ]
     specs = dict.fromkeys(who.spec for who in mine or everybody)
     if not mine:
         raise RequestError(
-            f"--what = {what!r} names {name!r}, which is not in the study; choose from {', '.join(specs)}"
-            f"{suggestion(name, [*specs, *(who.learner for who in everybody)])}"
+            f"--what = {what!r} names {name!r}, which is not in the study; choose from"
+            f" {', '.join(specs)}{suggestion(name, [*specs, *(who.learner for who in everybody)])}"
         )
     if len(specs) > 1:
-        raise RequestError(f"--what = {what!r} does not say which prompt of {name}; write {' or '.join(specs)}")
+        raise RequestError(
+            f"--what = {what!r} does not say which prompt of {name}; write {' or '.join(specs)}"
+        )
     return mine
 
 
@@ -177,7 +199,8 @@ def _quantity(dataset: xr.Dataset, who: Who, name: str) -> Series:
     value = _values(part, name)
     answered = _mean(part.common).notnull() | _mean(part.counter).notnull() | (part.undefined != 0)
     data = xr.Dataset({"undefined": part.undefined, "value": _mean(value), "pending": ~answered})
-    if f"predicted_{DIFFERENCE}" in part and name not in PIXEL_GROUPS:  # theory does not predict these
+    # theory does not predict these
+    if f"predicted_{DIFFERENCE}" in part and name not in PIXEL_GROUPS:
         data["predicted"] = _values(part, name, "predicted_")
         data["predicted_undefined"] = part.predicted_undefined
         if not data.value.notnull().any():  # no route measures this learner: only theory has values
@@ -191,10 +214,14 @@ def _groups(part: xr.Dataset, name: str) -> list[str]:
     return [group for group in (GROUPS if name == "worst" else GROUPS[:2]) if group in part]
 
 
-def _values(part: xr.Dataset, name: str, prefix: str = "", ends: Sequence[str] = ("", "", "")) -> xr.DataArray:
+def _values(
+    part: xr.Dataset, name: str, prefix: str = "", ends: Sequence[str] = ("", "", "")
+) -> xr.DataArray:
     if name in ("reliance", "unseen", *PLACES, *PIXEL_GROUPS):
         return part[prefix + name + ends[0]]
-    groups = (part[f"{prefix}{group}{end}"] for group, end in zip(_groups(part, name), ends, strict=False))
+    groups = (
+        part[f"{prefix}{group}{end}"] for group, end in zip(_groups(part, name), ends, strict=False)
+    )
     return xr.apply_ufunc(lambda *each: getattr(Accuracy.of(each), name.replace("-", "_")), *groups)
 
 
@@ -202,7 +229,9 @@ def _mean(value: xr.DataArray) -> xr.DataArray:
     return value.mean("replicate") if "replicate" in value.dims else value
 
 
-def _interval(part: xr.Dataset, name: str, value: xr.DataArray) -> tuple[dict[str, xr.DataArray], float | None]:
+def _interval(
+    part: xr.Dataset, name: str, value: xr.DataArray
+) -> tuple[dict[str, xr.DataArray], float | None]:
     """(low and high, level); ({}, None) if nothing was estimated."""
     group = DIFFERENCE if name == f"error-{DIFFERENCE}" else name
     own = f"{group}_low" in part
@@ -210,14 +239,19 @@ def _interval(part: xr.Dataset, name: str, value: xr.DataArray) -> tuple[dict[st
         return _of_replicates(value, {"reliance": REALS, "drop": (-1.0, 1.0)}.get(name, FRACTION))
     if not own and (name not in WORDS or f"{DIFFERENCE}_low" not in part):
         return {}, None
-    level = part[f"{group if own else DIFFERENCE}_low"].attrs.get("level", part.attrs.get("level", LEVEL))
+    level = part[f"{group if own else DIFFERENCE}_low"].attrs.get(
+        "level", part.attrs.get("level", LEVEL)
+    )
     groups = len(_groups(part, name))
     corners = [_values(part, name, ends=ends) for ends in product(("_low", "_high"), repeat=groups)]
-    ends = {"low": reduce(np.minimum, corners), "high": reduce(np.maximum, corners)}  # every quantity is monotone
+    # every quantity is monotone
+    ends = {"low": reduce(np.minimum, corners), "high": reduce(np.maximum, corners)}
     return ends, float(level) if own else 1 - groups * (1 - float(level))
 
 
-def _of_replicates(value: xr.DataArray, support: tuple[float, float]) -> tuple[dict[str, xr.DataArray], float]:
+def _of_replicates(
+    value: xr.DataArray, support: tuple[float, float]
+) -> tuple[dict[str, xr.DataArray], float]:
     _, _, low, high = mean_interval(value.transpose(..., "replicate").values, LEVEL, support)
     like = value.isel(replicate=0, drop=True)
     return {"low": like.copy(data=low), "high": like.copy(data=high)}, LEVEL
@@ -226,11 +260,15 @@ def _of_replicates(value: xr.DataArray, support: tuple[float, float]) -> tuple[d
 def _difference(dataset: xr.Dataset, first: Who, second: Who) -> Series:
     one, two = (_quantity(dataset, who, DIFFERENCE) for who in (first, second))
     a, b, level = one.data, two.data, None
-    data = xr.Dataset({"undefined": a.undefined.where(a.undefined != 0, b.undefined), "value": a.value - b.value})
+    data = xr.Dataset(
+        {"undefined": a.undefined.where(a.undefined != 0, b.undefined), "value": a.value - b.value}
+    )
     data["pending"] = a.pending | b.pending
     if "predicted" in a and "predicted" in b:
         data["predicted"] = a.predicted - b.predicted
-        data["predicted_undefined"] = a.predicted_undefined.where(a.predicted_undefined != 0, b.predicted_undefined)
+        data["predicted_undefined"] = a.predicted_undefined.where(
+            a.predicted_undefined != 0, b.predicted_undefined
+        )
     if one.replicates > 1:
         ours, theirs = (_values(part_of(dataset, who), DIFFERENCE) for who in (first, second))
         ends, level = _of_replicates(ours - theirs, (-1.0, 1.0))

@@ -11,7 +11,9 @@ import experiments
 from experiments.photos.photos import read_photos
 
 README = Path(experiments.__file__).parent / "counteranimal" / "README.md"
-SKELETON, RECIPE = re.findall(r"^```python\n(.*?)^```", README.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+SKELETON, RECIPE = re.findall(
+    r"^```python\n(.*?)^```", README.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE
+)
 
 
 def lines(code: str) -> int:
@@ -21,9 +23,22 @@ def lines(code: str) -> int:
 def test_the_skeleton_of_a_model_scores_the_example_photos(run, shared_tree, tmp_path):
     assert lines(SKELETON) <= 20
     (tmp_path / "own_towers.py").write_text(SKELETON)
-    (tmp_path / "own.py").write_text("def model():\n    print(0)\n    from own_towers import model\n    return model()")
-    words = ("--data", shared_tree, "--model", f"python:{tmp_path / 'own.py'}", "--labels", 45, "--workers", 0)
-    (document,), _ = run("evaluate", *words, "--cache", tmp_path / "cache", "--output", tmp_path / "out", "--json")
+    (tmp_path / "own.py").write_text(
+        "def model():\n    print(0)\n    from own_towers import model\n    return model()"
+    )
+    words = (
+        "--data",
+        shared_tree,
+        "--model",
+        f"python:{tmp_path / 'own.py'}",
+        "--labels",
+        45,
+        "--workers",
+        0,
+    )
+    (document,), _ = run(
+        "evaluate", *words, "--cache", tmp_path / "cache", "--output", tmp_path / "out", "--json"
+    )
     assert document["image_passes"] == len(read_photos(shared_tree).photos)
     assert document["family"] == "yours"
     assert 0 <= document["macro"]["common"] <= 1
@@ -38,7 +53,11 @@ def test_the_recipe_writes_a_file_of_embeddings(soberclip, tmp_path, monkeypatch
     own = names["own"] = names["model"]()
     label, background = torch.arange(200) % 2, torch.arange(200) // 2 % 2
     background[:40] = label[:40]  # the most frequent background of a class is common
-    pixels = torch.rand(200, 3, 32, 32) + label[:, None, None, None] + background[:, None, None, None] / 2
+    pixels = (
+        torch.rand(200, 3, 32, 32)
+        + label[:, None, None, None]
+        + background[:, None, None, None] / 2
+    )
     names["loader"] = DataLoader(TensorDataset(pixels, label, background), batch_size=64)
     monkeypatch.chdir(tmp_path)
     exec(RECIPE, names)

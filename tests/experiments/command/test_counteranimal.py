@@ -1,4 +1,6 @@
-"""As a user would: inspect, evaluate two models and score; and what happens when the request or the run goes wrong."""
+"""As a user would: inspect, evaluate two models and score; and what happens when the request or the
+run goes wrong.
+"""
 
 import csv
 import json
@@ -33,26 +35,45 @@ def test_from_photos_to_scores(run, tree, tiny_clip, squeezenet, tmp_path):
     (tree / "9 ostrich, Struthio camelus" / "common-ground" / "bad.jpg").write_bytes(b"x")
     document, _ = run("inspect", tree, "--json", "--output", tmp_path / "i")
     assert (document["n_common"], document["n_counter"]) == (17, 15)
-    assert [u["path"] for u in document["unreadable"]] == ["9 ostrich, Struthio camelus/common-ground/bad.jpg"]
+    assert [u["path"] for u in document["unreadable"]] == [
+        "9 ostrich, Struthio camelus/common-ground/bad.jpg"
+    ]
     assert json.loads((tmp_path / "i" / "inspection.json").read_text()) == document
 
     clip = f"open_clip:local-dir:{tiny_clip}"
     common = ("--data", tree, "--cache", tmp_path / "cache", "--labels", 45)
     documents, _ = run(
-        "evaluate", *common, "--model", clip, "--model", "torchvision:squeezenet1_1", "--weights", "-",
-        "--weights", squeezenet, "--output", tmp_path / "both", "--json",
-    )  # fmt: skip
+        "evaluate",
+        *common,
+        "--model",
+        clip,
+        "--model",
+        "torchvision:squeezenet1_1",
+        "--weights",
+        "-",
+        "--weights",
+        squeezenet,
+        "--output",
+        tmp_path / "both",
+        "--json",
+    )
     assert [d["model"] for d in documents] == [clip, "torchvision:squeezenet1_1"]
     first = documents[0]
     assert first["counts"] == {"classes": 3, "common": 14, "counter": 15, "left_out_classes": [30]}
-    assert [s["path"] for s in first["skipped"]] == ["9 ostrich, Struthio camelus/common-ground/bad.jpg"]
+    assert [s["path"] for s in first["skipped"]] == [
+        "9 ostrich, Struthio camelus/common-ground/bad.jpg"
+    ]
     assert (first["activation"], first["image_passes"]) == ("GELU", 32)
     assert first["equivalent"] is None
     few = "embeddings: class 9 ostrich, Struthio camelus has 5 rows in the common group"
     assert first["equivalent_lacks"].startswith(few)
     folders = sorted(p for p in (tmp_path / "both").iterdir())
     table = rows(folders[0] / "predictions.csv")
-    assert {r["background"] for r in table if r["class_index"] == "16"} == {"sky", "branch-with-fruit", "grass"}
+    assert {r["background"] for r in table if r["class_index"] == "16"} == {
+        "sky",
+        "branch-with-fruit",
+        "grass",
+    }
     answered = [r for r in table if r["group"] == "common" and r["class_index"] != "30"]
     right = [r["class_index"] == r["predicted_index"] for r in answered]
     assert first["micro"]["common"] == pytest.approx(sum(right) / len(right))
@@ -62,11 +83,23 @@ def test_from_photos_to_scores(run, tree, tiny_clip, squeezenet, tmp_path):
     wrong, seen = misplaced(partial(summary_table, verbose=True), documents)
     assert (wrong, seen > 20) == ([], True)
 
-    again, _ = run("evaluate", *common, "--model", clip, "--output", tmp_path / "one", "--json", "--prompts", "simple")
+    again, _ = run(
+        "evaluate",
+        *common,
+        "--model",
+        clip,
+        "--output",
+        tmp_path / "one",
+        "--json",
+        "--prompts",
+        "simple",
+    )
     assert again[0]["image_passes"] == 0
     assert again[0]["macro"] == first["macro"]
 
-    scored, _ = run("score", folders[0] / "predictions.csv", "--labels", 45, "--name", "mine", "--json")
+    scored, _ = run(
+        "score", folders[0] / "predictions.csv", "--labels", 45, "--name", "mine", "--json"
+    )
     assert (scored[0]["macro"], scored[0]["intervals"]) == (first["macro"], first["intervals"])
 
 
@@ -74,11 +107,24 @@ def test_discover(run, photo, tmp_path, squeezenet):
     for background, seed in (("grass", 0), ("snow", 50), ("rare", 90)):
         for i in range(2 if background == "rare" else 6):
             photo(tmp_path / "photos" / "9 ostrich" / background / f"{i}.png", seed + i)
-    common = ("--data", tmp_path / "photos", "--model", "torchvision:squeezenet1_1", "--weights", squeezenet)
+    common = (
+        "--data",
+        tmp_path / "photos",
+        "--model",
+        "torchvision:squeezenet1_1",
+        "--weights",
+        squeezenet,
+    )
     how = ("--min-photos", 4, "--cache", tmp_path / "c", "--output", tmp_path / "o", "--json")
     document, _ = run("discover", *common, *how)
     assert document["classes"][0]["backgrounds"] == 2
-    inspected, _ = run("inspect", tmp_path / "photos", "--groups", tmp_path / "o" / "discovered-groups.csv", "--json")
+    inspected, _ = run(
+        "inspect",
+        tmp_path / "photos",
+        "--groups",
+        tmp_path / "o" / "discovered-groups.csv",
+        "--json",
+    )
     assert (inspected["n_common"], inspected["n_counter"]) == (6, 6)
     assert inspected["strays"] == ["9 ostrich/rare"]
     assert rows(tmp_path / "o" / "discovered.csv")[0]["folder"] == "9 ostrich"
@@ -87,10 +133,19 @@ def test_discover(run, photo, tmp_path, squeezenet):
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("class_index,group,predicted_index\n9,common,1\n9,common\n", "line 3 .* before its column 'predicted_index'"),
-        ("class_index,group,predicted_index\n9,common,x\n", "'x' in line 2 .* is not a whole number"),
+        (
+            "class_index,group,predicted_index\n9,common,1\n9,common\n",
+            "line 3 .* before its column 'predicted_index'",
+        ),
+        (
+            "class_index,group,predicted_index\n9,common,x\n",
+            "'x' in line 2 .* is not a whole number",
+        ),
         (f"class_index,group,predicted_index\n9,common,{10**20}\n", f"'{10**20}' in line 2"),
-        ("class_index,group,predicted_index\n5,common,1\n1000,common,1\n", "class_index '1000' in line 3 .*0..999"),
+        (
+            "class_index,group,predicted_index\n5,common,1\n1000,common,1\n",
+            "class_index '1000' in line 3 .*0..999",
+        ),
         ("class_index,group,predicted_index\n9,easy,1\n", "neither 'common' nor 'counter'"),
         ("class_index,group,predicted_index\n9,common,1\n", "photos in both groups"),
     ],
@@ -114,14 +169,20 @@ def test_a_model_asks_for_the_one_library_that_it_needs(monkeypatch, module, mod
     monkeypatch.setitem(sys.modules, module, None)
     monkeypatch.delitem(sys.modules, f"{module}.models", raising=False)
     extra = module.replace("_", "-")
-    (needs,) = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"][extra]
+    (needs,) = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"][
+        "optional-dependencies"
+    ][extra]
     assert needs.startswith(extra)
-    with pytest.raises(RequestError, match=rf"{module} is not installed.* pip install -e '\.\[{extra}\]'"):
+    with pytest.raises(
+        RequestError, match=rf"{module} is not installed.* pip install -e '\.\[{extra}\]'"
+    ):
         load(model)
 
 
 def test_verbs_need_no_library_that_they_do_not_use(run, photo, tmp_path, monkeypatch):
-    """Tables and results need no extra; own classes and an own model, or one of transformers, no other library."""
+    """Tables and results need no extra; own classes and an own model, or one of transformers, no
+    other library.
+    """
     monkeypatch.chdir(tmp_path)
     (tmp_path / "p.csv").write_text("class_index,group,predicted_index\n9,common,9\n9,counter,1\n")
     for kind, place in product(("cat", "dog"), ("common-snow", "counter-sea")):
@@ -159,13 +220,24 @@ def shelves(tmp_path):
             draw_photo(root / kind / place / f"{i}.png", seed)
             seed += 1
     (tmp_path / "classes.csv").write_text("class,name\nsaw,hand saw\nteacup,\nteapot,\n")
-    (tmp_path / "groups.csv").write_text("background,group\ntable,common\nsink,counter\nshed,counter\n")
+    (tmp_path / "groups.csv").write_text(
+        "background,group\ntable,common\nsink,counter\nshed,counter\n"
+    )
     return root
 
 
 def test_own_classes_and_groups(run, shelves, tiny_clip, tmp_path):
     spec = f"open_clip:local-dir:{tiny_clip}"
-    common = ("--data", shelves, "--model", spec, "--cache", tmp_path / "cache", "--classes", tmp_path / "classes.csv")
+    common = (
+        "--data",
+        shelves,
+        "--model",
+        spec,
+        "--cache",
+        tmp_path / "cache",
+        "--classes",
+        tmp_path / "classes.csv",
+    )
     grouped = (*common, "--groups", tmp_path / "groups.csv")
     (found,), _ = run("evaluate", *grouped, "--output", tmp_path / "out", "--json")
     assert (found["labels"], found["class_names"]) == ("own", str(tmp_path / "classes.csv"))

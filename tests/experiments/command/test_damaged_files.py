@@ -8,13 +8,19 @@ import pytest
 from tests.experiments.photos.test_photos import PNG, write
 
 NESTED = "[" * 100_000
-ROWS = [f"{i % 3},{group},sand,{(i + (group == 'counter')) % 4}" for i in range(6) for group in ("common", "counter")]
+ROWS = [
+    f"{i % 3},{group},sand,{(i + (group == 'counter')) % 4}"
+    for i in range(6)
+    for group in ("common", "counter")
+]
 CELLS = [(kind, group) for kind in ("cat", "dog") for group in ("common", "counter")]
 SAMPLE = {
     "classes.csv": "class,name,prompt\ncat,tabby,\ndog,,a photo of my dog\n",
     "groups.csv": "class,background,group\ncat,sand,common\n,sea,counter\n",
     "predictions.csv": "class_index,group,background,predicted_index\n" + "\n".join(ROWS) + "\n",
-    "photos.csv": "path,class,group\n" + "".join(f"{kind}.png,{kind},{group}\n" for kind, group in CELLS),
+    "photos.csv": (
+        "path,class,group\n" + "".join(f"{kind}.png,{kind},{group}\n" for kind, group in CELLS)
+    ),
     "cat.png": PNG,
     "dog.png": PNG,
     "photos/cat/sand/1.png": PNG,
@@ -30,14 +36,34 @@ WORDS = {
     "out/summary.json": "counteranimal compare out --output compared",
     "w.toml": "predict --world w.toml",
 }
-PIECES = (b"\0", b"\xff\xfe", b"\n", b'"', b",", b"nan", b"-1", b"1e999", b"9" * 5000, b"{", b"[", b"null", b"\x1b[31m")
+PIECES = (
+    b"\0",
+    b"\xff\xfe",
+    b"\n",
+    b'"',
+    b",",
+    b"nan",
+    b"-1",
+    b"1e999",
+    b"9" * 5000,
+    b"{",
+    b"[",
+    b"null",
+    b"\x1b[31m",
+)
 
 
 def damaged(data, draw):
     """The data with bytes changed, cut, repeated or put in."""
     i, j = sorted(draw.randrange(len(data)) for _ in range(2))
     piece = draw.choice(PIECES)
-    ways = data[:i], data[:i] + data[j:], data[:j] + data[i:], data[:i] + piece + data[i:], data[:i] + piece + data[j:]
+    ways = (
+        data[:i],
+        data[:i] + data[j:],
+        data[:j] + data[i:],
+        data[:i] + piece + data[i:],
+        data[:i] + piece + data[j:],
+    )
     return draw.choice(ways)
 
 
@@ -49,7 +75,9 @@ def check_refused(run):
 
 @pytest.mark.parametrize("name", WORDS)
 def test_damaged_files(soberclip, tmp_path, monkeypatch, name):
-    """Six of the thousands of damages that were tried by hand. Some leave a valid file, and some do not."""
+    """Six of the thousands of damages that were tried by hand. Some leave a valid file, and some do
+    not.
+    """
     monkeypatch.chdir(tmp_path)
     write(tmp_path, SAMPLE)
     assert soberclip("counteranimal", "score", "predictions.csv", "--output", "out").status == 0
@@ -66,7 +94,9 @@ def test_damaged_files(soberclip, tmp_path, monkeypatch, name):
 
 def test_documents_that_are_nested_too_deeply(soberclip, tmp_path):
     write(tmp_path, {"d/summary.json": NESTED})
-    check_refused(soberclip("counteranimal", "compare", tmp_path / "d", "--output", tmp_path / "compared"))
+    check_refused(
+        soberclip("counteranimal", "compare", tmp_path / "d", "--output", tmp_path / "compared")
+    )
 
 
 def test_names_that_are_not_utf8(soberclip, tmp_path):
@@ -78,4 +108,6 @@ def test_names_that_are_not_utf8(soberclip, tmp_path):
     os.rename(root, os.fsencode(tmp_path) + b"/out/caf\xe9")
     with open(os.fsencode(tmp_path) + b"/out/caf\xe9/summary.json", "w") as file:
         file.write("{}")
-    check_refused(soberclip("counteranimal", "compare", tmp_path / "out", "--output", tmp_path / "compared"))
+    check_refused(
+        soberclip("counteranimal", "compare", tmp_path / "out", "--output", tmp_path / "compared")
+    )

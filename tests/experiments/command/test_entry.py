@@ -1,4 +1,6 @@
-"""The installed module: all public names, and a command; both refuse if another package hides one of ours."""
+"""The installed module: all public names, and a command; both refuse if another package hides one
+of ours.
+"""
 
 import os
 import subprocess
@@ -23,7 +25,13 @@ def run_beside(tmp_path: Path, package: str, *python: str) -> subprocess.Complet
     other.touch()
     path = os.pathsep.join(map(str, (tmp_path, ROOT / "experiments/command/entry", ROOT)))
     command = [sys.executable, *python, "--version"]
-    return subprocess.run(command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True)
+    return subprocess.run(
+        command,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+    )
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,6 @@
-"""One screen per verb, at 80 columns; as a script this writes them anew: read the difference before you commit it."""
+"""One screen per verb, at 80 columns; as a script this writes them anew: read the difference before
+you commit it.
+"""
 
 import re
 import shlex
@@ -25,7 +27,10 @@ FINETUNED = {  # two trainings of one learner, one of which diverged
     "specification": {"learners": ["zero-shot", "obj"]},
     "accuracies": [
         {"learner": "zero-shot", "group": "rev", "mean": 0.6, "interval": None},
-        *({"learner": "obj", "group": group, "mean": 0.7, "interval": [0.61, 0.79]} for group in ("trained", "rev")),
+        *(
+            {"learner": "obj", "group": group, "mean": 0.7, "interval": [0.61, 0.79]}
+            for group in ("trained", "rev")
+        ),
     ],
     "printed": coloured_objects(),
     "trainings": [{"validation": 0.9}, {"validation": None}],
@@ -40,15 +45,29 @@ LONG = {  # the functions that take minutes, and what they return here
     "experiments.lab.finetuning.selection.run": FINETUNED,
 }
 # Nothing in these is drawn.
-EXACT = ("predict", "claims", "place", "show", "sweep", "plot", "designs", "counteranimal", "check trained/infonce")
-SCREENS = dict(re.findall(r"^\$ soberclip (.*)\n((?:(?!\$ ).*\n)*)", FILE.read_text(encoding="utf-8"), re.MULTILINE))
+EXACT = (
+    "predict",
+    "claims",
+    "place",
+    "show",
+    "sweep",
+    "plot",
+    "designs",
+    "counteranimal",
+    "check trained/infonce",
+)
+SCREENS = dict(
+    re.findall(
+        r"^\$ soberclip (.*)\n((?:(?!\$ ).*\n)*)", FILE.read_text(encoding="utf-8"), re.MULTILINE
+    )
+)
 OWN = """
 from types import SimpleNamespace
 import numpy, torch
 
 def model():
     return SimpleNamespace(
-        preprocess=lambda image: torch.from_numpy(numpy.asarray(image.resize((2, 2)), dtype="float32")),
+        preprocess=lambda image: torch.tensor(numpy.asarray(image.resize((2, 2)), dtype="float32")),
         encode_image=lambda pixels: pixels.mean(dim=(1, 2)),
         tokenizer=lambda texts: torch.tensor([[int("dog" in text)] for text in texts]),
         encode_text=lambda ids: torch.eye(3)[ids[:, 0]],
@@ -58,11 +77,17 @@ RIGHTS = {"common": [9, 9, 9], "counter": [9, 9, 0]}  # answers to photos of cla
 FILES = {
     "table.csv": ".3,.1,0\n.2,.2,.2\n",
     "diagonal.csv": ".5,0\n0,.5\n",
-    "answers.csv": "class_index,group,predicted_index\n"
-    + "".join(f"9,{group},{index}\n" for group, given in RIGHTS.items() for index in given),
+    "answers.csv": (
+        "class_index,group,predicted_index\n"
+        + "".join(f"9,{group},{index}\n" for group, given in RIGHTS.items() for index in given)
+    ),
     **{
         f"{name}.csv": f"group,accuracy,count\ncommon,{common},1000\ncounter,{counter},1000\n"
-        for name, common, counter in (("groups", 0.95, 0.4), ("better-than-possible", 0.95, 0.94), ("certain", 1, 0))
+        for name, common, counter in (
+            ("groups", 0.95, 0.4),
+            ("better-than-possible", 0.95, 0.94),
+            ("certain", 1, 0),
+        )
     },
     "example.npz": EXAMPLE.read_bytes(),
     "classes.csv": "class,name\ncat,\ndog,\n",
@@ -76,8 +101,12 @@ def prepare(folder: Path) -> None:
     """Write FILES; two classes of cut-outs, and of photos on two backgrounds, which are groups."""
     for name, content in FILES.items():
         (folder / name).write_bytes(content if isinstance(content, bytes) else content.encode())
-    for (k, kind), (g, place) in product(enumerate(("cat", "dog")), enumerate(("common-snow", "counter-sea"))):
-        draw_cutout(folder / "objects" / ("9 ostrich", "16 bulbul")[k] / f"{g}.png", (80 * g, 90, 50 * k))
+    for (k, kind), (g, place) in product(
+        enumerate(("cat", "dog")), enumerate(("common-snow", "counter-sea"))
+    ):
+        draw_cutout(
+            folder / "objects" / ("9 ostrich", "16 bulbul")[k] / f"{g}.png", (80 * g, 90, 50 * k)
+        )
         for i in range(12):
             draw_photo(folder / "photos" / kind / place / f"{i}.png", 100 * k + 2 * i + g)
 
@@ -91,7 +120,11 @@ def screen(command: str, folder: Path) -> str:
             patch.setattr(name, lambda *_, result=result: result)
         assert main(shlex.split(command)) == 0
     lines = "\n".join(line.rstrip() for line in text.getvalue().splitlines()) + "\n"
-    return lines if command.startswith(EXACT) else re.sub(r"[-+]?\d[\d,.e-]*", "#", re.sub("[ ─━]+", " ", lines))
+    return (
+        lines
+        if command.startswith(EXACT)
+        else re.sub(r"[-+]?\d[\d,.e-]*", "#", re.sub("[ ─━]+", " ", lines))
+    )
 
 
 @pytest.fixture(scope="module")
@@ -104,9 +137,14 @@ def folder(tmp_path_factory):
 
 @pytest.mark.parametrize("command", SCREENS, ids=str)  # pytest shortens long ones
 def test_a_verb_has_its_screen(command, folder):
-    for earlier in SCREENS:  # another process may have run the one that writes what this command reads
+    # another process may have run the one that writes what this command reads
+    for earlier in SCREENS:
         flag, written = ["", *earlier.split()][-2:]
-        if flag in ("-o", "--output") and written in command.split()[:-1] and not (folder / written).exists():
+        if (
+            flag in ("-o", "--output")
+            and written in command.split()[:-1]
+            and not (folder / written).exists()
+        ):
             screen(earlier, folder)
     assert screen(command, folder) == SCREENS[command]
     assert max(map(len, SCREENS[command].splitlines())) <= PIPE_WIDTH

@@ -1,4 +1,6 @@
-"""The command line: documents, exit statuses and interruptions. test_refusals.py has the wrong requests."""
+"""The command line: documents, exit statuses and interruptions. test_refusals.py has the wrong
+requests.
+"""
 
 import json
 import os
@@ -21,7 +23,18 @@ ROOT = Path(__file__).parents[3]
 
 
 def test_predict_known_answers(soberclip, tmp_path):
-    run = soberclip("predict", "--mu-spu", "2", "--p-spu", "0.99", "--sigma-xi", "0", "--output", tmp_path, "--json")
+    run = soberclip(
+        "predict",
+        "--mu-spu",
+        "2",
+        "--p-spu",
+        "0.99",
+        "--sigma-xi",
+        "0",
+        "--output",
+        tmp_path,
+        "--json",
+    )
     assert (run.status, run.err) == (0, "")
     d = run.document
     assert d["counter"] == pytest.approx(1 - 0.806, abs=5e-4)
@@ -40,7 +53,9 @@ def test_simulate_document(soberclip):
         assert np.mean(values) == pytest.approx(d[group])
         ends = stats.t.interval(0.95, 49, np.mean(values), stats.sem(values))
         assert d["interval95"][group] == pytest.approx(ends)
-    again = soberclip("simulate", "--n", "1000", "--replicates", "50", "--seed", "5", "--json").document
+    again = soberclip(
+        "simulate", "--n", "1000", "--replicates", "50", "--seed", "5", "--json"
+    ).document
     assert again == d
     alone = soberclip("simulate", "--replicates", "1", "--json").document
     assert alone["interval95"] == {"common": None, "counter": None}
@@ -112,18 +127,29 @@ def test_no_verb_overwrites_another_verb_s_result(soberclip, tmp_path):
 
 @pytest.mark.parametrize(
     ("words", "compiled"),
-    [("--steps 499", False), ("--steps 500", True), ("--steps 6 --compile", True), ("--no-compile", False), ("", True)],
+    [
+        ("--steps 499", False),
+        ("--steps 500", True),
+        ("--steps 6 --compile", True),
+        ("--no-compile", False),
+        ("", True),
+    ],
 )
 def test_short_trainings_are_not_compiled(soberclip, monkeypatch, words, compiled):
     asked = []  # what is compiled gives the same numbers, half a minute later
-    monkeypatch.setattr("experiments.lab.training.train", lambda *_, compile, **__: asked.append(compile))
+    monkeypatch.setattr(
+        "experiments.lab.training.train", lambda *_, compile, **__: asked.append(compile)
+    )
     assert soberclip("train", *words.split()).status == 0
     assert asked == [compiled]
 
 
 def test_bash_completes_verbs_flags_and_names(tmp_path):
     (tmp_path / "soberclip").write_text(app.generate_completion(shell="bash"))
-    ask = 'source "$0"; COMP_WORDS=(soberclip $1 "$2"); COMP_CWORD=$((${#COMP_WORDS[@]} - 1)); _soberclip; '
+    ask = (
+        'source "$0"; COMP_WORDS=(soberclip $1 "$2"); COMP_CWORD=$((${#COMP_WORDS[@]} - 1));'
+        " _soberclip; "
+    )
     for given, start, full in (
         ("counteranimal", "ev", "evaluate"),
         ("predict", "--p-s", "--p-spu"),
@@ -132,7 +158,14 @@ def test_bash_completes_verbs_flags_and_names(tmp_path):
         ("sweep", "multic", "multicolored-mnist"),
         ("check", "wang-lemma-d", "wang-lemma-d3"),
     ):
-        command = ["bash", "-c", ask + 'echo "${COMPREPLY[@]}"', tmp_path / "soberclip", given, start]
+        command = [
+            "bash",
+            "-c",
+            ask + 'echo "${COMPREPLY[@]}"',
+            tmp_path / "soberclip",
+            given,
+            start,
+        ]
         run = subprocess.run(command, capture_output=True, text=True)
         assert (run.stdout.split(), run.stderr) == ([full], "")
 
@@ -145,7 +178,8 @@ def test_common_notations_of_whole_numbers_are_read():
 
 
 @pytest.mark.parametrize(
-    "text", ["2.5", "1e-3", "x", "", "nan", "inf", "1e-99999999", "1e5000", "-1e99999999", "9" * 5000]
+    "text",
+    ["2.5", "1e-3", "x", "", "nan", "inf", "1e-99999999", "1e5000", "-1e99999999", "9" * 5000],
 )
 def test_text_that_is_not_a_whole_number_is_refused(text):
     """1e5000 has more digits than Python prints, and printing 1e99999999 takes minutes."""
@@ -154,7 +188,13 @@ def test_text_that_is_not_a_whole_number_is_refused(text):
     assert len(str(refusal.value)) < 120
 
 
-ASCII = {**os.environ, "PYTHONIOENCODING": "ascii", "NO_COLOR": "1", "TERM": "dumb", "COLUMNS": "80"}
+ASCII = {
+    **os.environ,
+    "PYTHONIOENCODING": "ascii",
+    "NO_COLOR": "1",
+    "TERM": "dumb",
+    "COLUMNS": "80",
+}
 
 
 @pytest.mark.parametrize(
@@ -169,10 +209,16 @@ ASCII = {**os.environ, "PYTHONIOENCODING": "ascii", "NO_COLOR": "1", "TERM": "du
     ],
 )
 def test_full_or_closed_streams_give_no_traceback(line, status, said):
-    """At most one sentence, the right status, and no traceback. ASCII terminals get every number."""
+    """At most one sentence, the right status, and no traceback. ASCII terminals get every
+    number.
+    """
     shell = f"{shlex.quote(sys.executable)} -m experiments {line}; exit ${{PIPESTATUS[0]}}"
     run = subprocess.run(["bash", "-c", shell], cwd=ROOT, text=True, env=ASCII, capture_output=True)
-    assert (run.returncode, run.stdout, run.stderr.splitlines()) == (status, "", [said] if said else [])
+    assert (run.returncode, run.stdout, run.stderr.splitlines()) == (
+        status,
+        "",
+        [said] if said else [],
+    )
 
 
 OWN = """
@@ -182,9 +228,9 @@ from theory import Axis, Claim, Phi
 print("hello from the file")
 
 def claim(name, prediction):
-    domain = {"p_spu": Axis(0.9, 1), "mu_spu": Axis(2, 3), "sigma_inv": Axis(0.5, 1), "sigma_xi": 0.0}
-    given = dict(source="me", statement="Loudness costs.", quantity="counter", relation="<=", domain=domain)
-    return Claim(id=name, prediction=prediction, **given)
+    loud = {"p_spu": Axis(0.9, 1), "mu_spu": Axis(2, 3), "sigma_inv": Axis(0.5, 1), "sigma_xi": 0.0}
+    given = dict(source="me", statement="Loudness costs.", quantity="counter", relation="<=")
+    return Claim(id=name, prediction=prediction, domain=loud, **given)
 
 def odd(world):
     print("hello from the prediction")
@@ -206,10 +252,17 @@ def test_own_claims_are_proved_and_their_certificates_verified(soberclip, tmp_pa
     assert run.err.count("hello from the") >= 2
     assert sys.path == before
     found = {v["claim"]: (v["verdict"], v["proof"]["outcome"]) for v in run.document}
-    expected = {"good": ("proved", "proved"), "bad": ("contradicted", "refuted"), "odd": ("supported", "not provable")}
+    expected = {
+        "good": ("proved", "proved"),
+        "bad": ("contradicted", "refuted"),
+        "odd": ("supported", "not provable"),
+    }
     assert found == expected
     shown = soberclip("check", "--verify", folder, *own, "--json")
     assert shown.status == 0, shown.err
-    assert {(r["claim"], r["shows"]) for r in shown.document} == {("good", "proved"), ("bad", "refuted")}
+    assert {(r["claim"], r["shows"]) for r in shown.document} == {
+        ("good", "proved"),
+        ("bad", "refuted"),
+    }
     strange = soberclip("check", "--verify", folder)
     assert (strange.status, "--claims" in strange.out) == (1, True)

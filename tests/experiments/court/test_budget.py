@@ -1,4 +1,6 @@
-"""Every measurement has a budget of memory and of time, or one sentence that says what would be needed."""
+"""Every measurement has a budget of memory and of time, or one sentence that says what would be
+needed.
+"""
 
 import re
 from collections.abc import Iterator
@@ -22,7 +24,11 @@ from theory.claims.relations import single
 from theory.docket.catalogue import CLAIMS
 from theory.learners import Bayes, InfoNCE, LinearCLIP, Logistic
 
-SUBJECTS = (*map(learners.named, learners.names()), LinearCLIP("mean", 1), LinearCLIP("mean", projected=True))
+SUBJECTS = (
+    *map(learners.named, learners.names()),
+    LinearCLIP("mean", 1),
+    LinearCLIP("mean", projected=True),
+)
 POINT = {"p_spu": 0.88, "mu_spu": 1.7, "sigma_inv": 1.1, "sigma_spu": 0.6, "sigma_xi": 1.0}
 FURTHER = {
     "operator-error": {"reference": lambda w: np.broadcast_to(np.eye(2), (*w.shape, 2, 2))},
@@ -36,15 +42,25 @@ def claim(quantity: str, subject, n: int | None = None, **domain) -> Claim:
     if quantity == "unseen":
         del fields["p_spu"]
     given = {} if n is None else {"n": n}
-    own = {"id": "mine", "source": "me", "statement": "So it is.", "quantity": quantity, "relation": "="}
+    own = {
+        "id": "mine",
+        "source": "me",
+        "statement": "So it is.",
+        "quantity": quantity,
+        "relation": "=",
+    }
     return Claim(**{**own, **given, **FURTHER.get(quantity, {})}, subject=subject, domain=fields)
 
 
 def claims() -> Iterator[Claim]:
-    """All quantities and learners, few and unlimited pairs, narrow and wide views; pairs of learners; the docket."""
+    """All quantities and learners, few and unlimited pairs, narrow and wide views; pairs of
+    learners; the docket.
+    """
     for quantity, subject, n, d in product(QUANTITIES, SUBJECTS, (50, None), (64, 1400)):
         yield claim(quantity, subject, n, dim_image=d, dim_text=d)
-    for pair, quantity, p in product(combinations(SUBJECTS, 2), ("counter", "shortfall"), (0.88, 1 - 1e-5)):
+    for pair, quantity, p in product(
+        combinations(SUBJECTS, 2), ("counter", "shortfall"), (0.88, 1 - 1e-5)
+    ):
         yield replace(claim(quantity, pair[0], p_spu=p), against=pair[1])
     yield from CLAIMS
 
@@ -80,11 +96,23 @@ def test_every_arm_is_within_the_budget_or_says_what_is_needed():
 @pytest.mark.parametrize(
     ("mine", "words"),
     [
-        (claim("reliance", "max-margin"), "'max-margin' is not fitted to pairs at n = infinity.*a finite n has"),
+        (
+            claim("reliance", "max-margin"),
+            "'max-margin' is not fitted to pairs at n = infinity.*a finite n has",
+        ),
         (claim("operator-error", "max-margin"), "answers on images show no operator-error"),
-        (claim("reliance", InfoNCE("mean")), "'infonce' is not fitted to pairs, and answers on images show no rel"),
-        (claim("counter", LinearCLIP("mean", 1), 50, dim_image=4096), r"covariances of 4096 x 4096 .* have 1357 x"),
-        (claim("counter", "logistic", p_spu=1 - 1e-5), r"5.0e\+07 pairs .* which take 6 GB; the limit is 1 GB"),
+        (
+            claim("reliance", InfoNCE("mean")),
+            "'infonce' is not fitted to pairs, and answers on images show no rel",
+        ),
+        (
+            claim("counter", LinearCLIP("mean", 1), 50, dim_image=4096),
+            r"covariances of 4096 x 4096 .* have 1357 x",
+        ),
+        (
+            claim("counter", "logistic", p_spu=1 - 1e-5),
+            r"5.0e\+07 pairs .* which take 6 GB; the limit is 1 GB",
+        ),
         (
             claim("counter", "logistic", classes=20, p_spu=0.9995),
             r"1.0e\+06 pairs .* which take .* GB; the limit is 1 GB",
@@ -99,8 +127,11 @@ def test_a_measurement_beyond_the_budget_is_refused_in_one_sentence(mine, words)
 
 
 def test_an_exact_law_of_many_pairs_draws_none():
-    """The law of 10^10 pairs takes no longer than that of 100, so it leaves the other learner its values."""
-    at = {"p_spu": 0.9999, "mu_spu": 1.5, "sigma_xi": 1.0, "dim_image": 2, "dim_text": 2}  # too rare for drawn pairs
+    """The law of 10^10 pairs takes no longer than that of 100, so it leaves the other learner its
+    values.
+    """
+    # too rare for drawn pairs
+    at = {"p_spu": 0.9999, "mu_spu": 1.5, "sigma_xi": 1.0, "dim_image": 2, "dim_text": 2}
     mine = claim("equivalent-correlation", Bayes(), **at)
     mine = replace(mine, against=LinearCLIP(), relation="<=", domain=at)
     wrong = replace(mine, prediction=lambda w: truth(mine, w) - 2 * mine.tau)
@@ -121,9 +152,13 @@ class Lawful(LinearCLIP):
 
 @pytest.mark.parametrize("subject", [learners.named("max-margin"), LinearCLIP(), Lawful()])
 def test_a_claim_about_n_pairs_is_measured_by_training(subject):
-    """Also for a learner whose own rule has answers on images: that rule is the limit of many pairs."""
+    """Also for a learner whose own rule has answers on images: that rule is the limit of many
+    pairs.
+    """
     at = {name: POINT[name] for name in POINT}
     for drawn in (False, True):
-        (few,), (many,) = (arms_at(claim("counter", subject, n), at, drawn).every for n in (50, None))
+        (few,), (many,) = (
+            arms_at(claim("counter", subject, n), at, drawn).every for n in (50, None)
+        )
         assert few.route not in OF_RULES
         assert (many.route in OF_RULES) == ("images" in subject.routes())

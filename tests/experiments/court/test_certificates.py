@@ -1,4 +1,6 @@
-"""Proofs in verdicts, of users' claims and ours, and certificates on disk: written, verified, damaged."""
+"""Proofs in verdicts, of users' claims and ours, and certificates on disk: written, verified,
+damaged.
+"""
 
 import json
 import re
@@ -43,8 +45,15 @@ def test_the_verdict_carries_the_proof(tmp_path):
 
 
 def test_an_unfinished_proof_leaves_the_verdict():
-    before, verdict = judge(MINE, quick=True), judge(MINE, quick=True, prove=True, proof_seconds=0.0)
-    assert (verdict.verdict, verdict.proof["outcome"]) == (before.verdict, "open") == ("supported", "open")
+    before, verdict = (
+        judge(MINE, quick=True),
+        judge(MINE, quick=True, prove=True, proof_seconds=0.0),
+    )
+    assert (
+        (verdict.verdict, verdict.proof["outcome"])
+        == (before.verdict, "open")
+        == ("supported", "open")
+    )
     assert before.proof is None
     assert verdict.reason == f"{before.reason}; {verdict.proof['reason']}"
     assert headed(verdict) == "supported, proof open"
@@ -101,7 +110,9 @@ def test_a_thin_counterexample_is_measured():
     thin = replace(
         MINE,
         domain={**MINE.domain, "mu_spu": Axis(0.5, 1.0), "sigma_inv": Axis(0.5, 1.0)},
-        prediction=lambda w: 0.1 + 0.9 * exp(-1e9 * ((w.p_spu - 0.8765) ** 2 + (w.mu_spu - 0.765) ** 2)),
+        prediction=lambda w: (
+            0.1 + 0.9 * exp(-1e9 * ((w.p_spu - 0.8765) ** 2 + (w.mu_spu - 0.765) ** 2))
+        ),
     )
     assert judge(thin, quick=True).verdict == "supported"
     found = judge(thin, quick=True, prove=True)
@@ -111,7 +122,12 @@ def test_a_thin_counterexample_is_measured():
 
 LOUD = claim(
     relation="<=",
-    domain={"p_spu": Axis(0.9, 1.0), "mu_spu": Axis(2.0, 3.0), "sigma_inv": Axis(0.5, 1.0), "sigma_xi": 0.0},
+    domain={
+        "p_spu": Axis(0.9, 1.0),
+        "mu_spu": Axis(2.0, 3.0),
+        "sigma_inv": Axis(0.5, 1.0),
+        "sigma_xi": 0.0,
+    },
     prediction=lambda w: Phi(1.5 - w.mu_spu),
 )
 
@@ -166,8 +182,15 @@ OWN = (
     [
         *(({"prediction": each}, "proved", "over the whole domain") for each in ARITHMETIC),
         *(({"prediction": each}, "not provable", why) for each, why in OTHER),
-        *(({"subject": each, "prediction": lambda w: 0.6}, outcome, why) for each, outcome, why in OWN),
-        ({"quantifier": "on average", "prediction": lambda w: 0.35}, "not provable", "holds 'on average'"),
+        *(
+            ({"subject": each, "prediction": lambda w: 0.6}, outcome, why)
+            for each, outcome, why in OWN
+        ),
+        (
+            {"quantifier": "on average", "prediction": lambda w: 0.35},
+            "not provable",
+            "holds 'on average'",
+        ),
     ],
 )
 def test_arithmetic_of_fields_is_proved_and_all_else_gets_a_reason(fields, outcome, why):

@@ -14,11 +14,17 @@ TAU = 0.005
 
 @given(st.sampled_from([1, -1, 0]), st.floats(-2, 2), st.floats(-2, 2), st.floats(0, 0.05))
 def test_a_violation_is_as_far_as_its_interval(side, b, centre, half):
-    """Intervals of q are wider for smaller tails; low is 0 if that of an equality contains b, even off its centre."""
-    low, high = violation_bounds(side, lambda tail: Bounds(centre - half / tail, centre + half / tail), b, 0.1)
+    """Intervals of q are wider for smaller tails; low is 0 if that of an equality contains b, even
+    off its centre.
+    """
+    low, high = violation_bounds(
+        side, lambda tail: Bounds(centre - half / tail, centre + half / tail), b, 0.1
+    )
     violation = side * (centre - b) if side else abs(centre - b)
     assert high == pytest.approx(violation + half / 0.1, abs=1e-12)
-    assert low == pytest.approx(violation - half / 0.1 if side else max(0.0, violation - half / 0.05), abs=1e-12)
+    assert low == pytest.approx(
+        violation - half / 0.1 if side else max(0.0, violation - half / 0.05), abs=1e-12
+    )
 
 
 def test_p_value_inverts_the_bound():
@@ -26,7 +32,9 @@ def test_p_value_inverts_the_bound():
     low = lambda tails: np.array([t_bounds(samples, float(tail)).low for tail in tails])  # noqa: E731
     p = p_value(low, TAU)
     assert p_value(low, TAU, steps=10, parts=16) == pytest.approx(p, rel=1e-6)
-    assert p == pytest.approx(stats.ttest_1samp(samples, TAU, alternative="greater").pvalue, rel=1e-6)
+    assert p == pytest.approx(
+        stats.ttest_1samp(samples, TAU, alternative="greater").pvalue, rel=1e-6
+    )
     assert p_value(lambda tail: 0.0, TAU) == 1.0
 
 

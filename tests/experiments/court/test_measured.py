@@ -1,4 +1,6 @@
-"""Measured p', r and effective robustness: bounds against a grid of the rectangle, the even images, looks."""
+"""Measured p', r and effective robustness: bounds against a grid of the rectangle, the even images,
+looks.
+"""
 
 from dataclasses import replace
 from itertools import product
@@ -25,7 +27,13 @@ from theory.learners import Bayes, InfoNCE
 
 STANDINGS = [name for name, quantity in QUANTITIES.items() if quantity.placed]
 HEADLINE = World(p_spu=0.9, mu_spu=1.5, sigma_xi=0.75 * 2**0.5, dim_image=2, dim_text=2)
-BOX = {"p_spu": Axis(0.7, 0.9), "mu_spu": Axis(1.0, 2.0), "sigma_xi": HEADLINE.sigma_xi, "dim_image": 2, "dim_text": 2}
+BOX = {
+    "p_spu": Axis(0.7, 0.9),
+    "mu_spu": Axis(1.0, 2.0),
+    "sigma_xi": HEADLINE.sigma_xi,
+    "dim_image": 2,
+    "dim_text": 2,
+}
 
 
 def claim(quantity: str, relation: str = ">=", **fields) -> Claim:
@@ -34,8 +42,12 @@ def claim(quantity: str, relation: str = ">=", **fields) -> Claim:
     return closed_form.claim(**{**usual, **family, **fields})
 
 
-def sample(quantity: str, common, counter, world: World = HEADLINE, relation: str = ">=", **fields) -> Measured:
-    """What these accuracies of one learner show, in the earlier one of two worlds if the relation compares two."""
+def sample(
+    quantity: str, common, counter, world: World = HEADLINE, relation: str = ">=", **fields
+) -> Measured:
+    """What these accuracies of one learner show, in the earlier one of two worlds if the relation
+    compares two.
+    """
     mine = claim(quantity, relation, **fields)
     legs = [[Arm(world, mine.subject, 0, "drawn pairs")]]
     groups = [Sample(rates, normal=True, support=(0, 1)) for rates in (common, counter)]
@@ -55,7 +67,9 @@ def test_bounds_are_the_extremes_over_the_rectangle_of_mean_accuracies(quantity)
     # The difference of a world from itself: the bounds of both values, at half of the tail each.
     (leg,) = found.arms.legs
     falls = claim(quantity, "increasing", along="p_spu")
-    twice = replace(found, arms=replace(found.arms, claim=falls, legs=[leg, leg]), samples=2 * found.samples)
+    twice = replace(
+        found, arms=replace(found.arms, claim=falls, legs=[leg, leg]), samples=2 * found.samples
+    )
     low, high = found.bounds(0.01)
     assert twice.bounds(0.02) == pytest.approx((low - high, high - low), abs=1e-9)
     assert twice.mean == 0
@@ -70,19 +84,32 @@ def test_a_shortfall_below_zero_shows_itself():
 
 def test_where_a_curve_is_flat_the_bounds_are_as_wide_as_possible():
     silent = {name: getattr(HEADLINE, name) for name in BOX} | {"mu_spu": 0.0}
-    assert sample("equivalent-correlation", np.full(9, 0.8), np.full(9, 0.8), World(**silent)).bounds(0.01) == (0, 1)
-    arms = arms_at(claim("equivalent-correlation", subject="linear", against="least-squares"), silent)
+    assert sample(
+        "equivalent-correlation", np.full(9, 0.8), np.full(9, 0.8), World(**silent)
+    ).bounds(0.01) == (0, 1)
+    arms = arms_at(
+        claim("equivalent-correlation", subject="linear", against="least-squares"), silent
+    )
     assert measured(arms, np.full((4, 9), 0.8)).bounds(0.01) == (-1, 1)
 
 
 @pytest.mark.parametrize("relation", ["increasing", "decreasing"])
 def test_differences_along_a_parameter_and_between_learners_have_the_signs_of_the_truth(relation):
     """The mean of the measured value is the truth, and its bounds contain it."""
-    point = {"p_spu": 0.8, "mu_spu": 1.2, **{name: BOX[name] for name in ("sigma_xi", "dim_image", "dim_text")}}
-    rising = claim("equivalent-correlation", relation, along="p_spu", subject="linear", against="least-squares")
+    point = {
+        "p_spu": 0.8,
+        "mu_spu": 1.2,
+        **{name: BOX[name] for name in ("sigma_xi", "dim_image", "dim_text")},
+    }
+    rising = claim(
+        "equivalent-correlation", relation, along="p_spu", subject="linear", against="least-squares"
+    )
     arms = arms_at(rising, {**point, "p_spu_later": 0.9})
     found = measured(arms, arms.draws(8, 0))
-    early, late = (float(truth(rising, arms_at(claim("shortfall"), {**point, "p_spu": p}).here)[0]) for p in (0.8, 0.9))
+    early, late = (
+        float(truth(rising, arms_at(claim("shortfall"), {**point, "p_spu": p}).here)[0])
+        for p in (0.8, 0.9)
+    )
     due = early - late if relation == "increasing" else late - early
     assert found.mean == pytest.approx(due, abs=1e-4)
     low, high = found.bounds(0.001)
@@ -94,10 +121,13 @@ def test_even_images_have_the_accuracies_of_the_closed_form(p_inv):
     world = HEADLINE.model_copy(update={"p_inv": p_inv})
     for learner in (InfoNCE("name"), Bayes()):
         replicates = even_accuracies(learner, world, 0, "test", range(64))
-        off = (replicates.mean(axis=0) - [*map(float, learner.accuracy(world))]) / (replicates.std(axis=0, ddof=1) / 8)
+        off = (replicates.mean(axis=0) - [*map(float, learner.accuracy(world))]) / (
+            replicates.std(axis=0, ddof=1) / 8
+        )
         spend(SHARE)
         assert np.abs(off).max() < stats.t.isf(SHARE / 8, 63)
-        assert replicates.std(axis=0).max() < 0.006 < np.sqrt(0.7 * 0.3) / EVEN / 2  # less than half of drawn images
+        # less than half of drawn images
+        assert replicates.std(axis=0).max() < 0.006 < np.sqrt(0.7 * 0.3) / EVEN / 2
 
 
 def test_where_misses_are_rare_all_even_images_are_counted():
@@ -106,9 +136,15 @@ def test_where_misses_are_rare_all_even_images_are_counted():
 
 
 def test_equal_sets_of_even_images_do_not_show_their_mean_exactly():
-    """All hits of 32 sets can agree by chance, since few cells lie on the boundary: they scatter by a hit at least."""
+    """All hits of 32 sets can agree by chance, since few cells lie on the boundary: they scatter by
+    a hit at least.
+    """
     low, high = even_sample(np.full(32, 0.8)).bounds(0.001)
-    assert high - 0.8 == pytest.approx(0.8 - low) == pytest.approx(stats.t.isf(0.001, 31) / EVEN**2 / np.sqrt(32))
+    assert (
+        high - 0.8
+        == pytest.approx(0.8 - low)
+        == pytest.approx(stats.t.isf(0.001, 31) / EVEN**2 / np.sqrt(32))
+    )
 
 
 @pytest.mark.deep
@@ -116,33 +152,67 @@ def test_equal_sets_of_even_images_do_not_show_their_mean_exactly():
     ("learner", "fields"),
     [
         (InfoNCE("name"), {}),
-        # Of 400 drawn worlds the most skewed ones, among those whose hits scatter by one and by less than one.
-        (Bayes(), {"p_spu": 0.645, "mu_spu": 1.94, "sigma_inv": 1.44, "sigma_spu": 0.143, "sigma_xi": 0.193}),
-        (Bayes(), {"p_spu": 0.973, "mu_spu": 2.94, "sigma_inv": 0.354, "sigma_spu": 0.342, "sigma_xi": 0.548}),
+        # Of 400 drawn worlds the most skewed ones, among those whose hits scatter by one and by
+        # less than one.
+        (
+            Bayes(),
+            {
+                "p_spu": 0.645,
+                "mu_spu": 1.94,
+                "sigma_inv": 1.44,
+                "sigma_spu": 0.143,
+                "sigma_xi": 0.193,
+            },
+        ),
+        (
+            Bayes(),
+            {
+                "p_spu": 0.973,
+                "mu_spu": 2.94,
+                "sigma_inv": 0.354,
+                "sigma_spu": 0.342,
+                "sigma_xi": 0.548,
+            },
+        ),
         (Bayes(), {"mu_spu": 3.0, "sigma_inv": 0.5, "sigma_spu": 0.7, "sigma_xi": 0.5}),
-        (InfoNCE("mean"), {"p_spu": 0.95, "mu_spu": 2.5, "sigma_inv": 0.5, "sigma_spu": 0.3, "sigma_xi": 0.5}),  # rare
+        # rare
+        (
+            InfoNCE("mean"),
+            {"p_spu": 0.95, "mu_spu": 2.5, "sigma_inv": 0.5, "sigma_spu": 0.3, "sigma_xi": 0.5},
+        ),
     ],
 )
 def test_bounds_of_even_images_hold_at_the_tails_that_decide(learner, fields):
-    """That of a contradiction, divided between two groups; samples of 32 sets are drawn from 2000 sets."""
+    """That of a contradiction, divided between two groups; samples of 32 sets are drawn from 2000
+    sets.
+    """
     world, samples, tail = HEADLINE.model_copy(update=fields), 10_000, ALPHA / 2 / 2
-    pool = np.concatenate([even_accuracies(learner, world, 0, "c", range(i, i + 250)) for i in range(0, 2000, 250)])
+    pool = np.concatenate(
+        [even_accuracies(learner, world, 0, "c", range(i, i + 250)) for i in range(0, 2000, 250)]
+    )
     rng, due = np.random.default_rng(0), pool.mean(axis=0)
     sets = (pool[rng.integers(len(pool), size=32)].T for _ in range(samples))
-    bounds = np.array([[even_sample(rates).bounds(tail / SPARED) for rates in groups] for groups in sets])
+    bounds = np.array(
+        [[even_sample(rates).bounds(tail / SPARED) for rates in groups] for groups in sets]
+    )
     missed = (bounds[..., 0] > due).sum(axis=0), (bounds[..., 1] < due).sum(axis=0)
     spend(SHARE)
     assert np.max(missed) <= stats.binom.isf(SHARE / 4, samples, tail)
 
 
 def test_a_share_of_trainings_is_about_places_of_single_trainings():
-    arms = arms_at(claim("shortfall", subject="linear", n=50, share=0.95), {**AT, "sigma_xi": HEADLINE.sigma_xi})
+    arms = arms_at(
+        claim("shortfall", subject="linear", n=50, share=0.95),
+        {**AT, "sigma_xi": HEADLINE.sigma_xi},
+    )
     (sample,) = measured(arms, arms.draws(8, 0)).samples
     assert set(sample.values) <= {0.0, 1.0}
 
 
 def test_every_set_of_even_images_counts_once():
-    """Sets are computed in blocks; a set in two blocks would make the scatter of the mean too small."""
+    """Sets are computed in blocks; a set in two blocks would make the scatter of the mean too
+    small.
+    """
     size = 2 * budget.EVEN_SETS.fewest + 1
     drawn = Arm(HEADLINE, Bayes(), 0, "even images", size, 0, "test").accuracies()
     assert drawn.common.shape == drawn.counter.shape == (size,)
@@ -186,18 +256,26 @@ def test_a_measurement_ends_where_its_bounds_decide(shift, decided, monkeypatch)
 
     monkeypatch.setattr(Arms, "draws", spy)
     found = gather(TRAINED, AT, limit=mean + shift, tail=0.005, purpose="worst", seed=0)
-    assert found.samples[0].values.tolist() == np.concatenate([block[0] for _, block in blocks]).tolist()
+    assert (
+        found.samples[0].values.tolist()
+        == np.concatenate([block[0] for _, block in blocks]).tolist()
+    )
     assert len({seed for seed, _ in blocks}) == len(blocks)
     looks = budget.LAWS.looks
     assert [block.shape[-1] for _, block in blocks] == np.diff([0, *looks])[: len(blocks)].tolist()
-    assert (found.size < looks[-1], found.share) == (decided, budget.STRICT if decided else budget.FINAL)
+    assert (found.size < looks[-1], found.share) == (
+        decided,
+        budget.STRICT if decided else budget.FINAL,
+    )
     low, high = found.violation()
     assert (low > mean + shift or high < mean + shift) == decided
     assert (found.note is None) == decided
 
 
 def test_a_p_value_agrees_with_the_decision_at_every_look():
-    """With the violation at the bound, p is the tail itself at the last look, and a few thousandths of it before."""
+    """With the violation at the bound, p is the tail itself at the last look, and a few thousandths
+    of it before.
+    """
     values, tail = np.random.default_rng(0).normal(0.5, 0.01, 32), 0.005
     for share, most in ((budget.STRICT, budget.LOOKS * budget.STRICT), (budget.FINAL, 1.0)):
         low, _ = Sample(values, normal=True).bounds(tail * share)
@@ -211,7 +289,9 @@ def test_a_p_value_agrees_with_the_decision_at_every_look():
 @pytest.mark.deep
 @pytest.mark.parametrize(("skewness", "times"), [(0.0, 1), (-0.6, 1), (-1.0, 1), (-2.0, 2)])
 def test_lower_bounds_of_skewed_values_hold_over_all_looks(skewness, times):
-    """Looks at 8, 32, 128 and 800 fits. A single look at 8 values of skewness -2 is wrong ten times its tail."""
+    """Looks at 8, 32, 128 and 800 fits. A single look at 8 values of skewness -2 is wrong ten times
+    its tail.
+    """
     tail, designs, sizes = 0.005, 20_000, budget.Effort(8, 800).looks
     rng, wrong = np.random.default_rng(0), np.zeros(designs, bool)
     shape = 4 / max(skewness**2, 1e-6)  # of a gamma law, which is nearly normal if it is large

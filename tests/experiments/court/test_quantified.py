@@ -19,7 +19,12 @@ BOX = {"p_spu": Axis(0.5, 1.0), "mu_spu": Axis(0.5, 3.0), "sigma_xi": 0.0}
 
 
 def claim(relation: str, value: float, quantifier: str, **fields) -> Claim:
-    usual = {"domain": BOX, "relation": relation, "prediction": lambda w: value, "quantifier": quantifier}
+    usual = {
+        "domain": BOX,
+        "relation": relation,
+        "prediction": lambda w: value,
+        "quantifier": quantifier,
+    }
     return closed_form.claim(**{**usual, **fields})
 
 
@@ -60,14 +65,21 @@ def test_each_bound_of_a_mean_has_half_of_the_error_rate(grid):
     verdict = judge(one, error_rate=1e-6)
     found = [*map(float, re.search(r"between (\S+) and (\S+);", verdict.reason).groups())]
     values = truth(one, one.at(one.place(quantified.worlds_for(one, 0))))
-    assert verdict.interval == pytest.approx(Sample(values, support=FRACTION).bounds((1 - LEVEL) / 2), abs=1e-4)
+    assert verdict.interval == pytest.approx(
+        Sample(values, support=FRACTION).bounds((1 - LEVEL) / 2), abs=1e-4
+    )
     assert found == pytest.approx([*Sample(values, support=FRACTION).bounds(1e-6 / 2)], abs=1e-4)
     assert found[0] < grid.mean() < found[1] < found[0] + 0.06
 
 
 @pytest.mark.parametrize(
     ("relation", "level", "expected"),
-    [("<=", 0.02, "supported"), ("<=", -0.004, "undecided"), (">=", -0.02, "supported"), (">=", 0.02, "undecided")],
+    [
+        ("<=", 0.02, "supported"),
+        ("<=", -0.004, "undecided"),
+        (">=", -0.02, "supported"),
+        (">=", 0.02, "undecided"),
+    ],
 )
 def test_somewhere_needs_a_measured_point_with_slack(grid, relation, level, expected):
     """`level` is counted from the lowest accuracy for "<=", and from the highest for ">="."""
@@ -87,14 +99,23 @@ def test_somewhere_needs_a_measured_point_with_slack(grid, relation, level, expe
 
 
 def test_a_point_with_slack_is_rounded_only_as_far_as_its_slack_stays():
-    """The violation is -.05 at one point and grows with the distance from it; one digit would be .235 away."""
+    """The violation is -.05 at one point and grows with the distance from it; one digit would be
+    .235 away.
+    """
 
     def bump(w):
-        return LinearCLIP().accuracy(w).counter + 0.05 - (w.p_spu - 0.7123) ** 2 - (w.mu_spu - 1.2345) ** 2
+        return (
+            LinearCLIP().accuracy(w).counter
+            + 0.05
+            - (w.p_spu - 0.7123) ** 2
+            - (w.mu_spu - 1.2345) ** 2
+        )
 
     found = judge(claim("<=", 0.0, "somewhere", prediction=bump))
     assert found.verdict == "supported"
-    assert (found.point["p_spu"] - 0.7123) ** 2 + (found.point["mu_spu"] - 1.2345) ** 2 < 0.1 * 0.045 + 1e-3
+    assert (found.point["p_spu"] - 0.7123) ** 2 + (
+        found.point["mu_spu"] - 1.2345
+    ) ** 2 < 0.1 * 0.045 + 1e-3
 
 
 def test_all_readings_of_one_domain_and_the_search_for_a_worst_point_start_at_the_same_worlds():
@@ -109,9 +130,15 @@ def test_all_readings_of_one_domain_and_the_search_for_a_worst_point_start_at_th
 
 
 def test_worlds_without_a_value_are_left_out_of_a_mean():
-    """Where nearly every background matches, a rule with much reliance leaves the family of least squares."""
+    """Where nearly every background matches, a rule with much reliance leaves the family of least
+    squares.
+    """
     box = {"p_spu": 0.9, "mu_spu": 0.5, "sigma_spu": Axis(0.1, 2.5), "sigma_xi": 0.0}
-    fields = {"quantity": "effective-robustness", "subject": LinearCLIP("mean"), "against": "least-squares"}
+    fields = {
+        "quantity": "effective-robustness",
+        "subject": LinearCLIP("mean"),
+        "against": "least-squares",
+    }
     one = claim("<=", 0.5, "on average", domain=box, **fields)
     values = truth(one, one.at(one.place(quantified.worlds_for(one, 0))))
     found = judge(one)

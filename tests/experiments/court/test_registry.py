@@ -23,7 +23,10 @@ from theory import Axis, Claim
 
 fields = {"source": "test", "statement": "", "quantity": "counter", "relation": ">="}
 domain = {"p_spu": 0.9, "sigma_xi": 0.0}
-mine = [Claim(id=f"mine-{i}", domain=domain, prediction=p, **fields) for i, p in enumerate([PREDICTIONS])]
+mine = [
+    Claim(id=f"mine-{i}", domain=domain, prediction=p, **fields)
+    for i, p in enumerate([PREDICTIONS])
+]
 """
 
 
@@ -38,9 +41,14 @@ def test_one_bad_claim_leaves_the_others_their_verdicts(tmp_path, capsys):
     verdicts = json.loads(capsys.readouterr().out)
     assert [v["verdict"] for v in verdicts] == ["supported", REFUSED, "contradicted"]
     assert verdicts[0]["alpha"] == 0.2
-    assert verdicts[1]["reason"] == "claim 'mine-1' cannot be judged: there is no 'mu_spuu'; the nearest is 'mu_spu'"
+    assert (
+        verdicts[1]["reason"]
+        == "claim 'mine-1' cannot be judged: there is no 'mu_spuu'; the nearest is 'mu_spu'"
+    )
     assert json.loads((tmp_path / "kept" / "verdicts.json").read_text()) == verdicts
-    with pytest.raises(RequestError, match=r"^claim 'mine-0' cannot be judged: there is no 'mu_spuu'"):
+    with pytest.raises(
+        RequestError, match=r"^claim 'mine-0' cannot be judged: there is no 'mu_spuu'"
+    ):
         check_mine(tmp_path, "lambda w: w.mu_spuu")
     assert not capsys.readouterr().out
 
@@ -75,12 +83,16 @@ def test_claims_are_selected_by_id_family_sentence_and_listed_by_pattern():
         *(id for id in ids if re.match("xue.*/mean$", id)),
     ]
     assert matching([], ids) == ids
-    with pytest.raises(RequestError, match="no claim's id has 'wang-lema-d3' in it; the nearest is 'wang-lemma-d3'"):
+    with pytest.raises(
+        RequestError, match="no claim's id has 'wang-lema-d3' in it; the nearest is 'wang-lemma-d3'"
+    ):
         matching(["wang-lema-d3"], ids)
 
 
 def test_every_claim_says_whose_it_is():
-    """A reading says what is ours, an own claim does not look like a paper's, and words in quotes have a place."""
+    """A reading says what is ours, an own claim does not look like a paper's, and words in quotes
+    have a place.
+    """
     every = ALL_CLAIMS
     for claim in every:
         ours = claim.source.startswith("soberclip")
@@ -90,7 +102,9 @@ def test_every_claim_says_whose_it_is():
             assert ("“" in claim.quote) != ("Paraphrase" in claim.quote), claim.id
         if claim.origin == "reading":
             assert re.search(r"\bours?\b", claim.source), claim.id
-    assert len({(claim.sentence, claim.quote) for claim in every}) == len({claim.sentence for claim in every})
+    assert len({(claim.sentence, claim.quote) for claim in every}) == len(
+        {claim.sentence for claim in every}
+    )
     ids = [claim.id for claim in every]
     assert not [(one, other) for one in ids for other in ids if other.startswith(f"{one}/")]
 
@@ -101,17 +115,27 @@ def verdict(claim: str, word: str, p: float | None, **fields) -> Verdict:
 
 
 def test_contradictions_are_corrected_by_holm():
-    others = [verdict("true", "supported", None), verdict("trained", "contradicted", None, kind="trained")]
-    for p, standing in ((0.004, 2), (0.006, 1)):  # two of three tested claims are left where `near` is corrected
-        found = family_sentence([verdict("far", "contradicted", 1e-9), verdict("near", "contradicted", p), *others])
-        assert found.startswith(f"{standing} of 2 contradictions stand at a family-wise error rate of 0.01")
+    others = [
+        verdict("true", "supported", None),
+        verdict("trained", "contradicted", None, kind="trained"),
+    ]
+    # two of three tested claims are left where `near` is corrected
+    for p, standing in ((0.004, 2), (0.006, 1)):
+        found = family_sentence(
+            [verdict("far", "contradicted", 1e-9), verdict("near", "contradicted", p), *others]
+        )
+        assert found.startswith(
+            f"{standing} of 2 contradictions stand at a family-wise error rate of 0.01"
+        )
         assert found.endswith("(Holm's correction over 3 tested claims)")
     assert family_sentence(others) is None
 
 
 def test_several_processes_give_the_verdicts_of_one(tmp_path, capsys):
     published = list(PUBLISHED.values())[:3]
-    alone = [one.as_json() for one in trials(published, own=True, seed=0, quick=False, error_rate=None)]
+    alone = [
+        one.as_json() for one in trials(published, own=True, seed=0, quick=False, error_rate=None)
+    ]
     check(*(claim.id for claim in published), output=tmp_path, json=True)
     several = json.loads(capsys.readouterr().out)
     assert json.loads((tmp_path / "verdicts.json").read_text()) == several
@@ -120,11 +144,15 @@ def test_several_processes_give_the_verdicts_of_one(tmp_path, capsys):
 
 def test_claims_about_the_same_towers_are_one_job():
     ids = [claim.id for claim in TRAINED]
-    jobs = parallel._longest_first(["published/first", *ids])  # no verdict shows that towers were trained twice
+    # no verdict shows that towers were trained twice
+    jobs = parallel._longest_first(["published/first", *ids])
     assert sorted(id for job in jobs for id in job) == sorted([*ids, "published/first"])
     assert len(jobs) == 1 + len({claim.towers for claim in TRAINED}) < len(ids)
     assert jobs[0] == ["published/first"]  # its running time is unknown
-    assert parallel._longest_first(["one", "family/a", "two", "family/b"])[0] == ["family/a", "family/b"]
+    assert parallel._longest_first(["one", "family/a", "two", "family/b"])[0] == [
+        "family/a",
+        "family/b",
+    ]
 
 
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="processes are looked up in /proc")

@@ -1,4 +1,6 @@
-"""Claims about trained towers: predictions from theory, error rates of verdicts, stored verdicts."""
+"""Claims about trained towers: predictions from theory, error rates of verdicts, stored
+verdicts.
+"""
 
 import dataclasses
 import json
@@ -26,8 +28,13 @@ ONE = next(iter(CLAIMS["trained/siglip-without-bias"].cases))
 
 
 PROMPTS = ("bare", "name", "mean")  # the columns of the lab's page
-# Their theory takes ten seconds or more. That of unit embeddings is tested by its table in experiments/benchmarks.
-SLOW = {"trained/ten-classes", "trained/unseen-pairs", *(name for name in CLAIMS if "unit-embeddings" in name)}
+# Their theory takes ten seconds or more. That of unit embeddings is tested by its table in
+# experiments/benchmarks.
+SLOW = {
+    "trained/ten-classes",
+    "trained/unseen-pairs",
+    *(name for name in CLAIMS if "unit-embeddings" in name),
+}
 
 
 @cache
@@ -52,14 +59,18 @@ def test_predictions_lead_and_rows_are_as_many_as_their_claim_needs(name):
 
 def claim_of(says: str, tolerance: float = 0.01, error_rate: float = 0.01) -> TrainedClaim:
     cases = (ONE, ONE) if says in ("ahead", "alike") else (ONE,)
-    return TrainedClaim(id="mine", statement="", cases=cases, says=says, tolerance=tolerance, error_rate=error_rate)
+    return TrainedClaim(
+        id="mine", statement="", cases=cases, says=says, tolerance=tolerance, error_rate=error_rate
+    )
 
 
 def reported(*groups, diverged=()):
     """Cases as reported by `run_case`, from (predicted, model accuracies) of each counter group."""
     return [
         {
-            "rows": [{"prompt": "name", "group": "counter", "predicted": b, "models": list(values)}],
+            "rows": [
+                {"prompt": "name", "group": "counter", "predicted": b, "models": list(values)}
+            ],
             "diverged": [{"model": k, "step": 7} for k in diverged],
             "recipe": {"steps": 1, "batch_size": 2},
         }
@@ -75,7 +86,9 @@ def decided(claim, *groups, **lost) -> str:
 def test_a_claim_at_its_edge_is_rarely_decided(spread):
     """More verdicts of one kind come with probability 1e-4."""
     claim, rng = claim_of("reaches"), np.random.default_rng(0)
-    verdicts = [decided(claim, (0.5, rng.normal(0.51, spread, models_for(claim)))) for _ in range(400)]
+    verdicts = [
+        decided(claim, (0.5, rng.normal(0.51, spread, models_for(claim)))) for _ in range(400)
+    ]
     most = max(verdicts.count("supported"), verdicts.count("contradicted"))
     assert most <= binom.isf(1e-4, 400, claim.error_rate)
 
@@ -91,9 +104,19 @@ def as_said(claim: TrainedClaim, off: float) -> str:
         for prompt, lead in zip(case.row_prompts, leads, strict=False):
             for group in groups:
                 spoken_of = first and (claim.says != "misses" or group == "counter")
-                values = (0.5 + rng.normal(0.0, claim.spread / 4, models) + (off if spoken_of else lead)).tolist()
+                values = (
+                    0.5 + rng.normal(0.0, claim.spread / 4, models) + (off if spoken_of else lead)
+                ).tolist()
                 bridge = [0.5] * models
-                rows.append({"prompt": prompt, "group": group, "predicted": 0.5, "models": values, "bridge": bridge})
+                rows.append(
+                    {
+                        "prompt": prompt,
+                        "group": group,
+                        "predicted": 0.5,
+                        "models": values,
+                        "bridge": bridge,
+                    }
+                )
                 first = first and not spoken_of
         given = {"world": case.world.model_dump(), "recipe": {"steps": 1, "batch_size": 2}}
         cases.append({"rows": rows, "diverged": [], **given})
@@ -102,12 +125,18 @@ def as_said(claim: TrainedClaim, off: float) -> str:
 
 @pytest.mark.parametrize("name", CLAIMS)
 def test_every_claim_has_a_false_twin(name):
-    """Rows lie three tolerances (or deviations) on the true, then on the false side; equal accuracies have p' = 1/2."""
+    """Rows lie three tolerances (or deviations) on the true, then on the false side; equal
+    accuracies have p' = 1/2.
+    """
     claim = CLAIMS[name]
     far = min(3 * max(claim.tolerance, claim.spread), 0.45)  # accuracies stay in [0, 1]
-    sides = {"misses": (claim.tolerance + far, 0.0), "ahead": (claim.margin + far, claim.margin - far)}
+    sides = {
+        "misses": (claim.tolerance + far, 0.0),
+        "ahead": (claim.margin + far, claim.margin - far),
+    }
     true, false = {**sides, "placed": (0.0, -far)}.get(claim.says, (0.0, far))
-    beyond = claim.clustered and claim.says == "alike"  # 64 clustered models give bounds of .10, not .05
+    # 64 clustered models give bounds of .10, not .05
+    beyond = claim.clustered and claim.says == "alike"
     assert as_said(claim, true) == ("undecided" if beyond else "supported")
     assert as_said(claim, false) == "contradicted"
 
@@ -117,13 +146,23 @@ def test_towers_of_two_claims_are_trained_once(monkeypatch):
 
     def trained_once(recipe, world, *, report, **how):
         calls.append((recipe, world, how))
-        found = {"interval95": {"common": None, "counter": None}, "replicates": [{"common": 0.8, "counter": 0.7}]}
-        document = {"prompts": dict.fromkeys(("name", "mean"), found), "bridge": None, "hash": "", "diverged": []}
+        found = {
+            "interval95": {"common": None, "counter": None},
+            "replicates": [{"common": 0.8, "counter": 0.7}],
+        }
+        document = {
+            "prompts": dict.fromkeys(("name", "mean"), found),
+            "bridge": None,
+            "hash": "",
+            "diverged": [],
+        }
         return {**document, "seconds": 1.0, "compiled": False}
 
     monkeypatch.setattr("experiments.lab.training.train", trained_once)
     case, trainings = CLAIMS["trained/siglip"].cases[0], {}
-    first, again = (trained.run_case(case, 8, 0, name, trainings) for name in ("one claim", "another"))
+    first, again = (
+        trained.run_case(case, 8, 0, name, trainings) for name in ("one claim", "another")
+    )
     assert first == again
     assert len(calls) == 1
     for other in ((case, 9, 0), (case, 8, 1), (dataclasses.replace(case, recipe={}), 8, 0)):
@@ -139,7 +178,9 @@ def test_rows_are_paired_group_by_group():
         cases = reported(*[(None, np.full(8, 0.5))] * 4)
         for k, case in enumerate(cases):
             values = np.linspace(0.4, 0.6, 8) + 0.2 * (k == wrong)
-            case["rows"].append({"prompt": None, "group": "rev", "predicted": None, "models": list(values)})
+            case["rows"].append(
+                {"prompt": None, "group": "rev", "predicted": None, "models": list(values)}
+            )
         found = verdict_of(claim, cases, 0, 1.0)
         assert (found.verdict, found.quantity) == ("contradicted", "rev")
         assert found.measured == pytest.approx(0.2 * (-1) ** wrong)
@@ -147,7 +188,9 @@ def test_rows_are_paired_group_by_group():
 
 @pytest.mark.deep
 def test_bounds_hold_for_accuracies_of_real_models():
-    """800 linear towers in 100 trials of 8: 99 % intervals miss the overall mean at the nominal rate."""
+    """800 linear towers in 100 trials of 8: 99 % intervals miss the overall mean at the nominal
+    rate.
+    """
     world = World(mu_spu=2.0, sigma_xi=1.0, dim_image=2, dim_text=2)
     recipe = Recipe(loss="linear", towers="linear", embed_dim=2, batch_size=64, steps=150, lr=0.02)
     counter = train(world, recipe, models=800, seed=0).each("name").counter
@@ -165,8 +208,13 @@ def test_a_model_that_diverged_counts_against_the_claim():
     assert decided(claim_of("reaches"), (0.5, values), diverged=(1,)) == "undecided"
     found = verdict_of(claim_of("reaches"), reported((0.5, values), diverged=(1,)), 0, 1.0)
     assert "1 models diverged and count against the claim" in found.reason
-    assert decided(claim_of("reaches"), (0.5, np.full(40, np.nan)), diverged=range(40)) == "contradicted"
-    assert decided(claim_of("ahead"), (0.5, values + 0.1), (0.5, values), diverged=(1,)) == "undecided"
+    assert (
+        decided(claim_of("reaches"), (0.5, np.full(40, np.nan)), diverged=range(40))
+        == "contradicted"
+    )
+    assert (
+        decided(claim_of("ahead"), (0.5, values + 0.1), (0.5, values), diverged=(1,)) == "undecided"
+    )
     for predicted, worst in ((0.2, 1.0), (0.8, 0.0)):  # as far from the prediction as possible
         (case,) = reported((predicted, np.full(8, predicted)), diverged=(1,))
         ((*_, sample),) = trained.SAYS["reaches"].rows(claim_of("reaches"), [case])
@@ -176,7 +224,10 @@ def test_a_model_that_diverged_counts_against_the_claim():
 
 def test_a_lost_model_has_no_place_and_the_worst_distance():
     claim, world = claim_of("placed"), World(mu_spu=1.5, sigma_xi=1.0, dim_image=2, dim_text=2)
-    rows = [{"group": group, "models": [at, np.nan, at]} for group, at in (("common", 0.88), ("counter", 0.6))]
+    rows = [
+        {"group": group, "models": [at, np.nan, at]}
+        for group, at in (("common", 0.88), ("counter", 0.6))
+    ]
     case = {"world": world.model_dump(), "rows": rows, "diverged": [{"model": 1, "step": 7}]}
     for *_, sample in trained.SAYS["placed"].rows(claim, [case]):
         going, lost, again = sample.values
@@ -191,7 +242,9 @@ def test_models_are_the_fewest_whose_bounds_come_within_the_tolerance(name, rows
     """At two sides of every row, with power .95."""
     claim = CLAIMS[name]
     claim = dataclasses.replace(claim, spread=ratio * claim.tolerance, error_rate=2 * rows * tail)
-    least = next(R for R in range(8, 999) if ((t.isf(tail, R - 1) + t.isf(0.05, R - 1)) * ratio) ** 2 <= R)
+    least = next(
+        R for R in range(8, 999) if ((t.isf(tail, R - 1) + t.isf(0.05, R - 1)) * ratio) ** 2 <= R
+    )
     assert rows_of(claim) == rows
     assert models_for(claim) == min(least, 64)
 
@@ -203,7 +256,9 @@ def test_the_number_of_pairs_is_that_of_the_recipe_or_of_all_steps(recipe, n):
     assert verdict_of(claim_of("reaches"), [case], 0, 1.0).n == n
 
 
-def test_every_case_is_trained_with_the_seed_of_the_trial_and_anew_for_another_error_rate(monkeypatch):
+def test_every_case_is_trained_with_the_seed_of_the_trial_and_anew_for_another_error_rate(
+    monkeypatch,
+):
     seen = []
 
     def run_case(case, models, seed, name, trainings):
@@ -218,8 +273,14 @@ def test_every_case_is_trained_with_the_seed_of_the_trial_and_anew_for_another_e
     stored = CLAIMS["trained/siglip"]
     with pytest.raises(RequestError, match="stored for seed 0"):
         judge(stored, seed=7, quick=True)
-    found = [judge(stored, **how) for how in ({"quick": True}, {"quick": True, "error_rate": 0.2}, {})]
-    assert [(verdict.stored, verdict.alpha) for verdict in found] == [(True, 0.01), (False, 0.2), (False, 0.01)]
+    found = [
+        judge(stored, **how) for how in ({"quick": True}, {"quick": True, "error_rate": 0.2}, {})
+    ]
+    assert [(verdict.stored, verdict.alpha) for verdict in found] == [
+        (True, 0.01),
+        (False, 0.2),
+        (False, 0.01),
+    ]
 
 
 @pytest.mark.deep
@@ -239,7 +300,8 @@ class TestStored:
         defaults, raw = json.loads(text)["defaults"], json.loads(text)["verdicts"]
         assert Recipe(**defaults) == Recipe()
         stored = {verdict["claim"]: verdict for verdict in trained.stored_documents()}
-        linear = ["trained/linear", "trained/linear-one-dimension"]  # never stored: they take seconds
+        # never stored: they take seconds
+        linear = ["trained/linear", "trained/linear-one-dimension"]
         assert [*linear, *stored] == list(CLAIMS)
         for name, verdict, kept in zip(stored, stored.values(), raw, strict=True):
             claim = CLAIMS[name]
@@ -250,32 +312,51 @@ class TestStored:
                 continue
             for case, own in zip(verdict["cases"], predictions(name), strict=True):
                 predicted = [value for pair in own.values() for value in pair]
-                stored_values = [row["predicted"] for row in case["rows"] if row["predicted"] is not None]
+                stored_values = [
+                    row["predicted"] for row in case["rows"] if row["predicted"] is not None
+                ]
                 assert stored_values == pytest.approx(predicted, abs=2e-3)
 
     def test_the_file_has_the_form_that_is_written(self):
         text = (files("experiments.court") / trained.STORED).read_text()
         assert stored_text(trained.stored_documents()) == text
         assert len(text) < 60_000
-        document = verdict_of(claim_of("reaches"), reported((0.5, np.linspace(0.4, 0.6, 8))), 0, 1.0).as_json()
+        document = verdict_of(
+            claim_of("reaches"), reported((0.5, np.linspace(0.4, 0.6, 8))), 0, 1.0
+        ).as_json()
         document |= {"cases": [{**case, "world": {}, "recipe": {}} for case in document["cases"]]}
         (kept,) = json.loads(stored_text([document]))["verdicts"]
         assert len(kept["date"]) == 10
-        assert kept["cases"][0]["rows"][0][-1] == pytest.approx(np.linspace(0.4, 0.6, 8), abs=1e-6)  # the models
+        # the models
+        assert kept["cases"][0]["rows"][0][-1] == pytest.approx(np.linspace(0.4, 0.6, 8), abs=1e-6)
 
     def test_the_labs_page_has_the_towers_of_unit_embeddings_and_their_optimum(self):
         page = (files("experiments.lab") / "README.md").read_text()
         found = re.findall(
-            r"^\| (every look|half are bare) \| ([\d.]+) \| (\d+) \|(.*)\|(.*)\|(.*)\|$", page, re.MULTILINE
+            r"^\| (every look|half are bare) \| ([\d.]+) \| (\d+) \|(.*)\|(.*)\|(.*)\|$",
+            page,
+            re.MULTILINE,
         )
-        shown = {(looks, float(s), int(D)): [re.findall(r"[\d.]+", x) for x in rest] for looks, s, D, *rest in found}
+        shown = {
+            (looks, float(s), int(D)): [re.findall(r"[\d.]+", x) for x in rest]
+            for looks, s, D, *rest in found
+        }
         expected = {}
         for document in trained.stored_documents():
-            for case in document["cases"] if document["claim"].startswith("trained/unit-embeddings") else ():
+            for case in (
+                document["cases"] if document["claim"].startswith("trained/unit-embeddings") else ()
+            ):
                 looks = "half are bare" if case["world"]["bare"] else "every look"
-                at = (looks, round(1 / case["recipe"]["temperature"], 6), case["recipe"]["embed_dim"])
+                at = (
+                    looks,
+                    round(1 / case["recipe"]["temperature"], 6),
+                    case["recipe"]["embed_dim"],
+                )
                 rows = {row["prompt"]: row for row in case["rows"] if row["group"] == "counter"}
-                pairs = [(rows[p]["measured"], rows[p]["predicted"]) if p in rows else () for p in PROMPTS]
+                pairs = [
+                    (rows[p]["measured"], rows[p]["predicted"]) if p in rows else ()
+                    for p in PROMPTS
+                ]
                 expected[at] = [[f"{100 * value:.1f}" for value in pair] for pair in pairs]
         assert shown == expected
 
@@ -284,7 +365,11 @@ class TestStored:
         """The numbers are those of another processor up to rounding, which training amplifies."""
         claim = CLAIMS["trained/clip-more-robust"]
         stored, again = judge(claim, quick=True), judge(claim)
-        assert (again.verdict, again.n, again.replicates) == (stored.verdict, stored.n, stored.replicates)
+        assert (again.verdict, again.n, again.replicates) == (
+            stored.verdict,
+            stored.n,
+            stored.replicates,
+        )
         for kept, case in zip(stored.cases, again.cases, strict=True):
             assert kept["hash"] == case["hash"]
             for row, twin in zip(kept["rows"], case["rows"], strict=True):

@@ -34,7 +34,9 @@ def test_candidates_are_all_corners_and_scrambled_interior_points():
 
 
 def test_rounds_of_measurements_close_in_on_the_worst_point(monkeypatch):
-    """The violation is known up to noise that falls with size, and undefined in a quarter of the domain."""
+    """The violation is known up to noise that falls with size, and undefined in a quarter of the
+    domain.
+    """
     calls = []
 
     def estimate(claim, points, size, seed, number):
@@ -57,8 +59,12 @@ def test_rounds_of_measurements_close_in_on_the_worst_point(monkeypatch):
     assert not undefined.count(2), "the last round's candidates are children of the best"
 
 
-@pytest.mark.parametrize(("subject", "most"), [(LinearCLIP(), 4096), (LinearCLIP(embed_dim=2), 64), (Logistic(), 64)])
-def test_children_scatter_by_the_spread_of_their_round_and_values_that_take_long_are_few(monkeypatch, subject, most):
+@pytest.mark.parametrize(
+    ("subject", "most"), [(LinearCLIP(), 4096), (LinearCLIP(embed_dim=2), 64), (Logistic(), 64)]
+)
+def test_children_scatter_by_the_spread_of_their_round_and_values_that_take_long_are_few(
+    monkeypatch, subject, most
+):
     """No candidate lies near an edge, which would stop it."""
     rounds, sizes = [], []
 
@@ -77,7 +83,9 @@ def test_children_scatter_by_the_spread_of_their_round_and_values_that_take_long
         assert np.median(moves) > 0.2
 
 
-@pytest.mark.parametrize(("against", "points"), [(LinearCLIP("mean"), QUADRATURE), (Bayes(), SAMPLED)])
+@pytest.mark.parametrize(
+    ("against", "points"), [(LinearCLIP("mean"), QUADRATURE), (Bayes(), SAMPLED)]
+)
 def test_a_search_of_many_classes_is_short_if_either_rule_is_sampled(against, points):
     assert _effort(claim(against=against, domain={"classes": 3, "p_spu": Axis(0.5, 1.0)})) == points
 
@@ -104,13 +112,17 @@ def test_the_evolution_keeps_four_points_per_parameter_and_at_least_eight(monkey
     domain = dict.fromkeys(("p_spu", "sigma_inv", "sigma_spu")[:d], Axis(0.5, 1.0))
     mine = claim(domain=domain, tolerance=0)
     found = by_formula(mine, 0, [scale])
-    assert found.evaluations == 2**d + PLACED + points * (1 + 6) + 1, "starts, their best and six generations, an end"
+    assert found.evaluations == 2**d + PLACED + points * (1 + 6) + 1, (
+        "starts, their best and six generations, an end"
+    )
     starts = np.concatenate([corners(d), drawn(d, PLACED, 0)])
     assert found.violation > scale(mine, mine.place(starts)).max()
 
 
 def test_a_polish_goes_downhill_and_stays_in_the_cube():
-    """By the function itself: an evolution alone comes close enough that no verdict shows a wrong slope."""
+    """By the function itself: an evolution alone comes close enough that no verdict shows a wrong
+    slope.
+    """
     least, calls = np.array([0.3, 1.2]), []
 
     def loss(x):
@@ -126,5 +138,10 @@ def test_a_polish_goes_downhill_and_stays_in_the_cube():
 def test_a_point_has_as_few_digits_as_its_domain_and_its_violation_allow(needed, expected):
     """One digit would be 1, outside the domain."""
     one = claim(domain={"p_spu": Axis(0.5, 0.97)})
-    point = roundest(one, Worst({"p_spu": 0.9567}, 0.0, 1, 0), needed, lambda point: -abs(point["p_spu"] - 0.9567))
+    point = roundest(
+        one,
+        Worst({"p_spu": 0.9567}, 0.0, 1, 0),
+        needed,
+        lambda point: -abs(point["p_spu"] - 0.9567),
+    )
     assert point == {"p_spu": expected}

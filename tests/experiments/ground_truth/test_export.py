@@ -1,4 +1,6 @@
-"""Exported worlds: pictures that keep the law, captions in words, files that other libraries load, and resumption."""
+"""Exported worlds: pictures that keep the law, captions in words, files that other libraries load,
+and resumption.
+"""
 
 import csv
 import gc
@@ -26,7 +28,8 @@ from theory.binned_captions import NONE, BinnedCaptions
 from theory.learners import Bayes
 
 WORLD = World(mu_spu=1.5, sigma_xi=6.0, bare=0.2, mention_spu=0.7)
-SIZES = {"n": 250, "seed": 3, "test_images": 220}  # two full shards: a stream drawn twice gives equal pictures
+# two full shards: a stream drawn twice gives equal pictures
+SIZES = {"n": 250, "seed": 3, "test_images": 220}
 FLAGS = ("--mu-spu", 1.5, "--sigma-xi", 6)
 ROW = {"learner": "bayes", "prompt": None, "common": 0.9554, "counter": 0.3623}
 ROW |= {"equivalent_correlation": 0.9, "shortfall": 0.0, "interval95": None}
@@ -45,7 +48,11 @@ def folder(tmp_path_factory):
 @pytest.fixture
 def quick(monkeypatch):
     """Without the theory, which takes half a minute per export."""
-    for name, value in (("theory_rows", lambda _: []), ("worded_rows", lambda _: []), ("_readme", lambda *_: "")):
+    for name, value in (
+        ("theory_rows", lambda _: []),
+        ("worded_rows", lambda _: []),
+        ("_readme", lambda *_: ""),
+    ):
         monkeypatch.setattr(exporting, name, value)
     monkeypatch.setattr(exporting, "SHARD", 100)
 
@@ -72,7 +79,10 @@ def test_eight_bits_cost_a_matched_filter_less_than_two_thousandths():
         x = z @ templates(2).T + 0.75 * rng.normal(size=(n, 64))
         shown, clipped = pixels(x, levels)
         assert clipped < 1e-4
-        before, after = (won(Bayes().scores(WORLD, y)).mean() for y in (x @ templates(2), latents_of(shown, levels, 2)))
+        before, after = (
+            won(Bayes().scores(WORLD, y)).mean()
+            for y in (x @ templates(2), latents_of(shown, levels, 2))
+        )
         assert abs(before - after) < 0.002
     assert (np.asarray(Image.open(io.BytesIO(png(shown[0])))) == shown[0]).all()
     x = np.zeros((1, 64))
@@ -83,11 +93,17 @@ def test_eight_bits_cost_a_matched_filter_less_than_two_thousandths():
 
 
 def test_captions_have_the_law_that_the_optimum_assumes():
-    """The share of every caption, from the exact law. As many captions in shards would take minutes to read."""
+    """The share of every caption, from the exact law. As many captions in shards would take minutes
+    to read.
+    """
     words = BinnedCaptions(WORLD)
     sizes, shades = np.divmod(np.arange(30), 6)
     kinds = np.stack([np.full(30, NONE), sizes, shades - 1], axis=1)  # a shade of -1 is omitted
-    expected = 0.8 * np.where(kinds[:, 2] == NONE, 0.3, 0.7) * (np.exp(words.log_shares(kinds)) @ words.mixture.weights)
+    expected = (
+        0.8
+        * np.where(kinds[:, 2] == NONE, 0.3, 0.7)
+        * (np.exp(words.log_shares(kinds)) @ words.mixture.weights)
+    )
     expected = np.append(expected, [0.1, 0.1])
     _, captions, labels, _ = exporting._pairs(words, 0, "test", mean_size(0.2))
     kinds = np.concatenate([kinds, words.bare(np.arange(2))])
@@ -114,7 +130,12 @@ def test_files_are_as_the_manifest_says(folder):
     for path in folder.glob("test-*.tar"):
         tests |= members(path)
     assert len(rows) == 440
-    pictures = [content for part in (*train, tests) for file, content in part.items() if file.endswith("png")]
+    pictures = [
+        content
+        for part in (*train, tests)
+        for file, content in part.items()
+        if file.endswith("png")
+    ]
     assert len(set(pictures)) == len(pictures) == 250 + 440, "every shard has pictures of its own"
     for row in rows:
         facts = json.loads(tests[row["file"].replace("png", "json")])
@@ -122,24 +143,37 @@ def test_files_are_as_the_manifest_says(folder):
         assert (facts["label"] == facts["background"]) == (row["group"] == "common")
     bytes_ = sum(path.stat().st_size for path in folder.glob("*.tar"))
     assert json.loads((folder / "export.json").read_text())["bytes"] == bytes_
-    readme, prompts = (folder / "README.txt").read_text(), json.loads((folder / "prompts.json").read_text())
+    readme, prompts = (
+        (folder / "README.txt").read_text(),
+        json.loads((folder / "prompts.json").read_text()),
+    )
     assert "0.9554   0.3623   0.9000" in readme
     assert "train-{00000..00002}.tar" in readme
     assert "--train-num-samples 50 " in readme
     assert "--warmup 0 " in readme  # of five steps in all
-    assert re.search(r"1000 equally likely values,\s+with an error of 0.05, need up to 9.8 more", readme)
+    assert re.search(
+        r"1000 equally likely values,\s+with an error of 0.05, need up to 9.8 more", readme
+    )
     assert prompts["bare"] == ["a photo of a bear", "a photo of a fox"]
     assert prompts["object"] == ["a photo of a large animal", "a photo of a small animal"]
-    longest = json.loads((folder / "model/open_clip_config.json").read_text())["model_cfg"]["text_cfg"]
-    assert longest["context_length"] == 11  # a photo of a large animal on grey ground, with a start and an end
+    longest = json.loads((folder / "model/open_clip_config.json").read_text())["model_cfg"][
+        "text_cfg"
+    ]
+    # a photo of a large animal on grey ground, with a start and an end
+    assert longest["context_length"] == 11
 
 
-@pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")  # webdataset leaves them to the collector
+# webdataset leaves them to the collector
+@pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")
 def test_webdataset_loads_it(folder):
     import webdataset
 
     files = [str(path) for path in sorted(folder.glob("train-*.tar"))]
-    rows = list(webdataset.WebDataset(files, shardshuffle=False).decode("pil").to_tuple("png", "txt", "json"))
+    rows = list(
+        webdataset.WebDataset(files, shardshuffle=False)
+        .decode("pil")
+        .to_tuple("png", "txt", "json")
+    )
     assert len(rows) == 250
     picture, caption, facts = rows[0]
     assert picture.size == (16, 16)
@@ -149,7 +183,9 @@ def test_webdataset_loads_it(folder):
 
 
 def test_a_started_export_resumes_and_any_other_folder_is_refused(folder, tmp_path, quick):
-    assert json.loads((folder / "export.json").read_text())["bytes"] == size_of(WORLD, 250, 220), "foretold to the byte"
+    assert json.loads((folder / "export.json").read_text())["bytes"] == size_of(WORLD, 250, 220), (
+        "foretold to the byte"
+    )
     lost, kept = folder / "train-00001.tar", folder / "train-00000.tar"
     content, written = lost.read_bytes(), kept.stat().st_mtime_ns
     lost.unlink()
@@ -166,15 +202,23 @@ def test_a_started_export_resumes_and_any_other_folder_is_refused(folder, tmp_pa
     assert (tmp_path / "shorter" / "train-00001.tar").read_bytes() == content
 
 
-def test_every_test_image_counts_once_in_the_fraction_of_clipped_values(tmp_path, monkeypatch, quick):
+def test_every_test_image_counts_once_in_the_fraction_of_clipped_values(
+    tmp_path, monkeypatch, quick
+):
     """Shards have 100 images and 20; here all values of the shorter ones are clipped."""
-    monkeypatch.setattr(exporting, "pixels", lambda x, levels: (pixels(x, levels)[0], float(len(x) == 20)))
-    assert export(WORLD, tmp_path / "data", n=1, test_images=120)["clipped"] == pytest.approx(20 / 120)
+    monkeypatch.setattr(
+        exporting, "pixels", lambda x, levels: (pixels(x, levels)[0], float(len(x) == 20))
+    )
+    assert export(WORLD, tmp_path / "data", n=1, test_images=120)["clipped"] == pytest.approx(
+        20 / 120
+    )
 
 
 @pytest.mark.deep
 def test_an_export_that_was_killed_resumes_to_the_same_bytes(folder, tmp_path, quick):
-    """SIGKILL leaves half a shard under a temporary name. The next run removes it and writes the same files."""
+    """SIGKILL leaves half a shard under a temporary name. The next run removes it and writes the
+    same files.
+    """
     data, whole, left = tmp_path / "data", exporting.png, [170]
 
     def png(picture):
@@ -211,7 +255,9 @@ def test_the_error_of_the_loss_is_the_scatter_between_exports(tmp_path, monkeypa
 def test_the_command_names_its_size_and_every_prompt(soberclip, tmp_path, monkeypatch):
     """Where some captions omit the background, the animal's phrase alone is a prompt, too."""
     for rows, prompt in (("theory_rows", "name"), ("worded_rows", "object")):
-        monkeypatch.setattr(exporting, rows, lambda world, prompt=prompt: [ROW | {"prompt": prompt}])
+        monkeypatch.setattr(
+            exporting, rows, lambda world, prompt=prompt: [ROW | {"prompt": prompt}]
+        )
     run = soberclip("export", *FLAGS, "--n", 20, "--test-images", 5, "-o", tmp_path / "data")
     assert (run.status, "GB" in run.err, "no background" in run.out) == (0, True, True)
 
@@ -220,7 +266,18 @@ def test_the_command_names_its_size_and_every_prompt(soberclip, tmp_path, monkey
 def without_theory(soberclip, tmp_path, monkeypatch):
     """(an export in shards of 20 whose theory must not be computed, its command)."""
     monkeypatch.setattr(exporting, "SHARD", 20)
-    words = ("export", *FLAGS, "--bare", ".2", "--n", 30, "--test-images", 40, "-o", tmp_path / "data")
+    words = (
+        "export",
+        *FLAGS,
+        "--bare",
+        ".2",
+        "--n",
+        30,
+        "--test-images",
+        40,
+        "-o",
+        tmp_path / "data",
+    )
     with monkeypatch.context() as patch:
         for rows in ("theory_rows", "worded_rows"):
             patch.setattr(exporting, rows, lambda world: pytest.fail("the theory was computed"))
@@ -230,10 +287,15 @@ def without_theory(soberclip, tmp_path, monkeypatch):
     return tmp_path / "data", words
 
 
-def test_place_works_without_the_theory_which_a_second_export_adds(soberclip, without_theory, tmp_path, monkeypatch):
+def test_place_works_without_the_theory_which_a_second_export_adds(
+    soberclip, without_theory, tmp_path, monkeypatch
+):
     folder, words = without_theory
     said = (folder / "README.txt").read_text()
-    assert "p' and r of the learners are missing, since this folder was exported with --no-theory" in said
+    assert (
+        "p' and r of the learners are missing, since this folder was exported with --no-theory"
+        in said
+    )
     wrong, lines = {"common": 2, "counter": 24}, ["file,prediction"]  # of 40 images
     for row in csv.DictReader((folder / "manifest.csv").read_text().splitlines()):
         wrong[row["group"]] -= 1
@@ -243,7 +305,9 @@ def test_place_works_without_the_theory_which_a_second_export_adds(soberclip, wi
     assert placed["theory"] is None
     assert [one["accuracy"] for one in placed["groups"]] == [0.95, 0.4]
     assert 0.8 < placed["equivalent_correlation"] < 1
-    assert "The theory is missing" in " ".join(soberclip("place", tmp_path / "p.csv", "--data", folder).out.split())
+    assert "The theory is missing" in " ".join(
+        soberclip("place", tmp_path / "p.csv", "--data", folder).out.split()
+    )
 
     pictures = {file.name: file.stat().st_mtime_ns for file in folder.glob("*.tar")}
     for rows in ("theory_rows", "worded_rows"):
@@ -257,7 +321,9 @@ def test_place_works_without_the_theory_which_a_second_export_adds(soberclip, wi
 def test_the_lines_of_its_readme_load_every_pair_in_plain_pytorch(without_theory, monkeypatch):
     folder, _ = without_theory
     readme = (folder / "README.txt").read_text()
-    (code,) = re.findall(r"^import glob, json, tarfile\nimport numpy.*?(?=^TO )", readme, re.DOTALL | re.MULTILINE)
+    (code,) = re.findall(
+        r"^import glob, json, tarfile\nimport numpy.*?(?=^TO )", readme, re.DOTALL | re.MULTILINE
+    )
     monkeypatch.chdir(folder)
     names: dict = {}
     exec(code, names)

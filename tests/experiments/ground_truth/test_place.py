@@ -1,4 +1,6 @@
-"""p' from predictions: answers counted by hand agree, and wrong files are refused in one sentence."""
+"""p' from predictions: answers counted by hand agree, and wrong files are refused in one
+sentence.
+"""
 
 import csv
 import io
@@ -43,7 +45,11 @@ def data(tmp_path_factory):
 
 def pictures_of(path: Path) -> list[tuple[str, np.ndarray]]:
     files = members(path).items()
-    return [(name, np.asarray(Image.open(io.BytesIO(content)))) for name, content in files if name.endswith("png")]
+    return [
+        (name, np.asarray(Image.open(io.BytesIO(content))))
+        for name, content in files
+        if name.endswith("png")
+    ]
 
 
 def answers(data: Path) -> list[tuple[str, int]]:
@@ -85,12 +91,20 @@ def test_the_place_is_that_of_answers_that_are_counted_by_hand(data, tmp_path):
     ],
     ids=["three classes", "table", "three groups"],
 )
-def test_a_classifier_of_the_animal_comes_to_its_place_in_other_worlds(tmp_path, monkeypatch, fields):
-    """Nearest template of the animal, on the files; theory has the group accuracies of this linear rule."""
+def test_a_classifier_of_the_animal_comes_to_its_place_in_other_worlds(
+    tmp_path, monkeypatch, fields
+):
+    """Nearest template of the animal, on the files; theory has the group accuracies of this linear
+    rule.
+    """
     monkeypatch.setattr(exporting, "_loss", lambda *_: (0.0, 0.0))
     world, n = World(**fields, sigma_xi=6.0), 1000
     levels = export(world, tmp_path / "data", n=10, test_images=n, theory=False)["grey_levels"]
-    pictures = {name: picture for path in tmp_path.glob("data/test-*.tar") for name, picture in pictures_of(path)}
+    pictures = {
+        name: picture
+        for path in tmp_path.glob("data/test-*.tar")
+        for name, picture in pictures_of(path)
+    }
     z = latents_of(np.stack([*pictures.values()]), levels, world.latents)
     score = z[:, : world.class_count] if world.class_count > 2 else z[:, :1] * [1, -1]
     path = write(tmp_path / "p.csv", zip(pictures, score.argmax(axis=1), strict=True))
@@ -108,7 +122,9 @@ def test_a_classifier_of_the_animal_comes_to_its_place_in_other_worlds(tmp_path,
 
 
 @pytest.mark.parametrize(
-    ("counts", "expected"), [((1000, 0), 1.0), ((0, 1000), 0.0)], ids=["beyond the ideal curve", "below it"]
+    ("counts", "expected"),
+    [((1000, 0), 1.0), ((0, 1000), 0.0)],
+    ids=["beyond the ideal curve", "below it"],
 )
 def test_a_drop_beyond_the_ideal_curve_is_said(counts, expected):
     found = place(dict(zip(COUNTS, ((k, 1000) for k in counts), strict=True)), world=WORLD)
@@ -116,7 +132,8 @@ def test_a_drop_beyond_the_ideal_curve_is_said(counts, expected):
     assert not place(COUNTS, world=WORLD).beyond
 
 
-ONE_GROUP = World(table=[[0.25, 0.25], [0.25, 0.25]], sigma_xi=6.0)  # every background is usual for its class
+# every background is usual for its class
+ONE_GROUP = World(table=[[0.25, 0.25], [0.25, 0.25]], sigma_xi=6.0)
 
 
 def test_a_table_whose_images_have_one_group_has_a_place(soberclip, tmp_path):
@@ -129,7 +146,8 @@ def test_a_table_whose_images_have_one_group_has_a_place(soberclip, tmp_path):
     (tmp_path / "t.csv").write_text(".25,.25\n.25,.25\n")
     path = write(tmp_path / "g.csv", [("common", 0.7, 1000)], GROUPED)
     printed, document = (
-        soberclip("place", path, "--table", tmp_path / "t.csv", "--sigma-xi", "6", *flag) for flag in ((), ("--json",))
+        soberclip("place", path, "--table", tmp_path / "t.csv", "--sigma-xi", "6", *flag)
+        for flag in ((), ("--json",))
     )
     assert "p′ is not determined: all images are common, so there is no drop" in printed.out
     assert document.document["equivalent_correlation"] is None
@@ -139,7 +157,8 @@ def test_without_a_background_p_is_not_determined(soberclip, tmp_path):
     found = place({"common": (900, 1000), "counter": (500, 1000)}, world=World(mu_spu=0.0))
     assert np.isnan(found.correlation)
     assert not found.beyond
-    path = write(tmp_path / "g.csv", [("common", 0.9, 100), ("counter", 0.57, 100)], GROUPED)  # .57 * 100 < 57
+    # .57 * 100 < 57
+    path = write(tmp_path / "g.csv", [("common", 0.9, 100), ("counter", 0.57, 100)], GROUPED)
     document = soberclip("place", path, "--mu-spu", "0", "--json").document
     assert document["groups"][1]["accuracy"] == 0.57
     assert document["equivalent_correlation"] is document["difference"] is None
@@ -172,12 +191,24 @@ def test_theory_of_captions_in_words_is_that_of_the_world():
         (FILES, lambda rows: [(rows[0][0], 2), *rows[1:]], "predicts '2'"),
         (FILES, lambda rows: [], "no rows"),
         (("file", "answer"), lambda rows: rows[:1], "no column 'prediction'"),
-        (GROUPED, lambda _: [("common", 0.9, 10)], "expected the groups common, counter; got common"),
+        (
+            GROUPED,
+            lambda _: [("common", 0.9, 10)],
+            "expected the groups common, counter; got common",
+        ),
         (GROUPED, lambda _: [("common", 0.9, 10), ("common", 0.9, 10)], "twice"),
         (GROUPED, lambda _: [("common", 95, 10), ("counter", 0.9, 10)], "95"),
         (GROUPED, lambda _: [("common", 0.9, 0), ("counter", 0.9, 10)], "count '0' in line 2"),
-        (GROUPED, lambda _: [("common", "high", 1), ("counter", 0.9, 10)], "accuracy 'high' in line 2"),
-        (GROUPED, lambda _: [("common", 0.9, 10), ("counter", 0.9, "1e1")], "count '1e1' in line 3"),
+        (
+            GROUPED,
+            lambda _: [("common", "high", 1), ("counter", 0.9, 10)],
+            "accuracy 'high' in line 2",
+        ),
+        (
+            GROUPED,
+            lambda _: [("common", 0.9, 10), ("counter", 0.9, "1e1")],
+            "count '1e1' in line 3",
+        ),
     ],
 )
 def test_wrong_files_are_refused(soberclip, data, tmp_path, header, change, part):
@@ -190,7 +221,9 @@ def test_wrong_files_are_refused(soberclip, data, tmp_path, header, change, part
 def test_the_lines_of_the_readme_place_a_classifier_of_the_animal_alone(monkeypatch):
     root = Path(__file__).parents[3]
     monkeypatch.syspath_prepend(root / "experiments" / "command" / "entry")
-    (code,) = re.findall(r"^```py\n(.*?)^```", (root / "README.md").read_text(), re.DOTALL | re.MULTILINE)
+    (code,) = re.findall(
+        r"^```py\n(.*?)^```", (root / "README.md").read_text(), re.DOTALL | re.MULTILINE
+    )
     animal, background = torch.as_tensor(WORLD.test_law().draw(1).frames[0]).T
     exec(code, {"my_classifier": lambda images: (images @ animal < 0).long()})
     with pytest.raises(AssertionError):
@@ -203,7 +236,10 @@ def test_the_command_reads_an_export_and_refuses_wrong_requests(soberclip, data,
     assert document["difference"] == pytest.approx(document["equivalent_correlation"] - 0.9)
     assert document["theory"] == [ROW, ROW]  # as the export has found it
     record = json.loads((data / RECORD).read_text())
-    wrong = {"half": {key: record[key] for key in ("verb", "request")}, "damaged": {**record, "request": {}}}
+    wrong = {
+        "half": {key: record[key] for key in ("verb", "request")},
+        "damaged": {**record, "request": {}},
+    }
     for folder, document in wrong.items():
         (tmp_path / folder).mkdir()
         (tmp_path / folder / RECORD).write_text(json.dumps(document))

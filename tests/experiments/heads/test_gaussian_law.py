@@ -10,7 +10,9 @@ from experiments.heads.gaussian_law import bayes_rules, fit, halves
 
 
 def drawn(rng, K=3, B=4, n=12):
-    """n photos of each class on each background: values, (class, background), and whether they are common."""
+    """n photos of each class on each background: values, (class, background), and whether they are
+    common.
+    """
     m, a = rng.normal(size=(K, K)) + np.eye(K), rng.normal(size=(B, K)) / 2
     y, b = (part.ravel() for part in np.meshgrid(range(K), np.repeat(range(B), n), indexing="ij"))
     return m[y] + a[b] + rng.normal(size=(len(y), K)), np.column_stack([y, b]), b == y % B

@@ -17,7 +17,9 @@ from experiments.results import FEWEST
 @st.composite
 def counts(draw, low=0, size=None):
     C = size or draw(st.integers(1, 8))
-    photos = np.array(draw(st.lists(st.tuples(*[st.integers(low, 30)] * 2), min_size=C, max_size=C)))
+    photos = np.array(
+        draw(st.lists(st.tuples(*[st.integers(low, 30)] * 2), min_size=C, max_size=C))
+    )
     share = np.array(draw(st.lists(st.tuples(*[st.floats(0, 1)] * 2), min_size=C, max_size=C)))
     return counted(np.arange(C) * 7, photos, np.floor(share * photos).astype(np.int64))
 
@@ -40,15 +42,17 @@ def test_weights_of_the_bootstrap_are_repetition_of_classes(table):
     again = table.iloc[drawn].set_axis(np.arange(C))
     weights = np.bincount(drawn, minlength=C).astype(float)
     for mean in ("macro", "micro"):
-        assert np.allclose(group_accuracies(table, mean, weights), group_accuracies(again, mean), atol=1e-12)
+        assert np.allclose(
+            group_accuracies(table, mean, weights), group_accuracies(again, mean), atol=1e-12
+        )
 
 
 @pytest.mark.deep
 def test_intervals_cover():
     """Coverage of the drop's 95% interval at 12 classes drawn from a population, 600 data sets.
 
-    Exact coverage .95 has standard error .0089; the limit .92 is 3.4 errors below, a false alarm of 4e-4. Plain
-    percentile intervals cover .918 of the same data sets.
+    Exact coverage .95 has standard error .0089; the limit .92 is 3.4 errors below, a false alarm of
+    4e-4. Plain percentile intervals cover .918 of the same data sets.
     """
     rng = np.random.default_rng(20240)
     hits, sets, C = 0, 600, 12
@@ -56,7 +60,9 @@ def test_intervals_cover():
         centre = np.clip(rng.normal([0.7, 0.5], 0.12, size=(C, 2)), 0, 1)
         photos = rng.integers(30, 80, size=(C, 2))
         table = counted(np.arange(C), photos, rng.binomial(photos, centre))
-        low, high = intervals.over_classes(table, "macro", seed=int(rng.integers(2**31)), replicates=1000)["drop"]
+        low, high = intervals.over_classes(
+            table, "macro", seed=int(rng.integers(2**31)), replicates=1000
+        )["drop"]
         hits += low <= 0.2 <= high
     assert hits / sets > 0.92
 
@@ -79,7 +85,9 @@ def test_photo_bounds_are_clopper_and_pearsons_on_the_effective_sample():
 
 
 def test_few_classes_have_intervals_over_photos():
-    """One class: Clopper and Pearson's own. Nine: as of these photos alone, where the bootstrap's is far wider."""
+    """One class: Clopper and Pearson's own. Nine: as of these photos alone, where the bootstrap's
+    is far wider.
+    """
     table = counted(np.array([3]), np.array([[50, 40]]), np.array([[40, 12]]))
     found = intervals.over_classes(table, "macro")
     for name, k, n in (("common", 40, 50), ("counter", 12, 40)):
@@ -87,9 +95,12 @@ def test_few_classes_have_intervals_over_photos():
         assert found[name] == pytest.approx((exact.low, exact.high))
     assert found["drop"][0] < 0.5 < found["drop"][1]
     photos = np.full((FEWEST, 2), 400)
-    right = np.linspace([0.1, 0.2], [0.9, 1.0], FEWEST) * photos  # classes that differ far more than their photos
+    # classes that differ far more than their photos
+    right = np.linspace([0.1, 0.2], [0.9, 1.0], FEWEST) * photos
     every = counted(np.arange(FEWEST), photos, right.astype(int))
-    over_classes, over_photos = (np.ptp(intervals.over_classes(part, "macro")["common"]) for part in (every, every[1:]))
+    over_classes, over_photos = (
+        np.ptp(intervals.over_classes(part, "macro")["common"]) for part in (every, every[1:])
+    )
     assert over_photos < 0.04 < 0.3 < over_classes
     assert "9 classes are too few to resample" in interval_method(FEWEST - 1)
     assert "over classes" in interval_method(FEWEST)

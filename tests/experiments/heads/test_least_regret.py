@@ -1,4 +1,6 @@
-"""The smooth curve against the theory's ideal curve and linear programming; errors against slow counts."""
+"""The smooth curve against the theory's ideal curve and linear programming; errors against slow
+counts.
+"""
 
 import numpy as np
 import pytest
@@ -39,17 +41,23 @@ def support(points):
 
 def ideal(world, weights=WEIGHTS):
     """The theory's ideal curve: Bayes rules of the world at other correlations."""
-    return np.array([list(named("bayes").accuracy(world.replace(p_spu=float(weight)))) for weight in weights]).T
+    return np.array(
+        [list(named("bayes").accuracy(world.replace(p_spu=float(weight)))) for weight in weights]
+    ).T
 
 
 @pytest.mark.parametrize("world", [HEADLINE, WORLD])
 def test_on_an_ideal_curve_p_and_r_are_the_theorys(world):
-    """Also where the drop is 0, and between the weights; p' moves with the drop, without plateaus and jumps."""
+    """Also where the drop is 0, and between the weights; p' moves with the drop, without plateaus
+    and jumps.
+    """
     curve, _ = smooth(support(ideal(world)))
     for common, counter in (ideal(world, (0.5, 0.621, 0.8, 0.9, 0.97)) - 0.01).T.tolist():
         theory = equivalent(world, Accuracy(common, counter))
         assert curve.weight(common - counter) == pytest.approx(float(theory.correlation), abs=2e-3)
-        assert curve.balanced(common - counter) - (common + counter) / 2 == pytest.approx(0.01, abs=3e-4)
+        assert curve.balanced(common - counter) - (common + counter) / 2 == pytest.approx(
+            0.01, abs=3e-4
+        )
     assert curve.weight(0.0) == pytest.approx(0.5, abs=1e-3)
     drops = np.linspace(-0.02, 0.4, 400)
     steps = np.diff(curve.weight(drops))
@@ -65,9 +73,13 @@ def test_the_smooth_curve_is_concave_and_its_points_are_its_own(seed):
     weights = expit(rng.uniform(-5, 5, size=4))
     common, counter = curve.points(weights)
     np.testing.assert_allclose(curve.balanced(common - counter), (common + counter) / 2, atol=2e-4)
-    for weight, c, k in zip(weights, common, counter, strict=True):  # a tangent with this exchange rate
+    # a tangent with this exchange rate
+    for weight, c, k in zip(weights, common, counter, strict=True):
         everywhere = curve.points(FINE)
-        assert (weight * everywhere[0] + (1 - weight) * everywhere[1] <= weight * c + (1 - weight) * k + 1e-4).all()
+        assert (
+            weight * everywhere[0] + (1 - weight) * everywhere[1]
+            <= weight * c + (1 - weight) * k + 1e-4
+        ).all()
 
 
 @given(st.integers(0, 2**32 - 1))
@@ -88,11 +100,15 @@ def test_r_is_what_a_mixture_gains_on_both_groups(seed):
     )
     best = support(points)
     curve, _ = smooth(best, width_within(best, np.zeros((L, L))))
-    assert curve.balanced(own[0] - own[1]) - own.mean() == pytest.approx(-result.fun, abs=1.5 * SMALL)
+    assert curve.balanced(own[0] - own[1]) - own.mean() == pytest.approx(
+        -result.fun, abs=1.5 * SMALL
+    )
 
 
 def test_a_kink_that_the_photos_resolve_is_not_smoothed_away():
-    """A label that shows with probability .8, a background that says the rest: B = max(lambda, .8, 1 - lambda)."""
+    """A label that shows with probability .8, a background that says the rest: B = max(lambda, .8,
+    1 - lambda).
+    """
     best = np.maximum(np.maximum(WEIGHTS, 1 - WEIGHTS), 0.8)
     sharp, blurred = (width_within(best, variance * np.eye(L)) for variance in (1e-8, 1e-2))
     assert (sharp, blurred) == (WIDTHS[-1], WIDTHS[0])
@@ -101,12 +117,16 @@ def test_a_kink_that_the_photos_resolve_is_not_smoothed_away():
     assert curve.weight(0.4) == pytest.approx(0.8, abs=0.03)
     smooth_one = support(ideal(WORLD))
     assert width_within(smooth_one, np.zeros((L, L))) == WIDTHS[0]
-    assert np.abs(np.interp(WEIGHTS, FINE, smooth(smooth_one)[0].best) - smooth_one).max() < SMALL / 10
+    assert (
+        np.abs(np.interp(WEIGHTS, FINE, smooth(smooth_one)[0].best) - smooth_one).max() < SMALL / 10
+    )
 
 
 def heads_and_best(points, off=0.0):
     """Accuracies of heads, of the best at each weight on the same photos, and of that on others."""
-    best = points[:, (np.outer(WEIGHTS, points[0]) + np.outer(1 - WEIGHTS, points[1])).argmax(axis=1)]
+    best = points[
+        :, (np.outer(WEIGHTS, points[0]) + np.outer(1 - WEIGHTS, points[1])).argmax(axis=1)
+    ]
     return np.hstack([points, best + off, best - off])
 
 
@@ -117,15 +137,20 @@ def placed(found, errors=None):
 
 
 def test_r_is_uncertain_by_what_the_smooth_curve_misses(monkeypatch):
-    """B = max(lambda, .8, 1 - lambda) again, smoothed too much; the last head is beside a kink, below the curve."""
-    # So wide a smoothing is chosen at large errors only, and these would hide the misfit in the interval.
+    """B = max(lambda, .8, 1 - lambda) again, smoothed too much; the last head is beside a kink,
+    below the curve.
+    """
+    # So wide a smoothing is chosen at large errors only, and these would hide the misfit in the
+    # interval.
     monkeypatch.setattr(least_regret, "width_within", lambda best, errors: WIDTHS[0])
     points = np.array([[0.8, 1.0, 0.0, 0.9], [0.8, 0.0, 1.0, 0.4]])
     curve, _, (*_, at), _ = placed(heads_and_best(points))
     off = np.abs(np.interp(WEIGHTS, FINE, curve.best) - support(points))
     missed = np.interp(at["equivalent_correlation"], WEIGHTS, off)
     assert missed > 0.02
-    assert at["interval"]["shortfall"] == pytest.approx((at["shortfall"] - missed, at["shortfall"] + missed))
+    assert at["interval"]["shortfall"] == pytest.approx(
+        (at["shortfall"] - missed, at["shortfall"] + missed)
+    )
 
 
 def test_over_few_classes_intervals_are_those_of_student():
@@ -134,12 +159,18 @@ def test_over_few_classes_intervals_are_those_of_student():
     drawn = drawn_over_classes(means, np.random.default_rng(1))
     low, high = stats.t.interval(LEVEL, 4, means.mean(axis=0), stats.sem(means))
     # 400 draws know a deviation to 3.5 %
-    np.testing.assert_allclose(drawn.std(axis=0, ddof=1) * stats.norm.ppf((1 + LEVEL) / 2), (high - low) / 2, rtol=0.15)
-    np.testing.assert_allclose(drawn.mean(axis=0), means.mean(axis=0), atol=0.25 * (high - low).max())
+    np.testing.assert_allclose(
+        drawn.std(axis=0, ddof=1) * stats.norm.ppf((1 + LEVEL) / 2), (high - low) / 2, rtol=0.15
+    )
+    np.testing.assert_allclose(
+        drawn.mean(axis=0), means.mean(axis=0), atol=0.25 * (high - low).max()
+    )
 
 
 def test_one_dominating_head_has_an_interval_and_no_number():
-    """Nothing was measured beside it, so no slope is known there; a head with a larger drop stands beyond the end."""
+    """Nothing was measured beside it, so no slope is known there; a head with a larger drop stands
+    beyond the end.
+    """
     found = heads_and_best(np.array([[0.95, 0.9, 0.4], [0.93, 0.4, 0.9]]))
     errors = 0.01 * np.random.default_rng(0).normal(size=(400, *found.shape))
     errors[:, :, 3:] = errors[:, :, :1]  # the best is the first head
@@ -154,7 +185,9 @@ def test_one_dominating_head_has_an_interval_and_no_number():
 
 
 def test_the_best_head_is_chosen_on_all_photos_and_on_others():
-    """50 heads that guess: the best on the same photos seems better than 1/2, the best on other photos does not."""
+    """50 heads that guess: the best on the same photos seems better than 1/2, the best on other
+    photos does not.
+    """
     rng = np.random.default_rng(0)
     group = np.arange(2000) % 4
     right = rng.random((2000, 50)) < 0.5
@@ -191,8 +224,11 @@ def test_a_bootstrap_over_photos_has_the_errors_of_counts(monkeypatch):
         mean = np.mean([cell.mean(axis=0) for cell in cells], axis=0)
         assert accuracies(right, group)[g] == pytest.approx(mean)
         expected = sum(np.cov(cell.T) / len(cell) for cell in cells) / 9
-        assert drawn[:, g].mean(axis=0) == pytest.approx(mean, abs=5 * np.sqrt(expected.max() / 20_000))
-        assert np.cov(drawn[:, g].T) == pytest.approx(expected, abs=0.05 * expected.max())  # five errors of 1 %
+        assert drawn[:, g].mean(axis=0) == pytest.approx(
+            mean, abs=5 * np.sqrt(expected.max() / 20_000)
+        )
+        # five errors of 1 %
+        assert np.cov(drawn[:, g].T) == pytest.approx(expected, abs=0.05 * expected.max())
     between = np.cov(drawn.reshape(20_000, -1).T)[:4, 4:]
     assert np.abs(between).max() < 0.05 * expected.max()
     photos, _ = by_class(right, group)
@@ -202,7 +238,9 @@ def test_a_bootstrap_over_photos_has_the_errors_of_counts(monkeypatch):
 
 @pytest.mark.parametrize("off", [0.0, 0.01])
 def test_without_error_the_interval_is_the_place_and_what_selection_costs(off):
-    """On the same photos the best heads are better than on average by `off`, on others worse by as much."""
+    """On the same photos the best heads are better than on average by `off`, on others worse by as
+    much.
+    """
     _, band, (at, *_), _ = placed(heads_and_best(np.column_stack([[0.85, 0.6], ideal(WORLD)]), off))
     theory = equivalent(WORLD, Accuracy(0.85, 0.6))
     assert at["equivalent_correlation"] == pytest.approx(float(theory.correlation), abs=2e-3)
@@ -210,5 +248,7 @@ def test_without_error_the_interval_is_the_place_and_what_selection_costs(off):
     ends = (max(at["shortfall"] - off, 0), at["shortfall"] + off)
     assert at["interval"]["shortfall"] == pytest.approx(ends, abs=3e-4 if off else None)
     if not off:
-        assert at["interval"]["equivalent_correlation"] == pytest.approx((at["equivalent_correlation"],) * 2)
+        assert at["interval"]["equivalent_correlation"] == pytest.approx(
+            (at["equivalent_correlation"],) * 2
+        )
         np.testing.assert_allclose(*band)

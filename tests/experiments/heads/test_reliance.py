@@ -1,4 +1,6 @@
-"""Planted embeddings: p' and r are the theory's, intervals cover, predicted gains are found; the verb and its files."""
+"""Planted embeddings: p' and r are the theory's, intervals cover, predicted gains are found; the
+verb and its files.
+"""
 
 import csv
 import json
@@ -22,7 +24,14 @@ from experiments.command.embeddings import reliance_screen
 from experiments.errors import RequestError
 from experiments.heads import fitting, reliance
 from experiments.heads.intervals import by_class, counted, drawn_over_classes, over_classes, worth
-from experiments.heads.least_regret import WEIGHTS, best_answers, ranked, smooth, trade, width_within
+from experiments.heads.least_regret import (
+    WEIGHTS,
+    best_answers,
+    ranked,
+    smooth,
+    trade,
+    width_within,
+)
 from experiments.heads.tables import data_share
 from experiments.inference import binomial_bounds
 from experiments.photos import evaluation
@@ -45,7 +54,8 @@ def test_the_place_of_zero_shot_is_the_theorys():
     assert zero["equivalent_correlation"] == pytest.approx(float(theory.correlation), abs=0.03)
     low, high = zero["interval"]["equivalent_correlation"]
     assert low <= theory.correlation <= high <= low + 0.06
-    for entry in [*result["heads"], *result["fixes"]]:  # nothing lies above the curve by more than its error
+    # nothing lies above the curve by more than its error
+    for entry in [*result["heads"], *result["fixes"]]:
         assert 0 <= entry["shortfall"] <= entry["interval"]["shortfall"][1]
     assert zero["shortfall"] == pytest.approx(float(theory.shortfall), abs=0.003)
     for point in result["curve"][12:61:12]:  # the curve found is the ideal one
@@ -58,7 +68,9 @@ def test_without_prompts_supervised_heads_are_measured_alone_and_tensors_are_arr
     arrays = planted(np.random.default_rng(2), 400, 4)
     with_prompts = embeddings(**arrays)
     result = embeddings(**{**arrays, "text": None})
-    assert [head["head"] for head in result["heads"]] == [head["head"] for head in with_prompts["heads"][1:]]
+    assert [head["head"] for head in result["heads"]] == [
+        head["head"] for head in with_prompts["heads"][1:]
+    ]
     for head, same in zip(result["heads"], with_prompts["heads"][1:], strict=True):
         assert {group: head[group] for group in GROUPS} == {group: same[group] for group in GROUPS}
         assert (head["interval_over_classes"], head["unseen"]) == (None, None)
@@ -101,9 +113,13 @@ def test_intervals_cover():
 
 
 def test_the_record_of_coverage():
-    """The CSV of `experiments.benchmarks.coverage`, its words in the README, and one of its data sets again."""
+    """The CSV of `experiments.benchmarks.coverage`, its words in the README, and one of its data
+    sets again.
+    """
     rows = record(coverage.FILE, lambda row: coverage.SETS, 0.07)
-    assert {(row["world"], int(row["classes"])) for row in rows} == {*product(coverage.WORLDS, coverage.CLASSES)}
+    assert {(row["world"], int(row["classes"])) for row in rows} == {
+        *product(coverage.WORLDS, coverage.CLASSES)
+    }
     words = README.read_text(encoding="utf-8")
     for number, name in zip(PLACE, ("p′", "r"), strict=True):
         shares = [100 * float(row["share"]) for row in rows if row["number"] == number]
@@ -114,15 +130,25 @@ def test_the_record_of_coverage():
 
 @pytest.mark.deep
 def test_intervals_over_classes_cover():
-    """12 classes of a population, eight heads on a curve, one below; a coverage of 72 % fails with probability .96."""
+    """12 classes of a population, eight heads on a curve, one below; a coverage of 72 % fails with
+    probability .96.
+    """
     hits, trials, C, photos = Counter(), 100, 12, 300
     weight = np.linspace(0, 1, 8)
-    exact = np.array([[0.62, *(0.5 + 0.4 * np.sqrt(weight))], [0.5, *(0.5 + 0.4 * np.sqrt(1 - weight))]])
+    exact = np.array(
+        [[0.62, *(0.5 + 0.4 * np.sqrt(weight))], [0.5, *(0.5 + 0.4 * np.sqrt(1 - weight))]]
+    )
     best = (np.outer(WEIGHTS, exact[0]) + np.outer(1 - WEIGHTS, exact[1])).max(axis=1)
     curve, _ = smooth(best, width_within(best, np.zeros((len(best), len(best)))))
     drop = exact[0, 0] - exact[1, 0]
     values = dict(zip(QUANTITIES, (*exact[:, 0], drop), strict=True))
-    values |= dict(zip(PLACE, (curve.weight(drop), max(curve.balanced(drop) - exact[:, 0].mean(), 0)), strict=True))
+    values |= dict(
+        zip(
+            PLACE,
+            (curve.weight(drop), max(curve.balanced(drop) - exact[:, 0].mean(), 0)),
+            strict=True,
+        )
+    )
     group = np.repeat(np.arange(2 * C), photos)
     for seed in range(trials):
         rng = np.random.default_rng(seed)
@@ -133,7 +159,9 @@ def test_intervals_over_classes_cover():
         every = np.hstack([right, *best_answers(right, group, np.random.default_rng(seed))])
         each, correct = by_class(every, group)
         means = correct / each[..., None]
-        _, _, (place, *_), _ = trade(means.mean(axis=0), drawn_over_classes(means, rng), worth(each), rng)
+        _, _, (place, *_), _ = trade(
+            means.mean(axis=0), drawn_over_classes(means, rng), worth(each), rng
+        )
         over = place["interval"]
         over |= over_classes(counted(np.arange(C), each, correct[:, :, 0]), "macro", seed, 1000)
         for name, (low, high) in over.items():
@@ -142,7 +170,9 @@ def test_intervals_over_classes_cover():
 
 
 def test_many_classes_with_a_split_are_counted_by_hand():
-    """Accuracies, gains and their intervals class by class, of so many classes that intervals are over classes, too."""
+    """Accuracies, gains and their intervals class by class, of so many classes that intervals are
+    over classes, too.
+    """
     rng, K, n = np.random.default_rng(3), FEWEST, 2500
     label = rng.choice(K, n, p=np.linspace(1, 2, K) / 15)
     background = np.where(rng.random(n) < 0.5, label, (label + rng.integers(1, K, size=n)) % K)
@@ -152,10 +182,13 @@ def test_many_classes_with_a_split_are_counted_by_hand():
     prompts = unit((objects + scenes / 2)[:, None] + rng.normal(size=(K, 3, 12)))
     test = rng.random(n) < 0.6
     given = {"split": np.where(test, "test", "train"), "names": [f"animal {k}" for k in range(K)]}
-    result = embeddings(image=x, label=label, group=group, text=prompts, text_background=np.eye(3, 12), **given)
+    result = embeddings(
+        image=x, label=label, group=group, text=prompts, text_background=np.eye(3, 12), **given
+    )
 
     q = unit(prompts.mean(axis=1))
-    apart = q.copy()  # without the differences of the captions, which are the first three unit vectors
+    # without the differences of the captions, which are the first three unit vectors
+    apart = q.copy()
     apart[:, :3] = q[:, :3].mean(axis=1, keepdims=True)
     fix = "project out the captions of backgrounds"
     decided = {
@@ -166,9 +199,13 @@ def test_many_classes_with_a_split_are_counted_by_hand():
         (name, g, y): (answers == label)[test & (label == y) & (group == g)]
         for (name, answers), g, y in product(decided.items(), GROUPS, range(K))
     }
-    found = {entry.get("head") or entry["fix"]: entry for entry in [*result["heads"], *result["fixes"]]}
+    found = {
+        entry.get("head") or entry["fix"]: entry for entry in [*result["heads"], *result["fixes"]]
+    }
     for name, g in product(decided, GROUPS):
-        assert found[name][g] == pytest.approx(np.mean([right[name, g, y].mean() for y in range(K)]), abs=1e-9)
+        assert found[name][g] == pytest.approx(
+            np.mean([right[name, g, y].mean() for y in range(K)]), abs=1e-9
+        )
     for g in GROUPS:
         leads = [right[fix, g, y].astype(float) - right["zero-shot", g, y] for y in range(K)]
         worth = K**2 / sum(1 / len(lead) for lead in leads)
@@ -177,7 +214,9 @@ def test_many_classes_with_a_split_are_counted_by_hand():
         assert abs(gain) > 0.01
         assert found[fix]["gain"][g] == pytest.approx(gain, abs=1e-9)
         low, high = found[fix]["gain_interval"][g]
-        assert (low, high) == pytest.approx((gain - 1.959964 * error, gain + 1.959964 * error), abs=1e-5)
+        assert (low, high) == pytest.approx(
+            (gain - 1.959964 * error, gain + 1.959964 * error), abs=1e-5
+        )
     worst = min(product(GROUPS, range(K)), key=lambda cell: right["zero-shot", *cell].mean())
     least = found["zero-shot"]["worst_group"]
     assert (least["group"], least["class"], least["name"]) == (*worst, f"animal {worst[1]}")
@@ -186,14 +225,18 @@ def test_many_classes_with_a_split_are_counted_by_hand():
         known = [name for name in (*QUANTITIES, *PLACE) if head[name] is not None]
         assert all(over[name][0] <= head[name] <= over[name][1] for name in known)
         assert np.ptp(over["common"]) > np.ptp(head["interval"]["common"])
-    assert len({tuple(head["interval_over_classes"][PLACE[1]]) for head in result["heads"]}) == 4, "each has its own"
+    assert len({tuple(head["interval_over_classes"][PLACE[1]]) for head in result["heads"]}) == 4, (
+        "each has its own"
+    )
     assert sum(result["rows_measured"].values()) == test.sum()
     shares = [(group[~test & (label == y)] == "common").mean() for y in range(K)]
     assert result["correlation_of_train_rows"] == pytest.approx(np.mean(shares))
 
 
 def test_heads_have_not_seen_what_they_answer(monkeypatch):
-    """Labels are independent of 100 coordinates, which 200 fitted rows could learn by heart. Limits are noted."""
+    """Labels are independent of 100 coordinates, which 200 fitted rows could learn by heart. Limits
+    are noted.
+    """
     for module in (fitting, reliance):
         monkeypatch.setattr(module, "FIT_ROWS", 200)
     arrays = planted(np.random.default_rng(7), 800, 100)
@@ -246,20 +289,32 @@ def test_the_share_of_the_data_stands_beside_that_of_the_model():
 
 
 def test_embeddings_without_spread_are_refused_in_a_sentence(tmp_path, soberclip):
-    """Logits [s, 0], always right. Other models go on; heads fitted to rows that vary resolve no p'."""
+    """Logits [s, 0], always right. Other models go on; heads fitted to rows that vary resolve no
+    p'.
+    """
     label, s = np.arange(200) % 2, np.random.default_rng(0).uniform(3, 9, 200)
     arrays = {"image": np.column_stack([np.where(label, s, -s), np.zeros(200)]), "label": label}
-    arrays |= {"group": np.where(np.arange(200) // 2 % 2, *GROUPS), "text": np.array([[-1.0, 0.0], [1.0, 0.0]])}
+    arrays |= {
+        "group": np.where(np.arange(200) // 2 % 2, *GROUPS),
+        "text": np.array([[-1.0, 0.0], [1.0, 0.0]]),
+    }
     np.savez(tmp_path / "sure.npz", **arrays)
     np.savez(tmp_path / "good.npz", **planted(np.random.default_rng(0), 400))
-    words = "no head can be fitted: the embeddings do not vary in every direction within their class and background"
+    words = (
+        "no head can be fitted: the embeddings do not vary in every direction within their class"
+        " and background"
+    )
     run = soberclip("embeddings", tmp_path / "sure.npz")
     assert (run.status, run.err.count("\n"), words in run.err) == (2, 1, True)
-    run = soberclip("embeddings", tmp_path / "sure.npz", tmp_path / "good.npz", "--output", tmp_path / "out")
+    run = soberclip(
+        "embeddings", tmp_path / "sure.npz", tmp_path / "good.npz", "--output", tmp_path / "out"
+    )
     assert run.status == 0
     assert f"sure has no p′: {words}" in " ".join(run.out.split())
     document = json.loads((tmp_path / "out" / "result.json").read_text())
-    names = [[model["model"] for model in document[part]] for part in ("models", "equivalent_lacks")]
+    names = [
+        [model["model"] for model in document[part]] for part in ("models", "equivalent_lacks")
+    ]
     assert names == [["good"], ["sure"]]
     assert "sure has no p′" in (tmp_path / "out" / "embeddings.html").read_text()
     arrays["split"] = np.repeat(["train", "test"], 100)
@@ -270,9 +325,14 @@ def test_embeddings_without_spread_are_refused_in_a_sentence(tmp_path, soberclip
 
 
 def test_models_on_the_same_photos_are_told_apart_by_their_difference():
-    """Two prompts of nearly equal reliance overlap widely, yet err on the same photos; a twin is never told apart."""
+    """Two prompts of nearly equal reliance overlap widely, yet err on the same photos; a twin is
+    never told apart.
+    """
     prompts = {"more": 0.8, "less": 0.55}
-    photos = {name: planted(np.random.default_rng(4), 1500, reliance=weight) for name, weight in prompts.items()}
+    photos = {
+        name: planted(np.random.default_rng(4), 1500, reliance=weight)
+        for name, weight in prompts.items()
+    }
     heads = {name: embeddings(**one)["heads"][0] for name, one in photos.items()}
     heads["twin"] = heads["more"]
     found = ranked(heads)
@@ -292,17 +352,23 @@ def test_replicates_have_the_errors_of_the_interval():
 def test_coverage_at_few_photos_is_at_least_the_level():
     """The record of photo_coverage.py: 20, 40 and 100 photos per group."""
     rows = record(photo_coverage.FILE, lambda row: photo_coverage.DATA_SETS[row["verb"]], 0.05)
-    kinds = product((("place", "p"), ("evaluate", "p"), ("evaluate", "drop")), photo_coverage.PHOTOS)
+    kinds = product(
+        (("place", "p"), ("evaluate", "p"), ("evaluate", "drop")), photo_coverage.PHOTOS
+    )
     assert {((row["verb"], row["number"]), int(row["photos"])) for row in rows} == {*kinds}
     words = README.read_text(encoding="utf-8")
     for verb in ("place", "evaluate"):
-        shares = [float(row["share"]) for row in rows if (row["verb"], row["number"]) == (verb, "p")]
+        shares = [
+            float(row["share"]) for row in rows if (row["verb"], row["number"]) == (verb, "p")
+        ]
         assert f"by `{verb}` in {100 * min(shares):.1f} to {100 * max(shares):.1f} %" in words
     assert photo_coverage.placed(40, 1)["p"], "the script runs"
 
 
 def test_unseen_accuracy_is_a_mean_over_classes():
-    """On a background of their own lie 40 rows of class 1 and 8 of class 0, with flipped labels; nothing else moves."""
+    """On a background of their own lie 40 rows of class 1 and 8 of class 0, with flipped labels;
+    nothing else moves.
+    """
     arrays = planted(np.random.default_rng(3), 1200)
     del arrays["group"]
     arrays["split"] = np.where(np.arange(1200) < 600, "train", "test")
@@ -310,7 +376,11 @@ def test_unseen_accuracy_is_a_mean_over_classes():
     plain = embeddings(**arrays)
     own = [arrays["image"][arrays["label"] == y] for y in (0, 1)]
     more = {"image": np.concatenate([arrays["image"], own[0][:40], own[1][:8]])}
-    for name, values in (("label", [1] * 40 + [0] * 8), ("split", ["test"] * 48), ("background", [9] * 48)):
+    for name, values in (
+        ("label", [1] * 40 + [0] * 8),
+        ("split", ["test"] * 48),
+        ("background", [9] * 48),
+    ):
         more[name] = np.append(arrays[name], values)
     result = embeddings(**arrays | more)
     assert result["rows_measured"] == {**plain["rows_measured"], "unseen": 48}
@@ -319,7 +389,10 @@ def test_unseen_accuracy_is_a_mean_over_classes():
         low, high = head["unseen"]["interval"]
         assert low <= head["unseen"]["accuracy"] <= high
         assert {**head, "unseen": None} == same
-    wrong = [np.mean(own[y][:n] @ np.subtract(*arrays["text"][[y, 1 - y]]) > 0) for y, n in ((0, 40), (1, 8))]
+    wrong = [
+        np.mean(own[y][:n] @ np.subtract(*arrays["text"][[y, 1 - y]]) > 0)
+        for y, n in ((0, 40), (1, 8))
+    ]
     zero = result["heads"][0]["unseen"]["accuracy"]
     assert zero == pytest.approx(1 - np.mean(wrong))
     effective = 1 / (0.5**2 / 40 + 0.5**2 / 8)  # photos of one class with the same error
@@ -330,7 +403,9 @@ def test_unseen_accuracy_is_a_mean_over_classes():
 
 
 def test_the_verb_and_its_files(tmp_path, soberclip, monkeypatch):
-    """A model with 10 photos per class and group has no resolved p', so it is left out of the order."""
+    """A model with 10 photos per class and group has no resolved p', so it is left out of the
+    order.
+    """
     files, out = [tmp_path / f"{name}.npz" for name in ("few", "one", "<b>two")], tmp_path / "out"
     np.savez(files[0], **balanced(np.random.default_rng(0), 20))
     for k, file in enumerate(files[1:]):
@@ -344,8 +419,11 @@ def test_the_verb_and_its_files(tmp_path, soberclip, monkeypatch):
     assert "<b>two" not in html
     assert "1 of 3 models is left out" in html
     assert len((out / "embeddings.csv").read_text().splitlines()) == 1 + 3 * (4 + 7)
-    assert "p′: one, <b>two; 1 of 3 models is left out" in shown(reliance_screen(document, verbose=False))
-    assert soberclip("embeddings", files[0], "--output", out).status == 0  # its own files are replaced
+    assert "p′: one, <b>two; 1 of 3 models is left out" in shown(
+        reliance_screen(document, verbose=False)
+    )
+    # its own files are replaced
+    assert soberclip("embeddings", files[0], "--output", out).status == 0
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "embeddings.csv").write_text("mine")
     for words in ((files[0], "--output", tmp_path / "mine"), (), (files[0], files[0])):
@@ -370,13 +448,25 @@ def model():  # of three labels, the last of which never wins
     ("kind", "groups", "backgrounds"),
     [("clip", ("common-grass", "counter-sky"), 2), ("classifier", ("common", "counter"), 4)],
 )
-def test_an_evaluation_writes_the_file(run, photo, tmp_path, tiny_clip, kind, groups, backgrounds, monkeypatch):
-    """The first head of the file is the evaluated model among the photos' classes; its scores embed a classifier."""
+def test_an_evaluation_writes_the_file(
+    run, photo, tmp_path, tiny_clip, kind, groups, backgrounds, monkeypatch
+):
+    """The first head of the file is the evaluated model among the photos' classes; its scores embed
+    a classifier.
+    """
     for k, name in enumerate(("ostrich", "brambling")):
         for g, group in enumerate(groups):
             for i in range(8):
                 photo(tmp_path / "photos" / name / group / f"{i}.png", 16 * k + i + 8 * g)
-    file, model = tmp_path / "made" / "clip.npz", ("--model", f"open_clip:local-dir:{tiny_clip}", "--labels", "45")
+    file, model = (
+        tmp_path / "made" / "clip.npz",
+        (
+            "--model",
+            f"open_clip:local-dir:{tiny_clip}",
+            "--labels",
+            "45",
+        ),
+    )
     if kind == "classifier":
         (tmp_path / "own.py").write_text(CLASSIFIER)
         (tmp_path / "classes.txt").write_text("brambling\nostrich\nhen\n")
@@ -386,13 +476,17 @@ def test_an_evaluation_writes_the_file(run, photo, tmp_path, tiny_clip, kind, gr
     (summary,), _ = run(*words, "--json")
     arrays = dict(np.load(file, allow_pickle=False))
     assert sorted(arrays) == ["background", "group", "image", "label", "names", "text"]
-    assert len(set(arrays["background"])) == backgrounds  # without a name, one for each class and group
+    # without a name, one for each class and group
+    assert len(set(arrays["background"])) == backgrounds
     zero = embeddings(**arrays)["heads"][0]
-    assert {name: zero[name] for name in GROUPS} == pytest.approx({name: summary["macro"][name] for name in GROUPS})
+    assert {name: zero[name] for name in GROUPS} == pytest.approx(
+        {name: summary["macro"][name] for name in GROUPS}
+    )
     assert summary["equivalent"] == zero  # one definition of p' and r
     with pytest.raises(RequestError, match="exists; name another"):
         run(*words)
-    if kind == "classifier":  # of two labels: one number per photo, with no other heads and no curve
+    # of two labels: one number per photo, with no other heads and no curve
+    if kind == "classifier":
         (tmp_path / "own.py").write_text(CLASSIFIER.replace("[:, :3]", "[:, :2]"))
         (tmp_path / "classes.txt").write_text("brambling\nostrich\n")
         (summary,), _ = run(*words[:-2], "--json")

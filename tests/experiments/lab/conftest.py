@@ -1,4 +1,6 @@
-"""Fixtures: a study of many blocks, a comparison of two tables, and Ctrl-C at a line of a report."""
+"""Fixtures: a study of many blocks, a comparison of two tables, and Ctrl-C at a line of a
+report.
+"""
 
 import os
 import signal
@@ -56,8 +58,11 @@ def resumed():
 
 @pytest.fixture
 def ctrl_c():
-    """Function: words -> a `report` that sends SIGINT at the first line that begins with the words."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # background jobs ignore SIGINT
+    """Function: words -> a `report` that sends SIGINT at the first line that begins with the
+    words.
+    """
+    # background jobs ignore SIGINT
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def reporter(words=""):
         sent = []

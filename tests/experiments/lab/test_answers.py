@@ -54,7 +54,10 @@ class Lawful(Learner):
 def test_a_learner_says_itself_how_it_is_measured():
     """No table has to know its name."""
     assert (Bayes().routes(), Weighted().routes()) == ({"images"}, {"drawn", "images"})
-    for own, base, method in ((Lawful(), LinearCLIP(), "exact"), (Weighted(), Logistic(), "direct")):
+    for own, base, method in (
+        (Lawful(), LinearCLIP(), "exact"),
+        (Weighted(), Logistic(), "direct"),
+    ):
         found, expected = (simulate(NARROW, learner, 400, 2, None, 0) for learner in (own, base))
         assert (found["method"], found["replicates"]) == (method, expected["replicates"])
     with pytest.raises(RequestError, match="do not fit lawful; --method exact"):
@@ -63,7 +66,9 @@ def test_a_learner_says_itself_how_it_is_measured():
 
 @dataclass(frozen=True)
 class Limited(InfoNCE):
-    """Unit embeddings whose accuracies lie at this distance from those without limits, with an error."""
+    """Unit embeddings whose accuracies lie at this distance from those without limits, with an
+    error.
+    """
 
     scale: float | None = 2.0
     off: float = 0.0
@@ -74,11 +79,16 @@ class Limited(InfoNCE):
         return Accuracy.of(found, LEVEL, [(x - self.error, x + self.error) for x in found])
 
 
-@pytest.mark.parametrize(("off", "error", "met"), [(0.0019, 0.0, True), (-0.0021, 0.0, False), (-0.003, 0.0011, True)])
+@pytest.mark.parametrize(
+    ("off", "error", "met"), [(0.0019, 0.0, True), (-0.0021, 0.0, False), (-0.003, 0.0011, True)]
+)
 def test_predict_says_whether_a_scale_meets_its_budget(off, error, met):
     """Within .002 of the accuracies without limits, or not further off than its error."""
     world = World(mu_spu=1.5, sigma_xi=6.0)
-    found, law = predict(world, Limited(off=off, error=error, embed_dim=16)), predict(world, named("infonce"))
+    found, law = (
+        predict(world, Limited(off=off, error=error, embed_dim=16)),
+        predict(world, named("infonce")),
+    )
     assert (found["scale"], found["meets_budget"]) == (2.0, met)
     assert found["unlimited"]["counter"] == law["counter"]
     assert "unlimited" not in law
@@ -86,7 +96,9 @@ def test_predict_says_whether_a_scale_meets_its_budget(off, error, met):
 
 @pytest.mark.deep
 def test_a_scale_that_is_too_low_comes_with_one_that_is_enough():
-    """By typical appearance scale 1 is too low, by bare name scale 2 is enough; both beside unlimited numbers."""
+    """By typical appearance scale 1 is too low, by bare name scale 2 is enough; both beside
+    unlimited numbers.
+    """
     world = World(mu_spu=1.5, sigma_xi=6.0, bare=0.5)
     for prompt, scale, met in (("typical", 1.0, False), ("bare", 2.0, True)):
         found = predict(world, named("infonce", prompt=prompt, scale=scale))
@@ -105,7 +117,9 @@ def test_progress_counts_replicates(monkeypatch):
 
 @pytest.mark.deep
 def test_intervals_of_many_classes_cover_over_neighbouring_seeds():
-    """The error is of integration over test images; an interval that covers at most .65 is found with power .99."""
+    """The error is of integration over test images; an interval that covers at most .65 is found
+    with power .99.
+    """
     spend(SHARE)
     seeds, misses, values = 80, 0, []
     most = binom.isf(SHARE, seeds, 0.05)
@@ -113,7 +127,9 @@ def test_intervals_of_many_classes_cover_over_neighbouring_seeds():
     world = World(classes=3, mu_spu=2.0)
     truth = predict(world, LinearCLIP())["counter"]
     for seed in range(seeds):
-        counter = np.concatenate([a[:, 1] for a, _ in trainings(world, LinearCLIP(), 10**10, 8, True, seed)])
+        counter = np.concatenate(
+            [a[:, 1] for a, _ in trainings(world, LinearCLIP(), 10**10, 8, True, seed)]
+        )
         low, high = interval95(counter)
         misses += not low <= truth <= high
         values += counter.tolist()

@@ -21,7 +21,17 @@ from simulator.towers.recipe import Recipe
 from simulator.world import World
 from theory.learners.base import UNDEFINED
 
-FIELDS = ("p_spu", "p_inv", "mu_inv", "mu_spu", "sigma_inv", "sigma_spu", "sigma_xi", "mention_inv", "mention_spu")
+FIELDS = (
+    "p_spu",
+    "p_inv",
+    "mu_inv",
+    "mu_spu",
+    "sigma_inv",
+    "sigma_spu",
+    "sigma_xi",
+    "mention_inv",
+    "mention_spu",
+)
 CHEAP = ("linear", "least-squares")
 NARROW = World(mu_spu=2.0, dim_image=2, dim_text=2)
 
@@ -32,13 +42,17 @@ def studies(draw, routes=("theory",), world=None) -> Study:
     axes = {}
     for name in draw(st.lists(st.sampled_from(FIELDS), min_size=1, max_size=2, unique=True)):
         low, high = domain_of(World.__annotations__[name])
-        value = st.sampled_from([max(low, -1.0), min(high, 4.0)]) | st.floats(max(low, -1.0), min(high, 4.0), width=16)
+        value = st.sampled_from([max(low, -1.0), min(high, 4.0)]) | st.floats(
+            max(low, -1.0), min(high, 4.0), width=16
+        )
         axes[name] = draw(st.lists(value, min_size=1, max_size=3, unique=True))
     few = st.lists(st.sampled_from(CHEAP), min_size=1, max_size=2, unique=True)
     prompts = st.sampled_from([("name",), ("mean", "name")])
     n = draw(st.sampled_from([2, 50])) if routes != ("theory",) else None
     replicates = draw(st.integers(1, 3)) if n else 1
-    return study(world, axes, draw(few), draw(prompts), routes, n, replicates, draw(st.integers(0, 2**40)))
+    return study(
+        world, axes, draw(few), draw(prompts), routes, n, replicates, draw(st.integers(0, 2**40))
+    )
 
 
 def cells(sweep: Study, table: xr.Dataset):
@@ -46,14 +60,22 @@ def cells(sweep: Study, table: xr.Dataset):
     for index in np.ndindex(sweep.shape):
         for k in range(len(sweep.learners)):
             for place, prompt in sweep.slots(k):
-                cell = table.isel(learner=k, prompt=place, **dict(zip(sweep.dims, index, strict=True)))
+                cell = table.isel(
+                    learner=k, prompt=place, **dict(zip(sweep.dims, index, strict=True))
+                )
                 one = sweep.cell(index, k, prompt)
                 yield cell, one.worlds, one.learner, prompt
 
 
 @settings(max_examples=8)
 @given(studies())
-@example(study(axes={"p_spu": "0.5:1:3", "sigma_xi": [0.0, 1.0]}, learners=["infonce", "bayes"], prompts=["mean"]))
+@example(
+    study(
+        axes={"p_spu": "0.5:1:3", "sigma_xi": [0.0, 1.0]},
+        learners=["infonce", "bayes"],
+        prompts=["mean"],
+    )
+)
 def test_every_cell_of_the_theory_is_the_one_world_call(sweep):
     table = sweep.run()
     for cell, world, learner, _ in cells(sweep, table):
@@ -64,13 +86,26 @@ def test_every_cell_of_the_theory_is_the_one_world_call(sweep):
             assert np.isnan(cell.counter)
             assert table.legend.values[int(cell.undefined)]
         else:
-            assert [float(cell.common), float(cell.counter)] == pytest.approx([float(x) for x in alone], abs=1e-12)
+            assert [float(cell.common), float(cell.counter)] == pytest.approx(
+                [float(x) for x in alone], abs=1e-12
+            )
             assert int(cell.undefined) == 0
 
 
 @settings(max_examples=6)
 @given(studies(("exact", "drawn"), NARROW))
-@example(study(NARROW, {"p_spu": [0.6, 0.9]}, ["linear", "logistic"], ["mean"], ["exact", "drawn"], 200, 3, 5))
+@example(
+    study(
+        NARROW,
+        {"p_spu": [0.6, 0.9]},
+        ["linear", "logistic"],
+        ["mean"],
+        ["exact", "drawn"],
+        200,
+        3,
+        5,
+    )
+)
 def test_every_measured_cell_equals_simulate(sweep):
     table = sweep.run()
     for both, world, learner, _ in cells(sweep, table):

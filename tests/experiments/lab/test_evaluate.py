@@ -1,4 +1,6 @@
-"""Documents of towers, worlds of pixels in studies, and the bridge from theory to the distances of pictures."""
+"""Documents of towers, worlds of pixels in studies, and the bridge from theory to the distances of
+pictures.
+"""
 
 import json
 
@@ -27,7 +29,12 @@ WORLD = World(classes=2, p_inv=0.9, p_spu=0.75, views=VIEWS)
 
 
 def ensemble(world: World = WORLD, **fields) -> Ensemble:
-    return Ensemble(Recipe(**{"loss": "supervised", "towers": "linear", "embed_dim": 1, **fields}), (world,), (4,), 3)
+    return Ensemble(
+        Recipe(**{"loss": "supervised", "towers": "linear", "embed_dim": 1, **fields}),
+        (world,),
+        (4,),
+        3,
+    )
 
 
 def reading(pixels) -> dict[str, torch.Tensor]:
@@ -39,7 +46,9 @@ def reading(pixels) -> dict[str, torch.Tensor]:
 
 
 def test_distances_are_group_distances_over_the_scatter_within():
-    """For one coordinate, by least squares on object and colour, so that groups are weighted by their frequency."""
+    """For one coordinate, by least squares on object and colour, so that groups are weighted by
+    their frequency.
+    """
     parameters = reading({(0, 3, 3): 1.0, (1, 4, 4): -1.0, (0, 2, 5): 0.5})
     found = separation(ensemble(), parameters)
     pairs = WORLD.draw(4096, seed=3, stream="train/4")
@@ -54,20 +63,33 @@ def test_distances_are_group_distances_over_the_scatter_within():
 
 def test_the_world_has_the_distances_of_the_pixels():
     found = bridge(ensemble(), reading({(0, 3, 3): 1.0, (1, 4, 4): -1.0}))
-    world = WORLD.replace(views=None, mu_inv=found["mu_inv"][0], mu_spu=found["mu_spu"][0], sigma_spu=1.0, sigma_xi=0.0)
+    world = WORLD.replace(
+        views=None,
+        mu_inv=found["mu_inv"][0],
+        mu_spu=found["mu_spu"][0],
+        sigma_spu=1.0,
+        sigma_xi=0.0,
+    )
     expected = Logistic().accuracy(world)
-    assert (found["common"], found["rev"]) == (pytest.approx([expected.common]), pytest.approx([expected.counter]))
+    assert (found["common"], found["rev"]) == (
+        pytest.approx([expected.common]),
+        pytest.approx([expected.counter]),
+    )
     assert found["rand"] == pytest.approx([expected.balanced])
 
 
 def test_rand_has_every_background_equally_often():
-    found = bridge(ensemble(WORLD.replace(classes=3)), reading({(0, 3, 3): 1.0, (1, 4, 4): -1.0, (2, 3, 5): 0.3}))
+    found = bridge(
+        ensemble(WORLD.replace(classes=3)),
+        reading({(0, 3, 3): 1.0, (1, 4, 4): -1.0, (2, 3, 5): 0.3}),
+    )
     assert found["rand"] == pytest.approx([(found["common"][0] + 2 * found["counter"][0]) / 3])
     assert found["common"][0] > found["counter"][0]
 
 
 TABLE, SMALL = [[0.3, 0.2, 0.0], [0.1, 0.0, 0.4]], {"dim_image": 4, "dim_text": 4}
-LINEAR = {"loss": "linear", "towers": "linear"}  # the optimum of others in a world with a table is sampled for seconds
+# the optimum of others in a world with a table is sampled for seconds
+LINEAR = {"loss": "linear", "towers": "linear"}
 PIXELS = ["common", "counter", "rand", "rev", "rest", "trained"]
 TIED = World(classes=3, p_inv=0.9, p_spu=0.75, views={**VIEWS, "tied": (0, 1)})
 
@@ -76,7 +98,8 @@ TIED = World(classes=3, p_inv=0.9, p_spu=0.75, views={**VIEWS, "tied": (0, 1)})
     ("world", "fields", "groups"),
     [
         (World(**SMALL), LINEAR, ["common", "counter"]),
-        (World(sigma_xi=0.05, **SMALL), {}, ["common", "counter"]),  # more pairs than a float holds would be enough
+        # more pairs than a float holds would be enough
+        (World(sigma_xi=0.05, **SMALL), {}, ["common", "counter"]),
         (World(table=TABLE, **SMALL), LINEAR, ["common", "counter", "unseen"]),
         (World(table=[[0.5, 0.0], [0.0, 0.5]], **SMALL), LINEAR, ["common", "unseen"]),
         (World(table=TABLE, views=VIEWS), {}, ["common", "counter", "unseen", "rand", "trained"]),
@@ -89,20 +112,33 @@ def test_documents_of_towers_have_the_groups_of_their_world(world, fields, group
     document = train(recipe, world, models=2, compile=False)
     json.dumps(document, allow_nan=False, default=to_json)
     assert train_screen(document)
-    assert {name for name, value in document.items() if name in {*groups, *PIXELS} and value is not None} == {*groups}
+    assert {
+        name for name, value in document.items() if name in {*groups, *PIXELS} and value is not None
+    } == {*groups}
     assert {*document["history"][-1]["prompts"]["name"]} == {*groups}
     for found in document["prompts"].values():
         assert [list(one) for one in found["replicates"]] == [groups] * 2
         assert {*groups} <= {*found["interval95"]}
         for group in groups:
-            assert found[group] == pytest.approx(np.mean([one[group] for one in found["replicates"]]))
-        assert ("equivalent_correlation" in found["interval95"]) == (world.views is None and len(groups) == 2)
+            assert found[group] == pytest.approx(
+                np.mean([one[group] for one in found["replicates"]])
+            )
+        assert ("equivalent_correlation" in found["interval95"]) == (
+            world.views is None and len(groups) == 2
+        )
         if world is TIED:
             assert (found["predicted"], found["unseen"]) == (None, None)
 
 
 def test_a_study_has_the_groups_of_pixels():
-    recipe = {"towers": "conv", "width": 4, "embed_dim": 4, "batch_size": 16, "steps": 3, "optimizer": "adamw"}
+    recipe = {
+        "towers": "conv",
+        "width": 4,
+        "embed_dim": 4,
+        "batch_size": 16,
+        "steps": 3,
+        "optimizer": "adamw",
+    }
     world, how = TIED.replace(p_inv=1.0, p_spu=0.9), {"n": 64, "replicates": 2, "recipe": recipe}
     sweep = study(world, {"classes": [2, 3]}, ["perfect-captions"], routes=["trained"], **how)
     table = sweep.run()
@@ -124,7 +160,9 @@ def test_unreadable_pictures_get_one_sentence_before_any_work(tmp_path):
     world = World(views=Pixels(objects="cutouts", root=root, attribute="background-colour"))
     sweep = study(world, {"classes": [2, 3]}, ["supervised"], routes=["trained"])
     for ask in (plan, lambda sweep: sweep.run(tmp_path / "a.zarr")):
-        with pytest.raises(RequestError, match=f"^folder {root!r} cannot be read: No such file or directory$"):
+        with pytest.raises(
+            RequestError, match=f"^folder {root!r} cannot be read: No such file or directory$"
+        ):
             ask(sweep)
     assert not list(tmp_path.iterdir())
     assert read(sweep.toml()) == sweep  # reading a store needs no pictures
@@ -136,10 +174,18 @@ def test_unreadable_pictures_get_one_sentence_before_any_work(tmp_path):
 
 
 def test_a_study_can_balance_classes_without_an_own_background():
-    world, recipe = World(classes=3, p_spu=0.7, views=Pixels(tied=(0, 1))), {"towers": "linear", "embed_dim": 3}
+    world, recipe = (
+        World(classes=3, p_spu=0.7, views=Pixels(tied=(0, 1))),
+        {
+            "towers": "linear",
+            "embed_dim": 3,
+        },
+    )
     recipe = {**recipe, "batch_size": 16, "steps": 2}
     names = ["balance", "subsample", "reweight", "group-dro", "dfr"]
-    sweep = study(world, {"mitigation": names}, ["supervised"], routes=["trained"], n=1000, recipe=recipe)
+    sweep = study(
+        world, {"mitigation": names}, ["supervised"], routes=["trained"], n=1000, recipe=recipe
+    )
     assert np.isfinite(sweep.run().counter).all()
 
 
@@ -153,7 +199,8 @@ def test_no_bridge_without_a_head_or_with_classes_without_colour():
     assert bridge(ensemble(loss="infonce"), parameters) is None
     assert bridge(ensemble(TIED), parameters) is None
     assert bridge(ensemble(World()), parameters) is None
-    for other in ({"sampler": "balanced"}, {"last_layer": "refitted"}, {"loss": "group-dro"}):  # these change the law
+    # these change the law
+    for other in ({"sampler": "balanced"}, {"last_layer": "refitted"}, {"loss": "group-dro"}):
         assert bridge(ensemble(**other), parameters) is None
 
 

@@ -1,4 +1,6 @@
-"""Fine-tuning a small random CLIP on photos in COCO format: selection by validation alone, resumption, the command."""
+"""Fine-tuning a small random CLIP on photos in COCO format: selection by validation alone,
+resumption, the command.
+"""
 
 import json
 from dataclasses import replace
@@ -27,13 +29,20 @@ def _draw(folder, i, disc):
     picture = Image.new("RGB", (SIDE, SIDE), (90, 90, 90))
     box = (8 + i % 5, 6 + i % 7, 48 + i % 5, 46 + i % 7)
     draw = ImageDraw.Draw(picture)
-    (draw.ellipse if disc else draw.rectangle)(box, fill=(10, 10, 5 * i) if disc else (240, 5 * i, 10))
+    (draw.ellipse if disc else draw.rectangle)(
+        box, fill=(10, 10, 5 * i) if disc else (240, 5 * i, 10)
+    )
     picture.save(folder / f"{i:012}.png")
     x, y, right, low = box
     return {
-        "id": i, "image_id": i, "category_id": 24 if disc else 3, "iscrowd": 0, "bbox": [x, y, right - x, low - y],
-        "segmentation": [[x, y, right, y, right, low, x, low]], "area": (right - x) * (low - y),
-    }  # fmt: skip
+        "id": i,
+        "image_id": i,
+        "category_id": 24 if disc else 3,
+        "iscrowd": 0,
+        "bbox": [x, y, right - x, low - y],
+        "segmentation": [[x, y, right, y, right, low, x, low]],
+        "area": (right - x) * (low - y),
+    }
 
 
 @pytest.fixture(scope="session")
@@ -42,7 +51,10 @@ def photos(tmp_path_factory):
     pytest.importorskip("pycocotools")
     folder = tmp_path_factory.mktemp("coco")
     document = {
-        "images": [{"id": i, "file_name": f"{i:012}.png", "height": SIDE, "width": SIDE} for i in range(COUNT)],
+        "images": [
+            {"id": i, "file_name": f"{i:012}.png", "height": SIDE, "width": SIDE}
+            for i in range(COUNT)
+        ],
         "categories": [{"id": number, "name": name} for number, name in KINDS.items()],
         "annotations": [_draw(folder, i, i % 2 == 1) for i in range(COUNT)],
     }
@@ -54,7 +66,9 @@ def photos(tmp_path_factory):
 def small_clip(random_clip, tiny_config):
     """A CLIP whose predictions differ between photos and change within a few steps."""
     pytest.importorskip("open_clip")
-    return random_clip({**tiny_config, "text_cfg": {**tiny_config["text_cfg"], "width": 8}}, seed=2, scale=2)
+    return random_clip(
+        {**tiny_config, "text_cfg": {**tiny_config["text_cfg"], "width": 8}}, seed=2, scale=2
+    )
 
 
 RATES = {"lr": [1e-4, 1e-3, 1e-2]}
@@ -65,19 +79,32 @@ def request_of(photos, small_clip):
     """Function: learners and changes of the flags -> request."""
 
     def made(*learners, **changes):
-        views = {"objects": "coco", "attribute": "background-colour", "categories": ["car", "zebra"]}
+        views = {
+            "objects": "coco",
+            "attribute": "background-colour",
+            "categories": ["car", "zebra"],
+        }
         flags = {
-            "axes": RATES, "recipe": {"batch_size": 16, "steps": 5, "warmup": 1, "weight_decay": 0.1},
-            "world": {"classes": 2, "p_spu": 0.9, "views": views}, "learners": learners, "n": 48, "replicates": 1,
-        }  # fmt: skip
-        return checked(False, {**flags, **changes}, root=str(photos), model=f"open_clip:local-dir:{small_clip}")
+            "axes": RATES,
+            "recipe": {"batch_size": 16, "steps": 5, "warmup": 1, "weight_decay": 0.1},
+            "world": {"classes": 2, "p_spu": 0.9, "views": views},
+            "learners": learners,
+            "n": 48,
+            "replicates": 1,
+        }
+        return checked(
+            False, {**flags, **changes}, root=str(photos), model=f"open_clip:local-dir:{small_clip}"
+        )
 
     return made
 
 
 def timeless(document):
     """Rows without their times."""
-    rows = [{name: value for name, value in row.items() if name != "seconds"} for row in document["trainings"]]
+    rows = [
+        {name: value for name, value in row.items() if name != "seconds"}
+        for row in document["trainings"]
+    ]
     return rows, document["tests"]
 
 
@@ -104,11 +131,15 @@ def test_no_test_label_is_read_for_the_choice(request_of, monkeypatch):
 
 
 def test_the_chosen_weights_are_the_ones_that_are_tested(request_of, monkeypatch):
-    """The second of three settings is the first with the best validation; alone in a grid it has the same test."""
+    """The second of three settings is the first with the best validation; alone in a grid it has
+    the same test.
+    """
     said = iter([0.1, 0.9, 0.9, 0.3])
 
     def size(self, head, part):  # few test images would not tell weights apart
-        weights = sum(float(value.double().abs().sum()) for value in self.model.module.state_dict().values())
+        weights = sum(
+            float(value.double().abs().sum()) for value in self.model.module.state_dict().values()
+        )
         return {"trained": next(said) if part == "validation" else weights}
 
     monkeypatch.setattr(selection._Job, "_accuracies", size)
@@ -122,7 +153,9 @@ def test_zero_shot_uses_the_preprocessing_of_the_model(request_of):
     request = request_of("zero-shot")
     kept = run(request)
     loaded = load(request.model)
-    tried = groups.trial(request.world.replace(views=request.world.views.model_copy(update={"size": 32})))
+    tried = groups.trial(
+        request.world.replace(views=request.world.views.model_copy(update={"size": 32}))
+    )
     photos = [Image.fromarray(np.moveaxis(one.numpy(), 0, -1)) for one in tried.images()]
     with torch.no_grad():
         I = loaded.encode_image(torch.stack([loaded.preprocess(photo) for photo in photos]))
@@ -131,8 +164,12 @@ def test_zero_shot_uses_the_preprocessing_of_the_model(request_of):
     weight = torch.where(tried.objects == tried.attributes, 0.9, 0.1)  # two backgrounds
     (row,) = kept["tests"]
     assert 0 < right.mean() < 1
-    assert row["accuracies"]["trained"] == pytest.approx(float((weight * right).sum() / weight.sum()), abs=1e-6)
-    assert row["accuracies"]["rev"] == pytest.approx(float(right[tried.objects != tried.attributes].mean()), abs=1e-6)
+    assert row["accuracies"]["trained"] == pytest.approx(
+        float((weight * right).sum() / weight.sum()), abs=1e-6
+    )
+    assert row["accuracies"]["rev"] == pytest.approx(
+        float(right[tried.objects != tried.attributes].mean()), abs=1e-6
+    )
     assert kept["trainings"] == []
     assert kept["names"] == ["car", "zebra"]
     assert kept["objects"] == {"train": [6, 6], "validation": [2, 2], "test": [2, 2]}
@@ -177,7 +214,9 @@ def test_a_diverged_training_is_not_chosen(request_of, monkeypatch):
     lost = {1e-4}
 
     def some_lost(model, head, recipe, pairs, advance):
-        return [1.0, float("nan")] if recipe.lr in lost else train(model, head, recipe, pairs, advance)
+        return (
+            [1.0, float("nan")] if recipe.lr in lost else train(model, head, recipe, pairs, advance)
+        )
 
     monkeypatch.setattr(tuning, "finetune", some_lost)
     kept = run(request_of("supervised"))
@@ -199,10 +238,28 @@ def request_words(photos, small_clip, tmp_path):
         'categories = ["car", "zebra"]\n'
     )
     return (
-        "finetune", "--root", photos, "--model", f"open_clip:local-dir:{small_clip}", "--world", world,
-        "--n", "64", "--batch-size", "16", "--steps", "3", "--warmup", "1", "--weight-decay", "0.1",
-        "--axis", "lr=1e-3", "--replicates", "2",
-    )  # fmt: skip
+        "finetune",
+        "--root",
+        photos,
+        "--model",
+        f"open_clip:local-dir:{small_clip}",
+        "--world",
+        world,
+        "--n",
+        "64",
+        "--batch-size",
+        "16",
+        "--steps",
+        "3",
+        "--warmup",
+        "1",
+        "--weight-decay",
+        "0.1",
+        "--axis",
+        "lr=1e-3",
+        "--replicates",
+        "2",
+    )
 
 
 def test_a_run_prints_and_writes_results(soberclip, request_words, tmp_path):
@@ -213,12 +270,18 @@ def test_a_run_prints_and_writes_results(soberclip, request_words, tmp_path):
     said = run.document
     assert said == json.loads((folder / "result.json").read_text())
     assert sorted(path.name for path in folder.iterdir()) == ["finetuning.json", "result.json"]
-    assert [row["learner"] for row in said["tests"]] == ["zero-shot", *(n for n in [*LEARNERS][1:] for _ in range(2))]
+    assert [row["learner"] for row in said["tests"]] == [
+        "zero-shot",
+        *(n for n in [*LEARNERS][1:] for _ in range(2)),
+    ]
     assert {row["learner"] for row in said["tests"]} == set(LEARNERS)
-    printed = {(row["backbone"], row["learner"], row["group"]): row["printed"] for row in said["printed"]}
+    printed = {
+        (row["backbone"], row["learner"], row["group"]): row["printed"] for row in said["printed"]
+    }
     assert printed["ViT16", "obj", "rev"] == pytest.approx(0.21)
     assert "97.89, 21.00" in shown(finetuning_view(said))
-    (folder / "result.json").write_text(json.dumps(said | {"verb": "sweep"}))  # as `sweep colored-coco` marked it
+    # as `sweep colored-coco` marked it
+    (folder / "result.json").write_text(json.dumps(said | {"verb": "sweep"}))
     again = soberclip(*request_words, "-o", folder)
     assert "6 of 6 trainings are in" in again.err
     assert json.loads((folder / "result.json").read_text()) == said
@@ -232,8 +295,12 @@ def test_a_dry_run_prints_the_cost_of_both_sizes(soberclip):
     assert "1 training of 200 steps of 64 pairs: obj at 1 point " in one.err
 
 
-@pytest.mark.parametrize(("flag", "value"), [("--root", "nowhere"), ("--model", "torchvision:resnet18")])
-def test_wrong_pictures_and_models_are_refused_without_a_folder(soberclip, request_words, tmp_path, flag, value):
+@pytest.mark.parametrize(
+    ("flag", "value"), [("--root", "nowhere"), ("--model", "torchvision:resnet18")]
+)
+def test_wrong_pictures_and_models_are_refused_without_a_folder(
+    soberclip, request_words, tmp_path, flag, value
+):
     given = [*request_words]
     given[given.index(flag) + 1] = value
     run = soberclip(*given, "-o", tmp_path / "out")
@@ -256,5 +323,7 @@ def test_a_mean_has_an_interval_if_trainings_differ():
     assert trained["interval"] is None
     assert (rev["mean"], rev["replicates"], rev["diverged"]) == (pytest.approx(0.3), 3, 1)
     # t at 97.5 % with two degrees of freedom is 4.3027, the deviation .1
-    assert rev["interval"] == pytest.approx([0.3 - 4.3027 * 0.1 / 3**0.5, 0.3 + 4.3027 * 0.1 / 3**0.5], abs=1e-4)
+    assert rev["interval"] == pytest.approx(
+        [0.3 - 4.3027 * 0.1 / 3**0.5, 0.3 + 4.3027 * 0.1 / 3**0.5], abs=1e-4
+    )
     assert means("supervised", tests) == []

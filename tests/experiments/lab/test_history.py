@@ -1,4 +1,6 @@
-"""The history of a training: its rows, its files, its picture, the law of time, and how far it moved."""
+"""The history of a training: its rows, its files, its picture, the law of time, and how far it
+moved.
+"""
 
 import numpy as np
 import pandas as pd
@@ -34,10 +36,25 @@ def whole(tmp_path_factory):
 
 def test_a_history_has_the_place_of_every_model(whole):
     _, document = whole
-    assert [row["step"] for row in document["history"]] == [1, 2, 4, 6, 8, 9, 10, 12, 14, 16, 18, 20]
+    assert [row["step"] for row in document["history"]] == [
+        1,
+        2,
+        4,
+        6,
+        8,
+        9,
+        10,
+        12,
+        14,
+        16,
+        18,
+        20,
+    ]
     for row in document["history"]:
         for numbers in row["prompts"].values():
-            place = equivalent(WORLD, Accuracy(np.array(numbers["common"]), np.array(numbers["counter"])))
+            place = equivalent(
+                WORLD, Accuracy(np.array(numbers["common"]), np.array(numbers["counter"]))
+            )
             assert numbers["equivalent_correlation"] == pytest.approx(place.correlation)
             assert numbers["shortfall"] == pytest.approx(place.shortfall)
 
@@ -52,13 +69,18 @@ def test_the_files_hold_the_history(whole):
             rows = flat[(flat.step == row["step"]) & (flat.prompt == prompt)].sort_values("model")
             for name in ("common", "counter", "equivalent_correlation", "shortfall"):
                 assert rows[name].tolist() == pytest.approx(numbers[name])
-                assert table[name].sel(step=row["step"], prompt=prompt).values.ravel() == pytest.approx(numbers[name])
+                assert table[name].sel(
+                    step=row["step"], prompt=prompt
+                ).values.ravel() == pytest.approx(numbers[name])
             assert rows.loss.tolist() == pytest.approx(row["loss"])
 
 
 def test_a_run_is_drawn_beside_its_end(whole):
     picture = arrange(of_run(whole[0]), "equivalent-correlation")
-    assert (picture.x.name, [series.who.prompt for series in picture.series]) == ("step", ["name", "mean"])
+    assert (picture.x.name, [series.who.prompt for series in picture.series]) == (
+        "step",
+        ["name", "mean"],
+    )
     for series in picture.series:
         end = equivalent(WORLD, InfoNCE(series.who.prompt).accuracy(WORLD)).correlation
         assert series.numbers("predicted") == pytest.approx(np.full(12, end), abs=1e-6)
@@ -68,9 +90,13 @@ def test_a_run_is_drawn_beside_its_end(whole):
 
 def test_a_prompt_without_a_law_says_so(whole):
     prompts = whole[1]["prompts"]
-    table = dataset_of({**whole[1], "prompts": {**prompts, "mean": {**prompts["mean"], "predicted": None}}})
+    table = dataset_of(
+        {**whole[1], "prompts": {**prompts, "mean": {**prompts["mean"], "predicted": None}}}
+    )
     for prompt, reason in (("name", ""), ("mean", NO_LAW)):
-        assert {*table.legend.values[table.predicted_undefined.sel(prompt=prompt)].ravel()} == {reason}
+        assert {*table.legend.values[table.predicted_undefined.sel(prompt=prompt)].ravel()} == {
+            reason
+        }
         assert np.isnan(table.predicted_counter.sel(prompt=prompt)).all() == bool(reason)
 
 
@@ -80,7 +106,9 @@ def test_towers_from_python_have_the_same_history(whole):
     assert [row["step"] for row in rows] == [1, 2, 4, 9, 20]
     for row in rows:
         for prompt in ("name", "mean"):
-            assert row["prompts"][prompt]["counter"] == same[row["step"]]["prompts"][prompt]["counter"]
+            assert (
+                row["prompts"][prompt]["counter"] == same[row["step"]]["prompts"][prompt]["counter"]
+            )
 
 
 def place(accuracy: Accuracy) -> float:
@@ -89,8 +117,12 @@ def place(accuracy: Accuracy) -> float:
 
 @pytest.mark.deep
 def test_towers_of_the_linear_loss_follow_the_law_of_time():
-    """Linear towers under SGD from weights of size .01 are a flow; the first mode decides first, by both prompts."""
-    first = round(1.2 * half_times(np.linalg.svd(latent_cross_covariance(WORLD))[1], 1e-4)[0] / 0.01)
+    """Linear towers under SGD from weights of size .01 are a flow; the first mode decides first, by
+    both prompts.
+    """
+    first = round(
+        1.2 * half_times(np.linalg.svd(latent_cross_covariance(WORLD))[1], 1e-4)[0] / 0.01
+    )
     slow = {"optimizer": "sgd", "lr": 0.01, "warmup": 0, "averaging": 0.0, "steps": 1500}
     recipe = Recipe(loss="linear", towers="linear", embed_dim=8, batch_size=256, **slow)
     ensemble = Ensemble(recipe, (WORLD,) * 4, tuple(range(4)), 0)
@@ -109,7 +141,11 @@ def test_towers_of_the_linear_loss_follow_the_law_of_time():
 
 
 def row(step: int, common, counter, loss=(1.0, 1.0, 1.0)):
-    return {"step": step, "loss": list(loss), "prompts": {"name": {"common": list(common), "counter": list(counter)}}}
+    return {
+        "step": step,
+        "loss": list(loss),
+        "prompts": {"name": {"common": list(common), "counter": list(counter)}},
+    }
 
 
 def test_movement_is_the_change_since_half_as_many_steps():
@@ -122,7 +158,8 @@ def test_movement_is_the_change_since_half_as_many_steps():
     found = moved(history)["name"]
     assert found["counter"] == [0.0, 0.0, 0.0]
     assert found["common"][0] == pytest.approx(0.1)
-    half = 4.302652729911275 * 0.1 / 3**0.5  # t quantile of 2 degrees of freedom times the standard error
+    # t quantile of 2 degrees of freedom times the standard error
+    half = 4.302652729911275 * 0.1 / 3**0.5
     assert found["common"][1:] == pytest.approx([0.1 - half, 0.1 + half])
     assert moved(history[:3]) is None, "no checkpoint at 15"
     odd = moved([row(12, [0.5] * 3, [0.2] * 3), row(25, [0.6] * 3, [0.2] * 3)])
@@ -133,7 +170,10 @@ def test_movement_is_the_change_since_half_as_many_steps():
 def test_a_single_model_has_no_interval_():
     history = [row(10, [0.5], [0.5], loss=(1.0,)), row(20, [0.5], [0.5], loss=(1.0,))]
     assert moved(history) == {"name": {"common": [0.0, None, None], "counter": [0.0, None, None]}}
-    lost = [row(10, [0.5] * 3, [0.2] * 3), row(20, [0.9, 0.5, 0.1], [0.2] * 3, loss=(None, 1.0, None))]
+    lost = [
+        row(10, [0.5] * 3, [0.2] * 3),
+        row(20, [0.9, 0.5, 0.1], [0.2] * 3, loss=(None, 1.0, None)),
+    ]
     assert moved(lost)["name"]["common"] == [0.0, None, None], "diverged models do not count"
 
 

@@ -40,10 +40,16 @@ def drawn(learner: str, mitigation: str, n: int, replicates: int, **options) -> 
 
 @pytest.mark.parametrize(
     ("mitigation", "learner", "prompt"),
-    [("balance", "linear", "mean"), ("subsample", "least-squares", None), ("reweight", "logistic", None)],
+    [
+        ("balance", "linear", "mean"),
+        ("subsample", "least-squares", None),
+        ("reweight", "logistic", None),
+    ],
 )
 def test_the_law_is_the_limit_of_drawn_pairs(mitigation, learner, prompt):
-    """20 sets of 4000 pairs: within six standard errors (Student's t exceeds them once in 1e5), which are below .03."""
+    """20 sets of 4000 pairs: within six standard errors (Student's t exceeds them once in 1e5),
+    which are below .03.
+    """
     found = drawn(learner, mitigation, 4000, 20, prompt=prompt)
     law = predict(WORLD, named(learner, prompt=prompt), mitigation)
     assert law["drop"] == pytest.approx(0, abs=1e-9)
@@ -56,14 +62,28 @@ def test_the_law_is_the_limit_of_drawn_pairs(mitigation, learner, prompt):
     assert found["mitigation"] == law["mitigation"] == mitigation
 
 
-TABLED = World(table=[[0.2, 0.05, 0.05], [0.05, 0.3, 0.1], [0.05, 0.05, 0.15]], mu_spu=1.6, dim_image=6, dim_text=6)
+TABLED = World(
+    table=[[0.2, 0.05, 0.05], [0.05, 0.3, 0.1], [0.05, 0.05, 0.15]],
+    mu_spu=1.6,
+    dim_image=6,
+    dim_text=6,
+)
 
 
-@pytest.mark.parametrize("world", [TABLED, WORLD.replace(classes=3, dim_image=6, dim_text=6)], ids=["table", "world"])
+@pytest.mark.parametrize(
+    "world", [TABLED, WORLD.replace(classes=3, dim_image=6, dim_text=6)], ids=["table", "world"]
+)
 @pytest.mark.parametrize("mitigation", ["balance", "contradict"])
 def test_three_classes_have_the_law_of_pairs_mended_by_hand(mitigation, world):
-    """8 sets of 20,000 pairs, prompted by mean captions and tried on drawn images; within 7 standard errors."""
-    rng, mixture, background, found = np.random.default_rng(0), world.mixture(), world.block_latents[1], []
+    """8 sets of 20,000 pairs, prompted by mean captions and tried on drawn images; within 7
+    standard errors.
+    """
+    rng, mixture, background, found = (
+        np.random.default_rng(0),
+        world.mixture(),
+        world.block_latents[1],
+        [],
+    )
     for seed in range(8):
         pairs = world.draw(20_000, seed=seed)
         views = zip((pairs.images, pairs.texts), pairs.frames, strict=True)
@@ -73,14 +93,21 @@ def test_three_classes_have_the_law_of_pairs_mended_by_hand(mitigation, world):
             cell = 3 * pairs.labels.numpy() + shown
             weights = 1 / np.bincount(cell)[cell]
         else:  # captions name a background drawn at random
-            t[:, background] += world.mu_spu * (np.eye(3)[rng.integers(3, size=len(x))] - np.eye(3)[shown])
+            t[:, background] += world.mu_spu * (
+                np.eye(3)[rng.integers(3, size=len(x))] - np.eye(3)[shown]
+            )
         weights /= weights.sum()
         S = (weights[:, None] * (x - weights @ x)).T @ (t - weights @ t)
-        noise = rng.standard_normal((len(mixture.labels), 8000, 6)) * np.sqrt(mixture.variances + world.nu_image)
+        noise = rng.standard_normal((len(mixture.labels), 8000, 6)) * np.sqrt(
+            mixture.variances + world.nu_image
+        )
         own = weights * (pairs.labels.numpy() == np.arange(3)[:, None])
         scores = (mixture.means[:, None] + noise) @ S @ (own @ t / own.sum(axis=1, keepdims=True)).T
-        found.append(mixture.group_average((scores.argmax(-1) == mixture.labels[:, None]).mean(axis=1)))
-    near = 7 * np.hypot(np.std(found, axis=0, ddof=1) / np.sqrt(8), 0.0015)  # of images, .0015 at most
+        found.append(
+            mixture.group_average((scores.argmax(-1) == mixture.labels[:, None]).mean(axis=1))
+        )
+    # of images, .0015 at most
+    near = 7 * np.hypot(np.std(found, axis=0, ddof=1) / np.sqrt(8), 0.0015)
     off = []
     for name in (mitigation, NONE):
         own, learner = mitigated(name, world, named("linear", prompt="mean"))
@@ -104,7 +131,9 @@ def test_three_classes_have_the_law_of_pairs_mended_by_hand(mitigation, world):
     ids=lambda x: x if isinstance(x, str) else x["loss"],
 )
 def test_the_law_is_the_limit_of_linear_towers(mitigation, fields):
-    """4 models: the deviation of a model is below .01, so .03 is six standard errors of the mean."""
+    """4 models: the deviation of a model is below .01, so .03 is six standard errors of the
+    mean.
+    """
     quick = Recipe(**{**QUICK, **fields})
     prompt = "name" if quick.objective.captions else None
     world, recipe, prompt = apply_to_towers(mitigation, WORLD, quick, prompt)
@@ -120,29 +149,47 @@ def known_law(name, world, learner):
 
 
 def test_contradicting_captions():
-    """For InfoNCE the mean prompt decides like the name prompt; for linear CLIP captions omit the background."""
+    """For InfoNCE the mean prompt decides like the name prompt; for linear CLIP captions omit the
+    background.
+    """
     world = World(p_spu=0.9, mu_spu=2.0, sigma_xi=2.0)
     for prompt in ("name", "mean"):
-        assert mitigated("contradict", world, named("infonce", prompt=prompt)) == (world, named("infonce"))
+        assert mitigated("contradict", world, named("infonce", prompt=prompt)) == (
+            world,
+            named("infonce"),
+        )
         linear = named("linear", prompt=prompt, embed_dim=1)
         silent = world.model_copy(update={"mention_spu": 0.0})
         assert mitigated("contradict", world, linear) == (silent, linear)
     three = world.replace(classes=3)
-    for linear in (named("linear", prompt="background"), named("linear", embed_dim=2), named("linear", time=1.0)):
+    for linear in (
+        named("linear", prompt="background"),
+        named("linear", embed_dim=2),
+        named("linear", time=1.0),
+    ):
         assert known_law("contradict", world, linear)
         assert known_law("contradict", three, linear) is None
         assert known_law("contradict", TABLED, linear) is None
-    with pytest.raises(RequestError, match="'contradict' has no known law for learner 'infonce'; to measure it"):
+    with pytest.raises(
+        RequestError, match="'contradict' has no known law for learner 'infonce'; to measure it"
+    ):
         mitigated("contradict", world, named("infonce", prompt="background"))
     for other in ({"classes": 3}, {"p_inv": 0.9}, {"mention_inv": 0.5}):
-        assert known_law("contradict", world.model_copy(update=other), named("infonce", prompt="mean")) is None
-    with pytest.raises(RequestError, match=r"'contradict': captions of three or more classes .* mismatch = 0"):
+        assert (
+            known_law("contradict", world.model_copy(update=other), named("infonce", prompt="mean"))
+            is None
+        )
+    with pytest.raises(
+        RequestError, match=r"'contradict': captions of three or more classes .* mismatch = 0"
+    ):
         apply_to_learner("contradict", World(classes=3, mismatch=0.3), LINEAR)
     for name in ("early-stopping", "narrow"):
         assert law_of_towers(name, *apply_to_towers(name, WORLD, Recipe(), "name")) is None
     decaying = Recipe(steps=320, schedule="cosine")
     _, stopped, _ = apply_to_towers("early-stopping", WORLD, decaying, None)
-    assert stopped == decaying.model_copy(update={"steps": 80, "schedule": "constant"}), "stopped, not cooled down"
+    assert stopped == decaying.model_copy(update={"steps": 80, "schedule": "constant"}), (
+        "stopped, not cooled down"
+    )
 
 
 STRAYS = WORLD.replace(mismatch=0.3)  # captions of other pairs, which are not sampled with theirs
@@ -157,9 +204,13 @@ STRAYS = WORLD.replace(mismatch=0.3)  # captions of other pairs, which are not s
     ],
 )
 def test_pools_of_scores_that_have_no_law(name, world, unknown):
-    assert [p for p in PROMPTS if known_law(name, world, named("infonce", prompt=p)) is None] == unknown
+    assert [
+        p for p in PROMPTS if known_law(name, world, named("infonce", prompt=p)) is None
+    ] == unknown
     assert known_law(name, world, LINEAR) is not None
-    assert known_law("group-dro", world, named("logistic")) == known_law("reweight", world, named("logistic"))
+    assert known_law("group-dro", world, named("logistic")) == known_law(
+        "reweight", world, named("logistic")
+    )
 
 
 def test_projecting_the_background():
@@ -174,9 +225,13 @@ def test_projecting_the_background():
 
 @pytest.mark.parametrize("name", ["omit-background", "mention", "contradict", "prompt-mean"])
 def test_captions_are_changed_only_for_what_reads_them(name):
-    with pytest.raises(RequestError, match=rf"^mitigation '{name}': learner 'bayes' reads no captions"):
+    with pytest.raises(
+        RequestError, match=rf"^mitigation '{name}': learner 'bayes' reads no captions"
+    ):
         apply_to_learner(name, WORLD, named("bayes"))
-    with pytest.raises(RequestError, match=rf"^mitigation '{name}': loss = 'supervised' reads no captions"):
+    with pytest.raises(
+        RequestError, match=rf"^mitigation '{name}': loss = 'supervised' reads no captions"
+    ):
         apply_to_towers(name, WORLD, Recipe(loss="supervised"), None)
 
 
@@ -186,8 +241,14 @@ def test_a_filter_has_the_law_of_plain_linear_clip_alone():
         filtered = Filtered(prompt, kept=0.5)
         assert mitigated("filter", WORLD, named("linear", prompt=prompt)) == (WORLD, filtered)
         assert inflation("filter", WORLD, filtered) == 2
-    for learner in (named("infonce"), named("linear", embed_dim=1), replace(LINEAR, projected=True)):
-        with pytest.raises(RequestError, match=r"no law is known for learner .*; linear has one, at full width"):
+    for learner in (
+        named("infonce"),
+        named("linear", embed_dim=1),
+        replace(LINEAR, projected=True),
+    ):
+        with pytest.raises(
+            RequestError, match=r"no law is known for learner .*; linear has one, at full width"
+        ):
             apply_to_learner("filter", WORLD, learner)
     with pytest.raises(RequestError, match="no law is known for loss = 'linear'"):
         apply_to_towers("filter", WORLD, Recipe(loss="linear", towers="linear"), "name")
@@ -229,13 +290,24 @@ def test_laws_of_towers_and_of_learners_agree():
 def test_pairs_needed():
     p = WORLD.p_spu
     weighted, cut = 1 / (4 * p * (1 - p)), 1 / (2 * (1 - p))
-    expected = {"reweight": weighted, "balance": weighted + 1, "subsample": cut, NONE: 1.0, "contradict": 1.0}
+    expected = {
+        "reweight": weighted,
+        "balance": weighted + 1,
+        "subsample": cut,
+        NONE: 1.0,
+        "contradict": 1.0,
+    }
     for name, pairs in expected.items():
         assert inflation(name, *apply_to_learner(name, WORLD, LINEAR)) == pytest.approx(pairs)
-    for recipe, pairs in ((Recipe(steps=100, batch_size=10, n=500), weighted + 0.5), (Recipe(), cut)):
+    for recipe, pairs in (
+        (Recipe(steps=100, batch_size=10, n=500), weighted + 0.5),
+        (Recipe(), cut),
+    ):
         world, balanced, _ = apply_to_towers("balance", WORLD, recipe, "name")
         assert inflation("balance", world, balanced) == pytest.approx(pairs)
-    _, refitted, prompt = apply_to_towers("dfr", WORLD, Recipe(loss="linear", towers="linear"), "name")
+    _, refitted, prompt = apply_to_towers(
+        "dfr", WORLD, Recipe(loss="linear", towers="linear"), "name"
+    )
     assert prompt is None
     for what in (apply_to_learner("dfr", WORLD, LINEAR)[1], refitted):
         assert inflation("dfr", WORLD, what) == 1, "the pairs of its head are extra"
@@ -245,7 +317,11 @@ def test_pairs_needed():
 
 def test_a_prediction_reports_prompt_width_and_captions_after_the_mitigation():
     document = predict(WORLD, named("infonce"), "prompt-scores")
-    assert (document["learner"], document["prompt"], document["mitigation"]) == ("infonce", "scores", "prompt-scores")
+    assert (document["learner"], document["prompt"], document["mitigation"]) == (
+        "infonce",
+        "scores",
+        "prompt-scores",
+    )
     assert predict(WORLD, LINEAR, "narrow")["embed_dim"] == 1
     refitted = predict(WORLD, named("linear", prompt="mean"), "dfr")
     assert refitted["prompt"] is None
@@ -264,7 +340,9 @@ def test_narrow_is_the_smallest_width_that_separates_classes():
     # One coordinate of unit vectors is only a sign, so InfoNCE needs two.
     for world, loss, dim in ((WORLD, "linear", 1), (three, "linear", 2), (WORLD, "infonce", 2)):
         towers = {"loss": loss, "towers": "linear"}
-        assert apply_to_towers("narrow", world, Recipe(**towers), "name")[1] == Recipe(**towers, embed_dim=dim)
+        assert apply_to_towers("narrow", world, Recipe(**towers), "name")[1] == Recipe(
+            **towers, embed_dim=dim
+        )
     assert apply_to_learner("narrow", three, LINEAR)[1] == named("linear", embed_dim=2)
 
 
@@ -272,11 +350,23 @@ def test_a_set_that_cannot_be_balanced_is_refused_before_a_folder_is_created(tmp
     recipe = Recipe(**{**QUICK, "batch_size": 16}, loss="linear", n=40)
     large = recipe.model_copy(update={"n": 600, "batch_size": 200})
     for name, asked, p, words in (
-        ("balance", recipe, 0.999, r"n = 40: no pair has label \d and background \d; n = \d+ has all"),
-        ("subsample", large, 0.85, r"leaves \d+ of n = 600 pairs, fewer than batch_size = 200; about n = 667"),
+        (
+            "balance",
+            recipe,
+            0.999,
+            r"n = 40: no pair has label \d and background \d; n = \d+ has all",
+        ),
+        (
+            "subsample",
+            large,
+            0.85,
+            r"leaves \d+ of n = 600 pairs, fewer than batch_size = 200; about n = 667",
+        ),
     ):
         with pytest.raises(RequestError, match=words):
-            run(asked, WORLD.replace(p_spu=p), mitigate=name, compile=False, output=tmp_path / "run")
+            run(
+                asked, WORLD.replace(p_spu=p), mitigate=name, compile=False, output=tmp_path / "run"
+            )
     assert not (tmp_path / "run").exists()
 
 

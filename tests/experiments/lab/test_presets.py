@@ -68,7 +68,12 @@ def share(mask) -> str:
 
 
 def _sources(t):
-    for learner, prompt in (("linear", "name"), ("linear", "mean"), ("logistic", "name"), ("bayes", "name")):
+    for learner, prompt in (
+        ("linear", "name"),
+        ("linear", "mean"),
+        ("logistic", "name"),
+        ("bayes", "name"),
+    ):
         yield percent(2 * (1 - crossing(counter(t, learner, prompt), 0.5)))
     yield f"keeps {percent(counter(t, 'linear')[-1])}"
     yield f"logistic regression {percent(counter(t, 'logistic')[-1])}"
@@ -78,12 +83,17 @@ def _sources(t):
 def _theorem(t):
     for prompt in ("name", "mean"):
         gap = t.counter.sel(learner="linear", prompt=prompt) - counter(t, "printed")
-        yield f"{crossing(gap.sel(mu_spu=2.0, sigma_inv=1.0), 0.0):.2f} ({prompt_row(prompt).words})"
+        yield (
+            f"{crossing(gap.sel(mu_spu=2.0, sigma_inv=1.0), 0.0):.2f} ({prompt_row(prompt).words})"
+        )
         if prompt == "name":
             false = gap > TAU
             yield f"on {percent(false.sum() / gap.notnull().sum())}"
             yield f"by up to {100 * float(gap.max()):.0f} points"
-            yield f"none with p_spu above {float(t.p_spu[false.any(['mu_spu', 'sigma_inv'])].max()):.2f}"
+            yield (
+                "none with p_spu above"
+                f" {float(t.p_spu[false.any(['mu_spu', 'sigma_inv'])].max()):.2f}"
+            )
 
 
 def _correlation(t):
@@ -117,7 +127,9 @@ def _view_noise(t):
 def _captions(t):
     for learner in ("linear", "infonce"):
         each = [(1.0, 1.0), (0.0, 1.0), (1.0, 0.05)]  # mention_spu, mention_inv
-        said = [counter(t, learner, "mean", mention_spu=s, mention_inv=i, p_inv=1.0) for s, i in each]
+        said = [
+            counter(t, learner, "mean", mention_spu=s, mention_inv=i, p_inv=1.0) for s, i in each
+        ]
         yield "{}, {} and {}".format(*map(percent, said))
         name = t.counter.sel(learner=learner, prompt="name", p_inv=1.0)
         assert float(np.ptp(name.values)) < TAU
@@ -127,9 +139,14 @@ def _captions(t):
 def _pairs(t):
     far = np.abs(t.counter.mean("replicate") - t.predicted_counter).max(["learner", "prompt"])
     for noise, n in ((4.0, 1000), (16.0, 10_000)):
-        yield f"within {100 * float(far.sel(sigma_xi=noise, n=slice(n, None)).max()):.2f} points from {n:,}"
+        yield (
+            f"within {100 * float(far.sel(sigma_xi=noise, n=slice(n, None)).max()):.2f} points from"
+            f" {n:,}"
+        )
     spread = t.counter.sel(sigma_xi=4.0, learner="linear", prompt="name").std("replicate", ddof=1)
-    yield "{:.2f} points at 10,000 pairs and {:.3f} at 1e6".format(*(100 * float(spread.sel(n=n)) for n in (1e4, 1e6)))
+    yield "{:.2f} points at 10,000 pairs and {:.3f} at 1e6".format(
+        *(100 * float(spread.sel(n=n)) for n in (1e4, 1e6))
+    )
 
 
 def _classes(t):
@@ -160,7 +177,10 @@ def _time(t):
 def _scale(t):
     base = design("scale").study().world
     place = placed(t, base, "equivalent-correlation")["equivalent-correlation"]
-    at = lambda prompt, scale: percent(place.sel(learner="infonce", prompt=prompt, scale=scale).item())  # noqa: E731
+
+    def at(prompt, scale):
+        return percent(place.sel(learner="infonce", prompt=prompt, scale=scale).item())
+
     yield f"data in which {at('name', 1.0)} show it at scale 1, and {at('name', 2.0)} at scale 2"
     whole = equivalent(base, named("infonce").accuracy(base)).correlation
     yield f"without limits it is {percent(whole)}"
@@ -174,26 +194,47 @@ def _equivalent(t):
         place.sel(learner=learner, prompt=prompt, detail_inv=g, detail_spu=g)
     )
     for g in (0.0, 1.0):
-        yield f"Take data in which {at('infonce', 'bare', g)} of the images show the usual background."
-    yield f"in which {at('infonce')} show the usual background if captions describe every appearance"
+        yield (
+            f"Take data in which {at('infonce', 'bare', g)} of the images show the usual"
+            " background."
+        )
+    yield (
+        f"in which {at('infonce')} show the usual background if captions describe every appearance"
+    )
     yield f"and {at('infonce', g=0.0)} if they describe none"
-    yield f"Prompted with the average caption, it is {at('infonce', 'mean')} to {at('infonce', 'mean', 0.0)}"
+    yield (
+        f"Prompted with the average caption, it is {at('infonce', 'mean')} to"
+        f" {at('infonce', 'mean', 0.0)}"
+    )
     yield f"For logistic regression it is {at('logistic')}, for least squares {at('least-squares')}"
     assert 0 < float(numbers["shortfall"].max()) < 0.01
 
 
 def _ensembles(t):
     clean, noisy = (
-        [percent(counter(t, "infonce", prompt, p_spu=0.9, sigma_xi_text=noise)) for prompt in t.prompt.values]
+        [
+            percent(counter(t, "infonce", prompt, p_spu=0.9, sigma_xi_text=noise))
+            for prompt in t.prompt.values
+        ]
         for noise in (0.0, 1.0)
     )
     yield from clean
     name, mean, background, captions, scores = noisy
     yield f"{name}, {captions}, {scores}, {mean} and {background}"
-    assert np.array_equal(counter(t, "infonce", "captions", sigma_xi_text=0.0), counter(t, "bayes", sigma_xi_text=0.0))
+    assert np.array_equal(
+        counter(t, "infonce", "captions", sigma_xi_text=0.0), counter(t, "bayes", sigma_xi_text=0.0)
+    )
 
 
-TRAINED = ("batch-size", "combinations", "domains", "mitigations", "multicolored-mnist", "temperature", "towers")
+TRAINED = (
+    "batch-size",
+    "combinations",
+    "domains",
+    "mitigations",
+    "multicolored-mnist",
+    "temperature",
+    "towers",
+)
 
 
 def numbers_of(name, table):
@@ -201,7 +242,8 @@ def numbers_of(name, table):
     return globals()[f"_{name.replace('-', '_')}"](table)
 
 
-QUICK = sorted({*designs()} - {*TRAINED, "scale"})  # unit embeddings take long, and have a table of their own
+# unit embeddings take long, and have a table of their own
+QUICK = sorted({*designs()} - {*TRAINED, "scale"})
 
 
 @pytest.mark.parametrize("name", [*QUICK, pytest.param("scale", marks=pytest.mark.deep)])
@@ -227,13 +269,19 @@ def _temperature(t):
 
 def _towers(t):
     one = counter(t, "infonce", depth=1)
-    yield r"2 units keep (\d+) %.* 8 units (\d+) %.* 32 units (\d+) %", *(one.sel(width=w) for w in (2, 8, 32))
+    yield (
+        r"2 units keep (\d+) %.* 8 units (\d+) %.* 32 units (\d+) %",
+        *(one.sel(width=w) for w in (2, 8, 32)),
+    )
     yield r"optimum keeps (\d+) %", t.predicted_counter.sel(prompt="name")[0, 0]
 
 
 def _mitigations(t):
     """Numbers of the answer; also checks that mitigations with a known law reach it."""
-    gain = {g: s * (t[g] - t[g].sel(mitigation="none")).mean("replicate") for g, s in (("counter", 1), ("common", -1))}
+    gain = {
+        g: s * (t[g] - t[g].sel(mitigation="none")).mean("replicate")
+        for g, s in (("counter", 1), ("common", -1))
+    }
     for pattern, learner, mitigation in (
         (r"InfoNCE gains (\d+) points .* loses (\d+) on", "infonce", "balance"),
         (r"typical appearance alone gains (\d+) and loses (\d+)", "infonce", "prompt-name"),
@@ -246,7 +294,8 @@ def _mitigations(t):
         yield pattern, *(gain[group].sel(at) for group in ("counter", "common"))
     for group in ("common", "counter"):
         off = abs(t[group].mean("replicate") - t[f"predicted_{group}"])
-        assert float(off.max()) < 0.08, group  # by typical appearance InfoNCE is .05 off after 600 steps
+        # by typical appearance InfoNCE is .05 off after 600 steps
+        assert float(off.max()) < 0.08, group
 
 
 def _multicolored_mnist(t):
@@ -259,14 +308,20 @@ def _multicolored_mnist(t):
 def _combinations(t):
     """At the strongest background."""
     yield r"to (\d+) % on pairs", t.unseen.sel(learner="infonce", prompt="name").mean("replicate")
-    yield r"Supervised .* to (\d+) %, and", t.unseen.sel(learner="bayes", prompt="name").mean("replicate")
+    yield (
+        r"Supervised .* to (\d+) %, and",
+        t.unseen.sel(learner="bayes", prompt="name").mean("replicate"),
+    )
     yield r"optimum is at (\d+) %", t.predicted_unseen.sel(learner="infonce", prompt="mean")
 
 
 def _domains(t):
     """With four backgrounds per class."""
     unseen = t.unseen.mean("replicate")
-    yield r"typical appearance: .*and (\d+) % on pairs", unseen.sel(learner="infonce", prompt="name")
+    yield (
+        r"typical appearance: .*and (\d+) % on pairs",
+        unseen.sel(learner="infonce", prompt="name"),
+    )
     yield r"caption they rise .*and (\d+) %, and", unseen.sel(learner="infonce", prompt="mean")
     yield r"supervised towers .*and (\d+) %", unseen.sel(learner="bayes", prompt="name")
 
@@ -275,11 +330,14 @@ SPOKEN_OF = {  # values of axes that the answers name
     "batch-size": {"steps": [2000]},
     "combinations": {"mu_spu": [3.0]},
     "domains": {"table": ["compositional(2, 5, 1)"]},
-    "mitigations": {"mitigation": "none,balance,prompt-name,omit-background,group-dro,prompt-captions"},
+    "mitigations": {
+        "mitigation": "none,balance,prompt-name,omit-background,group-dro,prompt-captions"
+    },
     "temperature": {"temperature": [0.1, 0.3, 1.0]},
     "towers": {"depth": [1]},
 }
-MACHINES = 0.03  # rounding differs between machines; a mean of eight models has an error of about .01
+# rounding differs between machines; a mean of eight models has an error of about .01
+MACHINES = 0.03
 
 
 @pytest.mark.deep
@@ -288,4 +346,6 @@ def test_the_answer_agrees_with_trained_towers(name):
     answer, table = design(name).answer, design(name).study(axes=SPOKEN_OF.get(name, {})).run()
     for pattern, *values in numbers_of(name, table):
         said = [int(number) / 100 for number in re.search(pattern, answer).groups()]
-        assert said == pytest.approx([value.item() for value in values[: len(said)]], abs=MACHINES), pattern
+        assert said == pytest.approx(
+            [value.item() for value in values[: len(said)]], abs=MACHINES
+        ), pattern

@@ -54,7 +54,11 @@ def test_a_store_equals_the_table_in_memory_and_is_not_recomputed(tmp_path, same
     assert (said, list(tmp_path.glob(".*"))) == ([], [])
     opened = xr.open_zarr(tmp_path / "a.zarr", chunks=None)  # a warning fails the test
     np.testing.assert_array_equal(opened.counter, SWEEP.run().counter)
-    resumed(SWEEP, tmp_path / "a.zarr", mapped=lambda task, numbers: pytest.fail("there is nothing to do"))
+    resumed(
+        SWEEP,
+        tmp_path / "a.zarr",
+        mapped=lambda task, numbers: pytest.fail("there is nothing to do"),
+    )
 
 
 @pytest.mark.parametrize("count", [0, 3])
@@ -63,14 +67,17 @@ def test_an_interrupted_run_says_what_it_kept_and_resumes(tmp_path, count, same,
     with pytest.raises(Interrupted, match=rf"interrupted; {count} of 5 blocks are in {where}"):
         resumed(SWEEP, where, mapped=stopped_after(count))
     half = store.read(where)
-    xr.testing.assert_equal(half.counter, xr.open_zarr(where, chunks=None).counter)  # a warning fails the test
+    # a warning fails the test
+    xr.testing.assert_equal(half.counter, xr.open_zarr(where, chunks=None).counter)
     assert ((half.undefined > 0) | half.counter.notnull()).any() == bool(count)
     said = []
     same(resumed(SWEEP, where, report=said.append), SWEEP.run())
     assert said == [f"{count} of 5 blocks are in {where} already"]
 
 
-def test_a_full_disk_ends_with_status_1(soberclip, tmp_path, monkeypatch, exact, undisturbed, same, resumed):
+def test_a_full_disk_ends_with_status_1(
+    soberclip, tmp_path, monkeypatch, exact, undisturbed, same, resumed
+):
     """A limit on file sizes imitates a full disk: both fail in the middle of a chunk."""
     where = tmp_path / "a.zarr"
     (tmp_path / "study.toml").write_text(exact.toml())
@@ -84,12 +91,17 @@ def test_a_full_disk_ends_with_status_1(soberclip, tmp_path, monkeypatch, exact,
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert ended.status == 1
-    assert f"soberclip: {where} could not be written: File too large; 2 of 12 blocks are in {where}" in ended.err
+    assert (
+        f"soberclip: {where} could not be written: File too large; 2 of 12 blocks are in {where}"
+        in ended.err
+    )
     same(exact.run(where), undisturbed)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_signals_end_the_command_line(soberclip, tmp_path, monkeypatch, exact, undisturbed, same, number):
+def test_signals_end_the_command_line(
+    soberclip, tmp_path, monkeypatch, exact, undisturbed, same, number
+):
     """After the first block."""
     write, where = store.Store.write, tmp_path / "a.zarr"
     (tmp_path / "study.toml").write_text(exact.toml())
@@ -109,7 +121,7 @@ def test_signals_end_the_command_line(soberclip, tmp_path, monkeypatch, exact, u
 
 KILLED = """
 import os, random, signal, time
-from experiments.lab import plan, run, store, studies  # once: children are forked before zarr starts its thread
+from experiments.lab import plan, run, store, studies  # children fork before zarr's thread starts
 plan.MOST = 2
 planned = plan.plan(studies.read(open("FOLDER/study.toml").read()))
 for seconds in random.Random(0).choices([0.01, 0.03, 0.06, 0.12], k=4):
@@ -140,14 +152,19 @@ def test_a_damaged_chunk_is_named_and_recomputed(tmp_path, how, name, same, resu
     SWEEP.run(where)
     harm(where / name, how)
     same(resumed(SWEEP, where, report=said.append), SWEEP.run())
-    unfinished = (name, how) == ("manifest/3", "remove")  # without its manifest a block is not finished
-    assert said[:-1] == ([] if unfinished else [f"{name} is damaged, so its block is computed again"])
+    # without its manifest a block is not finished
+    unfinished = (name, how) == ("manifest/3", "remove")
+    assert said[:-1] == (
+        [] if unfinished else [f"{name} is damaged, so its block is computed again"]
+    )
     assert said[-1] == f"4 of 5 blocks are in {where} already"
 
 
 @HARMS
 def test_damaged_metadata_and_coordinates_are_refused(tmp_path, how, same):
-    """A lost coordinate once ended in a traceback of the picture. Another letter may change no number."""
+    """A lost coordinate once ended in a traceback of the picture. Another letter may change no
+    number.
+    """
     whole = SWEEP.run(tmp_path / "whole")
     for file in sorted(tmp_path.rglob("zarr.json")) + sorted(tmp_path.rglob("c/0")):
         copytree(tmp_path / "whole", tmp_path / "harmed")
@@ -175,9 +192,14 @@ def test_another_study_is_refused_by_its_first_difference(tmp_path):
     where = tmp_path / "a.zarr"
     SWEEP.run(where)
     louder = SWEEP.world.model_copy(update={"mu_spu": 2.0})
-    with pytest.raises(RequestError, match=r"another study \(world.mu_spu is 1.0 there and 2.0 here\)"):
+    with pytest.raises(
+        RequestError, match=r"another study \(world.mu_spu is 1.0 there and 2.0 here\)"
+    ):
         replace(SWEEP, world=louder).run(where)
-    with pytest.raises(RequestError, match=r"axes is \['p_spu', 'sigma_xi'\] there and \['sigma_xi', 'p_spu'\] here"):
+    with pytest.raises(
+        RequestError,
+        match=r"axes is \['p_spu', 'sigma_xi'\] there and \['sigma_xi', 'p_spu'\] here",
+    ):
         replace(SWEEP, axes=SWEEP.axes[::-1]).run(where)
     early, late = (study(learners=[named("linear", time=time)]) for time in (1.0, 2.0))
     early.run(tmp_path / "b.zarr")
@@ -204,12 +226,26 @@ def test_a_changed_learner_or_mitigation_of_ones_own_is_refused(tmp_path, monkey
         file.write_text(text)
         monkeypatch.setitem(mitigations.MITIGATIONS, "mine", run_file(file, "file")["row"])
         learner = learner_in(f"{file}:Mine")() if where == "learner" else "linear"
-        return study(axes={"p_spu": [0.6, 0.9], "mitigation": list(names)}, learners=[learner]).run(tmp_path / where)
+        return study(axes={"p_spu": [0.6, 0.9], "mitigation": list(names)}, learners=[learner]).run(
+            tmp_path / where
+        )
 
     for where, names, old, new, words in (
-        ("learner", ["none"], "1.0 *", "2.0 *", r"the file of mine is '\w{16}' there and '\w{16}' here"),
+        (
+            "learner",
+            ["none"],
+            "1.0 *",
+            "2.0 *",
+            r"the file of mine is '\w{16}' there and '\w{16}' here",
+        ),
         ("law", ["mine", "none"], "0.5", "0.2", "the mitigation mine is .* there and .* here"),
-        ("prompt", ["mine", "none"], "world=", "prompt='mean', world=", "the mitigation mine is .* there and .* here"),
+        (
+            "prompt",
+            ["mine", "none"],
+            "world=",
+            "prompt='mean', world=",
+            "the mitigation mine is .* there and .* here",
+        ),
     ):
         same(run(OWN, where, names), run(OWN, where, names))
         with pytest.raises(RequestError, match=rf"another study \({words}\)"):
@@ -222,7 +258,9 @@ def test_another_format_is_refused(tmp_path, monkeypatch):
     SWEEP.run(where)
     monkeypatch.setattr(store, "FORMAT", 7)
     for refused in (lambda: SWEEP.run(where), lambda: store.read(where)):
-        with pytest.raises(RequestError, match=r"has format 6, .* format 7; name another folder, where"):
+        with pytest.raises(
+            RequestError, match=r"has format 6, .* format 7; name another folder, where"
+        ):
             refused()
 
 
@@ -230,7 +268,9 @@ def test_another_format_is_refused(tmp_path, monkeypatch):
 def test_a_store_is_continued_with_the_libraries_that_it_began_with(tmp_path, monkeypatch, package):
     SWEEP.run(tmp_path / "a.zarr")
     real = provenance.version
-    monkeypatch.setattr(provenance, "version", lambda name: "9.9" if name == package else real(name))
+    monkeypatch.setattr(
+        provenance, "version", lambda name: "9.9" if name == package else real(name)
+    )
     with pytest.raises(RequestError, match=rf"begun with {package} .* 9\.9 is installed"):
         SWEEP.run(tmp_path / "a.zarr")
 
@@ -240,7 +280,11 @@ def test_paths_that_are_not_a_store_are_refused_before_any_work(tmp_path):
     for folder, file in (("folder", "thesis.tex"), ("broken", "zarr.json")):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / file).write_text("{")
-    for name, words in (("file", "file.zarr"), ("folder", "other files"), ("broken", "is not .*store of a study")):
+    for name, words in (
+        ("file", "file.zarr"),
+        ("folder", "other files"),
+        ("broken", "is not .*store of a study"),
+    ):
         with pytest.raises(RequestError, match=words):
             SWEEP.run(tmp_path / name)
     with pytest.raises(RequestError, match=r"is not .*store of a study"):
@@ -263,7 +307,9 @@ def test_an_unfinished_store_that_cannot_be_written_is_refused(tmp_path, monkeyp
 
 def test_a_study_beyond_memory_is_refused_with_its_size():
     huge = study(axes={"p_spu": "0:1:100000", "mu_spu": "0:4:1000000"})
-    with pytest.raises(RequestError, match=r"take 2.8 TB and memory has .* free; a store \(--output\) keeps them"):
+    with pytest.raises(
+        RequestError, match=r"take 2.8 TB and memory has .* free; a store \(--output\) keeps them"
+    ):
         huge.run()
 
 

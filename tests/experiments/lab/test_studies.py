@@ -32,33 +32,61 @@ NARROW = World(mu_spu=2.0, dim_image=2, dim_text=2)
     [
         ({"axes": {"p_spo": "0:1:3"}}, ["p_spo", "nearest is 'p_spu'"]),
         ({"axes": {"p_spu": [0.5, 0.5]}}, ["p_spu", "0.5", "more than once"]),
-        ({"axes": {"p_spu": [*np.linspace(0.1, 1, 30_000), 0.1]}}, ["p_spu", "0.1", "more than once"]),
+        (
+            {"axes": {"p_spu": [*np.linspace(0.1, 1, 30_000), 0.1]}},
+            ["p_spu", "0.1", "more than once"],
+        ),
         ({"axes": {"p_spu": "0:1.5:3"}}, ["p_spu", "1.5", "nearest valid value is 1"]),
         ({"axes": {"p_spu": "0:1:many"}}, ["'0:1:many'", "2 to 1,000,000"]),
         ({"axes": {"p_spu": [0.5, "0.7"]}}, ["p_spu", "'0.7'", "not a number"]),
-        ({"axes": dict.fromkeys(["p_spu", "mu_spu", "mu_inv", "p_inv"], "0:1:40000")}, ["2.6e+18 cells", "61.4 EB"]),
+        (
+            {"axes": dict.fromkeys(["p_spu", "mu_spu", "mu_inv", "p_inv"], "0:1:40000")},
+            ["2.6e+18 cells", "61.4 EB"],
+        ),
         ({"axes": {"dim_image": "2:5:3"}}, ["dim_image", "3.5"]),
         ({"axes": {"p_spu": "0.5:1:3:one-minus"}}, ["both ends of a one-minus axis lie below 1"]),
         ({"axes": {"mu_spu": "0:1:3:log"}}, ["both ends of a log axis lie above 0"]),
         ({"axes": {"dim_image": [1, 2]}}, ["dim_image = 1", "2 latents"]),
         ({"replicates": 2}, ["replicates has no meaning"]),
         ({"axes": {"width": [8]}}, ["width", "'trained'"]),
-        ({"learners": ["infonce", "infonse"]}, ["'infonse'", "nearest is infonce"]),  # the first is no fault
+        # the first is no fault
+        ({"learners": ["infonce", "infonse"]}, ["'infonse'", "nearest is infonce"]),
         ({"learners": ["siglip-unbiased"]}, ["'siglip-unbiased'", "'trained'"]),
-        ({"routes": ["trained"], "recipe": {"width": 0}}, ["'linear'", "width = 0", "nearest valid value is 1"]),
-        ({"routes": ["exact"], "n": 1}, ["n = 1", "[2, 1000000000000]", "nearest valid value is 2"]),
+        (
+            {"routes": ["trained"], "recipe": {"width": 0}},
+            ["'linear'", "width = 0", "nearest valid value is 1"],
+        ),
+        (
+            {"routes": ["exact"], "n": 1},
+            ["n = 1", "[2, 1000000000000]", "nearest valid value is 2"],
+        ),
         ({"routes": ["exact"], "n": 100, "learners": ["bayes"]}, ["'exact'", "bayes"]),
         ({"seed": -1}, ["seed = -1"]),
         ({"recipe": {"loss": "siglip"}}, ["'loss'", "learners"]),
         ({"recipe": {"wdth": 8}, "routes": "trained"}, ["'wdth'", "nearest is 'width'"]),
-        ({"axes": {"embed_dim": [3, 12]}, "learners": "infonce"}, ["embed_dim = 3 ", " need a scale"]),
+        (
+            {"axes": {"embed_dim": [3, 12]}, "learners": "infonce"},
+            ["embed_dim = 3 ", " need a scale"],
+        ),
         ({"axes": {"scale": [3, 12]}}, ["scale has no meaning", "infonce"]),
-        ({"axes": {"scale": [3], "bias": [-1.0]}, "learners": "infonce"}, ["bias has no meaning", "siglip"]),
-        ({"axes": {"scale": [3], "batch_size": [2]}, "learners": "infonce"}, ["batch_size has no meaning"]),
+        (
+            {"axes": {"scale": [3], "bias": [-1.0]}, "learners": "infonce"},
+            ["bias has no meaning", "siglip"],
+        ),
+        (
+            {"axes": {"scale": [3], "batch_size": [2]}, "learners": "infonce"},
+            ["batch_size has no meaning"],
+        ),
         ({"axes": {"table": ["diagonl(1)"]}}, ["axis table", "'diagonl'", "nearest is diagonal"]),
-        ({"axes": {"table": [[[0.5, 0.0], [0.0, 0.5]]]}}, ["axis table", "'compositional(3, 4, 1)'"]),
+        (
+            {"axes": {"table": [[[0.5, 0.0], [0.0, 0.5]]]}},
+            ["axis table", "'compositional(3, 4, 1)'"],
+        ),
         ({"axes": {"table": ["diagonal(0.9)"], "p_spu": [0.5]}}, ["p_spu", "table"]),
-        ({"axes": {"table": ["diagonal(0.9)"]}, "world": World(p_spu=0.7)}, ["p_spu = 0.7", "table"]),
+        (
+            {"axes": {"table": ["diagonal(0.9)"]}, "world": World(p_spu=0.7)},
+            ["p_spu = 0.7", "table"],
+        ),
     ],
 )
 def test_a_refusal_is_one_line_that_names_the_value(request_, words):
@@ -71,7 +99,10 @@ def test_a_refusal_is_one_line_that_names_the_value(request_, words):
 
 def test_whole_numbers_may_be_written_as_floats():
     assert read('routes = ["exact"]\nn = 1e9').n == 10**9
-    assert study(axes={"seed": f"{2**53 + 1},1e3"}, routes="drawn", n=2).axes[0].values == (2**53 + 1, 1000)
+    assert study(axes={"seed": f"{2**53 + 1},1e3"}, routes="drawn", n=2).axes[0].values == (
+        2**53 + 1,
+        1000,
+    )
 
 
 @pytest.mark.parametrize("n", [None, 10_000])
@@ -104,10 +135,16 @@ def test_a_study_survives_a_round_trip_through_toml():
 
 @pytest.mark.parametrize(
     ("route", "options"),
-    [("theory", {}), ("exact", {"n": 100}), ("trained", {"recipe": {"batch_size": 8, "steps": 2, "warmup": 1}})],
+    [
+        ("theory", {}),
+        ("exact", {"n": 100}),
+        ("trained", {"recipe": {"batch_size": 8, "steps": 2, "warmup": 1}}),
+    ],
 )
 def test_a_prompt_that_a_learner_does_not_have_leaves_its_cells_empty_with_a_reason(route, options):
-    table = study(NARROW, learners=["linear"], prompts=["captions", "scores"], routes=[route], **options).run()
+    table = study(
+        NARROW, learners=["linear"], prompts=["captions", "scores"], routes=[route], **options
+    ).run()
     empty, there = (table.sel(learner="linear", prompt=prompt) for prompt in ("captions", "scores"))
     assert np.isnan(empty.counter).all()
     assert "scores" in str(table.legend.values[int(empty.undefined)])
@@ -126,53 +163,78 @@ def test_an_undefined_cell_names_its_route():
     assert "separable" in separable
     document = summary(sweep, table, None, 100)
     cells = [dict(zip(document["columns"], row, strict=True)) for row in document["rows"]]
-    given_reasons = {(c["n"], c["learner"], c["route"]): c["undefined"] for c in cells if c["undefined"]}
+    given_reasons = {
+        (c["n"], c["learner"], c["route"]): c["undefined"] for c in cells if c["undefined"]
+    }
     expected = {(2, "exact"): unknown, (400, "exact"): unknown, (2, "drawn"): separable}
     assert given_reasons == {(n, "logistic", route): why for (n, route), why in expected.items()}
     counted = [(one["route"], one["undefined"]) for one in document["ranges"][2:]]
     assert counted == [("exact", {unknown: 2}), ("drawn", {separable: 1})]
-    assert arrange(table).undefined == (("drawn", separable),)  # a route without any measurement shows its theory
+    # a route without any measurement shows its theory
+    assert arrange(table).undefined == (("drawn", separable),)
 
 
 @pytest.mark.parametrize(
-    ("loss", "temperature", "lost"), [("infonce", None, [True, False]), ("siglip-unbiased", 0.5, [True, True])]
+    ("loss", "temperature", "lost"),
+    [("infonce", None, [True, False]), ("siglip-unbiased", 0.5, [True, True])],
 )
 def test_a_cell_without_theory_gets_a_reason(loss, temperature, lost):
     recipe = {"width": 4, "depth": 1, "embed_dim": 2, "batch_size": 16, "steps": 2, "warmup": 0}
     recipe |= {} if temperature is None else {"temperature": temperature}
-    sweep = study(NARROW, {"sigma_xi": [0.0, 1.0]}, loss, routes="trained", replicates=2, recipe=recipe)
+    sweep = study(
+        NARROW, {"sigma_xi": [0.0, 1.0]}, loss, routes="trained", replicates=2, recipe=recipe
+    )
     table = sweep.run()
     assert (table.undefined == 0).all()
     assert np.isnan(table.predicted_counter.values.ravel()).tolist() == lost
     reasons = table.legend.values[table.predicted_undefined.values.ravel()]
     assert [bool(reason) for reason in reasons] == lost
-    expected = "where images have no noise" if temperature is None else "no closed form is known for this training"
+    expected = (
+        "where images have no noise"
+        if temperature is None
+        else "no closed form is known for this training"
+    )
     assert expected in reasons[0]
     assert arrange(table).undefined == (("theory", reasons[0]),)
 
 
 def test_options_of_unit_embeddings_are_axes():
-    """Each in its cells, and in the law's groups of cells; not of a learner that lacks the option."""
-    axes = {"scale": [0.5, 2.0], "embed_dim": [3, 8], "bias": [-1.0, 1.0], "batch_size": [2, 8], "mu_spu": [1.0, 2.0]}
+    """Each in its cells, and in the law's groups of cells; not of a learner that lacks the
+    option.
+    """
+    axes = {
+        "scale": [0.5, 2.0],
+        "embed_dim": [3, 8],
+        "bias": [-1.0, 1.0],
+        "batch_size": [2, 8],
+        "mu_spu": [1.0, 2.0],
+    }
     sweep = study(World(sigma_xi=6.0), axes, ["siglip", "infonce", "linear"], prompts="mean")
     whole = {"scale": 2.0, "embed_dim": 3, "bias": 1.0, "batch_size": 8}
     expected = [whole, {name: whole[name] for name in ("scale", "embed_dim")}, {"embed_dim": 3}]
     for k, options in enumerate(expected):
-        assert sweep.cell((1, 0, 1, 1, 0), k, "mean").learner == named(sweep.learners[k], prompt="mean", **options)
+        assert sweep.cell((1, 0, 1, 1, 0), k, "mean").learner == named(
+            sweep.learners[k], prompt="mean", **options
+        )
     groups = sweep.settings({*sweep.dims} - NUMBERS - OF_TRAINING)
     assert len({one.learner for _, one in groups}) == 16 + 4 + 2
 
 
 def test_reasons_that_differ_in_their_numbers_are_one():
     legend = Legend()
-    codes = [legend.code(each) for each in ("p = 0.1 in #2 is too low", "p is lost", "p = 0.3 in #2 is too low")]
+    codes = [
+        legend.code(each)
+        for each in ("p = 0.1 in #2 is too low", "p is lost", "p = 0.3 in #2 is too low")
+    ]
     assert codes == [1, 2, 1]
     assert legend.sentences == ["", "p = 0.1 to 0.3 in #2 is too low", "p is lost"]
 
 
 @pytest.mark.parametrize("most", [1, 100])
 def test_a_theory_has_intervals_if_any_number_is_sampled(most, tmp_path, monkeypatch, same):
-    """In blocks of one place and in one block; a trial of nine places once missed the second of thirty tables."""
+    """In blocks of one place and in one block; a trial of nine places once missed the second of
+    thirty tables.
+    """
     monkeypatch.setattr(planning, "MOST", most)
     exact, sampled = "diagonal(0.9)", "compositional(3, 3, 1)"
     alone = study(axes={"table": [exact]}, learners=["linear"]).run()
@@ -190,7 +252,11 @@ def test_a_theory_has_intervals_if_any_number_is_sampled(most, tmp_path, monkeyp
 
 def test_a_mitigation_that_depends_on_the_number_of_classes_has_a_law_for_each():
     """Or a reason. It ended in a TypeError."""
-    axes = {"mitigation": ["none", "narrow", "balance", "group-dro"], "classes": [2, 3], "p_spu": [0.8, 1.0]}
+    axes = {
+        "mitigation": ["none", "narrow", "balance", "group-dro"],
+        "classes": [2, 3],
+        "p_spu": [0.8, 1.0],
+    }
     table = study(axes=axes, learners=["linear"]).run().sel(learner="linear", prompt="name")
     for name, classes, p in product(*axes.values()):
         cell = table.sel(mitigation=name, classes=classes, p_spu=p)
@@ -201,7 +267,9 @@ def test_a_mitigation_that_depends_on_the_number_of_classes_has_a_law_for_each()
             assert {"balance": "p_spu = 1", "group-dro": "'linear'"}[name] in reason
         else:
             assert reason == ""
-            assert [float(cell.common), float(cell.counter)] == pytest.approx([*learner.accuracy(world)][:2], abs=1e-12)
+            assert [float(cell.common), float(cell.counter)] == pytest.approx(
+                [*learner.accuracy(world)][:2], abs=1e-12
+            )
 
 
 def test_accuracies_end_where_fractions_do_and_reliances_do_not():
@@ -219,8 +287,17 @@ def test_the_hash_omits_fields_at_their_defaults():
 
 def test_tables_are_an_axis_and_a_base_world():
     """Each cell is the one-world call, and groups that a table lacks are nan."""
-    names, how = ["compositional(2, 2, 1)", "diagonal(0.9)"], {"learners": "linear", "routes": "exact", "n": 200}
-    sweep = study(World(dim_image=2, dim_text=2), {"table": names, "mu_spu": [1.0, 2.0]}, replicates=2, **how)
+    names, how = (
+        ["compositional(2, 2, 1)", "diagonal(0.9)"],
+        {
+            "learners": "linear",
+            "routes": "exact",
+            "n": 200,
+        },
+    )
+    sweep = study(
+        World(dim_image=2, dim_text=2), {"table": names, "mu_spu": [1.0, 2.0]}, replicates=2, **how
+    )
     assert read(sweep.toml()).hash == sweep.hash
     assert axis("table", ",".join(names)) == sweep.axes[0]
     assert len(axis("table", f"mixture([{names[0]}, {names[1]}], [3, 1]), {names[1]}").values) == 2
@@ -244,15 +321,26 @@ def test_tables_are_an_axis_and_a_base_world():
 
 COCO = {"objects": "coco", "root": "a", "attribute": "background-colour"}
 PICTURES = [
-    {}, {"objects": "mnist", "root": "a"}, {"objects": "mnist", "root": "b"}, {"attribute": "background-colour"},
-    {"attribute": "photos", "photos": "a"}, {"attribute": "photos", "photos": "b"}, {"tied": (0, 1)},
-    {"told": "object"}, {"size": 16}, COCO, {**COCO, "categories": ("cat", "dog")},
-]  # fmt: skip
+    {},
+    {"objects": "mnist", "root": "a"},
+    {"objects": "mnist", "root": "b"},
+    {"attribute": "background-colour"},
+    {"attribute": "photos", "photos": "a"},
+    {"attribute": "photos", "photos": "b"},
+    {"tied": (0, 1)},
+    {"told": "object"},
+    {"size": 16},
+    COCO,
+    {**COCO, "categories": ("cat", "dog")},
+]
 
 
 def test_every_field_of_a_request_is_in_its_hash():
     """Fields of a study, of worlds, attributes and pictures, and the options of every learner."""
-    one, other = study(axes={"p_spu": "0.5:1:3"}, learners=["linear"]), distinct(1, attributes=1, classes=3)[0]
+    one, other = (
+        study(axes={"p_spu": "0.5:1:3"}, learners=["linear"]),
+        distinct(1, attributes=1, classes=3)[0],
+    )
     of_study = {
         "world": World(mu_spu=2.0),
         "axes": (axis("p_spu", "0.5:1:4"),),
@@ -280,12 +368,51 @@ def test_every_field_of_a_request_is_in_its_hash():
 
 
 VALUES = (
-    "nan", "inf", "-1", "1e400", "1e30", "true", "[]", "{}", '""', "[[1]]", "[nan]", "1979-05-27", "[", "\0", "-0.0",
-    '"0:1"', '"nan:1:3"', '"0:inf:3"', '"1:2:3:log"', "9223372036854775808", "[1, 1]", "[{}]", '["linear", 3]', '"::"',
-)  # fmt: skip
+    "nan",
+    "inf",
+    "-1",
+    "1e400",
+    "1e30",
+    "true",
+    "[]",
+    "{}",
+    '""',
+    "[[1]]",
+    "[nan]",
+    "1979-05-27",
+    "[",
+    "\0",
+    "-0.0",
+    '"0:1"',
+    '"nan:1:3"',
+    '"0:inf:3"',
+    '"1:2:3:log"',
+    "9223372036854775808",
+    "[1, 1]",
+    "[{}]",
+    '["linear", 3]',
+    '"::"',
+)
 LINES = (
-    *(f"{key} = " for key in ("learners", "prompts", "routes", "n", "seed", "axes", "recipe", "world", "é", "width")),
-    *(f"routes = 'drawn'\nn = 9\n[axes]\n{key} = " for key in ("n", "p_spu", "table", "mitigation", "loss", "n-")),
+    *(
+        f"{key} = "
+        for key in (
+            "learners",
+            "prompts",
+            "routes",
+            "n",
+            "seed",
+            "axes",
+            "recipe",
+            "world",
+            "é",
+            "width",
+        )
+    ),
+    *(
+        f"routes = 'drawn'\nn = 9\n[axes]\n{key} = "
+        for key in ("n", "p_spu", "table", "mitigation", "loss", "n-")
+    ),
     *(f"[world]\n{key} = " for key in ("p_spu", "table", "attribute", "views", "mitigation")),
     *(f"routes = 'trained'\n[recipe]\n{key} = " for key in ("width", "loss", "device")),
 )

@@ -49,14 +49,20 @@ def test_the_document_has_the_keys_of_simulate(tmp_path):
     document = quick(output=tmp_path, report=lines.append)
     assert len(document["replicates"]) == 2
     assert document["prompts"]["name"]["common"] == document["common"]
-    assert document["predicted"]["common"] == pytest.approx(document["prompts"]["name"]["predicted"]["common"])
+    assert document["predicted"]["common"] == pytest.approx(
+        document["prompts"]["name"]["predicted"]["common"]
+    )
     assert [row["step"] for row in document["history"]] == list(range(2, 21, 2))
     assert document["compiled"] is False
     assert len(lines) == 10
-    assert json.loads((tmp_path / "result.json").read_text()) == json.loads(json.dumps(document, default=to_json))
+    assert json.loads((tmp_path / "result.json").read_text()) == json.loads(
+        json.dumps(document, default=to_json)
+    )
     assert json.loads((tmp_path / "run.json").read_text())["hash"] == document["hash"]
     assert load_file(tmp_path / "weights.safetensors")["image.0.weight"].shape == (2, 4, 6)
-    assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o644}, "others may read them"
+    assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o644}, (
+        "others may read them"
+    )
     assert quick(resume=tmp_path, device="cpu:0")["device"] == "cpu"
 
 
@@ -64,10 +70,16 @@ def test_a_requested_prompt_is_added_to_the_usual_ones(monkeypatch):
     monkeypatch.setattr(evaluation, "CAPTIONS", 8)
     document = quick(prompt="captions")
     assert list(document["prompts"]) == ["name", "mean", "captions"]
-    assert (document["prompt"], document["counter"]) == ("captions", document["prompts"]["captions"]["counter"])
-    assert document["predicted"]["counter"] == pytest.approx(float(InfoNCE("captions").accuracy(WORLD).counter))
+    assert (document["prompt"], document["counter"]) == (
+        "captions",
+        document["prompts"]["captions"]["counter"],
+    )
+    assert document["predicted"]["counter"] == pytest.approx(
+        float(InfoNCE("captions").accuracy(WORLD).counter)
+    )
     assert all(list(row["prompts"]) == ["name", "mean"] for row in document["history"])
-    # 20 steps of 16 pairs leave some images without a pair like them. Labels teach every score; another law is unknown.
+    # 20 steps of 16 pairs leave some images without a pair like them. Labels teach every score;
+    # another law is unknown.
     assert document["prompts"]["mean"]["unseen"] == InfoNCE("mean").unseen(WORLD, 320)._asdict()
     assert document["prompts"]["mean"]["unseen"]["counter"] > 0.1
     labels = quick(RECIPE.model_copy(update={"loss": "supervised"}))
@@ -81,7 +93,11 @@ def test_a_requested_prompt_is_added_to_the_usual_ones(monkeypatch):
 
 @pytest.mark.deep  # torch needs ten seconds to find that there is no compiler
 def test_without_a_compiler_training_warns_and_continues(tmp_path):
-    environment = {**os.environ, "CXX": "/nowhere/c++", "TORCHINDUCTOR_CACHE_DIR": str(tmp_path / "cache")}
+    environment = {
+        **os.environ,
+        "CXX": "/nowhere/c++",
+        "TORCHINDUCTOR_CACHE_DIR": str(tmp_path / "cache"),
+    }
     flags = [f"--{name.replace('_', '-')}={value}" for name, value in SMALL.items()]
     command = [sys.executable, "-m", "experiments", "train", *flags, "--compile", "--json"]
     command += ["--output", str(tmp_path / "run")]
@@ -96,7 +112,9 @@ CONV = Recipe(n=64, **{**SMALL, "towers": "conv", "width": 4, "optimizer": "adam
 
 
 @pytest.mark.parametrize(
-    "what", [{}, {"history": 5}, {"recipe": CONV, "world": PIXELS}], ids=["plain", "history", "pixels"]
+    "what",
+    [{}, {"history": 5}, {"recipe": CONV, "world": PIXELS}],
+    ids=["plain", "history", "pixels"],
 )
 def test_an_interrupted_run_resumes_to_the_weights_of_an_uninterrupted_one(tmp_path, ctrl_c, what):
     before, run = signal.getsignal(signal.SIGINT), partial(quick, **what)
@@ -104,14 +122,21 @@ def test_an_interrupted_run_resumes_to_the_weights_of_an_uninterrupted_one(tmp_p
     with pytest.raises(Interrupted, match="step 8 of 20; resume with --resume"):
         run(output=tmp_path / "halves", report=ctrl_c("step 8 "))
     run(resume=tmp_path / "halves")
-    whole, halves = (load_file(tmp_path / name / "weights.safetensors") for name in ("whole", "halves"))
+    whole, halves = (
+        load_file(tmp_path / name / "weights.safetensors") for name in ("whole", "halves")
+    )
     assert all((whole[name] == halves[name]).all() for name in whole)
-    histories = [json.loads((tmp_path / name / "result.json").read_text())["history"] for name in ("whole", "halves")]
+    histories = [
+        json.loads((tmp_path / name / "result.json").read_text())["history"]
+        for name in ("whole", "halves")
+    ]
     assert histories[0] == histories[1], "a resumed run has the history of an uninterrupted one"
     assert signal.getsignal(signal.SIGINT) is before, "the handler is restored"
 
 
-def test_an_interruption_between_checkpoints_keeps_the_row_of_its_step(tmp_path, monkeypatch, ctrl_c):
+def test_an_interruption_between_checkpoints_keeps_the_row_of_its_step(
+    tmp_path, monkeypatch, ctrl_c
+):
     row, press, steps = training.history_row, ctrl_c("7"), []
 
     def pressing(ensemble, state, *since, **how):
@@ -140,7 +165,9 @@ def test_a_killed_run_goes_on_from_its_last_tenth(tmp_path):
     assert len(lines) == 7
 
 
-def test_ctrl_c_at_once_says_how_to_resume_where_there_is_a_checkpoint(tmp_path, monkeypatch, ctrl_c):
+def test_ctrl_c_at_once_says_how_to_resume_where_there_is_a_checkpoint(
+    tmp_path, monkeypatch, ctrl_c
+):
     """Without a folder, before the first step, and in the evaluation."""
     monkeypatch.chdir(tmp_path)
     with pytest.raises(KeyboardInterrupt):
@@ -163,9 +190,13 @@ def test_the_first_ctrl_c_prints_and_the_second_stops(capfd):
         assert stop()
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
-    for thread in {*threading.enumerate()} - before:  # one prints; what it writes during a reading is lost
+    # one prints; what it writes during a reading is lost
+    for thread in {*threading.enumerate()} - before:
         thread.join(10)
-    assert capfd.readouterr().err == "soberclip: stopping after the current step; Ctrl-C again stops at once\n"
+    assert (
+        capfd.readouterr().err
+        == "soberclip: stopping after the current step; Ctrl-C again stops at once\n"
+    )
 
 
 BLOCKED = """
@@ -196,7 +227,9 @@ def test_signals_stay_blocked_while_progress_is_printed():
 
 
 def test_means_omit_a_frozen_model(poison):
-    """Its loss is the mean of the steps before step 4, then null; the printed line reports the other models."""
+    """Its loss is the mean of the steps before step 4, then null; the printed line reports the
+    other models.
+    """
     healthy = quick()["history"]
     poison()
     lines = []
@@ -212,13 +245,16 @@ def test_a_folder_of_another_run_is_left_alone(tmp_path):
     quick(output=tmp_path)
     before = (tmp_path / "checkpoint").read_bytes()
     for folder in ("output", "resume"):
-        with pytest.raises(RequestError, match=r"worlds\.0\.mu_inv is 1\.0 there and 3\.0 here"):  # one is left out
+        # one is left out
+        with pytest.raises(RequestError, match=r"worlds\.0\.mu_inv is 1\.0 there and 3\.0 here"):
             quick(world=WORLD.replace(mu_inv=3.0), **{folder: tmp_path})
     assert (tmp_path / "checkpoint").read_bytes() == before
 
 
 def test_every_field_of_an_ensemble_is_in_the_key_of_its_run():
-    """But those that change rounding alone, and the weights of groups, which follow from sampler and worlds."""
+    """But those that change rounding alone, and the weights of groups, which follow from sampler
+    and worlds.
+    """
     one = Ensemble(RECIPE, (WORLD,), (0,), 0)
     others = {
         "recipe": RECIPE.model_copy(update={"lr": 0.1}),
@@ -227,7 +263,10 @@ def test_every_field_of_an_ensemble_is_in_the_key_of_its_run():
         "seed": 1,
         "draw_on": "meta",  # generators of other devices draw other numbers
     }
-    keys = [specification_hash(each) for each in (one, *(one._replace(**{f: v}) for f, v in others.items()))]
+    keys = [
+        specification_hash(each)
+        for each in (one, *(one._replace(**{f: v}) for f, v in others.items()))
+    ]
     assert len(set(keys)) == len(keys)
     assert set(Ensemble._fields) - set(others) == {"device", "compile", "group", "group_weights"}
 
@@ -238,7 +277,9 @@ def test_a_run_continues_with_the_libraries_that_it_began_with(tmp_path, monkeyp
     real = provenance.version
     with monkeypatch.context() as later:
         later.setattr(provenance, "version", lambda name: "9.9" if name == "torch" else real(name))
-        with pytest.raises(RequestError, match=rf"was begun with torch {re.escape(real('torch'))}, but 9\.9"):
+        with pytest.raises(
+            RequestError, match=rf"was begun with torch {re.escape(real('torch'))}, but 9\.9"
+        ):
             quick(resume=tmp_path)
     assert quick(resume=tmp_path)["history"][-1]["step"] == 20
 
@@ -257,20 +298,32 @@ def test_a_folder_that_is_missing_old_or_changed_is_refused(tmp_path, monkeypatc
     for byte in np.random.default_rng(0).integers(len(whole), size=20):
         file.write_bytes(whole[:byte] + bytes([whole[byte] ^ 1]) + whole[byte + 1 :])
         refused(r"damaged: .* checksum$")
-    for content in (b"", b"junk", pickle.dumps(print, 2), pickle.dumps({"format": FORMAT}, 2)):  # signed, but not by us
+    # signed, but not by us
+    for content in (b"", b"junk", pickle.dumps(print, 2), pickle.dumps({"format": FORMAT}, 2)):
         file.write_bytes(sha256(content).digest() + content)
         refused(r"checkpoint is damaged: ")
     file.write_bytes(whole)
     with monkeypatch.context() as later:
         later.setattr(runfolder, "FORMAT", 99)
         refused(rf"checkpoint has format {FORMAT}, .* format 99")
-    run.write_text(json.dumps({key: value for key, value in json.loads(run.read_text()).items() if key != "format"}))
+    run.write_text(
+        json.dumps(
+            {key: value for key, value in json.loads(run.read_text()).items() if key != "format"}
+        )
+    )
     refused(rf"run.json .* format 1, .* format {FORMAT}", output=tmp_path)
 
 
 def test_no_finite_model_is_a_failed_run_and_keeps_the_last_checkpoint(tmp_path):
     wild = Recipe(
-        loss="linear", towers="linear", optimizer="sgd", schedule="constant", lr=30.0, n=16, batch_size=16, steps=300
+        loss="linear",
+        towers="linear",
+        optimizer="sgd",
+        schedule="constant",
+        lr=30.0,
+        n=16,
+        batch_size=16,
+        steps=300,
     )
     with pytest.raises(RunError, match="every one of 2 models"):
         quick(wild, output=tmp_path)
@@ -282,10 +335,16 @@ def test_a_run_that_cannot_fit_is_refused_before_it_starts():
     for changes in ({"batch_size": 10**9}, {"width": 10**9}, {"n": 10**9}):
         with pytest.raises(RequestError, match=r"needs at least .* GiB and cpu has"):
             quick(Recipe(**{**SMALL, "depth": 2, **changes}))
-    # Supervised learners have one tower, so half of the hidden layers of InfoNCE; pairs still have captions.
-    two, one = (Ensemble(Recipe(**SMALL, loss=loss), (WORLD,), (0,), 0) for loss in ("infonce", "supervised"))
+    # Supervised learners have one tower, so half of the hidden layers of InfoNCE; pairs still have
+    # captions.
+    two, one = (
+        Ensemble(Recipe(**SMALL, loss=loss), (WORLD,), (0,), 0)
+        for loss in ("infonce", "supervised")
+    )
     # The skip has 4 x 4 weights and 4 numbers per pair.
-    assert least_bytes(two) - least_bytes(one) == 4 * (16 * (6 + 4 + 4) + 2 * (4 * 6 + 6 * 4 + 4 * 4))
+    assert least_bytes(two) - least_bytes(one) == 4 * (
+        16 * (6 + 4 + 4) + 2 * (4 * 6 + 6 * 4 + 4 * 4)
+    )
 
 
 def test_predictions_fit_the_loss_and_the_towers():
@@ -296,25 +355,45 @@ def test_predictions_fit_the_loss_and_the_towers():
 
     assert prediction(Recipe(), WORLD, "name") == prediction(Recipe(loss="siglip"), WORLD, "name")
     narrow = Recipe(loss="linear", towers="linear", embed_dim=1)
-    widths = [law(WORLD, one, "mean")[1].embed_dim for one in (narrow, narrow.model_copy(update={"embed_dim": 9}))]
+    widths = [
+        law(WORLD, one, "mean")[1].embed_dim
+        for one in (narrow, narrow.model_copy(update={"embed_dim": 9}))
+    ]
     assert widths == [1, None], "a width counts where it is below that of the latents"
-    world, hot = WORLD.replace(sigma_xi=2.0), {"temperature": 5.0, "embed_dim": 4}  # 1/temperature bounds the scores
+    # 1/temperature bounds the scores
+    world, hot = WORLD.replace(sigma_xi=2.0), {"temperature": 5.0, "embed_dim": 4}
     assert law(world, Recipe(**hot), "name") == (world, named("infonce", scale=0.2, embed_dim=4))
     sigmoid = named("siglip", scale=0.2, embed_dim=4, batch_size=256)
     assert law(world, Recipe(**hot, loss="siglip"), "name") == (world, sigmoid)
     assert law(world, Recipe(**hot, loss="siglip-unbiased"), "name") is None, "no law is known"
-    assert law(world, Recipe(**{**hot, "temperature": 1e-3}), "name") is None, "CLIP has no scale of 1,000"
-    assert prediction(Recipe(), WORLD.model_copy(update={"sigma_xi": 0.0}), "name") is None  # no PMI without noise
+    assert law(world, Recipe(**{**hot, "temperature": 1e-3}), "name") is None, (
+        "CLIP has no scale of 1,000"
+    )
+    # no PMI without noise
+    assert prediction(Recipe(), WORLD.model_copy(update={"sigma_xi": 0.0}), "name") is None
 
 
-FLAGS = "train --steps 12 --batch-size 16 --width 6 --depth 1 --embed-dim 4 --dim-image 4 --dim-text 4 --no-compile"
+FLAGS = (
+    "train --steps 12 --batch-size 16 --width 6 --depth 1 --embed-dim 4 --dim-image 4 --dim-text 4"
+    " --no-compile"
+)
 
 
 def on_two(flags):
     """Finished `train` on two processes."""
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "experiments"]
+    command = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc-per-node=2",
+        "-m",
+        "experiments",
+    ]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    return subprocess.run([*command, *flags], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
+    return subprocess.run(
+        [*command, *flags], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300
+    )
 
 
 @pytest.mark.deep
@@ -344,7 +423,9 @@ def test_distributing_models_over_processes_changes_nothing(monkeypatch):
 
 
 def test_the_interval_over_models_counts_the_error_of_shared_test_images():
-    """No run has equal models; their error is that of the images alone, whose sets disagree by .02."""
+    """No run has equal models; their error is that of the images alone, whose sets disagree by
+    .02.
+    """
 
     def ends(values):
         by_group = dict.fromkeys(("common", "counter"), values)
@@ -353,5 +434,8 @@ def test_the_interval_over_models_counts_the_error_of_shared_test_images():
     by_set = np.array([[0.8] * 5, [0.82] * 5])
     assert np.ptp(ends(by_set)) / 2 == pytest.approx(t.ppf(0.975, 1) * 0.01)
     # What lies outside [0, 1] is cut off last: the errors add up unbounded.
-    assert ends(by_set[:, :2] + [0.0, 0.1]) == [pytest.approx(0.86 - t.ppf(0.975, 1) * np.hypot(0.05, 0.01)), 1.0]
+    assert ends(by_set[:, :2] + [0.0, 0.1]) == [
+        pytest.approx(0.86 - t.ppf(0.975, 1) * np.hypot(0.05, 0.01)),
+        1.0,
+    ]
     assert ends(np.array([[0.0, 0.1]])) == [0.0, pytest.approx(0.05 + 0.05 * t.ppf(0.975, 1))]

@@ -11,7 +11,10 @@ from theory.docket.catalogue import CLAIMS
 
 PROVEN = {
     "outcome": "proved",
-    "reason": "the closed form is proved over the whole domain to within tau by bounds on 1234 boxes that fill it",
+    "reason": (
+        "the closed form is proved over the whole domain to within tau by bounds on 1234 boxes that"
+        " fill it"
+    ),
     "exact": False,
     "boxes": 1234,
     "bounded": 2467,
@@ -20,7 +23,12 @@ PROVEN = {
     "seconds": 0.25,
     "check_seconds": 1.5,
 }
-REFUTED = PROVEN | {"outcome": "refuted", "reason": "certainly", "boxes": 0, "counterexample": {"p_spu": 0.5}}
+REFUTED = PROVEN | {
+    "outcome": "refuted",
+    "reason": "certainly",
+    "boxes": 0,
+    "counterexample": {"p_spu": 0.5},
+}
 
 
 @pytest.fixture(scope="session")
@@ -42,5 +50,8 @@ def browser():
         pytest.skip("no Chromium here that playwright could drive")
     from playwright.sync_api import sync_playwright
 
-    with sync_playwright() as p, p.chromium.launch(executable_path=chromium(), args=FLAGS) as running:
+    with (
+        sync_playwright() as p,
+        p.chromium.launch(executable_path=chromium(), args=FLAGS) as running,
+    ):
         yield running

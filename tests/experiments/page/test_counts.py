@@ -1,4 +1,6 @@
-"""Statements are counted by sentence, also in the README, and stored trials show their worlds and rows."""
+"""Statements are counted by sentence, also in the README, and stored trials show their worlds and
+rows.
+"""
 
 import re
 from dataclasses import replace
@@ -43,18 +45,25 @@ def test_statements_of_papers_and_own_ones_are_counted_apart():
     stored = verdicts("supported", sentence="two", kind="trained", stored=True, cases=[])
     own = [*verdicts("proved", sentence=""), *verdicts("contradicted", sentence="", claim="yours")]
     published, ours = counts([*verdicts("supported", "contradicted"), *stored, *own])
-    expected = "Of 2 published statements 1 holds and 1 depends on how it is read (1 tried in this run, 1 shown from"
+    expected = (
+        "Of 2 published statements 1 holds and 1 depends on how it is read (1 tried in this run, 1"
+        " shown from"
+    )
     assert published == f"{expected} stored trials)."
     assert ours == "Of 2 statements of our own 1 holds and 1 fails (2 tried in this run)."
     assert counts(own, provenance=False) == ["Of 2 statements of our own 1 holds and 1 fails."]
     (lemma,) = (claim for claim in CLAIMS if claim.id == "wang-lemma-d3")
-    (first, *_) = (claim for claim in CLAIMS if claim.sentence == "xue-superior-accuracy")
-    whole, part = (Verdict(**words_of(claim), verdict="supported", seconds=0.0) for claim in (lemma, first))
+    first, *_ = (claim for claim in CLAIMS if claim.sentence == "xue-superior-accuracy")
+    whole, part = (
+        Verdict(**words_of(claim), verdict="supported", seconds=0.0) for claim in (lemma, first)
+    )
     assert [entry.part for entry in entries([whole, part])] == ["", ", by 1 of 4 claims"]
     assert counts([whole, part])[0].endswith("For 1 of them only some claims were tried.")
 
 
-@pytest.mark.parametrize("other", [{"kind": "trained", "stored": True, "cases": []}, {"kind": "published"}])
+@pytest.mark.parametrize(
+    "other", [{"kind": "trained", "stored": True, "cases": []}, {"kind": "published"}]
+)
 def test_a_sentence_with_one_fresh_verdict_was_tried_in_this_run(other):
     two = [*verdicts("supported", sentence="two", **other), *verdicts("supported", sentence="two")]
     three = verdicts("supported", sentence="three", **other)
@@ -98,7 +107,9 @@ def test_the_readme_has_the_counts_of_the_record():
     assert all(sentence in README for sentence in counts(recorded()))
     assert f"tries {len(ALL_CLAIMS)} claims" in README
     assert rate_sentence() in CLAIMS_PAGE
-    assert rate_sentence(0.1).startswith("A contradiction is wrong with probability at most .05 per claim")
+    assert rate_sentence(0.1).startswith(
+        "A contradiction is wrong with probability at most .05 per claim"
+    )
 
 
 def test_every_stored_trial_shows_its_worlds_and_rows():
@@ -112,7 +123,9 @@ def test_every_stored_trial_shows_its_worlds_and_rows():
         assert dict(details(verdict))["error rate α/2"] == "0.005 (nominal: t bounds)"
         for text, case in zip(shown, verdict.cases, strict=True):
             table = case["world"].get("table")
-            assert text.startswith(f"a {len(table)} x {len(table[0])} table" if table else "p_"), text
+            assert text.startswith(f"a {len(table)} x {len(table[0])} table" if table else "p_"), (
+                text
+            )
             numbers = [(row["group"], row["measured"], row["predicted"]) for row in case["rows"]]
             words = [
                 f"{group}.* {one:.4g}" + ("" if two is None else rf" \(theory {two:.4g}\)")

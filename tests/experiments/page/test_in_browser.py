@@ -32,15 +32,28 @@ def a_section(name: str) -> Section:
 
 @pytest.fixture(scope="module")
 def file(browser, verdict, tmp_path_factory):
-    """URL of a page with two sections of figures and four kinds of verdicts, one with hostile text."""
-    fields = {"counterexample": COUNTEREXAMPLE, "proof": REFUTED | {"counterexample": COUNTEREXAMPLE}}
-    fields |= {"verdict": "contradicted", "relation": ">=", "audits": 0, "sentence": "another", "quote": "“Another.”"}
+    """URL of a page with two sections of figures and four kinds of verdicts, one with hostile
+    text.
+    """
+    fields = {
+        "counterexample": COUNTEREXAMPLE,
+        "proof": REFUTED | {"counterexample": COUNTEREXAMPLE},
+    }
+    fields |= {
+        "verdict": "contradicted",
+        "relation": ">=",
+        "audits": 0,
+        "sentence": "another",
+        "quote": "“Another.”",
+    }
     refuted = replace(verdict, claim="wang-theorem-6.2-error", **fields)
     script = '=cmd()"><script>document.title = "stolen"</script>'
     hostile = replace(verdict, claim="prompt-matters", statement=script)
     stored = next(stored_for(claim) for claim in TRAINED if claim.id == STORED)
     some = replace(verdict, claim="xue-data-model-1-somewhere/counter", quantifier="somewhere")
-    page = page_of([a_section("sources"), a_section("pairs")], [verdict, refuted, hostile, stored, some])
+    page = page_of(
+        [a_section("sources"), a_section("pairs")], [verdict, refuted, hostile, stored, some]
+    )
     path = tmp_path_factory.mktemp("page") / "report.html"
     path.write_text(page, encoding="utf-8")
     return path.as_uri()
@@ -48,11 +61,15 @@ def file(browser, verdict, tmp_path_factory):
 
 @pytest.fixture
 def opened(browser, file):
-    """opened(width, fragment, **context) -> the page, which must send no request and log no message."""
+    """opened(width, fragment, **context) -> the page, which must send no request and log no
+    message.
+    """
     contexts, events = [], []
 
     def open_page(width: int = WIDE, fragment: str = "", **options):
-        context = browser.new_context(viewport={"width": width, "height": 900}, offline=True, **options)
+        context = browser.new_context(
+            viewport={"width": width, "height": 900}, offline=True, **options
+        )
         contexts.append(context)
         page = context.new_page()
         page.on("request", lambda request: events.append(request.url))
@@ -64,7 +81,11 @@ def opened(browser, file):
     yield open_page
     for context in contexts:
         context.close()
-    others = [words for words in events if words.split("#")[0] != file and not words.startswith(("blob:", "data:"))]
+    others = [
+        words
+        for words in events
+        if words.split("#")[0] != file and not words.startswith(("blob:", "data:"))
+    ]
     assert others == []
 
 
@@ -73,7 +94,8 @@ def sideways(page) -> list[str]:
     return page.evaluate(
         """() => [...document.querySelectorAll("main *, header *")].filter((one) => {
             const box = one.getBoundingClientRect();
-            const seen = box.width > 1 && !one.closest("clipPath, .hidden, .skip, svg *") && !one.closest("thead");
+            const hidden = one.closest("clipPath, .hidden, .skip, svg *") || one.closest("thead");
+            const seen = box.width > 1 && !hidden;
             const cut = one.clientWidth > 0 && one.scrollWidth > one.clientWidth + 1;
             const hides = getComputedStyle(one).overflowX !== "visible";
             return seen && (box.right > document.documentElement.clientWidth + 1 || (cut && hides));
@@ -81,7 +103,9 @@ def sideways(page) -> list[str]:
     )
 
 
-@pytest.mark.parametrize(("width", "media"), [(PHONE, "screen"), (WIDE, "screen"), (PAPER, "print")])
+@pytest.mark.parametrize(
+    ("width", "media"), [(PHONE, "screen"), (WIDE, "screen"), (PAPER, "print")]
+)
 def test_nothing_scrolls_sideways_and_figures_are_not_shrunk(opened, width, media):
     page = opened(width)
     page.emulate_media(media=media)
@@ -96,10 +120,17 @@ def test_nothing_scrolls_sideways_and_figures_are_not_shrunk(opened, width, medi
     for shown, own in drawn:
         assert shown >= 0.95 * own or media == "print", "letters keep their drawn height"
     if width == PHONE:
-        assert page.locator("#rate td, .claims td").first.evaluate("(one) => getComputedStyle(one).display") == "block"
+        assert (
+            page.locator("#rate td, .claims td").first.evaluate(
+                "(one) => getComputedStyle(one).display"
+            )
+            == "block"
+        )
 
 
-@pytest.mark.parametrize(("width", "scheme"), [pytest.param(WIDE, "light", marks=pytest.mark.deep), (PHONE, "dark")])
+@pytest.mark.parametrize(
+    ("width", "scheme"), [pytest.param(WIDE, "light", marks=pytest.mark.deep), (PHONE, "dark")]
+)
 def test_axe_finds_nothing_serious(opened, width, scheme):
     from axe_playwright_python.sync_playwright import Axe
 
@@ -107,7 +138,9 @@ def test_axe_finds_nothing_serious(opened, width, scheme):
     paper = page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert paper == {"light": "rgb(255, 255, 255)", "dark": "rgb(21, 24, 28)"}[scheme]
     found = Axe().run(page).response["violations"]
-    serious = [(v["id"], v["nodes"][0]["html"]) for v in found if v["impact"] in ("serious", "critical")]
+    serious = [
+        (v["id"], v["nodes"][0]["html"]) for v in found if v["impact"] in ("serious", "critical")
+    ]
     assert serious == []
 
 
@@ -120,7 +153,9 @@ def test_a_link_to_a_claim_opens_its_evidence(opened):
     assert not page.locator("#wang-theorem-6\\.2-error dl").is_visible()
     go(page, "#question-theorem")
     assert not page.locator("#wang-theorem-6\\.2-error dl").is_visible(), "a question opens nothing"
-    for fold in page.locator("#question-theorem .fold:has(#wang-theorem-6\\.2-error) > summary").all():
+    for fold in page.locator(
+        "#question-theorem .fold:has(#wang-theorem-6\\.2-error) > summary"
+    ).all():
         fold.press("Enter")
     page.locator("#wang-theorem-6\\.2-error summary").press("Enter")
     assert page.locator("#wang-theorem-6\\.2-error dl").is_visible()
@@ -133,10 +168,17 @@ def test_a_link_opens_every_fold_around_a_reading(opened):
     for k in range(2):  # the question, its first statement
         page.locator("#question-theorem .fold > summary").nth(k).press("Enter")
     side = page.locator("#question-theorem table").first
-    assert side.locator("thead").inner_text().split() == ["Compared", "always", "somewhere", "on", "average"]
+    assert side.locator("thead").inner_text().split() == [
+        "Compared",
+        "always",
+        "somewhere",
+        "on",
+        "average",
+    ]
     assert not row.is_visible(), "folded a second time"
     side.locator("a").nth(1).press("Enter")
-    row.locator("dl").wait_for(timeout=10_000)  # a page learns of its new address after the key press ends
+    # a page learns of its new address after the key press ends
+    row.locator("dl").wait_for(timeout=10_000)
 
 
 def test_the_keyboard_reaches_everything_and_focus_is_visible(opened):
@@ -150,7 +192,8 @@ def test_the_keyboard_reaches_everything_and_focus_is_visible(opened):
     assert page.evaluate("location.hash") == "#verdicts"
     unnamed = page.locator("a, button, input, select, summary").evaluate_all(
         """(all) => all.filter((one) => one.checkVisibility())
-            .filter((one) => one.tabIndex < 0 || !(one.innerText || one.ariaLabel || one.labels?.length))
+            .filter((one) =>
+                one.tabIndex < 0 || !(one.innerText || one.ariaLabel || one.labels?.length))
             .map((one) => one.outerHTML)"""
     )
     assert unnamed == []
@@ -169,7 +212,10 @@ def go(page, fragment: str) -> None:
 
 def accuracies(page) -> dict[str, str]:
     rows = page.locator("[data-learner]")
-    return {row.get_attribute("data-learner"): "/".join(row.locator("td").all_inner_texts()) for row in rows.all()}
+    return {
+        row.get_attribute("data-learner"): "/".join(row.locator("td").all_inner_texts())
+        for row in rows.all()
+    }
 
 
 def choose(page, **fields) -> None:
@@ -179,15 +225,22 @@ def choose(page, **fields) -> None:
 
 def test_the_explorer_starts_with_the_answer_and_shows_the_numbers_of_predict(opened):
     page = opened()
-    assert f"{float(accuracies(page)['infonce'].split('/')[2]):.2f}" == text.answers()[1]["every"].split()[0]
+    assert (
+        f"{float(accuracies(page)['infonce'].split('/')[2]):.2f}"
+        == text.answers()[1]["every"].split()[0]
+    )
     page.locator("#knob-prompt").select_option("bare")
-    assert f"{float(accuracies(page)['infonce'].split('/')[2]):.2f}" == text.answers()[0]["every"].split()[0]
+    assert (
+        f"{float(accuracies(page)['infonce'].split('/')[2]):.2f}"
+        == text.answers()[0]["every"].split()[0]
+    )
     fields = {"p_spu": 0.99, "mu_spu": 2, "sigma_xi": 3, "mention_spu": 0.5, "detail_inv": 0.3}
     for prompt in ("mean", "bare"):
         choose(page, **fields, prompt=prompt)
         for name, shown in accuracies(page).items():
             learner = learners.named(name, prompt=prompt if name in ("linear", "infonce") else None)
-            run = predict(World(**fields, bare=0.5), learner)  # the bare name has set the share of bare captions
+            # the bare name has set the share of bare captions
+            run = predict(World(**fields, bare=0.5), learner)
             place = f"{run['equivalent_correlation']:.3f}/{100 * run['shortfall']:z.1f}"
             assert f"{100 * run['common']:.2f}/{100 * run['counter']:.2f}/{place}" == shown, name
 
@@ -213,7 +266,9 @@ def test_results_leave_the_sliders_free(opened):
     for knob in page.locator("[data-knob] [type=range]").all():
         knob.scroll_into_view_if_needed()
         box = knob.bounding_box()
-        seen = knob.evaluate("(one, [x, y]) => document.elementFromPoint(x, y) === one", [box["x"] + 9, box["y"] + 9])
+        seen = knob.evaluate(
+            "(one, [x, y]) => document.elementFromPoint(x, y) === one", [box["x"] + 9, box["y"] + 9]
+        )
         assert seen
 
 
@@ -232,14 +287,18 @@ def test_wrong_values_change_nothing_and_a_refusal_is_shown(opened):
 def test_curves_are_where_preferences_of_theory_change_sign(opened):
     page = opened()
     choose(page, mu_spu=2, sigma_xi=4, mention_spu=0.5)
-    world, reach = World(mu_spu=2.0, sigma_xi=4.0, mention_spu=0.5), page.evaluate("reachOf(world())")
+    world, reach = (
+        World(mu_spu=2.0, sigma_xi=4.0, mention_spu=0.5),
+        page.evaluate("reachOf(world())"),
+    )
     for rule in (learners.named("infonce"), learners.named("bayes"), learners.named("linear")):
         drawn = page.locator(f".sight .rule.{rule.name}").get_attribute("d")
         ends = np.array([list(map(float, pair.split())) for pair in re.split("[ML]", drawn)[1:]])
         line = ends[np.abs(ends).max(axis=1) < 170] if rule.name != "linear" else ends / 10
         assert len(line) > 1
         sides = [
-            np.subtract(*rule.scores(world, (line + move) * [1, -1] * reach / 180).T) for move in ([-2, 0], [2, 0])
+            np.subtract(*rule.scores(world, (line + move) * [1, -1] * reach / 180).T)
+            for move in ([-2, 0], [2, 0])
         ]
         assert (sides[0] < 0).all(), rule.name  # two units of the picture to the left
         assert (sides[1] > 0).all(), rule.name
@@ -250,4 +309,6 @@ def test_a_button_chooses_its_world(opened):
     for name, world in PRESETS.items():
         page.get_by_role("button", name=name).press("Enter")
         shown = accuracies(page)["bayes"]
-        assert shown.startswith(f"{100 * learners.named('bayes').accuracy(world).common:.2f}/"), name
+        assert shown.startswith(f"{100 * learners.named('bayes').accuracy(world).common:.2f}/"), (
+            name
+        )

@@ -1,4 +1,6 @@
-"""The stored runs of open_clip: their places, the table of the lab's page, and the figure of the first page."""
+"""The stored runs of open_clip: their places, the table of the lab's page, and the figure of the
+first page.
+"""
 
 import re
 from pathlib import Path
@@ -34,7 +36,9 @@ def last_checkpoints():
 def test_places_of_stored_runs_are_those_of_place():
     run = runs().loc[len(runs()) // 2]
     counts = {"common": (run.common, IMAGES), "counter": (run.counter, IMAGES)}
-    assert run.correlation == pytest.approx(place(counts, world=world_of(int(run.detail))).correlation, abs=1e-9)
+    assert run.correlation == pytest.approx(
+        place(counts, world=world_of(int(run.detail))).correlation, abs=1e-9
+    )
 
 
 def test_the_table_of_the_lab_has_the_last_checkpoint_of_every_run_and_the_theory(theory):
@@ -48,17 +52,25 @@ def test_the_table_of_the_lab_has_the_last_checkpoint_of_every_run_and_the_theor
         expected.setdefault((detail, f"{last:,}", str(seed)), {})[prompt] = correlation
     for (detail, prompt), correlation in theory.items():
         expected.setdefault((detail, "theory", ""), {})[prompt] = correlation
-    assert {(int(looks == "every"), pairs, seed) for looks, pairs, seed, *_ in found} == expected.keys()
+    assert {
+        (int(looks == "every"), pairs, seed) for looks, pairs, seed, *_ in found
+    } == expected.keys()
     for looks, pairs, seed, *printed in found:
         numbers = expected[int(looks == "every"), pairs, seed]
-        assert [*map(float, printed)] == pytest.approx([numbers[p] for p in ("bare", "name", "mean")], abs=6e-4)
+        assert [*map(float, printed)] == pytest.approx(
+            [numbers[p] for p in ("bare", "name", "mean")], abs=6e-4
+        )
 
 
 @pytest.mark.deep
 def test_the_figure_has_the_lines_of_theory_and_a_point_for_every_run(theory):
     figure = trained()
     for ax, detail in zip(figure.axes, PANELS, strict=True):
-        flat = [line.get_ydata()[0] for line in ax.lines if len(set(line.get_ydata())) == 1 and line.get_alpha()]
+        flat = [
+            line.get_ydata()[0]
+            for line in ax.lines
+            if len(set(line.get_ydata())) == 1 and line.get_alpha()
+        ]
         assert flat == pytest.approx([theory[detail, prompt] for prompt, *_ in LINES], abs=1e-9)
         points = [line.get_data() for line in ax.lines if line.get_marker() == "o"]
         own = last_checkpoints()[detail]

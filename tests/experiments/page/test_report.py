@@ -35,7 +35,9 @@ def page(section):
 
 def rows_of(html: str) -> dict[str, str]:
     """Rows of the tables of verdicts by their anchors."""
-    return dict(re.findall(r'<tbody role="rowgroup" id="([^"]+)">(.*?)</tbody>', html, flags=re.DOTALL))
+    return dict(
+        re.findall(r'<tbody role="rowgroup" id="([^"]+)">(.*?)</tbody>', html, flags=re.DOTALL)
+    )
 
 
 def test_formulas_can_be_drawn():
@@ -44,7 +46,9 @@ def test_formulas_can_be_drawn():
     for formula in formulas:
         parser.parse(f"${formula}$")
     for formula in formulas[::16]:
-        width, height = re.search(r'width="([\d.]+)pt" height="([\d.]+)pt"', formula_svg(formula)).groups()
+        width, height = re.search(
+            r'width="([\d.]+)pt" height="([\d.]+)pt"', formula_svg(formula)
+        ).groups()
         assert float(width) > 20, formula
         assert float(height) > 8, formula
 
@@ -71,9 +75,19 @@ def test_page_is_self_contained_and_complete(page, verdict, section):
     assert not re.search(r'(?:src|href)="(?:https?:)?//', html)
     assert "<link" not in html
     text, design = unescape(re.sub("</?code>", "`", html)), section.design
-    for words in (verdict.claim, verdict.statement, verdict.meaning, verdict.route, design.takeaway, design.look):
+    for words in (
+        verdict.claim,
+        verdict.statement,
+        verdict.meaning,
+        verdict.route,
+        design.takeaway,
+        design.look,
+    ):
         assert words in text
-    assert "90\N{NO-BREAK SPACE}% of the images show the usual background of their class (p&nbsp;=&nbsp;0.9)" in html
+    assert (
+        "90\N{NO-BREAK SPACE}% of the images show the usual background of their class"
+        " (p&nbsp;=&nbsp;0.9)" in html
+    )
     (caption,) = section.captions
     assert r'aria-label="\mu_{\mathrm{spu}}"' in caption
     anchors = set(re.findall(r'\bid="([^"]+)"', html))
@@ -86,9 +100,18 @@ HOSTILE = """\"'><img src=x onerror=alert(1)><script>alert(1)</script>{{ 7 * 7 }
 
 def test_page_escapes_ids_and_statements(page, verdict, monkeypatch):
     """User claims may contain hostile text."""
-    monkeypatch.setattr(report, "by_question", lambda pairs: [("theorem", [item for _, item in pairs])])
-    words = dict.fromkeys(("statement", "meaning", "claim", "source", "route", "reason", "quantity"), HOSTILE)
-    stored = {"stored": True, "device": HOSTILE, "versions": {"commit": HOSTILE}, "date": "2026-01-31"}
+    monkeypatch.setattr(
+        report, "by_question", lambda pairs: [("theorem", [item for _, item in pairs])]
+    )
+    words = dict.fromkeys(
+        ("statement", "meaning", "claim", "source", "route", "reason", "quantity"), HOSTILE
+    )
+    stored = {
+        "stored": True,
+        "device": HOSTILE,
+        "versions": {"commit": HOSTILE},
+        "date": "2026-01-31",
+    }
     html = page(verdicts=[replace(verdict, **words, **stored)], provenance={HOSTILE: HOSTILE})
     plain = page(verdicts=[verdict])
     assert html.count("<script") == plain.count("<script")
@@ -98,25 +121,44 @@ def test_page_escapes_ids_and_statements(page, verdict, monkeypatch):
 
 
 def test_the_tables_show_claims_and_their_certainty_by_question(page, verdict):
-    bounded = replace(verdict, claim="rate", relation=">=", predicted=0.25, level=0.99, sentence="", quote="")
+    bounded = replace(
+        verdict, claim="rate", relation=">=", predicted=0.25, level=0.99, sentence="", quote=""
+    )
     run = {"kind": "trained", "cases": [], "stored": True, "device": "cpu", "date": "2026-01-31"}
     stored = replace(bounded, claim="trained/linear", level=0.95, versions={"commit": "abc"}, **run)
     proved = replace(bounded, claim="many-classes/name-reliance", verdict="proved", proof=PROVEN)
     exact = replace(proved, proof={**PROVEN, "exact": True, "boxes": 0})
-    failing = replace(bounded, claim="bottleneck", verdict="contradicted", counterexample={"p_spu": 0.5}, audits=0)
-    html = page(
-        verdicts=[stored, bounded, replace(failing, claim="view-noise"), replace(failing, proof=REFUTED), proved, exact]
+    failing = replace(
+        bounded, claim="bottleneck", verdict="contradicted", counterexample={"p_spu": 0.5}, audits=0
     )
-    places = [html.index(f'<section id="question-{key}"') for key in ("theorem", "pairs", "trained")]
+    html = page(
+        verdicts=[
+            stored,
+            bounded,
+            replace(failing, claim="view-noise"),
+            replace(failing, proof=REFUTED),
+            proved,
+            exact,
+        ]
+    )
+    places = [
+        html.index(f'<section id="question-{key}"') for key in ("theorem", "pairs", "trained")
+    ]
     assert places == sorted(places)
-    assert "Claim by claim: 2 proved, 2 supported, 2 contradicted (1 rigorously, 1 by measurement alone)." in html
+    assert (
+        "Claim by claim: 2 proved, 2 supported, 2 contradicted (1 rigorously, 1 by measurement"
+        " alone)." in html
+    )
     rows = rows_of(html)
     for name, words in (
         ("rate", (bounded.statement, "≥ 0.25", "99%")),
         ("trained-linear", ("95%", "run on cpu in", "2026-01-31", "commit abc")),
         ("view-noise", ("p_spu = 0.5, ν = 0.01562",)),
         ("bottleneck", ("✗✗",)),
-        ("many-classes-name-reliance", ("✓✓", '<a href="proofs/many-classes--name-reliance.proof">')),
+        (
+            "many-classes-name-reliance",
+            ("✓✓", '<a href="proofs/many-classes--name-reliance.proof">'),
+        ),
     ):
         for part in words:
             assert part in rows[name], name
@@ -134,8 +176,12 @@ def test_report_folder_is_replaced_completely_or_not_at_all(reproduced, tmp_path
     with pytest.raises(Interrupted, match=str(folder)):
         reproduced(interrupted=True)
     with pytest.raises(RequestError, match="no law"):
-        reproduced(judged=replace(verdict, kind="refused", verdict="refused", reason="mine has no law"))
-    assert (folder / "report.html").read_text() == "whole", "an interrupted run leaves the old report"
+        reproduced(
+            judged=replace(verdict, kind="refused", verdict="refused", reason="mine has no law")
+        )
+    assert (folder / "report.html").read_text() == "whole", (
+        "an interrupted run leaves the old report"
+    )
     assert (folder / "leftover").exists()
     reproduced()
     assert {p.name for p in folder.iterdir()} == {"report.html", "verdicts.json", MARK}
@@ -150,7 +196,9 @@ def test_report_folder_is_replaced_completely_or_not_at_all(reproduced, tmp_path
 
 @pytest.fixture
 def reproduced(monkeypatch, tmp_path, verdict):
-    """Function: reproduce() to "report" without its long parts, its trials and its page; test_readme.py runs them."""
+    """Function: reproduce() to "report" without its long parts, its trials and its page;
+    test_readme.py runs them.
+    """
 
     def run(*names, interrupted=False, judged=verdict):
         def write(staging, verdicts, *_):

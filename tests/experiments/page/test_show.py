@@ -11,7 +11,8 @@ from theory.learners import InfoNCE
 
 def test_a_contact_sheet(tmp_path, soberclip):
     file = tmp_path / "world.toml"
-    file.write_text("classes = 4\np_inv = 0.5\nmention_spu = 2\n[views]\ntied = [0, 1]\n")  # a flag completes it
+    # a flag completes it
+    file.write_text("classes = 4\np_inv = 0.5\nmention_spu = 2\n[views]\ntied = [0, 1]\n")
     document = soberclip("show", "--world", file, "--mention-spu", 0, "--json").document
     assert document["output"] == str(tmp_path / "world.png")
     assert (tmp_path / "world.png").read_bytes().startswith(b"\x89PNG")
@@ -32,10 +33,13 @@ def test_images_of_the_sheet_have_the_named_colours():
     world = World(classes=3, views=Pixels(attribute="background-colour"))
     facts, images = examples(world, seed=1)
     for fact, image in zip(facts, images, strict=True):
-        assert np.array_equal(image[-1, 0], COLOURS[fact["attribute"]])  # no digit reaches this corner
+        # no digit reaches this corner
+        assert np.array_equal(image[-1, 0], COLOURS[fact["attribute"]])
     axes = sheet(facts, images).axes[0]
     assert len(axes.images) == len(facts) == 3 * 4 * EACH
-    assert {fact["caption"] for fact in facts} <= {text.get_text().replace("\n", " ") for text in axes.texts}
+    assert {fact["caption"] for fact in facts} <= {
+        text.get_text().replace("\n", " ") for text in axes.texts
+    }
 
 
 @pytest.mark.parametrize(
@@ -49,10 +53,18 @@ def test_images_of_the_sheet_have_the_named_colours():
 def test_latents_of_any_gaussian_world(world, rules, curves):
     figure, document = picture_of(world, 0)
     assert document["kind"] == "latents"
-    assert (len(document["rules"]), len(document["curves"]), len(figure.axes[0].lines)) == (rules, curves, curves)
-    z = np.abs(np.concatenate([images.get_offsets() for images in figure.axes[0].collections])).max(axis=0)
+    assert (len(document["rules"]), len(document["curves"]), len(figure.axes[0].lines)) == (
+        rules,
+        curves,
+        curves,
+    )
+    z = np.abs(np.concatenate([images.get_offsets() for images in figure.axes[0].collections])).max(
+        axis=0
+    )
     ends = np.array([figure.axes[0].get_xlim(), figure.axes[0].get_ylim()])
-    assert (ends == np.where(z == 0, 1.0, 1.05 * z)[:, None] * [-1, 1]).all(), "all images and a margin"
+    assert (ends == np.where(z == 0, 1.0, 1.05 * z)[:, None] * [-1, 1]).all(), (
+        "all images and a margin"
+    )
     for name, u in document["rules"].items():
         (piece,) = document["curves"][name]
         assert np.abs(np.array(piece) @ u).max() < 1e-9  # boundary of the rule

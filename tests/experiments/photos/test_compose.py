@@ -13,8 +13,13 @@ from experiments.photos.photos import read_photos
 from simulator.pixels.decoding import decode
 from tests.experiments.conftest import group_counts
 
-OBJECTS = {"9 ostrich": {"a": "red", "b": "blue"}, "bulbul": {"a": "lime"}}  # two files have one name
-BACKGROUNDS = {"sand/one.jpg": (200, 180, 120), "sand/two.png": (190, 170, 100), "snow.png": (240, 240, 250)}
+# two files have one name
+OBJECTS = {"9 ostrich": {"a": "red", "b": "blue"}, "bulbul": {"a": "lime"}}
+BACKGROUNDS = {
+    "sand/one.jpg": (200, 180, 120),
+    "sand/two.png": (190, 170, 100),
+    "snow.png": (240, 240, 250),
+}
 COMMON = ("ostrich=sand", "16=snow")
 
 
@@ -34,7 +39,11 @@ def arguments(tmp_path):
     for name, colour in BACKGROUNDS.items():
         (tmp_path / "scenes" / name).parent.mkdir(parents=True, exist_ok=True)
         Image.new("RGB", (80, 60), colour).save(tmp_path / "scenes" / name, quality=100)
-    folders = {"objects": tmp_path / "objects", "backgrounds": tmp_path / "scenes", "output": tmp_path / "out"}
+    folders = {
+        "objects": tmp_path / "objects",
+        "backgrounds": tmp_path / "scenes",
+        "output": tmp_path / "out",
+    }
     return {**folders, "common": COMMON, "size": 48}
 
 
@@ -44,11 +53,17 @@ def manifest(folder):
 
 
 def contents(folder):
-    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+    return {
+        p.relative_to(folder).as_posix(): p.read_bytes()
+        for p in sorted(folder.rglob("*"))
+        if p.is_file()
+    }
 
 
 def test_every_object_stands_on_every_background_and_nothing_else_differs(arguments):
-    """On opaque pixels all composites of an object agree; outside its box they have the photo's plain colour."""
+    """On opaque pixels all composites of an object agree; outside its box they have the photo's
+    plain colour.
+    """
     assert compose(**arguments)["composites"] == 9
     tree, rows = read_photos(arguments["output"]), manifest(arguments["output"])
     assert group_counts(tree) == {9: (4, 2), 16: (1, 2)}
@@ -61,7 +76,9 @@ def test_every_object_stands_on_every_background_and_nothing_else_differs(argume
         mine = [row for row in rows if row["object"] == name]
         assert len({(row["scale"], row["x"], row["y"]) for row in mine}) == 1
         x, y, longer = int(mine[0]["x"]), int(mine[0]["y"]), round(float(mine[0]["scale"]) * 48)
-        pixels = np.stack([np.asarray(decode(arguments["output"] / row["file"])) for row in mine]).astype(int)
+        pixels = np.stack(
+            [np.asarray(decode(arguments["output"] / row["file"])) for row in mine]
+        ).astype(int)
         middle = pixels[:, y + longer // 3, x + longer // 2]
         assert (middle == middle[0]).all()
         outside = np.ones((48, 48), dtype=bool)
@@ -75,16 +92,27 @@ def test_every_object_stands_on_every_background_and_nothing_else_differs(argume
 def test_another_object_moves_no_other(arguments, tmp_path):
     compose(**arguments)
     draw_cutout(arguments["objects"] / "bulbul" / "A first one.png", "white")
-    more, other = arguments | {"output": tmp_path / "more"}, arguments | {"seed": 1, "output": tmp_path / "seed"}
+    more, other = (
+        arguments | {"output": tmp_path / "more"},
+        arguments
+        | {
+            "seed": 1,
+            "output": tmp_path / "seed",
+        },
+    )
     compose(**more)
     before, after = contents(arguments["output"]), contents(more["output"])
     assert len(after) == len(before) + 3
     assert all(after[name] == data for name, data in before.items() if name.endswith(".png"))
     compose(**other)
-    assert {r["x"] for r in manifest(other["output"])} != {r["x"] for r in manifest(arguments["output"])}
+    assert {r["x"] for r in manifest(other["output"])} != {
+        r["x"] for r in manifest(arguments["output"])
+    }
 
 
-def test_a_folder_with_files_is_left_alone_and_a_failure_leaves_none(arguments, tmp_path, monkeypatch):
+def test_a_folder_with_files_is_left_alone_and_a_failure_leaves_none(
+    arguments, tmp_path, monkeypatch
+):
     thesis = tmp_path / "mine" / "thesis.tex"
     thesis.parent.mkdir()
     thesis.write_text("x")
@@ -92,7 +120,9 @@ def test_a_folder_with_files_is_left_alone_and_a_failure_leaves_none(arguments, 
         compose(**arguments | {"output": thesis.parent})
     assert contents(thesis.parent) == {"thesis.tex": b"x"}
     with monkeypatch.context() as full:
-        full.setattr("experiments.photos.compose.write_table", MagicMock(side_effect=OSError(28, "no space")))
+        full.setattr(
+            "experiments.photos.compose.write_table", MagicMock(side_effect=OSError(28, "no space"))
+        )
         with pytest.raises(RunError, match="could not be written: no space"):
             compose(**arguments)
     assert sorted(file.name for file in tmp_path.iterdir()) == ["mine", "objects", "scenes"]
@@ -136,7 +166,8 @@ REQUESTS = {
 
 @pytest.mark.parametrize("words", [*FOLDERS, *REQUESTS])
 def test_a_wrong_request_is_one_sentence(arguments, monkeypatch, words):
-    monkeypatch.setattr("experiments.photos.compose.MOST_BYTES", 10_000_000)  # the real bound is gigabytes
+    # the real bound is gigabytes
+    monkeypatch.setattr("experiments.photos.compose.MOST_BYTES", 10_000_000)
     FOLDERS.get(words, lambda *_: None)(arguments["objects"], arguments["backgrounds"])
     with pytest.raises(RequestError) as caught:
         compose(**arguments | REQUESTS.get(words, {}))

@@ -1,4 +1,6 @@
-"""The photos that decide: five each of right and wrong, counter first, classes in turn, the surest first."""
+"""The photos that decide: five each of right and wrong, counter first, classes in turn, the surest
+first.
+"""
 
 from textwrap import shorten
 
@@ -12,7 +14,13 @@ from tests.experiments.conftest import build_tree
 
 
 def test_photos_of_every_class_in_turn_and_the_surest_first():
-    rows = [(y, g, k, ok) for y in (0, 1) for g in ("common", "counter") for k in range(7) for ok in (True, False)]
+    rows = [
+        (y, g, k, ok)
+        for y in (0, 1)
+        for g in ("common", "counter")
+        for k in range(7)
+        for ok in (True, False)
+    ]
     table = pd.DataFrame(rows, columns=["class_index", "group", "k", "ok"])
     table["predicted_index"] = np.where(table.ok, table.class_index, 1 - table.class_index)
     table["margin"] = np.where(table.ok, 1.0, -1.0) * table.k
@@ -21,7 +29,13 @@ def test_photos_of_every_class_in_turn_and_the_surest_first():
     for (group, right), part in zip(kinds, parts, strict=True):
         assert (part.group == group).all()
         assert (part.ok == right).all()
-        assert [*zip(part.class_index, part.k, strict=True)] == [(0, 6), (1, 6), (0, 5), (1, 5), (0, 4)]
+        assert [*zip(part.class_index, part.k, strict=True)] == [
+            (0, 6),
+            (1, 6),
+            (0, 5),
+            (1, 5),
+            (0, 4),
+        ]
     assert [kind for kind, _ in chosen(table[table.ok])] == [*kinds[::2]]
 
 
@@ -32,10 +46,17 @@ def test_the_picture_is_drawn(tmp_path):
     table.loc[::2, "predicted_index"] = table.class_index[::2]
     table.loc[1, "predicted_index"] = 0
     names = tuple(100 * f"label {k} $x " for k in range(1000))
-    below = [text.get_text() for cell in deciding_figure(photo_set, table, names).axes for text in cell.texts]
+    below = [
+        text.get_text()
+        for cell in deciding_figure(photo_set, table, names).axes
+        for text in cell.texts
+    ]
     for k in (1, 3):  # class, and the label that was answered
         words = shorten(photo_set.classes[table.class_index[k]], LONGEST, placeholder="…")
-        assert any(text.startswith(words) and ("no answer", "answer: label 0")[k == 1] in text for text in below)
+        assert any(
+            text.startswith(words) and ("no answer", "answer: label 0")[k == 1] in text
+            for text in below
+        )
     file = write_deciding(tmp_path, photo_set, table, names)
     with Image.open(file) as picture:
         assert picture.size == (800, 760)

@@ -1,4 +1,6 @@
-"""The cache changes nothing; failures between photos and scores end in a count or in one sentence."""
+"""The cache changes nothing; failures between photos and scores end in a count or in one
+sentence.
+"""
 
 from dataclasses import replace
 from unittest.mock import MagicMock
@@ -17,7 +19,13 @@ from experiments.photos.model import LoadedModel
 from experiments.photos.models import load
 from experiments.photos.options import Options
 from experiments.photos.photos import read_photos
-from experiments.photos.scoring import NO_ANSWER, confusing_space, predict, score_photos, text_features
+from experiments.photos.scoring import (
+    NO_ANSWER,
+    confusing_space,
+    predict,
+    score_photos,
+    text_features,
+)
 
 
 def encode(model, tree, cache, **more):
@@ -25,7 +33,9 @@ def encode(model, tree, cache, **more):
 
 
 def small(image):
-    return torch.from_numpy(np.asarray(image.resize((8, 8)), dtype=np.float32).transpose(2, 0, 1) / 255)
+    return torch.from_numpy(
+        np.asarray(image.resize((8, 8)), dtype=np.float32).transpose(2, 0, 1) / 255
+    )
 
 
 def dark(pixels):
@@ -61,7 +71,9 @@ def test_photos_with_nan_scores_count_as_wrong(shared_tree):
         assert (again["rank"][lost] >= last).all()
         assert (again.predicted_index[~lost] != NO_ANSWER).all()
         assert all(9 in labels for labels in space.allowed.values())
-    every = scored(shared_tree, lambda pixels: answers(pixels, broken=lambda p: p.mean((1, 2, 3)) > -1))
+    every = scored(
+        shared_tree, lambda pixels: answers(pixels, broken=lambda p: p.mean((1, 2, 3)) > -1)
+    )
     with pytest.raises(RunError, match="no finite score for any of 32 photos"):
         predict(every, LabelSpace("1000"))
 
@@ -84,7 +96,9 @@ def test_a_name_without_a_finite_embedding_is_a_failure(tiny_clip, tmp_path):
     clip = load(f"open_clip:local-dir:{tiny_clip}")
     with torch.no_grad():
         clip.module.token_embedding.weight[:] = float("nan")
-    with pytest.raises(RunError, match="no finite embedding for 2 of 2 labels, the first is 'ostrich'"):
+    with pytest.raises(
+        RunError, match="no finite embedding for 2 of 2 labels, the first is 'ostrich'"
+    ):
         text_features(clip, [["ostrich"], ["bulbul"]], Options(cache=tmp_path))
     assert not list(tmp_path.rglob("*.safetensors"))
 
@@ -111,12 +125,16 @@ def lengths(phrases):
 
 
 def test_photos_and_prompts_are_encoded_on_another_device(shared_tree, monkeypatch):
-    """Photos and tokens move to the device, features back; an operation on two devices would raise."""
+    """Photos and tokens move to the device, features back; an operation on two devices would
+    raise.
+    """
     tree, found = read_photos(shared_tree), {}
     with present(monkeypatch):
         for device in ("cpu", "cuda"):
             module, chosen = Moved(), Options(device=device)
-            model = LoadedModel("CLIP", module, module.encode_image, small, module.encode_text, lengths)
+            model = LoadedModel(
+                "CLIP", module, module.encode_image, small, module.encode_text, lengths
+            )
             text, _ = text_features(model, [["ostrich", "bird"], ["bear"]], chosen)
             found[device] = [encode_photos(tree, model, chosen).features, text]
             assert module.image.device.type == device
@@ -130,9 +148,18 @@ FULL = {"to.side_effect": torch.OutOfMemoryError("CUDA out of memory")}
 @pytest.mark.parametrize(
     ("words", "wrong"),
     [  # once, 1001 scores were read without a shift, and 10 scores were an IndexError
-        (r"scores of shape \(10,\) per photo.* 1000", {"logits": lambda pixels: torch.zeros(len(pixels), 10)}),
-        (r"scores of shape \(1001,\) per photo", {"logits": lambda pixels: torch.zeros(len(pixels), 1001)}),
-        ("cpu ran out of memory at --batch-size 1; try --device cpu", {"module": MagicMock(**FULL), "batch_size": 1}),
+        (
+            r"scores of shape \(10,\) per photo.* 1000",
+            {"logits": lambda pixels: torch.zeros(len(pixels), 10)},
+        ),
+        (
+            r"scores of shape \(1001,\) per photo",
+            {"logits": lambda pixels: torch.zeros(len(pixels), 1001)},
+        ),
+        (
+            "cpu ran out of memory at --batch-size 1; try --device cpu",
+            {"module": MagicMock(**FULL), "batch_size": 1},
+        ),
     ],
 )
 def test_a_failure_is_one_sentence(words, wrong, shared_tree):
@@ -148,10 +175,14 @@ def test_what_a_feature_depends_on_is_in_its_key(clip, tree, tmp_path):
     def never(*_):
         raise AssertionError("a photo or a prompt went through the model")
 
-    again = score_photos(photo_set, replace(clip, encode_image=never, encode_text=never), Options(cache=tmp_path))
+    again = score_photos(
+        photo_set, replace(clip, encode_image=never, encode_text=never), Options(cache=tmp_path)
+    )
     assert again.passes == 0
     assert (again.scores == first.scores).all()
-    shouting = replace(clip, tokenizer=lambda texts: clip.tokenizer([f"{text} again" for text in texts]))
+    shouting = replace(
+        clip, tokenizer=lambda texts: clip.tokenizer([f"{text} again" for text in texts])
+    )
     assert (score_photos(photo_set, shouting, Options(cache=tmp_path)).scores != first.scores).any()
     (tree / "9 ostrich, Struthio camelus/common-ground/0.jpg").touch()  # another modification time
     assert encode(clip, photo_set, tmp_path).passes == 1
@@ -165,14 +196,28 @@ def test_what_a_feature_depends_on_is_in_its_key(clip, tree, tmp_path):
 
 def test_every_option_is_in_the_key_or_changes_rounding_alone(tmp_path, monkeypatch):
     """The model's own key has its weights and activation; a prompt's key has its tokens."""
-    monkeypatch.setattr(options, "checked_device", lambda name: name)  # another device need not be here
+    # another device need not be here
+    monkeypatch.setattr(options, "checked_device", lambda name: name)
     (tmp_path / "own").write_text("a {}\nb {}\n")
-    changes = {"device": "meta", "precision": "bf16", "batch_size": 1, "workers": 1, "cache": tmp_path / "other"}
-    changes |= {"prompts": str(tmp_path / "own"), "classes": tmp_path / "own", "quick_gelu": "on", "trust_pickle": True}
+    changes = {
+        "device": "meta",
+        "precision": "bf16",
+        "batch_size": 1,
+        "workers": 1,
+        "cache": tmp_path / "other",
+    }
+    changes |= {
+        "prompts": str(tmp_path / "own"),
+        "classes": tmp_path / "own",
+        "quick_gelu": "on",
+        "trust_pickle": True,
+    }
     assert set(changes) == set(Options.model_fields)
     name = FeatureCache(Options(), "key").folder.name
     changed = {
-        one for one, value in changes.items() if FeatureCache(Options(**{one: value}), "key").folder.name != name
+        one
+        for one, value in changes.items()
+        if FeatureCache(Options(**{one: value}), "key").folder.name != name
     }
     assert changed == {"device", "precision"}
     assert FeatureCache(Options(), "another").folder.name != name
@@ -180,7 +225,9 @@ def test_every_option_is_in_the_key_or_changes_rounding_alone(tmp_path, monkeypa
 
 
 @pytest.mark.parametrize("stop", [1, 2, 3])
-def test_interrupted_at_any_shard_gives_the_same_bits(clip, shared_tree, tmp_path, monkeypatch, stop):
+def test_interrupted_at_any_shard_gives_the_same_bits(
+    clip, shared_tree, tmp_path, monkeypatch, stop
+):
     """Each batch is a shard. Stop before one, resume, and compare with an uninterrupted run."""
     tree, add, calls = read_photos(shared_tree), FeatureCache.add, []
 
@@ -194,14 +241,17 @@ def test_interrupted_at_any_shard_gives_the_same_bits(clip, shared_tree, tmp_pat
         patch.setattr(FeatureCache, "add", failing)
         with pytest.raises(RunError, match="disk full"):
             encode(clip, tree, tmp_path / "stopped", batch_size=4)
-    resumed, whole = (encode(clip, tree, tmp_path / name, batch_size=4) for name in ("stopped", "whole"))
+    resumed, whole = (
+        encode(clip, tree, tmp_path / name, batch_size=4) for name in ("stopped", "whole")
+    )
     assert resumed.passes > 0
     assert (resumed.passes < len(tree.photos)) == (stop > 1)
     assert (resumed.features == whole.features).all()
 
 
 def test_workers_batches_and_company_change_nothing(clip, squeezenet, shared_tree, tmp_path):
-    # Python's own state is not compared: beartype draws from it to choose list items for its checks.
+    # Python's own state is not compared: beartype draws from it to choose list items for its
+    # checks.
     tree, state = read_photos(shared_tree), torch.random.get_rng_state()
     alone = encode(clip, tree, tmp_path / "a")
     assert (torch.random.get_rng_state() == state).all()
@@ -209,4 +259,5 @@ def test_workers_batches_and_company_change_nothing(clip, squeezenet, shared_tre
     both = encode(clip, tree, tmp_path / "b", workers=0)
     assert (both.features == alone.features).all()
     few = encode(clip, tree, tmp_path / "c", batch_size=5)
-    assert np.allclose(few.features, alone.features, atol=1e-5)  # other batches, other order of float32 sums
+    # other batches, other order of float32 sums
+    assert np.allclose(few.features, alone.features, atol=1e-5)

@@ -9,7 +9,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from experiments.heads.intervals import accuracy, complete, counted, group_accuracies, over_classes, paired, summary
+from experiments.heads.intervals import (
+    accuracy,
+    complete,
+    counted,
+    group_accuracies,
+    over_classes,
+    paired,
+    summary,
+)
 from experiments.inference import holm
 from experiments.photos.metrics import class_counts, object_effect
 from experiments.results import FEWEST
@@ -30,7 +38,11 @@ def answers(rows):
 
 @given(counts(), st.integers(1, 9))
 def test_an_empty_group_leaves_its_class_out_of_both_means(table, n):
-    extra = counted(np.append(table.index, 500), np.vstack([table.photos, [n, 0]]), np.vstack([table.correct, [n, 0]]))
+    extra = counted(
+        np.append(table.index, 500),
+        np.vstack([table.photos, [n, 0]]),
+        np.vstack([table.correct, [n, 0]]),
+    )
     if not len(complete(table)):
         with pytest.raises(ValueError, match="both groups"):
             group_accuracies(extra, "macro")
@@ -44,18 +56,25 @@ def test_an_empty_group_leaves_its_class_out_of_both_means(table, n):
 def test_a_pair_of_few_classes_has_intervals_over_photos(mean):
     """As if each model had photos of its own: squares of distances to the ends add."""
     photos = np.array([[50, 60], [70, 40]])
-    a, b = (counted(np.arange(2), photos, np.array(right)) for right in ([[40, 12], [50, 20]], [[45, 30], [60, 22]]))
+    a, b = (
+        counted(np.arange(2), photos, np.array(right))
+        for right in ([[40, 12], [50, 20]], [[45, 30], [60, 22]])
+    )
     found, (first, second) = paired(a, b, mean=mean), (over_classes(one, mean) for one in (a, b))
     for g, name in enumerate(("common", "counter")):
         of_a, of_b = (float(group_accuracies(one, mean)[g]) for one in (a, b))
         low, high = found[name]["interval"]
         assert low < of_b - of_a < high
-        assert low == pytest.approx(of_b - of_a - math.hypot(of_b - second[name][0], first[name][1] - of_a))
+        assert low == pytest.approx(
+            of_b - of_a - math.hypot(of_b - second[name][0], first[name][1] - of_a)
+        )
 
 
 @pytest.mark.parametrize("mean", ["macro", "micro"])
 def test_an_interval_over_classes_holds_the_difference_of_its_mean(mean):
-    """One class of many photos, on which the models hardly differ, and others of few, on which they differ."""
+    """One class of many photos, on which the models hardly differ, and others of few, on which they
+    differ.
+    """
     photos = np.array([[1000, 900]] + [[10, 20]] * FEWEST)
     a, b = (
         counted(np.arange(len(photos)), photos, photos * share)
@@ -92,7 +111,9 @@ def test_rounding_differences_are_ignored():
 
 
 def composites(right, index=None):
-    """Rows of right[object][group][photo]; objects of three classes share names, unless all have class `index`."""
+    """Rows of right[object][group][photo]; objects of three classes share names, unless all have
+    class `index`.
+    """
     return [
         (
             k % 3 if index is None else index,
@@ -112,11 +133,14 @@ def test_object_effect_of_three_objects():
     right[1] = True
     right[2, 0, 0] = right[2, 1, 1] = True
     found = object_effect(answers(composites(right, 9)))
-    assert (found["common"], found["counter"], found["difference"]) == pytest.approx((2.5 / 3, 1.5 / 3, 1 / 3))
+    assert (found["common"], found["counter"], found["difference"]) == pytest.approx(
+        (2.5 / 3, 1.5 / 3, 1 / 3)
+    )
     assert (found["better_on_common"], found["better_on_counter"], found["objects"]) == (1, 0, 3)
     assert found["interval"] is None  # three objects are too few
-    # Two objects are right on two of four photos: on 0, 1, 2 common ones with probabilities 1, 4, 1 of 6. Their sum, 3
-    # here, is 0, ..., 4 with probabilities 1, 8, 18, 8, 1 of 36. All sums except 2 are at most as likely as 3.
+    # Two objects are right on two of four photos: on 0, 1, 2 common ones with probabilities 1, 4, 1
+    # of 6. Their sum, 3 here, is 0, ..., 4 with probabilities 1, 8, 18, 8, 1 of 36. All sums except
+    # 2 are at most as likely as 3.
     assert found["mcnemar_p"] == pytest.approx(1 / 2)
     equal = object_effect(answers(composites(np.ones((FEWEST, 2, 2)), 9)))
     assert (equal["difference"], equal["interval"], equal["mcnemar_p"]) == (0, None, 1)
@@ -127,7 +151,9 @@ def test_object_effect_of_three_objects():
 def test_in_a_full_factorial_it_is_the_class_accuracies_drop(seed):
     """Every object on the same photos: the mean over objects is the mean over photos."""
     rng = np.random.default_rng(seed)
-    both = answers([row for index in (9, 16) for row in composites(rng.random((4, 2, 3)) < 0.6, index)])
+    both = answers(
+        [row for index in (9, 16) for row in composites(rng.random((4, 2, 3)) < 0.6, index)]
+    )
     found = object_effect(both)
     means = summary(class_counts(both))
     for mean in ("macro", "micro"):
@@ -144,5 +170,7 @@ def test_objects_of_two_classes_may_share_a_name_and_lonely_ones_are_left_out():
     lonely = both.assign(group=["common"] * 3 + ["counter"])
     found = object_effect(lonely)
     assert (found["objects"], found["left_out_objects"]) == (1, 1)
-    assert object_effect(both.assign(object=["", "", "object 0", "object 0"]))["left_out_photos"] == 2
+    assert (
+        object_effect(both.assign(object=["", "", "object 0", "object 0"]))["left_out_photos"] == 2
+    )
     assert object_effect(both.assign(group="common")) is None

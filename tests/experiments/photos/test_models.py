@@ -1,4 +1,6 @@
-"""Models: their own libraries' scores, cache keys, refusals of one sentence; code stored in a file does not run."""
+"""Models: their own libraries' scores, cache keys, refusals of one sentence; code stored in a file
+does not run.
+"""
 
 import json
 import shutil
@@ -20,23 +22,57 @@ from experiments.photos.options import Options
 from experiments.photos.photos import read_photos
 
 TIMM = "timm:test_resnet.r160_in1k"
-SIZE = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
-WORDS = ["[PAD]", "[UNK]", "[BOS]", "[EOS]", "a", "photo", "of", "the", ".", "cat", "dog", "house", "tree"]
-LABELS = ["cat", "dog", "the house", "tree of the house", "dog of a cat of a house of a tree of a dog"]
+SIZE = {
+    "hidden_size": 16,
+    "intermediate_size": 16,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+}
+WORDS = [
+    "[PAD]",
+    "[UNK]",
+    "[BOS]",
+    "[EOS]",
+    "a",
+    "photo",
+    "of",
+    "the",
+    ".",
+    "cat",
+    "dog",
+    "house",
+    "tree",
+]
+LABELS = [
+    "cat",
+    "dog",
+    "the house",
+    "tree of the house",
+    "dog of a cat of a house of a tree of a dog",
+]
 TEXT = {**SIZE, "vocab_size": len(WORDS), "pad_token_id": 0, "bos_token_id": 2, "eos_token_id": 3}
 VISION = {**SIZE, "image_size": 32, "patch_size": 8}
-ROBERTA = {"project_dim": 16, "pooler_fn": "cls", "max_position_embeddings": 80, "type_vocab_size": 1}
+ROBERTA = {
+    "project_dim": 16,
+    "pooler_fn": "cls",
+    "max_position_embeddings": 80,
+    "type_vocab_size": 1,
+}
 
 
 def tokenizer(masked):
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
     from transformers import PreTrainedTokenizerFast
 
-    words = Tokenizer(models.WordLevel({word: i for i, word in enumerate(WORDS)}, unk_token="[UNK]"))
+    words = Tokenizer(
+        models.WordLevel({word: i for i, word in enumerate(WORDS)}, unk_token="[UNK]")
+    )
     words.normalizer = normalizers.Lowercase()
     words.pre_tokenizer = pre_tokenizers.Whitespace()
     ends = [("[BOS]", 2), ("[EOS]", 3)]
-    words.post_processor = processors.TemplateProcessing(single="[BOS] $A [EOS]", special_tokens=ends)
+    words.post_processor = processors.TemplateProcessing(
+        single="[BOS] $A [EOS]", special_tokens=ends
+    )
     special = {f"{name.lower()}_token": f"[{name}]" for name in ("PAD", "UNK", "BOS", "EOS")}
     names = ["input_ids", "attention_mask"] if masked else ["input_ids"]
     return PreTrainedTokenizerFast(tokenizer_object=words, model_input_names=names, **special)
@@ -63,7 +99,8 @@ def saved(folder, family):
     with torch.random.fork_rng():
         torch.manual_seed(0)
         module = t.AutoModelForZeroShotImageClassification.from_config(config).eval()
-        for name, value in module.named_parameters():  # initial weights are so small that all texts are nearly one
+        # initial weights are so small that all texts are nearly one
+        for name, value in module.named_parameters():
             if value.ndim > 1 and "text" in name:
                 torch.nn.init.normal_(value, std=0.3)
     module.save_pretrained(folder)
@@ -72,7 +109,9 @@ def saved(folder, family):
     return module
 
 
-@pytest.mark.parametrize("family", ["clip", "metaclip_2", "clipseg", "siglip", "chinese_clip", "altclip"])
+@pytest.mark.parametrize(
+    "family", ["clip", "metaclip_2", "clipseg", "siglip", "chinese_clip", "altclip"]
+)
 def test_scores_are_those_of_transformers_pipeline(tmp_path, family):
     from transformers import pipeline
 
@@ -85,13 +124,19 @@ def test_scores_are_those_of_transformers_pipeline(tmp_path, family):
         I = torch.nn.functional.normalize(model.encode_image(pixels), dim=-1)
         T = torch.nn.functional.normalize(model.encode_text(model.tokenizer(prompts)), dim=-1)
         each = torch.cat([model.encode_text(model.tokenizer([prompt])) for prompt in prompts])
-        torch.testing.assert_close(torch.nn.functional.normalize(each, dim=-1), T)  # padding changes nothing
+        # padding changes nothing
+        torch.testing.assert_close(torch.nn.functional.normalize(each, dim=-1), T)
         logits = module.logit_scale.exp() * I @ T.T + getattr(module, "logit_bias", torch.zeros(()))
     expected = logits.sigmoid() if family == "siglip" else logits.softmax(-1)
     words, images = tokenizer(family != "siglip"), processor()
-    ask = pipeline("zero-shot-image-classification", module, tokenizer=words, image_processor=images)
+    ask = pipeline(
+        "zero-shot-image-classification", module, tokenizer=words, image_processor=images
+    )
     for row, photo in zip(expected, photos, strict=True):
-        found = {one["label"]: one["score"] for one in ask(photo, LABELS, hypothesis_template="A photo of {}.")}
+        found = {
+            one["label"]: one["score"]
+            for one in ask(photo, LABELS, hypothesis_template="A photo of {}.")
+        }
         np.testing.assert_allclose([found[label] for label in LABELS], row, atol=1e-5)
     assert float(torch.cdist(T, T).max()) > 0.1
 
@@ -128,15 +173,24 @@ def test_all_models_are_checked_before_the_first_is_loaded(tiny_clip):
     assert specs == [("open_clip:ViT-B-32/laion400m_e31", None), ("torchvision:resnet50", None)]
 
 
-@pytest.mark.parametrize("spec", ["open_clip:ViT-B-32/laion400m_e31", TIMM, "torchvision:squeezenet1_1", "hf:nobody/x"])
+@pytest.mark.parametrize(
+    "spec", ["open_clip:ViT-B-32/laion400m_e31", TIMM, "torchvision:squeezenet1_1", "hf:nobody/x"]
+)
 def test_a_hub_that_does_not_answer_is_not_waited_for(spec, tmp_path, monkeypatch):
-    """Its client would retry for a minute; afterwards it may be asked again. torchvision's files are not there."""
+    """Its client would retry for a minute; afterwards it may be asked again. torchvision's files
+    are not there.
+    """
     from huggingface_hub import constants
 
-    waits, way_out = [], "pass the folder of its files" if spec.startswith("hf:") else "--weights FILE"
+    waits, way_out = (
+        [],
+        ("pass the folder of its files" if spec.startswith("hf:") else "--weights FILE"),
+    )
     monkeypatch.setattr(time, "sleep", waits.append)
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    monkeypatch.setattr("urllib.request.urlopen", MagicMock(side_effect=OSError("no network in this test")))
+    monkeypatch.setattr(
+        "urllib.request.urlopen", MagicMock(side_effect=OSError("no network in this test"))
+    )
     monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")  # the port that discards
     silent = "http://127.0.0.1:9 does not answer, and not all of its files are in the cache"
     for offline, words in ((True, "without a network set HF_HUB_OFFLINE=1, or "), (False, silent)):
@@ -159,10 +213,14 @@ def test_the_tag_decides_the_activation(tiny_config, tiny_clip, tmp_path, monkey
     file = tiny_clip / "open_clip_model.safetensors"
     plain = load(f"open_clip:{name}", file)
     assert plain.settings["activation"] == "GELU"
-    monkeypatch.setitem(pretrained._PRETRAINED, name, {"quick": {"quick_gelu": True, "mean": (0.1, 0.2, 0.3)}})
+    monkeypatch.setitem(
+        pretrained._PRETRAINED, name, {"quick": {"quick_gelu": True, "mean": (0.1, 0.2, 0.3)}}
+    )
     tagged = load(f"open_clip:{name}/quick", file)
     assert tagged.settings["activation"] == "QuickGELU"
-    assert "mean=[0.1, 0.2, 0.3]" in tagged.settings["preprocessing"].replace("(", "[").replace(")", "]")
+    assert "mean=[0.1, 0.2, 0.3]" in tagged.settings["preprocessing"].replace("(", "[").replace(
+        ")", "]"
+    )
     for tag, choice, activation in (("/quick", "off", "GELU"), ("", "on", "QuickGELU")):
         model = load(f"open_clip:{name}{tag}", file, Options(quick_gelu=choice))
         assert model.settings["activation"] == activation
@@ -179,12 +237,16 @@ def test_weights_that_do_not_fit_name_the_keys(tiny_clip, squeezenet, timm_weigh
     state = load_file(tiny_clip / "open_clip_model.safetensors")
     state["visual.proj"] = torch.zeros(3, 3)
     save_file(state, tmp_path / "bad.safetensors")
-    assert "visual.proj" in spec_error(f"open_clip:local-dir:{tiny_clip}", tmp_path / "bad.safetensors")
+    assert "visual.proj" in spec_error(
+        f"open_clip:local-dir:{tiny_clip}", tmp_path / "bad.safetensors"
+    )
     folder = shutil.copytree(tiny_clip, tmp_path / "damaged")
     (folder / "open_clip_model.safetensors").write_bytes(b"noise")
     text = spec_error(f"open_clip:local-dir:{folder}")
     assert ("cannot be loaded" in text, "network" in text) == (True, False), "the folder is here"
-    assert folder.name in spec_error("torchvision:squeezenet1_1", folder / "open_clip_model.safetensors")
+    assert folder.name in spec_error(
+        "torchvision:squeezenet1_1", folder / "open_clip_model.safetensors"
+    )
 
 
 class Evil:
@@ -203,7 +265,9 @@ def test_code_in_weights_runs_with_the_flag_alone(tiny_clip, timm_weights, tmp_p
 
 
 def test_a_folder_without_some_weights_is_refused(tmp_path):
-    """transformers fills missing weights with random numbers, so two loads would disagree; half ones become single."""
+    """transformers fills missing weights with random numbers, so two loads would disagree; half
+    ones become single.
+    """
     folder = tmp_path / "clip"
     saved(folder, "clip").half().save_pretrained(folder)
     first = load(f"hf:{folder}")
@@ -229,10 +293,14 @@ def test_training_checkpoints(timm_weights, tmp_path, key):
     state = load_file(timm_weights)
     name, value = next(iter(state.items()))
     wrapped = {f"_orig_mod.module.{name}": value for name, value in state.items()}
-    averaged = {name: value * 2 if value.is_floating_point() else value for name, value in state.items()}
+    averaged = {
+        name: value * 2 if value.is_floating_point() else value for name, value in state.items()
+    }
     for more, factor in (({}, 1), ({f"{key}_ema": averaged}, 2)):
         torch.save({key: wrapped, "epoch": 3, **more}, tmp_path / "checkpoint.pth")
-        assert torch.equal(load(TIMM, tmp_path / "checkpoint.pth").module.state_dict()[name], factor * value)
+        assert torch.equal(
+            load(TIMM, tmp_path / "checkpoint.pth").module.state_dict()[name], factor * value
+        )
 
 
 CHANGES = [  # of a configuration whose weights stay
@@ -267,12 +335,25 @@ def test_every_library_weight_and_part_is_in_the_key(monkeypatch):
 
     parts = {"weights_hash": "a", "preprocessing": "b", "kind": "c", "name": "d"}
     keys = [feature_key(parts), *(feature_key({**parts, name: "other"}) for name in parts)]
-    assert feature_key(dict(reversed(parts.items()))) == keys[0], "the order of the parts is no part of it"
+    assert feature_key(dict(reversed(parts.items()))) == keys[0], (
+        "the order of the parts is no part of it"
+    )
     assert key() == key() is not None
     keys += [key(), key(1e-30)]
-    for library in ("torch", "torchvision", "numpy", "pillow", "open_clip_torch", "timm", "transformers", "tokenizers"):
+    for library in (
+        "torch",
+        "torchvision",
+        "numpy",
+        "pillow",
+        "open_clip_torch",
+        "timm",
+        "transformers",
+        "tokenizers",
+    ):
         with monkeypatch.context() as later:
-            later.setattr(provenance, "version", lambda name, new=library: "9.9" if name == new else "1.0")
+            later.setattr(
+                provenance, "version", lambda name, new=library: "9.9" if name == new else "1.0"
+            )
             keys.append(key())
     monkeypatch.setattr(model_module, "FORMAT", 0)  # features of an older format are not read
     keys.append(key())
@@ -289,16 +370,21 @@ class Own(torch.nn.Module):
         self.scale = torch.nn.Parameter(torch.ones(()))
 
     def preprocess(self, image):
-        return torch.tensor(numpy.asarray(image.resize((2, 2))), dtype=torch.float32).permute(2, 0, 1)
+        small = numpy.asarray(image.resize((2, 2)))
+        return torch.tensor(small, dtype=torch.float32).permute(2, 0, 1)
 
     {method}
 
 def model():
     return Own()
 """
-LOGITS = "def logits(self, x): return torch.nn.functional.one_hot(x.mean((1, 2, 3)).long() % 3, 1000) * self.scale"
+LOGITS = (
+    "def logits(self, x): return torch.nn.functional.one_hot(x.mean((1, 2, 3)).long() % 3, 1000) *"
+    " self.scale"
+)
 TOWERS = """def encode_image(self, x): return x.mean((2, 3)) - 128
-    def encode_text(self, ids): return torch.nn.functional.one_hot(ids[:, 0] % 3, 3).float() * self.scale
+    def encode_text(self, ids):
+        return torch.nn.functional.one_hot(ids[:, 0] % 3, 3).float() * self.scale
     def tokenizer(self, texts): return torch.tensor([[len(text)] for text in texts])"""
 
 
@@ -324,7 +410,11 @@ def test_a_model_of_ones_own_is_a_file(method, family, shared_tree, tmp_path):
     ("old", "new", "words"),
     [
         ("resize((2, 2))", "resize((2, 3)) if image.width % 2 else image", "different shapes"),
-        ("image.resize((2, 2))", "image.size", "none of the 32 photos .*preprocess.. of .* failed with .*Error"),
+        (
+            "image.resize((2, 2))",
+            "image.size",
+            "none of the 32 photos .*preprocess.. of .* failed with .*Error",
+        ),
         ("x.mean((2, 3))", "x.mean((5, 3))", "encode_image.. of .* failed with IndexError"),
         ("x.mean((2, 3)) - 128", "x.mean()", "shape .. for 32 photos"),
         ("x.mean((2, 3)) - 128", "x.mean((2, 3))[:, :2]", "photos in 2 dimensions and texts in 3"),

@@ -1,4 +1,6 @@
-"""The same photos give the same PhotoSet in every layout; strays are listed, bad layouts are refused."""
+"""The same photos give the same PhotoSet in every layout; strays are listed, bad layouts are
+refused.
+"""
 
 import io
 import os
@@ -13,7 +15,11 @@ from experiments.photos.labels import imagenet, imagenet_index, own_vocabulary, 
 from experiments.photos.photos import has_groups, inspect, read_photos
 from tests.experiments.conftest import group_counts
 
-CELLS = [("9 ostrich", "common", "sand", 2), ("9 ostrich", "counter", "sea", 3), ("16 bulbul", "common", "2x", 1)]
+CELLS = [
+    ("9 ostrich", "common", "sand", 2),
+    ("9 ostrich", "counter", "sea", 3),
+    ("16 bulbul", "common", "2x", 1),
+]
 
 
 def picture(number):
@@ -39,7 +45,9 @@ def write(root, files):
 
 
 def as_tree(root, photos):
-    write(root, {f"{kind}/{group}-{place}/{n}.png": picture(n) for n, (kind, group, place) in photos})
+    write(
+        root, {f"{kind}/{group}-{place}/{n}.png": picture(n) for n, (kind, group, place) in photos}
+    )
     return root
 
 
@@ -53,7 +61,11 @@ def as_table(root, photos):
 def contents(tree):
     """Number painted into each photo -> its class, group and background."""
     return {
-        tree.image(photo.path).getpixel((0, 0))[0]: (photo.class_index, photo.group, photo.background)
+        tree.image(photo.path).getpixel((0, 0))[0]: (
+            photo.class_index,
+            photo.group,
+            photo.background,
+        )
         for photo in tree.photos.itertuples()
     }
 
@@ -62,7 +74,9 @@ def contents(tree):
 def test_every_layout_holds_the_same(layout, tmp_path):
     tree = read_photos(layout(tmp_path / "data", spread()))
     index = {"9 ostrich": 9, "16 bulbul": 16}
-    assert contents(tree) == {number: (index[kind], group, place) for number, (kind, group, place) in spread()}
+    assert contents(tree) == {
+        number: (index[kind], group, place) for number, (kind, group, place) in spread()
+    }
     assert list(tree.photos.path) == sorted(tree.photos.path)
     document = inspect(tree.root)
     assert (document["n_common"], document["unreadable"]) == (3, [])
@@ -71,7 +85,10 @@ def test_every_layout_holds_the_same(layout, tmp_path):
 
 def test_suffixes_of_photos(tmp_path):
     """macOS writes ._1.jpg beside 1.jpg, and viewers write folders of thumbnails."""
-    names, place = [f"a{suffix}" for suffix in (".webp", ".bmp", ".tif", ".TIFF", ".jpg")], "9 ostrich/common-sand"
+    names, place = (
+        [f"a{suffix}" for suffix in (".webp", ".bmp", ".tif", ".TIFF", ".jpg")],
+        "9 ostrich/common-sand",
+    )
     hidden = (f"{place}/._1.png", "9 ostrich/.thumbs/1.png", f".git/{place}.png", f"{place}/a.gif")
     write(tmp_path, dict.fromkeys((*(f"{place}/{name}" for name in names), *hidden), PNG))
     assert {Path(path).name for path in read_photos(tmp_path).photos.path} == set(names)
@@ -79,14 +96,24 @@ def test_suffixes_of_photos(tmp_path):
 
 def test_groups_from_a_table(tmp_path):
     write(
-        tmp_path, {f"{kind}/{place}/a.png": PNG for place in ("sand", "sea", "fog") for kind in ("ostrich", "bulbul")}
+        tmp_path,
+        {
+            f"{kind}/{place}/a.png": PNG
+            for place in ("sand", "sea", "fog")
+            for kind in ("ostrich", "bulbul")
+        },
     )
     groups = tmp_path / "groups.csv"
-    groups.write_text("class,background,group\n,sand,common\n,sea,counter\nbulbul,sea,common\nbulbul,sand,counter\n")
+    groups.write_text(
+        "class,background,group\n,sand,common\n,sea,counter\nbulbul,sea,common\nbulbul,sand,counter\n"
+    )
     tree = read_photos(tmp_path, str(groups))
     assert {(p.class_index, p.background): p.group for p in tree.photos.itertuples()} == {
-        (9, "sand"): "common", (9, "sea"): "counter", (16, "sea"): "common", (16, "sand"): "counter",
-    }  # fmt: skip
+        (9, "sand"): "common",
+        (9, "sea"): "counter",
+        (16, "sea"): "common",
+        (16, "sand"): "counter",
+    }
     assert tree.strays == ("bulbul/fog", "groups.csv", "ostrich/fog")
     each = inspect(tmp_path, groups="each")
     assert (each["n"], has_groups(read_photos(tmp_path, "each").photos)) == (6, False)
@@ -126,7 +153,10 @@ def classes(*kinds, below=""):
         (listed("a.png,ostrich", header="path,class"), "p.csv", "prefix", "'group'"),
         (listed("a.png,ostrich,odd"), "p.csv", "prefix", "'odd' in 'a.png'"),
         (listed("./a.png,ostrich,common", "a.png,bulbul,common"), "p.csv", "prefix", "line 3"),
-        *((classes("9 ostrich", below="LAION-final/"), data, "prefix", "LAION-final") for data in ("LAION-fnal", ".")),
+        *(
+            (classes("9 ostrich", below="LAION-final/"), data, "prefix", "LAION-final")
+            for data in ("LAION-fnal", ".")
+        ),
         *(
             (classes(*kinds), ".", "prefix", named)
             for named, *kinds in (
@@ -161,7 +191,9 @@ def test_a_number_before_the_name_of_its_class_is_accepted():
 
 def test_own_classes_and_prompts(tmp_path):
     table = tmp_path / "classes.csv"
-    table.write_text("class,name,prompt\ncup,tea cup,\ncup,mug,\npot,,a pot seen from above\npot,jug,\npan,,\n")
+    table.write_text(
+        "class,name,prompt\ncup,tea cup,\ncup,mug,\npot,,a pot seen from above\npot,jug,\npan,,\n"
+    )
     found = own_vocabulary(table)
     assert found.names == ("cup", "pot", "pan")
     assert found.phrases(("a {}", "the {}")) == (
@@ -169,7 +201,10 @@ def test_own_classes_and_prompts(tmp_path):
         ("a jug", "the jug", "a pot seen from above"),
         ("a pan", "the pan"),
     )
-    as_tree(tmp_path / "data", spread([("pan", "common", "table", 1), ("red pot", "counter", "sink", 2)]))
+    as_tree(
+        tmp_path / "data",
+        spread([("pan", "common", "table", 1), ("red pot", "counter", "sink", 2)]),
+    )
     lines = tmp_path / "classes.txt"
     lines.write_text("cup\npan\nred pot\n")
     document = inspect(tmp_path / "data", vocabulary=own_vocabulary(lines))
@@ -213,7 +248,9 @@ def test_broken_photos_are_listed(tree):
     (folder / "gone.jpg").symlink_to(folder / "nowhere.jpg")
     document = inspect(tree)
     bad = {photo["path"]: photo["reason"] for photo in document["unreadable"]}
-    assert list(bad) == [f"16 bulbul/common-sky/{n}" for n in ("0.jpg", "0.png", "gone.jpg", "void.jpeg")]
+    assert list(bad) == [
+        f"16 bulbul/common-sky/{n}" for n in ("0.jpg", "0.png", "gone.jpg", "void.jpeg")
+    ]
     assert all("0x" not in reason and str(tree) not in reason for reason in bad.values())
     assert (document["n_common"], document["n_counter"]) == (15, 15)
     assert document["empty_groups"] == [{"class_index": 30, "group": "counter"}]

@@ -20,7 +20,9 @@ EVERY = LabelSpace("1000")
 
 
 def test_predictions_are_open_clips_own(clip, tiny_clip, shared_tree, tmp_path):
-    """Of the mean of two prompts, and of its own zero-shot classifier and preprocessing, one photo at a time."""
+    """Of the mean of two prompts, and of its own zero-shot classifier and preprocessing, one photo
+    at a time.
+    """
     import open_clip
 
     tree = read_photos(shared_tree)
@@ -29,10 +31,14 @@ def test_predictions_are_open_clips_own(clip, tiny_clip, shared_tree, tmp_path):
     model, _, preprocess = open_clip.create_model_and_transforms(f"local-dir:{tiny_clip}")
     prompts = [lambda name: f"A photo of {name}.", lambda name: f"{name} at night"]
     tokenizer = open_clip.get_tokenizer(f"local-dir:{tiny_clip}")
-    classifier = open_clip.build_zero_shot_classifier(model.eval(), tokenizer, open_clip.IMAGENET_CLASSNAMES, prompts)
+    classifier = open_clip.build_zero_shot_classifier(
+        model.eval(), tokenizer, open_clip.IMAGENET_CLASSNAMES, prompts
+    )
     with torch.no_grad():
         photos = [preprocess(Image.open(tree.root / path))[None] for path in tree.photos.path]
-        scores = torch.cat([model.encode_image(pixels, normalize=True) @ classifier for pixels in photos]).numpy()
+        scores = torch.cat(
+            [model.encode_image(pixels, normalize=True) @ classifier for pixels in photos]
+        ).numpy()
     assert len(templates("openai80")) == 80
     assert list(found.path) == list(tree.photos.path)
     assert (found.predicted_index == scores.argmax(axis=1)).all()
@@ -43,7 +49,8 @@ def test_predictions_are_open_clips_own(clip, tiny_clip, shared_tree, tmp_path):
     assert np.allclose(found.margin, true - others, atol=rounding)
     assert (found["rank"] >= 1 + (scores > true[:, None] + rounding).sum(axis=1)).all()
     assert (found["rank"] <= (scores >= true[:, None] - rounding).sum(axis=1)).all()
-    assert len(set(found.predicted_index.tolist())) > 3  # a model that always predicts one label would test nothing
+    # a model that always predicts one label would test nothing
+    assert len(set(found.predicted_index.tolist())) > 3
 
 
 def torchvision_parts():
@@ -57,7 +64,9 @@ def timm_parts():
     import timm
 
     module = timm.create_model("test_resnet.r160_in1k", pretrained=False)
-    return module, timm.data.create_transform(**timm.data.resolve_model_data_config(module), is_training=False)
+    return module, timm.data.create_transform(
+        **timm.data.resolve_model_data_config(module), is_training=False
+    )
 
 
 @pytest.mark.parametrize(
@@ -73,7 +82,9 @@ def test_classifiers_are_their_own_forward_pass(spec, file, parts, shared_tree, 
     module, transform = parts()
     module.eval().load_state_dict(load_file(weights))
     with torch.no_grad():
-        pixels = torch.stack([transform(Image.open(tree.root / path).convert("RGB")) for path in tree.photos.path])
+        pixels = torch.stack(
+            [transform(Image.open(tree.root / path).convert("RGB")) for path in tree.photos.path]
+        )
         order = np.argsort(-module(pixels).numpy(), axis=1, kind="stable")
     assert (found.predicted_index == order[:, 0]).all()
     truth = found.class_index.to_numpy()
@@ -92,7 +103,10 @@ def test_ranks_agree_with_sorting():
     rng = np.random.default_rng(0)
     scores = rng.integers(0, 30, size=(200, 1000)).astype(np.float32)  # many ties
     truth = rng.integers(0, 1000, size=200)
-    found = predict(Encoded(pd.DataFrame({"class_index": truth, "object": ""}), scores, [], 0, scores, {}), EVERY)
+    found = predict(
+        Encoded(pd.DataFrame({"class_index": truth, "object": ""}), scores, [], 0, scores, {}),
+        EVERY,
+    )
     rank, margin = found["rank"].to_numpy(), found.margin
     order = np.argsort(-scores, axis=1, kind="stable")
     assert (found.predicted_index == order[:, 0]).all()
@@ -105,7 +119,9 @@ def test_45_way_and_1_vs_20_are_masking_by_hand(clip, shared_tree):
     tree = read_photos(shared_tree)
     scored = score_photos(tree, clip, Options())
     scores, truth, own = scored.scores, tree.photos.class_index.to_numpy(), sorted(tree.classes)
-    assert (predict(scored, own_classes(own)).predicted_index == np.array(own)[scores[:, own].argmax(1)]).all()
+    assert (
+        predict(scored, own_classes(own)).predicted_index == np.array(own)[scores[:, own].argmax(1)]
+    ).all()
 
     space = confusing_space(scored)
     for index in own:
@@ -122,9 +138,14 @@ def test_45_way_and_1_vs_20_are_masking_by_hand(clip, shared_tree):
 
 def test_only_prompts_of_competing_labels_are_embedded(clip, shared_tree):
     tree, columns, texts = read_photos(shared_tree), [9, 10, 16, 30], []
-    listening = replace(clip, key=None, encode_text=lambda ids: texts.append(len(ids)) or clip.encode_text(ids))
+    listening = replace(
+        clip, key=None, encode_text=lambda ids: texts.append(len(ids)) or clip.encode_text(ids)
+    )
     space = own_classes(columns)
-    found, every = score_photos(tree, listening, Options(), space), score_photos(tree, clip, Options())
+    found, every = (
+        score_photos(tree, listening, Options(), space),
+        score_photos(tree, clip, Options()),
+    )
     assert sum(texts) == 4
     assert (space.name, own_classes(range(45)).name) == ("data", "45")
     assert found.scores.shape == (32, 1000)

@@ -9,7 +9,13 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from experiments.errors import RequestError
-from experiments.photos.summaries import COLUMNS, read_predictions, result_folders, score_files, write_frame
+from experiments.photos.summaries import (
+    COLUMNS,
+    read_predictions,
+    result_folders,
+    score_files,
+    write_frame,
+)
 
 HEADER = "class_index,group,predicted_index\n"
 ROWS = HEADER + "9,common,9\n9,counter,1\n10,common,10\n10,counter,10\n"
@@ -36,13 +42,15 @@ def write(path, text=ROWS):
 def test_score_names_models_after_files(tmp_path, monkeypatch):
     monkeypatch.chdir(write(tmp_path / "mine" / "predictions.csv").parent)
     (document,) = score_files([Path("predictions.csv")])  # its parent is ".", without a name
-    assert (document["model"], document["family"]) == ("mine", "mine")  # not on the line of published LVLMs
+    # not on the line of published LVLMs
+    assert (document["model"], document["family"]) == ("mine", "mine")
     dots = write(tmp_path / "...csv")
     documents = score_files([dots, write(tmp_path / "b.csv")], output=tmp_path / "out")
     assert [d["model"] for d in documents] == ["..", "b"]
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["b", "model"]
     assert not (tmp_path / "summary.json").exists()
-    with pytest.raises(RequestError, match=r"model' holds the results of \.\.; name"):  # that of "..." is model, too
+    # that of "..." is model, too
+    with pytest.raises(RequestError, match=r"model' holds the results of \.\.; name"):
         score_files([tmp_path / "b.csv", write(tmp_path / "....csv")], output=tmp_path / "out")
     for files, name in (([dots], ""), ([dots], " "), ([dots, dots], "x")):
         with pytest.raises(RequestError, match="name"):
@@ -67,17 +75,27 @@ def test_score_does_not_write_over_what_it_reads(tmp_path):
     score_files([source], name="mine", output=tmp_path / "out")  # its own results are replaced
     assert [p.name for p in source.parent.iterdir()] == ["predictions.csv"]
     score_files([source], output=tmp_path / "other")
-    assert (tmp_path / "other" / "predictions.csv").read_bytes() == before  # including rank and margin
+    # including rank and margin
+    assert (tmp_path / "other" / "predictions.csv").read_bytes() == before
 
 
 @pytest.mark.parametrize(("second", "known"), [("1", True), ("", False)])
 def test_ranks_and_margins_are_read_if_every_row_has_a_rank(tmp_path, second, known):
-    rows = f"class_index,group,predicted_index,rank,margin\n9,common,9,1,0.5\n9,counter,1,{second},\n"
+    rows = (
+        f"class_index,group,predicted_index,rank,margin\n9,common,9,1,0.5\n9,counter,1,{second},\n"
+    )
     found = read_predictions(write(tmp_path / "p.csv", rows))
     assert found["rank"].notna().tolist() == [known] * 2
     assert found.margin.notna().tolist() == [known, False]
 
 
 def test_a_byte_order_mark_is_no_part_of_a_column_and_one_prediction_is_a_table(tmp_path):
-    assert list(read_predictions(write(tmp_path / "p.csv", "\ufeff" + ROWS)).predicted_index) == [9, 1, 10, 10]
-    assert list(read_predictions(write(tmp_path / "p.csv", HEADER + "9,common,9\n")).predicted_index) == [9]
+    assert list(read_predictions(write(tmp_path / "p.csv", "\ufeff" + ROWS)).predicted_index) == [
+        9,
+        1,
+        10,
+        10,
+    ]
+    assert list(
+        read_predictions(write(tmp_path / "p.csv", HEADER + "9,common,9\n")).predicted_index
+    ) == [9]

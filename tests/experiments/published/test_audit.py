@@ -1,4 +1,6 @@
-"""The audit finds the README's items, flags damaged cells, and drops an item after its correction."""
+"""The audit finds the README's items, flags damaged cells, and drops an item after its
+correction.
+"""
 
 import hashlib
 import json
@@ -48,7 +50,10 @@ def test_a_damaged_cell_is_flagged(file, column):
 
 def test_the_files_are_those_that_were_compared_with_the_paper():
     """Names and Table 8 occur nowhere else, so the audit cannot check them."""
-    text = json.dumps({name: rows for name, rows in read_published().items() if name != "since.csv"}, sort_keys=True)
+    text = json.dumps(
+        {name: rows for name, rows in read_published().items() if name != "since.csv"},
+        sort_keys=True,
+    )
     assert hashlib.sha256(text.encode()).hexdigest().startswith("b9fb07cd51de6e5c748ef7c16d83eeaa")
 
 
@@ -61,13 +66,19 @@ OTHERS, WRITTEN = "clip_other_checkpoints_1v1000.csv", "lvlm_1v20.csv"
     [
         (
             [("classes.csv", 23, "n_common", "259"), ("stated.csv", 1, "value", "7408")],
-            [*(("GRIM", table, row) for table in (15, 16) for row in (23, 68, 113)), ("class mean", 11, 14, "common")],
+            [
+                *(("GRIM", table, row) for table in (15, 16) for row in (23, 68, 113)),
+                ("class mean", 11, 14, "common"),
+            ],
         ),
         (
             [(DATASETS, 127, "counter", "66.22"), (DATASETS, 129, "counter", "83.64")],
             [("GRIM", 16, 127, "counter"), ("drop", 16, 127), ("drop", 16, 129)],
         ),
-        ([(WRITTEN, row, "common", "1.00") for row in range(3, 8)], [("copied", 5, row) for row in range(3, 8)]),
+        (
+            [(WRITTEN, row, "common", "1.00") for row in range(3, 8)],
+            [("copied", 5, row) for row in range(3, 8)],
+        ),
         ([(PROMPTS, 26, "common", "87.90")], [("copied", 10, 26)]),
         ([(PROMPTS, 4, "common", "77.20")], [("outlier", 10, 4, "common")]),
         (
@@ -99,7 +110,9 @@ def test_chance_is_that_of_the_tables_labels():
     for file, table, flagged in (("clip_1v20.csv", 13, True), ("clip_1v1000.csv", 3, False)):
         raw = read_published()
         raw[file][0]["common"] = "3.00"
-        assert flagged == any(key[:4] == ("chance", table, 1, "common") for key in keys(findings(raw)))
+        assert flagged == any(
+            key[:4] == ("chance", table, 1, "common") for key in keys(findings(raw))
+        )
 
 
 def test_feasible_is_a_fraction_of_n():

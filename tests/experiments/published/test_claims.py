@@ -1,4 +1,6 @@
-"""Claims about printed tables: decisions against their definition, verdicts against altered tables."""
+"""Claims about printed tables: decisions against their definition, verdicts against altered
+tables.
+"""
 
 import json
 from dataclasses import replace
@@ -14,18 +16,26 @@ from experiments.published.tables import published_rows
 
 @pytest.mark.parametrize("claim", claims.CLAIMS.values(), ids=lambda claim: claim.name)
 def test_a_verdict_decides_at_the_tolerance_that_it_reports(claim):
-    """By the whole interval, which violates the claim by a little more than tau, by a little less, or by both."""
+    """By the whole interval, which violates the claim by a little more than tau, by a little less,
+    or by both.
+    """
     sides = {"above": [-1], "not above": [1], "within": [-1, 1]}[claim.relation]
     words = {"contradicted": (1e-6, 2e-6), "supported": (-2e-6, -1e-6), "undecided": (-1e-6, 1e-6)}
     for side, (word, by) in product(sides, words.items()):
         interval = tuple(sorted(side * (claim.tau + end) for end in by))
-        found = judge(replace(claim, variants=lambda *_, interval=interval: [("only", (interval[0], interval, 1))]))
+        found = judge(
+            replace(
+                claim, variants=lambda *_, interval=interval: [("only", (interval[0], interval, 1))]
+            )
+        )
         assert (found.verdict, found.tau, found.predicted) == (word, claim.tau, 0)
 
 
 @pytest.mark.parametrize("claim", claims.CLAIMS)
 def test_a_verdict_repeats_and_obeys_the_error_rate_and_the_seed(claim):
-    usual, again, loose = (judge(claims.CLAIMS[claim], error_rate=a, seed=7).as_json() for a in (None, 0.01, 0.2))
+    usual, again, loose = (
+        judge(claims.CLAIMS[claim], error_rate=a, seed=7).as_json() for a in (None, 0.01, 0.2)
+    )
     json.dumps(usual, allow_nan=False)
     assert {**usual, "seconds": 0} == {**again, "seconds": 0}
     assert usual["interval"][0] <= usual["measured"] <= usual["interval"][1]
@@ -41,7 +51,9 @@ def test_a_verdict_repeats_and_obeys_the_error_rate_and_the_seed(claim):
 
 def test_the_reported_variant_is_the_least_favourable():
     def worst(relation, *variants):
-        return claims.worst([{"measured": x, "verdict": word} for x, word in variants], relation)["measured"]
+        return claims.worst([{"measured": x, "verdict": word} for x, word in variants], relation)[
+            "measured"
+        ]
 
     assert worst("above", (0.1, "supported"), (0.2, "supported")) == 0.1
     assert worst("above", (0.1, "undecided"), (0.0, "supported")) == 0.1
@@ -71,7 +83,8 @@ def test_slope_is_least_squares_with_a_constant_for_each_stratum():
     error = np.sqrt(residual[0] / (11 - 3) * np.linalg.inv(design.T @ design)[0, 0])
     assert n == 11
     assert slope == pytest.approx(coefficients[0], abs=1e-12)
-    assert (high - low) / 2 == pytest.approx(3.355387 * error, rel=1e-6)  # t quantile .995 at 8 degrees
+    # t quantile .995 at 8 degrees
+    assert (high - low) / 2 == pytest.approx(3.355387 * error, rel=1e-6)
 
 
 @pytest.mark.parametrize("backbone", ["ViT-B-32", "RN50"])  # larger ones take seconds to build

@@ -46,7 +46,9 @@ def test_table_7_is_whole_counts_of_900_images_under_our_names():
     for row in rows:  # printed to .01 %, so a count is known to .045
         assert abs(900 * row["printed"] - round(900 * row["printed"])) <= 0.045 + 1e-9
     (one,) = (
-        r["printed"] for r in rows if (r["backbone"], r["learner"], r["group"]) == ("RN50", "zero-shot", "trained")
+        r["printed"]
+        for r in rows
+        if (r["backbone"], r["learner"], r["group"]) == ("RN50", "zero-shot", "trained")
     )
     assert one == pytest.approx(0.6967)
 
@@ -67,12 +69,16 @@ def test_published_rows_are_28_and_15():
     assert len(printed) == 8
 
 
-def test_the_document_has_printed_numbers_as_fractions_and_later_work_and_files_have_the_same(run, tmp_path):
+def test_the_document_has_printed_numbers_as_fractions_and_later_work_and_files_have_the_same(
+    run, tmp_path
+):
     document, _ = run("published", "--json", "--output", tmp_path)
     assert json.loads((tmp_path / "published.json").read_text()) == document
     for part, name in (("table", "printed"), ("audit", "reason"), ("since", "model")):
         with (tmp_path / f"{part}.csv").open(newline="") as file:
-            assert [row[name] for row in csv.DictReader(file)] == [row[name] for row in document[part]]
+            assert [row[name] for row in csv.DictReader(file)] == [
+                row[name] for row in document[part]
+            ]
     records = document["table"]
     (one,) = [r for r in records if (r["table"], r["row"], r["quantity"]) == (3, 11, "counter")]
     assert (one["printed"], one["model"]) == ("36.95", "CLIP-LAION400M-ViT/B/32")

@@ -13,31 +13,51 @@ from simulator.world import Attribute, World
 
 def test_a_decision_without_noise_is_certain():
     world = World(mu_spu=0.5, sigma_inv=0.0, sigma_spu=0.0, sigma_xi=0.0)
-    for u, expected in (((1.0, 1.0), (1.0, 1.0)), ((1.0, 3.0), (1.0, 0.0)), ((1.0, 2.0), (1.0, 0.5))):
+    for u, expected in (
+        ((1.0, 1.0), (1.0, 1.0)),
+        ((1.0, 3.0), (1.0, 0.0)),
+        ((1.0, 2.0), (1.0, 0.5)),
+    ):
         critic = LinearCritic(np.array([[u]]), np.zeros((1, 1, 1)))
         assert tuple(group_accuracy(critic, world.mixture(), 0.0)[0]) == expected
 
 
 def test_reliance_by_hand():
     two, three = World(), World(classes=3)
-    assert reliance(LinearCritic(np.array([[[2.0, 1.0]]]), np.zeros((1, 1, 1))), two).tolist() == [0.5]
+    assert reliance(LinearCritic(np.array([[[2.0, 1.0]]]), np.zeros((1, 1, 1))), two).tolist() == [
+        0.5
+    ]
     own = np.concatenate([2 * np.eye(3), -0.5 * np.eye(3)], axis=1)
     shifted = own + np.arange(6.0)  # the same vector added to every class changes no decision
     both = LinearCritic(np.stack([own, shifted]), np.zeros((2, 3, 3)))
     assert reliance(both, three) == pytest.approx(-0.25, abs=1e-14)
     for shape in ((3, 3), (2, 3)):
         table = np.full(shape, 1 / np.prod(shape))
-        assert np.isnan(reliance(both, World(table=table))).all(), "no class has a background of its own"
-    nothing, no_object = (LinearCritic(np.array([[u]]), np.zeros((1, 1, 1))) for u in ([0.0, 0.0], [0.0, 1.0]))
+        assert np.isnan(reliance(both, World(table=table))).all(), (
+            "no class has a background of its own"
+        )
+    nothing, no_object = (
+        LinearCritic(np.array([[u]]), np.zeros((1, 1, 1))) for u in ([0.0, 0.0], [0.0, 1.0])
+    )
     assert np.isnan(reliance(nothing, two)).all()
     assert np.isposinf(reliance(no_object, two)).all()
 
 
-@pytest.mark.parametrize("table", [[[0.4, 0.1, 0.1], [0.0, 0.3, 0.1]], [[0.2, 0.1], [0.1, 0.2], [0.0, 0.4]]])
+@pytest.mark.parametrize(
+    "table", [[[0.4, 0.1, 0.1], [0.0, 0.3, 0.1]], [[0.2, 0.1], [0.1, 0.2], [0.0, 0.4]]]
+)
 def test_an_intercept_acts_as_a_shift_of_all_images(table):
     """Of two classes, and of three, each with a number of its own."""
-    world, rng, P = World(table=table, dim_image=5, dim_text=5), np.random.default_rng(0), 1 if len(table) == 2 else 3
-    u, constant, outside = rng.normal(size=(1, P, world.latents)), rng.normal(size=(1, P)), np.ones((1, P, P))
+    world, rng, P = (
+        World(table=table, dim_image=5, dim_text=5),
+        np.random.default_rng(0),
+        1 if len(table) == 2 else 3,
+    )
+    u, constant, outside = (
+        rng.normal(size=(1, P, world.latents)),
+        rng.normal(size=(1, P)),
+        np.ones((1, P, P)),
+    )
     here, still = world.mixture(), LinearCritic(u, outside)
     moved = replace(here, means=here.means + np.linalg.pinv(u[0]) @ constant[0])
     found = group_accuracy(LinearCritic(u, outside, constant), here, world.nu_image)
@@ -53,7 +73,9 @@ DEEP = [pytest.param(10, n, 0, marks=pytest.mark.deep) for n in (12, 300)]
 def test_many_classes_of_trained_critics_keep_the_stated_error(K, n, attributes):
     """Against scipy's normal orthant probabilities (Genz), score differences one by one."""
     d, further = (2 + attributes) * K + 3, (Attribute(mu=1.5),) * attributes
-    own = World(classes=K, p_spu=0.8, mu_inv=2.0, mu_spu=1.5, sigma_inv=0.5, dim_image=d, dim_text=d)
+    own = World(
+        classes=K, p_spu=0.8, mu_inv=2.0, mu_spu=1.5, sigma_inv=0.5, dim_image=d, dim_text=d
+    )
     world = own.replace(attribute=further)
     mixture, nu = world.mixture(), world.nu_image
     critic = next(projected_critics(world, "name", n, 1, 0))
@@ -70,5 +92,6 @@ def test_many_classes_of_trained_critics_keep_the_stated_error(K, n, attributes)
     found = [group_accuracy(critic, mixture, nu, seed)[0] for seed in range(8)]
     # Scipy's errors average out over groups.
     assert np.abs(found - mixture.group_average(np.array(right))).max() < stated + 5e-5
-    # No error is stated for a single group and 4096 points. The largest observed is .006, for 10 classes and 12 pairs.
+    # No error is stated for a single group and 4096 points. The largest observed is .006, for 10
+    # classes and 12 pairs.
     assert many_class_accuracy(critic, mixture, nu, power=12)[0] == pytest.approx(right, abs=0.01)

@@ -7,7 +7,13 @@ from scipy.optimize import nnls
 from scipy.special import expit, softmax
 
 from simulator.gaussian.critic import group_accuracy
-from simulator.gaussian.fitting import SeparabilityError, fit, margin_vectors, maximum_margin, score_vectors
+from simulator.gaussian.fitting import (
+    SeparabilityError,
+    fit,
+    margin_vectors,
+    maximum_margin,
+    score_vectors,
+)
 from simulator.streams import numpy_stream
 from simulator.world import World
 
@@ -20,19 +26,25 @@ def test_linear_clip_is_the_covariance_that_the_embeddings_keep(prompt, width):
     """Of so few pairs that noise outside the frame matters."""
     pairs = WORLD.draw(40, seed=2)
     found = fit("linear", pairs, embed_dim=width)
-    left, values, right = np.linalg.svd(np.cov(pairs.images.T, pairs.texts.T)[:8, 8:], full_matrices=False)
+    left, values, right = np.linalg.svd(
+        np.cov(pairs.images.T, pairs.texts.T)[:8, 8:], full_matrices=False
+    )
     M, q = (left[:, :width] * values[:width]) @ right[:width], WORLD.prompts(prompt)
     expected = critic_of(M[None], q[:1] - q[1:], found.frames)
     assert found.critic(prompt).inside == pytest.approx(expected.inside, rel=1e-9)
     assert found.critic(prompt).outside == pytest.approx(expected.outside, rel=1e-9)
-    assert [*found.accuracy(prompt)] == pytest.approx(group_accuracy(expected, WORLD.mixture(), WORLD.nu_image)[0])
+    assert [*found.accuracy(prompt)] == pytest.approx(
+        group_accuracy(expected, WORLD.mixture(), WORLD.nu_image)[0]
+    )
     assert found.accuracy() == found.accuracy("typical")
 
 
 # Supervised estimators
 
 
-def labelled(name: str, n: int, d: int, classes: int, distance: float) -> tuple[np.ndarray, np.ndarray]:
+def labelled(
+    name: str, n: int, d: int, classes: int, distance: float
+) -> tuple[np.ndarray, np.ndarray]:
     rng = numpy_stream(0, f"test/fit/{name}")
     labels = rng.integers(classes, size=n)
     centres = np.array([[1.0], [-1.0]]) * np.ones(d) if classes == 2 else 2 * np.eye(classes, d)
@@ -42,39 +54,61 @@ def labelled(name: str, n: int, d: int, classes: int, distance: float) -> tuple[
 @pytest.mark.parametrize("weighed", [False, True])
 @pytest.mark.parametrize("constant", [False, True])
 @pytest.mark.parametrize("estimator", ["logistic", "least-squares"])
-@pytest.mark.parametrize(("n", "d", "classes"), [(50, 1, 2), (200, 3, 2), (2000, 8, 2), (200, 3, 3), (1000, 8, 5)])
+@pytest.mark.parametrize(
+    ("n", "d", "classes"), [(50, 1, 2), (200, 3, 2), (2000, 8, 2), (200, 3, 3), (1000, 8, 5)]
+)
 def test_no_slope_of_a_supervised_loss_is_left(n, d, classes, estimator, constant, weighed):
-    """Residuals are orthogonal to images, and of worlds with a table to the constant. A loss is strongly convex here:
-    1e-6 of slope is about 1e-6/0.05 of weight, far below sampling error."""
+    """Residuals are orthogonal to images, and of worlds with a table to the constant. A loss is
+    strongly convex here: 1e-6 of slope is about 1e-6/0.05 of weight, far below sampling error."""
     images, labels = labelled("logistic", n, d, classes, 0.3)
     world = World(table=np.eye(classes) / classes) if constant else World(classes=classes)
     weights = numpy_stream(0, "test/fit/weights").uniform(0, 2, n) if weighed else np.ones(n)
     w = score_vectors(estimator, images, labels, world, weights if weighed else None)
-    x, truth = np.column_stack([images, np.ones(n)]) if constant else images, np.eye(classes)[labels]
+    x, truth = (
+        np.column_stack([images, np.ones(n)]) if constant else images,
+        np.eye(classes)[labels],
+    )
     scores = x @ w.T
     if classes == 2:
-        residual = expit(scores) - truth[:, :1] if estimator == "logistic" else scores - (1 - 2 * labels)[:, None]
+        residual = (
+            expit(scores) - truth[:, :1]
+            if estimator == "logistic"
+            else scores - (1 - 2 * labels)[:, None]
+        )
     else:
-        residual = softmax(scores, axis=1) - truth if estimator == "logistic" else scores + 1 / classes - truth
+        residual = (
+            softmax(scores, axis=1) - truth
+            if estimator == "logistic"
+            else scores + 1 / classes - truth
+        )
         assert w.sum(axis=0) == pytest.approx(0, abs=1e-8)
     assert np.abs(weights * x.T @ residual / n).max() < 1e-6
 
 
 @pytest.mark.parametrize("constant", [False, True])
 @pytest.mark.parametrize(
-    ("n", "d", "classes"), [(20, 3, 2), (200, 3, 2), (30, 60, 2), (4, 5, 2), (900, 2, 2), (90, 4, 3), (600, 7, 6)]
+    ("n", "d", "classes"),
+    [(20, 3, 2), (200, 3, 2), (30, 60, 2), (4, 5, 2), (900, 2, 2), (90, 4, 3), (600, 7, 6)],
 )
 def test_maximum_margin_satisfies_kkt(n, d, classes, constant):
-    """Every class leads by 1, and the solution is a non-negative combination of the conditions that hold exactly."""
+    """Every class leads by 1, and the solution is a non-negative combination of the conditions that
+    hold exactly.
+    """
     images, labels = labelled("margin", n, d, classes, 5.0 if d < n else 0.5)
-    images, every, own = images + 3.0 * constant, np.eye(classes), labels[:, None] == np.arange(classes)
+    images, every, own = (
+        images + 3.0 * constant,
+        np.eye(classes),
+        labels[:, None] == np.arange(classes),
+    )
     found = margin_vectors(images, labels, classes, constant)
     x = np.column_stack([images, np.ones(n)]) if constant else images
     if classes == 2:
         rows = (1.0 - 2 * labels)[:, None] * x
     else:
         contrast = (every[labels][:, None] - every)[~own]
-        rows = (contrast[:, :, None] * np.repeat(x, classes - 1, axis=0)[:, None]).reshape(len(contrast), -1)
+        rows = (contrast[:, :, None] * np.repeat(x, classes - 1, axis=0)[:, None]).reshape(
+            len(contrast), -1
+        )
     margins = rows @ found.ravel()
     assert margins.min() == pytest.approx(1, abs=1e-7)
     slope = np.pad(found[:, :d], [(0, 0), (0, constant)]).ravel()  # constants cost nothing
@@ -115,6 +149,8 @@ def test_separable_and_inseparable_samples_name_the_learner_that_fits():
 @pytest.mark.parametrize("classes", [2, 3])
 def test_a_prompt_that_captions_never_mention_decides_by_chance(classes, width):
     """The score is zero; its rounding errors, about 1e-16, decided every image alike."""
-    world = World(classes=classes, mention_inv=0.0, mu_spu=2.0, sigma_xi_text=0.0, dim_image=9, dim_text=9)
+    world = World(
+        classes=classes, mention_inv=0.0, mu_spu=2.0, sigma_xi_text=0.0, dim_image=9, dim_text=9
+    )
     found = fit("linear", world.draw(500, seed=0), embed_dim=width).accuracy("name")
     assert tuple(found) == pytest.approx((1 / classes, 1 / classes), rel=1e-12)

@@ -1,4 +1,6 @@
-"""Exact laws of training statistics against pairs drawn in plain numpy, also at n = 2, where they are not normal."""
+"""Exact laws of training statistics against pairs drawn in plain numpy, also at n = 2, where they
+are not normal.
+"""
 
 import numpy as np
 import pytest
@@ -29,7 +31,9 @@ FULL_SIZE = law_size(FULL_EFFECT, false_alarm=5e-8)
 
 def joined(critics) -> LinearCritic:
     critics = list(critics)
-    return LinearCritic(*(np.concatenate([getattr(c, part) for c in critics]) for part in ("inside", "outside")))
+    return LinearCritic(
+        *(np.concatenate([getattr(c, part) for c in critics]) for part in ("inside", "outside"))
+    )
 
 
 def drawn_covariances(world: World, n: int, size: int, frames, name: str, limit: int = 2**21):
@@ -42,7 +46,9 @@ def drawn_covariances(world: World, n: int, size: int, frames, name: str, limit:
 
 
 def features(critic: LinearCritic, world: World) -> np.ndarray:
-    """Features that determine accuracies, and products of them that reveal a wrong joint law; (R, columns)."""
+    """Features that determine accuracies, and products of them that reveal a wrong joint law; (R,
+    columns).
+    """
     R = len(critic.inside)
     inside = critic.inside.reshape(R, -1)
     columns = [inside, inside[:, :1] * inside[:, 1:2], (inside**2).sum(axis=1, keepdims=True)]
@@ -56,22 +62,43 @@ def features(critic: LinearCritic, world: World) -> np.ndarray:
 
 
 PROJECTED = {  # fewer pairs than coordinates, and more
-    "paper": (2, 20), "masks": (2, 100), "fitting": (3,), "no view noise": (5,), "classes": (3, 20), "attribute": (20,),
-    "object": (3,), "objects": (12,), "mismatch": (40,), "table": (3,), "table of classes": (12,), "detail": (20,),
+    "paper": (2, 20),
+    "masks": (2, 100),
+    "fitting": (3,),
+    "no view noise": (5,),
+    "classes": (3, 20),
+    "attribute": (20,),
+    "object": (3,),
+    "objects": (12,),
+    "mismatch": (40,),
+    "table": (3,),
+    "table of classes": (12,),
+    "detail": (20,),
     "bare": (12,),
-}  # fmt: skip
+}
 
 
-@pytest.mark.parametrize(("name", "n"), [(name, n) for name, sizes in PROJECTED.items() for n in sizes])
+@pytest.mark.parametrize(
+    ("name", "n"), [(name, n) for name, sizes in PROJECTED.items() for n in sizes]
+)
 def test_projected_law_is_that_of_drawn_pairs(name, n):
     world = WORLDS[name]
     frames = first_coordinates(world)
     S = drawn_covariances(world, n, SIZE, frames, f"projected/{name}/{n}")
     for prompt in ("name", "mean"):
-        exact, q = joined(projected_critics(world, prompt, n, SIZE, 0)), decision_prompts(world, prompt)
+        exact, q = (
+            joined(projected_critics(world, prompt, n, SIZE, 0)),
+            decision_prompts(world, prompt),
+        )
         drawn = critic_of(S, q, frames)
-        assert_same_law(features(exact, world), features(drawn, world), effect=EFFECT, what=f"{name}, {n}, {prompt}")
-    scatter = np.concatenate([*projected_scatter(world, n, SIZE, 0, "projected")])  # of the same draws
+        assert_same_law(
+            features(exact, world),
+            features(drawn, world),
+            effect=EFFECT,
+            what=f"{name}, {n}, {prompt}",
+        )
+    # of the same draws
+    scatter = np.concatenate([*projected_scatter(world, n, SIZE, 0, "projected")])
     own = scatter[:, : world.latents, world.latents :] @ q.T
     np.testing.assert_allclose(own.swapaxes(1, 2), exact.inside, rtol=1e-12, atol=1e-12)
 
@@ -86,9 +113,18 @@ def matrix_features(S: np.ndarray, world: World) -> np.ndarray:
     return np.concatenate([signal, S[:, -1, -1:], rows, columns, singular, share], axis=1)
 
 
-FULL = {"table": 14, "masks": 20, "no view noise": 20, "classes": 30, "object": 20, "mismatch": 20, "noise": 14}
+FULL = {
+    "table": 14,
+    "masks": 20,
+    "no view noise": 20,
+    "classes": 30,
+    "object": 20,
+    "mismatch": 20,
+    "noise": 14,
+}
 FULL = [*({"detail": 20} | FULL).items(), *(("paper", n) for n in (3, 5, 8, 100))]
-# r = 2l rows hold the latents; m = n - 1 - 2l more hold noise: of "paper" m < 0, m = 0, m < dI, m >= dI in turn.
+# r = 2l rows hold the latents; m = n - 1 - 2l more hold noise: of "paper" m < 0, m = 0, m < dI, m
+# >= dI in turn.
 
 
 @pytest.mark.parametrize("projected", [True, (0.3, 1.0)])
@@ -115,7 +151,8 @@ def test_full_law_is_that_of_drawn_pairs(name, n):
 
 def test_rounding_does_not_choose_the_draw(monkeypatch):
     # Only a change of rounding shows this fault.
-    # Two of three latents are always mentioned: the scatter of (z_I, z_T) has rank four, since their copies add none.
+    # Two of three latents are always mentioned: the scatter of (z_I, z_T) has rank four, since
+    # their copies add none.
     scatter, world = statistics._scatter_rows, WORLDS["attribute"]
     S = cross_covariance(world, 300, 1, numpy_stream(0, "rounding"))
 
@@ -124,23 +161,36 @@ def test_rounding_does_not_choose_the_draw(monkeypatch):
         return rows * (1 + 1e-15 * np.random.default_rng(0).standard_normal(rows.shape))
 
     monkeypatch.setattr(statistics, "_scatter_rows", rounded)
-    assert np.allclose(cross_covariance(world, 300, 1, numpy_stream(0, "rounding")), S, rtol=0, atol=1e-11)
+    assert np.allclose(
+        cross_covariance(world, 300, 1, numpy_stream(0, "rounding")), S, rtol=0, atol=1e-11
+    )
 
 
-@pytest.mark.parametrize(("name", "n"), [("fitting", 2), ("fitting", 30), ("two", 5), ("other", 5), ("table", 8)])
+@pytest.mark.parametrize(
+    ("name", "n"), [("fitting", 2), ("fitting", 30), ("two", 5), ("other", 5), ("table", 8)]
+)
 def test_labelled_moments_are_those_of_drawn_images(name, n):
     others = {"two": World(p_spu=0.7, mention_spu=0.5, dim_image=2, dim_text=2)}
-    others["other"] = others["two"].model_copy(update={"p_inv": 0.6, "sigma_xi_text": 3.0})  # label and object differ
+    # label and object differ
+    others["other"] = others["two"].model_copy(update={"p_inv": 0.6, "sigma_xi_text": 3.0})
     others["table"] = World(table=WORLDS["table"].table, sigma_xi=2.0, dim_image=4, dim_text=4)
     world = {**WORLDS, **others}[name]
-    draws = structural_pairs(world, (SIZE, n), numpy_stream(0, f"test/labelled/{name}"), first_coordinates(world))
-    images = np.pad(draws.images, [(0, 0), (0, 0), (0, world.table is not None)], constant_values=1.0)
+    draws = structural_pairs(
+        world, (SIZE, n), numpy_stream(0, f"test/labelled/{name}"), first_coordinates(world)
+    )
+    images = np.pad(
+        draws.images, [(0, 0), (0, 0), (0, world.table is not None)], constant_values=1.0
+    )
     second = images.transpose(0, 2, 1) @ images / n
     first = ((1 - 2 * draws.labels)[..., None] * images).mean(axis=1)
-    exact = [np.concatenate(parts) for parts in zip(*labelled_moments(world, n, SIZE, 0), strict=True)]
+    exact = [
+        np.concatenate(parts) for parts in zip(*labelled_moments(world, n, SIZE, 0), strict=True)
+    ]
 
     def columns(second, first):
         weights = np.linalg.solve(second, first[..., None])[..., 0]
         return np.concatenate([second.reshape(SIZE, -1), first, weights], axis=1)
 
-    assert_same_law(columns(*exact), columns(second, first), effect=EFFECT, what=f"labelled, {name}, {n}")
+    assert_same_law(
+        columns(*exact), columns(second, first), effect=EFFECT, what=f"labelled, {name}, {n}"
+    )

@@ -1,4 +1,6 @@
-"""Objects of a small data set in COCO's format: masks cut out their objects, and only the largest is used."""
+"""Objects of a small data set in COCO's format: masks cut out their objects, and only the largest
+is used.
+"""
 
 import json
 
@@ -21,20 +23,32 @@ KINDS = {3: "car", 24: "zebra", 10: "traffic light"}  # COCO's numbers have gaps
 def annotation(number, image, kind, box, **other):
     x, y, w, h = box
     corners = [x, y, x + w, y, x + w, y + h, x, y + h]
-    own = {"id": number, "image_id": image, "category_id": kind, "segmentation": [corners], "area": w * h, "bbox": box}
+    own = {
+        "id": number,
+        "image_id": image,
+        "category_id": kind,
+        "segmentation": [corners],
+        "area": w * h,
+        "bbox": box,
+    }
     return {**own, "iscrowd": 0, **other}
 
 
 @pytest.fixture
 def coco(tmp_path):
-    """Ten images, each with a red object on grey; function(change) changes instances.json and writes it."""
+    """Ten images, each with a red object on grey; function(change) changes instances.json and
+    writes it.
+    """
     boxes = [(10 + 3 * i, 8 + 2 * i, 40, 50) for i in range(COUNT)]
     for i, (x, y, w, h) in enumerate(boxes):
         picture = Image.new("RGB", (SIDE, SIDE), (90, 90, 90))
         ImageDraw.Draw(picture).rectangle((x, y, x + w - 1, y + h - 1), fill=(250, 20 * i, 0))
         picture.save(tmp_path / f"{i:012}.png")
     document = {
-        "images": [{"id": 70 - i, "file_name": f"{i:012}.png", "height": SIDE, "width": SIDE} for i in range(COUNT)],
+        "images": [
+            {"id": 70 - i, "file_name": f"{i:012}.png", "height": SIDE, "width": SIDE}
+            for i in range(COUNT)
+        ],
         "categories": [{"id": number, "name": name} for number, name in KINDS.items()],
         "annotations": [annotation(i, 70 - i, (3, 24)[i % 2], box) for i, box in enumerate(boxes)],
     }
@@ -53,7 +67,8 @@ def test_an_object_is_what_its_mask_says(coco, tmp_path, capfd):
     for file in tmp_path.glob("*.png"):
         file.rename(tmp_path / "images" / file.name)
     names, found = instances(coco(), 2, ("zebra", "car"))
-    assert (names, [one.label for one in found]) == (("zebra", "car"), [0, 1] * 5)  # image 61 is the last file
+    # image 61 is the last file
+    assert (names, [one.label for one in found]) == (("zebra", "car"), [0, 1] * 5)
     for i, one in enumerate(found):
         pixels = np.asarray(one.cutout())
         file = COUNT - 1 - i
@@ -82,7 +97,10 @@ def test_each_image_gives_its_largest_object_without_crowds_and_small_ones(coco)
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        (lambda d: d["categories"][1].update(name="zebras"), r"'zebra' is not one of .*; the nearest is zebras$"),
+        (
+            lambda d: d["categories"][1].update(name="zebras"),
+            r"'zebra' is not one of .*; the nearest is zebras$",
+        ),
         (lambda d: d.pop("categories"), "is not in COCO's format|more than the 0 categories"),
         (lambda d: d["annotations"][0].pop("category_id"), "category_id"),
         (lambda d: d.update(annotations=3), "is not in COCO's format"),
@@ -100,7 +118,9 @@ def test_what_is_wrong_with_a_file_is_one_sentence(coco, tmp_path, change, sente
             instances(str(tmp_path), 1)
 
 
-@pytest.mark.parametrize("segmentation", [[[1, 2]], {"counts": [SIDE * SIDE], "size": [SIDE, SIDE + 1]}, "circle"])
+@pytest.mark.parametrize(
+    "segmentation", [[[1, 2]], {"counts": [SIDE * SIDE], "size": [SIDE, SIDE + 1]}, "circle"]
+)
 def test_an_invalid_mask_is_refused_with_its_reason(coco, segmentation):
     def spoiled(document):
         document["annotations"][-1]["segmentation"] = segmentation
@@ -109,11 +129,18 @@ def test_an_invalid_mask_is_refused_with_its_reason(coco, segmentation):
     with pytest.raises(ValueError, match=r"^no mask of 96 x 96 pixels: ."):
         found[0].cutout()
     assets.cache_clear()
-    with pytest.raises(ValueError, match=r"1 of 10 pictures of .* cannot be used, the first 'object 9 of .*9\.png'"):
+    with pytest.raises(
+        ValueError, match=r"1 of 10 pictures of .* cannot be used, the first 'object 9 of .*9\.png'"
+    ):
         scenery(World(views=Pixels(**WORLD, root=coco(spoiled))))
 
 
-WORLD = {"objects": "coco", "attribute": "background-colour", "categories": ("car", "zebra"), "size": 32}
+WORLD = {
+    "objects": "coco",
+    "attribute": "background-colour",
+    "categories": ("car", "zebra"),
+    "size": 32,
+}
 
 
 def test_a_world_of_them_shows_no_photo_in_two_parts(coco):
@@ -123,6 +150,8 @@ def test_a_world_of_them_shows_no_photo_in_two_parts(coco):
     assert objects.names == ("car", "zebra")
     assert [objects.counts(part).tolist() for part in PARTS] == [[3, 3], [1, 1], [1, 1]]
     opaque = objects.pixels[:, 3] == 255
-    greens = [set(picture[1][seen].tolist()) for picture, seen in zip(objects.pixels, opaque, strict=True)]
+    greens = [
+        set(picture[1][seen].tolist()) for picture, seen in zip(objects.pixels, opaque, strict=True)
+    ]
     assert sorted(map(sorted, greens)) == [[20 * i] for i in range(COUNT)]  # one image each
     assert (opaque.flatten(1).sum(1) > 0.3**2 * 32**2).all()

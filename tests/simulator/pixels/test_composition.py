@@ -15,7 +15,9 @@ def rgba(pixels) -> Image.Image:
 
 
 def test_pixels_are_mixed_by_opacity():
-    """An object of random colours and opacities. Its corners are opaque, so its box is the whole picture."""
+    """An object of random colours and opacities. Its corners are opaque, so its box is the whole
+    picture.
+    """
     h, w, rng = 20, 16, np.random.default_rng(0)
     pixels = rng.integers(0, 256, (h, w, 4))
     pixels[[0, 0, -1, -1], [0, -1, 0, -1], 3] = 255
@@ -35,14 +37,18 @@ def test_pixels_are_mixed_by_opacity():
 
 
 def test_what_is_transparent_lends_no_colour():
-    """A white disc in a fully transparent red field, shrunk, on grey: no pixel has more red than green."""
+    """A white disc in a fully transparent red field, shrunk, on grey: no pixel has more red than
+    green.
+    """
     y, x = np.mgrid[:99, :99] - 49
     inside = x**2 + y**2 <= 40**2
     pixels = np.zeros((99, 99, 4))
     pixels[..., 0] = 255
     pixels[inside] = 255
     grey = Image.new("RGB", (SIDE, SIDE), (90, 90, 90))
-    made = np.asarray(composite(*cut(rgba(pixels), Placement(0.5, 0.5, 0.5), SIDE), grey)).astype(int)
+    made = np.asarray(composite(*cut(rgba(pixels), Placement(0.5, 0.5, 0.5), SIDE), grey)).astype(
+        int
+    )
     assert made.max() == 255
     assert (made[..., 0] == made[..., 1]).all()
     assert ((made > 90) & (made < 255)).any()  # edges lie between grey and white
@@ -72,7 +78,8 @@ def test_a_photo_is_cut_to_a_square_and_stands_upright():
     wide[:, 20:40] = 200
     assert (np.asarray(frame(rgba(wide), 20)) == 200).all()
     turned = Image.new("RGB", (2 * SIDE, 2 * SIDE), (0, 0, 0))
-    turned.paste((250, 0, 0), (0, 0, 2 * SIDE, SIDE))  # red above; EXIF says that the camera was rotated
+    # red above; EXIF says that the camera was rotated
+    turned.paste((250, 0, 0), (0, 0, 2 * SIDE, SIDE))
     turned.getexif()[0x0112] = 6
     upright = np.asarray(frame(turned, SIDE))
     assert upright[0, -1, 0] > 200 > upright[0, 0, 0]

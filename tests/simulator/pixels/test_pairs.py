@@ -1,4 +1,6 @@
-"""Pairs of pixel worlds follow the world's law, images match captions, and groups of a trial have exact weights."""
+"""Pairs of pixel worlds follow the world's law, images match captions, and groups of a trial have
+exact weights.
+"""
 
 import numpy as np
 import pytest
@@ -14,14 +16,18 @@ from simulator.pixels.views import Pixels
 from simulator.streams import independent
 from simulator.world import World
 
-WORLD = World(classes=5, p_inv=0.75, p_spu=0.9, mention_inv=0.8, mention_spu=0.4, views=Pixels(tied=(0, 1)))
+WORLD = World(
+    classes=5, p_inv=0.75, p_spu=0.9, mention_inv=0.8, mention_spu=0.4, views=Pixels(tied=(0, 1))
+)
 
 
 def test_labels_and_captions_are_those_of_the_gaussian_world():
     """Both kinds of world read the same streams and agree pair by pair."""
     world = WORLD.replace(views=Pixels())
     scenes = draw_scenes((world,), 500, 1, 2, streams=("train/3",))
-    y, o, a, multiples = draw_codes((world.replace(views=None),), 500, independent(1, 2, ("train/3",)), device="cpu")
+    y, o, a, multiples = draw_codes(
+        (world.replace(views=None),), 500, independent(1, 2, ("train/3",)), device="cpu"
+    )
     assert torch.equal(scenes.labels, y)
     assert torch.equal(scenes.objects, o)
     assert torch.equal(scenes.attributes, a[..., 0])
@@ -32,7 +38,9 @@ def test_training_validation_and_test_share_no_scan():
     objects = scenery(WORLD.replace(classes=10)).objects
     rows = [set(objects.rows(part).tolist()) for part in PARTS]
     assert sum(map(len, rows)) == len(objects) == 1797 == len(set.union(*rows))
-    distinct = {part: {x.numpy().tobytes() for x in objects.pixels[objects.rows(part)]} for part in PARTS}
+    distinct = {
+        part: {x.numpy().tobytes() for x in objects.pixels[objects.rows(part)]} for part in PARTS
+    }
     assert not distinct["train"] & distinct["test"], "the source contains a scan twice"
     assert not distinct["validation"] & distinct["test"]
     drawn = draw(WORLD.replace(classes=10), 20_000).scenes
@@ -59,28 +67,41 @@ def test_pixels_of_object_and_ground_are_what_the_scan_says(attribute):
 
 @pytest.mark.parametrize(
     ("told", "law"),
-    [("label", {"classes": 5}), ("object", {"classes": 5}), ("label", {"table": np.full((5, 3), 1 / 15)})],
+    [
+        ("label", {"classes": 5}),
+        ("object", {"classes": 5}),
+        ("label", {"table": np.full((5, 3), 1 / 15)}),
+    ],
 )
 def test_captions_say_what_is_shown(told, law):
     world = World(**law, p_inv=0.75, mention_inv=0.8, mention_spu=0.4, views=Pixels(told=told))
     pairs = draw(world, 300)
     code, scenes = pairs.labels if told == "label" else pairs.scenes.objects, pairs.scenes
     assert pairs.texts.shape[1] == 5 + world.background_count
-    for o, a, says, vector in zip(code, scenes.attributes, scenes.captions, pairs.texts, strict=True):
+    for o, a, says, vector in zip(
+        code, scenes.attributes, scenes.captions, pairs.texts, strict=True
+    ):
         says_o, says_a = says[0] < 5, says[1] < world.background_count
         assert vector.nonzero()[:, 0].tolist() == [o] * says_o + [5 + a] * says_a
 
 
 def test_captions_of_other_pairs_name_what_an_image_shows_by_chance():
-    """Six deviations of a share; captions that follow their image, and other fields, are those of matched pairs."""
+    """Six deviations of a share; captions that follow their image, and other fields, are those of
+    matched pairs.
+    """
     matched = World(classes=5, p_spu=0.6, views=Pixels())
     n, eps, chance = 20_000, 0.3, 1 / 5
     own, drawn = matched.draw(n).scenes, matched.replace(mismatch=eps).draw(n).scenes
     assert torch.equal(own.objects, drawn.objects)
     assert torch.equal(own.attributes, drawn.attributes)
-    for shown, named in ((drawn.objects, drawn.captions[:, 0]), (drawn.attributes, drawn.captions[:, 1])):
+    for shown, named in (
+        (drawn.objects, drawn.captions[:, 0]),
+        (drawn.attributes, drawn.captions[:, 1]),
+    ):
         expected = 1 - eps + eps * chance
-        assert abs((shown == named).double().mean() - expected) < 6 * np.sqrt(expected * (1 - expected) / n)
+        assert abs((shown == named).double().mean() - expected) < 6 * np.sqrt(
+            expected * (1 - expected) / n
+        )
     # Another pair's caption names an object and an attribute that go together.
     stray = (drawn.captions != own.captions).any(dim=1)
     together = (drawn.captions[:, 0] == drawn.captions[:, 1])[stray].double().mean()
@@ -90,7 +111,9 @@ def test_captions_of_other_pairs_name_what_an_image_shows_by_chance():
 def test_the_last_of_a_class_is_the_last_that_is_chosen():
     objects = scenery(World(classes=3, views=Pixels())).objects
     rows = objects.rows("test")
-    last = objects.chosen("test", torch.tensor([0, 2]), torch.full((2,), 1 - 2.0**-53, dtype=torch.float64))
+    last = objects.chosen(
+        "test", torch.tensor([0, 2]), torch.full((2,), 1 - 2.0**-53, dtype=torch.float64)
+    )
     assert last.tolist() == [rows[objects.counts("test")[0] - 1], rows[-1]]
 
 
@@ -109,10 +132,21 @@ TABLE = World(table=[[0.3, 0.1, 0.0, 0.1], [0.0, 0.2, 0.2, 0.1]], p_inv=0.75, vi
 
 
 def test_rules_of_known_accuracy():
-    """Rules that are always right, and that use the object only, the colour only, or the other colour of two."""
+    """Rules that are always right, and that use the object only, the colour only, or the other
+    colour of two.
+    """
     o, a = TRIAL.objects.numpy(), TRIAL.attributes.numpy()
-    rules = np.stack([np.ones((len(TRIAL), 5)), *np.eye(5)[np.stack([o, a, np.where(a < 2, 1 - a, a)])]])
-    colour = {"common": 1, "counter": 0, "rand": 0.2, "rev": 0, "rest": 0.2, "trained": 0.4 * 0.9 + 0.6 * 0.2}
+    rules = np.stack(
+        [np.ones((len(TRIAL), 5)), *np.eye(5)[np.stack([o, a, np.where(a < 2, 1 - a, a)])]]
+    )
+    colour = {
+        "common": 1,
+        "counter": 0,
+        "rand": 0.2,
+        "rev": 0,
+        "rest": 0.2,
+        "trained": 0.4 * 0.9 + 0.6 * 0.2,
+    }
     other = {**colour, "common": 0, "counter": 0.25, "rev": 1, "trained": 0.4 * 0.025 + 0.6 * 0.2}
     expected = [dict.fromkeys(colour, 1), dict.fromkeys(colour, 0.75), colour, other]
     for k, own in enumerate(expected):
@@ -125,11 +159,16 @@ def test_rules_of_known_accuracy():
 
 
 def test_rev_shows_the_other_tied_classes_alike():
-    """The order of `tied` does not matter. If all classes are tied, rev equals counter and there is no rest."""
+    """The order of `tied` does not matter. If all classes are tied, rev equals counter and there is
+    no rest.
+    """
     found = weights(WORLD.replace(views=Pixels()), trial(WORLD.replace(views=Pixels())))
     assert "rest" not in found
     assert found["rev"] == pytest.approx(found["counter"], abs=1e-12)
-    three = [weights(WORLD.replace(views=Pixels(tied=tied)), TRIAL)["rev"] for tied in ((0, 2, 4), (4, 0, 2))]
+    three = [
+        weights(WORLD.replace(views=Pixels(tied=tied)), TRIAL)["rev"]
+        for tied in ((0, 2, 4), (4, 0, 2))
+    ]
     assert (three[0] == three[1]).all()
     for label, attribute, share in ((0, 2, 1 / 6), (2, 4, 1 / 6), (4, 4, 0), (0, 1, 0), (1, 0, 0)):
         shown = TRIAL.attributes.numpy() == attribute
@@ -138,7 +177,9 @@ def test_rev_shows_the_other_tied_classes_alike():
 
 @pytest.mark.parametrize("world", [WORLD, TABLE], ids=["tied", "table"])
 def test_the_trained_group_is_the_law_of_training_pairs(world):
-    """Frequencies of (label, object, attribute) among drawn pairs equal the weights of the trial."""
+    """Frequencies of (label, object, attribute) among drawn pairs equal the weights of the
+    trial.
+    """
     K, A, tried = world.classes, world.background_count, trial(world)
     found = weights(world, tried)["trained"]
     cell = tried.objects.numpy() * A + tried.attributes.numpy()
@@ -152,11 +193,15 @@ def test_groups_of_a_table_are_those_of_the_gaussian_world():
     """For any rule that sees object and attribute."""
     right = np.random.default_rng(0).integers(2, size=(2, 4))
     tried, mixture = trial(TABLE), TABLE.replace(views=None).mixture()
-    found = accuracies(TABLE, tried, np.eye(2)[right[tried.objects.numpy(), tried.attributes.numpy()][None]])
+    found = accuracies(
+        TABLE, tried, np.eye(2)[right[tried.objects.numpy(), tried.attributes.numpy()][None]]
+    )
     assert list(found) == ["common", "counter", "unseen", "rand", "trained"]
     hits = right[mixture.objects, mixture.backgrounds[:, 0]] == mixture.labels
     expected = [*mixture.group_average(hits.astype(float)), hits @ mixture.weights]
-    assert [found[g][0] for g in ("common", "counter", "unseen", "trained")] == pytest.approx(expected, abs=1e-12)
+    assert [found[g][0] for g in ("common", "counter", "unseen", "trained")] == pytest.approx(
+        expected, abs=1e-12
+    )
     name, background = prompts(TABLE, "name"), prompts(TABLE, "background")
     assert name[0, 0, 4] == background[0, 0, 0] == 1
     assert background[1, 1].tolist() == [0, 0.5, 0.5, 0, 0]  # two backgrounds are equally frequent

@@ -1,4 +1,6 @@
-"""Sources other than the embedded digits: files are read unchanged, and unusable ones give one error message."""
+"""Sources other than the embedded digits: files are read unchanged, and unusable ones give one
+error message.
+"""
 
 import gzip
 import struct
@@ -25,7 +27,11 @@ def write_idx(folder, name: str, array: np.ndarray, packed: bool = False) -> Non
     file = folder / "MNIST" / "raw" / name
     file.parent.mkdir(parents=True, exist_ok=True)
     data = header + array.astype(np.uint8).tobytes()
-    file.with_name(name + ".gz").write_bytes(gzip.compress(data)) if packed else file.write_bytes(data)
+    (
+        file.with_name(name + ".gz").write_bytes(gzip.compress(data))
+        if packed
+        else file.write_bytes(data)
+    )
 
 
 @pytest.fixture
@@ -40,7 +46,9 @@ def mnist(tmp_path):
 
 def read(root, classes: int = 2, **fields) -> Scenery:
     assets.cache_clear()  # each test writes its own folder, some of them twice
-    return scenery(World(classes=classes, views=Pixels(**{"objects": "mnist", "root": str(root), **fields})))
+    return scenery(
+        World(classes=classes, views=Pixels(**{"objects": "mnist", "root": str(root), **fields}))
+    )
 
 
 def test_mnist_keeps_its_test_set(mnist):
@@ -52,17 +60,37 @@ def test_mnist_keeps_its_test_set(mnist):
     assert objects.counts("train").tolist() == [17, 17]
     assert objects.counts("validation").tolist() == [3, 3]
     assert objects.names == ("zero", "one")
-    assert draw(World(views=Pixels(objects="mnist", root=str(mnist))), 4).images.shape == (4, 3, 28, 28)
+    assert draw(World(views=Pixels(objects="mnist", root=str(mnist))), 4).images.shape == (
+        4,
+        3,
+        28,
+        28,
+    )
 
 
 @pytest.mark.parametrize(
     ("damage", "sentence"),
     [
-        (lambda raw: (raw / "train-labels-idx1-ubyte").unlink(), "train-labels-idx1-ubyte is missing"),
-        (lambda raw: (raw / "train-images-idx3-ubyte").write_bytes(b"\0" * 9), "is not an IDX file of 3 dimensions"),
-        (lambda raw: (raw / "t10k-images-idx3-ubyte.gz").write_bytes(b"no"), "cannot be read: Not a gzipped file"),
-        (lambda raw: write_idx(raw.parent.parent, "train-labels-idx1-ubyte", np.zeros(9)), "60 scans and 9 labels"),
-        (lambda raw: write_idx(raw.parent.parent, "train-labels-idx1-ubyte", np.full(60, 11)), "labels up to 11"),
+        (
+            lambda raw: (raw / "train-labels-idx1-ubyte").unlink(),
+            "train-labels-idx1-ubyte is missing",
+        ),
+        (
+            lambda raw: (raw / "train-images-idx3-ubyte").write_bytes(b"\0" * 9),
+            "is not an IDX file of 3 dimensions",
+        ),
+        (
+            lambda raw: (raw / "t10k-images-idx3-ubyte.gz").write_bytes(b"no"),
+            "cannot be read: Not a gzipped file",
+        ),
+        (
+            lambda raw: write_idx(raw.parent.parent, "train-labels-idx1-ubyte", np.zeros(9)),
+            "60 scans and 9 labels",
+        ),
+        (
+            lambda raw: write_idx(raw.parent.parent, "train-labels-idx1-ubyte", np.full(60, 11)),
+            "labels up to 11",
+        ),
     ],
 )
 def test_a_damaged_mnist_is_one_sentence(mnist, damage, sentence):
@@ -84,7 +112,9 @@ def folders(tmp_path):
     for k, kind in enumerate(("2 Brown_bear", "1 cat")):
         (tmp_path / "objects" / kind).mkdir(parents=True)
         for i in range(5):
-            Image.fromarray(square(colour=(250, 10 * i, 100 * k))).save(tmp_path / "objects" / kind / f"{i}.png")
+            Image.fromarray(square(colour=(250, 10 * i, 100 * k))).save(
+                tmp_path / "objects" / kind / f"{i}.png"
+            )
     for kind, colour in (("snow", (240, 240, 250)), ("grass", (20, 160, 40))):
         (tmp_path / "photos" / kind).mkdir(parents=True)
         for i in range(5):
@@ -94,7 +124,13 @@ def folders(tmp_path):
 
 
 def cut_outs(folders, **fields) -> Scenery:
-    views = {"objects": "cutouts", "attribute": "photos", "photos": str(folders / "photos"), "size": 32, **fields}
+    views = {
+        "objects": "cutouts",
+        "attribute": "photos",
+        "photos": str(folders / "photos"),
+        "size": 32,
+        **fields,
+    }
     return read(folders / "objects", **views)
 
 
@@ -108,13 +144,19 @@ def test_cut_outs_stand_before_photos(folders):
     scenes = pairs.scenes
     assert torch.equal(pairs.scenery.photos.labels[scenes.photos], scenes.attributes)
     together = {*zip(scenes.scans.tolist(), scenes.photos.tolist(), strict=True)}
-    assert len(together) > 2 * 2 * 3, "one of three cut-outs stands before each of three photos of a place"
-    objects, photos = scene.objects.pixels[scenes.scans].double(), scene.photos.pixels[scenes.photos].double()
+    assert len(together) > 2 * 2 * 3, (
+        "one of three cut-outs stands before each of three photos of a place"
+    )
+    objects, photos = (
+        scene.objects.pixels[scenes.scans].double(),
+        scene.photos.pixels[scenes.photos].double(),
+    )
     opacity = objects[:, 3:] / 255
     blended = opacity * objects[:, :3] + (1 - opacity) * photos
     assert (pairs.images - blended).abs().max() <= 0.5 + 1e-4
     whole = opacity[:, 0] == 1
-    assert whole.flatten(1).sum(1).min() > 0.3**2 * 32**2  # their longer side is .4 of the frame or more
+    # their longer side is .4 of the frame or more
+    assert whole.flatten(1).sum(1).min() > 0.3**2 * 32**2
     tried = trial(World(views=scene.views))
     assert len(tried) == 4
     assert set(tried.photos.tolist()) <= set(scene.photos.rows("test").tolist())
@@ -130,7 +172,13 @@ def test_an_object_has_one_place_whatever_it_stands_before(folders):
 @pytest.mark.parametrize(
     ("picture", "sentence"),
     [
-        (square(alpha=100), "1 of 10 pictures of .* cannot be used, the first '1 cat/3.png' .transparent throughout"),
+        (
+            square(alpha=100),
+            (
+                "1 of 10 pictures of .* cannot be used, the first '1 cat/3.png' .transparent"
+                " throughout"
+            ),
+        ),
         (square()[..., :3], "the first '1 cat/3.png' .nowhere transparent"),
         (b"\x89PNG no", "the first '1 cat/3.png' .cannot identify image file"),
         (None, "has 4 of 'cat', too few for training, validation and test; 5 are enough"),
@@ -148,7 +196,9 @@ def test_cut_outs_that_cannot_be_used_are_counted(folders, picture, sentence):
 
 
 def test_folders_that_cannot_be_used_are_named(folders, monkeypatch):
-    """Too few subfolders, none, one word for two classes, an animation, and more pictures than memory may hold."""
+    """Too few subfolders, none, one word for two classes, an animation, and more pictures than
+    memory may hold.
+    """
 
     def refused(words, read, **fields):
         with pytest.raises(ValueError, match=words):
@@ -156,7 +206,12 @@ def test_folders_that_cannot_be_used_are_named(folders, monkeypatch):
 
     plain, cut = {"attribute": "background-colour", "photos": None}, partial(cut_outs, folders)
     refused(" has 2 subfolders: grass, snow; 3 are needed", cut, classes=3)
-    refused("folder 'nowhere' cannot be read: No such file", partial(read, "nowhere"), objects="cutouts", **plain)
+    refused(
+        "folder 'nowhere' cannot be read: No such file",
+        partial(read, "nowhere"),
+        objects="cutouts",
+        **plain,
+    )
     (folders / "objects" / "3 CAT").mkdir()
     for i in range(5):
         Image.fromarray(square()).save(folders / "objects" / "3 CAT" / f"{i}.png")
@@ -179,8 +234,12 @@ def test_words_of_folders():
 def test_a_postscript_file_named_as_a_photo_is_not_run(tmp_path, monkeypatch):
     from PIL import EpsImagePlugin
 
-    monkeypatch.setattr(EpsImagePlugin, "Ghostscript", lambda *_, **__: pytest.fail("Ghostscript was called"))
-    (tmp_path / "a.jpg").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 4 4\n%%EndComments\n")
+    monkeypatch.setattr(
+        EpsImagePlugin, "Ghostscript", lambda *_, **__: pytest.fail("Ghostscript was called")
+    )
+    (tmp_path / "a.jpg").write_bytes(
+        b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 4 4\n%%EndComments\n"
+    )
     with pytest.raises(ValueError, match=r"^cannot identify image file$"):
         decode(tmp_path / "a.jpg")
 
@@ -190,7 +249,8 @@ def test_a_small_file_of_many_pixels_is_not_decoded(tmp_path):
     header = struct.pack(">IIBBBBB", 10_000, 6_000, 8, 0, 0, 0, 0)
     chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(b"")), (b"IEND", b"")]
     data = b"".join(
-        struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body)) for kind, body in chunks
+        struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+        for kind, body in chunks
     )
     (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n" + data)
     with pytest.raises(ValueError, match=r"^60 megapixels, more than 50$"):
@@ -200,7 +260,10 @@ def test_a_small_file_of_many_pixels_is_not_decoded(tmp_path):
 def test_a_file_larger_than_any_photo_is_not_read(tmp_path):
     with (tmp_path / "a.jpg").open("wb") as handle:
         handle.truncate(300 * 2**20)  # sparse
-    for file, words in ((tmp_path / "a.jpg", "^300 MiB, more than 256$"), (Path("/dev/null"), "not a regular file")):
+    for file, words in (
+        (tmp_path / "a.jpg", "^300 MiB, more than 256$"),
+        (Path("/dev/null"), "not a regular file"),
+    ):
         with pytest.raises(ValueError, match=words):
             decode(file)
 

@@ -32,7 +32,10 @@ def test_weights_are_those_of_an_ensemble_and_accuracies_means_with_t_intervals(
     for name, value in state.eval_parameters.items():
         assert torch.equal(towers.parameters[name], value)
     for prompt in ("name", "mean"):
-        accuracy, own = towers.accuracy(prompt), ensemble_accuracy(towers.ensemble, towers.parameters, prompt).mean(0)
+        accuracy, own = (
+            towers.accuracy(prompt),
+            ensemble_accuracy(towers.ensemble, towers.parameters, prompt).mean(0),
+        )
         assert np.allclose(np.stack([*towers.each(prompt)], -1), own)
         mean, _, low, high = mean_interval(own.T)
         assert [*accuracy] == pytest.approx(mean)
@@ -43,8 +46,17 @@ def test_weights_are_those_of_an_ensemble_and_accuracies_means_with_t_intervals(
 
 @pytest.mark.deep
 def test_intervals_of_forty_ensembles_cover():
-    """At their level, up to .02: eight linear towers each, at their minimum; the truth is the mean of all."""
-    recipe = {"loss": "linear", "towers": "linear", "embed_dim": 2, "batch_size": 300, "n": 300, "steps": 150}
+    """At their level, up to .02: eight linear towers each, at their minimum; the truth is the mean
+    of all.
+    """
+    recipe = {
+        "loss": "linear",
+        "towers": "linear",
+        "embed_dim": 2,
+        "batch_size": 300,
+        "n": 300,
+        "steps": 150,
+    }
     falling = {"optimizer": "adamw", "lr": 0.03, "warmup": 0, "averaging": 0.0}
     world = World(p_spu=0.9, mu_spu=1.5, dim_image=2, dim_text=2)
     models = train(world, Recipe(**recipe, **falling), models=320)
@@ -57,18 +69,32 @@ def test_intervals_of_forty_ensembles_cover():
             assert np.median(high - low) < 4 * values.std(), "wide intervals cover anything"
 
 
-HOLES = World(table=[[0.3, 0.2, 0.0], [0.0, 0.1, 0.4]], mu_spu=1.5, sigma_xi=1.5, dim_image=4, dim_text=4)
-BRIGHT = World(table=np.array([[1, 2], [3, 0], [1, 1]]) / 8, mu_spu=2.0, sigma_xi=1.5, dim_image=4, dim_text=4)
+HOLES = World(
+    table=[[0.3, 0.2, 0.0], [0.0, 0.1, 0.4]], mu_spu=1.5, sigma_xi=1.5, dim_image=4, dim_text=4
+)
+BRIGHT = World(
+    table=np.array([[1, 2], [3, 0], [1, 1]]) / 8, mu_spu=2.0, sigma_xi=1.5, dim_image=4, dim_text=4
+)
 
 
 @pytest.mark.parametrize(
     ("world", "loss", "learner", "prompt"),
     [(HOLES, "supervised", "logistic", None), (BRIGHT, "linear", "linear", "mean")],
 )
-def test_linear_towers_of_a_world_with_a_hole_become_the_rule_that_is_fitted(world, loss, learner, prompt):
+def test_linear_towers_of_a_world_with_a_hole_become_the_rule_that_is_fitted(
+    world, loss, learner, prompt
+):
     """Labels are learned with an intercept; groups of every kind agree to a point."""
-    schedule = {"batch_size": 512, "steps": 300, "lr": 0.03, "points": "sobol", "schedule": "cosine"}
-    found = train(world, Recipe(loss=loss, towers="linear", embed_dim=4, **schedule), models=1).accuracy(prompt)
+    schedule = {
+        "batch_size": 512,
+        "steps": 300,
+        "lr": 0.03,
+        "points": "sobol",
+        "schedule": "cosine",
+    }
+    found = train(
+        world, Recipe(loss=loss, towers="linear", embed_dim=4, **schedule), models=1
+    ).accuracy(prompt)
     fitted = fit(learner, world.draw(60_000, seed=1)).accuracy(prompt)
     assert len([*found]) == 3
     assert [*found] == pytest.approx([*fitted], abs=0.01)
@@ -106,7 +132,8 @@ def test_small_steps_have_one_thread_and_then_as_many_as_before():
 
 def test_a_run_whose_accuracies_still_move_warns():
     with pytest.warns(
-        UserWarning, match=r"not converged: \w+ accuracy by [\w ]+ changed by .* points in the second half"
+        UserWarning,
+        match=r"not converged: \w+ accuracy by [\w ]+ changed by .* points in the second half",
     ):
         train(WORLD, SMALL, models=2)
     with warnings.catch_warnings():
@@ -115,5 +142,7 @@ def test_a_run_whose_accuracies_still_move_warns():
         # Both heads are refitted before they are compared, so towers that stand still do not warn.
         still = {"lr": 1e-9, "last_layer": "refitted", "loss": "supervised"}
         train(WORLD, SMALL.model_copy(update=still), models=2)
-    falls = not_converged({"name": {"common": 0.01, "counter": -0.2}, "mean": {"common": 0.1, "counter": 0.0}})
+    falls = not_converged(
+        {"name": {"common": 0.01, "counter": -0.2}, "mean": {"common": 0.1, "counter": 0.0}}
+    )
     assert "counter accuracy by typical appearance changed by -20.0 points" in falls

@@ -1,4 +1,6 @@
-"""Fine-tuning a small random CLIP: losses equal the libraries' own, pairs and images are those of the world."""
+"""Fine-tuning a small random CLIP: losses equal the libraries' own, pairs and images are those of
+the world.
+"""
 
 from copy import deepcopy
 
@@ -43,7 +45,15 @@ def pairs(model):
 
 
 def recipe(loss, **fields):
-    shared = {"batch_size": 16, "steps": 30, "optimizer": "adamw", "lr": 1e-3, "averaging": 0.0, "warmup": 2, "n": 48}
+    shared = {
+        "batch_size": 16,
+        "steps": 30,
+        "optimizer": "adamw",
+        "lr": 1e-3,
+        "averaging": 0.0,
+        "warmup": 2,
+        "n": 48,
+    }
     return Recipe(**{"loss": loss, **shared, **fields})
 
 
@@ -51,8 +61,11 @@ def test_images_are_read_as_the_model_reads_photos(model, pairs):
     pixels = pairs.pick(torch.arange(6))[0]
     preprocess = image_transform_v2(PreprocessCfg(size=SIDE, mean=MEAN, std=STD), is_train=False)
     photos = [Image.fromarray(np.moveaxis(one.numpy(), 0, -1)) for one in pixels]
-    own = F.normalize(model.module.encode_image(torch.stack([preprocess(photo) for photo in photos])), dim=-1)
-    torch.testing.assert_close(model.images(pixels), own, rtol=1e-5, atol=1e-5)  # float32 through one block
+    own = F.normalize(
+        model.module.encode_image(torch.stack([preprocess(photo) for photo in photos])), dim=-1
+    )
+    # float32 through one block
+    torch.testing.assert_close(model.images(pixels), own, rtol=1e-5, atol=1e-5)
 
 
 def test_pairs_are_the_worlds_and_captions_say_what_they_mention(model, pairs):
@@ -60,7 +73,9 @@ def test_pairs_are_the_worlds_and_captions_say_what_they_mention(model, pairs):
     images, tokens, labels = pairs.pick(torch.arange(48))
     assert torch.equal(images, drawn.images)
     assert torch.equal(labels, drawn.labels)
-    shown = zip(labels, drawn.scenes.attributes, drawn.scenes.captions[:, 1] < WORLD.classes, strict=True)
+    shown = zip(
+        labels, drawn.scenes.attributes, drawn.scenes.captions[:, 1] < WORLD.classes, strict=True
+    )
     said = [sentence(drawn.scenery, int(y), int(a) if speaks else None) for y, a, speaks in shown]
     assert torch.equal(tokens, model.tokenizer(said))
     assert {" in " in text for text in said} == {True, False}
@@ -86,7 +101,11 @@ def test_training_lowers_the_loss_of_what_it_trains_and_leaves_the_rest(model, p
     assert torch.equal(torch.random.get_rng_state(), before_random)
     assert len(found) == sum(steps) == 30
     assert np.mean(found[-3:]) < 0.9 * np.mean(found[:3])
-    moved = {name for name, value in model.module.state_dict().items() if not torch.equal(value, before[name])}
+    moved = {
+        name
+        for name, value in model.module.state_dict().items()
+        if not torch.equal(value, before[name])
+    }
     assert "logit_scale" not in moved
     assert ("text_projection" in moved) == (loss == "infonce")
     assert {name.split(".")[0] for name in moved} >= {"visual"}
@@ -97,13 +116,20 @@ def test_the_first_losses_are_open_clips_own_and_that_of_equal_scores(model, pai
     images, tokens, _ = next(pairs.batches(16))
     with torch.no_grad():
         plain = ClipLoss()(model.images(images), model.texts(tokens), model.scale)
-    first = [tuning.finetune(model, head, recipe("infonce", steps=1), pairs)[0] for head in (None, zero_head(model, 3))]
+    first = [
+        tuning.finetune(model, head, recipe("infonce", steps=1), pairs)[0]
+        for head in (None, zero_head(model, 3))
+    ]
     assert first == pytest.approx([float(plain), np.log(3)], rel=1e-5)  # float32
 
 
 def test_the_rate_warms_up_and_matrices_alone_decay(model, pairs, monkeypatch):
-    """AdamW's first step changes a number by the rate, a third of the peak with a warm-up of two steps."""
-    monkeypatch.setattr(PairSet, "batches", lambda self, size: iter([self.pick(torch.arange(size))]))
+    """AdamW's first step changes a number by the rate, a third of the peak with a warm-up of two
+    steps.
+    """
+    monkeypatch.setattr(
+        PairSet, "batches", lambda self, size: iter([self.pick(torch.arange(size))])
+    )
     own, rate = (model.module.visual.proj, model.module.visual.ln_post.weight), 1e-3 / 3
     kept = [p.detach() * (1 - decay * rate) for p, decay in zip(own, (0.3, 0.0), strict=True)]
     tuning.finetune(model, None, recipe("infonce", steps=3, warmup=2, weight_decay=0.3), pairs)
@@ -117,7 +143,9 @@ def test_a_loss_that_is_not_finite_ends_it(model, pairs):
     before = deepcopy(model.module.state_dict())
     assert np.isnan(tuning.finetune(model, None, recipe("infonce"), pairs)).tolist() == [True]
     after = model.module.state_dict()
-    assert all(torch.equal(value.nan_to_num(), after[name].nan_to_num()) for name, value in before.items())
+    assert all(
+        torch.equal(value.nan_to_num(), after[name].nan_to_num()) for name, value in before.items()
+    )
 
 
 def test_a_model_says_the_nearest_caption_and_a_head_its_highest_score(model, pairs):

@@ -28,7 +28,9 @@ ENDLESS = FIVE._replace(recipe=SMALL.model_copy(update={"steps": 10**9}))
 
 @pytest.fixture
 def from_a_server(monkeypatch):
-    """Processes are forked from one that has imported torch, since imports take longer than these tests."""
+    """Processes are forked from one that has imported torch, since imports take longer than these
+    tests.
+    """
     context = get_context("forkserver")
     context.set_forkserver_preload([multiprocess.__name__])
     monkeypatch.setattr(multiprocess, "get_context", lambda kind: context)
@@ -68,7 +70,9 @@ def test_a_process_that_is_gone_is_an_error(from_a_server):
 
 
 def test_a_failure_is_raised_here(from_a_server):
-    missing = FIVE._replace(worlds=(*FIVE.worlds[:3], *(WORLD.model_copy(update={"dim_image": 3}),) * 2))
+    missing = FIVE._replace(
+        worlds=(*FIVE.worlds[:3], *(WORLD.model_copy(update={"dim_image": 3}),) * 2)
+    )
     with pytest.raises(ValueError, match=r"dim_image = 3 .* 2"):
         list(run_in(2, missing, start(FIVE), []))
 
@@ -85,11 +89,22 @@ def test_as_many_as_there_are_threads_and_models_where_a_run_is_long():
 
 @pytest.mark.deep
 def test_a_script_without_a_guard_is_refused(tmp_path):
-    """Its processes end before they read their message of 2 MB, and the full pipe does not block."""
+    """Its processes end before they read their message of 2 MB, and the full pipe does not
+    block.
+    """
     script = tmp_path / "script.py"
-    text = "from simulator import Recipe, World, train\ntrain(World(), Recipe(steps=9), models=8, processes=2)"
+    text = (
+        "from simulator import Recipe, World, train\ntrain(World(), Recipe(steps=9), models=8,"
+        " processes=2)"
+    )
     script.write_text(text)
-    options = {"capture_output": True, "text": True, "timeout": 120, "cwd": ROOT, "env": ENVIRONMENT}
+    options = {
+        "capture_output": True,
+        "text": True,
+        "timeout": 120,
+        "cwd": ROOT,
+        "env": ENVIRONMENT,
+    }
     run = subprocess.run([sys.executable, script], check=False, **options)
     assert run.returncode == 1
     assert "if __name__ ==" in run.stderr
@@ -99,7 +114,18 @@ def test_a_script_without_a_guard_is_refused(tmp_path):
 @pytest.mark.parametrize(("number", "seconds"), [(signal.SIGINT, 0.3), (signal.SIGTERM, 6.0)])
 def test_signals_that_come_to_all_processes_stop_and_save(tmp_path, number, seconds):
     """A terminal's Ctrl-C and a scheduler's SIGTERM, while processes start and while they train."""
-    command = ["-m", "experiments", "train", "--steps", "1000000", "--ensemble", "4", "--no-compile", "--output", "run"]
+    command = [
+        "-m",
+        "experiments",
+        "train",
+        "--steps",
+        "1000000",
+        "--ensemble",
+        "4",
+        "--no-compile",
+        "--output",
+        "run",
+    ]
     run = subprocess.Popen(
         [sys.executable, *command],
         cwd=tmp_path,
@@ -109,7 +135,8 @@ def test_signals_that_come_to_all_processes_stop_and_save(tmp_path, number, seco
         start_new_session=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
-    while run.poll() is None and not (tmp_path / "run").exists():  # signal handlers are installed by then
+    # signal handlers are installed by then
+    while run.poll() is None and not (tmp_path / "run").exists():
         sleep(0.05)
     sleep(seconds)
     os.killpg(run.pid, number)

@@ -19,14 +19,24 @@ DECAYING = {"optimizer": "adamw", "schedule": "cosine", "averaging": 0.0, "lr": 
 
 WORLD = World(p_spu=0.9, mu_spu=2.0, dim_image=5, dim_text=4, attribute=(Attribute(p=0.7),))
 PLAIN = World(p_spu=0.9, mu_spu=2.0, dim_image=2, dim_text=2)
-SMALL = {"width": 6, "depth": 1, "embed_dim": 4, "batch_size": 12, "steps": 5, "warmup": 0, "precision": "float64"}
+SMALL = {
+    "width": 6,
+    "depth": 1,
+    "embed_dim": 4,
+    "batch_size": 12,
+    "steps": 5,
+    "warmup": 0,
+    "precision": "float64",
+}
 
 ROBUST = [name for name, row in OBJECTIVES.items() if row.ascent]
 
 
 def ensemble(loss: str, **fields) -> Ensemble:
     towers = "mlp" if "mlp" in OBJECTIVES[loss].towers else "linear"
-    return Ensemble(Recipe(**{**SMALL, "loss": loss, "towers": towers, **fields}), (WORLD, WORLD), (0, 1), 3)
+    return Ensemble(
+        Recipe(**{**SMALL, "loss": loss, "towers": towers, **fields}), (WORLD, WORLD), (0, 1), 3
+    )
 
 
 @pytest.mark.parametrize("loss", [name for name, row in OBJECTIVES.items() if row.splits])
@@ -42,11 +52,16 @@ def test_the_share_of_a_process_alone_is_the_whole(loss, monkeypatch):
 
 
 def test_what_towers_become():
-    """A frozen tower has no law; with a fixed temperature those of captions have one. GroupDRO alone balances."""
+    """A frozen tower has no law; with a fixed temperature those of captions have one. GroupDRO
+    alone balances.
+    """
     for loss in ("infonce", "siglip"):
         assert OBJECTIVES[loss].learner(Recipe(loss=loss, frozen="text")) is None
         assert OBJECTIVES[loss].learner(Recipe(loss=loss, temperature=5.0)) == loss
-    laws = {loss: row.law(Recipe(loss=loss, towers=row.towers[0]), PLAIN) for loss, row in OBJECTIVES.items()}
+    laws = {
+        loss: row.law(Recipe(loss=loss, towers=row.towers[0]), PLAIN)
+        for loss, row in OBJECTIVES.items()
+    }
     assert [loss for loss, law in laws.items() if law != PLAIN] == ["group-dro"]
 
 
@@ -64,7 +79,9 @@ def test_rho_weighs_the_penalty_of_linear_towers():
     one = ensemble("linear")
     state, batch = start(one), next(draw_batches(one, 0))
     recipes = (one.recipe.model_copy(update={"rho": rho}) for rho in (1.0, 2.0, 4.0))
-    first, second, fourth = (batch_losses(one._replace(recipe=own), state.parameters, batch) for own in recipes)
+    first, second, fourth = (
+        batch_losses(one._replace(recipe=own), state.parameters, batch) for own in recipes
+    )
     assert (second > first).all()
     assert torch.allclose(fourth - first, 3 * (second - first))
 
@@ -102,7 +119,9 @@ def test_the_gradient_by_a_groups_weight_is_its_mean_loss():
     one, plain = ensemble("group-dro", batch_size=60), ensemble("supervised", batch_size=60)
     parameters, batch = start(one).parameters, next(draw_batches(one, 0))
     q = parameters[GROUP_WEIGHTS].clone().requires_grad_()
-    (slopes,) = torch.autograd.grad(batch_losses(one, {**parameters, GROUP_WEIGHTS: q}, batch).sum(), q)
+    (slopes,) = torch.autograd.grad(
+        batch_losses(one, {**parameters, GROUP_WEIGHTS: q}, batch).sum(), q
+    )
     weighted = plain._replace(group_weights=q)
     (by_pair,) = torch.autograd.grad(batch_losses(weighted, parameters, batch).sum(), q)
     for y, a in ((0, 0), (0, 1), (1, 0), (1, 1)):
@@ -110,13 +129,17 @@ def test_the_gradient_by_a_groups_weight_is_its_mean_loss():
         group = Pairs(*(field[:, rows] for field in batch))
         alone = batch_losses(plain, parameters, group)[0]
         assert slopes[0, 2 * y + a].item() == pytest.approx(alone.item(), rel=1e-9)
-        assert by_pair[0, 2 * y + a].item() == pytest.approx(alone.item() * rows.sum().item() / 60, rel=1e-9)
+        assert by_pair[0, 2 * y + a].item() == pytest.approx(
+            alone.item() * rows.sum().item() / 60, rel=1e-9
+        )
 
 
 @pytest.mark.parametrize("loss", ROBUST)
 @pytest.mark.parametrize("table", [None, [[0.5, 0.2, 0.0], [0.0, 0.2, 0.1]]])
 def test_weights_are_raised_by_their_losses_and_stay_shares(loss, table):
-    """q_g exp(.01 L_g), normalised; neither the optimiser nor clipping uses their gradient. Unseen groups have none."""
+    """q_g exp(.01 L_g), normalised; neither the optimiser nor clipping uses their gradient. Unseen
+    groups have none.
+    """
     one = ensemble(loss, clip=0.5)
     if table is not None:
         one = one._replace(worlds=(World(table=table, dim_image=5, dim_text=5),) * len(one.models))
@@ -128,14 +151,18 @@ def test_weights_are_raised_by_their_losses_and_stay_shares(loss, table):
     (losses,) = torch.autograd.grad(loss.sum(), q)
     expected = q.detach() * (0.01 * losses).exp()
     after = one_step(one, state, batch, torch.tensor(1e-3, dtype=torch.float64))
-    assert torch.allclose(after.parameters[GROUP_WEIGHTS], expected / expected.sum(1, keepdim=True), rtol=1e-12)
+    assert torch.allclose(
+        after.parameters[GROUP_WEIGHTS], expected / expected.sum(1, keepdim=True), rtol=1e-12
+    )
     assert not any(name.endswith(GROUP_WEIGHTS) for name in after.moments)
 
 
 @pytest.mark.deep
 def test_supervised_towers_reach_the_balanced_law():
     """8 models with standard deviation .0024: .005 is six standard errors of their mean."""
-    recipe = Recipe(loss="group-dro", towers="linear", steps=1500, embed_dim=4, batch_size=256, **DECAYING)
+    recipe = Recipe(
+        loss="group-dro", towers="linear", steps=1500, embed_dim=4, batch_size=256, **DECAYING
+    )
     towers = train(PLAIN, recipe, models=8)
     law = named(recipe.objective.learner(recipe)).accuracy(recipe.objective.law(recipe, PLAIN))
     assert law.drop == pytest.approx(0, abs=1e-12)

@@ -10,7 +10,9 @@ from simulator.towers.optimisers import REFRESH_EVERY, averaged, moments, refres
 
 
 def soap_of_the_paper(W, gradients, rate):
-    """All iterates of Vyas et al. 2024, Algorithm 3, with Algorithm 4 every REFRESH_EVERY steps, for one matrix."""
+    """All iterates of Vyas et al. 2024, Algorithm 3, with Algorithm 4 every REFRESH_EVERY steps,
+    for one matrix.
+    """
     m, n = W.shape
     L, R, Q_L, Q_R = np.zeros((m, m)), np.zeros((n, n)), np.eye(m), np.eye(n)
     M, V, beta = np.zeros((m, n)), np.zeros((m, n)), 0.95
@@ -29,12 +31,16 @@ def test_soap_equals_the_algorithm_of_its_paper():
     rng = np.random.default_rng(0)
     first = {"layer.weight": rng.normal(size=(2, 5, 3)), "bias": rng.normal(size=(2, 3))}
     steps = [{name: rng.normal(size=p.shape) for name, p in first.items()} for _ in range(35)]
-    parameters, *gradients = ({name: torch.tensor(x) for name, x in own.items()} for own in (first, *steps))
+    parameters, *gradients = (
+        {name: torch.tensor(x) for name, x in own.items()} for own in (first, *steps)
+    )
     own = [[step["layer.weight"][k] for step in (first, *steps)] for k in range(2)]
     theirs = (soap_of_the_paper(matrix, moves, 0.01) for matrix, *moves in own)
     state, rate = moments("soap", parameters), torch.tensor(0.01, dtype=torch.float64)
     for t, (g, *matrices) in enumerate(zip(gradients, *theirs, strict=True), start=1):
-        parameters, state = update("soap", parameters, g, state, rate, torch.tensor(t).double(), 0.0)
+        parameters, state = update(
+            "soap", parameters, g, state, rate, torch.tensor(t).double(), 0.0
+        )
         np.testing.assert_allclose(parameters["layer.weight"].numpy(), matrices, rtol=1e-10)
         if t % REFRESH_EVERY == 0:
             state = refresh_eigenbasis(state)
@@ -48,6 +54,8 @@ def test_an_average_is_the_weighted_mean_of_all_iterates(iterates, share):
     for t, value in enumerate(iterates, start=1):
         weights[:t] *= (t - 1) / (eta + t)
         weights[t - 1] = (eta + 1) / (eta + t)
-        average = averaged(average, {"p": torch.tensor([value], dtype=torch.float64)}, torch.tensor(t), share)
+        average = averaged(
+            average, {"p": torch.tensor([value], dtype=torch.float64)}, torch.tensor(t), share
+        )
     assert weights.sum() == pytest.approx(1)
     assert average["p"].item() == pytest.approx(weights @ np.array(iterates), abs=1e-9)

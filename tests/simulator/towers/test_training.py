@@ -1,4 +1,6 @@
-"""An ensemble is many single trainings; a resumed run is an uninterrupted one; a compiled step is the same step."""
+"""An ensemble is many single trainings; a resumed run is an uninterrupted one; a compiled step is
+the same step.
+"""
 
 import functools
 import itertools
@@ -18,8 +20,18 @@ from simulator.towers.training import State, compiled, learning_rate, run, start
 from simulator.world import World
 
 WORLD = World(p_spu=0.9, mu_spu=2.0, dim_image=8, dim_text=6)
-OTHER = WORLD.model_copy(update={"p_spu": 0.6, "sigma_inv": 0.5, "sigma_xi": 2.0, "mention_inv": 0.7})
-SMALL = {"width": 6, "depth": 2, "embed_dim": 4, "batch_size": 16, "steps": 7, "warmup": 2, "precision": "float64"}
+OTHER = WORLD.model_copy(
+    update={"p_spu": 0.6, "sigma_inv": 0.5, "sigma_xi": 2.0, "mention_inv": 0.7}
+)
+SMALL = {
+    "width": 6,
+    "depth": 2,
+    "embed_dim": 4,
+    "batch_size": 16,
+    "steps": 7,
+    "warmup": 2,
+    "precision": "float64",
+}
 
 RECIPES = [
     Recipe(**SMALL),
@@ -59,20 +71,36 @@ def logits_of_torch(own: dict[str, torch.Tensor], side: str, x: torch.Tensor) ->
 def test_a_training_is_that_of_plain_torch(loss, limit, monkeypatch):
     """One model of an ensemble: the same batches, torch's own cross-entropy, clipping and AdamW."""
     monkeypatch.setattr(training, "LARGEST_DENSE_BATCH", limit)
-    recipe = Recipe(**SMALL, loss=loss, optimizer="adamw", weight_decay=0.1, clip=0.5, averaging=0.0, schedule="cosine")
+    recipe = Recipe(
+        **SMALL,
+        loss=loss,
+        optimizer="adamw",
+        weight_decay=0.1,
+        clip=0.5,
+        averaging=0.0,
+        schedule="cosine",
+    )
     several, k = ensemble(recipe), 1
     found = finish(several).parameters
-    own = {name: value[k].clone().requires_grad_() for name, value in start(several).parameters.items()}
+    own = {
+        name: value[k].clone().requires_grad_() for name, value in start(several).parameters.items()
+    }
     matrices = [p for name, p in own.items() if name.endswith("weight")]
     others = [p for name, p in own.items() if not name.endswith("weight")]
-    peer = torch.optim.AdamW([{"params": matrices, "weight_decay": 0.1}, {"params": others, "weight_decay": 0.0}])
+    peer = torch.optim.AdamW(
+        [{"params": matrices, "weight_decay": 0.1}, {"params": others, "weight_decay": 0.0}]
+    )
     for t, batch in zip(range(recipe.steps), training.draw_batches(several, 0), strict=False):
         I = logits_of_torch(own, "image", batch.images[k])
-        if loss != "infonce":  # one head scores classes, another of perfect captions attributes ([W] Eq. 10)
+        # one head scores classes, another of perfect captions attributes ([W] Eq. 10)
+        if loss != "infonce":
             targets = {"head": batch.labels[k], "attribute": batch.backgrounds[k, :, 0]}
             heads = [head for head in targets if f"{head}.weight" in own]
             scores = [I @ own[f"{head}.weight"] + own[f"{head}.bias"] for head in heads]
-            value = sum(F.cross_entropy(each, targets[head]) for each, head in zip(scores, heads, strict=True))
+            value = sum(
+                F.cross_entropy(each, targets[head])
+                for each, head in zip(scores, heads, strict=True)
+            )
         else:
             T = logits_of_torch(own, "text", batch.texts[k])
             scores = own["log_scale"].exp() * F.normalize(I, dim=-1) @ F.normalize(T, dim=-1).T
@@ -85,7 +113,8 @@ def test_a_training_is_that_of_plain_torch(loss, limit, monkeypatch):
             group["lr"] = learning_rate(recipe, t)
         peer.step()
     for name, value in own.items():
-        assert torch.allclose(found[name][k], value, rtol=1e-6, atol=1e-8), name  # clipping by torch adds 1e-6 to norms
+        # clipping by torch adds 1e-6 to norms
+        assert torch.allclose(found[name][k], value, rtol=1e-6, atol=1e-8), name
 
 
 @pytest.mark.parametrize("averaging", [0.0, 0.4])
@@ -114,8 +143,14 @@ def same_state(one: State, other: State):
 
 @named
 def test_a_run_is_that_of_each_model_alone_and_of_two_halves(recipe):
-    """Bit for bit, in float64 on one thread; each model learns, and no global random state is touched."""
-    several, before, numpy_before = ensemble(recipe), torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
+    """Bit for bit, in float64 on one thread; each model learns, and no global random state is
+    touched.
+    """
+    several, before, numpy_before = (
+        ensemble(recipe),
+        torch.get_rng_state(),
+        np.random.get_state()[1].copy(),  # noqa: NPY002
+    )
     first, together = start(several), finish(several)
     assert torch.equal(before, torch.get_rng_state())
     assert (numpy_before == np.random.get_state()[1]).all()  # noqa: NPY002
@@ -131,7 +166,8 @@ def test_a_run_is_that_of_each_model_alone_and_of_two_halves(recipe):
     same_state(finish(several, stored(half)), together)
 
 
-# Steps of AdamW in float64; the compiler reorders sums, and AdamW divides by roots of small numbers.
+# Steps of AdamW in float64; the compiler reorders sums, and AdamW divides by roots of small
+# numbers.
 alike = functools.partial(torch.allclose, rtol=1e-9, atol=1e-9)
 
 
@@ -142,7 +178,9 @@ def diverges(several: Ensemble, poison, same=torch.equal):
     states = list(run(several, start(several), [3]))
     assert states[-1].diverged.tolist() == [-1, 4, -1]
     for name, value in states[-1].parameters.items():
-        assert torch.equal(value[1], states[0].parameters[name][1]), "frozen at its last finite weights"
+        assert torch.equal(value[1], states[0].parameters[name][1]), (
+            "frozen at its last finite weights"
+        )
         assert same(value[0], healthy.parameters[name][0]), "the others are unaffected"
         assert torch.isfinite(value).all()
 
@@ -153,7 +191,9 @@ def test_a_diverged_model_is_frozen_and_marked_and_the_others_go_on(poison):
 
 @pytest.mark.deep
 def test_a_compiled_run_is_the_same_run(poison, monkeypatch):
-    """Whole, resumed, and where a model diverges; any number of ensembles may be compiled in one process."""
+    """Whole, resumed, and where a model diverges; any number of ensembles may be compiled in one
+    process.
+    """
     from torch._dynamo.utils import counters  # takes a second
 
     counters.clear()
@@ -166,7 +206,8 @@ def test_a_compiled_run_is_the_same_run(poison, monkeypatch):
         for name, value in finish(ensemble(recipe)).parameters.items():
             assert alike(value, whole.parameters[name]), name
         same_state(finish(one, stored(half)), whole)
-        # One version more than the limit, as one graph too, whose kernels in C++ would take a minute.
+        # One version more than the limit, as one graph too, whose kernels in C++ would take a
+        # minute.
         monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend="aot_eager"))
         diverges(ensemble(RECIPES[0], compile=True), poison, alike)
 
@@ -176,7 +217,11 @@ def branching(x: torch.Tensor) -> torch.Tensor:
 
 
 @pytest.mark.parametrize(
-    ("name", "given"), [("TritonMissing", ()), ("GPUTooOldForTriton", (SimpleNamespace(name="old", major=6, minor=1),))]
+    ("name", "given"),
+    [
+        ("TritonMissing", ()),
+        ("GPUTooOldForTriton", (SimpleNamespace(name="old", major=6, minor=1),)),
+    ],
 )
 def test_where_a_device_has_no_compiler_the_function_runs_as_it_is(monkeypatch, name, given):
     """Compilation is tried once only."""
@@ -203,21 +248,27 @@ def test_a_graph_break_is_an_error():
 
 @pytest.mark.parametrize("bound", [1.0, 100.0])
 def test_a_learned_scale_stays_where_clip_keeps_it(bound):
-    """In [1, 100] after a long step from either end, for captions that raise the scale and captions that lower it."""
+    """In [1, 100] after a long step from either end, for captions that raise the scale and captions
+    that lower it.
+    """
     one = ensemble(Recipe(**SMALL, optimizer="sgd"))
     begin = start(one)
     log_scale = torch.full((3,), bound, dtype=torch.float64).log()
     begin = begin._replace(parameters={**begin.parameters, "log_scale": log_scale})
     batch = next(training.draw_batches(one, 0))
     for captions in (batch.texts, batch.texts.flip(1)):
-        end = training.one_step(one, begin, batch._replace(texts=captions), torch.tensor(50.0).double())
+        end = training.one_step(
+            one, begin, batch._replace(texts=captions), torch.tensor(50.0).double()
+        )
         scale = end.parameters["log_scale"].exp()
         assert ((scale >= 1 - 1e-9) & (scale <= 100 * (1 + 1e-9))).all()
 
 
 @pytest.mark.parametrize("size", [16, 2048, 3000, 5000])
 def test_fresh_batches_are_the_stream_cut_at_batch_boundaries(size):
-    """Batches within a block of the stream, of half a block, across two blocks, and larger than a block."""
+    """Batches within a block of the stream, of half a block, across two blocks, and larger than a
+    block.
+    """
     frames = draw_dictionaries(WORLD, 5)
     one = ensemble(RECIPES[0].model_copy(update={"batch_size": size}), worlds=(WORLD,), models=(3,))
     batches = training.draw_batches(one, 2)
@@ -229,7 +280,9 @@ def test_fresh_batches_are_the_stream_cut_at_batch_boundaries(size):
 
 
 def test_a_batch_of_the_whole_set_is_still_balanced():
-    """The common groups have 95 % of the set. 200 pairs of a balanced batch: six deviations are .21."""
+    """The common groups have 95 % of the set. 200 pairs of a balanced batch: six deviations are
+    .21.
+    """
     recipe = RECIPES[5].model_copy(update={"n": 200, "batch_size": 200})
     one = ensemble(recipe, worlds=(WORLD.replace(p_spu=0.95),), models=(0,))
     first, second = itertools.islice(training.draw_batches(one, 0), 2)

@@ -19,7 +19,9 @@ FAMILIES = [LeastSquares(), LinearCLIP("mean"), LinearCLIP("name")]
 
 
 def by_grid(world, common: float, family) -> float:
-    """max k_F over members with c_F >= c on a fine grid, and between two members where c_F crosses c."""
+    """max k_F over members with c_F >= c on a fine grid, and between two members where c_F crosses
+    c.
+    """
     lam = 1 - 0.5 * np.exp(-(np.linspace(0, 6, 20_001) ** 2))
     c, k = family.accuracy(world[np.zeros(len(lam), int)].replace(p_spu=lam))
     (i,) = np.nonzero((c[1:] >= common) != (c[:-1] >= common))
@@ -27,9 +29,13 @@ def by_grid(world, common: float, family) -> float:
     return max(k[c >= common].max(), *crossing)
 
 
-@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: f"{family.name}-{getattr(family, 'prompt', '')}")
+@pytest.mark.parametrize(
+    "family", FAMILIES, ids=lambda family: f"{family.name}-{getattr(family, 'prompt', '')}"
+)
 def test_the_frontier_is_the_best_member_of_a_fine_grid(family):
-    """The prompts of linear CLIP make a curve that folds where they rely on the background more than LDA."""
+    """The prompts of linear CLIP make a curve that folds where they rely on the background more
+    than LDA.
+    """
     lam = correlation(np.linspace(0, 1, 65))
     c, _ = family.accuracy(WORLDS[:, None].replace(p_spu=lam))
     for place in (0.02, 0.4, 0.97):
@@ -45,15 +51,19 @@ def test_beyond_its_reach_a_family_has_the_value_of_its_nearest_member():
     for common, end in ((0.0, ends[0]), (1.0, ends[1])):
         f, reached = frontier(WORLDS, np.full(4, common), LeastSquares())
         assert not reached.any()
-        assert f == pytest.approx(end.counter, abs=1e-5)  # LDA has the largest c: k moves 1e-6 where c moves 1e-12
+        # LDA has the largest c: k moves 1e-6 where c moves 1e-12
+        assert f == pytest.approx(end.counter, abs=1e-5)
     assert frontier(WORLDS, ends[1].common, LeastSquares())[1].all()
 
 
 def test_members_without_an_answer_are_left_out():
     """A world without any noise of the background has no least-squares rule at p = 1."""
     clean = World(mu_spu=[2.0], sigma_spu=[0.0], sigma_xi=0.0, dim_image=2, dim_text=2)
-    f, reached = frontier(clean, LinearCLIP("name").accuracy(clean.replace(p_spu=0.9)).common, LeastSquares())
+    f, reached = frontier(
+        clean, LinearCLIP("name").accuracy(clean.replace(p_spu=0.9)).common, LeastSquares()
+    )
     assert reached.all()
     assert 0 < f[0] < 1
-    f, reached = frontier(clean, np.array([0.9]), InfoNCE("name"))  # without view noise it has none anywhere
+    # without view noise it has none anywhere
+    f, reached = frontier(clean, np.array([0.9]), InfoNCE("name"))
     assert not reached.any()

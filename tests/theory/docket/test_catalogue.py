@@ -1,4 +1,6 @@
-"""Claims of the docket have distinct ids, valid points, finite violations, and the numbers and laws that they tell."""
+"""Claims of the docket have distinct ids, valid points, finite violations, and the numbers and laws
+that they tell.
+"""
 
 import re
 from dataclasses import replace
@@ -24,7 +26,10 @@ from theory.proofs.identity import digest_of
 from theory.proofs.statements import statements
 
 BY_ID = {claim.id: claim for claim in CLAIMS}
-RECORD = dict(line.split(",") for line in (Path(__file__).parents[2] / "verdicts.csv").read_text().splitlines())
+RECORD = dict(
+    line.split(",")
+    for line in (Path(__file__).parents[2] / "verdicts.csv").read_text().splitlines()
+)
 DECIDED = {claim.id for part in (remedies, combinations, detail) for claim in part.CLAIMS}
 EXTREME = {"always": np.nanmax, "somewhere": np.nanmin, "on average": np.nanmean}
 # Learners without a formula get few points here: these show only that they evaluate.
@@ -45,7 +50,11 @@ def test_ids_are_unique_and_statements_are_sentences():
 
 def test_a_statement_names_the_prompt_of_its_learners():
     for claim in CLAIMS:  # one mode alone gives one rule for every prompt
-        prompts = {one.prompt for one in (claim.subject, claim.against) if getattr(one, "embed_dim", 1) != 1}
+        prompts = {
+            one.prompt
+            for one in (claim.subject, claim.against)
+            if getattr(one, "embed_dim", 1) != 1
+        }
         if named := re.search(r"\((typical appearance|average caption)\b", claim.statement):
             assert {prompt_row(one).words for one in prompts} <= {named[1]}, claim.id
 
@@ -56,7 +65,9 @@ def test_placed_points_lie_in_the_domain():
 
 
 UNLIMITED = [
-    pytest.param(claim, id=claim.id, marks=[pytest.mark.deep] * bool(getattr(claim.subject, "scale", None)))
+    pytest.param(
+        claim, id=claim.id, marks=[pytest.mark.deep] * bool(getattr(claim.subject, "scale", None))
+    )
     for claim in CLAIMS
     if not claim.finite
 ]
@@ -74,7 +85,9 @@ def test_closed_forms_have_values_and_decide_as_the_record_says(claim):
     assert np.mean(~np.isnan(values)) >= (0.6 if claim.quantity.placed else 1)
     assert np.isfinite(values).any()
     if decided:
-        assert (EXTREME[claim.quantifier](values) > claim.tau) == (RECORD[claim.id] == "contradicted")
+        assert (EXTREME[claim.quantifier](values) > claim.tau) == (
+            RECORD[claim.id] == "contradicted"
+        )
     if claim.quantifier == "always" and RECORD[claim.id] in ("supported", "proved"):
         assert np.nanmax(values) <= claim.tau
     probit = probit_violation(claim, claim.place(cube(len(claim.axes))))
@@ -84,7 +97,12 @@ def test_closed_forms_have_values_and_decide_as_the_record_says(claim):
 def test_the_regime_is_the_papers():
     claim = BY_ID["wang-theorem-6.2-error"]
     point = claim.place(cube(len(claim.axes), 500))
-    assert {n for n, a in REGIME.items() if isinstance(a, Axis)} == {"sigma_inv", "sigma_spu", "mu_spu", "p_spu"}
+    assert {n for n, a in REGIME.items() if isinstance(a, Axis)} == {
+        "sigma_inv",
+        "sigma_spu",
+        "mu_spu",
+        "p_spu",
+    }
     assert np.all(point["sigma_spu"] <= point["sigma_inv"])
     assert np.all(point["mu_spu"] >= 1 + point["sigma_inv"] ** 2 / 2)
     assert np.all(point["p_spu"] >= 0.99)
@@ -104,7 +122,8 @@ def test_a_domain_ends_where_its_statement_says(id, number, ends):
     assert (values.min(), values.max()) == pytest.approx(ends)
 
 
-# Laws that claims about remedies and related work compute themselves, and numbers in what claims on detail mean
+# Laws that claims about remedies and related work compute themselves, and numbers in what claims on
+# detail mean
 
 
 def test_captions_that_name_a_random_background_have_the_law_that_the_claim_uses():
@@ -118,7 +137,9 @@ def test_captions_that_name_a_random_background_have_the_law_that_the_claim_uses
 def test_two_sources_mix_to_the_world_and_the_better_one_counts(prompt):
     learner, world = LinearCLIP(prompt), World(p_spu=[0.6, 0.9], mu_spu=1.5)
     low, high = (learner.accuracy(world.replace(p_spu=p)).counter for p in ([0.5, 0.8], [0.7, 1.0]))
-    assert best_source(world, learner).tolist() == [max(pair) for pair in zip(low, high, strict=True)]
+    assert best_source(world, learner).tolist() == [
+        max(pair) for pair in zip(low, high, strict=True)
+    ]
 
 
 def test_a_second_background_is_part_of_the_world():
@@ -128,7 +149,9 @@ def test_a_second_background_is_part_of_the_world():
     assert (float(second.p[0]), second.mu) == (0.98, 1.0)
     other = replace(claim, domain={**claim.domain, "attribute.p": 0.5})
     assert digest_of(claim).sha256 != digest_of(other).sha256
-    assert float(other.true_violation(other.relation.points(other, np.zeros((1, 0))))[0]) == pytest.approx(0.1)
+    assert float(
+        other.true_violation(other.relation.points(other, np.zeros((1, 0))))[0]
+    ) == pytest.approx(0.1)
     with pytest.raises(NotExpressible, match=r"no field 'attribute\.p'"):
         statements(replace(claim, subject="linear"))
 
@@ -136,7 +159,9 @@ def test_a_second_background_is_part_of_the_world():
 def test_the_accuracy_that_a_claim_gives_as_a_number_is_that_of_the_law():
     world = World(**combinations.ONE_WORLD, table=combinations.ONE_HOLE)
     expected = combinations.INFONCE_ON_ONE_HOLE
-    assert float(combinations.INFONCE_NAME.accuracy(world).unseen) == pytest.approx(expected, abs=3e-4)
+    assert float(combinations.INFONCE_NAME.accuracy(world).unseen) == pytest.approx(
+        expected, abs=3e-4
+    )
 
 
 FIRST_PAGE = World(p_spu=0.9, mu_spu=1.5, sigma_xi=6.0)
@@ -149,7 +174,9 @@ def numbers(id: str) -> list[float]:
 
 
 def same_accuracy(learner, other, vary) -> float:
-    """Where between two learners the counter accuracy is the same; `vary` makes the world of a number."""
+    """Where between two learners the counter accuracy is the same; `vary` makes the world of a
+    number.
+    """
 
     def lead(x: float) -> float:
         return float(learner.accuracy(vary(x)).counter - other.accuracy(vary(x)).counter)
@@ -160,6 +187,11 @@ def same_accuracy(learner, other, vary) -> float:
 def test_the_meanings_have_the_numbers_of_the_first_pages_world():
     detailed = lambda g: FIRST_PAGE.replace(detail_inv=g)  # noqa: E731
     without = lambda x: FIRST_PAGE.replace(detail_inv=0.0, p_spu=0.6 + 0.4 * x)  # noqa: E731
-    turn, p = same_accuracy(LINEAR_NAME, LEAST_SQUARES, detailed), same_accuracy(LINEAR_NAME, LEAST_SQUARES, without)
+    turn, p = (
+        same_accuracy(LINEAR_NAME, LEAST_SQUARES, detailed),
+        same_accuracy(LINEAR_NAME, LEAST_SQUARES, without),
+    )
     assert numbers("detail/order-turns")[2:] == [round(turn, 3), round(0.6 + 0.4 * p, 3)]
-    assert numbers("detail/logistic/above") == [round(same_accuracy(LINEAR_NAME, LOGISTIC, detailed), 3)]
+    assert numbers("detail/logistic/above") == [
+        round(same_accuracy(LINEAR_NAME, LOGISTIC, detailed), 3)
+    ]

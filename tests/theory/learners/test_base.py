@@ -1,4 +1,6 @@
-"""Common to all learners: a name, options, answers over any grid, and a reason where there is no answer."""
+"""Common to all learners: a name, options, answers over any grid, and a reason where there is no
+answer.
+"""
 
 from typing import ClassVar
 
@@ -56,13 +58,26 @@ def test_a_critic_that_is_nan_has_no_accuracies(fields):
 
 
 @pytest.mark.parametrize("fields", [{"p_spu": np.zeros((0, 3))}, {"classes": np.zeros(0, int)}])
-@pytest.mark.parametrize("learner", [
-    learners.LinearCLIP(), learners.LinearCLIP(embed_dim=1), learners.InfoNCE("mean"), learners.InfoNCE("captions"),
-    learners.GaussianPMI(), learners.Logistic(), learners.LeastSquares(), learners.Bayes(),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "learner",
+    [
+        learners.LinearCLIP(),
+        learners.LinearCLIP(embed_dim=1),
+        learners.InfoNCE("mean"),
+        learners.InfoNCE("captions"),
+        learners.GaussianPMI(),
+        learners.Logistic(),
+        learners.LeastSquares(),
+        learners.Bayes(),
+    ],
+)
 def test_an_empty_grid_has_no_accuracies(learner, fields):
     worlds = World(**fields)
-    assert learner.accuracy(worlds).common.shape == learner.accuracy(worlds).counter.shape == worlds.shape
+    assert (
+        learner.accuracy(worlds).common.shape
+        == learner.accuracy(worlds).counter.shape
+        == worlds.shape
+    )
 
 
 @pytest.mark.parametrize(
@@ -77,7 +92,11 @@ def test_an_empty_grid_has_no_accuracies(learner, fields):
         (learners.LeastSquares(), {}, False),  # views wider than the latents
         (learners.LinearCLIP(), {"classes": 3, "mismatch": 0.1}, True),
         # 30^4 pairs of groups
-        (learners.LinearCLIP(), {"classes": 30, "mismatch": 0.1, "dim_image": 60, "dim_text": 60}, False),
+        (
+            learners.LinearCLIP(),
+            {"classes": 30, "mismatch": 0.1, "dim_image": 60, "dim_text": 60},
+            False,
+        ),
     ],
 )
 def test_an_exact_law_is_known_or_not(learner, fields, known):

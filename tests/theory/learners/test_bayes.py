@@ -17,7 +17,9 @@ def test_an_exact_background_adds_its_log_odds_to_those_of_the_object():
 
 
 def test_the_more_reliable_of_two_exact_blocks_decides():
-    """Noiseless views with p_inv < 1. If both blocks are equally reliable and disagree, there is a tie."""
+    """Noiseless views with p_inv < 1. If both blocks are equally reliable and disagree, there is a
+    tie.
+    """
     exact = {"sigma_inv": 0.0, "sigma_spu": 0.0}
     for p_inv, p_spu, expected in (
         (0.9, 0.8, (0.9, 0.9)),  # the object decides
@@ -32,9 +34,13 @@ def test_the_more_reliable_of_two_exact_blocks_decides():
         assert (got.common, got.counter) == pytest.approx(expected, abs=1e-12)
 
 
-@pytest.mark.parametrize("world", [World(classes=3, p_spu=0.8, mu_inv=1.8, mu_spu=1.5), World(classes=5, mu_spu=3.0)])
+@pytest.mark.parametrize(
+    "world", [World(classes=3, p_spu=0.8, mu_inv=1.8, mu_spu=1.5), World(classes=5, mu_spu=3.0)]
+)
 def test_the_average_over_certain_objects_is_the_limit_of_drawn_ones(world):
-    """At p_inv = 1 one integral averages over all objects' coordinates; below it, those of other classes are drawn."""
+    """At p_inv = 1 one integral averages over all objects' coordinates; below it, those of other
+    classes are drawn.
+    """
     exact, drawn = (bayes_accuracy(world.replace(p_inv=p)) for p in (1.0, 1 - 1e-9))
     for a, b, *ends in zip(exact, drawn, exact.interval, drawn.interval, strict=True):
         margin = 7.3 / 2.13 * np.hypot(*(float(high - low) / 2 for low, high in ends))

@@ -1,4 +1,6 @@
-"""All captions of a class as a prompt, against drawn captions, Bayes' rule and the nearest mean caption."""
+"""All captions of a class as a prompt, against drawn captions, Bayes' rule and the nearest mean
+caption.
+"""
 
 from functools import reduce
 
@@ -14,7 +16,13 @@ from stattest import POWER, SHARE, spend
 from simulator.world import Attribute, World
 from theory.accuracy import linear_accuracy
 from theory.learners import Bayes, InfoNCE, captions
-from theory.learners.captions import _splined_accuracy, drawn_accuracy, drawn_scores, gridded_accuracy, preferences
+from theory.learners.captions import (
+    _splined_accuracy,
+    drawn_accuracy,
+    drawn_scores,
+    gridded_accuracy,
+    preferences,
+)
 
 POOLED = ("captions", "scores")
 
@@ -40,18 +48,30 @@ latent_captions = st.builds(
 )
 
 
-# Hard cases for quadrature: noise near 0 or large, p at 1, below 1/2 and at 0, distant means, no spread.
+# Hard cases for quadrature: noise near 0 or large, p at 1, below 1/2 and at 0, distant means, no
+# spread.
 EDGES = (
-    {"nu": 1e-6}, {"nu": 1e4}, {"p_spu": 1 - 1e-9, "nu": 0.3}, {"p_spu": 1.0, "mu_spu": 8.0, "mu_inv": 8.0, "nu": 0.1},
-    {"p_spu": 0.2, "nu": 0.05}, {"p_spu": 0.0, "nu": 0.05}, {"mu_spu": 300.0, "nu": 0.01}, {"mu_spu": 0.0, "nu": 0.1},
-    {"sigma_inv": 0.01, "sigma_spu": 0.01, "nu": 0.5}, {"p_inv": 0.5, "nu": 0.1}, {"mu_inv": 1e-308, "nu": 1.0},
+    {"nu": 1e-6},
+    {"nu": 1e4},
+    {"p_spu": 1 - 1e-9, "nu": 0.3},
+    {"p_spu": 1.0, "mu_spu": 8.0, "mu_inv": 8.0, "nu": 0.1},
+    {"p_spu": 0.2, "nu": 0.05},
+    {"p_spu": 0.0, "nu": 0.05},
+    {"mu_spu": 300.0, "nu": 0.01},
+    {"mu_spu": 0.0, "nu": 0.1},
+    {"sigma_inv": 0.01, "sigma_spu": 0.01, "nu": 0.5},
+    {"p_inv": 0.5, "nu": 0.1},
+    {"mu_inv": 1e-308, "nu": 1.0},
     {"p_spu": 1.0, "mu_inv": 1e-38, "mu_spu": 0.0, "sigma_spu": 1.0, "nu": 1.0},
-    {"p_spu": 1.0, "mu_inv": 40.0, "mu_spu": 30.0, "sigma_inv": 1.0, "nu": 0.1},  # log odds of both blocks above 300
-)  # fmt: skip
+    # log odds of both blocks above 300
+    {"p_spu": 1.0, "mu_inv": 40.0, "mu_spu": 30.0, "sigma_inv": 1.0, "nu": 0.1},
+)
 
 
 def latents(**edge):
-    return worlds_with(**{"p_spu": 0.85, "mu_spu": 1.4, "sigma_inv": 0.8, "sigma_xi_text": 0.0, **edge}).reshape(1)
+    return worlds_with(
+        **{"p_spu": 0.85, "mu_spu": 1.4, "sigma_inv": 0.8, "sigma_xi_text": 0.0, **edge}
+    ).reshape(1)
 
 
 @examples(*(latents(**edge) for edge in EDGES))
@@ -70,9 +90,13 @@ def test_captions_that_are_latents_make_bayes_rule_and_their_mean_a_linear_rule(
 
 
 def test_beside_bare_captions_scores_of_latents_are_no_linear_rule():
-    """The mean log p(x | t) is linear in x, a bare caption's log p(x | y) is not; full captions' rule is off by .08."""
+    """The mean log p(x | t) is linear in x, a bare caption's log p(x | y) is not; full captions'
+    rule is off by .08.
+    """
     world = worlds_with(p_spu=0.6, mu_spu=3.0, nu=0.3, sigma_xi_text=0.0, bare=0.5)
-    assert both(InfoNCE("scores").accuracy(world)) == pytest.approx(both(gridded_accuracy(world, "scores")), abs=1e-9)
+    assert both(InfoNCE("scores").accuracy(world)) == pytest.approx(
+        both(gridded_accuracy(world, "scores")), abs=1e-9
+    )
 
 
 THREE_CLASSES = {"sigma_xi_text": 0.0, "classes": 3}
@@ -83,8 +107,14 @@ def normal(t, mean, variance):
 
 
 def by_definition(world: World, prompt: str, x: float, y: float, n: int = 1201) -> float:
-    """The preference for + at one image, from every density written out on a lattice of captions."""
-    mu, p, pi = (world.mu_inv, world.mu_spu), (world.p_inv, world.p_spu), (world.mention_inv, world.mention_spu)
+    """The preference for + at one image, from every density written out on a lattice of
+    captions.
+    """
+    mu, p, pi = (
+        (world.mu_inv, world.mu_spu),
+        (world.p_inv, world.p_spu),
+        (world.mention_inv, world.mention_spu),
+    )
     variance, nu_I, nu_T = (world.sigma_inv**2, world.sigma_spu**2), world.nu_image, world.nu_text
     nodes, steps, said, seen, alone = [], [], [], [], []
     for b, image in enumerate((x, y)):
@@ -117,9 +147,13 @@ def by_definition(world: World, prompt: str, x: float, y: float, n: int = 1201) 
         if prompt == "captions":
             guess = np.nan_to_num((label[1] - label[-1]) / (label[1] + label[-1]))
             told = (steps[0] @ (joint * guess) @ steps[1]) / (steps[0] @ joint @ steps[1])
-            return (1 - world.bare) * told + world.bare * (named[1] - named[-1]) / (named[1] + named[-1])
+            return (1 - world.bare) * told + world.bare * (named[1] - named[-1]) / (
+                named[1] + named[-1]
+            )
         weighed = np.nan_to_num((label[1] - label[-1]) * np.log(joint))
-    return (1 - world.bare) * (steps[0] @ weighed @ steps[1]) + world.bare * np.log(named[1] / named[-1])
+    return (1 - world.bare) * (steps[0] @ weighed @ steps[1]) + world.bare * np.log(
+        named[1] / named[-1]
+    )
 
 
 EVEN = {"p_spu": 0.9, "mu_spu": 2.0, "nu": 1.0}
@@ -127,17 +161,30 @@ MASKED = (
     {**EVEN, "sigma_xi_text": 4.0, "mention_spu": 0.2, "mention_inv": 0.2, "p_inv": 0.9},
     {**EVEN, "sigma_xi_text": 0.8, "mention_spu": 0.5, "mention_inv": 0.7, "p_inv": 0.95},
     {"p_spu": 0.97, "mu_spu": 2.0, "nu": 0.06, "sigma_xi_text": 2.0, "mention_spu": 0.5},
-    {"p_spu": 0.9, "mu_spu": 3.0, "sigma_spu": 0.3, "nu": 0.25, "sigma_xi_text": 1.0, "mention_spu": 0.3, "bare": 0.3},
+    {
+        "p_spu": 0.9,
+        "mu_spu": 3.0,
+        "sigma_spu": 0.3,
+        "nu": 0.25,
+        "sigma_xi_text": 1.0,
+        "mention_spu": 0.3,
+        "bare": 0.3,
+    },
     {"p_spu": 0.99, "mu_spu": 2.0, "nu": 0.02, "sigma_xi_text": 80.0, "mention_spu": 0.9999},
-)  # fmt: skip
+)
 
 
 @pytest.mark.parametrize("prompt", POOLED)
 @pytest.mark.parametrize("fields", MASKED)
 def test_preferences_for_masked_noisy_captions_by_definition(fields, prompt):
-    """Captions lie up to a sixth of an image's deviation apart, in the last world a thousand times their own noise."""
+    """Captions lie up to a sixth of an image's deviation apart, in the last world a thousand times
+    their own noise.
+    """
     world = worlds_with(**fields)
-    x, y = np.array([[0.4, -1.3, 2.0], [-0.9, 0.2, 1.1]]) * np.sqrt(world.scale**2 + world.nu_image)[:, None]
+    x, y = (
+        np.array([[0.4, -1.3, 2.0], [-0.9, 0.2, 1.1]])
+        * np.sqrt(world.scale**2 + world.nu_image)[:, None]
+    )
     got = np.diag(preferences(world, prompt, x, y))
     expected = [by_definition(world, prompt, *at) for at in zip(x, y, strict=True)]
     np.testing.assert_allclose(got, expected, rtol=1e-3, atol=1e-4)
@@ -146,7 +193,14 @@ def test_preferences_for_masked_noisy_captions_by_definition(fields, prompt):
 
 MISMATCHED = (
     {**EVEN, "mismatch": 0.2},
-    {"p_spu": 0.9, "mu_spu": -2.0, "nu": 1.0, "sigma_xi_text": 4.0, "mention_spu": 0.4, "mismatch": 0.1},
+    {
+        "p_spu": 0.9,
+        "mu_spu": -2.0,
+        "nu": 1.0,
+        "sigma_xi_text": 4.0,
+        "mention_spu": 0.4,
+        "mismatch": 0.1,
+    },
     {"p_spu": 0.3, "mu_spu": 2.0, "nu": 0.25, "sigma_xi_text": 1.0, "p_inv": 0.9, "mismatch": 0.9},
     {**EVEN, "mismatch": 0.3, "bare": 0.4},
 )
@@ -163,7 +217,9 @@ DETAILED = {**EVEN, "detail_spu": 0.2, "detail_inv": 0.7, "sigma_xi_text": 4.0, 
     ],
 )
 def test_drawn_captions_have_the_scores_by_definition(prompt, fields):
-    """With mismatched captions, T11; by grids for left-out detail. Sixteen runs exceed |t| = 7.3 once in 4e5."""
+    """With mismatched captions, T11; by grids for left-out detail. Sixteen runs exceed |t| = 7.3
+    once in 4e5.
+    """
     world, images = worlds_with(**fields), np.array([[0.4, -0.9], [-1.3, 0.2], [2.0, 1.1]])
     scores = [drawn_scores(world, prompt, images, seed).mean(axis=0) for seed in range(16)]
     gaps = np.array([score[:, 0] - score[:, 1] for score in scores])
@@ -177,7 +233,9 @@ def test_drawn_captions_have_the_scores_by_definition(prompt, fields):
 @pytest.mark.deep
 @pytest.mark.parametrize("fields", [MASKED[0], THREE_CLASSES])
 def test_intervals_of_drawn_captions_cover_their_bias(fields, monkeypatch):
-    """24 seeds, false-alarm rate SHARE: an interval that covers at most .4 is found. Few captions, large bias."""
+    """24 seeds, false-alarm rate SHARE: an interval that covers at most .4 is found. Few captions,
+    large bias.
+    """
     monkeypatch.setattr(captions, "IMAGES", captions.IMAGES // 4)
     monkeypatch.setattr(captions, "CAPTIONS", captions.CAPTIONS // 4)
     share = SHARE / 2
@@ -191,12 +249,18 @@ def test_intervals_of_drawn_captions_cover_their_bias(fields, monkeypatch):
 
 
 @pytest.mark.parametrize("prompt", POOLED)
-@pytest.mark.parametrize("fields", [*MASKED[:4], {"mu_spu": 3.0, "detail_spu": 0.2, "detail_inv": 0.0}])
+@pytest.mark.parametrize(
+    "fields", [*MASKED[:4], {"mu_spu": 3.0, "detail_spu": 0.2, "detail_inv": 0.0}]
+)
 def test_intervals_of_grids_cover_grids_of_twice_as_many_nodes(fields, prompt):
-    """Nothing else sees an interval that is too narrow: an oracle of this precision takes minutes."""
+    """Nothing else sees an interval that is too narrow: an oracle of this precision takes
+    minutes.
+    """
     world = worlds_with(**fields)
     found = gridded_accuracy(world, prompt)
-    for value, (low, high) in zip(_splined_accuracy(world, prompt, 0.5), found.interval, strict=True):
+    for value, (low, high) in zip(
+        _splined_accuracy(world, prompt, 0.5), found.interval, strict=True
+    ):
         assert low < value < high < low + 1e-3
 
 
@@ -206,9 +270,24 @@ def test_captions_without_information_tie():
         assert both(InfoNCE(prompt).accuracy(silent)) == pytest.approx((0.5, 0.5), abs=1e-12)
 
 
-FAINT = (  # mentioned once in 1e9 captions, whose noise hides the object; means of a millionth of the noise
-    {"mu_inv": 8.2, "sigma_inv": 1.9, "sigma_spu": 0.14, "nu": 0.096, "mention_inv": 1e-9, "mention_spu": 0.0},
-    {"mu_inv": 1.5e-8, "sigma_inv": 1.2e-4, "mu_spu": 3.4e-8, "sigma_spu": 0.0, "nu": 4.7e-4, "mention_inv": 0.6},
+# mentioned once in 1e9 captions, whose noise hides the object; means of a millionth of the noise
+FAINT = (
+    {
+        "mu_inv": 8.2,
+        "sigma_inv": 1.9,
+        "sigma_spu": 0.14,
+        "nu": 0.096,
+        "mention_inv": 1e-9,
+        "mention_spu": 0.0,
+    },
+    {
+        "mu_inv": 1.5e-8,
+        "sigma_inv": 1.2e-4,
+        "mu_spu": 3.4e-8,
+        "sigma_spu": 0.0,
+        "nu": 4.7e-4,
+        "mention_inv": 0.6,
+    },
 )
 
 
@@ -228,23 +307,34 @@ FIRST_PAGE = {"p_spu": 0.9, "mu_spu": 1.5, "nu": 0.5625}
 
 
 ONLY_BARE = (
-    {}, {"classes": 3}, {"attribute": (Attribute(p=0.7),)}, {"mu_inv": 0.0}, {"p_inv": 0.8, "mismatch": 0.3},
+    {},
+    {"classes": 3},
+    {"attribute": (Attribute(p=0.7),)},
+    {"mu_inv": 0.0},
+    {"p_inv": 0.8, "mismatch": 0.3},
     {"table": ((0.4, 0.1, 0.1), (0.05, 0.15, 0.2))},
-)  # fmt: skip
+)
 
 
 @pytest.mark.parametrize("prompt", POOLED)
 @pytest.mark.parametrize("fields", ONLY_BARE)
 def test_where_all_captions_are_bare_a_pool_is_the_bare_name(fields, prompt):
     common = {"p_spu": None} if "table" in fields else {}
-    world, rng = worlds_with(**{**FIRST_PAGE, **common, **fields}, bare=1.0), np.random.default_rng(0)
+    world, rng = (
+        worlds_with(**{**FIRST_PAGE, **common, **fields}, bare=1.0),
+        np.random.default_rng(0),
+    )
     images = rng.standard_normal((5, world.latents))
     assert np.array_equal([*InfoNCE(prompt).accuracy(world)], [*InfoNCE("bare").accuracy(world)])
-    assert np.array_equal(InfoNCE(prompt).scores(world, images), InfoNCE("bare").scores(world, images))
+    assert np.array_equal(
+        InfoNCE(prompt).scores(world, images), InfoNCE("bare").scores(world, images)
+    )
 
 
 def test_a_bare_name_without_an_object_is_chance_without_an_error():
-    """Three classes are sampled; where bare captions tell nothing, the number and both ends of its interval are 1/3."""
+    """Three classes are sampled; where bare captions tell nothing, the number and both ends of its
+    interval are 1/3.
+    """
     grid = worlds_with(mu_spu=2.0, nu=0.5, classes=3, bare=0.3, mu_inv=np.array([0.0, 1.0]))
     found, alone = InfoNCE("bare").accuracy(grid), InfoNCE("bare").accuracy(grid[1])
     for value, (low, high), own in zip(found, found.interval, alone.interval, strict=True):

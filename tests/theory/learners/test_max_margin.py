@@ -27,9 +27,13 @@ worlds = st.builds(
 
 
 @given(worlds)
-@example(worlds_with(p_spu=1.0, p_inv=1.0, mu_inv=1.0, mu_spu=1.0, sigma_inv=1.0, sigma_spu=1.0, nu=0.0))
+@example(
+    worlds_with(p_spu=1.0, p_inv=1.0, mu_inv=1.0, mu_spu=1.0, sigma_inv=1.0, sigma_spu=1.0, nu=0.0)
+)
 def test_the_gradient_of_the_squared_hinge_vanishes(world):
-    """E (1 - s)_+ y x = 0: given a group and s, x is normal with a mean linear in s; s by adaptive quadrature."""
+    """E (1 - s)_+ y x = 0: given a group and s, x is normal with a mean linear in s; s by adaptive
+    quadrature.
+    """
     u, S = MaxMargin().direction(world), world.image_variance
     deviation, gradient, size = np.sqrt(u**2 @ S), np.zeros(2), np.zeros(2)
     for signs in product((1, -1), repeat=2):
@@ -48,13 +52,17 @@ def test_the_gradient_of_the_squared_hinge_vanishes(world):
                 whole = quad(lambda s, f=integrand: abs(f(s)), *ends, epsrel=1e-6, limit=200)[0]
                 size[b] += chance * whole
                 # Of one group alone the integral is 0, which no relative precision reaches.
-                gradient[b] += chance * quad(integrand, *ends, epsabs=1e-9 * whole, epsrel=0, limit=200)[0]
+                gradient[b] += (
+                    chance * quad(integrand, *ends, epsabs=1e-9 * whole, epsrel=0, limit=200)[0]
+                )
     assert np.abs(gradient).max() <= 2e-7 * size.max()
 
 
 @pytest.mark.parametrize("K", [2, 3, 5])
 def test_a_hard_margin_with_orthogonal_noise_is_a_penalised_loss_on_the_latents(K):
-    """Noise vectors of length sigma along axes of their own, as in infinitely many dimensions; no approximation."""
+    """Noise vectors of length sigma along axes of their own, as in infinitely many dimensions; no
+    approximation.
+    """
     rng, n, l, sigma = np.random.default_rng(K), 40, K + 1, 1.5
     labels = np.arange(n) % K
     z = np.eye(K, l)[labels] + rng.standard_normal((n, l))
@@ -66,10 +74,14 @@ def test_a_hard_margin_with_orthogonal_noise_is_a_penalised_loss_on_the_latents(
         def objective(flat, constant=constant, K=K):
             u, b = flat.reshape(K, l + 1)[:, :l], flat.reshape(K, l + 1)[:, l] * constant
             value, slope, *_ = hinge_loss(z @ u.T + b, labels)
-            gradient = np.column_stack([slope.T @ z + 2 * sigma**2 * u, slope.sum(axis=0) * constant])
+            gradient = np.column_stack(
+                [slope.T @ z + 2 * sigma**2 * u, slope.sum(axis=0) * constant]
+            )
             return value.sum() + sigma**2 * (u**2).sum(), gradient.ravel()
 
-        ridge = minimize(objective, np.zeros(K * (l + 1)), jac=True, method="BFGS", options={"gtol": 1e-9}).x
+        ridge = minimize(
+            objective, np.zeros(K * (l + 1)), jac=True, method="BFGS", options={"gtol": 1e-9}
+        ).x
         ridge = ridge.reshape(K, l + 1)
         assert found[:, :l] == pytest.approx(ridge[:, :l], abs=1e-5)
         if constant:

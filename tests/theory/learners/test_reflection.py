@@ -1,4 +1,6 @@
-"""The sign of a mean is a name: latents, images and prompts of the world of -mu are mirror images of those of mu."""
+"""The sign of a mean is a name: latents, images and prompts of the world of -mu are mirror images
+of those of mu.
+"""
 
 import numpy as np
 import pytest
@@ -22,13 +24,18 @@ def assert_near(found, expected) -> None:
     """Estimates within 3 half widths of each other's 95 % intervals: 5 standard errors or more."""
     near = 1e-9
     for one in (found, expected):
-        near = near + (0.0 if one.interval is None else 3 * np.array([(high - low) / 2 for low, high in one.interval]))
+        near = near + (
+            0.0
+            if one.interval is None
+            else 3 * np.array([(high - low) / 2 for low, high in one.interval])
+        )
     assert (np.abs(np.stack([*found]) - np.stack([*expected])) <= near).all()
 
 
 @pytest.mark.parametrize(
     "world",
-    [pytest.param(world, marks=[pytest.mark.deep] * (k % 2)) for k, world in enumerate(WORLDS)],  # those of K = 3
+    # those of K = 3
+    [pytest.param(world, marks=[pytest.mark.deep] * (k % 2)) for k, world in enumerate(WORLDS)],
     ids=["2", "3", "table of 2", "table of 3"],
 )
 def test_opposite_means_have_the_same_accuracies_and_places(world, monkeypatch):
@@ -37,14 +44,16 @@ def test_opposite_means_have_the_same_accuracies_and_places(world, monkeypatch):
     others = [world.replace(**{name: -getattr(world, name)}) for name in ("mu_inv", "mu_spu")]
     for rule in RULES:
         slow = rule.name == "infonce" and (world is WORLDS[1] or rule.prompt == "name")
-        slow |= rule.name == "max-margin" and world.classes > 2  # half a minute per world, by the route of logistic
+        # half a minute per world, by the route of logistic
+        slow |= rule.name == "max-margin" and world.classes > 2
         if slow or (rule.name == "gaussian" and world.table is not None):
             continue  # or without a law there
         accuracy = rule.accuracy(world)
         for other in others[: 1 if rule.name == "logistic" and world.classes > 2 else 2]:
             assert_near(rule.accuracy(other), accuracy)
     place = equivalent(world, accuracy)
-    # Each accuracy of a sampled ideal curve has a standard error of up to 2e-4, and p' and r have them from it.
+    # Each accuracy of a sampled ideal curve has a standard error of up to 2e-4, and p' and r have
+    # them from it.
     sampled = world.classes > 2 or world.table is not None
     for other in others:
         found = equivalent(other, accuracy)

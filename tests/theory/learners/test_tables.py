@@ -1,4 +1,6 @@
-"""Laws of learners in worlds with a table, against drawn images, densities written out, and worlds without one."""
+"""Laws of learners in worlds with a table, against drawn images, densities written out, and worlds
+without one.
+"""
 
 from itertools import product
 
@@ -33,42 +35,57 @@ def test_a_table_is_estimated_within_a_budget(monkeypatch):
     """Points are counted, since seconds depend on the machine."""
     world, sizes = random_world(4, 3, p_inv=0.9), []
     score = infonce.prompt_scores
-    monkeypatch.setattr(infonce, "prompt_scores", lambda x, *rest: sizes.append(len(x)) or score(x, *rest))
+    monkeypatch.setattr(
+        infonce, "prompt_scores", lambda x, *rest: sizes.append(len(x)) or score(x, *rest)
+    )
     fine = learners.InfoNCE().accuracy(world)
     assert 2 * REPLICATES * 2**18 < 4 * 4 * 3 * sum(sizes) <= 2 * REPLICATES * 2**19
     monkeypatch.setattr(infonce, "TERMS", 2**16)
     rough = learners.InfoNCE().accuracy(world)
-    for one, other, *ends in zip(rough, fine, rough.interval, fine.interval, strict=True):  # 7.3 errors
+    # 7.3 errors
+    for one, other, *ends in zip(rough, fine, rough.interval, fine.interval, strict=True):
         assert abs(one - other) < 7.3 * np.hypot(*(high - low for low, high in ends)) / 4.26
     assert max(high - low for low, high in rough.interval) < 0.02
 
 
 @pytest.mark.deep
 def test_intervals_of_drawn_cells_cover(monkeypatch):
-    """Of 80 intervals with coverage .95, fewer than 66 hold the truth once in 1e5 runs; with .7, in .992 of them."""
+    """Of 80 intervals with coverage .95, fewer than 66 hold the truth once in 1e5 runs; with .7, in
+    .992 of them.
+    """
     world = random_world(3, 2, p_inv=0.9)
     truth = infonce.table_accuracy(world, "name", seed=1000)
     monkeypatch.setattr(infonce, "TERMS", 2**12)
     found = [infonce.table_accuracy(world, "name", seed) for seed in range(80)]
     assert np.ptp(truth.interval.ends["common"]) < 0.1 * np.ptp(found[0].interval.ends["common"])
-    held = [low < truth.common < high for low, high in (one.interval.ends["common"] for one in found)]
+    held = [
+        low < truth.common < high for low, high in (one.interval.ends["common"] for one in found)
+    ]
     assert sum(held) >= 66
 
 
 def test_scores_leave_out_what_silent_captions_give_all_prompts():
-    """Captions may say nothing wherever prompts differ. Differences of p(x_I, p_y)/p(p_y) between prompts stay."""
+    """Captions may say nothing wherever prompts differ. Differences of p(x_I, p_y)/p(p_y) between
+    prompts stay.
+    """
     world = random_world(2, 3, p_inv=0.8, mention_inv=0.5, mention_spu=0.6, sigma_xi_text=2.0)
     x, texts = np.random.default_rng(0).normal(size=(400, world.latents)) * 2, world.prompts("mean")
     joint = [log_densities(world, x, np.broadcast_to(t, x.shape)) for t in texts]
-    ratios = np.exp(logsumexp(joint, axis=2).T - logsumexp(log_densities(world, None, texts), axis=1))
+    ratios = np.exp(
+        logsumexp(joint, axis=2).T - logsumexp(log_densities(world, None, texts), axis=1)
+    )
     scores = learners.InfoNCE("mean").scores(world, x)
     kept = np.isfinite(scores).all(axis=1)  # -inf where the rest is not above 0
     assert kept.sum() > 10
-    np.testing.assert_allclose(np.diff(np.exp(scores))[kept], np.diff(ratios)[kept], rtol=1e-7, atol=1e-12)
+    np.testing.assert_allclose(
+        np.diff(np.exp(scores))[kept], np.diff(ratios)[kept], rtol=1e-7, atol=1e-12
+    )
 
 
 def exact_scores(world: World, x: np.ndarray, texts: np.ndarray) -> list:
-    """p(x, t)/p(t) of every text t of a world with two classes and two backgrounds, to 250 digits."""
+    """p(x, t)/p(t) of every text t of a world with two classes and two backgrounds, to 250
+    digits.
+    """
     nu_I, nu_T, result = mpf(float(world.nu_image)), mpf(float(world.nu_text)), []
 
     def block(b, sign, t, image):
@@ -81,7 +98,11 @@ def exact_scores(world: World, x: np.ndarray, texts: np.ndarray) -> list:
                 total += chance * npdf(along, 0, sqrt(w))
                 continue
             given = v - c**2 / w
-            total += chance * npdf(along, 0, sqrt(w)) * npdf(mpf(x[b]) - m - c / w * along, 0, sqrt(given))
+            total += (
+                chance
+                * npdf(along, 0, sqrt(w))
+                * npdf(mpf(x[b]) - m - c / w * along, 0, sqrt(given))
+            )
         return total
 
     for text in texts:
@@ -100,11 +121,20 @@ def exact_scores(world: World, x: np.ndarray, texts: np.ndarray) -> list:
 
 @pytest.mark.parametrize("prompt", ["name", "mean", "background"])
 @pytest.mark.parametrize(
-    "table", [[[0.375, 0.125], [0.125, 0.375]], [[0.375, 0.125], [0.25, 0.25]], [[0.5, 0.125], [0.25, 0.125]]]
+    "table",
+    [
+        [[0.375, 0.125], [0.125, 0.375]],
+        [[0.375, 0.125], [0.25, 0.25]],
+        [[0.5, 0.125], [0.25, 0.125]],
+    ],
 )
 def test_very_little_noise_and_masks_leave_the_order_of_scores(prompt, table):
-    """Silence explains an image far from all prompts better than any of them; what they differ in was rounded away."""
-    world = World(table=table, mu_spu=1.5, mention_inv=0.5, mention_spu=0.7, sigma_xi=0.25, sigma_xi_text=0.3)
+    """Silence explains an image far from all prompts better than any of them; what they differ in
+    was rounded away.
+    """
+    world = World(
+        table=table, mu_spu=1.5, mention_inv=0.5, mention_spu=0.7, sigma_xi=0.25, sigma_xi_text=0.3
+    )
     texts, images = world.prompts(prompt), np.random.default_rng(1).normal(0, 1.6, (12, 2))
     scores = learners.InfoNCE(prompt).scores(world, images)
     with workdps(250):
@@ -117,7 +147,9 @@ def test_very_little_noise_and_masks_leave_the_order_of_scores(prompt, table):
 @pytest.mark.parametrize(("K", "A"), [(2, 2), (2, 4), (3, 3)])
 @pytest.mark.parametrize("name", ["least-squares", "logistic", "max-margin"])
 def test_the_loss_of_drawn_images_is_level_at_the_minimiser(K, A, name):
-    """1e5 images or more; each slope is within 5 of its standard errors of 0, with a false-alarm rate of 2e-5."""
+    """1e5 images or more; each slope is within 5 of its standard errors of 0, with a false-alarm
+    rate of 2e-5.
+    """
     world, rng = random_world(K, A), np.random.default_rng(2)
     mixture = world.mixture()
     group = rng.choice(len(mixture.labels), 400_000 if K == 2 else 100_000, p=mixture.weights)
@@ -149,17 +181,29 @@ HOLE = World(table=[[0.4, 0.2], [0.4, 0.0]], **FIELDS)
 
 
 def ideal_on_lattice(world: World, weights: np.ndarray) -> np.ndarray:
-    """Group accuracies of the Bayes rule of HOLE's groups with some weights: the object's threshold on a lattice."""
+    """Group accuracies of the Bayes rule of HOLE's groups with some weights: the object's threshold
+    on a lattice.
+    """
     a, b = (world.mean / np.sqrt(world.scale**2 + world.nu_image))[:2]
     t = np.arange(-2000, 2001) / 200
     mass = np.exp(-(t**2) / 2) / np.exp(-(t**2) / 2).sum()
-    cells = {(0, 0): (COMMON, 0.5), (0, 1): (COUNTER, 1.0), (1, 0): (COMMON, 0.5), (1, 1): (UNSEEN, 1.0)}
+    cells = {
+        (0, 0): (COMMON, 0.5),
+        (0, 1): (COUNTER, 1.0),
+        (1, 0): (COMMON, 0.5),
+        (1, 1): (UNSEEN, 1.0),
+    }
     found = np.zeros(3)
     for (y, background), (group, share) in cells.items():
         s = b * (1 - 2 * background) + t
         prior = [
             logsumexp(
-                [np.log(weights[g] * w) + b * (1 - 2 * a_) * s for (k, a_), (g, w) in cells.items() if k == k_], axis=0
+                [
+                    np.log(weights[g] * w) + b * (1 - 2 * a_) * s
+                    for (k, a_), (g, w) in cells.items()
+                    if k == k_
+                ],
+                axis=0,
             )
             for k_ in (0, 1)
         ]
@@ -176,7 +220,9 @@ def test_the_place_of_three_groups_is_the_minimum_over_their_weights(learner):
     def regret(*weights):
         return np.array(weights) @ (ideal_on_lattice(HOLE, np.array(weights)) - own)
 
-    found = np.clip([place.correlation, 1 - place.correlation - place.unseen, place.unseen], 1e-12, 1)
+    found = np.clip(
+        [place.correlation, 1 - place.correlation - place.unseen, place.unseen], 1e-12, 1
+    )
     assert place.shortfall == pytest.approx(regret(*found), abs=2e-4)
     lattice = [(i / 12, j / 12, 1 - (i + j) / 12) for i in range(1, 12) for j in range(1, 12 - i)]
     assert min(regret(*weights) for weights in lattice) > place.shortfall - 2e-4
@@ -186,7 +232,8 @@ def test_the_place_of_three_groups_is_the_minimum_over_their_weights(learner):
     ("fields", "accuracy"),
     [
         ({"mu_spu": 0.0}, (0.8, 0.8, 0.8)),
-        ({"mu_inv": 30.0}, (1.0, 1.0 + 1e-15, 1.0)),  # the object says all; weighted means of ones may be above 1
+        # the object says all; weighted means of ones may be above 1
+        ({"mu_inv": 30.0}, (1.0, 1.0 + 1e-15, 1.0)),
     ],
 )
 def test_three_groups_that_tell_nothing_have_no_place(fields, accuracy):
@@ -195,13 +242,17 @@ def test_three_groups_that_tell_nothing_have_no_place(fields, accuracy):
     assert np.isfinite(place.shortfall)
 
 
-@pytest.mark.parametrize(("K", "A", "weights"), [(2, 2, (0.5, 0.3, 0.2)), (3, 4, (0.6, 0.25, 0.15))])
+@pytest.mark.parametrize(
+    ("K", "A", "weights"), [(2, 2, (0.5, 0.3, 0.2)), (3, 4, (0.6, 0.25, 0.15))]
+)
 def test_an_ideal_classifier_has_its_own_weights_and_no_shortfall(K, A, weights, monkeypatch):
     monkeypatch.setattr(bayes, "TERMS", 2**18)  # the curve has the same points
     world = HOLE if K == 2 else random_world(K, A)
     place = equivalent(world, Accuracy.of([*ideal_rules(world)(np.array(weights)).mean(axis=0)]))
     assert place.shortfall == pytest.approx(0, abs=1e-5)
-    assert (place.correlation, place.unseen) == pytest.approx((weights[COMMON], weights[UNSEEN]), abs=2e-3)
+    assert (place.correlation, place.unseen) == pytest.approx(
+        (weights[COMMON], weights[UNSEEN]), abs=2e-3
+    )
 
 
 def test_three_groups_have_no_interval(monkeypatch):
@@ -209,7 +260,9 @@ def test_three_groups_have_no_interval(monkeypatch):
     monkeypatch.setattr(bayes, "TERMS", 2**12)
     accuracy = Accuracy.of([0.9, 0.6, 0.5], 0.95, [(0.89, 0.91), (0.59, 0.61), (0.49, 0.51)])
     assert equivalent(HOLE, accuracy).interval is None
-    assert equivalent_of_draws(HOLE, np.array([[0.9, 0.6, 0.5], [0.91, 0.6, 0.51]])).interval is None
+    assert (
+        equivalent_of_draws(HOLE, np.array([[0.9, 0.6, 0.5], [0.91, 0.6, 0.51]])).interval is None
+    )
 
 
 def test_without_counter_images_the_curve_runs_between_common_and_unseen_ones():
@@ -223,12 +276,18 @@ def test_without_counter_images_the_curve_runs_between_common_and_unseen_ones():
 def test_a_flat_curve_ends_within_its_budget(monkeypatch):
     """The three groups differ by sampling errors alone; 502 rules were tried."""
     evaluate, tried = bayes.bayes_replicates, []
-    monkeypatch.setattr(bayes, "bayes_replicates", lambda *given: tried.append(given) or evaluate(*given))
+    monkeypatch.setattr(
+        bayes, "bayes_replicates", lambda *given: tried.append(given) or evaluate(*given)
+    )
     table = [
         [0.0003318786478238689, 0.0, 0.0, 0.0006503047550813365],
         [0.6717832991242552, 0.002488421849329416, 0.00016974530157504362, 0.3245763503219352],
     ]
-    blocks = {"mu_inv": -6.250738363247284e-11, "mu_spu": 0.001564552126646461, "sigma_inv": 806.2470692814895}
+    blocks = {
+        "mu_inv": -6.250738363247284e-11,
+        "mu_spu": 0.001564552126646461,
+        "sigma_inv": 806.2470692814895,
+    }
     noise = {"sigma_spu": 0.006112822916758997, "sigma_xi": 32.119837501617134, "dim_image": 8}
     world = World(**blocks, **noise, table=table)
     equivalent(world, Accuracy(0.5000038146972656, 0.4999961853027344, unseen=0.4999580383300781))

@@ -1,4 +1,6 @@
-"""The checker trusts only the claim: it refuses forged certificates, and imports nothing from the prover."""
+"""The checker trusts only the claim: it refuses forged certificates, and imports nothing from the
+prover.
+"""
 
 import ast
 import json
@@ -32,7 +34,12 @@ def test_the_checker_imports_nothing_from_the_prover():
         name = due.pop()
         seen.add(name)
         nodes = list(ast.walk(ast.parse((FILE.parent / f"{name}.py").read_text(encoding="utf-8"))))
-        whole = [f"{n.module}.{alias.name}" for n in nodes if isinstance(n, ast.ImportFrom) for alias in n.names]
+        whole = [
+            f"{n.module}.{alias.name}"
+            for n in nodes
+            if isinstance(n, ast.ImportFrom)
+            for alias in n.names
+        ]
         whole += [alias.name for n in nodes if isinstance(n, ast.Import) for alias in n.names]
         due |= {w.split(".")[2] for w in whole if w.startswith("theory.proofs.")} - seen
     assert {"certificate", "expression", "obligations", "statements"} <= seen
@@ -61,7 +68,12 @@ def seen_bounded(f, bound: float, second: bool = False) -> bool:
 @pytest.mark.parametrize("second", [False, True])
 @pytest.mark.parametrize(
     ("f", "most"),
-    [(u * (1 - u) * v, 0.25), (v / (1 + u), 1.0), (np.sqrt(1 + u) - v, np.sqrt(2.0)), ((u - v) ** 3, 1.0)],
+    [
+        (u * (1 - u) * v, 0.25),
+        (v / (1 + u), 1.0),
+        (np.sqrt(1 + u) - v, np.sqrt(2.0)),
+        ((u - v) ** 3, 1.0),
+    ],
 )
 def test_true_bounds_are_shown_and_false_ones_are_not(f, most, second):
     assert seen_bounded(f, most + 1e-3, second)
@@ -70,13 +82,17 @@ def test_true_bounds_are_shown_and_false_ones_are_not(f, most, second):
 
 @pytest.mark.parametrize("f", [1 / (u - 0.3), 1 / (u - 0.3) ** 2, np.log(u - 0.1), v + 1 / (u - u)])
 def test_no_bound_holds_for_a_partly_undefined_formula(f):
-    """An undefined slope must not count as 0: with slope 0, the value at the centre would bound the box."""
+    """An undefined slope must not count as 0: with slope 0, the value at the centre would bound the
+    box.
+    """
     assert not seen_bounded(f, 1e9)
     assert not seen_bounded(f, 1e9, second=True)
 
 
 def test_a_bound_does_not_show_that_a_root_has_a_value():
-    """A root's bound holds for the part of the box where it has a value; another obligation is about the rest."""
+    """A root's bound holds for the part of the box where it has a value; another obligation is
+    about the rest.
+    """
     partly = claim(
         quantity="reliance",
         relation="<=",
@@ -85,18 +101,32 @@ def test_a_bound_does_not_show_that_a_root_has_a_value():
     )
     due = statements(partly)
     with pytest.raises(Refused, match="does not show that its formula has a value"):
-        check(encode(partly, due, [[np.zeros(1, np.uint8), *["way 0"] * (len(due[0].obligations) - 1)]]), partly)
+        check(
+            encode(
+                partly, due, [[np.zeros(1, np.uint8), *["way 0"] * (len(due[0].obligations) - 1)]]
+            ),
+            partly,
+        )
 
 
 CLAIM = claim(
-    domain={"sigma_xi": 0.0, "p_spu": Axis(0.6, 0.9), "mu_spu": Axis(0.5, 2.0), "sigma_spu": Axis(0.1, 1.0)},
+    domain={
+        "sigma_xi": 0.0,
+        "p_spu": Axis(0.6, 0.9),
+        "mu_spu": Axis(0.5, 2.0),
+        "sigma_spu": Axis(0.1, 1.0),
+    },
     prediction=lambda w: 0.5785 - 0.2 * (w.mu_spu - 0.5),
 )
 
 
 def test_true_by_half_of_tau_is_proved_and_false_by_half_of_tau_is_refuted():
     """Constants are compared on the scale of accuracies, where the limit is tau."""
-    constant = replace(CLAIM, quantity="balanced", domain={"p_spu": 0.5, "sigma_xi": 0.0, "sigma_inv": Axis(1.0, 1.01)})
+    constant = replace(
+        CLAIM,
+        quantity="balanced",
+        domain={"p_spu": 0.5, "sigma_xi": 0.0, "sigma_inv": Axis(1.0, 1.01)},
+    )
     level = truth(constant, constant.at(constant.place(np.array([0.0])))).item()
     near = replace(constant, relation="<=", prediction=lambda w: level - 0.0025)
     assert prove(near, seconds=5).outcome == "proved"
@@ -107,7 +137,7 @@ def test_true_by_half_of_tau_is_proved_and_false_by_half_of_tau_is_refuted():
 def tree() -> np.ndarray:
     proof = prove(CLAIM, seconds=5)
     assert proof.outcome == "proved", proof.reason
-    ((found, *_), _) = read(proof.certificate, CLAIM, statements(CLAIM))
+    (found, *_), _ = read(proof.certificate, CLAIM, statements(CLAIM))
     return found
 
 

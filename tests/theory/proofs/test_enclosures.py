@@ -1,4 +1,6 @@
-"""Values and slopes of all formulas at points of a box lie in the prover's intervals and in the checker's balls."""
+"""Values and slopes of all formulas at points of a box lie in the prover's intervals and in the
+checker's balls.
+"""
 
 from functools import cache
 
@@ -14,9 +16,12 @@ from theory.proofs.expression import Expression, NotExpressible, evaluate
 from theory.proofs.statements import Statement, statements
 
 EXAMPLES, BOXES, POINTS = 2, 30, 4  # points per box
-DEPTHS = st.sampled_from([0, 1, 2, 3, 5, 8, 20, 50, None])  # halvings of an axis; None: a box of no width
+# halvings of an axis; None: a box of no width
+DEPTHS = st.sampled_from([0, 1, 2, 3, 5, 8, 20, 50, None])
 CHECKER = (checker.QUICK, checker.TIGHT)
-FIELDS = "bare detail_inv detail_spu mention_inv mention_spu mu_spu p_spu sigma_inv sigma_spu sigma_xi"
+FIELDS = (
+    "bare detail_inv detail_spu mention_inv mention_spu mu_spu p_spu sigma_inv sigma_spu sigma_xi"
+)
 NAMES = ("later", *FIELDS.split())
 
 
@@ -35,7 +40,9 @@ def catalogue() -> list[Statement]:
 @cache
 def violations() -> list[tuple[list[Expression], list[Expression]]]:
     """Each formula of a violation as a pair, for the prover and for the checker."""
-    every = {e for statement in catalogue() for v in statement.violations for e in v if e is not None}
+    every = {
+        e for statement in catalogue() for v in statement.violations for e in v if e is not None
+    }
     return [([e], [e]) for e in every]
 
 
@@ -46,14 +53,18 @@ def obligations() -> list[tuple[list[Expression], list[Expression]]]:
     every = {(each, *o.coordinates) for o in mine for each in o.alternatives}
     sides = (expression.gradient, checker.gradient)
     return [
-        tuple([e.left_side(gradient), *gradient(e.left_side(gradient), names)] for gradient in sides)
+        tuple(
+            [e.left_side(gradient), *gradient(e.left_side(gradient), names)] for gradient in sides
+        )
         for e, *names in every
     ]
 
 
 @st.composite
 def points_in_boxes(draw) -> dict[str, np.ndarray]:
-    """Per coordinate: exact ends (2, BOXES, 1) of the prover's boxes, and points (BOXES, POINTS) in them."""
+    """Per coordinate: exact ends (2, BOXES, 1) of the prover's boxes, and points (BOXES, POINTS) in
+    them.
+    """
     share = np.random.default_rng(draw(st.integers(0, 2**32))).random
     found = {}
     for name in NAMES:
@@ -78,6 +89,9 @@ def test_formulas_and_slopes_lie_in_their_enclosures(formulas, drawn):
         with ctx.workprec(checker.BITS), np.errstate(all="ignore"):
             values = evaluate(theirs, checker.QUICK, at)
             enclosures = evaluate(ours, intervals.RULES, over)
-            enclosures += [(ball, ball) for rules in CHECKER for ball in evaluate(theirs, rules, balls)]
+            enclosures += [
+                (ball, ball) for rules in CHECKER for ball in evaluate(theirs, rules, balls)
+            ]
         for (low, high), value in zip(enclosures, values * (1 + len(CHECKER)), strict=True):
-            assert not np.any((value < low) | (value > high)), ours[0]  # a ball may touch an end that it equals
+            # a ball may touch an end that it equals
+            assert not np.any((value < low) | (value > high)), ours[0]

@@ -1,4 +1,6 @@
-"""Exact conditions against coefficients in Bernstein's basis from sympy, and against values at points."""
+"""Exact conditions against coefficients in Bernstein's basis from sympy, and against values at
+points.
+"""
 
 from itertools import product
 from math import comb
@@ -17,7 +19,9 @@ HOLDS = {"negative": np.less, "not positive": np.less_equal, "zero": np.equal}
 
 
 def bernstein(polynomial) -> np.ndarray:
-    """Coefficients in Bernstein's basis: sum_j a_j x^j = sum_i b_i B_i^n(x), b_i = sum_{j <= i} C(i, j)/C(n, j) a_j."""
+    """Coefficients in Bernstein's basis: sum_j a_j x^j = sum_i b_i B_i^n(x), b_i = sum_{j <= i}
+    C(i, j)/C(n, j) a_j.
+    """
     poly = sympy.Poly(polynomial, *SYMBOLS)
     n, m = (poly.degree(x) for x in SYMBOLS)
     tensor = np.zeros((n + 1, m + 1), object)
@@ -29,7 +33,9 @@ def bernstein(polynomial) -> np.ndarray:
 
 
 def polynomials(count: int):
-    """Pairs of polynomials of degree up to 3, as expression and in sympy; half are shifted to one sign."""
+    """Pairs of polynomials of degree up to 3, as expression and in sympy; half are shifted to one
+    sign.
+    """
     draw = np.random.default_rng(0)
     for number in range(count):
         a = draw.integers(-3, 4, (4, 4)) if number % 2 else draw.integers(0, 4, (4, 4))

@@ -1,4 +1,6 @@
-"""Formulas recorded from theory's functions equal them in floats and in symbols, and so do their derivatives."""
+"""Formulas recorded from theory's functions equal them in floats and in symbols, and so do their
+derivatives.
+"""
 
 import math
 from fractions import Fraction
@@ -35,7 +37,11 @@ FORMULAS = {
     "T4": lambda p, mu, si, ss: theorems.least_squares_margin(1.0, mu, si, ss, 1.0),
     "powers": lambda p, mu, si, ss: mu**1.5 + si**-2 + ss**-0.5 + mu**p + 2.0**si + p**0.3,
     "a high power": lambda p, mu, si, ss: mu**100,
-    "ufuncs": lambda p, mu, si, ss: np.exp(-p) + np.exp(mu) ** 3 - np.log(si) / ndtr(ss) + np.square(p) - (-mu),
+    "ufuncs": (
+        lambda p, mu, si, ss: (
+            np.exp(-p) + np.exp(mu) ** 3 - np.log(si) / ndtr(ss) + np.square(p) - (-mu)
+        )
+    ),
 }
 
 

@@ -15,12 +15,23 @@ from theory.docket.catalogue import CLAIMS, TRAINED
 from theory.learners import InfoNCE, LinearCLIP
 from theory.proofs.identity import digest_of
 
-BOX = {"p_spu": Axis(0.6, 0.9), "sigma_inv": Axis(0.5, 2.0), "mu_spu": Axis(lambda w: w.sigma_inv, 3.0)}
+BOX = {
+    "p_spu": Axis(0.6, 0.9),
+    "sigma_inv": Axis(0.5, 2.0),
+    "mu_spu": Axis(lambda w: w.sigma_inv, 3.0),
+}
 WORDS = ("id", "source", "statement", "formula", "question")
 
 
 def claim(**fields) -> Claim:
-    usual = {"id": "mine", "source": "me", "statement": "", "quantity": "counter", "relation": ">=", "domain": BOX}
+    usual = {
+        "id": "mine",
+        "source": "me",
+        "statement": "",
+        "quantity": "counter",
+        "relation": ">=",
+        "domain": BOX,
+    }
     return Claim(**{**usual, "prediction": lambda w: 0.5 * w.p_spu, **fields})
 
 
@@ -41,7 +52,8 @@ def test_words_and_order_do_not_matter(words, data):
 def test_numbers_matter(one, other):
     for make in (
         lambda x: {"prediction": lambda w: x},
-        lambda x: {"prediction": lambda w: x if w.p_spu.max() > 0 else w.p_spu},  # a branch: by its syntax tree
+        # a branch: by its syntax tree
+        lambda x: {"prediction": lambda w: x if w.p_spu.max() > 0 else w.p_spu},
         lambda x: {"tolerance": x},
         lambda x: {"share": x},
         lambda x: {"domain": {**BOX, "p_spu": Axis(x, 1.0)}},
@@ -68,7 +80,12 @@ def test_every_change_of_meaning_changes_the_digest():
         {"n": 10**9},
         {"relation": "increasing", "along": "p_spu"},
         {"domain": {**BOX, "p_spu": Axis(0.6, 0.9, "log")}},
-        {"domain": {**BOX, "p_spu": Axis(0.6, 0.9, integer=True)} | {"p_spu": Axis(0.6, 0.9, "one-minus")}},
+        {
+            "domain": (
+                {**BOX, "p_spu": Axis(0.6, 0.9, integer=True)}
+                | {"p_spu": Axis(0.6, 0.9, "one-minus")}
+            )
+        },
         {"domain": {**BOX, "sigma_spu": 0.6}},
         {"domain": {**BOX, "sigma_spu": Axis(0.5, 0.6)}},
         {"prediction": lambda w: 0.5 * w.mu_spu},
@@ -105,8 +122,16 @@ LIMIT = 0.5
     [
         (lambda w: Phi(w.mu_spu), lambda x: Phi(x.mu_spu), lambda w: Phi(-w.mu_spu)),  # formulas
         (partial(shifted, by=0.5), partial(shifted, by=0.5), partial(shifted, by=0.6)),
-        (lambda w: np.maximum(w.p_spu, 0.5), lambda w: np.maximum(w.p_spu, 0.5), lambda w: np.minimum(w.p_spu, 0.5)),
-        (lambda w, a=1: w.p_spu.max() + a, lambda w, a=1: w.p_spu.max() + a, lambda w, a=2: w.p_spu.max() + a),
+        (
+            lambda w: np.maximum(w.p_spu, 0.5),
+            lambda w: np.maximum(w.p_spu, 0.5),
+            lambda w: np.minimum(w.p_spu, 0.5),
+        ),
+        (
+            lambda w, a=1: w.p_spu.max() + a,
+            lambda w, a=1: w.p_spu.max() + a,
+            lambda w, a=2: w.p_spu.max() + a,
+        ),
         (partial(undocumented, by=0.5), partial(documented, by=0.5), partial(shifted, by=0.5)),
         (
             lambda w: InfoNCE("name").accuracy(w).counter,
@@ -121,7 +146,9 @@ def test_a_function_is_its_formula_or_its_source(one, same, other):
 
 
 def test_what_a_function_uses_is_part_of_the_claim(monkeypatch):
-    """A helper, a value that the function closes over, a value beside it, and a function of a module."""
+    """A helper, a value that the function closes over, a value beside it, and a function of a
+    module.
+    """
 
     def by(helper, value):
         return sha(prediction=lambda w: helper(w, value))

@@ -1,4 +1,6 @@
-"""Enclosures: the value of a formula at a point of a box lies in the formula's interval over the box."""
+"""Enclosures: the value of a formula at a point of a box lies in the formula's interval over the
+box.
+"""
 
 from fractions import Fraction
 
@@ -13,23 +15,32 @@ from theory.proofs.intervals import RULES, Enclosure, constant
 
 TINY, HUGE = 5e-324, np.finfo(float).max
 ENDS = st.one_of(
-    st.floats(-4, 4), st.floats(allow_nan=False, allow_infinity=False), st.sampled_from([0.0, TINY, -TINY, HUGE, -HUGE])
+    st.floats(-4, 4),
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.sampled_from([0.0, TINY, -TINY, HUGE, -HUGE]),
 )
 
 
 @st.composite
 def points_in_intervals(draw):
-    """(interval, exact point inside it): wide, narrow, without width, around 0, at the ends of the float range."""
+    """(interval, exact point inside it): wide, narrow, without width, around 0, at the ends of the
+    float range.
+    """
     a, b = sorted((draw(ENDS), draw(ENDS)))
     if draw(st.booleans()):
         b = a
     share = Fraction(draw(st.integers(0, 8)), 8)
-    return Enclosure(np.array([a]), np.array([b])), Fraction(a) + (Fraction(b) - Fraction(a)) * share
+    return (
+        Enclosure(np.array([a]), np.array([b])),
+        Fraction(a) + (Fraction(b) - Fraction(a)) * share,
+    )
 
 
 def holds(enclosure: Enclosure, value: Fraction) -> bool:
     low, high = (float(np.reshape(e, -1)[0]) for e in enclosure)
-    return (unbounded(-low) or Fraction(low) <= value) and (unbounded(high) or value <= Fraction(high))
+    return (unbounded(-low) or Fraction(low) <= value) and (
+        unbounded(high) or value <= Fraction(high)
+    )
 
 
 def unbounded(high: float) -> bool:

@@ -43,7 +43,9 @@ def test_every_way_is_sound(name, strict):
     (e,) = evaluate([EXPRESSIONS[name]], FLOATS, values)
     shown = np.zeros(len(e), bool)
     for way in not_positive(EXPRESSIONS[name], strict=strict):
-        here = np.all([holds(condition, values) & np.ones(len(e), bool) for condition in way], axis=0)
+        here = np.all(
+            [holds(condition, values) & np.ones(len(e), bool) for condition in way], axis=0
+        )
         assert (e[here] < 0).all() if strict else (e[here] <= 1e-9).all()
         shown |= here
     assert strict or shown[e <= -1e-6].all()  # the ways together cover every point
@@ -57,13 +59,20 @@ def test_other_expressions_have_no_terms():
 
 def test_opposite_signs_settle_a_choice():
     routes = Obligation("", (Inequality(a), Inequality(-a * b**2 / np.sqrt(c)))).routes(gradient)
-    (found,) = (route for route in routes if len(route.conditions) == 2 and route.conditions[1].bottom is a)
+    (found,) = (
+        route for route in routes if len(route.conditions) == 2 and route.conditions[1].bottom is a
+    )
     assert found.conditions[1].top is not constant(0)
 
 
 TWO_RULES = claim(
     relation="<=",
-    domain={"sigma_xi": 0.0, "p_spu": Axis(0.5, 1.0), "mu_spu": Axis(0.5, 4.0), "sigma_spu": Axis(0.1, 3.0)},
+    domain={
+        "sigma_xi": 0.0,
+        "p_spu": Axis(0.5, 1.0),
+        "mu_spu": Axis(0.5, 4.0),
+        "sigma_spu": Axis(0.1, 3.0),
+    },
     subject=LinearCLIP("mean"),
     against=LeastSquares(),
 )
@@ -72,7 +81,9 @@ TWO_RULES = claim(
 @pytest.mark.parametrize("fields", [{"prediction": lambda w: -0.1}, {"against": None}])
 def test_t1_compares_two_rules_and_nothing_else(fields):
     (statement,) = statements(replace(TWO_RULES, **fields))
-    assert [obligation.lemma for obligation in statement.obligations] == [None] * len(statement.obligations)
+    assert [obligation.lemma for obligation in statement.obligations] == [None] * len(
+        statement.obligations
+    )
 
 
 @pytest.mark.parametrize("relation", ["<=", ">="])

@@ -1,4 +1,6 @@
-"""Proofs and refutations of catalogue claims over their domains, checked by dense search and false twins."""
+"""Proofs and refutations of catalogue claims over their domains, checked by dense search and false
+twins.
+"""
 
 import json
 import re
@@ -20,7 +22,10 @@ from theory.proofs.prover import exact_route, prove
 from theory.proofs.statements import statements
 
 BY_ID = {one.id: one for one in CLAIMS}
-RECORD = dict(line.split(",") for line in (Path(__file__).parents[2] / "verdicts.csv").read_text().splitlines())
+RECORD = dict(
+    line.split(",")
+    for line in (Path(__file__).parents[2] / "verdicts.csv").read_text().splitlines()
+)
 PROVED = [id for id in BY_ID if RECORD[id] == "proved"]
 BY_BOXES = [
     "wang-theorem-6.2-error",
@@ -33,7 +38,8 @@ BY_BOXES = [
     "xue-corollary/counter",
     "xue-corollary/balanced",
 ]
-# The last claim of each relation, number of learners and kind of proof; deep runs try the twins of all.
+# The last claim of each relation, number of learners and kind of proof; deep runs try the twins of
+# all.
 SOME = {(BY_ID[id].relation, len(BY_ID[id].learners), id in BY_BOXES): id for id in PROVED}.values()
 OPPOSITE = {"increasing": "decreasing", "decreasing": "increasing"}
 
@@ -61,12 +67,18 @@ def test_no_exact_route_is_taken_after_the_deadline():
 
 def points(claim) -> dict[str, np.ndarray]:
     """Corners and Sobol points of the domain; a monotone claim also has second points."""
-    return claim.relation.points(claim, np.concatenate([corners(claim.dimension), sobol(claim.dimension, 1000, 0)]))
+    return claim.relation.points(
+        claim, np.concatenate([corners(claim.dimension), sobol(claim.dimension, 1000, 0)])
+    )
 
 
-@pytest.mark.parametrize("id", [pytest.param(id, marks=[pytest.mark.deep] * (id not in SOME)) for id in PROVED])
+@pytest.mark.parametrize(
+    "id", [pytest.param(id, marks=[pytest.mark.deep] * (id not in SOME)) for id in PROVED]
+)
 def test_dense_search_finds_no_more_than_tau_and_the_false_twin_is_refuted(id):
-    """The twin is violated by up to 2 tau. The twin of a monotone claim has the opposite direction."""
+    """The twin is violated by up to 2 tau. The twin of a monotone claim has the opposite
+    direction.
+    """
     claim = BY_ID[id]
     worst = np.nanmax(claim.true_violation(points(claim)))
     assert worst <= claim.tau
@@ -89,7 +101,9 @@ def test_dense_search_finds_no_more_than_tau_and_the_false_twin_is_refuted(id):
 
 def test_the_axis_of_a_monotone_claim_may_begin_at_a_fixed_field_only():
     claim = BY_ID["reliance-grows-with-correlation-name"]
-    rest = {name: given for name, given in claim.domain.items() if name not in ("sigma_inv", "p_spu")}
+    rest = {
+        name: given for name, given in claim.domain.items() if name not in ("sigma_inv", "p_spu")
+    }
 
     def beginning_at(sigma_inv):
         p_spu = Axis(lambda world: world.sigma_inv, 0.95)
@@ -127,7 +141,9 @@ def test_a_thin_region_of_violations_is_found_where_bounds_stay_above_tau():
 
     def peak(w):
         return exp(
-            -((1e3 * (w.mu_spu - 1.2345)) ** 2) - (1e3 * (w.p_spu - 0.6789)) ** 2 - (1e3 * (w.sigma_inv - 1)) ** 2
+            -((1e3 * (w.mu_spu - 1.2345)) ** 2)
+            - (1e3 * (w.p_spu - 0.6789)) ** 2
+            - (1e3 * (w.sigma_inv - 1)) ** 2
         )
 
     thin = replace(NARROW, prediction=lambda w: without_view_noise(w) - 0.2 + 0.3 * peak(w))
@@ -141,7 +157,10 @@ def test_a_thin_region_of_violations_is_found_where_bounds_stay_above_tau():
 def test_an_open_proof_says_how_much_is_left():
     few, more = (prove(NARROW, budget=budget) for budget in (100, 5000))
     assert (few.outcome, more.outcome) == ("open", "open")
-    left, less = (float(re.search(r"undecided on (\S+) % of the domain", proof.reason)[1]) for proof in (few, more))
+    left, less = (
+        float(re.search(r"undecided on (\S+) % of the domain", proof.reason)[1])
+        for proof in (few, more)
+    )
     assert 0 < less < left <= 100
 
 

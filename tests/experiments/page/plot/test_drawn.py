@@ -38,7 +38,12 @@ def test_maps_show_the_cells_with_one_scale_of_colours(table):
     figure = plot(table)
     legible(figure)
     *panels, bar = figure.axes
-    called = {"linear": "linear CLIP", "infonce": "InfoNCE", "name": "typical appearance", "mean": "average caption"}
+    called = {
+        "linear": "linear CLIP",
+        "infonce": "InfoNCE",
+        "name": "typical appearance",
+        "mean": "average caption",
+    }
     meshes = [next(c for c in ax.collections if isinstance(c, QuadMesh)) for ax in panels]
     for ax, mesh, (learner, prompt) in zip(panels, meshes, WHO, strict=True):
         assert " ".join(ax.get_title("left").split()) == f"{called[learner]}, {called[prompt]}"
@@ -51,12 +56,17 @@ def test_maps_show_the_cells_with_one_scale_of_colours(table):
 
 
 def test_differences_have_a_line_and_name_who_is_ahead():
-    table = handmade.theory({"p_spu": P, "mu_spu": MU}, ("linear", "least-squares"), ("name", "mean"))
+    table = handmade.theory(
+        {"p_spu": P, "mu_spu": MU}, ("linear", "least-squares"), ("name", "mean")
+    )
     figure = plot(table, "linear:name minus least-squares")
     legible(figure)
     ax, bar = figure.axes
     assert bar._colorbar.vmin == -bar._colorbar.vmax
-    assert [("squares" in bar.get_title(side), "CLIP" in bar.get_title(side)) for side in ("left", "right")] == [
+    assert [
+        ("squares" in bar.get_title(side), "CLIP" in bar.get_title(side))
+        for side in ("left", "right")
+    ] == [
         (True, False),
         (False, True),
     ]
@@ -64,7 +74,10 @@ def test_differences_have_a_line_and_name_who_is_ahead():
 
 
 def test_pictures_beside_each_other_share_their_scale(table):
-    pictures = [arrange(table, what, {"learner": "linear", "prompt": "name"}) for what in ("common", "counter", "drop")]
+    pictures = [
+        arrange(table, what, {"learner": "linear", "prompt": "name"})
+        for what in ("common", "counter", "drop")
+    ]
     norms = [draw(picture, pictures).axes[-1]._colorbar.norm for picture in pictures]
     ends = [(norm.vmin, norm.vmax) for norm in norms]
     assert ends[0] == ends[1]
@@ -82,11 +95,15 @@ def test_pictures_beside_each_other_share_their_scale(table):
 
 def test_infinite_values_take_the_end_colours_and_have_no_interval(table):
     infinite = table.reliance.where(table.mu_spu < 4, np.inf).where(table.p_spu < 1, -np.inf)
-    figure = plot(table.assign(reliance=infinite), "reliance", {"learner": "linear", "prompt": "name"})
+    figure = plot(
+        table.assign(reliance=infinite), "reliance", {"learner": "linear", "prompt": "name"}
+    )
     mesh = next(c for c in figure.axes[0].collections if isinstance(c, QuadMesh))
     assert (mesh.get_array()[-1, 0], mesh.get_array()[0, -1]) == (mesh.norm.vmax, mesh.norm.vmin)
     counted = handmade.measured(table.isel(mu_spu=0))
-    counted[["reliance", "reliance_low"]] = counted[["reliance", "reliance_low"]].where(counted.p_spu < 1, np.inf)
+    counted[["reliance", "reliance_low"]] = counted[["reliance", "reliance_low"]].where(
+        counted.p_spu < 1, np.inf
+    )
     plot(counted, "reliance").draw_without_rendering()
 
 
@@ -97,7 +114,11 @@ def test_texts_of_users_are_no_formulas(table):
     )
     names["legend"] = ("legend", np.array(["", costs], dtype=object))
     names["undefined"] = names.undefined.where(names.p_spu < 0.6, 1)
-    for what, at in (("counter", {"loss": "$0.5_{$"}), ("counter", {"p_spu": 0.5}), ("groups", {"p_spu": 0.5})):
+    for what, at in (
+        ("counter", {"loss": "$0.5_{$"}),
+        ("counter", {"p_spu": 0.5}),
+        ("groups", {"p_spu": 0.5}),
+    ):
         figure = plot(names, what, at)
         figure.draw_without_rendering()
         assert "<a> & \\$b_{\\$" in words(figure)
@@ -105,25 +126,36 @@ def test_texts_of_users_are_no_formulas(table):
 
 
 def hatched(ax):
-    return {c.get_hatch(): c for c in ax.collections if isinstance(c, PolyCollection) and c.get_hatch()}
+    return {
+        c.get_hatch(): c for c in ax.collections if isinstance(c, PolyCollection) and c.get_hatch()
+    }
 
 
 def area(collection):
-    return sum(np.ptp(path.vertices[:, 0]) * np.ptp(path.vertices[:, 1]) for path in collection.get_paths())
+    return sum(
+        np.ptp(path.vertices[:, 0]) * np.ptp(path.vertices[:, 1]) for path in collection.get_paths()
+    )
 
 
 def test_cells_without_an_answer_are_hatched_and_explained():
     table = handmade.theory({"sigma_xi": np.linspace(0, 4, 9), "mu_spu": MU}, ("infonce",))
-    lost = table.assign({group: table[group].where(table.sigma_xi < 3.6) for group in ("counter", "common")})
+    lost = table.assign(
+        {group: table[group].where(table.sigma_xi < 3.6) for group in ("counter", "common")}
+    )
     figure = plot(lost)
     legible(figure)
-    for part in ("Undefined: sigma_xi = 0: where images have no noise", "48 of 54 cells are computed"):
+    for part in (
+        "Undefined: sigma_xi = 0: where images have no noise",
+        "48 of 54 cells are computed",
+    ):
         assert part in words(figure)
     found = hatched(figure.axes[0])
     height = 3.5 * 6 / 5
     assert np.isclose(area(found["xxx"]), 0.5 * height)
     assert np.isclose(area(found["..."]), 0.5 * height)
-    (cross,) = [line for line in plot(table, at={"mu_spu": 0.5}).axes[0].lines if line.get_marker() == "x"]
+    (cross,) = [
+        line for line in plot(table, at={"mu_spu": 0.5}).axes[0].lines if line.get_marker() == "x"
+    ]
     assert cross.get_xdata().tolist() == [0.0]
 
 
@@ -144,19 +176,31 @@ def test_panels_fill_their_grid_and_without_axes_each_learner_is_a_point():
         legible(figure)
         for ax, value in zip(figure.axes, values, strict=True):
             assert ax.get_title("left").endswith(f"= {value:.4g}")
-            assert np.array_equal(ax.lines[0].get_ydata(), table.counter.sel(sigma_inv=value).squeeze())
-        assert (len(figure.axes), len({ax.get_position().x0 for ax in figure.axes})) == (count, columns)
-    figure = plot(handmade.measured(handmade.theory({"p_spu": [0.9]}, ("linear", "bayes"), ("name", "mean"))))
+            assert np.array_equal(
+                ax.lines[0].get_ydata(), table.counter.sel(sigma_inv=value).squeeze()
+            )
+        assert (len(figure.axes), len({ax.get_position().x0 for ax in figure.axes})) == (
+            count,
+            columns,
+        )
+    figure = plot(
+        handmade.measured(handmade.theory({"p_spu": [0.9]}, ("linear", "bayes"), ("name", "mean")))
+    )
     legible(figure)
     labels = [t.get_text().split("\n")[-1] for t in figure.axes[0].get_xticklabels()]
     assert labels == ["typical appearance", "average caption", "Bayes rule"]
 
 
 def test_each_route_has_its_mark():
-    table = study(WORLD, {"p_spu": [0.6, 0.9]}, ["linear"], "name", ["exact", "drawn"], n=200, replicates=2).run()
+    table = study(
+        WORLD, {"p_spu": [0.6, 0.9]}, ["linear"], "name", ["exact", "drawn"], n=200, replicates=2
+    ).run()
     figure = plot(table)
     (key,), (ax,) = figure.legends, figure.axes
-    marks = {text.get_text(): part.get_marker() for text, part in zip(key.texts, key.legend_handles, strict=True)}
+    marks = {
+        text.get_text(): part.get_marker()
+        for text, part in zip(key.texts, key.legend_handles, strict=True)
+    }
     assert marks["exact"] != marks["drawn"]
     for points, route in zip(ax.containers, ("exact", "drawn"), strict=True):
         assert points[0].get_marker() == marks[route]
@@ -174,12 +218,16 @@ SOME = ["none", "balance", "contradict", "narrow"]
 
 @pytest.fixture(scope="module")
 def measured():
-    return study(WORLD, {"mitigation": SOME}, ["linear", "logistic"], "mean", "drawn", n=200, replicates=3).run()
+    return study(
+        WORLD, {"mitigation": SOME}, ["linear", "logistic"], "mean", "drawn", n=200, replicates=3
+    ).run()
 
 
 @pytest.fixture(scope="module")
 def theory():
-    return study(WORLD, {"mitigation": SOME, "p_spu": [0.7, 0.9]}, ["linear", "infonce"], ["name", "mean"]).run()
+    return study(
+        WORLD, {"mitigation": SOME, "p_spu": [0.7, 0.9]}, ["linear", "infonce"], ["name", "mean"]
+    ).run()
 
 
 def marks(ax) -> list[tuple[float, float, bool]]:
@@ -200,12 +248,18 @@ def test_marks_are_the_datasets_numbers(measured):
         part = measured.sel(learner=learner, prompt="mean")
         mean = [part[group].mean("replicate").values for group in ("common", "counter")]
         law = [part[f"predicted_{group}"].values for group in ("common", "counter")]
-        every = {(c, k, filled) for pair, filled in ((mean, True), (law, False)) for c, k in zip(*pair, strict=True)}
+        every = {
+            (c, k, filled)
+            for pair, filled in ((mean, True), (law, False))
+            for c, k in zip(*pair, strict=True)
+        }
         expected = {mark for mark in every if np.isfinite(mark[:2]).all()}
         assert set(marks(ax)) == expected
         assert len({filled for *_, filled in expected}) == 2
     panels = arrange(measured, "groups").as_json()["panels"]
-    assert [[one["group"] for one in panel["series"]] for panel in panels] == [["common", "counter"]] * 2
+    assert [[one["group"] for one in panel["series"]] for panel in panels] == [
+        ["common", "counter"]
+    ] * 2
 
 
 def test_a_plane_needs_one_axis(theory):

@@ -20,14 +20,17 @@ from experiments.page.plot.places import PLACES
 from experiments.page.plot.series import WHAT, everyone
 from simulator.world import World
 
-PLAIN = ["reliance", *(word for word in WHAT if word not in PLACES)]  # `test_places.py` has the others
+# `test_places.py` has the others
+PLAIN = ["reliance", *(word for word in WHAT if word not in PLACES)]
 P, MU, SIGMA = np.linspace(0.5, 1.0, 6), np.linspace(0.5, 4.0, 5), np.array([0.5, 1.0])
 
 
 @pytest.fixture(scope="module")
 def table():
     return handmade.theory(
-        {"p_spu": P, "mu_spu": MU, "sigma_spu": SIGMA}, ("linear", "infonce", "bayes"), ("name", "mean")
+        {"p_spu": P, "mu_spu": MU, "sigma_spu": SIGMA},
+        ("linear", "infonce", "bayes"),
+        ("name", "mean"),
     )
 
 
@@ -53,7 +56,9 @@ def test_measured_words_have_theory_beside_them(counted, word):
     assert np.allclose(data.low, ends.low)
     assert np.allclose(data.high, ends.high)
     assert panel.series[0].level == 0.95
-    theory = arrange(counted.drop_vars([n for n in counted.data_vars if n.endswith(("low", "high"))]), word)
+    theory = arrange(
+        counted.drop_vars([n for n in counted.data_vars if n.endswith(("low", "high"))]), word
+    )
     assert "predicted" in theory.panels[0].series[0].data
 
 
@@ -70,7 +75,14 @@ def test_a_diverged_model_takes_no_interval_from_the_others(counted):
 
 
 def test_too_many_panels_name_the_axis_to_fix():
-    axes, learners = {"p_spu": P, "mu_spu": MU, "sigma_spu": np.arange(5.0)}, ("least-squares", "bayes", "logistic")
+    axes, learners = (
+        {"p_spu": P, "mu_spu": MU, "sigma_spu": np.arange(5.0)},
+        (
+            "least-squares",
+            "bayes",
+            "logistic",
+        ),
+    )
     many = handmade.theory(axes, ("linear", *learners), ("name", "mean"))
     with pytest.raises(RequestError, match=r"25 panels.*--at sigma_spu=2"):
         arrange(many)
@@ -80,7 +92,10 @@ def test_too_many_panels_name_the_axis_to_fix():
 def test_differences_pair_replicates(counted):
     (panel,) = arrange(counted, "linear:mean minus bayes", {"mu_spu": "4", "sigma_spu": "1"}).panels
     at = counted.counter.sel(mu_spu=4, sigma_spu=1)
-    own = at.sel(learner="linear", prompt="mean").values - at.sel(learner="bayes", prompt="name").values
+    own = (
+        at.sel(learner="linear", prompt="mean").values
+        - at.sel(learner="bayes", prompt="name").values
+    )
     assert np.allclose(panel.series[0].data.value, own.mean(axis=-1))
     assert np.allclose(panel.series[0].data.low, t_bounds(own, 0.025).low)
 
@@ -89,7 +104,10 @@ def test_differences_pair_replicates(counted):
 def test_a_difference_has_the_reason_of_either_side(what):
     """Where images have no noise, InfoNCE alone is undefined."""
     theory = handmade.theory({"sigma_xi": [0.0, 1.0]}, ("linear", "infonce"))
-    for data, names in ((theory, ["undefined"]), (handmade.measured(theory), ["undefined", "predicted_undefined"])):
+    for data, names in (
+        (theory, ["undefined"]),
+        (handmade.measured(theory), ["undefined", "predicted_undefined"]),
+    ):
         series = arrange(data, what).panels[0].series[0]
         for name in names:
             assert (series.data[name] != 0).values.tolist() == [True, False]
@@ -98,7 +116,9 @@ def test_a_difference_has_the_reason_of_either_side(what):
 def test_sampled_theory_keeps_its_interval_and_words_widen_it(table):
     sampled = table.assign(common_low=table.common - 0.01, common_high=table.common + 0.02)
     sampled = sampled.assign(counter_low=table.counter - 0.03, counter_high=table.counter + 0.04)
-    sampled = sampled.assign(unseen=-table.common, unseen_low=-table.common - 0.05, unseen_high=-table.common + 0.06)
+    sampled = sampled.assign(
+        unseen=-table.common, unseen_low=-table.common - 0.05, unseen_high=-table.common + 0.06
+    )
     at = {"mu_spu": "4", "sigma_spu": "1"}
     for word, below, above, level in (
         ("worst", 0.05, 0.06, 0.85),
@@ -135,10 +155,22 @@ def test_names_outside_the_table_are_refused(table, what, at, words):
 @st.composite
 def tables(draw):
     """Small Datasets of any shape, with gaps, reasons, replicates, routes and words as values."""
-    kinds = draw(st.lists(st.sampled_from(["linear", "log", "one-minus", "listed", "words"]), max_size=4))
-    names = draw(st.lists(st.sampled_from(["linear", "infonce", "bayes", "own"]), min_size=1, max_size=4, unique=True))
+    kinds = draw(
+        st.lists(st.sampled_from(["linear", "log", "one-minus", "listed", "words"]), max_size=4)
+    )
+    names = draw(
+        st.lists(
+            st.sampled_from(["linear", "infonce", "bayes", "own"]),
+            min_size=1,
+            max_size=4,
+            unique=True,
+        )
+    )
     prompts = draw(st.sampled_from([["name"], ["mean"], ["name", "mean"]]))
-    routes, replicates = draw(st.sampled_from([[], ["exact", "drawn"]])), draw(st.sampled_from([0, 1, 3]))
+    routes, replicates = (
+        draw(st.sampled_from([[], ["exact", "drawn"]])),
+        draw(st.sampled_from([0, 1, 3])),
+    )
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     coords = {}
     for i, kind in enumerate(kinds):
@@ -181,7 +213,9 @@ def test_every_cell_of_every_learner_is_drawn(table, data):
         raise
     if word in PLAIN:
         axes = [table.sizes[n] for n in table.sizes if n.startswith("x")]
-        assert sum(s.data.value.size for s in picture.series) == len(everyone(table)) * int(np.prod(axes, dtype=int))
+        assert sum(s.data.value.size for s in picture.series) == len(everyone(table)) * int(
+            np.prod(axes, dtype=int)
+        )
         assert {s.who for s in picture.series} == set(everyone(table))
     assert len(draw(picture).axes) == len(picture.panels) + (picture.kind == "map")
 
@@ -189,7 +223,9 @@ def test_every_cell_of_every_learner_is_drawn(table, data):
 def test_further_groups_of_pixel_worlds_are_drawn_without_a_theory():
     world, axes = World(classes=3, views={"tied": (0, 2)}), {"p_spu": [0.6, 0.9]}
     recipe = {"towers": "linear", "embed_dim": 2, "batch_size": 16, "steps": 2}
-    table = study(world, axes, ["supervised"], routes=["trained"], n=32, replicates=2, recipe=recipe).run()
+    table = study(
+        world, axes, ["supervised"], routes=["trained"], n=32, replicates=2, recipe=recipe
+    ).run()
     picture = arrange(table, "rev")
     (series,) = picture.series
     assert np.array_equal(series.data.value, table.rev[:, 0, 0].mean("replicate"))

@@ -13,7 +13,12 @@ def kept(tmp_path_factory):
     """A store of a study of two learners over two axes."""
     path = tmp_path_factory.mktemp("plot") / "phase.zarr"
     axes = {"p_spu": "0.5:1:7", "mu_spu": "0.5:4:6"}
-    return path, study(axes=axes, learners=["linear", "least-squares"], prompts=["name", "mean"]).run(path).load()
+    return (
+        path,
+        study(axes=axes, learners=["linear", "least-squares"], prompts=["name", "mean"])
+        .run(path)
+        .load(),
+    )
 
 
 @pytest.fixture
@@ -23,11 +28,18 @@ def store(kept, tmp_path):
     return path
 
 
-@pytest.mark.parametrize(("suffix", "start"), [(".svg", b"<?xml"), (".png", b"\x89PNG"), (".pdf", b"%PDF")])
+@pytest.mark.parametrize(
+    ("suffix", "start"), [(".svg", b"<?xml"), (".png", b"\x89PNG"), (".pdf", b"%PDF")]
+)
 def test_the_suffix_decides_and_redrawing_gives_the_same_file(store, suffix, start, soberclip):
     target, written = store.parent / f"new/picture{suffix}", set()
     for _ in range(2):
-        assert soberclip("plot", store, "--at", "mu_spu=4", "--at", "prompt=mean", "--output", target).status == 0
+        assert (
+            soberclip(
+                "plot", store, "--at", "mu_spu=4", "--at", "prompt=mean", "--output", target
+            ).status
+            == 0
+        )
         written.add(target.read_bytes())
     (content,) = written
     assert content.startswith(start)
@@ -36,17 +48,25 @@ def test_the_suffix_decides_and_redrawing_gives_the_same_file(store, suffix, sta
 
 
 def test_json_holds_the_drawn_numbers(store, kept, soberclip):
-    document = soberclip("plot", store, "--what", "linear:name minus least-squares", "--json").document
+    document = soberclip(
+        "plot", store, "--what", "linear:name minus least-squares", "--json"
+    ).document
     assert document["output"] == str(store.with_suffix(".svg"))
     assert store.with_suffix(".svg").exists()
     table = kept[1].counter
-    own = table.sel(learner="linear", prompt="name") - table.sel(learner="least-squares", prompt="name")
+    own = table.sel(learner="linear", prompt="name") - table.sel(
+        learner="least-squares", prompt="name"
+    )
     (panel,) = document["panels"]
     (series,) = panel["series"]
     assert np.allclose(series["value"], own)
     assert [axis["name"] for axis in document["axes"]] == ["p_spu", "mu_spu"]
     assert np.array_equal(document["axes"][0]["values"], table.p_spu)
-    assert (series["learner"], series["prompt"], series["against"]["learner"]) == ("linear", "name", "least-squares")
+    assert (series["learner"], series["prompt"], series["against"]["learner"]) == (
+        "linear",
+        "name",
+        "least-squares",
+    )
     assert len(panel["boundary"]["exact"][0]) > 10
 
 
@@ -67,6 +87,16 @@ def test_a_wrong_request_names_the_value(store, tmp_path, soberclip):
         ([store, "--at", "p_spu"], "'p_spu'"),
     ):
         run = soberclip("plot", *words)
-        assert (run.status, run.out, run.err.count("\n"), value in run.err) == (2, "", 1, True), run.err
+        assert (run.status, run.out, run.err.count("\n"), value in run.err) == (
+            2,
+            "",
+            1,
+            True,
+        ), run.err
     assert target.read_text() == "<svg>a thesis</svg>"
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["notes.txt", "other", "phase.svg", "phase.zarr"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == [
+        "notes.txt",
+        "other",
+        "phase.svg",
+        "phase.zarr",
+    ]
