@@ -51,7 +51,8 @@ def fit_line(
     """Least squares of counter on common accuracy; `weights` (how often each model is drawn) give
     replicates.
     """
-    x, y = stretch(common, axis), stretch(counter, axis)
+    x = stretch(common, axis)
+    y = stretch(counter, axis)
     if len(x) < SMALLEST_FAMILY or np.ptp(x) == 0 or not np.isfinite([x, y]).all():
         raise ValueError(
             f"a line needs {SMALLEST_FAMILY} models, different and finite on the {axis} axis, got"
@@ -59,7 +60,8 @@ def fit_line(
         )
     w = np.ones(len(x)) if weights is None else np.asarray(weights, dtype=float)
     w = w / w.sum(axis=-1, keepdims=True)
-    mean_x, mean_y = w @ x, w @ y
+    mean_x = w @ x
+    mean_y = w @ y
     # centred first: a difference of squares would cancel for similar models
     apart = x - mean_x[..., None]
     slope = (w * apart * (y - mean_y[..., None])).sum(axis=-1) / (w * apart**2).sum(axis=-1)

@@ -81,7 +81,9 @@ def _samples(
     """
     from simulator.gaussian.pairs import block_size, draw_pairs
 
-    most, blocks, held = max(1, block_size(world) // n), [], 0
+    most = max(1, block_size(world) // n)
+    blocks = []
+    held = 0
     for block in draw_pairs(
         world, first_coordinates(world), n * replicates, seed, stream=stream, captions=captions
     ):
@@ -93,11 +95,9 @@ def _samples(
         while replicates and held >= n * min(most, replicates):
             whole = min(most, replicates)
             yield TrainingSet(*(x[: n * whole].reshape(whole, n, *x.shape[1:]) for x in rest))
-            rest, replicates, held = (
-                [x[n * whole :] for x in rest],
-                replicates - whole,
-                held - n * whole,
-            )
+            rest = [x[n * whole :] for x in rest]
+            replicates = replicates - whole
+            held = held - n * whole
         blocks = [rest]
 
 
@@ -147,7 +147,8 @@ def _drawn_linear(world, learner: Learner, samples: Iterator[TrainingSet], sampl
     q = decision_prompts(SAMPLERS[sampler].captioned(world), learner.prompt)
     frames = first_coordinates(world)
     # A learner of a user's has neither: its training ends, at full width.
-    projected, modal = (getattr(learner, name, False) for name in ("projected", "modal"))
+    projected = getattr(learner, "projected", False)
+    modal = getattr(learner, "modal", False)
     removed = removed_captions(world, projected)
     for S in _covariances(samples):
         own = without_captions(S, q, frames[1], removed)
@@ -203,10 +204,8 @@ def image_accuracy(learner: Learner, world: World, seed: int, stream: str) -> Ac
     """Fractions right on IMAGES / 2 images per group; nan for a group that a table does not
     have.
     """
-    half, groups = (
-        IMAGES // 2,
-        ({0, 1} if world.table is None else set(world.mixture().test_groups.tolist())),
-    )
+    half = IMAGES // 2
+    groups = {0, 1} if world.table is None else set(world.mixture().test_groups.tolist())
     right = [
         sum(x.sum() for x in hits(learner, world, g, half, seed, stream)) if g in groups else np.nan
         for g in range(max(groups | {1}) + 1)
@@ -223,7 +222,8 @@ def even_accuracies(
     Each cell of a grid of quantiles has one uniform point. Those on the decision boundary alone add
     to the scatter. They are independent, so a mean over replicates is nearly normal.
     """
-    mixture, cells = world.mixture(), np.stack(np.indices((EVEN, EVEN)), axis=-1)
+    mixture = world.mixture()
+    cells = np.stack(np.indices((EVEN, EVEN)), axis=-1)
     uniform = np.stack([numpy_stream(seed, stream, r).random(cells.shape) for r in replicates])
     normal = ndtri(np.maximum((cells + uniform) / EVEN, 2.0**-65)).reshape(len(replicates), -1, 2)
     # (G, R, N, l)

@@ -60,7 +60,8 @@ def t_bounds(
 
 def binomial_bounds(successes: Numbers, trials: Numbers, tail: float) -> Bounds:
     """Clopper and Pearson's bounds of a probability. Exact for independent yes-or-no answers."""
-    k, n = np.asarray(successes, float), np.asarray(trials, float)
+    k = np.asarray(successes, float)
+    n = np.asarray(trials, float)
     low = np.where(k > 0, betaincinv(np.maximum(k, 1), n - k + 1, tail), 0.0)
     high = np.where(k < n, betainccinv(k + 1, np.maximum(n - k, 1), tail), 1.0)
     return Bounds(low[()], high[()])
@@ -83,7 +84,8 @@ def betting_bounds(
             f" {ceiling:g}]"
         )
     counts = np.ones_like(values) if counts is None else np.asarray(counts, float)
-    x, width = (values - floor) / (ceiling - floor), ceiling - floor
+    x = (values - floor) / (ceiling - floor)
+    width = ceiling - floor
     return Bounds(
         (floor + width * _betting_low(x, counts, tail))[()],
         (ceiling - width * _betting_low(1 - x, counts, tail))[()],
@@ -112,7 +114,8 @@ def _betting_low(x: np.ndarray, counts: np.ndarray, tail: float) -> np.ndarray:
                 axis=-1
             )
             rich = np.logaddexp.reduce(capital, axis=-1) >= goal
-        low, high = np.where(rich, middle, low), np.where(rich, high, middle)
+        low = np.where(rich, middle, low)
+        high = np.where(rich, high, middle)
     return low
 
 
@@ -192,9 +195,11 @@ def mcnemar(right: Int[np.ndarray, "S 2"], count: Int[np.ndarray, "S 2"]) -> flo
     Haenszel.
     """
     rows, times = np.unique(np.column_stack([count, right.sum(axis=1)]), axis=0, return_counts=True)
-    law, least = np.ones(1), 0
+    law = np.ones(1)
+    least = 0
     for (n, m, right_in_both), repeats in zip(rows.tolist(), times.tolist(), strict=True):
-        low, high = max(0, right_in_both - m), min(n, right_in_both)
+        low = max(0, right_in_both - m)
+        high = min(n, right_in_both)
         weights = [comb(n, k) * comb(m, right_in_both - k) for k in range(low, high + 1)]
         total = sum(weights)
         law = np.convolve(law, _convolved(np.array([w / total for w in weights]), repeats))
@@ -268,7 +273,8 @@ def combined(value: float, *intervals: tuple[float, float]) -> tuple[float, floa
     2008: "variance estimates recovery"; for a difference of two proportions Newcombe's method 10).
     """
     ends = np.array(intervals)
-    down, up = np.maximum(value - ends[:, 0], 0), np.maximum(ends[:, 1] - value, 0)
+    down = np.maximum(value - ends[:, 0], 0)
+    up = np.maximum(ends[:, 1] - value, 0)
     return float(value - np.sqrt((down**2).sum())), float(value + np.sqrt((up**2).sum()))
 
 

@@ -73,7 +73,8 @@ def source(kind: Any) -> str | None:
     """
     if kind.__module__.partition(".")[0] in SOURCES:
         return None
-    files, pending = set[Path](), [*_parts(kind)]
+    files = set[Path]()
+    pending = [*_parts(kind)]
     while pending:
         file, names = pending.pop()
         if file not in files and _is_users(file):

@@ -66,7 +66,8 @@ def formula_svg(latex: str) -> str:
     if not latex:
         return ""
     path = TextPath((0, 0), f"${latex}$", size=12)
-    low, high = path.vertices.min(axis=0) - MARGIN, path.vertices.max(axis=0) + MARGIN
+    low = path.vertices.min(axis=0) - MARGIN
+    high = path.vertices.max(axis=0) + MARGIN
     width, height = high - low
     drawn = "".join(
         COMMANDS[code] + ("" if code == Path.CLOSEPOLY else " ".join(f"{x:.2f}" for x in points))

@@ -120,7 +120,8 @@ class Table(NamedTuple):
         if self.title is not None:
             yield Text(self.title)  # rich would wrap a title of its own
         heads, *rows = [[Text.assemble(cell) for cell in row] for row in self.rows]
-        extents, width = [], options.max_width
+        extents = []
+        width = options.max_width
         for i, column in enumerate(self.columns):
             head = measure_renderables(console, options, [heads[i]])
             cells = measure_renderables(console, options, [row[i] for row in rows if row])
@@ -129,7 +130,8 @@ class Table(NamedTuple):
         parts = [_side_by_side(extents, self.keys, each) for each in range(1, width + 1)]
         # about equally wide ones
         for part in next(each for each in parts if len(each) == len(parts[-1])):
-            grid, sizes = Grid(), _widths([extents[i] for i in part], width - EDGES * len(part) - 1)
+            grid = Grid()
+            sizes = _widths([extents[i] for i in part], width - EDGES * len(part) - 1)
             for i, size in zip(part, sizes, strict=True):
                 justify = "right" if self.columns[i].unit.number else "left"
                 grid.add_column(heads[i], justify=justify, overflow="fold", width=size)

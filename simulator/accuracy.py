@@ -190,10 +190,8 @@ def decision(score: Float[np.ndarray, "*s K"]) -> Float[np.ndarray, "*s K"]:
     # Class by class: numpy's max along a short axis takes 20 times as long. `scale` is of an
     # image's rounding errors.
     classes = np.moveaxis(score, -1, 0)[..., None]
-    top, scale = (
-        reduce(np.maximum, classes),
-        reduce(np.maximum, np.where(np.isfinite(classes), np.abs(classes), 0)),
-    )
+    top = reduce(np.maximum, classes)
+    scale = reduce(np.maximum, np.where(np.isfinite(classes), np.abs(classes), 0))
     with np.errstate(invalid="ignore"):  # an infinite score less itself
         best = (score == top) | (rounded(top - score, scale) == 0)
     return best / best.sum(axis=-1, keepdims=True)

@@ -18,7 +18,9 @@ def binomial(
     n: Int[np.ndarray, "R G"], p: Float[np.ndarray, " G"], rng: np.random.Generator
 ) -> Int[np.ndarray, "R G"]:
     """Binomial counts: how many of n uniform numbers lie below p, for every n."""
-    left, q, count = n.flatten(), np.tile(p, len(n)), np.zeros(n.size, dtype=n.dtype)
+    left = n.flatten()
+    q = np.tile(p, len(n))
+    count = np.zeros(n.size, dtype=n.dtype)
     at = np.flatnonzero(left * np.minimum(q, 1 - q) > INVERTED)
     while at.size:
         m, t = left[at], q[at]

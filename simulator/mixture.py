@@ -192,7 +192,8 @@ class Mixture:
             kinds = [kind for kind in kinds if kind[0]] + [
                 (self.bare, self.label_means, 0 * masks[0], 0.0)
             ]
-        detail, matched = self.detail[self.block], (1 - self.mismatch) * self.weights
+        detail = self.detail[self.block]
+        matched = (1 - self.mismatch) * self.weights
         every = [
             PairedGroups(
                 matched * chance, np.concatenate([self.means, means], axis=1), mask, detail, noise
@@ -209,7 +210,8 @@ class Mixture:
                 f" {len(weight) ** 2:,} pairs of them, too many for an exact law; draw the pairs"
             )
         for chance, means, mask, noise in kinds:
-            text, share = image * mask, weight
+            text = image * mask
+            share = weight
             if not noise:
                 text, which = np.unique(means, axis=0, return_inverse=True)
                 share = np.bincount(which.ravel(), self.weights)
@@ -249,14 +251,17 @@ def class_means(classes: int) -> Float[np.ndarray, "K width"]:
 @lru_cache(maxsize=2)  # replicates of one world follow each other
 def mixture_of(world, objects: bool | None = None) -> Mixture:
     """The groups of a `simulator.world.World` written out."""
-    K, A, J = world.classes, world.background_count, 1 + len(world.attribute)
+    K = world.classes
+    A = world.background_count
+    J = 1 + len(world.attribute)
     objects = world.p_inv < 1 if objects is None else objects
     _check_size(world, J, objects)
     sizes = [K, *[K] * objects, *[A] * J]
     codes = np.array(list(product(*map(range, sizes))), dtype=np.int64)
     if not objects:
         codes = np.insert(codes, 1, codes[:, 0], axis=1)  # the object shown is the label's
-    y, background = codes[:, 0], codes[:, 2]
+    y = codes[:, 0]
+    background = codes[:, 2]
     match = codes[:, 1:] == codes[:, :1]
     law = (
         np.where(match[:, 0], world.p_inv, (1 - world.p_inv) / (K - 1))
@@ -266,11 +271,13 @@ def mixture_of(world, objects: bool | None = None) -> Mixture:
     if world.table is None:
         p = world.agreement
         weights = np.where(match, p, (1 - p) / (K - 1)).prod(axis=1) / K
-        groups, test = np.where(match[:, 1], COMMON, COUNTER), law / K ** (1 + J)
+        groups = np.where(match[:, 1], COMMON, COUNTER)
+        test = law / K ** (1 + J)
     else:
         weights = law * np.array(world.table)[y, background]
         cells = cell_groups(world.table, world.common)
-        groups, test = cells[y, background], law * cell_shares(cells)[y, background]
+        groups = cells[y, background]
+        test = law * cell_shares(cells)[y, background]
     widths = [block_width(K), *[block_width(A)] * J]
     patterns = [class_means(K), *[class_means(A)] * J]
     means = [
@@ -307,15 +314,11 @@ def _check_size(world, attributes: int, objects: bool) -> None:
     fits = 2
     while (fits + 1) ** (2 + attributes + objects) * (1 + attributes) <= LARGEST_MIXTURE:
         fits += 1
-    what, near = (
-        f"classes = {world.classes} with {attributes} attribute(s)",
-        f"number of classes that fits is {fits}",
-    )
+    what = f"classes = {world.classes} with {attributes} attribute(s)"
+    near = f"number of classes that fits is {fits}"
     if world.table is not None:
-        what, near = (
-            f"a table of {world.classes} x {world.background_count}",
-            f"square table that fits has {fits} rows",
-        )
+        what = f"a table of {world.classes} x {world.background_count}"
+        near = f"square table that fits has {fits} rows"
     raise ValueError(
         f"{what} makes {groups:,} groups of {world.latents} latents, more than the limit of"
         f" {LARGEST_MIXTURE:,} cells; the largest {near}"

@@ -17,7 +17,8 @@ def suggestion(value: str, choices: Iterable[str], quoted: bool = False) -> str:
     """The end of an error message about a mistyped `value`: "; the nearest is ...", or nothing if
     no choice is near.
     """
-    written, folded = value.casefold(), {choice.casefold(): choice for choice in choices}
+    written = value.casefold()
+    folded = {choice.casefold(): choice for choice in choices}
     others = [
         word
         for word in folded

@@ -30,12 +30,10 @@ class _Words(ProgressColumn):
     """What a task is, how far it is, and how long it will take."""
 
     def render(self, task: Task) -> Text:
-        seconds, done, total, now = (
-            task.elapsed or 0.0,
-            int(task.completed),
-            task.total,
-            task.fields["now"],
-        )
+        seconds = task.elapsed or 0.0
+        done = int(task.completed)
+        total = task.total
+        now = task.fields["now"]
         if total is None:
             return Text(
                 f"{now or task.description}, after {seconds:.0f} s",
@@ -75,10 +73,8 @@ def _forecast() -> list[str]:
     task = next((task for task in line.tasks if task.total is not None), None)
     if task is None or not task.completed or task.completed < FORECAST * task.total:
         return []
-    left, said = (
-        (task.elapsed or 0.0) / task.completed * (task.total - task.completed),
-        task.fields["left"],
-    )
+    left = (task.elapsed or 0.0) / task.completed * (task.total - task.completed)
+    said = task.fields["left"]
     task.fields["left"] = min(said, left)
     return [
         (

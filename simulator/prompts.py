@@ -121,7 +121,9 @@ def latent_prompts(world, prompt: Prompt) -> Float[np.ndarray, "K l"]:
 
     A table's usual background is the mean of its common ones.
     """
-    row, K, blocks = caption(prompt), world.class_count, []
+    row = caption(prompt)
+    K = world.class_count
+    blocks = []
     # of those that are averaged, the share that is not bare
     captions = 1 - world.bare if row.pool else 1.0
     for b, (mean, mention) in enumerate(zip(world.mean, world.caption_kinds.moment(), strict=True)):

@@ -82,7 +82,8 @@ class Sampler:
             return self.law(worlds)
         if worlds.table is None:
             return _at_chance(worlds)
-        of_class, A = np.sum(worlds.table, axis=1, keepdims=True), len(worlds.table[0])
+        of_class = np.sum(worlds.table, axis=1, keepdims=True)
+        A = len(worlds.table[0])
         return worlds.replace(table=np.tile(of_class / A, A), common=worlds.usual_backgrounds())
 
     def effective(self, worlds: World, passes: float = 1.0) -> Numbers:
@@ -105,9 +106,11 @@ class Sampler:
         check_shares(worlds)
         if worlds.table is not None:
             shares = np.array([share for row in worlds.table for share in row if share])
-            least, squares = len(shares) * shares.min(), (1 / shares).mean() / len(shares)
+            least = len(shares) * shares.min()
+            squares = (1 / shares).mean() / len(shares)
         else:
-            p, K = np.asarray(worlds.p_spu), np.asarray(worlds.classes)
+            p = np.asarray(worlds.p_spu)
+            K = np.asarray(worlds.classes)
             least = K * np.minimum(p, (1 - p) / (K - 1))
             tied: Numbers = 1.0
             if worlds.views is not None:
@@ -176,7 +179,8 @@ def group_counts(groups: Groups, world: World) -> Int[np.ndarray, " G"]:
 
 
 def _balanced_rows(groups: Groups, rng: np.random.Generator) -> Int[np.ndarray, " n"]:
-    order, count = np.argsort(groups, kind="stable"), np.bincount(groups)
+    order = np.argsort(groups, kind="stable")
+    count = np.bincount(groups)
     present = np.flatnonzero(count)
     chosen = present[rng.integers(len(present), size=len(groups))]
     return order[np.cumsum(count)[chosen] - count[chosen] + rng.integers(count[chosen])]

@@ -23,8 +23,10 @@ _HINTS = get_type_hints(World, include_extras=True)
 
 def quantity(name: str, low: float | None = None, high: float | None = None) -> st.SearchStrategy:
     """Values of one field of World, over its domain or between low and high."""
-    kind, bounds = declared(_HINTS[name]).__origin__, domain_of(_HINTS[name])
-    low, high = bounds[0] if low is None else low, bounds[1] if high is None else high
+    kind = declared(_HINTS[name]).__origin__
+    bounds = domain_of(_HINTS[name])
+    low = bounds[0] if low is None else low
+    high = bounds[1] if high is None else high
     if kind is int:
         return st.integers(int(low), int(high))
     # Subnormal numbers overflow 1/x; zero itself is drawn.
@@ -55,7 +57,8 @@ def tables(draw, most: int = 6) -> Table:
     """Joint probabilities of 2 to `most` classes and backgrounds; about a third of the cells is
     0.
     """
-    K, A = draw(st.integers(2, most)), draw(st.integers(2, most))
+    K = draw(st.integers(2, most))
+    A = draw(st.integers(2, most))
     cell = st.one_of(st.just(0), st.integers(1, 9), st.integers(1, 9))
     rows = draw(
         st.lists(st.lists(cell, min_size=A, max_size=A).filter(any), min_size=K, max_size=K)
@@ -67,10 +70,8 @@ def tables(draw, most: int = 6) -> Table:
 @st.composite
 def table_worlds(draw, most: int = 4, scale: float = 10.0) -> World:
     """Worlds with a table; see `tables`."""
-    table, like = (
-        draw(tables(most)),
-        draw(worlds(classes=st.just(most), most_attributes=0, scale=scale)),
-    )
+    table = draw(tables(most))
+    like = draw(worlds(classes=st.just(most), most_attributes=0, scale=scale))
     fields = {
         name: value
         for name, value in like
@@ -93,10 +94,8 @@ def worlds(
     K = draw(classes if classes is not None else st.integers(2, 4))
     extra = draw(st.lists(attributes(scale=scale), max_size=most_attributes))
     latents = (2 + len(extra)) * block_width(K)
-    width, noise = (
-        st.integers(latents, latents + extra_dimensions),
-        st.just(0.0) | usual("sigma_xi", scale),
-    )
+    width = st.integers(latents, latents + extra_dimensions)
+    noise = st.just(0.0) | usual("sigma_xi", scale)
     own = {"classes": st.just(K), "dim_image": width, "dim_text": width, "mismatch": st.just(0.0)}
     own |= {"sigma_xi": noise, "sigma_xi_text": st.none() | noise}
     own["bare"] = st.just(0.0) | quantity("bare", 0.0, 0.99)  # at 1 only one prompt has a meaning

@@ -42,14 +42,16 @@ def html_table(title: str, heads: Sequence[str], rows: Iterable[Sequence[Any]]) 
     body = "".join(
         f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in line)}</tr>" for line in lines
     )
-    head, more = "".join(f"<th>{escape(head)}</th>" for head in heads), sum(1 for _ in rows)
+    head = "".join(f"<th>{escape(head)}</th>" for head in heads)
+    more = sum(1 for _ in rows)
     note = f"<p>and {more:,} more rows</p>" if more else ""
     return f"<table><caption>{escape(title)}</caption><tr>{head}</tr>{body}</table>{note}"
 
 
 def numbers_line(thing: object, numbers: Mapping[str, Any], interval: Any = None) -> str:
     """Class(name=value, ...), with the interval behind each value of one world."""
-    shape, ends = np.broadcast_shapes(*map(np.shape, numbers.values())), _ends(interval)
+    shape = np.broadcast_shapes(*map(np.shape, numbers.values()))
+    ends = _ends(interval)
     parts = [f"shape={shape}"] if shape else []
     for name, value in numbers.items():
         parts.append(

@@ -35,14 +35,16 @@ def compositional(classes: int, backgrounds: int, hole: int) -> JointLaw:
     """Class y is never shown on the `hole` backgrounds y, y + 1, ... (modulo A), and equally often
     on all others.
     """
-    K, A = _whole("classes", classes, 2), _whole("backgrounds", backgrounds, 2)
+    K = _whole("classes", classes, 2)
+    A = _whole("backgrounds", backgrounds, 2)
     present = (np.arange(A) - np.arange(K)[:, None]) % A >= _whole("hole", hole, 0, A - 1)
     return present / present.sum()
 
 
 def leave_one_domain_out(classes: int, backgrounds: int, domain: int = 0) -> JointLaw:
     """No class is ever shown on one background, and every class equally often on all others."""
-    K, A = _whole("classes", classes, 2), _whole("backgrounds", backgrounds, 2)
+    K = _whole("classes", classes, 2)
+    A = _whole("backgrounds", backgrounds, 2)
     present = np.tile(np.arange(A) != _whole("domain", domain, 0, A - 1), (K, 1))
     return present / present.sum()
 
@@ -51,14 +53,16 @@ def long_tail(exponent: float, classes: int, backgrounds: int) -> JointLaw:
     """The class of rank k, from 1, is as frequent as k^-exponent; backgrounds are uniform and
     independent of it.
     """
-    K, A = _whole("classes", classes, 2), _whole("backgrounds", backgrounds, 2)
+    K = _whole("classes", classes, 2)
+    A = _whole("backgrounds", backgrounds, 2)
     rows = np.arange(1.0, K + 1) ** -_within("exponent", exponent, 0, 10)
     return np.tile(rows[:, None] / (A * rows.sum()), (1, A))
 
 
 def mixture(tables: Sequence[JointLaw], weights: Sequence[float]) -> JointLaw:
     """Pairs from several sources: the mean of their tables with these weights."""
-    shapes, w = {np.shape(table) for table in tables}, np.array(weights, float)
+    shapes = {np.shape(table) for table in tables}
+    w = np.array(weights, float)
     if len(shapes) != 1:
         raise ValueError(
             f"mixture of tables of shapes {sorted(shapes)}; expected tables of one shape"

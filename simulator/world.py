@@ -311,10 +311,8 @@ class World(Checked):
     def _without_meaningless_fields(
         self, whole: Callable[["World"], dict[str, Any]]
     ) -> dict[str, Any]:
-        fields, without = (
-            whole(self),
-            [name for name in ("table", "common") if getattr(self, name) is None],
-        )
+        fields = whole(self)
+        without = [name for name in ("table", "common") if getattr(self, name) is None]
         without += [
             *(["p_spu"] if self.table is not None else []),
             *(GAUSSIAN if self.views is not None else []),
@@ -423,20 +421,16 @@ class World(Checked):
 
         fields = {name: apply(getattr(self, name)) for name in SCALARS}
         further = [{name: apply(getattr(a, name)) for name in STEMS} for a in self.attribute]
-        fields_set, shape = (
-            self.model_fields_set,
-            np.shape(rearrange(np.broadcast_to(0.0, self.shape))),
-        )
+        fields_set = self.model_fields_set
+        shape = np.shape(rearrange(np.broadcast_to(0.0, self.shape)))
         if (
             np.broadcast_shapes(
                 *map(np.shape, (*fields.values(), *(x for a in further for x in a.values())))
             )
             != shape
         ):
-            fields, fields_set = (
-                fields | {CARRIER: np.full(shape, fields[CARRIER])},
-                fields_set | {CARRIER},
-            )
+            fields = fields | {CARRIER: np.full(shape, fields[CARRIER])}
+            fields_set = fields_set | {CARRIER}
         return self._with(fields, further, fields_set)
 
     def one(self) -> "World":
@@ -483,7 +477,8 @@ class World(Checked):
     @property
     def block_latents(self) -> tuple[slice, ...]:
         """The place of each block among the latents; the background's is the second."""
-        width, others = block_width(self.class_count), block_width(self.background_count)
+        width = block_width(self.class_count)
+        others = block_width(self.background_count)
         # beside a table there is only the background
         starts = (width * b for b in range(1, 2 + len(self.attribute)))
         return (slice(0, width), *(slice(start, start + others) for start in starts))
@@ -517,7 +512,8 @@ class World(Checked):
 
         The caption shows a multiple of the block, and is divided by it.
         """
-        own, noise = (1 - self.detail) * self.scale**2, self.nu_text[..., None] / multiple**2
+        own = (1 - self.detail) * self.scale**2
+        noise = self.nu_text[..., None] / multiple**2
         return Variances(self.detail * self.scale**2, own + self.nu_image[..., None], own + noise)
 
     @property
@@ -557,7 +553,9 @@ class World(Checked):
         `simulator.prompts`.
         """
         check_told(prompt, self.bare)
-        coefficient, mean, D = caption(prompt).coefficient, self.mean, self.correlation
+        coefficient = caption(prompt).coefficient
+        mean = self.mean
+        D = self.correlation
         mention = self.caption_kinds.moment()
         own = np.empty_like(mean)
         for b in range(own.shape[-1]):
@@ -665,7 +663,8 @@ def _check_table(world: World) -> None:
         if common is not None:
             raise ValueError(f"common = {common} has no meaning without a table; leave it out")
         return
-    K, A = len(table), len(table[0])
+    K = len(table)
+    A = len(table[0])
     if world.p_spu is not None:
         raise ValueError(
             f"p_spu = {world.p_spu!r} has no meaning beside a table, which sets all probabilities"
@@ -754,7 +753,9 @@ def refusal(failure: ValidationError, called: str = "") -> str:
     the field.
     """
     error = failure.errors()[0]
-    location, value, limits = error["loc"], error["input"], error.get("ctx", {})
+    location = error["loc"]
+    value = error["input"]
+    limits = error.get("ctx", {})
     message = error["msg"].removeprefix("Value error, ")
     if not location or (location == ("views",) and error["type"] == "value_error"):
         return message  # a validator over several fields names them itself

@@ -115,7 +115,8 @@ class _Moves(TorchFunctionMode):
 
 
 def _moved(x: torch.Tensor, *given: Any, **named: Any) -> torch.Tensor:
-    place, rest = named.pop("device", None), []
+    place = named.pop("device", None)
+    rest = []
     for each in given:
         if isinstance(each, torch.Tensor):
             place, named["dtype"] = each.device, each.dtype

@@ -19,7 +19,9 @@ from theory import equivalent, learners
 FILE = Path(__file__).with_suffix(".csv")
 COLUMNS = ("verb", "number", "photos", "level", "seed", "data_sets", "covered", "share")
 PHOTOS = (20, 40, 100)  # per group
-DATA_SETS, SEED = {"place": 1000, "evaluate": 200}, 0  # seeds count up from the first
+# seeds count up from the first
+DATA_SETS = {"place": 1000, "evaluate": 200}
+SEED = 0
 RELIANCE = 0.5  # of zero-shot, as in example.npz
 PLACED = World(mu_spu=1.5, sigma_xi=6.0)  # the world of the first page, and its InfoNCE
 
@@ -55,7 +57,8 @@ def evaluated(photos: int, seed: int) -> dict[str, bool]:
     document = embeddings(
         **balanced(numpy_stream(seed, "evaluated photos"), photos, reliance=RELIANCE), seed=seed
     )
-    (low, high), drop = (document["heads"][0]["interval"][name] for name in (PLACE[0], "drop"))
+    low, high = document["heads"][0]["interval"][PLACE[0]]
+    drop = document["heads"][0]["interval"]["drop"]
     return {"p": low <= p <= high, "drop": drop[0] <= float(exact.drop) <= drop[1]}
 
 

@@ -73,7 +73,8 @@ def _interval_of_bayes(by_bare_name: Callable) -> Callable:
 
 def _even_beside_a_plain_world(lines: Callable) -> Callable:
     def wrong(preference, b, reach, spacing):
-        mean, steps = preference.mean[b][:, None], spacing * np.arange(int(2 * reach / spacing) + 2)
+        mean = preference.mean[b][:, None]
+        steps = spacing * np.arange(int(2 * reach / spacing) + 2)
         even = np.minimum(np.maximum(mean - reach, 0) + steps, mean + reach)
         return even if preference.plain.any() else lines(preference, b, reach, spacing)
 
@@ -538,7 +539,9 @@ class Planting:
     """
 
     def __init__(self, names: list[str]) -> None:
-        self.names, self.missed, self.failed = names, list[str](), list[str]()
+        self.names = names
+        self.missed = list[str]()
+        self.failed = list[str]()
 
     def pytest_configure(self) -> None:
         # pytest rewrites its assertions, before which it must not be imported
@@ -579,7 +582,8 @@ class Planting:
 
 def main(names: list[str]) -> list[str]:
     """The faults that were not caught."""
-    planting, folder = Planting(names or [*FAULTS]), Path(__file__).parent
+    planting = Planting(names or [*FAULTS])
+    folder = Path(__file__).parent
     tests = sorted({str(folder / FAULTS[name].test) for name in planting.names})
     pytest.main(
         ["-o", "addopts=--import-mode=importlib", "-p", "no:cacheprovider", *tests],

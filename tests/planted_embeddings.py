@@ -63,7 +63,8 @@ def example():
     """
     rng = np.random.default_rng(0)
     n = 1500
-    label, background = rng.integers(2, size=n), rng.integers(2, size=n)
+    label = rng.integers(2, size=n)
+    background = rng.integers(2, size=n)
     shared, of_image, of_caption = rng.normal(size=(3, n, 10))
     arrays = _arrays(label, background, np.sqrt(0.5) * (shared + of_image), 0.5)
     caption = _arrays(label, background, np.sqrt(0.5) * (shared + of_caption), 0.5)["image"]

@@ -96,13 +96,11 @@ def matched_pairs(
     o = attribute(world.p_inv)
     first, first_told = block(o, world.mu_inv, world.sigma_inv, world.detail_inv)
     second, second_told = block(a, world.mu_spu, world.sigma_spu, world.detail_spu, A)
-    z, kept = (
-        [first, second],
-        [
-            first_told * mention(world.mention_inv),
-            second_told * mention(world.mention_spu),
-        ],
-    )
+    z = [first, second]
+    kept = [
+        first_told * mention(world.mention_inv),
+        second_told * mention(world.mention_spu),
+    ]
     for extra in world.attribute:
         shown, told = block(attribute(extra.p), extra.mu, extra.sigma, extra.detail)
         z.append(shown)
@@ -117,7 +115,8 @@ def matched_pairs(
     images = view(z, frames[0], world.dim_image, world.sigma_xi)
     texts = view(kept, frames[1][: world.dim_text], world.dim_text, text_noise)
     if world.bare > 0:
-        bare, label = (rng.random(shape) < world.bare)[..., None], world.mu_inv * pattern(y)
+        bare = (rng.random(shape) < world.bare)[..., None]
+        label = world.mu_inv * pattern(y)
         texts = np.where(bare, label @ frames[1][: world.dim_text, : label.shape[-1]].T, texts)
         texts = np.concatenate([texts, bare], axis=-1)
     return DrawnPairs(images, texts, y, a)
@@ -154,17 +153,19 @@ def joint_covariance(world: World) -> np.ndarray:
 
 def moments_of_pairs(world: World) -> tuple[np.ndarray, np.ndarray]:
     """Mean and covariance of (D_I' x_I, D_T' x_T)."""
-    mixture, l = world.mixture(), world.latents
+    mixture = world.mixture()
+    l = world.latents
     masks, probability = mixture.masks()
-    second, first = np.zeros((2 * l, 2 * l)), np.zeros(2 * l)
-    width, told = (1 if world.classes == 2 else world.classes), (1 - world.bare) * probability
-    s, g = np.diag(mixture.variances), np.diag(mixture.detail[mixture.block])
+    second = np.zeros((2 * l, 2 * l))
+    first = np.zeros(2 * l)
+    width = 1 if world.classes == 2 else world.classes
+    told = (1 - world.bare) * probability
+    s = np.diag(mixture.variances)
+    g = np.diag(mixture.detail[mixture.block])
     for weight, m, y in zip(mixture.weights, mixture.means, mixture.labels, strict=True):
         for b, pi in zip(map(np.diag, masks), told, strict=True):
-            mean, within = (
-                np.concatenate([m, b @ m]),
-                np.block([[s, g @ s @ b], [b @ g @ s, b @ s @ b]]),
-            )
+            mean = np.concatenate([m, b @ m])
+            within = np.block([[s, g @ s @ b], [b @ g @ s, b @ s @ b]])
             second += weight * pi * (np.outer(mean, mean) + within)
             first += weight * pi * mean
         label = world.mu_inv * (
@@ -189,14 +190,18 @@ def log_densities(world: World, x: np.ndarray | None, t: np.ndarray | None) -> n
     """log p(x, t, y), (N, K), or without one view (None), by groups and masks, of matching
     captions, none bare.
     """
-    mixture, l = world.replace(bare=0.0, mismatch=0.0).mixture(), world.latents
+    mixture = world.replace(bare=0.0, mismatch=0.0).mixture()
+    l = world.latents
     views = [view for view in (x, t) if view is not None]
     here = np.repeat([x is not None, t is not None], l)
     total = np.full((len(views[0]), world.classes), -np.inf)
     for part, g in product(mixture.pairs, range(len(mixture.labels))):
         if part.weights[g] > 0:
-            s, m, y = np.diag(mixture.variances), np.diag(part.mask), mixture.labels[g]
-            told, link = m @ s @ m, np.diag(part.detail) @ s @ m
+            s = np.diag(mixture.variances)
+            m = np.diag(part.mask)
+            y = mixture.labels[g]
+            told = m @ s @ m
+            link = np.diag(part.detail) @ s @ m
             cov = np.block([[s, link], [link, told]]) + np.diag(
                 np.repeat([world.nu_image, world.nu_text], l)
             )
@@ -231,7 +236,9 @@ def pooled_scores(world: World, pool: str, images: np.ndarray, rng: np.random.Ge
     """
     pairs = matched_pairs(world, (600 * world.classes * 2,), rng, first_coordinates(world))
     own = np.logaddexp.reduce(log_densities(world, images, None), axis=1)
-    named, found, errors = group_scores(world, "bare", images) - own[:, None], [], []
+    named = group_scores(world, "bare", images) - own[:, None]
+    found = []
+    errors = []
     for y in range(world.classes):
         captions = pairs.texts[pairs.labels == y][:600]
         bare = captions[:, -1] == 1 if world.bare else np.zeros(len(captions), bool)
@@ -257,7 +264,8 @@ def pooled_scores(world: World, pool: str, images: np.ndarray, rng: np.random.Ge
 
 def gaussian_scores(world: World, texts: np.ndarray, images: np.ndarray) -> np.ndarray:
     """(N, K): log p(x, t) - log p(t) of the Gaussian with the moments of the pairs."""
-    (mean, covariance), l = moments_of_pairs(world), world.latents
+    mean, covariance = moments_of_pairs(world)
+    l = world.latents
     both = np.concatenate(np.broadcast_arrays(images[:, None], texts), axis=-1)
     alone = multivariate_normal(mean[l:], covariance[l:, l:]).logpdf(texts)
     return multivariate_normal(mean, covariance).logpdf(both) - alone
@@ -267,7 +275,8 @@ def optimum_by_groups(world: World, prompt: str, power: int) -> np.ndarray:
     """(common, counter) of the PMI of the groups of pairs written out, at even points of every
     group.
     """
-    mixture, points = world.mixture(), gaussian_points(world.latents, power, 0)
+    mixture = world.mixture()
+    points = gaussian_points(world.latents, power, 0)
     deviation = np.sqrt(mixture.variances + world.nu_image)
     images = (mixture.means[:, None] + deviation * points).reshape(-1, world.latents)
     best = group_scores(world, prompt, images).argmax(axis=1).reshape(-1, len(points))
@@ -281,7 +290,8 @@ def prompt_by_mixture(world: World, prompt: str) -> np.ndarray:
     "background", the mean of the group whose object and backgrounds all agree with y, or of those
     with its most frequent backgrounds in a table. For "scores", bare captions count, too.
     """
-    mixture, spoken = world.mixture(), 1 - world.bare if prompt == "scores" else 1.0
+    mixture = world.mixture()
+    spoken = 1 - world.bare if prompt == "scores" else 1.0
     rows = []
     for y in range(world.classes):
         mine = mixture.labels == y

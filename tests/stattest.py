@@ -97,14 +97,16 @@ def assert_same_law(
     share.
     """
     spend(share)
-    first, second = (np.asarray(x, float).reshape(len(x), -1) for x in (first, second))
+    first = np.asarray(first, float).reshape(len(first), -1)
+    second = np.asarray(second, float).reshape(len(second), -1)
     assert first.shape == second.shape, f"samples of shapes {first.shape} and {second.shape}"
     each = share / first.shape[1]
     needed = law_size(effect, power, each)
     assert len(first) >= needed, (
         f"effect {effect} at power {power} needs samples of {needed}, not {len(first)}"
     )
-    found, allowed = distances(first, second), critical_distance(len(first), each)
+    found = distances(first, second)
+    allowed = critical_distance(len(first), each)
     assert found.max() <= allowed, (
         f"{what}: column {found.argmax()} differs by {found.max():.3f} > {allowed:.3f} in"
         f" Kolmogorov distance (false-alarm rate {share:.1e}, effect {effect}, power {power},"
@@ -181,13 +183,17 @@ def assert_scale(
     `factor` of the scale.
     """
     spend(share)
-    values, errors = (np.reshape(x, (len(x), -1)) for x in (values, errors))
-    seeds, each = len(values), share / values.shape[1]
+    values = np.reshape(values, (len(values), -1))
+    errors = np.reshape(errors, (len(errors), -1))
+    seeds = len(values)
+    each = share / values.shape[1]
     assert seeds >= (needed := seeds_for(factor, freedom, false_alarm=each)), (
         f"factor {factor} needs {needed} runs"
     )
-    ratio, law = values.var(axis=0, ddof=1) / (errors**2).mean(axis=0), _ratio(seeds, freedom)
-    low, high = law.ppf(each / 2), law.isf(each / 2)
+    ratio = values.var(axis=0, ddof=1) / (errors**2).mean(axis=0)
+    law = _ratio(seeds, freedom)
+    low = law.ppf(each / 2)
+    high = law.isf(each / 2)
     assert np.all((low < ratio) & (ratio < high)), (
         f"{what}: variance per stated {ratio}, outside {low:.2f}, {high:.2f}"
     )

@@ -44,7 +44,8 @@ OPEN_TO_THEORY = {
 @cache
 def imports(path: Path, types: bool = False) -> set[str]:
     """Modules that a file imports, also in function bodies, and under TYPE_CHECKING if `types`."""
-    nodes, found = list(ast.walk(ast.parse(path.read_text(encoding="utf-8")))), set()
+    nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+    found = set()
     typing = {
         id(node)
         for block in nodes

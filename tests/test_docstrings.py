@@ -110,7 +110,8 @@ def test_a_public_name_is_documented(name):
             f"fields {own_fields(value)}, documented are {list(known)}"
         )
     else:
-        known, taken = list(documented(parsed, "param")), own_parameters(value)
+        known = list(documented(parsed, "param"))
+        taken = own_parameters(value)
         assert known == taken or (not known and len(taken) < 2), (
             f"takes {taken}, Parameters has {known}"
         )

@@ -69,7 +69,8 @@ def line(start: str, page: str) -> str:
     return re.search(rf"^{start}.*$", page, flags=re.MULTILINE)[0]
 
 
-HERE, LIMIT = line("Here p = ", LAB), line("The published theorem", CLAIMS)
+HERE = line("Here p = ", LAB)
+LIMIT = line("The published theorem", CLAIMS)
 COMMAND, NO_LOOK = re.search(
     r"`(soberclip [^`]*)`.*`(--detail-inv [^`]*)`", line("`soberclip predict", README)
 ).groups()
@@ -94,7 +95,8 @@ def soberclip(arguments: list[str], folder: Path) -> tuple[str, str]:
     """(stdout, stderr) of the command line, in this process, because a fresh interpreter takes
     seconds.
     """
-    stdout, stderr = StringIO(), StringIO()
+    stdout = StringIO()
+    stderr = StringIO()
     with (
         chdir(folder),
         redirect_stdout(stdout),
@@ -110,10 +112,8 @@ def soberclip(arguments: list[str], folder: Path) -> tuple[str, str]:
 def report(tmp_path_factory):
     """Folder and verdicts of `report`, run as in the README, with its default folder."""
     folder = tmp_path_factory.mktemp("reproduce")
-    command, environment = (
-        [sys.executable, "-m", "experiments", "reproduce", "--json"],
-        {"PYTHONPATH": str(ROOT)},
-    )
+    command = [sys.executable, "-m", "experiments", "reproduce", "--json"]
+    environment = {"PYTHONPATH": str(ROOT)}
     run = subprocess.run(
         command, cwd=folder, capture_output=True, text=True, env={**os.environ, **environment}
     )
@@ -195,7 +195,9 @@ def test_the_report_has_the_numbers_of_the_pages(report):
 def test_the_world_of_the_answer_is_described():
     fields = ("p_spu", "mu_inv", "mu_spu", "sigma_inv", "sigma_spu", "nu_image")
     widths = {at: world.dim_image for at, (world, _) in text.trained().items()}
-    every, none, bare = widths["name", 1.0], widths["name", 0.0], widths["bare", 1.0]
+    every = widths["name", 1.0]
+    none = widths["name", 0.0]
+    bare = widths["bare", 1.0]
     assert numbers(HERE) == [*(getattr(WORLD, name) for name in fields), every, none, bare]
     assert all(
         world.nu_image == pytest.approx(WORLD.nu_image) for world, _ in text.trained().values()

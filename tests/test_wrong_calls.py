@@ -41,8 +41,10 @@ from theory.docket.separating import Separating
 from theory.learners import Bayes, GaussianPMI, InfoNCE, LinearCLIP, Logistic, Printed, SigLIP
 from theory.learners.filtered import Filtered
 
-NAN, INF = float("nan"), float("inf")
-TABLE, EVEN = ((0.3, 0.1, 0.0), (0.2, 0.2, 0.2)), np.full((2, 3), 1 / 6)
+NAN = float("nan")
+INF = float("inf")
+TABLE = ((0.3, 0.1, 0.0), (0.2, 0.2, 0.2))
+EVEN = np.full((2, 3), 1 / 6)
 COCO = {"objects": "coco", "root": "r", "attribute": "background-colour", "categories": ("car",)}
 MANY = {"classes": 51, "dim_image": 200, "dim_text": 200}
 SMALL = World(dim_image=2, dim_text=2)

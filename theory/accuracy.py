@@ -36,7 +36,8 @@ def linear_accuracy(u: Float[np.ndarray, "*w B"], worlds: World) -> Accuracy:
     Absolute precision 1e-13. A rule that is identically zero scores 1/K.
     """
     if len(counts := np.unique(worlds.classes)) > 1:  # formulas hold for one number of classes
-        classes, whole = np.broadcast_to(worlds.classes, worlds.shape), np.empty((2, *worlds.shape))
+        classes = np.broadcast_to(worlds.classes, worlds.shape)
+        whole = np.empty((2, *worlds.shape))
         for part in (classes == K for K in counts):
             whole[:, part] = [*linear_accuracy(u[part], worlds[part])]
         return Accuracy(*whole)
@@ -62,7 +63,8 @@ def binary_scores(
     They have a row for each choice of what further attributes show. They are infinite where the
     decision has no noise, 0 where the rule is identically zero.
     """
-    pull, s = np.moveaxis(u * worlds.mean, -1, 0), np.sqrt((u**2 * worlds.image_variance).sum(-1))
+    pull = np.moveaxis(u * worlds.mean, -1, 0)
+    s = np.sqrt((u**2 * worlds.image_variance).sum(-1))
     signs = [
         [[1, first, *others] for others in product([1, -1], repeat=len(pull) - 2)]
         for first in (1, -1)
@@ -71,7 +73,9 @@ def binary_scores(
 
 
 def _many_classes(u: np.ndarray, worlds: World) -> Accuracy:
-    K, pull, p_inv = worlds.class_count, u * worlds.mean, np.asarray(worlds.p_inv)
+    K = worlds.class_count
+    pull = u * worlds.mean
+    p_inv = np.asarray(worlds.p_inv)
     s = np.sqrt((u**2 * worlds.image_variance).sum(-1))
     result = np.zeros((2, *s.shape))
     # the object's odds are equal here
@@ -85,7 +89,8 @@ def _pattern_accuracy(pull: np.ndarray, s: Numbers, pattern: np.ndarray, K: int)
     """Accuracy given the class that each block shows: 0 is the true class, c >= 1 the c-th other
     class.
     """
-    others, scale = max(pattern), np.abs(pull).sum(axis=-1)
+    others = max(pattern)
+    scale = np.abs(pull).sum(axis=-1)
     true, *rivals = [
         sum((pull[..., b] for b, c in enumerate(pattern) if c == k), np.zeros(np.shape(s)))
         for k in range(others + 1)

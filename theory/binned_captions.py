@@ -45,7 +45,8 @@ class BinnedCaptions:
                 "captions in words show a block as it is or omit it, and here some show it"
                 " otherwise"
             )
-        self.world, self.mixture = world, world.mixture()
+        self.world = world
+        self.mixture = world.mixture()
         self.caption_variance = self.mixture.variances + world.nu_text
         # The two means that a latent takes: -mu and mu, or 0 and mu where latents are one-hot.
         self.means = np.stack([self.mixture.means.min(axis=0), self.mixture.means.max(axis=0)])
@@ -63,7 +64,8 @@ class BinnedCaptions:
         for block, ends, variance in zip(
             self.mixture.block, self.means.T, self.caption_variance, strict=True
         ):
-            own, s = 1 / counts[block], np.sqrt(variance)
+            own = 1 / counts[block]
+            s = np.sqrt(variance)
             # a negative mu is the lower end
             shares = (1 - own, own) if ends[1] > 0 else (own, 1 - own)
             rows.append(_quantiles(shares, ends, s))
@@ -94,7 +96,9 @@ class BinnedCaptions:
         """log p(x | caption) of latent images, (N, T), up to a constant that all images and
         captions share.
         """
-        mixture, S_I, label = self.mixture, self.mixture.image_variances, captions[:, :1]
+        mixture = self.mixture
+        S_I = self.mixture.image_variances
+        label = captions[:, :1]
         with np.errstate(divide="ignore"):  # groups that training does not show
             log_w = np.log(
                 np.where((label == NONE) | (label == mixture.labels), mixture.weights, 0.0)
@@ -150,10 +154,8 @@ class BinnedCaptions:
         mentioned.
         """
         ends = np.pad(self.edges, ((0, 0), (1, 1)), constant_values=((0, 0), (-np.inf, np.inf)))
-        latents, bins = (
-            np.broadcast_to(np.arange(len(variance)), captions[:, 1:].shape),
-            captions[:, 1:],
-        )
+        latents = np.broadcast_to(np.arange(len(variance)), captions[:, 1:].shape)
+        bins = captions[:, 1:]
         pairs = np.stack([latents, bins]).reshape(2, -1)
         (latent, bin_), which = np.unique(pairs, axis=1, return_inverse=True)
         low, high = (
@@ -168,7 +170,8 @@ class BinnedCaptions:
 
     def _of_groups(self, terms: Float[np.ndarray, "*n T 2 l"]) -> Float[np.ndarray, "*n T G"]:
         """Sums over the latents of terms at both means, each group at its own means."""
-        low, high = terms[..., 0, :], terms[..., 1, :]
+        low = terms[..., 0, :]
+        high = terms[..., 1, :]
         shows = (self.mixture.means == self.means[1]).astype(float)
         return low.sum(axis=-1, keepdims=True) + (high - low) @ shows.T
 

@@ -42,7 +42,8 @@ def class_patterns(
     for p in agreement:
         grown: list[tuple[tuple[int, ...], float]] = []
         for pattern, weight in patterns:
-            largest, other = max(pattern, default=0), weight * (1 - p) / (K - 1)
+            largest = max(pattern, default=0)
+            other = weight * (1 - p) / (K - 1)
             # the last is any new class
             chances = [weight * p, *[other] * largest, other * (K - 1 - largest)]
             grown += [((*pattern, c), chance) for c, chance in enumerate(chances[:K])]
@@ -59,7 +60,8 @@ def image_patterns(
     """
     # under the test law
     codes, weights = class_patterns(np.array([p_inv, *[1 / K] * (blocks - 1)]), K)
-    codes, weights = codes[weights > 0], weights[weights > 0]
+    codes = codes[weights > 0]
+    weights = weights[weights > 0]
     common = codes[:, 1:2] == 0
     return codes, np.hstack([common, ~common]) * weights[:, None] / [1 / K, 1 - 1 / K]
 
@@ -91,10 +93,8 @@ def block_parts(
     """The two terms of f_b(a): the caption is silent on the block, or tells of it; their
     log-sum-exp is f_b(a).
     """
-    silence, count = (
-        world.caption_kinds.silence[b],
-        (world.background_count if b else world.class_count),
-    )
+    silence = world.caption_kinds.silence[b]
+    count = world.background_count if b else world.class_count
     terms = [
         np.log(kind.chance[b]) + _gaussian(image, text, world, b, kind.multiple)
         for kind in world.caption_kinds.every
@@ -130,14 +130,21 @@ def _gaussian(image: Any, text: Any, world: World, b: int, multiple: float = 1.0
     x_T/multiple shows the block itself. Determinant and quadratic form are written as sums of
     squares: in the form S_I S_T - sigma^4 they would cancel as nu -> 0.
     """
-    mu, (v, n_I, n_T) = world.mean[b], (each[b] for each in world.variances(multiple))
+    mu = world.mean[b]
+    v, n_I, n_T = (each[b] for each in world.variances(multiple))
     if image is None or text is None:
         pull, determinant = (text / multiple, v + n_T) if image is None else (image, v + n_I)
-        square, gain, views = (pull**2).sum(-1), 1.0, 1
+        square = (pull**2).sum(-1)
+        gain = 1.0
+        views = 1
     else:
-        x, t, determinant = image, text / multiple, v * (n_I + n_T) + n_I * n_T
+        x = image
+        t = text / multiple
+        determinant = v * (n_I + n_T) + n_I * n_T
         square = v * ((x - t) ** 2).sum(-1) + n_T * (x**2).sum(-1) + n_I * (t**2).sum(-1)
-        pull, gain, views = n_T * x + n_I * t, n_I + n_T, 2
+        pull = n_T * x + n_I * t
+        gain = n_I + n_T
+        views = 2
     width = pull.shape[-1]
     base = (square + mu**2 * gain) / determinant + width * np.log(
         (2 * np.pi) ** views * determinant
@@ -170,7 +177,8 @@ def given_label(
     top = np.where(np.isfinite(top), top, 0.0)
     total = np.exp(f - top) @ law.T
     with np.errstate(divide="ignore"):
-        result, far = top + np.log(total), (total < TINY).any(axis=-1)
+        result = top + np.log(total)
+        far = (total < TINY).any(axis=-1)
         # an image that shows a background which training hardly ever shows with the class
         if far.any():
             result[far] = np.logaddexp.reduce(np.log(law) + f[far][..., None, :], axis=-1)
@@ -187,7 +195,8 @@ def class_log_density(
     """
     total = np.zeros(())
     for b, place in enumerate(world.block_latents):
-        x, t = (None if view is None else view[..., place] for view in (image, text))
+        x = None if image is None else image[..., place]
+        t = None if text is None else text[..., place]
         total = total + given_label(block_log_density(x, t, world, b), block_law(world, b))
     return total
 
@@ -263,7 +272,8 @@ def prompt_scores(
     distinct = distinct - prior
     if not world.caption_kinds.silence.any():
         return distinct
-    log_c, lead = np.zeros(()), -prior
+    log_c = np.zeros(())
+    lead = -prior
     for b, place in blocks:
         if differ[b]:
             log_c = log_c + given_label(

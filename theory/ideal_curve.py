@@ -38,7 +38,8 @@ NEIGHBOURHOOD = 0.005
 SMALLEST_CHANGE = 2e-6  # of a drop: accuracies that are called exact may be off by 1e-6 (InfoNCE)
 MOST_CLASSES = 10
 # of log odds and accuracies
-EXACT, SAMPLED = {"xatol": 1e-9, "fatol": ROUNDING}, {"xatol": 1e-6, "fatol": 1e-8}
+EXACT = {"xatol": 1e-9, "fatol": ROUNDING}
+SAMPLED = {"xatol": 1e-6, "fatol": 1e-8}
 FEW = 8  # worlds with a sampled curve in common; more than these interpolate it
 _STEPS = np.linspace(0, 1, 9)  # from one end of an interval of p' to the other
 
@@ -137,7 +138,8 @@ def equivalent(world: World, accuracy: Accuracy) -> Equivalent:
     if shape != world.shape:
         world = world.replace(mu_inv=np.broadcast_to(world.mu_inv, shape))
     accuracy = accuracy.each(lambda x: np.broadcast_to(np.asarray(x, float), shape))
-    groups, accuracies = groups_of(world.table, world.common), [*accuracy]
+    groups = groups_of(world.table, world.common)
+    accuracies = [*accuracy]
     if groups[-1] >= len(accuracies):
         raise ValueError(
             f"accuracies of {len(accuracies)} groups given; this table also has the group"
@@ -178,7 +180,8 @@ def equivalent_of_draws(
     """
     groups = groups_of(world.table, world.common)
     sources = [source[:, groups] for source in (draws, shared) if source is not None]
-    mean, R = sources[0].mean(axis=0), min(map(len, sources))
+    mean = sources[0].mean(axis=0)
+    R = min(map(len, sources))
 
     def ends(curve, index, _):
         if R == 1:
@@ -225,7 +228,8 @@ def _by_curve(worlds: World) -> list[tuple[Any, World]]:
     """The worlds of each sampled curve with their index, and together those that have exact curves
     of their own.
     """
-    plain, alike = worlds.replace(attribute=()), {}
+    plain = worlds.replace(attribute=())
+    alike = {}
     if worlds.table is not None:
         return [(index, plain[index]) for index in np.ndindex(worlds.shape)]
     if plain.binary:
@@ -287,7 +291,8 @@ class IdealCurve:
 
     def __init__(self, worlds: World):
         worlds = worlds.replace(attribute=())
-        self.shape, self._silent = worlds.shape, worlds.mean[..., 1] == 0
+        self.shape = worlds.shape
+        self._silent = worlds.mean[..., 1] == 0
         self.exact = worlds.table is None and worlds.binary  # no curve is sampled
         self._of_world: list[np.ndarray] = []
         if self.exact:
@@ -325,7 +330,8 @@ class IdealCurve:
         """
         drop = common - counter
         lam = low = high = self.where(1, -1, drop)
-        left, right = lam - NEIGHBOURHOOD, lam + NEIGHBOURHOOD
+        left = lam - NEIGHBOURHOOD
+        right = lam + NEIGHBOURHOOD
         flat = (left >= 0) & (drop - self.at(np.maximum(left, 0.0)).drop < SMALLEST_CHANGE)
         flat |= (right <= 1) & (self.at(np.minimum(right, 1.0)).drop - drop < SMALLEST_CHANGE)
         if flat.any():
@@ -353,7 +359,8 @@ class IdealCurve:
         inside = (below + ROUNDING < value) & (value < above - ROUNDING) & among
         place = np.where(value >= above - ROUNDING, 1.0, 0.0)
         if inside.any():
-            value, numbers = value[inside], [x[inside] for x in self._of_world]
+            value = value[inside]
+            numbers = [x[inside] for x in self._of_world]
             bracket = LOG_ODDS if self.exact else self._sampled.bracket(a, b, value)
 
             def excess(h, value, *numbers):
@@ -392,17 +399,16 @@ class IdealCurve:
         drop, c, k, ideal = (
             self.margin(lam, *w, level) for w in ((1, -1), (1, 0), (0, 1), (lam, 1 - lam))
         )
-        low, high = self.where(1, -1, c_L - k_U - drop), self.where(1, -1, c_U - k_L + drop)
-        after, before = self.where(1, 0, c_L - c), self.where(0, -1, k - k_L)
+        low = self.where(1, -1, c_L - k_U - drop)
+        high = self.where(1, -1, c_U - k_L + drop)
+        after = self.where(1, 0, c_L - c)
+        before = self.where(0, -1, k - k_L)
         # else no classifier has these accuracies
         possible = np.maximum(low, after) <= np.minimum(high, before)
-        low, high = (
-            np.where(possible, np.maximum(low, after), low),
-            np.where(possible, np.minimum(high, before), high),
-        )
-        least, most = (
-            self.regret(self.where(1, -1, c - k), c, k) for c, k in ((c_U, k_U), (c_L, k_L))
-        )
+        low = np.where(possible, np.maximum(low, after), low)
+        high = np.where(possible, np.minimum(high, before), high)
+        least = self.regret(self.where(1, -1, c_U - k_U), c_U, k_U)
+        most = self.regret(self.where(1, -1, c_L - k_L), c_L, k_L)
         return (low, high), (least - ideal, most + ideal)
 
     def over_scatter(
@@ -420,6 +426,8 @@ class IdealCurve:
         first, last = (self.where(1, -1, drop + sign * half) for sign in (-1, 1))
         low = high = np.full(self.shape, np.inf)
         for lam in (first + step * (last - first) for step in _STEPS):
-            regret, half = self.regret(lam, common, counter), margin(lam, lam, 1 - lam)
-            low, high = np.minimum(low, regret - half), np.minimum(high, regret + half)
+            regret = self.regret(lam, common, counter)
+            half = margin(lam, lam, 1 - lam)
+            low = np.minimum(low, regret - half)
+            high = np.minimum(high, regret + half)
         return (first, last), (low, high)

@@ -51,7 +51,8 @@ def plane_shares(gap: Gap, centre: Float[np.ndarray, "2 R"]) -> Float[np.ndarray
     turn = np.where(slope < 0, -1.0, 1.0) / np.sqrt(2)
 
     def shares(row: Int[np.ndarray, " P"], w: Float[np.ndarray, "P n"]) -> Float[np.ndarray, "P n"]:
-        own, along = np.repeat(row, w.shape[1]), w.ravel()
+        own = np.repeat(row, w.shape[1])
+        along = w.ravel()
 
         def on_lines(k: np.ndarray, u: np.ndarray) -> np.ndarray:
             x, y = (centre[b, own[k]] + turn[b] * (u + s * along[k]) for b, s in ((0, 1), (1, -1)))
@@ -81,7 +82,8 @@ def line_shares(f, nodes: Float[np.ndarray, "R m"]) -> Float[np.ndarray, " R"]:
         n[~tie], ((after - before) / 2 * ndtr(-root))[~tie], len(nodes)
     )
     for t in (1.0, -1.0):  # ties as one side and as the other
-        first, last = (np.where(each == 0, t, each) for each in (before, after))
+        first = np.where(before == 0, t, before)
+        last = np.where(after == 0, t, after)
         k = np.flatnonzero(tie & (first != last))
 
         def untied(j, u, k=k, t=t):
@@ -97,14 +99,16 @@ def _pairs(f, nodes: np.ndarray, values: np.ndarray):
     """Brackets of pairs of sign changes between nodes of one sign: |f| is sampled ever more finely
     where it dips.
     """
-    size, sign = np.abs(values), np.sign(values)
+    size = np.abs(values)
+    sign = np.sign(values)
     before, here, after = (slice(k, k + nodes.shape[1] - 2) for k in range(3))
     # of two equal nodes the second
     dips = (size[:, here] <= size[:, before]) & (size[:, here] < size[:, after])
     # more than rounding errors
     dips &= np.maximum(size[:, before], size[:, after]) > 1.01 * size[:, here]
     n, c = np.nonzero(dips & (sign[:, before] == sign[:, here]) & (sign[:, after] == sign[:, here]))
-    side, dip = sign[n, c + 1], np.arange(len(n))
+    side = sign[n, c + 1]
+    dip = np.arange(len(n))
     x = nodes[n, np.add.outer(range(3), c)]
     low, high = x[0], x[2]
     for _ in range(DEPTH):

@@ -74,7 +74,8 @@ class SampledCurve:
         while True:
             h = np.array(sorted(self.known))
             rows = np.array([self.known[x] for x in h])
-            change, gap = np.diff((rows[..., 0] - rows[..., 1]).mean(axis=1)), np.diff(h)
+            change = np.diff((rows[..., 0] - rows[..., 1]).mean(axis=1))
+            gap = np.diff(h)
             wide = (change > STEP) & (gap > NARROW) | (change > STEP / 32) & (gap > WIDE)
             if not wide.any():
                 return PchipInterpolator(h, rows)
@@ -93,7 +94,8 @@ def least_regret_of_groups(
     that are known bound it from below; where a linear program finds the minimum of this bound, the
     next one is taken. So the bound certifies the minimum.
     """
-    G, cuts = len(accuracy), []
+    G = len(accuracy)
+    cuts = []
 
     def minimum(common: float | None = None) -> tuple[float, np.ndarray]:
         """The least regret and its weights, where common images have a given weight."""

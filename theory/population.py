@@ -44,7 +44,8 @@ def block_covariance(worlds: World) -> Float[np.ndarray, "*w B B"]:
     """C = Cov(z_I, z_T) in the space of class differences, for captions that mention everything and
     are not bare.
     """
-    mu_D, K = worlds.mean * worlds.correlation, np.asarray(kappa(worlds.classes))[..., None]
+    mu_D = worlds.mean * worlds.correlation
+    K = np.asarray(kappa(worlds.classes))[..., None]
     C = mu_D[..., :, None] * mu_D[..., None, :] / K[..., None]
     diagonal = np.arange(worlds.mean.shape[-1])
     C[..., diagonal, diagonal] = worlds.mean**2 / K + worlds.detail * worlds.scale**2
@@ -53,7 +54,9 @@ def block_covariance(worlds: World) -> Float[np.ndarray, "*w B B"]:
 
 def latent_cross_covariance(worlds: World) -> Float[np.ndarray, "*w B B"]:
     """A = Cov(z_I, z_T) in the space of class differences."""
-    mu, D, bare = worlds.mean, worlds.correlation, np.asarray(worlds.bare)[..., None, None]
+    mu = worlds.mean
+    D = worlds.correlation
+    bare = np.asarray(worlds.bare)[..., None, None]
     A = (1 - bare) * (block_covariance(worlds) * worlds.caption_kinds.moment()[..., None, :])
     A[..., 0] += bare[..., 0] * mu * D * mu[..., :1] / np.asarray(kappa(worlds.classes))[..., None]
     return np.asarray(1 - worlds.mismatch)[..., None, None] * A
@@ -65,7 +68,8 @@ def latent_moments(world: World) -> tuple[np.ndarray, np.ndarray, np.ndarray, np
     """
     groups = world.mixture().seen
     share = (groups.labels == np.arange(world.classes)[:, None]) * groups.weights  # (K, G)
-    prior, mean = share.sum(axis=1), groups.weights @ groups.means
+    prior = share.sum(axis=1)
+    mean = groups.weights @ groups.means
     centred = groups.means - mean
     covariance = (groups.weights * centred.T) @ centred + np.diag(groups.variances)
     return prior, share @ groups.means / prior[:, None], mean, covariance
@@ -75,14 +79,11 @@ def caption_moments(mixture: Mixture) -> tuple[Float[np.ndarray, " l"], Float[np
     """Mean and covariance of what captions show, without view noise; one multiple of each block as
     a whole.
     """
-    m, m2 = (
-        mixture.caption_kinds.moment()[mixture.block],
-        mixture.caption_kinds.moment(2)[mixture.block],
-    )
+    m = mixture.caption_kinds.moment()[mixture.block]
+    m2 = mixture.caption_kinds.moment(2)[mixture.block]
     same = mixture.block[:, None] == mixture.block
-    moment, bare = (
-        (mixture.weights * means.T) @ means for means in (mixture.means, mixture.label_means)
-    )
+    moment = (mixture.weights * mixture.means.T) @ mixture.means
+    bare = (mixture.weights * mixture.label_means.T) @ mixture.label_means
     moment = (moment + np.diag(mixture.variances)) * np.where(same, m2, np.outer(m, m))
     mean = mixture.weights @ (
         (1 - mixture.bare) * m * mixture.means + mixture.bare * mixture.label_means
@@ -110,7 +111,8 @@ def two_block_weights(
     m_b = (1 - bare) pi_b, f = bare + m_inv, c = alpha beta D.
     """
     A, c, B = two_block_covariance(alpha, beta, si2, ss2, D)
-    own, detailed = caption(prompt), 1 - bare
+    own = caption(prompt)
+    detailed = 1 - bare
     q_inv = own.coefficient(alpha, 1.0, pi_inv, bare, True)
     u = (bare * alpha**2 + detailed * pi_inv * A) * q_inv
     w = (bare + detailed * pi_inv) * c * q_inv

@@ -35,7 +35,8 @@ def nested_rule(n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     Each rule integrates the polynomial through its nodes (Clenshaw and Curtis 1960). Their
     difference estimates errors.
     """
-    x, rough = -np.cos(np.pi * np.arange(n + 1) / n), np.zeros(n + 1)
+    x = -np.cos(np.pi * np.arange(n + 1) / n)
+    rough = np.zeros(n + 1)
 
     # of Legendre polynomials only the first has an average
     def weights(x: np.ndarray) -> np.ndarray:
@@ -62,9 +63,11 @@ def gaussian_average(
     ArithmeticError beyond PANELS panels of one function.
     """
     edges = np.linspace(-RANGE, RANGE, FIRST + 1)
-    low, high = np.tile(edges[:-1], count), np.tile(edges[1:], count)
+    low = np.tile(edges[:-1], count)
+    high = np.tile(edges[1:], count)
     index = np.repeat(np.arange(count), FIRST)
-    result, spent = np.zeros(count), np.zeros(count, int)
+    result = np.zeros(count)
+    spent = np.zeros(count, int)
     while len(index):
         spent += np.bincount(index, minlength=count)
         if spent.max(initial=0) > PANELS:
@@ -76,11 +79,14 @@ def gaussian_average(
         width = (high - low)[:, None]
         t = low[:, None] + width * _NODES
         weighted = values(index, t) * (width * np.exp(-(t**2) / 2) / np.sqrt(2 * np.pi))
-        fine, rough = np.einsum("pn,n->p", weighted, _FINE), np.einsum("pn,n->p", weighted, _ROUGH)
+        fine = np.einsum("pn,n->p", weighted, _FINE)
+        rough = np.einsum("pn,n->p", weighted, _ROUGH)
         split = (np.abs(fine - rough) > TOLERANCE / 32) & (width[:, 0] > 2 * _SMALLEST_PANEL)
         np.add.at(result, index[~split], fine[~split])
         low, high, middle = low[split], high[split], (low + high)[split] / 2
-        low, high, index = np.append(low, middle), np.append(middle, high), np.tile(index[split], 2)
+        low = np.append(low, middle)
+        high = np.append(middle, high)
+        index = np.tile(index[split], 2)
     return result
 
 
@@ -99,7 +105,8 @@ _T = np.arange(-44, 45) / 4
 _X = np.arange(-160, 161) / 2
 # At distance x from their peaks both integrands have fallen by exp(-x^2/(2 V)) or more: by e^-40 at
 # 40 for these V.
-_SHORT_V, _SHORT_X = 20, _X[80:-80]
+_SHORT_V = 20
+_SHORT_X = _X[80:-80]
 
 
 def logistic_moments(m: Float[np.ndarray, "*s"], V: Float[np.ndarray, "*s"]) -> Moments:
@@ -111,8 +118,11 @@ def logistic_moments(m: Float[np.ndarray, "*s"], V: Float[np.ndarray, "*s"]) -> 
     the logistic loss comes near that.
     """
     shape = np.shape(m)
-    m, V = np.ravel(m), np.ravel(V)
-    log_scale, tail, curvature = np.empty(m.shape), np.empty(m.shape), np.empty((3, *m.shape))
+    m = np.ravel(m)
+    V = np.ravel(V)
+    log_scale = np.empty(m.shape)
+    tail = np.empty(m.shape)
+    curvature = np.empty((3, *m.shape))
     kind = np.where(V <= 4, 0, np.where(V <= _SHORT_V, 1, 3) + (np.abs(m) > V))
     for k in np.unique(kind):
         part = kind == k
@@ -134,7 +144,8 @@ def _wide(m: np.ndarray, V: np.ndarray):
     root = np.sqrt(V)
     # Where the integrand of sigma' e^(...) peaks: 0 if the Gaussian reaches it (|m| < V), else |m|
     # - V.
-    peak, nodes = np.sign(m) * np.maximum(np.abs(m) - V, 0), _SHORT_X if V.max() <= _SHORT_V else _X
+    peak = np.sign(m) * np.maximum(np.abs(m) - V, 0)
+    nodes = _SHORT_X if V.max() <= _SHORT_V else _X
     s, x = (peak + nodes, np.minimum(-peak, 0) + nodes) if peak.any() else (nodes, nodes)
     t = (s - m) / root
     log_step = np.log(1 / 2)

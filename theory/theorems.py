@@ -85,7 +85,8 @@ def largest_reliance_mean(alpha, beta, sigma_inv, sigma_spu, kappa=1.0):
     Proof: A + kappa beta^2 m0^2 >= 2 sqrt(A kappa) beta m0, with equality at sqrt(A) = sqrt(kappa)
     beta m0.
     """
-    A, B = alpha**2 + sigma_inv**2, beta**2 + sigma_spu**2
+    A = alpha**2 + sigma_inv**2
+    B = beta**2 + sigma_spu**2
     return (alpha**2 + kappa * B) / (2 * alpha * np.sqrt(kappa * A))
 
 
@@ -128,7 +129,8 @@ def many_class_reliance_mean(alpha, beta, sigma_inv, sigma_spu, p, K, kappa=1.0,
     A_K = alpha^2 + K sigma_inv^2, B_K = beta^2 + K sigma_spu^2: T2's formula with sigma^2
     multiplied by K. Proof: K C is the binary C of those variances, with D in the place of m0.
     """
-    A, B = alpha**2 + K * sigma_inv**2, beta**2 + K * sigma_spu**2
+    A = alpha**2 + K * sigma_inv**2
+    B = beta**2 + K * sigma_spu**2
     return _reliance_mean(alpha, beta, A, B, _correlation(p, K), kappa, _correlation(p_inv, K))
 
 
@@ -188,7 +190,8 @@ def pmi(pairs):
     ValueError
         If an image or a caption has no probability, or any probability is negative.
     """
-    images, captions = pairs.sum(axis=1, keepdims=True), pairs.sum(axis=0, keepdims=True)
+    images = pairs.sum(axis=1, keepdims=True)
+    captions = pairs.sum(axis=0, keepdims=True)
     if np.any(pairs < 0) or np.any(images <= 0) or np.any(captions <= 0):
         raise ValueError(
             "probabilities of pairs must be at least 0, with a positive sum for every image and"

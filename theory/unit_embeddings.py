@@ -63,8 +63,11 @@ class Objective(NamedTuple):
 
 def infonce(scores: np.ndarray, law: np.ndarray) -> tuple[float, np.ndarray, Slopes]:
     """InfoNCE's loss at infinitely many negatives."""
-    a, c, E = law.sum(axis=1), law.sum(axis=0), np.exp(scores)
-    R, C = E @ c, a @ E
+    a = law.sum(axis=1)
+    c = law.sum(axis=0)
+    E = np.exp(scores)
+    R = E @ c
+    C = a @ E
 
     def slopes(E: np.ndarray, law: np.ndarray) -> np.ndarray:
         E = E * c
@@ -87,7 +90,9 @@ def siglip(bias: float | None = None, batch_size: int | None = None) -> Objectiv
     """
 
     def unlimited(scores: np.ndarray, law: np.ndarray) -> tuple[float, np.ndarray, Slopes]:
-        a, c, E = law.sum(axis=1), law.sum(axis=0), np.exp(scores)
+        a = law.sum(axis=1)
+        c = law.sum(axis=0)
+        E = np.exp(scores)
         Z = a @ E @ c
 
         def slopes(E: np.ndarray, law: np.ndarray) -> np.ndarray:
@@ -100,7 +105,9 @@ def siglip(bias: float | None = None, batch_size: int | None = None) -> Objectiv
     others = batch_size - 1
 
     def of_batch(scores: np.ndarray, law: np.ndarray) -> tuple[float, np.ndarray, Slopes]:
-        a, c, E = law.sum(axis=1), law.sum(axis=0), np.exp(scores)
+        a = law.sum(axis=1)
+        c = law.sum(axis=0)
+        E = np.exp(scores)
         b = bias if bias is not None else _least_bias(E, law, others)
 
         def slopes(E: np.ndarray, law: np.ndarray) -> np.ndarray:
@@ -124,7 +131,8 @@ def _least_bias(E: Float[np.ndarray, "I T"], law: Float[np.ndarray, "I T"], othe
         return float((weight / (1 + np.exp(-b) / E)).sum()) - 1
 
     # from sigma(z) <= e^z, and with the least score
-    low, high = -np.log(np.vdot(weight, E)), -np.log(others * E.min())
+    low = -np.log(np.vdot(weight, E))
+    high = -np.log(others * E.min())
     return brentq(slope, low - 1e-6, high + 1e-6, xtol=1e-10)
 
 
@@ -166,10 +174,8 @@ def trained(
 
     def of_flat(flat: np.ndarray) -> tuple[float, np.ndarray]:
         U, V, value, slope = towers_of(flat)
-        W, length = (
-            np.concatenate([U, V]),
-            np.linalg.norm(flat.reshape(I + T, width), axis=1, keepdims=True),
-        )
+        W = np.concatenate([U, V])
+        length = np.linalg.norm(flat.reshape(I + T, width), axis=1, keepdims=True)
         gradient = np.concatenate([slope @ V, slope.T @ U])
         gradient -= W * (W * gradient).sum(axis=1, keepdims=True)
         return value / scale, (gradient / length).ravel()
@@ -180,14 +186,13 @@ def trained(
             f" {I} x {T} nodes with embed_dim = {width}; a smaller embed_dim does, or more view"
             " noise"
         )
-    flat, ends = (
-        (root * _start(law, scale, width, start, objective.constant)).ravel(),
-        list[Towers](),
-    )
+    flat = (root * _start(law, scale, width, start, objective.constant)).ravel()
+    ends = list[Towers]()
     for _ in range(2):
         options = {**OPTIONS, "maxiter": steps // 2, "maxfun": steps}
         end = minimize(of_flat, flat, jac=True, method="L-BFGS-B", options=options)
-        flat, ends = end.x, [*ends, towers_of(end.x)]
+        flat = end.x
+        ends = [*ends, towers_of(end.x)]
         if end.success:
             return ends[-1:]
     return ends
@@ -201,7 +206,8 @@ def _start(
     """
     I, T = law.shape
     rows = unit(np.random.default_rng(max(start, 0)).standard_normal((I + T, width)))
-    own, kept = np.zeros_like(rows), width
+    own = np.zeros_like(rows)
+    kept = width
     if width >= NARROW:
         own[:I, -1] = own[I:, -2] = 1
         kept -= 2
@@ -228,22 +234,23 @@ def factors(
     equal for both.
     """
     I, T = scores.shape
-    a, c, least = np.full(I, 1 / I), np.full(T, 1 / T), np.inf
+    a = np.full(I, 1 / I)
+    c = np.full(T, 1 / T)
+    least = np.inf
     for _ in range(rounds):  # longest rows get more weight, so that they get shorter
         P, values, Q = np.linalg.svd(np.sqrt(a)[:, None] * scores * np.sqrt(c), full_matrices=False)
-        U, V = (
-            P * np.sqrt(values) / np.sqrt(a)[:, None],
-            Q.T * np.sqrt(values) / np.sqrt(c)[:, None],
-        )
-        of_U, of_V = (U**2).sum(axis=1), (V**2).sum(axis=1)
+        U = P * np.sqrt(values) / np.sqrt(a)[:, None]
+        V = Q.T * np.sqrt(values) / np.sqrt(c)[:, None]
+        of_U = (U**2).sum(axis=1)
+        of_V = (V**2).sum(axis=1)
         if (product := of_U.max() * of_V.max()) < least:
-            least, even = product, (of_V.max() / of_U.max()) ** 0.25
+            least = product
+            even = (of_V.max() / of_U.max()) ** 0.25
             best = even * U, V / even
-        a, c = (
-            weight * (norms / norms.max()) ** TILT + 1e-9
-            for weight, norms in ((a, of_U), (c, of_V))
-        )
-        a, c = a / a.sum(), c / c.sum()
+        a = a * (of_U / of_U.max()) ** TILT + 1e-9
+        c = c * (of_V / of_V.max()) ** TILT + 1e-9
+        a = a / a.sum()
+        c = c / c.sum()
     return best
 
 

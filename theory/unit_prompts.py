@@ -23,7 +23,8 @@ from theory.theorems import mismatched_pmi
 from theory.unit_embeddings import LAW, NARROW, Objective, Slopes, Towers, factors, trained, unit
 
 # steps for object and background, in standard deviations within a group
-COARSE, FINE = (0.6, 0.75), (0.5, 0.6)
+COARSE = (0.6, 0.75)
+FINE = (0.5, 0.6)
 REACH = 4.0  # of a grid beyond the outer means, in standard deviations within a group
 # most of a step, in standard deviations of image less caption: a sum on nodes is off by 1e-6 then
 ALIAS = 1.2
@@ -82,9 +83,8 @@ def nodes(world: World, spacing: tuple[float, float]) -> Nodes:
         ]
         for n in (n_I, n_T)
     )
-    images, captions = (
-        np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 2) for axes in (x, t)
-    )
+    images = np.stack(np.meshgrid(*x, indexing="ij"), axis=-1).reshape(-1, 2)
+    captions = np.stack(np.meshgrid(*t, indexing="ij"), axis=-1).reshape(-1, 2)
     if len(images) * len(captions) > LARGEST:
         raise ValueError(
             f"view noise nu = {world.nu_image:.3g} (images), {world.nu_text:.3g} (captions) needs"
@@ -99,8 +99,10 @@ def nodes(world: World, spacing: tuple[float, float]) -> Nodes:
         named = np.exp(class_log_density(images, None, world))
         law = np.concatenate([law, world.bare * named / named.sum()], axis=1)
     kept = law.sum(axis=1) > LEAST
-    tails, law = law[~kept] / law[~kept].sum(axis=1, keepdims=True), law[kept] / law[kept].sum()
-    drawn, c = 1 - world.mismatch, law.sum(axis=0)
+    tails = law[~kept] / law[~kept].sum(axis=1, keepdims=True)
+    law = law[kept] / law[kept].sum()
+    drawn = 1 - world.mismatch
+    c = law.sum(axis=0)
     law = drawn * law + world.mismatch * law.sum(axis=1, keepdims=True) * c
     return Nodes((x[0], x[1]), images, kept, captions, law, drawn * tails + world.mismatch * c)
 
@@ -126,7 +128,8 @@ def rows_without_weight(
     """
     before = u = at = unit(given @ others)
     for step in range(STEPS):
-        before, u = u, at - slopes(np.exp(scale * at @ others.T), given) @ others / scale
+        before = u
+        u = at - slopes(np.exp(scale * at @ others.T), given) @ others / scale
         length = np.linalg.norm(u, axis=1, keepdims=True)
         u = u / (np.maximum(length, 1) if wide else length)
         at = u + step / (step + 3) * (u - before)
@@ -148,8 +151,10 @@ def score_gap(
     from scipy.interpolate import RectBivariateSpline  # start-up time
 
     U, V, law = towers.images, towers.captions, place.law
-    scores, images = scale * U @ V.T, np.empty((len(place.images), U.shape[1]))
-    of_images, of_captions = objective.loss(scores, law)[2], objective.loss(scores.T, law.T)[2]
+    scores = scale * U @ V.T
+    images = np.empty((len(place.images), U.shape[1]))
+    of_images = objective.loss(scores, law)[2]
+    of_captions = objective.loss(scores.T, law.T)[2]
     images[place.kept], images[~place.kept] = (
         U,
         rows_without_weight(place.tails, V, of_images, scale, wide),
@@ -188,7 +193,8 @@ def ends(
     Of narrow towers those of the least loss on each grid, those close to it, and the second best at
     least.
     """
-    narrow, answers = width is not None and width < NARROW, list[tuple[Nodes, Towers]]()
+    narrow = width is not None and width < NARROW
+    answers = list[tuple[Nodes, Towers]]()
     far = LAW if scale >= FAR else 1
     starts = {*range(SEEDS if narrow else 1), far}
     for spacing, own in ((COARSE, starts), (FINE, starts if narrow else {far})):
@@ -265,7 +271,8 @@ def reaches(world: World, prompt: Prompt, scale: float, constant: float | None) 
     The law then holds as it is. Prompts and images in the tails belong to these scores.
     """
     place = nodes(world, FINE)
-    captions, single = place.captions, prompt != "bare" and prompt_row(prompt).pool is None
+    captions = place.captions
+    single = prompt != "bare" and prompt_row(prompt).pool is None
     if single:
         captions = np.concatenate([captions, world.prompts(prompt)])
     alone = log_density(place.images, None, world)[:, None]

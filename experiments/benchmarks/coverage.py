@@ -30,9 +30,13 @@ from simulator.streams import numpy_stream
 
 HEADER = ("world", "classes", "head", "number", "level", "seed", "data_sets", "covered", "share")
 FILE = Path(__file__).with_suffix(".csv")
-SEED, SETS, CLASSES = 0, 60, (2, 5)  # seeds count up from the first
+# seeds count up from the first
+SEED = 0
+SETS = 60
+CLASSES = (2, 5)
 # photos of a data set; even rows of each class and background, whose means err by .002
-PER_CLASS, EVEN = 500, 2**11
+PER_CLASS = 500
+EVEN = 2**11
 # means along a coordinate of their own, in deviations; coordinates of noise
 OBJECT, BACKGROUND, NOISE = 1.4, 2.1, 4
 # a common mean, as models have: unit vectors are then nearly linear in the other coordinates
@@ -81,7 +85,8 @@ def arrays(
 
 
 def drawn(world: Planted, K: int, seed: int) -> Bundle:
-    rng, n = numpy_stream(seed, f"coverage {world} {K}"), PER_CLASS * K
+    rng = numpy_stream(seed, f"coverage {world} {K}")
+    n = PER_CLASS * K
     label = np.arange(n) % K
     other = (label + rng.integers(1, K, size=n)) % K
     background = np.where(rng.random(n) < world.common, label, other)
@@ -100,7 +105,8 @@ def even(world: Planted, K: int) -> Bundle:
 
 def truth(world: Planted, K: int, bundle: Bundle, seed: int) -> dict[str, dict[str, float]]:
     """Accuracies, drop, p' and r of the heads that a data set fits."""
-    rows, folds = even(world, K), fit_folds(bundle, seed)
+    rows = even(world, K)
+    folds = fit_folds(bundle, seed)
     every = np.arange(len(rows.label))
     right = sum(answers(rows, [fold._replace(answered=every)]) for fold in folds) / len(folds)
     photos, correct = by_class(right.to_numpy(), 2 * rows.label + ~rows.common)
@@ -108,7 +114,8 @@ def truth(world: Planted, K: int, bundle: Bundle, seed: int) -> dict[str, dict[s
     best = (np.outer(WEIGHTS, common) + np.outer(1 - WEIGHTS, counter)).max(axis=1)
     curve, _ = smooth(best, width_within(best, np.zeros((len(best), len(best)))))
     drop = common - counter
-    p, r = curve.weight(drop), np.maximum(curve.balanced(drop) - (common + counter) / 2, 0)
+    p = curve.weight(drop)
+    r = np.maximum(curve.balanced(drop) - (common + counter) / 2, 0)
     numbers = dict(zip((*GROUPS, "drop", *PLACE), (common, counter, drop, p, r), strict=True))
     return {
         name: {key: values[i] for key, values in numbers.items()}
@@ -119,7 +126,8 @@ def truth(world: Planted, K: int, bundle: Bundle, seed: int) -> dict[str, dict[s
 def held(world: Planted, K: int, seed: int) -> dict[tuple[str, str], bool]:
     """(head, number) -> whether the interval holds the truth."""
     bundle = drawn(world, K, seed)
-    exact, document = truth(world, K, bundle, seed), answer(bundle, seed)
+    exact = truth(world, K, bundle, seed)
+    document = answer(bundle, seed)
     rows = {
         entry.get("head") or entry["fix"]: entry
         for entry in [*document["heads"], *document["fixes"]]

@@ -45,7 +45,8 @@ def rows() -> Iterator[Timing]:
 
 def projected_law(n: int, replicates: int = REPLICATES) -> Timing:
     """Accuracies of linear CLIP trained on n pairs, per replicate."""
-    world, rng = World(dim_image=DIM, dim_text=DIM), numpy_stream(0, "benchmark")
+    world = World(dim_image=DIM, dim_text=DIM)
+    rng = numpy_stream(0, "benchmark")
     mixture = world.mixture()
 
     def ours() -> None:
@@ -62,10 +63,8 @@ def projected_law(n: int, replicates: int = REPLICATES) -> Timing:
         rng.standard_gamma(100.0, (replicates, 5))
         rng.multinomial(n, [0.45, 0.05, 0.05, 0.45], replicates)
 
-    name, note = (
-        f"projected exact law, n = {n:.0e}, d = {DIM}",
-        "n pairs drawn and fitted; its random numbers",
-    )
+    name = f"projected exact law, n = {n:.0e}, d = {DIM}"
+    note = "n pairs drawn and fitted; its random numbers"
     return Timing(
         name,
         "replicate",

@@ -39,7 +39,8 @@ def rows(device: str) -> Iterator[Timing]:
 def infonce_row(B: int, h: int, product: torch.dtype, device: str = "cpu") -> Timing:
     from open_clip.loss import ClipLoss  # an optional extra
 
-    threads, loss = torch.get_num_threads(), ClipLoss()
+    threads = torch.get_num_threads()
+    loss = ClipLoss()
     rng = torch.Generator(device=device).manual_seed(0)
     I, T = (
         F.normalize(torch.randn(B, h, generator=rng, device=device), dim=-1).requires_grad_()
@@ -54,7 +55,8 @@ def infonce_row(B: int, h: int, product: torch.dtype, device: str = "cpu") -> Ti
         loss(I, T, scale).backward()
 
     def products() -> None:
-        a, b = I.detach().to(product), T.detach().to(product)
+        a = I.detach().to(product)
+        b = T.detach().to(product)
         out = torch.empty(min(B, 2048), B, dtype=product, device=device)
         for _ in range(4):
             for rows in a.split(len(out)):
@@ -75,7 +77,8 @@ def ensemble_row(
     recipe = Recipe(
         width=width, depth=1, embed_dim=8, batch_size=B, steps=3 * steps, warmup=0, **same
     )
-    threads, times = torch.get_num_threads(), []
+    threads = torch.get_num_threads()
+    times = []
     ensemble = Ensemble(recipe, (world,) * E, tuple(range(E)), 0, device, compile=True)
     for _ in run(ensemble, start(ensemble), [steps, 2 * steps]):  # the first steps compile
         if device != "cpu":
@@ -84,10 +87,8 @@ def ensemble_row(
     ours = min(later - earlier for earlier, later in pairwise(times)) / steps / E
     loop = seconds(single_step(recipe, world, device), 2, threads)
     limit = seconds(least(recipe, d, E, device), 1, threads)
-    name, note = (
-        f"{E} models, B = {B}, d = {d}, width {width}",
-        "a loop over models; random numbers and products",
-    )
+    name = f"{E} models, B = {B}, d = {d}, width {width}"
+    note = "a loop over models; random numbers and products"
     return Timing(name, "model step", ours, loop, limit / E, note)
 
 
@@ -121,9 +122,8 @@ def single_step(recipe: Recipe, world: World, device: str) -> Callable[[], None]
     """One step of one model in plain PyTorch: modules, autograd, fused AdamW, drawn pairs."""
     d, h, B = world.dim_image, recipe.embed_dim, recipe.batch_size
     D = [torch.as_tensor(D, dtype=torch.float32, device=device) for D in dictionaries(world, 0)]
-    mean, sd = (
-        torch.tensor(x, dtype=torch.float32, device=device) for x in (world.mean, world.scale)
-    )
+    mean = torch.tensor(world.mean, dtype=torch.float32, device=device)
+    sd = torch.tensor(world.scale, dtype=torch.float32, device=device)
     towers = [
         nn.Sequential(nn.Linear(d, recipe.width), nn.GELU(), nn.Linear(recipe.width, h)).to(device)
         for _ in range(2)

@@ -50,17 +50,16 @@ def rows(scale: float, width: int | None, detail: float, bare: float) -> Iterato
     """The rows of one world and scale, one per prompt."""
     world = World(mu_spu=1.5, sigma_xi=6.0, detail_inv=detail, detail_spu=detail, bare=bare)
     for prompt in ("bare",) if bare else ("name", "mean", "scores"):
-        accuracy, law = (
-            InfoNCE(prompt, scale, width).accuracy(world),
-            InfoNCE(prompt).accuracy(world),
-        )
+        accuracy = InfoNCE(prompt, scale, width).accuracy(world)
+        law = InfoNCE(prompt).accuracy(world)
         off = max(
             max(low - x, x - high, 0.0)
             for x, (low, high) in zip(law, accuracy.interval, strict=True)
         )
         place = equivalent(world, accuracy)
         low, high = place.interval.ends["correlation"]
-        error, certain = float(high - low) / 2, False
+        error = float(high - low) / 2
+        certain = False
         if error <= AGREE and width is None:
             certain = reaches(world, prompt, scale, None)
             if not certain:

@@ -247,7 +247,8 @@ def _counted(counts: Document) -> str:
 
 
 def _folder(entry: Document) -> str:
-    folder, index = entry["folder"], str(entry["class_index"])
+    folder = entry["folder"]
+    index = str(entry["class_index"])
     return folder if folder.split(" ")[0] == index else f"{folder} ({index})"
 
 
@@ -260,11 +261,13 @@ def inspection_table(document: Document) -> Iterator[Any]:
     """Counts, for CounterAnimal's classes beside the published ones, then unreadable photos and
     strays.
     """
-    beside, columns = " (published)" * document["counteranimal"], [Column("class", _folder)]
+    beside = " (published)" * document["counteranimal"]
+    columns = [Column("class", _folder)]
     counts = {"classes": document["n_classes"], "photos": document["n"]}
 
     def photos(group: str, c: Document) -> Any:
-        number, printed = c[f"n_{group}"], c[f"published_{group}"]
+        number = c[f"n_{group}"]
+        printed = c[f"published_{group}"]
         words = f"{number}" if printed is None else f"{number} ({printed})"
         return words if printed in (None, number) else warning(words)
 
@@ -302,9 +305,10 @@ def summary_table(documents: list[Document], verbose: bool) -> Iterator[Any]:
 
 
 def _summary(document: Document, verbose: bool) -> Iterator[Any]:
-    model, counts, macro, head = (
-        document.get(name) for name in ("model", "counts", "macro", "equivalent")
-    )
+    model = document.get("model")
+    counts = document.get("counts")
+    macro = document.get("macro")
+    head = document.get("equivalent")
 
     def class_words(index: int) -> str:
         folder = document.get("folders", {}).get(str(index))
@@ -359,7 +363,8 @@ def _means(document: Document) -> Table:
     """Accuracies with intervals, one row per way to take the mean."""
     rows: list[Document] = []
     for mean, words in (("macro", "classes (macro)"), ("micro", "photos (micro)")):
-        ends, values = document["intervals"][mean], document[mean].items()
+        ends = document["intervals"][mean]
+        values = document[mean].items()
         rows.append(
             {"mean": words}
             | {name: f"{percent(value)} ({interval(ends[name])})" for name, value in values}

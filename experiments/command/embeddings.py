@@ -45,7 +45,8 @@ def reliance_screen(document: dict[str, Any], verbose: bool) -> Group:
     """The answer for each model, below their order by p'; heads, fixes and assumptions with
     `verbose`.
     """
-    models, parts = document["models"], list[Any]()
+    models = document["models"]
+    parts = list[Any]()
     if len(models) > 1:
         by_p, by_r = document["ranking"].values()
         words = f"{models[0]['heads'][0]['head']} in order of"
@@ -53,7 +54,8 @@ def reliance_screen(document: dict[str, Any], verbose: bool) -> Group:
     for model in models:
         first = model["heads"][0]
         parts.append(tables.answer(f"{first['head']} of {model['model']}", first))
-        rows, share = tables.rows_measured(model), tables.data_share(model)
+        rows = tables.rows_measured(model)
+        share = tables.data_share(model)
         if not verbose:
             parts += [*tables.in_short(model), tables.best_fix(model), share, rows]
             continue

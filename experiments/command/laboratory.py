@@ -151,7 +151,8 @@ def _flags(axis, training, world, fields) -> dict[str, Any]:
     """What flags say of a study. RequestError for a field that is set and an axis as well."""
     from experiments.lab.axes import given_axes
 
-    axes, recipe = given_axes(axis or ()), training or {}
+    axes = given_axes(axis or ())
+    recipe = training or {}
     fields = {name: value for name, value in fields.items() if value is not None}
     for name in axes.keys() & {**fields, **recipe, **world.fields}.keys():
         raise RequestError(
@@ -325,7 +326,8 @@ def gains_view(rows: list[dict[str, Any]]) -> Table:
     """What mitigations gain and cost compared with none, and their inflation of the sample size."""
 
     def words(name: str, row: dict[str, Any]) -> str:
-        own, theory = row[name], row.get(f"predicted_{name}")
+        own = row[name]
+        theory = row.get(f"predicted_{name}")
         return ("none" if own is None else gain(own)) + (
             "" if theory is None else f" ({gain(theory)})"
         )
@@ -358,7 +360,8 @@ def printed_view(rows: list[dict[str, Any]]) -> Table:
             "" if row[deviation] is None else f" ± {100 * row[deviation]:.1f}"
         )
 
-    keys, settings = ("classes", "p_inv", "p_spu", "learner"), {}
+    keys = ("classes", "p_inv", "p_spu", "learner")
+    settings = {}
     for row in rows:
         numbers = (
             f"{both(row, 'measured', 'deviation')} ({both(row, 'printed', 'printed_deviation')})"
@@ -389,10 +392,8 @@ def designs_view(every: list[Any]) -> Screen:
 
 def plot_view(document: dict[str, Any]) -> Screen:
     over = " and ".join(axis["name"] for axis in document["axes"])
-    panels, missing = (
-        counted(len(document["panels"]), "panel"),
-        document["cells"] - document["computed"],
-    )
+    panels = counted(len(document["panels"]), "panel")
+    missing = document["cells"] - document["computed"]
     words = f"{document['output']}: {document['what']}{over and f' over {over}'}, {panels}"
     return Screen(words + (f"; {missing} of {document['cells']} cells missing" if missing else ""))
 
@@ -419,7 +420,8 @@ def finetuning_view(document: dict[str, Any]) -> Screen:
         )
     backbones = dict.fromkeys(row["backbone"] for row in document["printed"])
     lost = sum(row["validation"] is None for row in document["trainings"])
-    objects, output = counted(sum(document["objects"]["test"]), "test object"), document["output"]
+    objects = counted(sum(document["objects"]["test"]), "test object")
+    output = document["output"]
     title = (
         f"{document['model']} on {objects} of {len(document['names'])} classes: mean over trainings"
         " (95% interval)"

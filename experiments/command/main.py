@@ -245,7 +245,8 @@ def _misread(error: CycloptsError) -> str:
     """The sentence on words that are no command line."""
     place = " ".join(("soberclip", *(error.command_chain or ())))
     if isinstance(error, UnknownCommandError):
-        word, verbs = error.unused_tokens[0], error.app or ()
+        word = error.unused_tokens[0]
+        verbs = error.app or ()
         return (
             f"{word!r} is not a verb of {place}{suggestion(word, verbs)}; {place} --help lists them"
         )

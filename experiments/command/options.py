@@ -117,14 +117,12 @@ def flags_of(model: type[BaseModel], group: Group, without: tuple[str, ...] = ()
         if name in without:
             continue
         kind, meaning = kind_and_meaning(own.annotation)
-        converter, meaning = (
-            {int: whole, tuple: table}.get(get_origin(kind) or kind),
-            own.description or meaning,
-        )
+        converter = {int: whole, tuple: table}.get(get_origin(kind) or kind)
+        meaning = own.description or meaning
         if converter is table:
-            kind, meaning = (
-                Any,
-                f"{meaning}; FILE.csv without a header, or a name such as 'compositional(2, 3, 1)'",
+            kind = Any
+            meaning = (
+                f"{meaning}; FILE.csv without a header, or a name such as 'compositional(2, 3, 1)'"
             )
         usual = f"{own.default:g}" if isinstance(own.default, float) else own.default
         note = meaning + ("" if usual is None or usual is False else f" [default: {usual}]")

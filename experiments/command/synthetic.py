@@ -177,7 +177,8 @@ def train(
     from experiments.lab.config import recipe_from, world_from
     from experiments.lab.training import train as run
 
-    settings, fields = world_from(world.file, world.fields), {**(training or {})}
+    settings = world_from(world.file, world.fields)
+    fields = {**(training or {})}
     if own := IN_FILE in fields.get("loss", ""):
         fields["loss"] = loss_in(fields["loss"])
     recipe = recipe_from(fields)
@@ -235,7 +236,8 @@ def predict_screen(document: dict[str, Any]) -> Group:
 
 def simulate_screen(document: dict[str, Any]) -> Group:
     """Accuracies measured after trainings on n pairs, beside predicted ones."""
-    ends, law = document["interval95"], document["predicted"] or {}
+    ends = document["interval95"]
+    law = document["predicted"] or {}
     columns = [
         Column("measured", document.get, PERCENT),
         Column("95% interval", ends.get, SPAN),
@@ -284,7 +286,8 @@ def _below(document: dict[str, Any]) -> Iterator[str]:
     if "unlimited" in document:
         yield from _limits(document)
     if (shares := document.get("uncovered_share")) and max(shares.values()) > UNCOVERED:
-        common, counter = percent(shares["common"]), percent(shares["counter"])
+        common = percent(shares["common"])
+        counter = percent(shares["counter"])
         yield (
             f"a million pairs would not teach {common} % of the common and {counter} % of the"
             " counter images"
@@ -302,7 +305,8 @@ def _place(document: dict[str, Any]) -> Iterator[str]:
         document["equivalent_correlation"],
         document["shortfall"],
     )
-    p, ends = world.p_spu, document["interval95"] or {}
+    p = world.p_spu
+    ends = document["interval95"] or {}
     if world.table is not None:
         yield from _cells(cell_groups(world.table, world.common))
     if world.views is not None:

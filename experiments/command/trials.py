@@ -36,7 +36,8 @@ def claims(
     *patterns: named(IDS, "parts of ids, or patterns such as '*mean*' [default: all claims]"),
     json: Json = False,
 ) -> None:
-    every, others = ALL_CLAIMS, untried()
+    every = ALL_CLAIMS
+    others = untried()
     ids = set(matching(patterns, [one.id for one in (*every, *others)]))
     rows = []
     for claim in (claim for claim in every if claim.id in ids):
@@ -106,11 +107,9 @@ def check(
         from theory.proofs.certificate import MARK  # start-up time
 
         check_writable(output, "check", [file_name(claim.id) for claim in selected], MARK)
-    folder, verdicts, ranks = (
-        output and output_folder(output),
-        [],
-        {claim.id: i for i, claim in enumerate(selected)},
-    )
+    folder = output and output_folder(output)
+    verdicts = []
+    ranks = {claim.id: i for i, claim in enumerate(selected)}
     how = {"seed": seed, "quick": quick, "error_rate": error_rate, "own": claims is not None}
     how |= {"prove": prove, "certificates": output} if prove else {}
     try:

@@ -64,7 +64,8 @@ class Arm(NamedTuple):
                 even_accuracies(learner, world, seed, f"{stream}/images", block) for block in blocks
             ]
         else:
-            mixture, points = world.mixture(), partial(numpy_stream, seed, f"{stream}/test points")
+            mixture = world.mixture()
+            points = partial(numpy_stream, seed, f"{stream}/test points")
             critics = enumerate(self.critics())
             each = [
                 group_accuracy(critic, mixture, world.nu_image, points(i)) for i, critic in critics
@@ -125,7 +126,8 @@ class Arms:
         """The numbers of values, by the price of one."""
         if self.by_image:
             return budget.BY_IMAGE
-        routes, worlds = {arm.route for arm in self.every}, [leg[0].world for leg in self.legs]
+        routes = {arm.route for arm in self.every}
+        worlds = [leg[0].world for leg in self.legs]
         matrices = draws_matrices(self.claim)
         laws = (
             budget.SLOW_LAWS
@@ -288,10 +290,8 @@ def _training(worlds: World, n: int) -> tuple[Numbers, Numbers, Numbers]:
     pairs.
     """
     if n < INFINITE:
-        pairs, columns = (
-            np.full(worlds.shape, n),
-            1.0 * np.asarray(worlds.dim_image) + worlds.dim_text,
-        )
+        pairs = np.full(worlds.shape, n)
+        columns = 1.0 * np.asarray(worlds.dim_image) + worlds.dim_text
         cost = pairs * np.maximum(1.0, columns / 8)
     else:
         # enough to see the rarest kind RARE times, in views as narrow as the latents (`narrowest`)

@@ -44,16 +44,20 @@ def proof_of(claim: Claim, seconds: float, certificates: Path | None = None) -> 
     from theory.proofs.prover import prove
 
     proof = prove(claim, seconds=seconds)
-    began, outcome, reason = perf_counter(), proof.outcome, proof.reason
+    began = perf_counter()
+    outcome = proof.outcome
+    reason = proof.reason
     if proof.certificate is not None:
         try:
             verdict, _ = check(proof.certificate, claim)
             if verdict != outcome:
                 raise Refused(f"it shows that the claim is {verdict}")
         except Refused as error:
-            outcome, reason = "open", f"the checker refuses the certificate: {error}"
+            outcome = "open"
+            reason = f"the checker refuses the certificate: {error}"
         if (difference := mismatch(claim)) is not None:
-            outcome, reason = "not provable", f"not provable here: {difference}"
+            outcome = "not provable"
+            reason = f"not provable here: {difference}"
         if certificates is not None and outcome == proof.outcome:
             certificates.mkdir(parents=True, exist_ok=True)
             write_atomically(
@@ -94,10 +98,8 @@ def mismatch(claim: Claim) -> str | None:
         with np.errstate(all="ignore"):
             values = evaluate([*outputs, *fields.values()], FLOATS, unit)
         values = [np.array(np.broadcast_to(value, POINTS)) for value in values]
-        parts, point = (
-            values[: len(outputs)],
-            dict(zip(fields, values[len(outputs) :], strict=True)),
-        )
+        parts = values[: len(outputs)]
+        point = dict(zip(fields, values[len(outputs) :], strict=True))
         recorded = np.max(np.where(np.array(parts[1::2]) > 0, parts[::2], -np.inf), axis=0)
         trial = claim.true_violation(point)
         wrong = np.isfinite(trial) & ~(

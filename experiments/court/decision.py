@@ -51,11 +51,14 @@ def p_value(
     """
     if np.all(low(np.array([0.5])) <= tau):
         return 1.0
-    certain, unknown, k = np.log(0.5), np.log(1e-100), np.arange(parts + 1)
+    certain = np.log(0.5)
+    unknown = np.log(1e-100)
+    k = np.arange(parts + 1)
     for _ in range(steps):
         ends = ((parts - k) * certain + k * unknown) / parts
         first = int(np.argmin(np.append(low(np.exp(ends[1:-1])) > tau, False)))
-        certain, unknown = ends[first], ends[first + 1]
+        certain = ends[first]
+        unknown = ends[first + 1]
     return float(np.exp(certain))
 
 

@@ -67,7 +67,8 @@ class Measured:
         """
         if not self.arms.on_curves:
             return means[0]
-        claim, q = self.arms.claim, np.zeros(())
+        claim = self.arms.claim
+        q = np.zeros(())
         for (sign, world), pair in zip(
             self._terms, means.reshape(-1, 2, *means.shape[1:]), strict=True
         ):
@@ -109,11 +110,15 @@ class Measured:
     @property
     def p_value(self) -> float:
         """The smallest tail, over all looks, at which the violation is seen to exceed tau."""
-        low, tau = lambda tails: self.violation(tails).low, self.arms.claim.tau
+        tau = self.arms.claim.tau
         if self.arms.on_curves:  # many tails take the time of one
-            p = p_value(low, tau, steps=4, parts=16)
+            p = p_value(lambda tails: self.violation(tails).low, tau, steps=4, parts=16)
         else:
-            p = p_value(lambda tails: np.array([low(float(tail)) for tail in tails]), tau)
+
+            def lows(tails: np.ndarray) -> np.ndarray:
+                return np.array([self.violation(float(tail)).low for tail in tails])
+
+            p = p_value(lows, tau)
         return min(1.0, p + (budget.LOOKS - 1) * min(p, budget.STRICT * self.tail))
 
     @property
@@ -220,7 +225,8 @@ def gather(
     for a point beyond the budget.
     """
     arms = arms_at(claim, point, drawn)
-    sizes, blocks = arms.effort.looks, []
+    sizes = arms.effort.looks
+    blocks = []
     for k, more in enumerate(np.diff([0, *sizes])):
         blocks.append(arms.draws(int(more), derived(seed, f"{purpose}/{k}")))
         share = budget.STRICT if k < len(sizes) - 1 else budget.FINAL

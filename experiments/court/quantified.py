@@ -40,7 +40,8 @@ def finding(
     ruling: Ruling, searched: Worst, sample: Measured | None = None, **further: Any
 ) -> dict[str, Any]:
     """The fields of a verdict that say what was searched and what was measured."""
-    (decision, reason), point = ruling, searched.point or None
+    decision, reason = ruling
+    point = searched.point or None
     words = {
         "verdict": decision,
         "reason": reason,
@@ -113,7 +114,8 @@ def on_average(claim: Claim, alpha: float, seed: int) -> dict[str, Any]:
     sample = Sample(np.clip(values[defined], *support), support=support)
     target = float(bound[0])
     bounds = partial(violation_bounds, claim.relation.side, sample.bounds, target)
-    (low, high), interval = bounds(alpha / 2), sample.bounds((1 - LEVEL) / 2)
+    low, high = bounds(alpha / 2)
+    interval = sample.bounds((1 - LEVEL) / 2)
     mean = float(np.ravel(claim.violation(np.array([sample.mean]), worlds[[0]]))[0])
     searched = Worst({}, mean, len(unit), int((~defined).sum()))
     where = (

@@ -120,10 +120,8 @@ def by_question(claims: Iterable[tuple[str, Item]]) -> list[tuple[str, list[Item
     """Items of (claim id, item) pairs, grouped by question in the order of QUESTIONS; empty
     questions are left out.
     """
-    question_of, groups = (
-        {claim.id: claim.question for claim in ALL_CLAIMS},
-        dict[str, list[Item]](),
-    )
+    question_of = {claim.id: claim.question for claim in ALL_CLAIMS}
+    groups = dict[str, list[Item]]()
     for claim_id, item in claims:
         groups.setdefault(question_of[claim_id], []).append(item)
     return [(question, groups[question]) for question in QUESTIONS if question in groups]

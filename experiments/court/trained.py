@@ -62,7 +62,8 @@ def models_for(claim: TrainedClaim) -> int:
     """Models per case: bounds at the claim's tails lie within its tolerance with probability
     POWER.
     """
-    tail, models = claim.error_rate / (2 * rows_of(claim)), np.inf
+    tail = claim.error_rate / (2 * rows_of(claim))
+    models = np.inf
     for _ in range(3):  # the first size is that of normal bounds
         gap = stdtrit(models - 1, 1 - tail) + stdtrit(models - 1, POWER)  # in deviations of a mean
         models = max(budget.FITS.fewest, (gap * claim.spread / claim.tolerance) ** 2)
@@ -102,7 +103,9 @@ def judge(
         return stored
     trainings = {} if trainings is None else trainings
     claim = claim if error_rate is None else replace(claim, error_rate=error_rate)
-    began, models, cases = perf_counter(), models_for(claim), []
+    began = perf_counter()
+    models = models_for(claim)
+    cases = []
     for number, case in enumerate(claim.cases, start=1):
         name = f"{claim.id}, case {number} of {len(claim.cases)}, {models} models"
         cases.append(run_case(case, models, seed, name, trainings))
@@ -152,7 +155,9 @@ def run_case(case: Case, models: int, seed: int, name: str, trainings: Trainings
             report=lambda line: tell(f"{name}: {line}"),
         )
     document = trainings[key]
-    rows, predictions, bridge = [], case.predictions(), document["bridge"] or {}
+    rows = []
+    predictions = case.predictions()
+    bridge = document["bridge"] or {}
     for prompt in case.row_prompts:
         predicted = dict(zip(GROUPS, predictions.get(prompt, ()), strict=False))
         measured = document["prompts"][str(prompt or "none")]
@@ -288,7 +293,8 @@ def _placed(claim: TrainedClaim, cases: list[dict[str, Any]]) -> list[Comparison
     """
     rows = []
     for case in cases:
-        world, (common, counter) = World(**case["world"]), (row["models"] for row in _rows([case]))
+        world = World(**case["world"])
+        common, counter = (row["models"] for row in _rows([case]))
         grid = world.ravel()[np.zeros(len(common), int)]
         lost = np.isnan(common)  # they have no place, and get one to be left out
         accuracy = Accuracy(*(np.where(lost, 0.5, each) for each in (common, counter)))
@@ -336,7 +342,8 @@ def stored_text(documents: list[dict[str, Any]]) -> str:
     whether they still are. A row is a prompt, a group and its prediction, then the accuracies of
     the models in one list, or their mean and its interval.
     """
-    versions, verdicts = [], []
+    versions = []
+    verdicts = []
     for document in documents:
         own = dict(document["versions"] or {})
         commit = own.pop("commit", None)  # verdicts of one machine differ in it alone

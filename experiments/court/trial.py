@@ -149,7 +149,8 @@ def _everywhere(claim: Claim, worst: Worst, alpha: float, seed: int, quick: bool
         return _at_worst(claim, worst, alpha, seed)
     count = QUICK_AUDIT_POINTS if quick else AUDIT_POINTS
     points = audits(claim, worst, count, seed) if worst.violation < claim.tau else []
-    samples, obstacles = list[Measured](), list[str]()
+    samples = list[Measured]()
+    obstacles = list[str]()
     for i, point in enumerate(points):
         tell(f"{claim.id}: measuring at point {i + 1} of {len(points)}")
         try:

@@ -147,9 +147,13 @@ def by_formula(claim: Claim, seed: int, scales: Sequence[Scale] = SCALES) -> Wor
     """
     from scipy.optimize import differential_evolution  # start-up time
 
-    d, effort, spent = claim.dimension, _effort(claim), 0
+    d = claim.dimension
+    effort = _effort(claim)
+    spent = 0
     starts = np.concatenate([corners(d), drawn(d, effort if d else 0, seed)])
-    points, unit, values = claim.relation.points(claim, starts), [starts], []
+    points = claim.relation.points(claim, starts)
+    unit = [starts]
+    values = []
 
     def loss(x, scale, low):
         nonlocal spent
@@ -218,7 +222,10 @@ def by_measurement(claim: Claim, seed: int) -> Worst:
         "exact" in learner.routes() for learner in claim.learners
     )
     rounds = ROUNDS if direct and not draws_matrices(claim) else FITTED_ROUNDS
-    rng, spent, first, d = np.random.default_rng(seed), 0, None, claim.dimension
+    rng = np.random.default_rng(seed)
+    spent = 0
+    first = None
+    d = claim.dimension
     rounds = rounds if d else ALONE
     unit = np.concatenate([corners(d), sobol(d, rounds[0][0], seed)])
     for number, (count, replicates) in enumerate(rounds):

@@ -281,11 +281,9 @@ def _pairs(words: BinnedCaptions, seed: int, stream: str, count: int) -> tuple[n
 
 def _test_rows(words: BinnedCaptions, seed: int, group: int, i: int, count: int, levels: float):
     """Images of one group of the test law, and the fraction of clipped values."""
-    mixture, rng, name = (
-        words.mixture,
-        numpy_stream(seed, f"export/test/{GROUPS[group]}", i),
-        GROUPS[group],
-    )
+    mixture = words.mixture
+    rng = numpy_stream(seed, f"export/test/{GROUPS[group]}", i)
+    name = GROUPS[group]
     weights = np.where(mixture.test_groups == group, mixture.test_weights, 0.0)
     which = rng.choice(len(weights), count, p=weights / weights.sum())
     z = mixture.means[which] + np.sqrt(mixture.variances) * rng.standard_normal(
@@ -366,7 +364,8 @@ def _readme(world: World, document: dict[str, Any], prompts: dict[str, list[str]
     shade = (
         "the shade of the ground" if world.background_count == 2 else "one shade per kind of ground"
     )
-    last, samples = len(_counts(n)) - 1, max(1, n // EPOCHS)
+    last = len(_counts(n)) - 1
+    samples = max(1, n // EPOCHS)
     # plain text needs no escapes
     environment = Environment(undefined=StrictUndefined, keep_trailing_newline=True)
     return environment.from_string(template).render(

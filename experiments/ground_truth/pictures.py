@@ -26,7 +26,8 @@ def templates(latents: int) -> Float[np.ndarray, "64 l"]:
     """D: products of cosines, the slowest first. Those of even horizontal frequency are
     symmetric.
     """
-    i, k = np.arange(SIDE), np.arange(SIDE)[:, None]
+    i = np.arange(SIDE)
+    k = np.arange(SIDE)[:, None]
     cosine = (
         np.cos(np.pi * k * (2 * i + 1) / (2 * SIDE))
         * np.where(k == 0, 1, np.sqrt(2))

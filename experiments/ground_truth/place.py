@@ -78,11 +78,9 @@ class Place:
 
     def as_json(self) -> dict[str, Any]:
         """The document of `soberclip place`."""
-        p, of_groups, of_places = (
-            finite(self.correlation),
-            self.accuracy.interval.ends,
-            self.equivalent.interval or (),
-        )
+        p = finite(self.correlation)
+        of_groups = self.accuracy.interval.ends
+        of_places = self.equivalent.interval or ()
         ends = {name: list(map(float, pair)) for name, pair in zip(PLACE, of_places, strict=False)}
         return {
             "verb": "place",
@@ -183,7 +181,8 @@ def _counts_of_files(predictions: Path, data: Path, classes: int) -> Counts:
         raise RequestError(f"manifest.csv in {str(data)!r} is damaged: {of}")
     right: dict[str, bool] = {}
     for row in read_table(predictions, ("file", "prediction"), "predictions"):
-        name, answer = row["file"], row["prediction"].strip()
+        name = row["file"]
+        answer = row["prediction"].strip()
         if name not in manifest:
             raise RequestError(
                 f"{str(predictions)!r} has the file {name!r}, which the manifest lacks"
@@ -245,7 +244,8 @@ def _placed(world: World, counts: Counts, theory: list[dict[str, Any]] | None = 
             )
     # all independent groups lie within with probability LEVEL
     tail = (1 - LEVEL ** (1 / len(expected))) / 2
-    values, ends = np.full(len(GROUPS), np.nan), [(np.nan, np.nan)] * len(GROUPS)
+    values = np.full(len(GROUPS), np.nan)
+    ends = [(np.nan, np.nan)] * len(GROUPS)
     for g in groups:
         correct, images = counts[GROUPS[g]]
         values[g], ends[g] = correct / images, tuple(binomial_bounds(correct, images, tail))
@@ -255,7 +255,8 @@ def _placed(world: World, counts: Counts, theory: list[dict[str, Any]] | None = 
         result = equivalent(world, accuracy)
         beyond = False
         if len(groups) == 2 and np.isfinite(result.correlation):
-            least, most = (IdealCurve(world).at(end).drop for end in (0.0, 1.0))
+            least = IdealCurve(world).at(0.0).drop
+            most = IdealCurve(world).at(1.0).drop
             beyond = not least <= values[groups[0]] - values[groups[1]] <= most
     except (ValueError, ArithmeticError) as error:
         raise RequestError(str(error)) from None

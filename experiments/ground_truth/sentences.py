@@ -25,8 +25,10 @@ def sentence(world: World, caption: Int[np.ndarray, " told"]) -> str:
     if label != NONE:
         return f"a photo of a {ANIMALS[label]}"
     K, A = world.class_count, world.background_count
-    animals, grounds = ["animal"] if K == 2 else ANIMALS[:K], ["ground"] if A == 2 else GROUNDS[:A]
-    sizes, shades = bins[: len(animals)], bins[len(animals) :]
+    animals = ["animal"] if K == 2 else ANIMALS[:K]
+    grounds = ["ground"] if A == 2 else GROUNDS[:A]
+    sizes = bins[: len(animals)]
+    shades = bins[len(animals) :]
     words = "a photo"
     if sizes[0] != NONE:
         words += " of a " + " ".join(

@@ -65,7 +65,8 @@ class Bundle:
         """The share of common rows among those marked train, mean over classes."""
         if self.train is None:
             return None
-        label, common = self.label[self.train], self.common[self.train]
+        label = self.label[self.train]
+        common = self.common[self.train]
         return float((np.bincount(label, common) / np.bincount(label)).mean())
 
     def part(self, chosen: Int[np.ndarray, " n"]) -> "Bundle":
@@ -93,7 +94,8 @@ class Bundle:
 
 def read(path: Path) -> dict[str, Any]:
     """The arrays of a file by name; unchecked."""
-    kind, readers = path.suffix.lower(), {".npz": _read_npz, ".safetensors": _read_safetensors}
+    kind = path.suffix.lower()
+    readers = {".npz": _read_npz, ".safetensors": _read_safetensors}
     if not path.exists():
         raise RequestError(f"{str(path)!r} does not exist")
     if kind not in readers:
@@ -160,10 +162,8 @@ def _checked(arrays: dict[str, Any]) -> Bundle:
     arrays = {name: _array(name, array) for name, array in arrays.items() if array is not None}
     image, label = arrays["image"], arrays["label"]
     N, D = image.shape if image.ndim == 2 else (0, 0)
-    text, captions = (
-        arrays.get("text", np.zeros((2, D))),
-        arrays.get("text_background", np.zeros((2, D))),
-    )
+    text = arrays.get("text", np.zeros((2, D)))
+    captions = arrays.get("text_background", np.zeros((2, D)))
     caption = arrays.get("caption", np.zeros((N, 2)))
     most = f"at most {MOST_ROWS:,} rows of 2 to {MOST_DIMENSIONS:,} coordinates"
     as_image = f"with D = {D}, as image has"
@@ -208,7 +208,8 @@ def _checked(arrays: dict[str, Any]) -> Bundle:
         raise RequestError(
             f"label goes up to {largest}, so text needs {largest + 1} classes and has {K}"
         )
-    label, notes = label.astype(np.int64), _check_numbers(numbers)
+    label = label.astype(np.int64)
+    notes = _check_numbers(numbers)
     train = None if "split" not in arrays else _coded(arrays["split"], SPLITS, "split") == 0
     names = tuple(map(str, arrays.get("names", range(K))))
     if len(names) != K:
@@ -245,7 +246,9 @@ def _check_numbers(numbers: dict[str, Any]) -> tuple[str, ...]:
     notes = []
     for name, array in numbers.items():
         flat = array if name in MAPPED else array.reshape(-1, array.shape[-1])
-        off, first, varies = 0, _floats(flat[:1]), False
+        off = 0
+        first = _floats(flat[:1])
+        varies = False
         for start in range(0, len(flat), BLOCK):
             rows = _floats(flat[start : start + BLOCK])
             length = np.linalg.norm(rows.astype(float), axis=1)
@@ -278,7 +281,8 @@ def _groups(
             "neither group nor background is given; one of them must say which rows are common"
         )
     common = _coded(arrays["group"], GROUPS, "group") == 0 if "group" in arrays else None
-    unseen, notes = np.zeros(len(label), bool), ()
+    unseen = np.zeros(len(label), bool)
+    notes = ()
     if "background" not in arrays:
         return common, 2 * label + ~common, unseen, notes
     if arrays["background"].dtype.kind not in "USiub":
@@ -290,7 +294,8 @@ def _groups(
     fitted = np.bincount(cell, weights=train)  # rows of each cell that heads may be fitted to
     new = fitted[cell] == 0
     if common is not None:
-        n, k = np.bincount(cell), np.bincount(cell, weights=common).astype(int)
+        n = np.bincount(cell)
+        k = np.bincount(cell, weights=common).astype(int)
         if (mixed := (k > 0) & (k < n)).any():
             at = int(mixed.argmax())
             y, b = cells[at]
@@ -308,7 +313,8 @@ def _groups(
     else:
         most = np.zeros(label.max() + 1)
         np.maximum.at(most, cells[:, 0], fitted)
-        common, unseen = (fitted[cell] == most[label]) & ~new, new
+        common = (fitted[cell] == most[label]) & ~new
+        unseen = new
         if unseen.any():
             words = (
                 f"{unseen.sum():,} rows are unseen: no training row shows their class on their"

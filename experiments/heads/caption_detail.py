@@ -66,7 +66,8 @@ def _measured(
     u, v = (
         _within(view[~fitted] @ a, cell[~fitted]) for view, a in zip(views, directions, strict=True)
     )
-    u, v = (part / np.sqrt((part**2).mean(axis=0)) for part in (u, v))
+    u = u / np.sqrt((u**2).mean(axis=0))
+    v = v / np.sqrt((v**2).mean(axis=0))
     rho = (u * v).mean(axis=0)
     influence = u * v - rho * (u**2 + v**2) / 2  # of a pair on the correlation, whatever the law
     return rho, influence.std(axis=0) / np.sqrt(_freedom(cell[~fitted]))

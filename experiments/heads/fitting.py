@@ -84,7 +84,9 @@ def fixed_heads(
     """Zero-shot after each fix; none without prompts."""
     if photos.text is None:
         return {}
-    base, fitted, effects = plain["zero-shot"], plain["logistic regression"], _effects(law)
+    base = plain["zero-shot"]
+    fitted = plain["logistic regression"]
+    effects = _effects(law)
     fixes = {}
     plain_projection = np.eye(len(base.weights)), np.zeros(len(base.weights))
     if (captions := photos.text_background) is not None:
@@ -97,7 +99,8 @@ def fixed_heads(
     fixes["retrain the last layer on balanced groups"] = traced["logistic regression at weight 0.5"]
     spreads = [_spread(head, law) for head in (base, fitted)]
     for share in INTERPOLATED:
-        a, b = (1 - share) / spreads[0], share / spreads[1]
+        a = (1 - share) / spreads[0]
+        b = share / spreads[1]
         mixed = Head(a * base.weights + b * fitted.weights, a * base.bias + b * fitted.bias)
         fixes[f"interpolate, {share:.0%} logistic regression"] = mixed
     return fixes
@@ -120,9 +123,11 @@ def _logistic(photos: Bundle, weight: float | None) -> Head:
         )
     if not np.isfinite(model.coef_).all():
         raise FloatingPointError("logistic regression has weights that are not finite")
-    weights, bias = model.coef_.T.astype(float) / scale, model.intercept_.astype(float)
+    weights = model.coef_.T.astype(float) / scale
+    bias = model.intercept_.astype(float)
     if weights.shape[1] == 1:  # two classes have one score
-        weights, bias = np.hstack([-weights, weights]) / 2, np.concatenate([-bias, bias]) / 2
+        weights = np.hstack([-weights, weights]) / 2
+        bias = np.concatenate([-bias, bias]) / 2
     return Head(weights, bias - mean @ weights)
 
 
@@ -139,7 +144,8 @@ def _classes(photos: Bundle) -> Float[np.ndarray, "n K"]:
 
 
 def _least_squares(photos: Bundle) -> Head:
-    mean, target = photos.image.mean(axis=0), _classes(photos)
+    mean = photos.image.mean(axis=0)
+    target = _classes(photos)
     centred = photos.image - mean
     gram = (centred.T @ centred).astype(float)
     gram[np.diag_indices_from(gram)] += RIDGE * gram.trace() / len(gram)
@@ -184,7 +190,8 @@ def _best_prompt(photos: Bundle) -> Head:
     """The prompt whose worse group is best on fitted rows, in whatever order a large file has
     them.
     """
-    rng, groups = numpy_stream(0, "prompts"), (photos.common, ~photos.common)
+    rng = numpy_stream(0, "prompts")
+    groups = (photos.common, ~photos.common)
     rows = np.concatenate(
         [rng.permutation(np.flatnonzero(group))[: PROMPT_ROWS // 2] for group in groups]
     )
@@ -231,7 +238,8 @@ def _fold(bundle: Bundle, fitted: Bool[np.ndarray, " N"], seed: int) -> Fold:
         rules = bayes_rules(law, WEIGHTS)
     except ValueError as error:
         raise RequestError(f"no head can be fitted: {error}") from error
-    plain, traced = plain_heads(photos), traced_heads(photos)
+    plain = plain_heads(photos)
+    traced = traced_heads(photos)
     return Fold(
         plain, fixed_heads(photos, law, plain, traced), traced, rules, np.flatnonzero(~fitted)
     )
@@ -250,7 +258,8 @@ def answers(bundle: Bundle, folds: list[Fold]) -> pd.DataFrame:
         right = np.zeros((len(fold.answered), len(names)), dtype=np.float32)
         for start in range(0, len(right), BLOCK):
             part = fold.answered[start : start + BLOCK]
-            rows, label = bundle.rows(part), bundle.label[part]
+            rows = bundle.rows(part)
+            label = bundle.label[part]
             scores = (rows @ weights + bias).reshape(len(part), len(linear), -1)
             both = won(scores, label[:, None]), fold.rules(rows, label)
             right[start : start + BLOCK] = np.hstack(both)

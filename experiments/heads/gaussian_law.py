@@ -43,7 +43,8 @@ def fit(
     """
     from sklearn.covariance import ledoit_wolf  # an optional extra
 
-    N, label = len(cell), cell[:, 0]
+    N = len(cell)
+    label = cell[:, 0]
     cells, where = np.unique(cell, axis=0, return_inverse=True)
     n = np.bincount(where)
     design = np.hstack([(column[:, None] == np.unique(column)).astype(float) for column in cells.T])
@@ -99,7 +100,8 @@ def halves(
     """A random half of the photos, which holds half of each class, group and cell, to within one
     photo.
     """
-    group, background = 2 * cell[:, 0] + common, cell[:, 1]
+    group = 2 * cell[:, 0] + common
+    background = cell[:, 1]
     return _ranks(group, np.lexsort((rng.random(len(cell)), background))) % 2 == 0
 
 

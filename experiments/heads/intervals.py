@@ -112,13 +112,16 @@ def over_photos(counts: pd.DataFrame, mean: Mean, population: bool = True) -> li
     bootstrap's, they never shrink to a point.
     """
     photos = complete(counts).photos.to_numpy()
-    C, n, effective = len(photos), photos.sum(axis=0), worth(photos, mean)
+    C = len(photos)
+    n = photos.sum(axis=0)
+    effective = worth(photos, mean)
     if population and C >= FEWEST:
         effective *= (stdtrit(n - 1, (1 + LEVEL) / 2) / stdtrit(C - 1, (1 + LEVEL) / 2)) ** 2
     value = group_accuracies(counts, mean)
     right = value * effective
     # Less than one right or wrong answer counts as none; 1e-9 is far above rounding.
-    tail, one = (1 - LEVEL) / 2, 1 - 1e-9
+    tail = (1 - LEVEL) / 2
+    one = 1 - 1e-9
     low = binomial_bounds(np.where(right < one, 0, right), effective, tail).low
     high = binomial_bounds(
         np.where(effective - right < one, effective, right), effective, tail
@@ -133,7 +136,8 @@ def over_classes(
     """Cluster bootstrap intervals over classes, widened where `over_photos` is wider; for few
     classes over photos.
     """
-    classes, floors = len(complete(counts)), over_photos(counts, mean)
+    classes = len(complete(counts))
+    floors = over_photos(counts, mean)
     if classes < FEWEST:
         return dict(zip(QUANTITIES, floors, strict=True))
     samples = with_drop(drawn_accuracies(counts, mean, seed, replicates)).T
@@ -145,7 +149,8 @@ def by_class(
     values: Shaped[np.ndarray, "N M"], group: Int[np.ndarray, " N"]
 ) -> tuple[Int[np.ndarray, "C 2"], Float[np.ndarray, "C 2 M"]]:
     """(photos, sum of each column) of every class and group, each of which has photos."""
-    photos, order = np.bincount(group), np.argsort(group, kind="stable")
+    photos = np.bincount(group)
+    order = np.argsort(group, kind="stable")
     sums = np.add.reduceat(values[order], np.cumsum(photos) - photos, axis=0, dtype=float)
     return photos.reshape(-1, 2), sums.reshape(len(photos) // 2, 2, -1)
 
@@ -160,7 +165,8 @@ def drawn_over_photos(
     """
     photos, sums = by_class(values, group)
     means = sums / photos[..., None]
-    n, mean = photos.ravel(), means.reshape(photos.size, -1)
+    n = photos.ravel()
+    mean = means.reshape(photos.size, -1)
     scale = 1 / len(photos) / np.sqrt(n * (n - 1))  # of a photo's answer, in a mean over classes
     out = np.zeros((2, DRAWS, values.shape[1]))
     for start in range(0, len(values), BLOCK):
@@ -178,7 +184,8 @@ def drawn_over_classes(
     """Means over classes that are drawn from a population: normal, and wider as Student's quantiles
     are.
     """
-    C, tail = len(means), (1 + LEVEL) / 2
+    C = len(means)
+    tail = (1 + LEVEL) / 2
     wider = stdtrit(C - 1, tail) / ndtri(tail) / np.sqrt(C * (C - 1))
     weights = wider * rng.standard_normal((DRAWS, C))
     return means.mean(axis=0) + np.tensordot(weights, means - means.mean(axis=0), axes=1)
@@ -186,12 +193,10 @@ def drawn_over_classes(
 
 def drop_interval(common: float, counter: float, first: Interval, second: Interval) -> Interval:
     """The interval of common - counter from the intervals of both, whose photos are independent."""
-    of_common, of_counter = (
-        (first[0] - counter, first[1] - counter),
-        (
-            common - second[1],
-            common - second[0],
-        ),
+    of_common = (first[0] - counter, first[1] - counter)
+    of_counter = (
+        common - second[1],
+        common - second[0],
     )
     return combined(common - counter, of_common, of_counter)
 
@@ -265,7 +270,8 @@ def paired(
     With fewer than FEWEST classes the intervals are over photos, as if each model had photos of its
     own. They are then too wide where models err on the same photos.
     """
-    a, b = complete(first), complete(second)
+    a = complete(first)
+    b = complete(second)
     shared = a.index.intersection(b.index).sort_values()
     if not len(shared):
         return None
@@ -280,12 +286,12 @@ def paired(
             map(drop_interval, *numbers, over_photos(b, mean), over_photos(a, mean))
         )
     else:
-        of_b, of_a = (
-            drawn_accuracies(one, mean, seed, stream="paired bootstrap") for one in (b, a)
-        )
+        of_b = drawn_accuracies(b, mean, seed, stream="paired bootstrap")
+        of_a = drawn_accuracies(a, mean, seed, stream="paired bootstrap")
         spans = [bootstrap_interval(sample, len(shared)) for sample in with_drop(of_b - of_a).T]
     for name, each, total, span in zip(QUANTITIES, differences, value.tolist(), spans, strict=True):
-        up, down = int((each > 0).sum()), int((each < 0).sum())
+        up = int((each > 0).sum())
+        down = int((each < 0).sum())
         sign = {"classes_up": up, "classes_down": down, "sign_test_p": sign_test(up, down)}
         result[name] = {"difference": total, "interval": span and list(span), **sign}
     return result

@@ -63,7 +63,8 @@ def best_answers(
     value = np.where(group[:, None] % 2, 1 - WEIGHTS, WEIGHTS) * share[:, None]  # (N, L)
     answers = right.astype(np.float32)
     every = value.T.astype(np.float32) @ answers  # (L, H)
-    same, other = answers[:, every.argmax(axis=1)], np.zeros(value.shape)
+    same = answers[:, every.argmax(axis=1)]
+    other = np.zeros(value.shape)
     for _ in range(ROUNDS):
         order = np.lexsort((rng.random(len(group)), group))
         part = np.empty(len(group), dtype=int)
@@ -199,7 +200,8 @@ def trade(
     same, other = (WEIGHTS * one[:, 0] + (1 - WEIGHTS) * one[:, 1] for one in both)  # B at WEIGHTS
     best = (same + other) / 2
     width = width_within(best[0], np.cov(best[1:].T))
-    drop, balanced = heads[:, 0] - heads[:, 1], heads.mean(axis=1)
+    drop = heads[:, 0] - heads[:, 1]
+    balanced = heads.mean(axis=1)
 
     def placed(best: Float[np.ndarray, "R L"]) -> tuple[list[Curve], np.ndarray, np.ndarray]:
         """Curves, and the heads' weights and leads of the best over them, each R x H."""
@@ -219,9 +221,12 @@ def trade(
     (curves, at, lead), (_, at_same, lead_same), (_, at_other, lead_other) = map(
         placed, (best, same, other)
     )
-    p, r, curve = at[0], np.maximum(lead[0], 0), curves[0]
+    p = at[0]
+    r = np.maximum(lead[0], 0)
+    curve = curves[0]
     spread = np.array([ends(one) for one in (at, at_same, at_other)])
-    low, high = np.minimum(spread[:, 0].min(axis=0), p), np.maximum(spread[:, 1].max(axis=0), p)
+    low = np.minimum(spread[:, 0].min(axis=0), p)
+    high = np.maximum(spread[:, 1].max(axis=0), p)
     misfit = np.interp(p, WEIGHTS, np.abs(best[0] - np.interp(WEIGHTS, FINE, curve.best)))
     least = (ends(lead_other)[0] - misfit).clip(0, r)
     most = np.maximum(ends(lead_same)[1] + misfit, r)

@@ -73,7 +73,8 @@ def write_labels(
     halo = [withStroke(linewidth=2.0, foreground="white")]
     for place, word, colour in zip(at, words, colours, strict=True):
         half = np.array([0.32 * size * len(word), 0.5 * size])
-        low, high = place + ways - half, place + ways + half
+        low = place + ways - half
+        high = place + ways + half
         clash = (
             ((low[:, None] < taken[:, 1]) & (taken[:, 0] < high[:, None])).all(axis=2).any(axis=1)
         )
@@ -178,7 +179,8 @@ def spread(name: str, value: float | None, interval: Sequence[float]) -> dict[st
 @styled
 def trade_figure(model: dict[str, Any]) -> Figure:
     """Counter against common accuracy in percent: the curve, heads as dots, fixes as squares."""
-    figure, entries = Figure(figsize=(WIDTH, 5.0)), listed(model)
+    figure = Figure(figsize=(WIDTH, 5.0))
+    entries = listed(model)
     axes = figure.subplots()
     points = np.array(
         [[point[name] for name in (*GROUPS, "low", "high")] for point in model["curve"]]
@@ -192,7 +194,8 @@ def trade_figure(model: dict[str, Any]) -> Figure:
     ends = 100 * np.array([[entry["interval"][group] for group in GROUPS] for entry in entries])
     looks = {"head": {"color": "C2", "marker": "o"}, "fix": {"color": "C3", "marker": "s"}}
     for entry, centre, span in zip(entries, at, ends, strict=True):
-        arms, look = np.abs(span - centre[:, None])[:, :, None], looks[entry["kind"]]
+        arms = np.abs(span - centre[:, None])[:, :, None]
+        look = looks[entry["kind"]]
         bars = {"ecolor": (look["color"], 0.35), "elinewidth": 0.8}
         axes.errorbar(
             *centre, xerr=arms[0], yerr=arms[1], markersize=5, mec="white", **look, **bars

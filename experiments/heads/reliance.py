@@ -169,9 +169,12 @@ def answer_files(
 def answer(bundle: Bundle, seed: int) -> dict[str, Any]:
     """The document of one model. Raises RequestError where no head has a place."""
     installed("sklearn", "scikit-learn", "embeddings", "a measurement of embeddings", RequestError)
-    folds, notes = fit_folds(bundle, seed), list(bundle.notes)
-    right, listed = answers(bundle, folds), [*folds[0].plain, *folds[0].fixes]
-    unseen, right = right[bundle.unseen[right.index]], right[~bundle.unseen[right.index]]
+    folds = fit_folds(bundle, seed)
+    notes = list(bundle.notes)
+    right = answers(bundle, folds)
+    listed = [*folds[0].plain, *folds[0].fixes]
+    unseen = right[bundle.unseen[right.index]]
+    right = right[~bundle.unseen[right.index]]
     group = 2 * bundle.label[right.index] + ~bundle.common[right.index]
     best = best_answers(right.to_numpy(), group, numpy_stream(seed, "embeddings parts"))
     every = np.hstack([right[listed].to_numpy(), *best])
@@ -219,8 +222,10 @@ def _unseen(label: Int[np.ndarray, " n"], right: Float[np.ndarray, " n"]) -> dic
     if not len(label):
         return None
     n = np.bincount(label)
-    k, n = np.bincount(label, right)[n > 0], n[n > 0]
-    mean, photos = float((k / n).mean()), float(intervals.worth(n[:, None])[0])
+    k = np.bincount(label, right)[n > 0]
+    n = n[n > 0]
+    mean = float((k / n).mean())
+    photos = float(intervals.worth(n[:, None])[0])
     return {
         "accuracy": mean,
         "interval": list(map(float, binomial_bounds(mean * photos, photos, (1 - LEVEL) / 2))),
@@ -232,7 +237,8 @@ def _detail(bundle: Bundle, seed: int) -> dict[str, Any] | None:
     if bundle.caption is None:
         return None
     chosen = bundle.some(np.arange(len(bundle.label)), FIT_ROWS, seed, "embeddings captions")
-    image, caption = (bundle.rows(chosen, view).astype(float) for view in ("image", "caption"))
+    image = bundle.rows(chosen, "image").astype(float)
+    caption = bundle.rows(chosen, "caption").astype(float)
     return caption_detail(
         (image, caption), bundle.cell[chosen], numpy_stream(seed, "embeddings detail")
     )
@@ -247,7 +253,8 @@ def _described(
     seed: int,
 ) -> dict[str, dict[str, Any]]:
     """Accuracies, p' and r of each listed head, with intervals over photos and classes."""
-    means, over = correct / photos[..., None], None
+    means = correct / photos[..., None]
+    over = None
     if bundle.classes >= FEWEST:
         replicates = intervals.drawn_over_classes(means, numpy_stream(seed, "embeddings classes"))
         stream = numpy_stream(seed, "embeddings class places")
@@ -291,10 +298,8 @@ def _gain(lead: pd.Series, group: Int[np.ndarray, " n"]) -> dict[str, Any]:
     each = lead.to_numpy()[:, None]
     photos, sums = intervals.by_class(np.hstack([each, each**2]), group)
     mean, square = np.moveaxis(sums, 2, 0) / photos  # each C x 2
-    gain, variance = (
-        mean.mean(axis=0),
-        ((square - mean**2) / (photos - 1)).sum(axis=0) / len(photos) ** 2,
-    )
+    gain = mean.mean(axis=0)
+    variance = ((square - mean**2) / (photos - 1)).sum(axis=0) / len(photos) ** 2
     # With one more lead and one more lag, or heads that never differ here would be known to be
     # equal (Agresti, Coull).
     half = NORMAL * np.sqrt(np.maximum(variance, 0) + 2 / intervals.worth(photos) ** 2)

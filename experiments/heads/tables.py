@@ -97,7 +97,8 @@ def in_order(order: Sequence[str], document: Record) -> str | None:
     >>> in_order(["a", "b", "c"], {"not_distinguished": ["c"], "unresolved": ["d"]})
     'a, b, c (not distinguished from b); 1 of 4 models is left out, since its p′ is not resolved'
     """
-    alike, left = document["not_distinguished"], len(document["unresolved"])
+    alike = document["not_distinguished"]
+    left = len(document["unresolved"])
     parts = [
         f"{name} (not distinguished from {below})" if name in alike else name
         for below, name in zip(["", *order], order, strict=False)

@@ -185,10 +185,8 @@ def simulate(
     why = unable(pairs, fitted, exact=True, mitigate=mitigate)
     if method == "exact" and why:
         raise RequestError(f"{why}; the nearest choice is direct")
-    method, numbers = (
-        method or ("direct" if why else "exact"),
-        n * replicates * (world.dim_image + world.dim_text),
-    )
+    method = method or ("direct" if why else "exact")
+    numbers = n * replicates * (world.dim_image + world.dim_text)
     if method == "direct" and "drawn" not in fitted.routes():
         raise RequestError(
             f"{why or 'drawn pairs do not fit ' + fitted.name}; --method exact is its only one"
@@ -260,7 +258,8 @@ def trainings(
     from simulator.gaussian.critic import group_accuracy
     from simulator.gaussian.critic import reliance as relied
 
-    mixture, how = world.mixture(), (n, count, seed, "simulate")
+    mixture = world.mixture()
+    how = (n, count, seed, "simulate")
     critics = (
         learner.exact_law(world, *how) if exact else fitted_critics(world, learner, *how, sampler)
     )

@@ -107,7 +107,8 @@ def _words(text: str) -> list[str]:
     >>> _words("compositional(2, 3, 1),diagonal(0.9)")
     ['compositional(2, 3, 1)', 'diagonal(0.9)']
     """
-    words, depth = [""], 0
+    words = [""]
+    depth = 0
     for letter in text:
         depth += (letter in "([") - (letter in ")]")
         if letter == "," and not depth:
@@ -135,7 +136,8 @@ def given_axes(texts: Iterable[str]) -> dict[str, str]:
 
 def _spread(field: str, text: str) -> tuple[list[Value], str]:
     low_word, high_word, *rest = text.split(":")
-    scale, count = rest[1] if len(rest) == 2 else "linear", 0.0
+    scale = rest[1] if len(rest) == 2 else "linear"
+    count = 0.0
     with suppress(ValueError, IndexError):
         count = float(rest[0])
     if len(rest) > 2 or scale not in SCALES or not 2 <= count <= LONGEST or count % 1:

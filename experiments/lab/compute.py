@@ -31,10 +31,8 @@ def compute(part: tuple[int, Grid]) -> tuple[int, Cells, list[str]]:
     reasons by number.
     """
     number, study = part
-    cells, legend = (
-        {name: variable.values.copy() for name, variable in variables(study).items()},
-        Legend(),
-    )
+    cells = {name: variable.values.copy() for name, variable in variables(study).items()}
+    legend = Legend()
     unread = OF_TRAINING - OF_RECIPE if study.trained else OF_TRAINING
     for at, group in study.settings({*study.dims} - NUMBERS - unread):
         _predict(group, at, cells, legend)
@@ -82,7 +80,9 @@ def _predict(group: Setting, at: Index, cells: Cells, legend: Legend) -> None:
     for column, numbers in zip(COLUMNS, np.moveaxis(values, -1, 0), strict=True):
         if prefix + column in cells:  # measurements have intervals of their own
             cells[prefix + column][at] = numbers
-    reasons, code = cells[f"{prefix}undefined"][*at, ...], legend.code  # an array, also of one cell
+    # an array, also of one cell
+    reasons = cells[f"{prefix}undefined"][*at, ...]
+    code = legend.code
     for world, sentence in refusals.items():
         # The worlds have length 1 along axes that do not change them.
         reasons[
@@ -114,7 +114,8 @@ def _columns(learner: Learner, worlds: World) -> Float[np.ndarray, "*w columns"]
 def _fit(study: Grid, exact: bool, cells: Cells, tail: tuple[int, ...], legend: Legend) -> None:
     """Fit learners to n pairs in every cell, by the exact law of the fit or on drawn pairs."""
     for index, one in study.settings(study.dims):
-        at, sampler = (*index, *tail), MITIGATIONS[one.mitigation].sampler
+        at = (*index, *tail)
+        sampler = MITIGATIONS[one.mitigation].sampler
         try:
             # With the first prompt: a prompt that the learner does not have is another reason,
             # found below.

@@ -164,7 +164,8 @@ def checked_prompt(recipe: Recipe, prompt: str | None) -> str | None:
     """The prompt, or the first that the towers have: name, or None for towers that see no text."""
     from simulator.towers.evaluation import prompts_of  # start-up time: loads torch
 
-    prompts, prompt = prompts_of(recipe), prompt_name(prompt)
+    prompts = prompts_of(recipe)
+    prompt = prompt_name(prompt)
     if prompt is None or prompt in prompts:
         return prompt or prompts[0]
     names = ", ".join(map(str, filter(None, prompts)))

@@ -67,7 +67,9 @@ def result(
     names = dict.fromkeys((*default_prompts(recipe), prompt, *further))
     trial = evaluation.trial(ensemble, names, **FINE)
     diverged = state.diverged.cpu().numpy()
-    going, prompts, n = diverged < 0, {}, recipe.n or int(state.step) * recipe.batch_size
+    going = diverged < 0
+    prompts = {}
+    n = recipe.n or int(state.step) * recipe.batch_size
     for name, replicates in evaluation.accuracies(ensemble, weights, names, trial).items():
         law = law_of_towers(mitigate, world, recipe, name)
         prompts[name] = {
@@ -106,10 +108,8 @@ def _measured(world: World, replicates: dict[str, np.ndarray], going: np.ndarray
     """
     accuracy = {group: values.mean(0) for group, values in replicates.items()}
     mean = {group: float(values[going].mean()) for group, values in accuracy.items()}
-    names, absent = (
-        GROUPS[: 3 if "unseen" in replicates else 2],
-        np.full_like(replicates["common"], np.nan),
-    )
+    names = GROUPS[: 3 if "unseen" in replicates else 2]
+    absent = np.full_like(replicates["common"], np.nan)
     # (R, E, groups)
     draws = np.stack([replicates.get(group, absent)[:, going] for group in names], axis=2)
     shared = draws.mean(axis=1) if len(draws) > 1 else None  # exact accuracies use no test images
@@ -138,13 +138,12 @@ def _interval(values: Float[np.ndarray, "R E"]) -> list[float] | None:
     Models' spread does not show the error that shared images cause, so the spread over sets is
     added.
     """
-    by_model, by_set = (interval95(values.mean(axis=axis), REALS) for axis in (0, 1))
+    by_model = interval95(values.mean(axis=0), REALS)
+    by_set = interval95(values.mean(axis=1), REALS)
     if by_model is None:
         return None
-    mean, half = (
-        values.mean(),
-        np.hypot(*(0.0 if ends is None else np.ptp(ends) / 2 for ends in (by_model, by_set))),
-    )
+    mean = values.mean()
+    half = np.hypot(*(0.0 if ends is None else np.ptp(ends) / 2 for ends in (by_model, by_set)))
     return [float(max(mean - half, 0.0)), float(min(mean + half, 1.0))]
 
 

@@ -227,13 +227,11 @@ class Setting:
     @property
     def learner(self) -> Learner:
         """The learner with its prompt and those of its options that an axis or the recipe has."""
-        learner, fields = (
-            named(self.study.learners[self.k]),
-            {
-                **dict(self.study.recipe),
-                **self.values,
-            },
-        )
+        learner = named(self.study.learners[self.k])
+        fields = {
+            **dict(self.study.recipe),
+            **self.values,
+        }
         # the recipe's fields are those of the towers, whose optimum `law` knows
         if self.study.trained:
             fields = {}
@@ -255,7 +253,8 @@ class Setting:
         other.
         """
         own = {name: value for name, value in self.values.items() if name in OF_RECIPE}
-        fields, label = {**dict(self.study.recipe), **own}, self.study.labels[self.k]
+        fields = {**dict(self.study.recipe), **own}
+        label = self.study.labels[self.k]
         fields |= {} if self.n is None else {"n": self.n}
         with validated(f"learner {label!r} cannot be trained: "):
             return recipe_of(label, fields)

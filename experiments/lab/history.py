@@ -56,7 +56,8 @@ def with_places(world: World, rows: list[dict[str, Any]]) -> list[dict[str, Any]
     """
     for prompt in rows[0]["prompts"]:
         common, counter = (_numbers(rows, prompt, group) for group in GROUPS[:2])
-        places, finite = np.full((2, *common.shape), np.nan), np.isfinite(common + counter)
+        places = np.full((2, *common.shape), np.nan)
+        finite = np.isfinite(common + counter)
         if world.table is None and finite.any():
             with suppress(*UNDEFINED):
                 place = equivalent(world, Accuracy(common[finite], counter[finite]))
@@ -79,7 +80,8 @@ def _numbers(rows: list[dict[str, Any]], prompt: str, name: str) -> np.ndarray:
 def dataset_of(document: dict[str, Any]) -> xr.Dataset:
     """The history in a document of `experiments.lab.training`; a replicate is a model."""
     rows, recipe = document["history"], document["recipe"]
-    prompts, models = list(rows[0]["prompts"]), len(rows[0]["loss"])
+    prompts = list(rows[0]["prompts"])
+    models = len(rows[0]["loss"])
     groups = [group for group in GROUPS if group in rows[0]["prompts"][prompts[0]]]
     dims = ("step", "learner", "prompt", "replicate")
 

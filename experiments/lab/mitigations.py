@@ -128,7 +128,8 @@ def law_of_towers(
 ) -> tuple[World, Learner] | None:
     """The same for towers and one of their prompts."""
     objective = recipe.objective
-    label, narrow = objective.learner(recipe), recipe.embed_dim < world.latents
+    label = objective.learner(recipe)
+    narrow = recipe.embed_dim < world.latents
     # nobody knows what a narrow embedding keeps for it
     unknown_head = narrow and recipe.last_layer == "refitted"
     if label is None or unknown_head or not MITIGATIONS[name].arrives(recipe):
@@ -207,7 +208,8 @@ def mitigated(name: str, world: World, learner: Learner) -> tuple[World, Learner
     world : of the pairs before, or a grid of worlds
     learner : what is fitted before
     """
-    law, why = None, f"mitigation {name!r} has no known law for {_called(learner)}"
+    law = None
+    why = f"mitigation {name!r} has no known law for {_called(learner)}"
     try:
         pairs, fitted = apply_to_learner(name, world, learner)
         with validated(f"mitigation {name!r}: "):
@@ -373,7 +375,8 @@ def _narrowed(world: World, what: Trained) -> Trained:
     return replace(what, embed_dim=least)
 
 
-_OMIT, _MENTION = (partial(World.replace, mention_spu=rate) for rate in (0.0, 1.0))
+_OMIT = partial(World.replace, mention_spu=0.0)
+_MENTION = partial(World.replace, mention_spu=1.0)
 _DFR = "last layer refitted on balanced groups; the law assumes towers that keep all latents"
 _PROJECT = "embeddings without the direction of the background's caption"
 _FILTER = "the half of pairs that a teacher of unlimited pairs scores highest"

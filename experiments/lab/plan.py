@@ -52,7 +52,8 @@ class Plan(NamedTuple):
 def plan(study: Grid) -> Plan:
     if study.trained:
         _read_pictures(study)
-    declared, chunk = variables(study), _chunk(study)
+    declared = variables(study)
+    chunk = _chunk(study)
     ends = bool(study.measured) or _may_be_sampled(study)
     size = sum(
         variable.nbytes for name, variable in declared.items() if ends or not name.endswith(ENDS)
@@ -67,7 +68,8 @@ def _chunk(study: Grid) -> Place:
     values = series * (study.replicates if study.measured else 1)
     most = min(MOST, BYTES // (8 * values), SECONDS / (series * _cell_seconds(study)))
     least = MODELS // study.replicates if study.trained else 1
-    most, chunk = max(1, least, int(most)), []
+    most = max(1, least, int(most))
+    chunk = []
     for length in reversed(study.shape):
         chunk.append(min(length, most))
         most = max(1, most // length)

@@ -126,7 +126,8 @@ def _on_dask(client: "Client", task: Task, items: Iterable[Any]) -> Iterator[Any
 
     from distributed import KilledWorker, as_completed
 
-    items, alike = iter(items), partial(_alike, rounding(), task)
+    items = iter(items)
+    alike = partial(_alike, rounding(), task)
     running = as_completed(
         client.submit(alike, item, pure=False) for item in islice(items, WAITING)
     )
@@ -202,7 +203,8 @@ def _in_memory(planned: Plan, mapped: Mapped) -> xr.Dataset:
             " memory"
         )
     whole: Cells = {}
-    blocks, count = [], prod(planned.blocks)
+    blocks = []
+    count = prod(planned.blocks)
     with counting("blocks", count) as advance:
         for number, cells, reasons in mapped(compute, map(planned.part, range(count))):
             at = planned.region(number)

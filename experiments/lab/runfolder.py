@@ -114,7 +114,8 @@ def _check_same(file: Path, number: int, stored: dict[str, Any], ensemble: Ensem
             f"{file} has format {number}, but this version reads and writes format {FORMAT} only;"
             " train again in another folder"
         )
-    default, here = World().model_dump(mode="json"), json.loads(json.dumps(specification(ensemble)))
+    default = World().model_dump(mode="json")
+    here = json.loads(json.dumps(specification(ensemble)))
     wholes = (
         {**one, "worlds": {k: default | world for k, world in enumerate(one["worlds"])}}
         for one in (stored, here)

@@ -38,7 +38,8 @@ from simulator.world import World
 from theory.learners import Learner, named, names
 
 ROUTES = ("theory", "exact", "drawn", "trained")
-LISTS, TABLES = ("learners", "prompts", "routes"), ("axes", "recipe", "world")
+LISTS = ("learners", "prompts", "routes")
+TABLES = ("axes", "recipe", "world")
 KEYS = (*LISTS, "n", "replicates", "seed", *TABLES)  # of a study file
 # fields of a recipe
 ELSEWHERE = {"loss": "; name it among the learners", "n": "; n is given beside the recipe"}

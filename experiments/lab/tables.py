@@ -32,8 +32,10 @@ def frames(table: xr.Dataset) -> Iterator[pd.DataFrame]:
 
     A number is the mean over the replicates that have one.
     """
-    dims, without_prompt = list(table["undefined"].dims), table["learner"].attrs["without_prompt"]
-    legend, length = table["legend"].values.astype(object), table.sizes[dims[0]]
+    dims = list(table["undefined"].dims)
+    without_prompt = table["learner"].attrs["without_prompt"]
+    legend = table["legend"].values.astype(object)
+    length = table.sizes[dims[0]]
     step = max(1, int(ROWS * length / max(1, table["common"].size)))
     for start in range(0, length, step):
         part = table.drop_vars("legend").isel({dims[0]: slice(start, start + step)}).load()
@@ -116,7 +118,8 @@ def gains(study: Grid, table: xr.Dataset) -> list[dict[str, Any]]:
     """
     if NONE not in table[AXIS].values:
         return []
-    columns, rows = {}, []
+    columns = {}
+    rows = []
     for prefix in ("", "predicted_") if study.measured else ("",):
         for name, (group, sign) in GAINS.items():
             numbers = table[prefix + group].load()

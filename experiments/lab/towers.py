@@ -60,7 +60,8 @@ def _train(
     cells: Cells,
     legend: Legend,
 ) -> None:
-    values, refusal = {}, f"every model diverged; try an lr below {recipe.lr:g} first"
+    values = {}
+    refusal = f"every model diverged; try an lr below {recipe.lr:g} first"
     ensemble = ensemble_of([world for world, _ in jobs], recipe, models, seed)
     try:
         with threads_for(ensemble):
@@ -91,7 +92,8 @@ def _measured(
     """Accuracies by group, and the reliance, of each model by prompt; nan for a model that
     diverged.
     """
-    ensemble, by_prompt = towers.ensemble, towers.by_prompt(prompts)
+    ensemble = towers.ensemble
+    by_prompt = towers.by_prompt(prompts)
     for prompt, values in by_prompt.items():
         if ensemble.worlds[0].views is None:
             reliance = score_reliance(ensemble, towers.parameters, prompt).reshape(

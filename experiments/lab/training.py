@@ -88,15 +88,14 @@ def train(
     where = {"device": device, "draw_on": draw_on, "compile": compile, "group": group}
     ensemble = ensemble_of([world], recipe, models, checked_seed(seed))._replace(**where)
     processes = processes_for(ensemble) if share_out else 1
-    folder, rows, further_steps = (
-        resume or output,
-        list[dict[str, Any]](),
-        log_spaced(recipe.steps, history),
-    )
+    folder = resume or output
+    rows = list[dict[str, Any]]()
+    further_steps = log_spaced(recipe.steps, history)
     with _as_sentences(device, folder):
         began = perf_counter()
         check_ensemble(ensemble)
-        least, free = least_bytes(ensemble), free_bytes(device)
+        least = least_bytes(ensemble)
+        free = free_bytes(device)
         if free is not None and least > free:  # it might show only after minutes
             raise RequestError(
                 f"this run needs at least {least / 2**30:.1f} GiB and {device} has"
@@ -153,7 +152,9 @@ def _trained(
     """
     group, steps, compiled = ensemble.group, ensemble.recipe.steps, True
     checkpoints = {round(steps * k / CHECKPOINTS) for k in range(1, CHECKPOINTS + 1)} - {0}
-    due, begun, clock = sorted({*checkpoints, *further}), int(state.step), perf_counter()
+    due = sorted({*checkpoints, *further})
+    begun = int(state.step)
+    clock = perf_counter()
 
     def uncompiled(reason: str) -> None:
         nonlocal compiled

@@ -49,7 +49,9 @@ def _entry(verdicts: list[Verdict]) -> Entry:
     outcome = {("holds",): "holds", ("contradicted",): "fails"}.get(tuple(words), "undecided")
     if {"holds", "contradicted"} <= words:
         outcome = "depends on how it is read"
-    quote, sentence, count = verdicts[0].quote, verdicts[0].sentence, len(verdicts)
+    quote = verdicts[0].quote
+    sentence = verdicts[0].sentence
+    count = len(verdicts)
     every = sum(claim.sentence == sentence for claim in ALL_CLAIMS) if quote else count
     shown_from = "tried in this run"
     if all(v.stored for v in verdicts):

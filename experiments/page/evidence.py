@@ -94,10 +94,8 @@ def tightest(verdict: Verdict) -> str:
     """Of a claim that holds always: the worst point that the search found, and how far the claim
     holds there.
     """
-    violation, holds = (
-        verdict.largest_violation_found,
-        verdict.verdict in HOLDING and verdict.quantifier == "always",
-    )
+    violation = verdict.largest_violation_found
+    holds = verdict.verdict in HOLDING and verdict.quantifier == "always"
     if not holds or not verdict.worst or violation is None:
         return ""
     slack = (

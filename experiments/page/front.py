@@ -51,9 +51,8 @@ def front(table: xr.Dataset) -> Figure:
     ax = figure.subplots()
     clip = correlation.sel(learner="infonce")
     for prompt, color, words, place, (step, side) in LINES:
-        none, every = (
-            clip.sel(prompt=prompt, detail_inv=g, detail_spu=g).values for g in (0.0, 1.0)
-        )
+        none = clip.sel(prompt=prompt, detail_inv=0.0, detail_spu=0.0).values
+        every = clip.sel(prompt=prompt, detail_inv=1.0, detail_spu=1.0).values
         ax.fill_between(p, none, every, color=color, alpha=0.2, linewidth=0)
         ax.plot(p, every, color=color, linewidth=5)
         look = {"color": color, "fontsize": MAIN, "weight": "bold"}

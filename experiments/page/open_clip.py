@@ -58,7 +58,8 @@ def trained() -> Figure:
             for _, run in every[(every.detail == detail) & (every.prompt == prompt)].groupby(
                 ["seed", "last"]
             ):
-                pairs, correlation = run.pairs.to_numpy() / 1000, run.correlation.to_numpy()
+                pairs = run.pairs.to_numpy() / 1000
+                correlation = run.correlation.to_numpy()
                 ax.plot(pairs, correlation, "-", color=color, linewidth=1)
                 ax.plot(pairs[-1], correlation[-1], "o", color=color, markersize=9, zorder=4)
             if detail:

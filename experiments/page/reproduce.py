@@ -51,7 +51,8 @@ def reproduce(output: Path, seed: int, full: bool = False) -> list[Verdict]:
     With `full` the trials are those of `check`, with trainings; designs keep their quick size.
     """
     began = perf_counter()
-    folder, output = output, output.resolve()
+    folder = output
+    output = output.resolve()
     check_report(output)
     staging = staging_folder(output)
     duration = "more than an hour" if full else "one to four minutes"

@@ -63,8 +63,12 @@ def examples(world: World, seed: int) -> tuple[list[dict[str, str]], list[np.nda
     """Facts and pixels of EACH test images per group of the first MOST_ROWS classes, drawn by the
     law of the group.
     """
-    tests, rng = trial(world, seed=seed), numpy_stream(seed, "show")
-    laws, scene, facts, images = weights(world, tests), tests.scenery, [], []
+    tests = trial(world, seed=seed)
+    rng = numpy_stream(seed, "show")
+    laws = weights(world, tests)
+    scene = tests.scenery
+    facts = []
+    images = []
     names = scene.objects.names
     for label in range(min(world.classes, MOST_ROWS)):
         for group, substitute in SUBSTITUTES.items():
@@ -77,7 +81,8 @@ def examples(world: World, seed: int) -> tuple[list[dict[str, str]], list[np.nda
             for row in rng.choice(
                 len(law), min(EACH, np.count_nonzero(law)), replace=False, p=law / law.sum()
             ):
-                o, a = int(tests.objects[row]), int(tests.attributes[row])
+                o = int(tests.objects[row])
+                a = int(tests.attributes[row])
                 subject = label if world.views.told == "label" else o
                 mentions = rng.random(2) < (world.mention_inv, world.mention_spu)
                 caption = sentence(
@@ -153,7 +158,8 @@ def latents(world: World, seed: int) -> tuple[Figure, dict[str, Any]]:
         x[0].numpy()
         for x in draw_latents((world,), PAIRS, source, device="cpu", dtype=torch.float64)
     )
-    bare, common = captions[:, z.shape[1] :].any(axis=1), a[:, 0] == y
+    bare = captions[:, z.shape[1] :].any(axis=1)
+    common = a[:, 0] == y
     blocks = [
         x[:, : z.shape[1]].reshape(PAIRS, 2 + len(world.attribute), -1)[:, :2]
         for x in (z, captions)
@@ -174,7 +180,9 @@ def latents(world: World, seed: int) -> tuple[Figure, dict[str, Any]]:
         ax.plot([], [], label="from an image to its caption", **ARROW)
     reach = np.abs(z[y < 2]).max(axis=0, initial=0) * 1.05
     reach[reach == 0] = 1.0
-    curves, linear, drawn = {}, {}, []
+    curves = {}
+    linear = {}
+    drawn = []
     for name, (rule, colour, style) in RULES.items():
         with suppress(*UNDEFINED):  # no answer, or not linear
             if (u := rule.direction(world)[:2]).any():

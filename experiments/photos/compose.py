@@ -127,7 +127,8 @@ def run(
     images = dict(
         zip(sources, track(in_threads(prepared, sources), len(sources), "decoding"), strict=True)
     )
-    records, cut_out = [], Counter(cutout.kind for cutout in cutouts)
+    records = []
+    cut_out = Counter(cutout.kind for cutout in cutouts)
     for folder, index in classes.items():
         groups = {
             g: {b: n for b, n in counts.items() if (b in own[folder]) == (g == "common")}
@@ -213,7 +214,8 @@ def _sources(
         raise RequestError(
             f"--output {str(output)!r} lies in the input folder {flag}; name a folder outside it"
         )
-    sources, strays = list[Source](), list[str]()
+    sources = list[Source]()
+    strays = list[str]()
     for entry in sorted(root.iterdir()):
         folder = entry.is_dir() and not entry.name.startswith(".")
         before = len(sources)

@@ -114,7 +114,8 @@ def _class_record(
     """The extremes of one class: the first of the most accurate backgrounds, and the last of the
     least accurate.
     """
-    n, k = table.photos.to_numpy(), table.correct.to_numpy()
+    n = table.photos.to_numpy()
+    k = table.correct.to_numpy()
     common = table.loc[table.accuracy.idxmax()]
     # the last, so that both differ even if all accuracies are equal
     counter = table.loc[table.accuracy[::-1].idxmin()]
@@ -152,7 +153,8 @@ def permutation_p(
     """P-value of "the background has no effect" in one class: Pearson's chi-squared under permuted
     backgrounds.
     """
-    total, expected = int(k.sum()), n * k.sum() / n.sum()
+    total = int(k.sum())
+    expected = n * k.sum() / n.sum()
 
     # chi-squared, but for the variance of an answer, which is that of all permutations
     def statistic(k):

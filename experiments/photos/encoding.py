@@ -91,7 +91,8 @@ class Encoded(NamedTuple):
 
 def encode_photos(photo_set: PhotoSet, model: LoadedModel, options: Options) -> Encoded:
     """Features of every readable photo; a classifier's are its scores of the labels."""
-    store, features = FeatureCache(options, model.key), partial(_features, model, options)
+    store = FeatureCache(options, model.key)
+    features = partial(_features, model, options)
     return encode(photo_set, photo_set.keys(), store, options, model.preprocess, features)
 
 
@@ -101,7 +102,8 @@ def _features(
     """Features of one batch, float32 on the device: unit embeddings of a CLIP, scores of a
     classifier.
     """
-    name, labels = model.spec, len(options.vocabulary.names)
+    name = model.spec
+    labels = len(options.vocabulary.names)
     shapes = {one.shape if isinstance(one, torch.Tensor) else None for one in inputs}
     if None in shapes or len(shapes) > 1:
         raise RequestError(
@@ -141,7 +143,8 @@ def encode(
     """One row per readable photo, from the cache or from forward(indices of a batch, its
     preprocessed inputs).
     """
-    size, paths = batch_size or options.batch_size, photo_set.photos.path
+    size = batch_size or options.batch_size
+    paths = photo_set.photos.path
     missing = [i for i, key in enumerate(keys) if key not in store.rows]
     unreadable: dict[str, str] = {}
 

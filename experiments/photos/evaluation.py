@@ -49,7 +49,8 @@ def run(
     with warnings.
     """
     checked_seed(seed)
-    chosen, vocabulary = resolve(models, weights, options), options.vocabulary
+    chosen = resolve(models, weights, options)
+    vocabulary = options.vocabulary
     if labels != "20" and reference is not None:
         raise RequestError("--reference needs --labels 20")
     if labels in (("own",) if vocabulary.imagenet else ("1000", "45")):
@@ -83,7 +84,8 @@ def run(
         space = own_classes(photo_set.classes) if labels == "45" else vocabulary.every_label
     documents = []
     for folder, (spec, file) in zip(folders, chosen, strict=True):
-        began, model = perf_counter(), load(spec, file, options)
+        began = perf_counter()
+        model = load(spec, file, options)
         scored = score(photo_set, model, options, space)
         predictions = predict(scored, space)
         about = {"source": "evaluate", "model": model.spec, "family": model.family, "seed": seed}

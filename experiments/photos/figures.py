@@ -67,11 +67,9 @@ def write_comparison(folder: Path, document: dict[str, Any], seed: int = 0) -> P
     of the SVG.
     """
     output_folder(folder)
-    rows, figure, path = (
-        document["rows"],
-        comparison_figure(document, seed),
-        folder / "comparison.svg",
-    )
+    rows = document["rows"]
+    figure = comparison_figure(document, seed)
+    path = folder / "comparison.svg"
     for suffix in METADATA:
         save_figure(figure, path.with_suffix(suffix), "counteranimal compare")
     bars = BARS if any(row["interval_common"] for row in rows) else ""
@@ -151,7 +149,8 @@ def comparison_figure(document: dict[str, Any], seed: int = 0, axis: Axis | None
         handles=[*first.get_legend_handles_labels()[0], *handles],
         loc="upper left" if lines else "best",
     )
-    words, shades = [f"{row['number']}" for row in ordered], [look["color"] for look in looks]
+    words = [f"{row['number']}" for row in ordered]
+    shades = [look["color"] for look in looks]
     places = np.array([[row[group] for group in GROUPS] for row in ordered])
     for panel, each in zip(figure.axes, axes, strict=True):
         limits = np.array([panel.get_xlim(), panel.get_ylim()]).T
@@ -197,7 +196,8 @@ def _scaled(panel: Axes, rows: Sequence[Record], axis: Axis, lines: bool) -> np.
         side.set_ticks(stretch(TICKS[axis], axis), [f"{100 * tick:g}" for tick in TICKS[axis]])
     panel.set(xlim=limits[0], ylim=limits[1], xlabel="accuracy on the common group [%]")
     panel.set_title(f"{axis} axes" if lines else "")
-    low, high = limits[:, 0].max(), limits[:, 1].min()
+    low = limits[:, 0].max()
+    high = limits[:, 1].min()
     if low < high:
         panel.plot(
             [low, high],
@@ -222,7 +222,8 @@ def _line(
     grid = np.linspace(x.min(), x.max(), 60)
     low, high = (stretch(end, axis) for end in band(x, y, axis, grid, rng, REPLICATES, LEVEL))
     panel.fill_between(stretch(grid, axis), low, high, color=colour, alpha=0.15, linewidth=0)
-    line, inside = fit_line(x, y, axis), stretch(grid[[0, -1]], axis)
+    line = fit_line(x, y, axis)
+    inside = stretch(grid[[0, -1]], axis)
     for between, width, style in ((ends, 1, (0, (4, 4))), (inside, 1.4, "-")):
         panel.plot(
             between,

@@ -190,7 +190,8 @@ def imagenet_index(name: str) -> int:
     """
     classes = _classes_by_name()
     if number := re.match(r"(-?\d{1,9})(?:\s+(.*)|$)", name):
-        index, words = int(number[1]), number[2] or ""
+        index = int(number[1])
+        words = number[2] or ""
         if not 0 <= index < CLASS_COUNT:
             raise RequestError(f"class index {index} of {name!r} lies outside 0..{CLASS_COUNT - 1}")
         others = {i for part in (words, *words.split(",")) for i in classes.get(_words(part), ())}

@@ -133,7 +133,8 @@ def load_language_model(name: str, file: Path | None, options: Options) -> Langu
                 f"{spec} has no {part.replace('_', ' ')}; put the model's own files beside its"
                 " weights"
             )
-    prompt, weights = prompt_of(spec, processor), weights_hash(module)
+    prompt = prompt_of(spec, processor)
+    weights = weights_hash(module)
     settings = {"weights": name, "weights_hash": weights, "question": QUESTION, "answer": ANSWER}
     settings |= {"prompt": prompt, "versions": versions(DISTRIBUTIONS)}
     # None for tokenizers written in Python
@@ -176,7 +177,8 @@ def score_labels(
     photo_set: PhotoSet, model: LanguageModel, options: Options, space: LabelSpace | None = None
 ) -> Encoded:
     """Scores of all labels, 0 for those that do not compete."""
-    vocabulary, space = options.vocabulary, space or options.vocabulary.every_label
+    vocabulary = options.vocabulary
+    space = space or options.vocabulary.every_label
     # the first word of each label
     names = [(vocabulary.words.get(name) or [name])[0] for name in vocabulary.names]
     competing = {index: space.of(index, len(names)) for index in photo_set.classes}
@@ -194,7 +196,8 @@ def score_labels(
     def scores(indices: list[int], batch: Any) -> Float[torch.Tensor, "1 L"]:
         nonlocal compared
         (i,), (inputs,) = indices, batch
-        path, labels = photo_set.photos.path[i], competing[photo_set.photos.class_index[i]]
+        path = photo_set.photos.path[i]
+        labels = competing[photo_set.photos.class_index[i]]
         # labels of one name share an answer, so they tie
         answers = {names[k]: ids[names[k]] for k in labels}
         length = inputs["input_ids"].shape[1] + max(map(len, answers.values()))

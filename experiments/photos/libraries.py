@@ -114,7 +114,8 @@ def torchvision_weights(spec: str, file: Path | None) -> Any:
 
 def load_torchvision(spec: str, file: Path | None, options: Options) -> LoadedModel:
     models = library("torchvision.models")
-    name, weights = spec.partition("/")[0], torchvision_weights(spec, file)
+    name = spec.partition("/")[0]
+    weights = torchvision_weights(spec, file)
     if file is None:
         with loading(f"torchvision:{spec}", BY_FILE):
             module = models.get_model(name, weights=weights, progress=False)
@@ -209,7 +210,8 @@ def of_transformers(spec: str, kind: str, **how: Any) -> Any:
     """`kind`.from_pretrained of the model that a specification names, such as AutoConfig; it may
     ask the hub.
     """
-    name, transformers = spec.partition(":")[2], library("transformers")
+    name = spec.partition(":")[2]
+    transformers = library("transformers")
     with loading(spec, "pass the folder of its files", hub=not Path(name).exists()):
         return getattr(transformers, kind).from_pretrained(name, **how)
 
@@ -237,9 +239,8 @@ def load_hf(name: str, file: Path | None, options: Options) -> LoadedModel:
             f" {', '.join(KNOWN)}"
         )
     module = transformers_module(spec, "AutoModelForZeroShotImageClassification")
-    processor, tokenizer = (
-        of_transformers(spec, kind) for kind in ("AutoImageProcessor", "AutoTokenizer")
-    )
+    processor = of_transformers(spec, "AutoImageProcessor")
+    tokenizer = of_transformers(spec, "AutoTokenizer")
     module.float()  # transformers 5 keeps the precision of the file
     siglip = config.model_type == "siglip"
     longest = min(SIGLIP_TEXT if siglip else LONGEST, config.text_config.max_position_embeddings)

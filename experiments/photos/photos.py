@@ -81,7 +81,8 @@ def read_photos(root: Path, groups: str = PREFIX, vocabulary: Vocabulary | None 
     chosen = pd.Series([place is not None for place in places], dtype=bool)
     if not chosen.any():
         raise RequestError(_without_groups(root, listed, groups))
-    members, others = listed[chosen].reset_index(drop=True), listed[~chosen]
+    members = listed[chosen].reset_index(drop=True)
+    others = listed[~chosen]
     own = vocabulary if vocabulary is not None and not vocabulary.imagenet else None
     index = class_indices(sorted(set(members.class_name)), own)
     group, background = zip(*filter(None, places), strict=True)
@@ -103,7 +104,9 @@ def _folders(root: Path) -> tuple[pd.DataFrame, Path, list[str]]:
     if root.is_file():
         raise RequestError(f"{str(root)!r} is neither a folder nor a CSV file (.csv)")
     check_folder(root)
-    rows, folders, strays = [], [], []
+    rows = []
+    folders = []
+    strays = []
     for file in sorted(file for depth in ("*", "*/*", "*/*/*") for file in root.glob(depth)):
         parts = file.relative_to(root).parts
         path = "/".join(parts)

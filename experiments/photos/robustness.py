@@ -106,7 +106,8 @@ def _results(spec: str, mean: Mean, labels: str, prompt: str) -> list[Result]:
         raise RequestError(
             f"published model {name!r} is unknown{suggestion(name, names, quoted=True)}"
         )
-    row, figures = rows[names.index(name)], classwise(name)
+    row = rows[names.index(name)]
+    figures = classwise(name)
     if figures is None or (labels, prompt) != ("1000", "simple"):
         return [Result(row)]
     # Counts of Tables 15 and 16, rounded from the printed percentages (class 23 has an error).
@@ -150,7 +151,8 @@ def _own_result(folder: Path, mean: Mean) -> Result:
     if not (has_groups(predictions) and len(used)):
         lacks = f"{str(folder)!r} has no common and counter photos to compare"
         raise RequestError(f"{lacks}; evaluate with --groups that assigns them")
-    accuracies, photos = intervals.group_accuracies(used, mean).tolist(), used.photos.sum().tolist()
+    accuracies = intervals.group_accuracies(used, mean).tolist()
+    photos = used.photos.sum().tolist()
     try:
         summary = json.loads((folder / SUMMARY).read_text(encoding="utf-8-sig"))
         json.dumps([summary, str(folder)], ensure_ascii=False).encode()  # as they will be written
@@ -158,10 +160,8 @@ def _own_result(folder: Path, mean: Mean) -> Result:
         words |= zip(("n_common", "n_counter"), photos, strict=True)
         row = Row(str(folder), summary["model"], summary["family"], *accuracies, **words)
         seed = checked_seed(summary["seed"])
-        place, lacks = (
-            _place(summary.get("equivalent")),
-            str(summary.get("equivalent_lacks") or UNPLACED),
-        )
+        place = _place(summary.get("equivalent"))
+        lacks = str(summary.get("equivalent_lacks") or UNPLACED)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise RequestError(
             f"{str(folder / SUMMARY)!r} is not a summary of evaluate or score ({error})"
@@ -273,11 +273,14 @@ def _robustness(
     """Counter accuracy above the line of a family's other models on each axis; None if they have no
     line.
     """
-    row, common = result.row, np.array([result.row.common])
+    row = result.row
+    common = np.array([result.row.common])
     others = lines_of([other for other in results if other is not result])
     if family not in others or not 0 < row.common < 1:
         return None
-    (x, y), over, tail = others[family], {}, (1 - LEVEL) / 2
+    x, y = others[family]
+    over = {}
+    tail = (1 - LEVEL) / 2
     for axis in AXES:
         line = fit_line(x, y, axis)
         draws = fit_line(
@@ -305,7 +308,8 @@ def _model_interval(result: Result, line: Line, value: float, seed: int) -> Inte
     """The interval of a model's effective robustness over a fixed line; None without counts of
     classes.
     """
-    classes, mean = result.classes, result.row.mean or "macro"
+    classes = result.classes
+    mean = result.row.mean or "macro"
     if classes is None or not (known := len(intervals.complete(classes))):
         return None
 
@@ -314,9 +318,11 @@ def _model_interval(result: Result, line: Line, value: float, seed: int) -> Inte
         return line.at(np.clip(common, 1e-9, 1 - 1e-9))
 
     common, counter, _ = intervals.over_photos(classes, mean)
-    above, at_line = result.row.counter - expected(np.array(common)), result.row.counter - value
+    above = result.row.counter - expected(np.array(common))
+    at_line = result.row.counter - value
     ends = (float(above.min()), float(above.max())), (counter[0] - at_line, counter[1] - at_line)
-    floor, over_classes = combined(value, *ends), None
+    floor = combined(value, *ends)
+    over_classes = None
     if known >= FEWEST:
         replicates = intervals.drawn_accuracies(classes, mean, seed, REPLICATES)
         over_classes = bootstrap_interval(replicates[:, 1] - expected(replicates[:, 0]), known)

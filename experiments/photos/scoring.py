@@ -99,7 +99,9 @@ def predict(scored: Encoded, space: LabelSpace) -> pd.DataFrame:
     Ties go to the lower index. A photo with a score that is not finite has NO_ANSWER, the last rank
     and margin nan.
     """
-    photos, scores, truth = scored.photos, scored.scores, scored.photos.class_index.to_numpy()
+    photos = scored.photos
+    scores = scored.scores
+    truth = scored.photos.class_index.to_numpy()
     answered = np.isfinite(scores).all(axis=1)
     if not answered.any():
         raise RunError(
@@ -128,7 +130,9 @@ def confusing_space(scored: Encoded) -> LabelSpace:
     label.
     """
     finite = np.isfinite(scored.scores).all(axis=1)
-    truth, allowed, added = scored.photos.class_index.to_numpy(), {}, []
+    truth = scored.photos.class_index.to_numpy()
+    allowed = {}
+    added = []
     for index in sorted(set(truth.tolist())):
         rows = scored.scores[finite & (truth == index)]
         if not len(rows):

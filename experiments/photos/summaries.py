@@ -90,7 +90,9 @@ def summarise(
     """The summary of one model, which begins with its settings, also written into `folder` with its
     tables.
     """
-    counts, seed, grouped = class_counts(predictions), settings["seed"], has_groups(predictions)
+    counts = class_counts(predictions)
+    seed = settings["seed"]
+    grouped = has_groups(predictions)
     used = complete(counts)
     if not len(used):
         raise RequestError(

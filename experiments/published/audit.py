@@ -113,7 +113,8 @@ def _counts(raw: Raw) -> Iterator[Finding]:
         printed[cells["class_id"], group].add(float(cells[group]))
     fits = {}
     for (table, i, _, cells), group in product(_rows(raw, CLASS_TABLES), GROUPS):
-        key, value = (cells["class_id"], group), float(cells[group])
+        key = (cells["class_id"], group)
+        value = float(cells[group])
         n = photos[key]
         if not feasible(value, n):
             if key not in fits:
@@ -234,7 +235,8 @@ def _outliers(raw: Raw) -> Iterator[Finding]:
             rows = [row for row in _rows(raw, (table,)) if row[2] in reference]
             before = np.array([float(reference[name][group]) for *_, name, _ in rows])
             after = np.array([float(cells[group]) for *_, cells in rows])
-            gain, points = _logit(after) - _logit(before), after - before
+            gain = _logit(after) - _logit(before)
+            points = after - before
             z = (gain - np.median(gain)) / median_abs_deviation(gain, scale="normal")
             for k in np.flatnonzero(np.abs(z) > OUTLIER):
                 _, i, name, cells = rows[k]

@@ -33,7 +33,8 @@ TAU = 0.005  # accuracies closer than this are equal in practice
 SIMILAR = 0.01  # "similar" drops: one point, on average
 REPLICATES = 10_000
 ROUTE = "published tables"
-MEANS, SUBSETS = ("macro", "micro"), ("all", "unselected")
+MEANS = ("macro", "micro")
+SUBSETS = ("all", "unselected")
 
 Estimate = tuple[float, tuple[float, float], int]  # value, interval, number of models
 Variants = Iterable[tuple[str, Estimate]]
@@ -141,7 +142,8 @@ def judge(
     proof.
     """
     judged = claim.judge(ALPHA if error_rate is None else error_rate, seed)
-    variant, exception = worst(judged["variants"], claim.relation), judged["note"]
+    variant = worst(judged["variants"], claim.relation)
+    exception = judged["note"]
     if variant["verdict"] != "supported":
         exception = variant["name"] + (f"; {exception}" if exception else "")
     return Verdict(
@@ -182,14 +184,16 @@ def _smallest_drop(alpha: float, seed: int) -> Variants:
 
 def _imagenet_above_clip(alpha: float, seed: int) -> Variants:
     for mean, axis, subset in product(MEANS, AXES, SUBSETS):
-        name, clips = f"{axis} axes, {mean} mean, {subset} models", _models("CLIP", mean, subset)
+        name = f"{axis} axes, {mean} mean, {subset} models"
+        clips = _models("CLIP", mean, subset)
         stream = numpy_stream(seed, f"imagenet-above-clip {name}")
         yield name, _offset(clips, _models("ImageNet", mean), axis, stream, alpha)
 
 
 def _curated(alpha: float, seed: int) -> Variants:
     for mean, axis, subset in product(MEANS, AXES, SUBSETS):
-        name, rows = f"{axis} axes, {mean} mean, {subset} models", _models("CLIP", mean, subset)
+        name = f"{axis} axes, {mean} mean, {subset} models"
+        rows = _models("CLIP", mean, subset)
         curated = [row for row in rows if _data(row).startswith(HIGH_QUALITY)]
         others = [row for row in rows if row not in curated]
         yield (

@@ -145,7 +145,8 @@ def published_rows(
     Left out: Table 9, and the CLIPs of Table 5, which repeat Table 3 under a caption that says 20
     labels.
     """
-    raw, rows = read_published(), []
+    raw = read_published()
+    rows = []
     for table in GROUP_TABLES:
         if table.number == 9 or (table.labels, table.mean) != (labels, mean):
             continue

@@ -41,7 +41,8 @@ class LinearCritic(NamedTuple):
         """Critics from their score vectors, split at the image dictionary D; the column after d is
         the intercept.
         """
-        w, d = w[None] if w.ndim == 2 else w, len(frame)
+        w = w[None] if w.ndim == 2 else w
+        d = len(frame)
         inside = w[..., :d] @ frame
         beyond = w[..., :d] - inside @ frame.T
         return cls(inside, beyond @ beyond.swapaxes(1, 2), w[..., d] if w.shape[-1] > d else 0.0)
@@ -216,7 +217,9 @@ def reliance(critic: LinearCritic, world: World) -> Float[np.ndarray, " R"]:
     For K classes it is the ratio of means over every class's own coordinates, less the mean over
     classes.
     """
-    u, classes, width = critic.inside, world.classes, block_width(world.classes)
+    u = critic.inside
+    classes = world.classes
+    width = block_width(world.classes)
     if world.table is not None and not classes == world.background_count == 2:
         return np.full(len(u), np.nan)
     if classes > 2:

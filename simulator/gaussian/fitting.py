@@ -143,7 +143,8 @@ def fit(estimator: str, pairs: Any, *, embed_dim: int | None = None) -> Fitted:
             f"the accuracy of linear critics has no formula for pairs of {kind}; use"
             " simulator.train"
         )
-    images, texts = (x.double().cpu().numpy() for x in (pairs.images, pairs.texts))
+    images = pairs.images.double().cpu().numpy()
+    texts = pairs.texts.double().cpu().numpy()
     if estimator == "linear":
         if embed_dim is not None:
             check_count("embed_dim", embed_dim, 1)
@@ -169,7 +170,8 @@ def sample_covariance(
         raise ValueError(f"n = {n} pair has no sample covariance; the nearest valid value is 2")
     if weights is None:
         return (images - images.mean(axis=0)).T @ (texts - texts.mean(axis=0)) / (n - 1)
-    x, t = weights[:, None] * images, weights[:, None] * texts
+    x = weights[:, None] * images
+    t = weights[:, None] * texts
     return x.T @ texts / n - (np.outer(x.sum(axis=0), t.sum(axis=0)) - x.T @ t) / (n * (n - 1))
 
 
@@ -193,12 +195,11 @@ def score_vectors(
         return margin_vectors(images, labels, classes, world.table is not None)
     if world.table is not None:
         images = np.column_stack([images, np.ones(len(images))])
-    w, signed = np.ones(len(images)) if weights is None else weights, (1.0 - 2 * labels)[:, None]
+    w = np.ones(len(images)) if weights is None else weights
+    signed = (1.0 - 2 * labels)[:, None]
     if estimator == "least-squares":
-        targets, root = (
-            signed if classes == 2 else np.eye(classes)[labels] - 1 / classes,
-            np.sqrt(w)[:, None],
-        )
+        targets = signed if classes == 2 else np.eye(classes)[labels] - 1 / classes
+        root = np.sqrt(w)[:, None]
         return np.linalg.lstsq(root * images, root * targets, rcond=None)[0].T
     if classes == 2:
         return logistic_regression(signed * images, w)[None]
@@ -227,14 +228,17 @@ def logistic_regression(
             break
         curvature = (signed.T * (weights * wrong * (1 - wrong))) @ signed / n
         step = -np.linalg.lstsq(curvature, gradient, rcond=None)[0]
-        along, slope = signed @ step, gradient @ step
+        along = signed @ step
+        slope = gradient @ step
         # the longest of step, step/2, step/4, ... that lowers the loss
         for t in 0.5 ** np.arange(30):
             if (lower := _logistic_loss(margins + t * along, weights)) <= loss + 1e-4 * t * slope:
                 break
         else:
             break  # the remaining gradient is rounding
-        w, margins, loss = w + t * step, margins + t * along, lower
+        w = w + t * step
+        margins = margins + t * along
+        loss = lower
     _check_inseparable(margins)
     return w
 
@@ -259,7 +263,8 @@ def softmax_regression(
     weights: Float[np.ndarray, " n"],
 ) -> Float[np.ndarray, "K d"]:
     """Minimiser of mean cross-entropy over K score vectors, whose sum is zero."""
-    (n, d), truth = images.shape, np.eye(classes)[labels]
+    n, d = images.shape
+    truth = np.eye(classes)[labels]
 
     def loss(flat):
         scores = images @ flat.reshape(classes, d).T
@@ -286,7 +291,8 @@ def margin_vectors(
     With `constant` each score has a free constant, the last column. Few of the n (K - 1) conditions
     decide, so they are added as they are found to fail.
     """
-    (n, d), own = images.shape, labels[:, None] == np.arange(classes)
+    n, d = images.shape
+    own = labels[:, None] == np.arange(classes)
     if constant and not own.any(axis=0).all():
         lacking = own.any(axis=0).argmin()
         raise SeparabilityError(
@@ -308,7 +314,8 @@ def margin_vectors(
                 " logistic"
             )
             raise SeparabilityError(words)
-        W, b = solution[: P * d].reshape(P, d), solution[P * d :] if constant else np.zeros(P)
+        W = solution[: P * d].reshape(P, d)
+        b = solution[P * d :] if constant else np.zeros(P)
         score = (images @ W.T + b) @ pattern.T
         lead = np.where(own | used, np.inf, score[own][:, None] - score).ravel()
         if lead.min() >= 1 - 1e-9:
@@ -332,10 +339,12 @@ def maximum_margin(
     b costs nothing: proximal steps minimise ||w||^2 + ||b - b_0||^2/REACH^2, with b_0 the last b,
     until b stays.
     """
-    (m, d), longest = rows.shape, np.linalg.norm(rows, axis=1).max()
+    m, d = rows.shape
+    longest = np.linalg.norm(rows, axis=1).max()
     if longest == 0:
         return None
-    G, b = np.hstack([rows / longest, REACH * constants]), np.zeros(constants.shape[1])
+    G = np.hstack([rows / longest, REACH * constants])
+    b = np.zeros(constants.shape[1])
     for _ in range(STEPS):
         h = 1 - constants @ b
         u, distance = nnls(

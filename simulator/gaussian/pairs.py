@@ -81,7 +81,8 @@ def check_same(worlds: Sequence[World], *fields: str) -> None:
     for field in fields:
         first, *others = dict.fromkeys(getattr(world, field) for world in worlds)
         if others:
-            one, other = reprlib.repr(others[0]), reprlib.repr(first)
+            one = reprlib.repr(others[0])
+            other = reprlib.repr(first)
             raise ValueError(
                 f"{field} = {one} in one world and {other} in another; an ensemble needs one value"
             )
@@ -93,7 +94,10 @@ def draw_codes(
     """Labels and objects (E, n), attributes (E, n, J), multiples (E, n, B) of a caption; for every
     kind of views.
     """
-    E, K, J, table = len(worlds), worlds[0].classes, len(worlds[0].attribute) + 1, worlds[0].table
+    E = len(worlds)
+    K = worlds[0].classes
+    J = len(worlds[0].attribute) + 1
+    table = worlds[0].table
     # Probabilities are compared with uniform numbers in float64: float32 would round p = 1 - 1e-9
     # to 1.
     whole: dict[str, Any] = {"dtype": torch.float64, "device": device}
@@ -125,7 +129,8 @@ def draw_codes(
         cell = torch.searchsorted(
             below / below[-1], draw("cell", "uniform", dtype=torch.float64), right=True
         )
-        y, a = cell // len(table[0]), (cell % len(table[0]))[..., None]
+        y = cell // len(table[0])
+        a = (cell % len(table[0]))[..., None]
     o = y
     if (p_inv < 1).any():
         keeps = draw("object-agreement", "uniform", 1, dtype=torch.float64)[..., 0] < p_inv
@@ -182,7 +187,9 @@ def _matched_latents(
     worlds: Sequence[World], size: int, source: Source, device: str, dtype: torch.dtype
 ):
     """As `draw_latents`, every caption being its image's own."""
-    K, A, B = worlds[0].classes, worlds[0].background_count, 2 + len(worlds[0].attribute)
+    K = worlds[0].classes
+    A = worlds[0].background_count
+    B = 2 + len(worlds[0].attribute)
     y, o, a, multiples = draw_codes(worlds, size, source, device=device)
     patterns = [
         torch.as_tensor(class_means(count), dtype=dtype, device=device)
@@ -253,7 +260,9 @@ def _write_captions(
     if z.shape[-1] == D.shape[1]:
         _write_view(view, z, D, nu, "text-noise", source)
         return
-    latents, mark, D = z[..., :-1].contiguous(), z[..., -1:], D[:-1]
+    latents = z[..., :-1].contiguous()
+    mark = z[..., -1:]
+    D = D[:-1]
     noisy = torch.empty(*view.shape[:-1], len(D), dtype=view.dtype, device=view.device)
     _write_view(noisy, latents, D, nu, "text-noise", source)
     view[..., :-1] = torch.where(mark > 0, latents @ D.T, noisy)
@@ -278,8 +287,10 @@ def draw_block(
     Without captions the texts have no coordinates, and their noise is not drawn, which changes no
     other stream.
     """
-    place, size = "cpu" if points == "sobol" else draw_on or device, block_size(worlds[0])
-    E, J = len(worlds), len(worlds[0].attribute) + 1
+    place = "cpu" if points == "sobol" else draw_on or device
+    size = block_size(worlds[0])
+    E = len(worlds)
+    J = len(worlds[0].attribute) + 1
     D_I, D_T = (torch.as_tensor(frame, dtype=dtype, device=place) for frame in frames)
     widths = len(D_I), len(D_T) if captions else 0
     images, texts = (torch.empty(E, size, width, dtype=dtype, device=place) for width in widths)
@@ -320,7 +331,8 @@ def draw_pairs(
     """The first n pairs of a stream, a few blocks at a time."""
     check_count("n", n, 1)
     size = block_size(world)
-    blocks, together = -(-n // size), max(1, TOGETHER // (size * max(map(len, frames))))
+    blocks = -(-n // size)
+    together = max(1, TOGETHER // (size * max(map(len, frames))))
     for start in range(0, blocks, together):
         indices = range(start, min(start + together, blocks))
         E = len(indices)

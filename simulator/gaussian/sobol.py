@@ -86,7 +86,8 @@ def points(
     """Points [index size, (index + 1) size) of a stream's sequence, strictly inside the cube, in
     random order.
     """
-    first, dimension = index * size, _dimension(world)
+    first = index * size
+    dimension = _dimension(world)
     # the first point by itself: scipy warns if the first run is not a power of two
     alone = int(first == 0)
     with _position:  # a sequence is read by one thread at a time
@@ -115,7 +116,8 @@ def even(
     streams: Sequence[str],
 ) -> Source:
     """A source of numbers for one block of every world's pairs, on the CPU; see `independent`."""
-    rest, places = independent(seed, index, streams), [coordinates(world) for world in worlds]
+    rest = independent(seed, index, streams)
+    places = [coordinates(world) for world in worlds]
     each = zip(worlds, streams, np.broadcast_to(index, len(worlds)).tolist(), strict=True)
     cubes = [points(world, size, seed, stream, block) for world, stream, block in each]
     along = dict(
@@ -130,7 +132,8 @@ def even(
         for row, place, u in zip(rows, places, cubes, strict=True):
             # transformed points replace the part of the noise along the dictionary
             if field in along:
-                D, eta = along[field], row.new_empty(size, along[field].shape[1])
+                D = along[field]
+                eta = row.new_empty(size, along[field].shape[1])
                 _pushed(u[:, place[field]], eta, "normal", 0)
                 row.add_((eta - row @ D) @ D.T)
             elif field in place:  # a world may lack what another has, such as bare captions

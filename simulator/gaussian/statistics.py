@@ -38,7 +38,8 @@ def projected_critics(
     """Score vectors S D_T q of linear CLIP trained on n pairs, in blocks; more replicates do not
     change the first.
     """
-    mixture, q = world.mixture().seen, decision_prompts(world, prompt)
+    mixture = world.mixture().seen
+    q = decision_prompts(world, prompt)
     for rng, size, used in replicate_blocks(mixture, n, replicates, seed, stream):
         rows = _scatter_rows(mixture, n, size, world.nu_image, world.nu_text, rng)
         V = rows.transpose(0, 2, 1) @ rows / (n - 1)
@@ -72,7 +73,8 @@ def labelled_moments(
     the intercept.
     """
     # labels belong to their images
-    mixture, l = replace(world.mixture().seen, mismatch=0.0, bare=0.0), world.latents
+    mixture = replace(world.mixture().seen, mismatch=0.0, bare=0.0)
+    l = world.latents
     if world.classes != 2 or world.dim_image != l:
         raise ValueError(
             f"classes = {world.classes}, dim_image = {world.dim_image}: labelled moments need 2"
@@ -83,7 +85,9 @@ def labelled_moments(
         within, counts, means = _subgroup_statistics(
             mixture, n, size, world.nu_image, world.nu_text, rng
         )
-        within, counts, means = within[:used, :, :l], counts[:used], means[:used, :, :l]
+        within = within[:used, :, :l]
+        counts = counts[:used]
+        means = means[:used, :, :l]
         share = counts / n
         if world.table is not None:
             within = np.pad(within, [(0, 0), (0, 0), (0, 1)])
@@ -111,11 +115,9 @@ def full_critics(
     If `projected`, embeddings of balanced towers lose the directions of `removed_captions`.
     """
     _check_request(n, replicates)
-    q, frames, removed = (
-        decision_prompts(world, prompt),
-        first_coordinates(world),
-        removed_captions(world, projected),
-    )
+    q = decision_prompts(world, prompt)
+    frames = first_coordinates(world)
+    removed = removed_captions(world, projected)
     for r in range(replicates):
         (S,) = cross_covariance(world, n, 1, numpy_stream(seed, stream, r))
         yield covariance_critic(S, without_captions(S, q, frames[1], removed), frames, strength)
@@ -170,15 +172,16 @@ def cross_covariance(
             f"bare = {mixture.bare:g}: narrow or projected embeddings of n pairs have no exact law"
             " beside bare captions, which have no view noise; draw the pairs, or set bare = 0"
         )
-    l, dI, dT, R = len(mixture.variances), world.dim_image, world.dim_text, replicates
+    l = len(mixture.variances)
+    dI = world.dim_image
+    dT = world.dim_text
+    R = replicates
     noise = np.sqrt(world.nu_image), np.sqrt(world.nu_text)
     r = min(2 * l, n - 1)
     # (R, r, 2l), each Gram matrix the scatter of (z_I, z_T)
     latent = _triangles(_scatter_rows(mixture, n, R, 0.0, 0.0, rng))[:, :r]
-    image, text = (
-        noise[0] * rng.standard_normal((R, r, dI)),
-        noise[1] * rng.standard_normal((R, r, dT)),
-    )
+    image = noise[0] * rng.standard_normal((R, r, dI))
+    text = noise[1] * rng.standard_normal((R, r, dT))
     image[..., :l] += latent[..., :l]
     text[..., :l] += latent[..., l:]
     S = image.transpose(0, 2, 1) @ text
@@ -205,10 +208,13 @@ def replicate_blocks(mixture: Mixture, n: int, replicates: int, seed: int, strea
     _check_request(n, replicates)
     numbers = sum(part.means.size for part in mixture.pairs)
     largest = max(1, min(LARGEST_BLOCK, 2**18 // numbers))
-    done, block, size = 0, 0, min(FIRST_BLOCK, largest)
+    done = 0
+    block = 0
+    size = min(FIRST_BLOCK, largest)
     while done < replicates:
         yield numpy_stream(seed, stream, block), size, min(size, replicates - done)
-        done, block = done + size, block + 1
+        done = done + size
+        block = block + 1
         size = min(done, largest)
 
 
@@ -234,19 +240,25 @@ def _subgroup_statistics(
     Means of empty subgroups are never used. If the caption belongs to another pair, g is 0. A bare
     caption has the mean of its label and no variance.
     """
-    l, pairs, G = len(mixture.variances), mixture.pairs, len(mixture.labels)
+    l = len(mixture.variances)
+    pairs = mixture.pairs
+    G = len(mixture.labels)
     P = len(pairs) // 2 if mixture.mismatch else len(pairs)
     # Pairs that match are counted group by group, all masks of a group together.
-    places, S = [np.arange(G) * P + j for j in range(P)], G * P
+    places = [np.arange(G) * P + j for j in range(P)]
+    S = G * P
     for part in pairs[P:]:
-        places, S = [*places, S + np.arange(len(part.weights))], S + len(part.weights)
+        places = [*places, S + np.arange(len(part.weights))]
+        S = S + len(part.weights)
     weights = np.empty(S)
     for part, at in zip(pairs, places, strict=True):
         weights[at] = part.weights
     counts = multinomial(n, weights, R, rng)
-    within, means = [], np.empty((R, S, 2 * l))
+    within = []
+    means = np.empty((R, S, 2 * l))
     for part, at in zip(pairs, places, strict=True):
-        factor, count = _cholesky(mixture.variances, part, nu_image, nu_text), counts[:, at]
+        factor = _cholesky(mixture.variances, part, nu_image, nu_text)
+        count = counts[:, at]
         freedom = np.maximum(count - 1, 0).sum(axis=1)
         within.append(_correlate(_wishart_rows(freedom, 2 * l, rng), *factor))
         mean = _correlate(rng.standard_normal((R, len(at), 2 * l)), *factor)
@@ -261,7 +273,9 @@ def _cholesky(
     """(a11, a21, a22), the Cholesky factor of Sig_b coordinate by coordinate: [[a11, 0], [a21,
     a22]].
     """
-    shared, g, a11 = part.mask**2 * variances, part.detail, np.sqrt(variances + nu_image)
+    shared = part.mask**2 * variances
+    g = part.detail
+    a11 = np.sqrt(variances + nu_image)
     a21 = np.divide(part.mask * g * variances, a11, out=np.zeros(len(shared)), where=a11 > 0)
     # b^2 sigma^2 + nu_T - a21^2 without cancellation as nu_I -> 0:
     rest = shared * ((1 - g**2) * variances + nu_image)

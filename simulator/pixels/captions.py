@@ -32,9 +32,8 @@ def table(
     """All captions of a world, [object][attribute], as [object | attribute] with zeros for what is
     not mentioned.
     """
-    objects, backgrounds = (
-        torch.eye(count + 1, device=device)[:, :count] for count in (classes, attributes)
-    )
+    objects = torch.eye(classes + 1, device=device)[:, :classes]
+    backgrounds = torch.eye(attributes + 1, device=device)[:, :attributes]
     both = (
         objects[:, None].expand(-1, len(backgrounds), -1),
         backgrounds[None].expand(len(objects), -1, -1),
@@ -44,7 +43,8 @@ def table(
 
 def law_of_captions(world: World) -> Float[np.ndarray, "K O A"]:
     """Probability of each caption given the label under the training law, indexed like `table`."""
-    K, own = world.classes, np.eye(world.classes)
+    K = world.classes
+    own = np.eye(world.classes)
     p_object = np.where(own, world.p_inv, (1 - world.p_inv) / (K - 1))
     objects = own if world.views.told == "label" else p_object
     of_object, of_background = (

@@ -43,9 +43,11 @@ def cut(image: "Image", place: Placement, side: int) -> tuple["Image", tuple[int
     if faintest == 255:
         raise ValueError("nowhere transparent, so it is a photo, not a cut-out")
     box = opacity.point(lambda a: 255 * (a >= VISIBLE)).getbbox()
-    width, height = box[2] - box[0], box[3] - box[1]
+    width = box[2] - box[0]
+    height = box[3] - box[1]
     per_pixel = place.scale * side / max(width, height)
-    w, h = (max(1, round(per_pixel * length)) for length in (width, height))
+    w = max(1, round(per_pixel * width))
+    h = max(1, round(per_pixel * height))
     visible = image.resize((w, h), Resampling.BILINEAR, box)
     return visible, (round(place.across * (side - w)), round(place.down * (side - h)))
 

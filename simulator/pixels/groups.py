@@ -58,14 +58,14 @@ class Trial:
 
 def trial(world: World, part: str = "test", seed: int = 0, device: str = "cpu") -> Trial:
     """Every object of a part with every attribute, up to LARGEST_TRIAL images."""
-    scene, A = scenery(world, device), world.background_count
-    counts, rows = scene.objects.counts(part).tolist(), scene.objects.rows(part)
+    scene = scenery(world, device)
+    A = world.background_count
+    counts = scene.objects.counts(part).tolist()
+    rows = scene.objects.rows(part)
     most = max(1, LARGEST_TRIAL // (world.classes * A))
     rows_of_class = torch.cat([own[:most] for own in rows.split(counts)])
-    scans, attributes = (
-        rows_of_class.repeat_interleave(A),
-        torch.arange(A, device=device).repeat(len(rows_of_class)),
-    )
+    scans = rows_of_class.repeat_interleave(A)
+    attributes = torch.arange(A, device=device).repeat(len(rows_of_class))
     photos = torch.zeros_like(attributes)
     if scene.photos is not None:
         uniform = numpy_stream(seed, f"{part}/photo").random(len(scans))
@@ -75,8 +75,10 @@ def trial(world: World, part: str = "test", seed: int = 0, device: str = "cpu") 
 
 def weights(world: World, trial: Trial) -> dict[str, Float[np.ndarray, "K N"]]:
     """Joint probability of label and image in each group of the world."""
-    K, own = world.classes, np.eye(world.classes)
-    objects, attributes = trial.objects.cpu().numpy(), trial.attributes.cpu().numpy()
+    K = world.classes
+    own = np.eye(world.classes)
+    objects = trial.objects.cpu().numpy()
+    attributes = trial.attributes.cpu().numpy()
     p_object = np.where(own, world.p_inv, (1 - world.p_inv) / (K - 1)) / np.bincount(
         objects[attributes == 0]
     )
@@ -95,9 +97,11 @@ def _laws(world: World) -> dict[str, Float[np.ndarray, "K A"]]:
             if (cells == g).any()
         }
         return {**groups, "rand": np.full((K, A), 1 / (K * A)), "trained": world.joint_law()}
-    own, tied = np.eye(K), world.views.tied_of(K)
+    own = np.eye(K)
+    tied = world.views.tied_of(K)
     free = tuple(k for k in range(K) if k not in tied)
-    alike, reversed_ = np.full((K, K), 1 / K), np.zeros((K, K))
+    alike = np.full((K, K), 1 / K)
+    reversed_ = np.zeros((K, K))
     reversed_[np.ix_(tied, tied)] = (1 - np.eye(len(tied))) / (len(tied) - 1)
     laws = {
         "common": (tied, own),

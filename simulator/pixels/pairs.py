@@ -58,7 +58,8 @@ def draw_scenes(
 ) -> Scenes:
     """Scenes of one block of every world's training pairs."""
     check_same(worlds, "table")
-    source, scene = independent(seed, index, streams), scenery(worlds[0], device)
+    source = independent(seed, index, streams)
+    scene = scenery(worlds[0], device)
     y, o, a, named = _contents(worlds, size, source, device)
     named = mismatched(
         named, lambda other: _contents(worlds, size, other, device)[3], worlds, source
@@ -80,10 +81,8 @@ def _contents(
     worlds: Sequence[World], size: int, source: Source, device: str
 ) -> tuple[torch.Tensor, ...]:
     """(labels, objects, attributes, captions) of one block, every caption being its image's own."""
-    views, none = (
-        worlds[0].views,
-        torch.tensor([worlds[0].classes, worlds[0].background_count], device=device),
-    )
+    views = worlds[0].views
+    none = torch.tensor([worlds[0].classes, worlds[0].background_count], device=device)
     y, o, a, multiples = draw_codes(worlds, size, source, device=device)
     a = a[..., 0]
     if views.tied is not None:
@@ -136,7 +135,8 @@ def draw(
 ) -> DrawnPixels:
     """The first n pairs of a stream in one piece; `World.draw` calls it."""
     check_count("n", n, 1, LARGEST_DRAW // (3 * world.views.side**2))
-    scene, scenes = scenery(world, device), first_scenes(world, n, seed, stream, device)
+    scene = scenery(world, device)
+    scenes = first_scenes(world, n, seed, stream, device)
     return DrawnPixels(world, *rendered(scene, scenes), scene, scenes)
 
 
@@ -150,11 +150,9 @@ def inputs(world: World) -> "dict[str, Shape]":
 
 
 def block(ensemble: "Ensemble", stream: str, index: int) -> Pairs:
-    streams, source, size = (
-        [f"{stream}/{k}" for k in ensemble.models],
-        ensemble.source,
-        block_size(ensemble.worlds[0]),
-    )
+    streams = [f"{stream}/{k}" for k in ensemble.models]
+    source = ensemble.source
+    size = block_size(ensemble.worlds[0])
     scenes = draw_scenes(
         ensemble.worlds, size, ensemble.seed, index, streams=streams, device=source
     )

@@ -110,7 +110,8 @@ class Scenery:
     ) -> UInt8[torch.Tensor, "n 3 S S"]:
         """Images of scenes: ground + coverage (object - ground), in sRGB like image editors."""
         # own: objects have their own colours
-        objects, own = self.objects.pixels, self.objects.pixels.shape[1] == 4
+        objects = self.objects.pixels
+        own = self.objects.pixels.shape[1] == 4
         images = objects.new_empty(len(scans), 3, *objects.shape[2:])
         size = max(1, TOGETHER // images[:1].numel()) if scans.device.type == "cpu" else len(scans)
         for k in range(0, len(scans), size):
@@ -191,22 +192,22 @@ def _digits(views: Pixels, classes: int) -> Pictures:
 
 
 def _mnist(views: Pixels, classes: int) -> Pictures:
-    sets, raw = [], Path(views.root).expanduser() / "MNIST" / "raw"
+    sets = []
+    raw = Path(views.root).expanduser() / "MNIST" / "raw"
     for part, file, turn in (
         ("train", "train", TURN_BESIDE_A_TEST),
         ("test", "t10k", (PARTS.index("test"),)),
     ):
-        scans, labels = (
-            _idx(raw / f"{file}-images-idx3-ubyte", 3),
-            _idx(raw / f"{file}-labels-idx1-ubyte", 1),
-        )
+        scans = _idx(raw / f"{file}-images-idx3-ubyte", 3)
+        labels = _idx(raw / f"{file}-labels-idx1-ubyte", 1)
         if len(scans) != len(labels) or labels.max(initial=0) >= len(DIGIT_NAMES):
             raise ValueError(
                 f"{raw} holds {len(scans)} scans and {len(labels)} labels up to"
                 f" {labels.max(initial=0)} in its {part} set; expected as many labels as scans,"
                 f" below {len(DIGIT_NAMES)}"
             )
-        names, what = DIGIT_NAMES[:classes], f"MNIST's {part} set"
+        names = DIGIT_NAMES[:classes]
+        what = f"MNIST's {part} set"
         sets.append(
             _divided(_resized(scans, views.side), labels.astype(np.int64), names, what, turn)
         )
@@ -316,10 +317,8 @@ def _read_classes(
     pixels = _read_all(
         root, {f"{path.parent.name}/{path.name}": path for _, path in files}, channels, side, read
     )
-    labels, names = (
-        np.array([k for k, _ in files], dtype=np.int64),
-        tuple(word(kind.name) for kind in kinds),
-    )
+    labels = np.array([k for k, _ in files], dtype=np.int64)
+    names = tuple(word(kind.name) for kind in kinds)
     return _divided(pixels, labels, names, f"the folder {root!r}")
 
 
@@ -335,7 +334,8 @@ def _read_all(
             f"{len(files):,} pictures of {root!r} at size {side} take more than"
             f" {MOST_HELD / 2**30:.0f} GiB; choose a smaller size"
         )
-    pixels, refused = np.empty(shape, dtype=np.uint8), []
+    pixels = np.empty(shape, dtype=np.uint8)
+    refused = []
     for i, (name, source) in enumerate(files.items()):
         try:
             pixels[i] = read(source)

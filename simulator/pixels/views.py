@@ -105,7 +105,8 @@ class Pixels(Views):
         return self
 
     def _faults(self) -> Iterator[str]:
-        objects, tied = f"objects = {self.objects!r}", f"tied = {list(self.tied or ())}"
+        objects = f"objects = {self.objects!r}"
+        tied = f"tied = {list(self.tied or ())}"
         if self.objects in ROOTS and self.root is None:
             yield f"{objects} needs root, {ROOTS[self.objects]}"
         if self.objects not in ROOTS and self.root is not None:

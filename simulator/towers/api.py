@@ -62,8 +62,10 @@ class Towers:
     history: tuple[dict[str, Any], ...] = ()
 
     def _summary(self) -> dict[str, Any]:
-        recipe, worlds = self.ensemble.recipe, self.ensemble.models.count(0)
-        models, lost = len(self.ensemble.models) // worlds, int((self.diverged >= 0).sum())
+        recipe = self.ensemble.recipe
+        worlds = self.ensemble.models.count(0)
+        models = len(self.ensemble.models) // worlds
+        lost = int((self.diverged >= 0).sum())
         settings = {"loss": recipe.loss, "towers": recipe.towers, "steps": recipe.steps}
         return {**settings, "worlds": worlds, "models": models, "diverged": lost}
 
@@ -92,7 +94,8 @@ class Towers:
 
     def groups(self, prompt: Prompt | None = None) -> dict[str, Float[np.ndarray, "*w models"]]:
         """Accuracies as in `each` by group: "common", "counter", "unseen", "rand" and so on."""
-        recipe, choices = self.ensemble.recipe, prompts_of(self.ensemble.recipe)
+        recipe = self.ensemble.recipe
+        choices = prompts_of(self.ensemble.recipe)
         prompt = choices[0] if prompt is None else prompt_name(prompt)
         if prompt not in choices:
             raise ValueError(
@@ -214,7 +217,9 @@ def train_ensemble(
     check_groups(ensemble)
     steps, half = ensemble.recipe.steps, None
     reports = {steps * k // REPORTS for k in range(1, REPORTS)} | {steps // 2}
-    rows, report_steps, since = [], log_spaced(steps, history), 0
+    rows = []
+    report_steps = log_spaced(steps, history)
+    since = 0
     with counting("training", steps, "steps/s") as advance:
         for state in run_in(
             processes, ensemble, start(ensemble), sorted({*reports, *report_steps} - {0})
@@ -230,7 +235,8 @@ def train_ensemble(
 
 def _changes(half: Parameters, towers: Towers) -> dict[str, dict[str, float]]:
     """prompt -> group -> change of the mean accuracy over the models that did not diverge."""
-    ensemble, going = towers.ensemble, (towers.diverged < 0).cpu().numpy()
+    ensemble = towers.ensemble
+    going = (towers.diverged < 0).cpu().numpy()
     prompts = default_prompts(ensemble.recipe)
     coarse = trial(ensemble, prompts, *COARSE)
     both = with_retrained_head(ensemble, half), towers.parameters

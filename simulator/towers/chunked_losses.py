@@ -100,7 +100,8 @@ def _tiles(i: torch.Tensor, t: torch.Tensor, matched: torch.Tensor, problem: Pro
     """
     height, width = CPU_TILE if t.device.type == "cpu" else DEVICE_TILE
     for k, j in product(range(0, len(i), height), range(0, len(t), width)):
-        a, b = slice(k, min(k + height, len(i))), slice(j, min(j + width, len(t)))
+        a = slice(k, min(k + height, len(i)))
+        b = slice(j, min(j + width, len(t)))
         tile = torch.mm(i[a], t[b].T).to(matched.dtype)
         diagonal, rows = _diagonal(tile, a, b, problem.first)
         # Rounded here alone, a cosine of 1 would turn a loss of 1e-9 into 1e-3 at s = 100.
@@ -141,7 +142,9 @@ class _InfoNCE(torch.autograd.Function):
     @staticmethod
     def forward(I, T, scale, weights, problem):
         # torch.compile reads the history of its arguments
-        I, T, scale = I.detach(), T.detach(), scale.detach()
+        I = I.detach()
+        T = T.detach()
+        scale = scale.detach()
         cosine = _matched(I, T, problem.first)
         pairs = scale * cosine
         shift = scale * (1 - combined(problem.group, -cosine.min(), "MAX").neg())
@@ -163,30 +166,28 @@ class _InfoNCE(torch.autograd.Function):
     def backward(ctx, upstream, *_):
         _check_first_derivative()
         I, T, scale, weights, row, column = (x.detach() for x in ctx.saved_tensors)
-        problem, B = ctx.problem, len(T)
-        matched, pairs = (
-            slice(problem.first, problem.first + len(I)),
-            scale * _matched(I, T, problem.first),
-        )
+        problem = ctx.problem
+        B = len(T)
+        matched = slice(problem.first, problem.first + len(I))
+        pairs = scale * _matched(I, T, problem.first)
         weight = weights[matched]
         scaled = scale * I
-        i, t = scaled.to(problem.product), T.to(problem.product)
+        i = scaled.to(problem.product)
+        t = T.to(problem.product)
         safe = bool(ctx.safe)
         if safe:  # w/(2B) over the sums of E
-            row, column = (
-                weight * (scale - row).exp() / (2 * B),
-                weights * (scale - column).exp() / (2 * B),
-            )
+            row = weight * (scale - row).exp() / (2 * B)
+            column = weights * (scale - column).exp() / (2 * B)
             own = (pairs - scale).exp() * (row + column[matched])
         else:  # logarithms of 2B/w times the sums of exp(l)
-            row, column = (
-                row + math.log(2 * B) - weight.log(),
-                column + math.log(2 * B) - weights.log(),
-            )
+            row = row + math.log(2 * B) - weight.log()
+            column = column + math.log(2 * B) - weights.log()
             own = (pairs - row).exp() + (pairs - column[matched]).exp()
-        dI, dT = torch.zeros_like(I), torch.zeros_like(T)
+        dI = torch.zeros_like(I)
+        dT = torch.zeros_like(T)
         for l, a, b in _tiles(i, t, pairs, problem):
-            r, c = row[a][:, None], column[b]
+            r = row[a][:, None]
+            c = column[b]
             G = (l - scale).exp() * (r + c) if safe else (l - r).exp() + (l - c).exp()
             _add_products(dI, dT, G, i, t, a, b, problem)
         _add_diagonal(dI, dT, own - weight / B, scaled, T, problem.first)
@@ -198,8 +199,10 @@ class _InfoNCE(torch.autograd.Function):
 def _normalisers(I, T, pairs, scale, problem, safe):
     """(log sum over columns, log sum over rows) of exp(l)."""
     add, start = (torch.add, 0.0) if safe else (torch.logaddexp, -torch.inf)
-    i, t = (scale * I).to(problem.product), T.to(problem.product)
-    row, column = I.new_full((len(I),), start), I.new_full((len(T),), start)
+    i = (scale * I).to(problem.product)
+    t = T.to(problem.product)
+    row = I.new_full((len(I),), start)
+    column = I.new_full((len(T),), start)
     for l, a, b in _tiles(i, t, pairs, problem):
         E = (l - scale).exp() if safe else None
         r, c = (l.logsumexp(1), l.logsumexp(0)) if E is None else (E.sum(1), E.sum(0))
@@ -215,24 +218,33 @@ class _SigLIP(torch.autograd.Function):
 
     @staticmethod
     def forward(I, T, scale, bias, weights, problem):
-        I, T, scale, bias = I.detach(), T.detach(), scale.detach(), bias.detach()
-        B, pairs = len(T), scale * _matched(I, T, problem.first)
+        I = I.detach()
+        T = T.detach()
+        scale = scale.detach()
+        bias = bias.detach()
+        B = len(T)
+        pairs = scale * _matched(I, T, problem.first)
         scaled = scale * I
-        i, t = scaled.to(problem.product), T.to(problem.product)
-        dI, dT = torch.zeros_like(I), torch.zeros_like(T)
-        total, dbias = I.new_zeros(()), I.new_zeros(())
+        i = scaled.to(problem.product)
+        t = T.to(problem.product)
+        dI = torch.zeros_like(I)
+        dT = torch.zeros_like(T)
+        total = I.new_zeros(())
+        dbias = I.new_zeros(())
         for x, a, b in _tiles(i, t, pairs, problem):
             x += bias
             G = x.sigmoid()
             total -= F.logsigmoid(-x).sum()
             dbias += G.sum()
             _add_products(dI, dT, G, i, t, a, b, problem)
-        own, more = pairs + bias, weights[problem.first : problem.first + len(I)] - 1
+        own = pairs + bias
+        more = weights[problem.first : problem.first + len(I)] - 1
         _add_diagonal(dI, dT, (own.sigmoid() - 1) * (1 + more), scaled, T, problem.first)
         # Every entry was counted as a negative. -log sigmoid(-x) - x = -log sigmoid(x) makes
         # matched ones positive, with weight 1 + `more`.
         loss = (total - own.sum() - (more * F.logsigmoid(own)).sum()) / B
-        dI, dT = dI / B, dT / B
+        dI = dI / B
+        dT = dT / B
         dbias = dbias - len(I) + (more * (own.sigmoid() - 1)).sum()
         return loss, scale * dI, dT, (dI * I).sum(), dbias / B
 

@@ -50,7 +50,8 @@ def class_vectors(
     """Vectors that score images: one per class, or one per caption for log-mean-exp prompts."""
     if "head.weight" in parameters:
         return parameters["head.weight"].mT
-    recipe, pool = ensemble.recipe, prompt_row(prompt).pool
+    recipe = ensemble.recipe
+    pool = prompt_row(prompt).pool
     texts = (
         class_captions(ensemble)
         if pool
@@ -74,12 +75,14 @@ def captioned(ensemble: Ensemble) -> tuple[World, ...]:
 def class_captions(ensemble: Ensemble) -> Shaped[torch.Tensor, "E K captions dT"]:
     """CAPTIONS captions of every class and model, from a stream that training does not read."""
     K = ensemble.worlds[0].classes
-    texts, labels = [], []
+    texts = []
+    labels = []
     count = torch.zeros(len(ensemble.models), K, dtype=torch.int64, device=ensemble.device)
     while count.min() < CAPTIONS:
         captions = ensemble._replace(worlds=captioned(ensemble))
         block = ensemble.views.block(captions, "class-captions", len(texts))
-        texts, labels = [*texts, block.texts], [*labels, block.labels]
+        texts = [*texts, block.texts]
+        labels = [*labels, block.labels]
         count += torch.nn.functional.one_hot(block.labels, K).sum(1)
     order = torch.cat(labels, 1).argsort(dim=1, stable=True)  # class by class
     start = count.cumsum(1) - count
@@ -115,7 +118,8 @@ def _pooled(
 ) -> Float[torch.Tensor, "E N K"]:
     """Log-mean-exp scores, up to a constant, by the vectors of C captions per class."""
     # images per product
-    scale, each = scale[:, None, None], max(1, LOGITS // (len(I) * vectors.shape[2]))
+    scale = scale[:, None, None]
+    each = max(1, LOGITS // (len(I) * vectors.shape[2]))
     pooled = [
         [torch.logsumexp(scale * torch.bmm(part, texts.mT), dim=-1) for texts in vectors.unbind(1)]
         for part in I.split(each, dim=1)
@@ -173,7 +177,8 @@ def ensemble_accuracy(
     if not linear_scores(ensemble.recipe, prompt):
         points = standard_points(ensemble) if points is None else points
         return _accuracy_on_points(ensemble, parameters, (prompt,), points)[0]
-    critics, rows = linear_critics(ensemble, parameters, prompt), []
+    critics = linear_critics(ensemble, parameters, prompt)
+    rows = []
     intercept = np.broadcast_to(critics.intercept, critics.inside.shape[:2])
     for k, (number, world) in enumerate(zip(ensemble.models, ensemble.worlds, strict=True)):
         critic = LinearCritic(
@@ -198,7 +203,8 @@ def _accuracy_on_points(
         return torch.as_tensor(values).to(vectors[0])
 
     # Coordinates of the frame: l latents, then noise alone.
-    l, nu = ensemble.worlds[0].latents, np.array([[world.nu_image] for world in ensemble.worlds])
+    l = ensemble.worlds[0].latents
+    nu = np.array([[world.nu_image] for world in ensemble.worlds])
     D, _ = dictionaries(ensemble.worlds[0], ensemble.seed)
     frame = tensor(np.concatenate([D, np.linalg.svd(D, full_matrices=True)[0][:, l:]], axis=1))
     deviation = np.repeat(np.sqrt(nu), len(frame), axis=1)  # (E, d)
@@ -252,10 +258,8 @@ def accuracies(
 def _accuracies_on_images(
     ensemble: Ensemble, parameters: Parameters, prompts: Sequence[Prompt | None], trial: Any
 ) -> dict[Prompt | None, dict[str, Float[np.ndarray, "R E"]]]:
-    vectors, E = (
-        [class_vectors(ensemble, parameters, prompt) for prompt in prompts],
-        len(ensemble.models),
-    )
+    vectors = [class_vectors(ensemble, parameters, prompt) for prompt in prompts]
+    E = len(ensemble.models)
     each = max(1, PIXELS // (E * trial.images(slice(1)).numel()))
     parts = []
     for first in range(0, len(trial), each):

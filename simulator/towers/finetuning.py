@@ -55,9 +55,8 @@ class Pretrained:
 
     def images(self, pixels: UInt8[torch.Tensor, "n 3 S S"]) -> Float[torch.Tensor, "n h"]:
         """Embeddings of images, of norm 1."""
-        mean, std = (
-            torch.tensor(x, device=self.device).reshape(3, 1, 1) for x in (self.mean, self.std)
-        )
+        mean = torch.tensor(self.mean, device=self.device).reshape(3, 1, 1)
+        std = torch.tensor(self.std, device=self.device).reshape(3, 1, 1)
         return F.normalize(
             self.module.encode_image((pixels.to(self.device).float() / 255 - mean) / std), dim=-1
         )
@@ -111,7 +110,8 @@ class PairSet:
 
     def batches(self, size: int) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
         """Yield (images, tokens, labels) without end; the remainder of an epoch is left out."""
-        n, epoch = len(self.scenes.labels), 0
+        n = len(self.scenes.labels)
+        epoch = 0
         while True:
             order = torch.from_numpy(
                 numpy_stream(self.seed, f"order of {self.stream}", epoch).permutation(n)

@@ -41,14 +41,20 @@ def pair_block(ensemble: Ensemble, index: int) -> Pairs:
 
 
 def _fresh_batches(ensemble: Ensemble, first: int) -> Iterator[Pairs]:
-    size, block = ensemble.recipe.batch_size, ensemble.views.block_size(ensemble.worlds[0])
-    part, held, held_index = rows(ensemble.group, size), None, -1
+    size = ensemble.recipe.batch_size
+    block = ensemble.views.block_size(ensemble.worlds[0])
+    part = rows(ensemble.group, size)
+    held = None
+    held_index = -1
     for step in count(first):
-        pieces, position, end = [], step * size + part.start, step * size + part.stop
+        pieces = []
+        position = step * size + part.start
+        end = step * size + part.stop
         while position < end:
             index, offset = divmod(position, block)
             if index != held_index:
-                held, held_index = pair_block(ensemble, index), index
+                held = pair_block(ensemble, index)
+                held_index = index
             take = min(end - position, block - offset)
             pieces.append([field[:, offset : offset + take] for field in held])
             position += take
@@ -59,7 +65,8 @@ def _fresh_batches(ensemble: Ensemble, first: int) -> Iterator[Pairs]:
 
 def _fixed_batches(ensemble: Ensemble, first: int) -> Iterator[Pairs]:
     """Minibatches of the first n pairs, without replacement within an epoch."""
-    recipe, held = ensemble.recipe, fixed_set(ensemble)
+    recipe = ensemble.recipe
+    held = fixed_set(ensemble)
     part = rows(ensemble.group, recipe.batch_size)
     # one fixed batch: its order does not matter
     if recipe.batch_size == recipe.n and ensemble.sampler.rows is None:
@@ -75,7 +82,8 @@ def _fixed_batches(ensemble: Ensemble, first: int) -> Iterator[Pairs]:
 
 
 def fixed_set(ensemble: Ensemble) -> Pairs:
-    n, size = ensemble.recipe.n, ensemble.views.block_size(ensemble.worlds[0])
+    n = ensemble.recipe.n
+    size = ensemble.views.block_size(ensemble.worlds[0])
     blocks = [pair_block(ensemble, index) for index in range(-(-n // size))]
     return Pairs(*(torch.cat(field, dim=1)[:, :n] for field in zip(*blocks, strict=True)))
 

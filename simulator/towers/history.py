@@ -36,7 +36,8 @@ def history_row(ensemble: Ensemble, state: State, since: int) -> dict[str, Any]:
     COARSE.
     """
     scale = logit_scale(ensemble.recipe, state.parameters)
-    step, lost = int(state.step), state.diverged
+    step = int(state.step)
+    lost = state.diverged
     taken = (lost.where(lost >= 0, step + 1) - 1 - since).clamp(min=0)  # steps in each model's sums
     prompts = evaluation.default_prompts(ensemble.recipe)
     parameters = with_retrained_head(ensemble, state.eval_parameters)

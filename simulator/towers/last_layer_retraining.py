@@ -22,14 +22,16 @@ def with_retrained_head(ensemble: Ensemble, parameters: Parameters) -> Parameter
     if ensemble.recipe.last_layer == "trained":
         return parameters
     worlds = tuple(SAMPLERS["balanced"].law(world) for world in ensemble.worlds)
-    embeddings, labels = [], []
+    embeddings = []
+    labels = []
     for index in range(BLOCKS):
         block = ensemble.views.block(ensemble._replace(worlds=worlds), "refit", index)
         embeddings.append(
             scored(ensemble.recipe, embed(ensemble.recipe, parameters, "image", block.images))
         )
         labels.append(block.labels)
-    I, K = torch.cat(embeddings, dim=1).double(), worlds[0].classes
+    I = torch.cat(embeddings, dim=1).double()
+    K = worlds[0].classes
     targets = F.one_hot(torch.cat(labels, dim=1), K).double() - 1 / K
     # The best linear rule has no intercept without a table, see `layers.initialise`.
     offset = ensemble.recipe.towers != "linear" or worlds[0].table is not None

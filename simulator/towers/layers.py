@@ -45,7 +45,10 @@ class Layer(NamedTuple):
 
 def layers(recipe: Recipe, tower: str, shape: Shape) -> list[Layer]:
     """The affine maps of one tower that reads views of a shape, first to last."""
-    kind, width, depth, numbers = recipe.kinds[tower], recipe.width, recipe.depth, math.prod(shape)
+    kind = recipe.kinds[tower]
+    width = recipe.width
+    depth = recipe.depth
+    numbers = math.prod(shape)
     if kind == "linear":
         return [Layer(f"{tower}.0", numbers, recipe.embed_dim, bias=False)]
     if kind == "conv":
@@ -118,7 +121,8 @@ def embed(
     recipe: Recipe, parameters: Parameters, tower: str, x: torch.Tensor
 ) -> Float[torch.Tensor, "E B h"]:
     """Embeddings of one tower, before any normalisation to unit length; x are views (E, B, ...)."""
-    kind, activation = recipe.kinds[tower], ACTIVATIONS[recipe.activation]
+    kind = recipe.kinds[tower]
+    activation = ACTIVATIONS[recipe.activation]
     if x.dtype == torch.uint8:  # pixels
         x = x.to(next(iter(parameters.values())).dtype) / 255
     if kind == "linear":
@@ -137,7 +141,8 @@ def affine(
     parameters: Parameters, name: str, x: Float[torch.Tensor, "E B i"]
 ) -> Float[torch.Tensor, "E B o"]:
     """X W + b for every model; X W if the layer has no bias."""
-    weight, bias = parameters[f"{name}.weight"], parameters.get(f"{name}.bias")
+    weight = parameters[f"{name}.weight"]
+    bias = parameters.get(f"{name}.bias")
     return torch.bmm(x, weight) if bias is None else torch.baddbmm(bias[:, None], x, weight)
 
 
@@ -147,7 +152,8 @@ def convolved(
     """Every model's convolution of its own images: a loop, twice as fast as groups on a CPU; groups
     on a GPU.
     """
-    weight, bias = parameters[f"{name}.weight"], parameters[f"{name}.bias"]
+    weight = parameters[f"{name}.weight"]
+    bias = parameters[f"{name}.bias"]
     kernels = weight.mT.unflatten(2, (x.shape[2], SIDE, SIDE))  # (E, O, C, SIDE, SIDE)
     options = {"stride": STRIDE, "padding": SIDE // 2}
     if x.device.type == "cpu":

@@ -42,7 +42,8 @@ def linearised(
         centred = I - I.mean(1, keepdim=True)
         agreement = (centred * T).sum((1, 2)) / (n - 1)
     else:
-        i, t = weights[..., None] * I, weights[..., None] * T
+        i = weights[..., None] * I
+        t = weights[..., None] * T
         apart = (i.sum(1) * t.sum(1)).sum(1) - (i * t).sum((1, 2))
         agreement = (i * T).sum((1, 2)) / n - apart / (n * (n - 1))
     # ||W_I W_T'||_F^2 = <W_I' W_I, W_T' W_T>: h x h products in place of d x d.
@@ -67,7 +68,8 @@ def siglip(
     logits, pairs = _scores(I, T, scale)
     # -log sigmoid(-x) - x = -log sigmoid(x): all entries as negatives, the diagonal corrected to
     # positives. (torch's softplus is linear above 20, an error of 2e-9 that shows in float64.)
-    every, own = -F.logsigmoid(-logits - bias[:, None, None]).sum(2).mean(1), pairs + bias[:, None]
+    every = -F.logsigmoid(-logits - bias[:, None, None]).sum(2).mean(1)
+    own = pairs + bias[:, None]
     if weights is None:
         return every - own.mean(1)
     return every + (F.logsigmoid(-own) - weights * F.logsigmoid(own)).mean(1)

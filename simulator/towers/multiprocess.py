@@ -109,7 +109,8 @@ def run_in(
 
 def _parts(processes: int, ensemble: Ensemble, state: State) -> list[tuple[Ensemble, State, int]]:
     """Consecutive models, their state and the number of threads, per process."""
-    E, parts = len(ensemble.models), []
+    E = len(ensemble.models)
+    parts = []
     for k in range(processes):
         rows = slice(E * k // processes, E * (k + 1) // processes)
         own = ensemble._replace(worlds=ensemble.worlds[rows], models=ensemble.models[rows])
@@ -132,7 +133,9 @@ def _gathered(
     """Yield states joined from all parts. The processes block Ctrl-C and SIGTERM, and end before
     the generator.
     """
-    context, steps, stopping = get_context("spawn"), parts[0][0].recipe.steps, False
+    context = get_context("spawn")
+    steps = parts[0][0].recipe.steps
+    stopping = False
     shared = context.Array("q", [int(state.step), steps])
     pipes, theirs = zip(*(context.Pipe() for _ in parts), strict=True)
     processes = [context.Process(target=_train_part, args=(pipe, shared)) for pipe in theirs]
@@ -181,7 +184,8 @@ def _train_part(pipe: Connection, shared) -> None:
     Thread(target=_end_with_parent, daemon=True).start()
     ensemble, begun, threads, checkpoints, may_fail_to_compile = pickle.loads(pipe.recv_bytes())
     torch.set_num_threads(threads)
-    steps, reasons = count(int(begun.step) + 1), []
+    steps = count(int(begun.step) + 1)
+    reasons = []
 
     def stop() -> bool:
         step = next(steps)

@@ -55,7 +55,8 @@ def update(
     """(parameters, state) after step number `count` (from 1); SOAP keeps both moments in its own
     coordinates.
     """
-    new, memory = {}, dict(state)
+    new = {}
+    memory = dict(state)
     for name, g in gradients.items():
         p = parameters[name]
         if weight_decay and name.endswith("weight"):  # not biases or the scale
@@ -97,7 +98,8 @@ def refresh_eigenbasis(state: Parameters) -> Parameters:
     """
     new = dict(state)
     for first in [name for name in state if name.startswith("first.")]:
-        name, rotations = first.removeprefix("first."), {}
+        name = first.removeprefix("first.")
+        rotations = {}
         for side in ("left", "right"):
             if (key := f"{side}_axes.{name}") in state:
                 Q = torch.linalg.qr(state[f"{side}.{name}"] @ state[key])[0]

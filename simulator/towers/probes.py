@@ -48,7 +48,8 @@ def images_of_the_test_law(
     ensemble: Ensemble,
 ) -> tuple[Float[torch.Tensor, "E n dI"], Float[torch.Tensor, "E n l"]]:
     """Images of one block of every model's test law, and the latents behind them."""
-    worlds, random = tuple(world.test_law() for world in ensemble.worlds), {"points": "random"}
+    worlds = tuple(world.test_law() for world in ensemble.worlds)
+    random = {"points": "random"}
     tested = ensemble._replace(worlds=worlds, recipe=ensemble.recipe.model_copy(update=random))
     images = tested.views.block(tested, "evaluation", 0).images
     source = independent(ensemble.seed, 0, [f"evaluation/{k}" for k in ensemble.models])
@@ -66,10 +67,13 @@ def separation(ensemble: Ensemble, parameters: Parameters) -> Float[np.ndarray, 
     Mahalanobis, in the residual scatter. Each ignores the other, although the two are not
     orthogonal in general.
     """
-    world, streams = ensemble.worlds[0], [f"train/{k}" for k in ensemble.models]
-    K, size = world.classes, pixels.block_size(world)
+    world = ensemble.worlds[0]
+    streams = [f"train/{k}" for k in ensemble.models]
+    K = world.classes
+    size = pixels.block_size(world)
     scene = scenery(world, ensemble.source)
-    codes, embeddings = [], []
+    codes = []
+    embeddings = []
     for index in range(-(-PAIRS // size)):
         scenes = pixels.draw_scenes(
             ensemble.worlds, size, ensemble.seed, index, streams=streams, device=ensemble.source
@@ -82,7 +86,8 @@ def separation(ensemble: Ensemble, parameters: Parameters) -> Float[np.ndarray, 
                 -1,
             )
         )
-    X, I = torch.cat(codes, dim=1), torch.cat(embeddings, dim=1)
+    X = torch.cat(codes, dim=1)
+    I = torch.cat(embeddings, dim=1)
     # (E, 2 K, h); the two share a constant
     means = torch.linalg.lstsq(X, I, driver="gelsd").solution
     rest = I - X @ means

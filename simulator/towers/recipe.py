@@ -164,7 +164,8 @@ class Recipe(BaseModel):
         return self
 
     def _faults(self) -> Iterator[str]:
-        objective, loss = self.objective, f"loss = {self.loss!r}"
+        objective = self.objective
+        loss = f"loss = {self.loss!r}"
         if self.towers not in objective.towers:
             near = objective.towers[0]
             yield (
@@ -186,7 +187,8 @@ class Recipe(BaseModel):
                 f"temperature = {self.temperature} has no meaning for {loss}, which has no cosines;"
                 " leave it out"
             )
-        sampler, words = SAMPLERS[self.sampler], f"sampler = {self.sampler!r}"
+        sampler = SAMPLERS[self.sampler]
+        words = f"sampler = {self.sampler!r}"
         if sampler.weights is not None and not objective.weighted:
             yield (
                 f"{words} needs weights, which {loss} does not take; the nearest valid choice is"

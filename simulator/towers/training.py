@@ -66,7 +66,10 @@ def one_step(
     """The state after one step; a model that has diverged, or diverges here, keeps its parameters
     and moments.
     """
-    recipe, group, step, old = ensemble.recipe, ensemble.group, state.step + 1, state.parameters
+    recipe = ensemble.recipe
+    group = ensemble.group
+    step = state.step + 1
+    old = state.parameters
     gradients, losses = _gradients(old, ensemble, batch)
     if group.size > 1:
         gradients = {name: combined(group, g) for name, g in gradients.items()}
@@ -165,7 +168,8 @@ def batch_losses(
         weights=weights,
         split=objective.splits and (group.size > 1 or I.shape[1] > LARGEST_DENSE_BATCH),
     )
-    losses, E = objective.loss(embedded), I.shape[0]
+    losses = objective.loss(embedded)
+    E = I.shape[0]
     if losses.shape != (E,):  # of a user's objective
         raise ValueError(
             f"loss {recipe.loss!r} has shape {tuple(losses.shape)}; expected ({E},), one number per"

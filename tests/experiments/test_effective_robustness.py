@@ -61,7 +61,8 @@ def test_an_offsets_interval_holds_the_scatter_of_its_family():
 
 
 def test_every_replicate_has_two_accuracies():
-    common, counter = np.array([0.5, 0.5, 0.7]), np.array([0.3, 0.35, 0.5])
+    common = np.array([0.5, 0.5, 0.7])
+    counter = np.array([0.3, 0.35, 0.5])
     drawn = resampled(common, 2000, np.random.default_rng(0))
     assert (drawn.sum(axis=1) == 3).all()
     assert (drawn[:, 2] > 0).all()

@@ -56,7 +56,8 @@ def test_files_follow_the_umask(tmp_path, mask, mode):
     assert [os.stat(tmp_path / name).st_mode & 0o777 for name in "ab"] == [mode, mode]
 
 
-RESULT, RUN = ("result.json", "world.toml"), ("run.json", "weights.safetensors", "result.json")
+RESULT = ("result.json", "world.toml")
+RUN = ("run.json", "weights.safetensors", "result.json")
 VERDICTS = ("verdicts.json",)
 
 
@@ -125,8 +126,10 @@ def test_a_file_that_appears_while_the_report_is_made_is_kept(tmp_path):
 
 
 def test_a_report_that_cannot_be_replaced_is_moved_back(tmp_path, monkeypatch):
-    folder, rename = tmp_path / "report", Path.rename
-    first, second = staging_folder(folder), staging_folder(folder)
+    folder = tmp_path / "report"
+    rename = Path.rename
+    first = staging_folder(folder)
+    second = staging_folder(folder)
     write_text(first / "report.html", "old")
     write_text(second / "report.html", "new")
     replace_folder(first, folder)

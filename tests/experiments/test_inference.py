@@ -34,7 +34,8 @@ TAIL = 0.01
 def assert_misses_at_most(misses: np.ndarray, tail: float) -> None:
     """Assert by a binomial test that designs miss at a rate of at most `tail`."""
     spend(SHARE)
-    designs, missed = misses.size, int(misses.sum())
+    designs = misses.size
+    missed = int(misses.sum())
     assert missed <= stats.binom.isf(SHARE, designs, tail), (
         f"{missed} of {designs} miss at tail {tail}"
     )
@@ -83,7 +84,8 @@ def test_binomial_bounds_are_scipys():
 def test_betting_coverage(law, designs):
     draws, mean = LAWS[law]
     rng = np.random.default_rng(designs)
-    low, high = [], []
+    low = []
+    high = []
     for start in range(0, designs, 1000):
         bounds = betting_bounds(draws(rng, (min(1000, designs - start), 60)), TAIL)
         low.append(bounds.low)
@@ -119,7 +121,8 @@ def test_betting_bounds_are_where_the_capital_reaches_its_goal(unit, tail, suppo
 
 
 def test_equal_values_are_counted():
-    values, counts = np.array([-1.0, 0.0, 1.0]), np.array([3, 90, 12])
+    values = np.array([-1.0, 0.0, 1.0])
+    counts = np.array([3, 90, 12])
     assert betting_bounds(values, 0.01, (-1, 1), counts) == pytest.approx(
         betting_bounds(np.repeat(values, counts), 0.01, (-1, 1)), abs=1e-12
     )
@@ -146,7 +149,8 @@ def test_a_sample_gets_the_sharpest_valid_bound():
 def test_expanded_percentiles_of_a_normal_bootstrap_are_the_t_interval():
     # Bootstrap means of C values have standard deviation sqrt((C - 1)/C) s/sqrt(C).
     values = np.array([0.3, 0.1, 0.7, 0.4, 0.9])
-    C, spread = len(values), np.std(values) / np.sqrt(len(values))
+    C = len(values)
+    spread = np.std(values) / np.sqrt(len(values))
     ends = values.mean() + spread * stats.norm.ppf(
         [expanded_tail(C, 0.9), 1 - expanded_tail(C, 0.9)]
     )
@@ -210,7 +214,8 @@ def test_equal_values_are_drawn_together():
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=12).map(np.array))
 def test_holms_adjustment_is_its_definition(p):
-    m, order = len(p), np.argsort(p, kind="stable")
+    m = len(p)
+    order = np.argsort(p, kind="stable")
     for rank, i in enumerate(order):
         by_hand = min(1, max((m - r) * p[order[r]] for r in range(rank + 1)))
         assert holm(p)[i] == pytest.approx(by_hand, abs=1e-12)

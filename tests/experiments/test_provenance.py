@@ -32,7 +32,8 @@ def checkout(tmp_path):
 
 
 def test_results_in_a_clean_checkout_give_no_plus(checkout, monkeypatch):
-    head, processes = git(checkout, "rev-parse", "--short=12", "HEAD"), []
+    head = git(checkout, "rev-parse", "--short=12", "HEAD")
+    processes = []
     with monkeypatch.context() as counted:
         run = subprocess.run
         counted.setattr(

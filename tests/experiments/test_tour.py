@@ -38,7 +38,8 @@ def displayed(value: Any) -> dict[str, Any]:
 
 def executed() -> tuple[list[list[dict[str, Any]]], dict[str, Any]]:
     """(outputs of every code cell in the notebook's format, the names that the cells define)."""
-    found, names = [], {}
+    found = []
+    names = {}
     for number, cell in enumerate(CODE, start=1):
         *statements, last = ast.parse("".join(cell["source"])).body
         shown = ast.Expression(last.value) if isinstance(last, ast.Expr) else None

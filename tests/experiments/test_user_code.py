@@ -121,9 +121,8 @@ def test_a_learner_of_ones_own_does_what_a_shipped_one_does(soberclip, file, tmp
     mine = f"{file}:Mine"
 
     def both(verb, *flags):
-        own, shipped = (
-            soberclip(verb, "--learner", name, *flags, *FLAGS) for name in (mine, "linear")
-        )
+        own = soberclip(verb, "--learner", mine, *flags, *FLAGS)
+        shipped = soberclip(verb, "--learner", "linear", *flags, *FLAGS)
         assert (own.status, shipped.status) == (0, 0), own.err + shipped.err
         assert renamed(own.document) == renamed(shipped.document)
         return own.document
@@ -175,10 +174,8 @@ def test_a_learner_of_ones_own_does_what_a_shipped_one_does(soberclip, file, tmp
         for words in caption(arrange(read(tmp_path / "mine")))
     )
 
-    own, shipped = (
-        soberclip("check", name, "--claims", file, "--quick", "--json").document[0]
-        for name in ("own", "shipped")
-    )
+    own = soberclip("check", "own", "--claims", file, "--quick", "--json").document[0]
+    shipped = soberclip("check", "shipped", "--claims", file, "--quick", "--json").document[0]
     # draws have other names
     for name in ("verdict", "reason", "route", "n", "point", "worst", "search_evaluations"):
         assert own[name] == shipped[name]
@@ -188,7 +185,8 @@ def test_a_learner_of_ones_own_does_what_a_shipped_one_does(soberclip, file, tmp
 def test_a_line_is_that_of_the_learner_of_the_study(file, tmp_path):
     """Without the learner there is no line, and another learner of its name is refused."""
     mine = learner_in(f"{file}:Mine")
-    axes, pair = {"p_spu": [0.6, 0.9], "mu_spu": [0.5, 2.0]}, "mine minus least-squares"
+    axes = {"p_spu": [0.6, 0.9], "mu_spu": [0.5, 2.0]}
+    pair = "mine minus least-squares"
     table = study(World(sigma_xi=2.0), axes, [mine(factor=3.0), "least-squares"], "mean").run()
     known, unknown = (arrange(table, pair, {"p_spu": 0.9}, own) for own in ([mine(factor=3.0)], []))
     assert len(known.panels[0].boundary) == 1

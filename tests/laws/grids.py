@@ -59,7 +59,8 @@ def spread(annotation: Any, n: int, rng: np.random.Generator) -> np.ndarray:
 
 def distinct(n: int, seed: int = 0, attributes: int = 0, **fixed: Any) -> World:
     """A row of n worlds in which all numbers differ."""
-    rng, own = np.random.default_rng(seed), get_type_hints(Attribute, include_extras=True)
+    rng = np.random.default_rng(seed)
+    own = get_type_hints(Attribute, include_extras=True)
     skipped = {*fixed, *(["p_spu"] if "table" in fixed else [])}
     values: dict[str, Any] = {
         name: spread(HINTS[name], n, rng) for name in NUMBERS if name not in skipped
@@ -153,7 +154,8 @@ def values_of(kind: type, option: str) -> list[Any]:
     """Values of an option other than its default: stated, or those of its type."""
     if option in OPTIONS:
         return OPTIONS[option]
-    hint, values = get_type_hints(kind)[option], list[Any]()
+    hint = get_type_hints(kind)[option]
+    values = list[Any]()
     for one in (hint,) if get_origin(hint) is Literal else get_args(hint) or (hint,):
         values += get_args(one) if get_origin(one) is Literal else OF_TYPES.get(one, [])
     usual = next(field.default for field in fields(kind) if field.name == option)
@@ -218,10 +220,12 @@ def differences(f: Callable[..., Any], grid: World, tolerance: float, *others: A
     whole = tried(f, grid[keep], *(x[keep] for x in others))
     if isinstance(whole, Exception):
         return [*wrong, f"the grid is refused, and no world alone: {whole}"]
-    together, level = numbers(whole), getattr(getattr(whole, "interval", None), "level", None)
+    together = numbers(whole)
+    level = getattr(getattr(whole, "interval", None), "level", None)
     wrong += outside(together)
     for place, i in enumerate(keep):
-        own, interval = numbers(alone[i]), getattr(alone[i], "interval", None)
+        own = numbers(alone[i])
+        interval = getattr(alone[i], "interval", None)
         if interval is not None and interval.level != level:
             wrong.append(f"world {i}: level {level} in the grid, {interval.level} alone")
         if own.keys() != together.keys():

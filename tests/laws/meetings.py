@@ -56,7 +56,9 @@ def covering(choices: dict[str, list[Any]], seed: int = 0) -> list[dict[str, Any
     """Rows in which each two values of two options meet, chosen greedily: each is the best of 20
     drawn ones.
     """
-    rng, names, rows = np.random.default_rng(seed), [*choices], []
+    rng = np.random.default_rng(seed)
+    names = [*choices]
+    rows = []
     left = {
         (a, i, b, j)
         for a, b in combinations(names, 2)

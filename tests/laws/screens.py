@@ -46,7 +46,8 @@ def changed(document: Any, path: tuple, value: Any) -> Any:
 
 def lines(view: Callable[[Any], Any], document: Any) -> list[str]:
     """The screen of a document, so wide that nothing wraps."""
-    shown, stream = view(document), io.StringIO()
+    shown = view(document)
+    stream = io.StringIO()
     if isinstance(shown, str):
         return shown.splitlines()
     Console(file=stream, width=400, markup=False, emoji=False, highlight=False).print(shown)
@@ -75,7 +76,8 @@ def places(before: list[str], after: list[str]) -> list[tuple[int, int]]:
     """
     found = []
     for number, (a, b) in enumerate(zip(before, after, strict=False)):
-        one, two = [*TOKEN.finditer(a)], [*TOKEN.finditer(b)]
+        one = [*TOKEN.finditer(a)]
+        two = [*TOKEN.finditer(b)]
         if len(one) == len(two):
             found += [
                 (number, x.start())
@@ -115,7 +117,10 @@ def misplaced(view: Callable[[Any], Any], document: Any, most: int = MOST) -> tu
     """What is shown beside another group's word, or in another record's lines; and how many numbers
     are shown.
     """
-    screen, wrong, seen, rows = lines(view, document), [], 0, dict[tuple, dict[int, set[int]]]()
+    screen = lines(view, document)
+    wrong = []
+    seen = 0
+    rows = dict[tuple, dict[int, set[int]]]()
     every = [*leaves(document)]
     for path, value in every[:: 1 + len(every) // most]:
         at = places(screen, lines(view, changed(document, path, 0.87 * value + 0.0131)))

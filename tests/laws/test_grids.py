@@ -98,7 +98,8 @@ def law_holds(found):
 
 @pytest.mark.parametrize("learner", LEARNERS, ids=repr)
 def test_learners(learner):
-    edges, prompt = [*EDGES.values()], getattr(learner, "prompt", None)
+    edges = [*EDGES.values()]
+    prompt = getattr(learner, "prompt", None)
     edges = edges[: FEW.get((learner.name, prompt), FEW.get((learner.name, None), len(edges)))]
     worlds = with_edges(edges)
     if learner.name == "printed":  # the theorem is about these fields alone
@@ -142,7 +143,8 @@ KINDS_OF = {("infonce", "attributes"): ["bare"]}
     "name", [name for name in learners.names() if name not in ("printed", "siglip")]
 )
 def test_learners_of_other_kinds(name, kind):
-    worlds, prompts = distinct(5, 1, **KINDS[kind])[1:3], [None]
+    worlds = distinct(5, 1, **KINDS[kind])[1:3]
+    prompts = [None]
     if hasattr(learners.named(name), "prompt"):
         prompts = KINDS_OF.get((name, kind), ["name", "bare"])
     law_holds(
@@ -259,7 +261,9 @@ ROOTS = ("equivalent-correlation", "shortfall", "effective-robustness")
 
 @pytest.mark.parametrize("name", [name for name in FUNCTIONS if name not in OF_ALL_WORLDS])
 def test_functions(name):
-    f, found, tolerance = FUNCTIONS[name], {}, TOLERANCE["root"] if name in ROOTS else EXACT
+    f = FUNCTIONS[name]
+    found = {}
+    tolerance = TOLERANCE["root"] if name in ROOTS else EXACT
     cheap = name not in ROOTS
     kinds = {kind: distinct(5, 2, **fixed) for kind, fixed in KINDS.items() if cheap}
     if name.startswith("mitigation narrow"):
@@ -318,7 +322,8 @@ def of_draws(worlds, draws):
 
 
 def test_frontiers():
-    worlds, common = distinct(5, 3), np.random.default_rng(0).uniform(0.7, 0.9, (5, 1))[..., 0]
+    worlds = distinct(5, 3)
+    common = np.random.default_rng(0).uniform(0.7, 0.9, (5, 1))[..., 0]
     found = lambda w, c: frontier(w, np.asarray(c), learners.named("least-squares"))  # noqa: E731
     law_holds({"": differences(found, worlds, TOLERANCE["root"], common)})
 
@@ -342,8 +347,12 @@ def test_worlds_of_an_ensemble(points, classes, dtype, plain, monkeypatch):
         "p_spu": 1.0,
     }
     worlds = [grid[i].replace(**still if i == 1 else {}) for i in range(5)]
-    frames, streams, at, parts = pairs.dictionaries(worlds[0], 0), "abcde", [3, 1, 4, 1, 5], []
-    size, latents = pairs.block_size(worlds[0]) * max(map(len, frames)), pairs.draw_latents
+    frames = pairs.dictionaries(worlds[0], 0)
+    streams = "abcde"
+    at = [3, 1, 4, 1, 5]
+    parts = []
+    size = pairs.block_size(worlds[0]) * max(map(len, frames))
+    latents = pairs.draw_latents
     monkeypatch.setattr(pairs, "CHUNK_NUMBERS", 2 * size)
     monkeypatch.setattr(
         pairs, "draw_latents", lambda w, *x, **how: parts.append(len(w)) or latents(w, *x, **how)
@@ -388,7 +397,8 @@ def test_replicates_do_not_depend_on_their_number(learner, monkeypatch):
         tried(learner.accuracy, world), Exception
     ):
         pytest.skip("no law in a plain world")
-    few, many = ([*learner.exact_law(world, 500, R, 3, "law")] for R in (5, 40))
+    few = [*learner.exact_law(world, 500, 5, 3, "law")]
+    many = [*learner.exact_law(world, 500, 40, 3, "law")]
     assert sum(len(part.inside) for part in many) == 40
     for name in few[0]._fields:
 
@@ -396,7 +406,8 @@ def test_replicates_do_not_depend_on_their_number(learner, monkeypatch):
             value = getattr(part, name)  # an intercept may be one number for all
             return np.broadcast_to(value, (len(part.inside), *np.shape(value)[1:]))
 
-        a, b = (np.concatenate([*map(rows, parts)]) for parts in (few, many))
+        a = np.concatenate([*map(rows, few)])
+        b = np.concatenate([*map(rows, many)])
         np.testing.assert_allclose(a, b[:5], rtol=EXACT, atol=EXACT, err_msg=name)
 
 
@@ -417,6 +428,7 @@ def test_a_row_of_a_history_is_that_row_alone():
     for place, alone in zip(whole, rows, strict=True):
         (own,) = history.with_places(PLAIN, [deepcopy(alone)])
         for name, values in own["prompts"]["name"].items():
-            a, b = (np.array(x, float) for x in (place["prompts"]["name"][name], values))
+            a = np.array(place["prompts"]["name"][name], float)
+            b = np.array(values, float)
             np.testing.assert_allclose(a, b, rtol=TOLERANCE["root"], err_msg=name)
             assert np.isnan(a).tolist() == [loss is None for loss in alone["loss"]]

@@ -73,7 +73,8 @@ def of_photos(seed: int) -> tuple:
 
 
 def of_clusters(seed: int) -> tuple:
-    values, rng = normal(seed, CLUSTERS), np.random.default_rng(seed + 10_000)
+    values = normal(seed, CLUSTERS)
+    rng = np.random.default_rng(seed + 10_000)
     return values.mean(), *inference.bootstrap_interval(
         inference.resampled_means(values, 999, rng), CLUSTERS
     )

@@ -46,7 +46,9 @@ def rows_of(learner, *options, seed=0, **fixed):
     choices = (
         FIELDS | options_of(learner, *options) | {name: [value] for name, value in fixed.items()}
     )
-    rows, answered, refusals = covering(choices, seed), [], {}
+    rows = covering(choices, seed)
+    answered = []
+    refusals = {}
     for row in rows:
         asked = learner(**{name: row[name] for name in choices if name not in FIELDS})
         try:
@@ -55,7 +57,8 @@ def rows_of(learner, *options, seed=0, **fixed):
             refusals.setdefault(str(error).split(",")[0].split(":")[0], []).append(row)
         else:
             answered.append((asked, world_of(row), row))
-    possible, covered = met(rows), met([row for _, _, row in answered])
+    possible = met(rows)
+    covered = met([row for _, _, row in answered])
     print(
         f"{learner.__name__}: {len(covered)} of {len(possible)} pairs in {len(answered)} of"
         f" {len(rows)} rows"
@@ -91,7 +94,9 @@ def test_infonce_pools_the_scores_of_drawn_captions(prompt):
     scale.
     """
     for learner, world, row in rows_of(InfoNCE, seed=3, kind="plain", prompt=prompt):
-        images, pool, sure = images_of(world)[:40], prompt_row(prompt).pool, 0
+        images = images_of(world)[:40]
+        pool = prompt_row(prompt).pool
+        sure = 0
         expected, error = pooled_scores(world, pool, images, np.random.default_rng(0))
         found, expected = (
             np.subtract(*scores.T) for scores in (learner.scores(world, images), expected)
@@ -191,7 +196,8 @@ def test_a_rule_is_one_by_direction_critic_scores_and_accuracy(learner, kind):
     images = images_of(world)
     by_critic = images @ critic.inside.mean(axis=0).T + critic.intercept.mean(axis=0)
     by_critic = np.concatenate([by_critic, -by_critic], axis=1) if world.classes == 2 else by_critic
-    found, expected = gaps(learner.scores(world, images)), gaps(by_critic)
+    found = gaps(learner.scores(world, images))
+    expected = gaps(by_critic)
     np.testing.assert_allclose(
         found / np.linalg.norm(found), expected / np.linalg.norm(expected), atol=1e-8
     )
@@ -213,12 +219,11 @@ def test_gaussian_scores_have_the_moments_of_the_groups():
         images = images_of(world)
         # both classes share their gap
         found = learner.scores(world, images) / (2 if world.classes == 2 else 1)
-        found, expected = (
-            gaps(found),
-            gaps(gaussian_scores(world, world.prompts(learner.prompt), images)),
-        )
+        found = gaps(found)
+        expected = gaps(gaussian_scores(world, world.prompts(learner.prompt), images))
         if world.table is None:  # up to a factor
-            found, expected = found / np.linalg.norm(found), expected / np.linalg.norm(expected)
+            found = found / np.linalg.norm(found)
+            expected = expected / np.linalg.norm(expected)
         np.testing.assert_allclose(found, expected, atol=1e-8, err_msg=str(row))
         if world.table is None:
             same_direction(
@@ -262,7 +267,8 @@ def by_modes(world, learner):
 
 
 def same_direction(a, b, tolerance):
-    a, b = (x - x.mean(axis=0) if len(x) > 1 and x.ndim > 1 else x for x in (a, b))
+    a = a - a.mean(axis=0) if len(a) > 1 and a.ndim > 1 else a
+    b = b - b.mean(axis=0) if len(b) > 1 and b.ndim > 1 else b
     np.testing.assert_allclose(a / np.linalg.norm(a), b / np.linalg.norm(b), atol=tolerance)
 
 
@@ -280,7 +286,8 @@ def test_linear_rules_are_those_of_the_modes(options, fixed):
     """
     laws = 0
     for learner, world, _ in rows_of(LinearCLIP, *options, seed=1, **fixed):
-        expected, tolerance = by_modes(world, learner), 1e-8 if learner.time == np.inf else 1e-3
+        expected = by_modes(world, learner)
+        tolerance = 1e-8 if learner.time == np.inf else 1e-3
         same_direction(learner.critic(world).inside[0], expected, tolerance)
         if world.table is None:
             same_direction(learner.direction(world), block_weights(expected), tolerance)
@@ -310,9 +317,13 @@ def test_formulas_for_proofs_are_the_closed_forms(learner):
 
 
 def test_drawn_pairs_and_exact_scatters_have_the_moments_of_the_groups():
-    drawn, scatters, moments, covariances = [], [], [], []
+    drawn = []
+    scatters = []
+    moments = []
+    covariances = []
     for _, world, _ in rows_of(Bayes, seed=2):
-        own, (mean, covariance) = world.draw(4000, seed=1), moments_of_pairs(world)
+        own = world.draw(4000, seed=1)
+        mean, covariance = moments_of_pairs(world)
         views = zip((own.images, own.texts), own.frames, strict=True)
         rows = np.concatenate([view.numpy() @ D for view, D in views], axis=1) - mean
         drawn.append((rows[:, :, None] * rows[:, None]).reshape(len(rows), -1))
@@ -332,7 +343,9 @@ def modal_vectors(x, t, w, q, world, learner):
     """Score vectors of linear CLIP: products of the pairs less those of all i != j, mode by mode,
     by embeddings.
     """
-    n, others, weighed = len(x), 1 - np.eye(len(x)), x.T * w
+    n = len(x)
+    others = 1 - np.eye(len(x))
+    weighed = x.T * w
     left, s, right = np.linalg.svd(
         weighed @ t / n - weighed @ others @ (w[:, None] * t) / (n * (n - 1)), False
     )
@@ -374,12 +387,12 @@ def test_a_replicate_is_fitted_to_its_own_set_of_pairs(monkeypatch):
     """
     monkeypatch.setattr(pairs, "LARGEST_BLOCK", 70)
     fields = {name: FIELDS[name] for name in ("mention_spu", "bare", "mismatch", "kind")}
-    rows, answered = (
-        covering({"learner": FITTED, "sampler": [*SAMPLERS], "n": [40, 30], **fields}),
-        [],
-    )
+    rows = covering({"learner": FITTED, "sampler": [*SAMPLERS], "n": [40, 30], **fields})
+    answered = []
     for row in rows:
-        world, learner, sampler = world_of(row), row["learner"], SAMPLERS[row["sampler"]]
+        world = world_of(row)
+        learner = row["learner"]
+        sampler = SAMPLERS[row["sampler"]]
         world = world.replace(
             dim_image=world.latents + (learner.estimator == "linear"), sigma_xi=4.0
         )
@@ -399,7 +412,8 @@ def test_a_replicate_is_fitted_to_its_own_set_of_pairs(monkeypatch):
         for each, (x, t, y, weights) in zip(
             found, sets_of(world, row["n"], 3, sampler), strict=True
         ):
-            w, q = np.ones(len(x)) if weights is None else weights, None
+            w = np.ones(len(x)) if weights is None else weights
+            q = None
             if learner.estimator == "linear":
                 q = sampler.captioned(world).prompts(learner.prompt)
                 q = q[:1] - q[1:] if world.classes == 2 else q
@@ -414,7 +428,8 @@ def test_a_replicate_is_fitted_to_its_own_set_of_pairs(monkeypatch):
             expected = vectors[:, :l], vectors[:, l:d] @ vectors[:, l:d].T, constant
             for a, b in zip(each, expected, strict=True):
                 np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-8, err_msg=str(row))
-    covered, possible = met(answered), met(rows)
+    covered = met(answered)
+    possible = met(rows)
     print(len(covered), len(possible), len(answered), len(rows))
     assert len(covered) >= LEAST * len(possible)
 
@@ -422,8 +437,10 @@ def test_a_replicate_is_fitted_to_its_own_set_of_pairs(monkeypatch):
 @pytest.mark.parametrize("kind", KINDS)
 def test_drawn_images_of_a_group_have_its_accuracy(kind):
     """Six errors of so many images of each group."""
-    world, learner = world_of({**TOLD, "kind": kind}), LinearCLIP("mean")
-    found, exact = image_accuracy(learner, world, 0, "law"), learner.accuracy(world)
+    world = world_of({**TOLD, "kind": kind})
+    learner = LinearCLIP("mean")
+    found = image_accuracy(learner, world, 0, "law")
+    exact = learner.accuracy(world)
     for group in GROUPS:
         p = getattr(exact, group)
         if p is None:
@@ -437,17 +454,17 @@ def test_filtered_pairs_are_the_drawn_ones_that_a_teacher_keeps():
     for learner, world, row in rows_of(Filtered, "kept", kind="plain", prompt="name"):
         # images and captions vary together
         world = world.replace(sigma_inv=1.6, sigma_spu=1.2, sigma_xi=0.6)
-        rng, n, frames = (
-            np.random.default_rng(0),
-            100_000,
-            (np.eye(world.dim_image, 2), np.eye(world.text_width, 2)),
-        )
+        rng = np.random.default_rng(0)
+        n = 100_000
+        frames = (np.eye(world.dim_image, 2), np.eye(world.text_width, 2))
         own, others = (matched_pairs(world, (n,), rng, frames) for _ in range(2))
         stray = rng.random(n) < world.mismatch
-        images, texts = own.images[:, :2], np.where(stray[:, None], others.texts, own.texts)[:, :2]
+        images = own.images[:, :2]
+        texts = np.where(stray[:, None], others.texts, own.texts)[:, :2]
         score = ((images @ latent_cross_covariance(world)) * texts).sum(axis=1)
         kept = score >= np.quantile(score, 1 - learner.kept)
-        S, u = np.cov(images[kept].T, texts[kept].T)[:2, 2:], learner.direction(world)
+        S = np.cov(images[kept].T, texts[kept].T)[:2, 2:]
+        u = learner.direction(world)
         assert S[1, 0] / S[0, 0] == pytest.approx(u[1] / u[0], abs=0.03), row
 
 
@@ -470,11 +487,13 @@ def test_the_rarest_kind_is_seen_whatever_it_is():
 def test_every_field_changes_what_is_drawn(name):
     """A field without effect would pass all laws."""
     world = distinct(2, dim_image=16, dim_text=16)
-    base, value = world[0], getattr(world[1], name)
+    base = world[0]
+    value = getattr(world[1], name)
     other = base.replace(
         **{name: base.classes + 1 if name == "classes" else value + 2 * (name[:3] == "dim")}
     )
-    one, two = (each.draw(200, seed=1) for each in (base, other))
+    one = base.draw(200, seed=1)
+    two = other.draw(200, seed=1)
     assert not torch.equal(one.images, two.images) or not torch.equal(one.texts, two.texts)
 
 

@@ -124,7 +124,8 @@ def leaves(function):
 
 def called_with(function, given):
     """The function's value for options by their names."""
-    words, named = [], dict[str, Any]()
+    words = []
+    named = dict[str, Any]()
     for name, own in inspect.signature(function).parameters.items():
         if is_dataclass(own.default):
             named[name] = called_with(type(own.default), given)
@@ -176,7 +177,8 @@ def test_every_option_reaches_what_a_verb_calls(verb, option, monkeypatch, tmp_p
         if own.default is own.empty
     }
     needs |= BESIDE.get(verb, {}) | BESIDE.get(option, {}) | BESIDE.get(f"{verb} {option}", {})
-    (before, own), (after, other) = said(needs), said(needs | {option: found[option][0]})
+    before, own = said(needs)
+    after, other = said(needs | {option: found[option][0]})
     assert before != after
     if option not in ("claims", "results"):  # functions get what is read from it
         assert not {*own} & {*other}, (

@@ -31,7 +31,8 @@ def drawn(seed, classes=11):
     """Predictions of classes and groups of unequal size on three backgrounds, with objects; no two
     cells are equal.
     """
-    rng, rows = np.random.default_rng(seed), []
+    rng = np.random.default_rng(seed)
+    rows = []
     for index, (g, group) in product(range(classes), enumerate(GROUPS)):
         for i in range(9 + 2 * index + 5 * g):
             right = rng.random() < 0.85 - 0.3 * g - 0.02 * index - 0.03 * seed
@@ -125,7 +126,8 @@ def test_the_csv_of_embeddings_repeats_the_document_and_a_file_is_the_same_in_an
     }
     assert cells.keys() == entries.keys()
     for key, entry in entries.items():
-        worst, gains = entry["worst_group"], GROUPS if key[1] == "fix" else ()
+        worst = entry["worst_group"]
+        gains = GROUPS if key[1] == "fix" else ()
         numbers = {name: (entry[name], *entry["interval"][name]) for name in (*QUANTITIES, *PLACE)}
         numbers |= {
             f"gain_{group}": (entry["gain"][group], *entry["gain_interval"][group])
@@ -147,7 +149,8 @@ def test_photos_have_no_order_and_classes_no_neighbours():
     for number in (lambda t: summary(class_counts(t)), accuracy_breakdown, object_effect):
         assert number(mixed) == number(table)
     few = table[table.class_index % 2 == 0]
-    counts, every = class_counts(few), class_counts(table)
+    counts = class_counts(few)
+    every = class_counts(table)
     assert (counts == every.loc[counts.index]).all(axis=None)
     effects = {one["class_index"]: one for one in object_effect(table)["classes"]}
     for one in object_effect(few)["classes"]:

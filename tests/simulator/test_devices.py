@@ -86,7 +86,8 @@ def same_weights(case: str, to_cpu):
 
 
 def test_the_stand_in_refuses_what_cuda_refuses(to_cpu):
-    far, near = torch.ones(3, 2, device="cuda"), torch.ones(3, 2)
+    far = torch.ones(3, 2, device="cuda")
+    near = torch.ones(3, 2)
     for mixed in (
         lambda: far + near,
         lambda: torch.cat([near, far]),
@@ -103,7 +104,8 @@ def test_the_stand_in_refuses_what_cuda_refuses(to_cpu):
 def test_a_second_device_reaches_the_weights_of_the_cpu(case, tiles, to_cpu):
     """From draws and start to the last step and the evaluation."""
     tiles(case)
-    (world, fields), both = CASES[case], same_weights(case, to_cpu)
+    world, fields = CASES[case]
+    both = same_weights(case, to_cpu)
     recipe = both[0].ensemble.recipe
     for prompt in prompts_of(recipe) if case == "mismatch" else default_prompts(recipe):
         here, there = ([*each.accuracy(prompt)] for each in both)

@@ -18,7 +18,8 @@ from simulator.world import World
 
 @given(worlds(most_attributes=2))
 def test_test_weights_are_the_training_weights_of_the_test_law(world):
-    mixture, objects = world.mixture(), world.p_inv < 1
+    mixture = world.mixture()
+    objects = world.p_inv < 1
     assert mixture.test_weights == pytest.approx(
         world.test_law().mixture(objects).weights, abs=1e-14
     )
@@ -36,10 +37,8 @@ def test_without_objects_all_labels_and_backgrounds_keep_their_shares(p_inv):
 @given(tables(), st.integers(0, 2**16))
 def test_group_averages_of_a_table_are_over_classes_and_then_their_cells(table, seed):
     world = World(table=table)
-    values, mixture = (
-        np.random.default_rng(seed).random((len(table), len(table[0]))),
-        world.mixture(),
-    )
+    values = np.random.default_rng(seed).random((len(table), len(table[0])))
+    mixture = world.mixture()
     means = {COMMON: [], COUNTER: [], UNSEEN: []}
     for y, row in enumerate(table):
         kind = {
@@ -83,7 +82,8 @@ def test_a_world_without_a_table_is_one_with_its_own_joint_law(K, p, p_inv):
 @given(worlds(most_attributes=2) | table_worlds())
 def test_single_captions_are_means_over_groups(world):
     for prompt in LINEAR:
-        q, slow = world.prompts(prompt), prompt_by_mixture(world, prompt)
+        q = world.prompts(prompt)
+        slow = prompt_by_mixture(world, prompt)
         size = 1 + np.abs(slow).max()
         np.testing.assert_allclose(q, slow, rtol=0, atol=1e-12 * size, err_msg=prompt)
         if world.table is None:
@@ -103,12 +103,11 @@ SHARE = st.floats(0, 1, allow_subnormal=False)
 
 @given(sizes, sizes, st.data())
 def test_every_table_is_a_law_that_shows_every_class(K, A, data):
-    hole, domain = data.draw(st.integers(0, A - 1)), data.draw(st.integers(0, A - 1))
-    cut, absent, tail = (
-        compositional(K, A, hole),
-        leave_one_domain_out(K, A, domain),
-        long_tail(data.draw(SHARE), K, A),
-    )
+    hole = data.draw(st.integers(0, A - 1))
+    domain = data.draw(st.integers(0, A - 1))
+    cut = compositional(K, A, hole)
+    absent = leave_one_domain_out(K, A, domain)
+    tail = long_tail(data.draw(SHARE), K, A)
     both = mixed([cut, tail], [data.draw(SHARE), 1.0])
     for table in (cut, absent, tail, both, diagonal(data.draw(SHARE), K)):
         assert table.min() >= 0

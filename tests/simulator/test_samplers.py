@@ -27,7 +27,8 @@ def test_shares_are_those_of_drawn_pairs(world, n):
     """Six standard deviations are exceeded once in 5e8. Sobol points err by two pairs per cell at
     most.
     """
-    shares, even = world.joint_law().ravel(), n == 2**14
+    shares = world.joint_law().ravel()
+    even = n == 2**14
     found = np.bincount(
         drawn_groups(world, n, points="sobol" if even else "random"), minlength=len(shares)
     )
@@ -112,11 +113,15 @@ def test_effective_pairs_are_those_of_a_mean(name, passes):
     """n times the variance of the mean of a number that varies within groups only; 1000 sets of
     1000 pairs.
     """
-    world, sampler, n = World(p_spu=0.9), SAMPLERS[name], 1000
-    rng, squares = np.random.default_rng(5), np.empty(1000)
+    world = World(p_spu=0.9)
+    sampler = SAMPLERS[name]
+    n = 1000
+    rng = np.random.default_rng(5)
+    squares = np.empty(1000)
     for k in range(len(squares)):
         groups = rng.choice(4, n, p=world.joint_law().ravel())
-        value, total = rng.standard_normal(n), 0.0
+        value = rng.standard_normal(n)
+        total = 0.0
         for _ in range(passes):
             rows, weights = chosen(sampler, groups, world, rng)
             total += np.average(value[rows], weights=weights) / passes
@@ -137,11 +142,13 @@ def test_the_groups_that_training_shows_are_balanced(name, worlds):
     shows are equal.
     """
     sampler = SAMPLERS[name]
-    found, law = np.broadcast_to(sampler.effective(worlds), worlds.shape), sampler.law(worlds)
+    found = np.broadcast_to(sampler.effective(worlds), worlds.shape)
+    law = sampler.law(worlds)
     for place in np.ndindex(worlds.shape):
         shares = worlds[place].joint_law().ravel()
         shown = shares[shares > 0]
-        G, squares = len(shown), (1 / shown).mean() / len(shown)
+        G = len(shown)
+        squares = (1 / shown).mean() / len(shown)
         anew = {
             1: 1 / (squares + 1),
             2.5: 1 / (squares + 0.4),

@@ -48,10 +48,8 @@ def test_streams_are_wider_than_32_bits():
     """The seeds of these two streams agree in their low 32 bits; torch's CPU generator keeps no
     others.
     """
-    first, second = (
-        torch_normals((0, "train/13/latent", 43), 8),
-        torch_normals((0, "train/47/latent", 335), 8),
-    )
+    first = torch_normals((0, "train/13/latent", 43), 8)
+    second = torch_normals((0, "train/47/latent", 335), 8)
     assert not np.array_equal(first, second)
 
 
@@ -82,10 +80,8 @@ GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA dev
 )
 def test_rows_shared_out_over_threads_are_each_row_alone(dtype, size, device, threads):
     law = {"law": "integer", "high": 10} if dtype == torch.int64 else {"law": "normal"}
-    names, shared = (
-        [f"pairs/{k}" for k in range(5)],
-        torch.empty(5, size, dtype=dtype, device=device),
-    )
+    names = [f"pairs/{k}" for k in range(5)]
+    shared = torch.empty(5, size, dtype=dtype, device=device)
     alone = torch.stack([fill(torch.empty_like(shared[0]), 3, name, 7, **law) for name in names])
     torch.set_num_threads(threads)  # a fixture sets it back
     assert torch.equal(fill_rows(shared, 3, names, 7, **law), alone)

@@ -52,7 +52,8 @@ class Letters(Views):
 
     def accuracies(self, world, trial, shares):
         objects, backgrounds = trial.pairs.numpy().T
-        right, common = shares[:, np.arange(len(trial)), objects], objects == backgrounds
+        right = shares[:, np.arange(len(trial)), objects]
+        common = objects == backgrounds
         return {"common": right[:, common].mean(1), "counter": right[:, ~common].mean(1)}
 
 

@@ -36,7 +36,8 @@ def test_a_table_replaces_p_spu_and_sets_the_number_of_classes():
     ],
 )
 def test_a_grid_shares_what_is_no_number(shared):
-    grid, one = World(**shared, p_inv=[0.75, 0.9]), World(**shared, p_inv=0.9)
+    grid = World(**shared, p_inv=[0.75, 0.9])
+    one = World(**shared, p_inv=0.9)
     assert grid[1] == one
     assert grid.replace(mention_spu=[[0.5], [0.6]])[1, 1] == one.replace(mention_spu=0.6)
     assert World.stack([grid[0], one])[1:].replace(mention_spu=0.5)[0] == one.replace(

@@ -39,9 +39,11 @@ def test_rules_without_noise_or_without_weights(prompt, fields, expected):
 
 @given(worlds(classes=st.just(2), most_attributes=2), st.sampled_from(LINEAR))
 def test_attributes_and_masks_against_the_explicit_critic(world, prompt):
-    blocks, mixture = world, world.mixture()
+    blocks = world
+    mixture = world.mixture()
     u = LinearCLIP(prompt).direction(blocks)
-    s, pull = float(np.sqrt(u**2 @ blocks.image_variance)), float(np.abs(u * blocks.mean).sum())
+    s = float(np.sqrt(u**2 @ blocks.image_variance))
+    pull = float(np.abs(u * blocks.mean).sum())
     assume(s > 1e-6 * pull)
     assume(np.abs(u).max() > 1e-60)
     explicit = group_accuracy(population_critic(world, prompt), mixture, world.nu_image)[0]

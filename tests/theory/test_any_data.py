@@ -53,7 +53,8 @@ def image_to_caption(
     """The exact population loss, in nats, and its gradient: sums over all captions that a batch may
     have.
     """
-    captions, alone = pairs.shape[1], pairs.sum(axis=0)
+    captions = pairs.shape[1]
+    alone = pairs.sum(axis=0)
     if batch == MANY:
         terms = scores + np.log(alone)
         log_sum = np.logaddexp.reduce(terms, axis=1, keepdims=True)
@@ -109,7 +110,8 @@ def best_average(gain: np.ndarray) -> float:
 def test_t14_the_pmi_is_where_every_gradient_vanishes(seed):
     """The losses are convex, so where the gradient is zero they are least."""
     world = finite_world(seed)
-    pairs, K = world.pairs(), world.classes
+    pairs = world.pairs()
+    K = world.classes
     exact = T.pmi(pairs)
     for batch in (MANY, 2, 3):  # SigLIP's PMI is less the log of the number of others
         for loss in (image_to_caption, caption_to_image):
@@ -180,7 +182,8 @@ def test_t15_the_share_of_matches_among_bare_captions_is_the_correlation(p, usua
 @given(seeds, st.floats(1e-3, 0.99))
 def test_t11_mismatch_moves_no_decision_by_single_prompts_nor_by_their_pool(seed, eps):
     world = finite_world(seed)
-    pairs, rest = world.pairs(), slice(0, world.told.shape[-1])
+    pairs = world.pairs()
+    rest = slice(0, world.told.shape[-1])
     exact = T.pmi(pairs)
     stray = T.pmi((1 - eps) * pairs + eps * np.outer(pairs.sum(axis=1), pairs.sum(axis=0)))
     np.testing.assert_allclose(stray, T.mismatched_pmi(exact, eps), atol=1e-11)
@@ -224,8 +227,10 @@ def looks(seed: int) -> tuple[float, np.ndarray, np.ndarray]:
     """p, p(x | y, a) and p(x | typical y): ten looks of an object, nine of a background, both seen
     in error.
     """
-    rng, mixed = np.random.default_rng(seed), []
-    p, sizes = rng.uniform(0.55, 0.95), (10, 9)
+    rng = np.random.default_rng(seed)
+    mixed = []
+    p = rng.uniform(0.55, 0.95)
+    sizes = (10, 9)
     for size in sizes:
         first = rng.dirichlet(np.ones(size))
         seen = (rng.dirichlet(np.ones(size), size) for _ in range(2))  # by images, by captions
@@ -246,7 +251,9 @@ def test_typical_appearance_exceeds_p_in_some_finite_worlds():
     """1/2 <= p' <= p needs more than any data: of 1,000 such worlds p' exceeds p in 44, and is
     below 1/2 in 4.
     """
-    weight, above, below = np.linspace(0, 1, 1001)[:, None], 0, 0
+    weight = np.linspace(0, 1, 1001)[:, None]
+    above = 0
+    below = 0
     for seed in range(250):
         p, images, captions = looks(seed)
         first = captions.argmax(axis=1) == 0
@@ -258,6 +265,7 @@ def test_typical_appearance_exceeds_p_in_some_finite_worlds():
             - (1 - weight[:, 0]) * accuracy[1]
         )
         places = weight[regret < regret.min() + 1e-9]
-        above, below = above + (places.min() > p + 1e-3), below + (places.max() < 0.5 - 1e-3)
+        above = above + (places.min() > p + 1e-3)
+        below = below + (places.max() < 0.5 - 1e-3)
     assert 2 <= above <= 25
     assert below <= 5

@@ -32,14 +32,10 @@ def by_integrals(words: BinnedCaptions, x: np.ndarray, caption: np.ndarray) -> f
             if label not in (NONE, mixture.labels[g]):
                 continue
             for c, b in enumerate(bins):
-                m, shared = (
-                    mixture.means[g, c],
-                    mixture.detail[mixture.block[c]] * mixture.variances[c],
-                )
-                S_I, S_T = (
-                    mixture.variances[c] + world.nu_image,
-                    mixture.variances[c] + world.nu_text,
-                )
+                m = mixture.means[g, c]
+                shared = mixture.detail[mixture.block[c]] * mixture.variances[c]
+                S_I = mixture.variances[c] + world.nu_image
+                S_T = mixture.variances[c] + world.nu_text
                 if b == NONE:
                     weight *= (
                         np.exp(-((x[c] - m) ** 2) / (2 * S_I)) / np.sqrt(2 * np.pi * S_I)
@@ -66,7 +62,8 @@ def by_integrals(words: BinnedCaptions, x: np.ndarray, caption: np.ndarray) -> f
 
 @pytest.mark.parametrize("world", WORLDS, ids=["details", "table", "three-classes"])
 def test_the_density_given_words_is_that_of_integrals_over_bins(world):
-    words, rng = BinnedCaptions(world), np.random.default_rng(0)
+    words = BinnedCaptions(world)
+    rng = np.random.default_rng(0)
     captions = words.binned(rng.normal(size=(3, world.latents)) * 1.5)
     captions[1, 1:][words.mixture.block == 1] = NONE
     if world.bare:
@@ -98,9 +95,12 @@ def test_accuracies_are_those_of_all_groups(world, monkeypatch):
     """Every group's share of right answers, drawn; the standard error of a share of n is .5/sqrt n
     at most.
     """
-    words, rng, n = BinnedCaptions(world), np.random.default_rng(0), 4000
+    words = BinnedCaptions(world)
+    rng = np.random.default_rng(0)
+    n = 4000
     prompts = np.array([words.prompts("name"), words.prompts("mean")])
-    mixture, deviation = words.mixture, np.sqrt(words.mixture.image_variances)
+    mixture = words.mixture
+    deviation = np.sqrt(words.mixture.image_variances)
     shares = np.zeros((2, len(mixture.labels)))
     for g in np.flatnonzero(mixture.test_weights):
         x = mixture.means[g] + deviation * rng.normal(size=(n, len(deviation)))
@@ -111,10 +111,9 @@ def test_accuracies_are_those_of_all_groups(world, monkeypatch):
 
 
 def test_mismatched_captions_raise_the_critic_to_a_floor():
-    plain, mixed = (BinnedCaptions(World(mismatch=eps, **HEADLINE)) for eps in (0.0, 0.25))
-    images, captions = (
-        np.array([[3.0, 1.0], [-9.0, 2.0]]),
-        plain.binned(np.array([[2.0, 1.0], [0.0, -1.0]])),
-    )
+    plain = BinnedCaptions(World(mismatch=0.0, **HEADLINE))
+    mixed = BinnedCaptions(World(mismatch=0.25, **HEADLINE))
+    images = np.array([[3.0, 1.0], [-9.0, 2.0]])
+    captions = plain.binned(np.array([[2.0, 1.0], [0.0, -1.0]]))
     expected = np.log(0.75 * np.exp(plain.critic(images, captions)) + 0.25)
     assert mixed.critic(images, captions) == pytest.approx(expected, abs=1e-12)

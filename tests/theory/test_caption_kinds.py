@@ -77,7 +77,8 @@ def test_linear_rules_follow_from_the_groups(other, rule, prompt):
 
 
 def test_drawn_pairs_and_exact_scatters(other):
-    world, n = TELLING.replace(bare=0.2, mismatch=0.1), 20_000
+    world = TELLING.replace(bare=0.2, mismatch=0.1)
+    n = 20_000
     expected = joint_covariance(world)
     (scatter,) = projected_scatter(world, 500, 64, 5)
     assert_mean(

@@ -44,7 +44,8 @@ def test_factorised_density_is_the_mixtures(world, seen):
 @example([0.0, 0.0], 0.0)
 def test_attribute_is_summed_out_without_cancellation_and_underflow(values, p):
     """By the law of a world, and by a table with empty cells."""
-    f, K = np.array([values, np.zeros(len(values))]), len(values)
+    f = np.array([values, np.zeros(len(values))])
+    K = len(values)
     for law in (np.where(np.eye(K), p, (1 - p) / (K - 1)), np.tril(np.full((K, K), 1 / K))):
         expected = np.transpose([logsumexp(f, b=row, axis=1) for row in law])
         np.testing.assert_allclose(given_label(f, law), expected, rtol=1e-13, atol=1e-13)

@@ -55,7 +55,8 @@ def test_images_without_noise_have_a_law_where_captions_leave_detail_out():
 
 
 def test_a_bare_caption_that_shows_no_object_ties():
-    learner, world = learners.InfoNCE("bare"), World(mu_inv=0.0, bare=0.5)
+    learner = learners.InfoNCE("bare")
+    world = World(mu_inv=0.0, bare=0.5)
     assert [*learner.accuracy(world)] == [0.5, 0.5]
     assert not learner.scores(world, np.ones((3, 2))).any()
 

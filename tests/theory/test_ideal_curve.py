@@ -43,7 +43,8 @@ def ideal_by_definition(world: World, lam: np.ndarray) -> tuple[np.ndarray, np.n
     with np.errstate(divide="ignore"):
         m = (2 * lam[:, None] - 1) / (2 * world.p_inv - 1) * np.tanh(b * (b + t))
         threshold = np.arctanh(np.clip(m, -1, 1)) / a
-    together, apart = ndtr(a + threshold) @ weight, ndtr(a - threshold) @ weight
+    together = ndtr(a + threshold) @ weight
+    apart = ndtr(a - threshold) @ weight
     p = world.p_inv
     return p * together + (1 - p) * (1 - apart), p * apart + (1 - p) * (1 - together)
 
@@ -78,10 +79,11 @@ def test_a_sum_of_the_curve_is_found_where_it_is_taken(weights):
     curve = IdealCurve(
         World(p_spu=0.5, mu_spu=[[0.5], [1.5], [3.0]], sigma_xi=[2.0, 6.0], p_inv=0.95)
     )
-    lam, total = (
-        np.array([0.2, 0.7]),
-        lambda ideal: weights[0] * ideal.common + weights[1] * ideal.counter,
-    )
+    lam = np.array([0.2, 0.7])
+
+    def total(ideal):
+        return weights[0] * ideal.common + weights[1] * ideal.counter
+
     np.testing.assert_allclose(
         curve.where(*weights, total(curve.at(lam))), np.tile(lam, (3, 1)), rtol=0, atol=1e-6
     )
@@ -228,19 +230,19 @@ def test_intervals_hold_the_error_of_a_sampled_curve(draws, monkeypatch):
     """40 seeds of a curve that is exact without its table; a coverage of .5 is found with power
     .99.
     """
-    fields, points = (
-        {
-            "mu_inv": 1.3,
-            "mu_spu": 2.0,
-            "sigma_xi": 4.0,
-            "p_inv": 0.9,
-        },
-        bayes.bayes_points,
-    )
-    world, accuracy = World(table=[[0.4, 0.1], [0.1, 0.4]], **fields), Accuracy(0.86, 0.62)
+    fields = {
+        "mu_inv": 1.3,
+        "mu_spu": 2.0,
+        "sigma_xi": 4.0,
+        "p_inv": 0.9,
+    }
+    points = bayes.bayes_points
+    world = World(table=[[0.4, 0.1], [0.1, 0.4]], **fields)
+    accuracy = Accuracy(0.86, 0.62)
     exact = equivalent(World(p_spu=0.8, **fields), accuracy)
     monkeypatch.setattr(bayes, "TERMS", 2**10)
-    seeds, misses = 40, np.zeros(2, int)
+    seeds = 40
+    misses = np.zeros(2, int)
     most = binom.isf(SHARE, seeds, 0.05)
     assert binom.sf(most, seeds, 0.5) > POWER
     for seed in range(1, 1 + seeds):

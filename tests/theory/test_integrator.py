@@ -12,7 +12,8 @@ from simulator.world import World
 from theory.integrator import gap_accuracy, line_shares, plane_shares
 from theory.learners import Bayes, Learner
 
-offset, size = st.floats(-3, 3), st.floats(0.05, 4)
+offset = st.floats(-3, 3)
+size = st.floats(0.05, 4)
 
 
 @settings(max_examples=3)
@@ -28,7 +29,8 @@ def test_a_disc_is_an_island(x, y, radius):
 def test_a_quadrant_and_its_ties(a, b, x, y):
     """Steps of a sum of signs: 1 in a quadrant, -1 in the opposite one, a tie in the others."""
     found = plane_shares(lambda u, v: (np.sign(u - a) + np.sign(v - b)) / 2, np.array([[x], [y]]))
-    p, q = ndtr(x - a), ndtr(y - b)
+    p = ndtr(x - a)
+    q = ndtr(y - b)
     assert found[0] == pytest.approx(p * q + (p * (1 - q) + (1 - p) * q) / 2, abs=1e-6)
 
 

@@ -23,16 +23,16 @@ def points(p: float) -> np.ndarray:
 
 def test_cubics_between_nodes_are_the_curve():
     h = np.linspace(*LOG_ODDS, 97)
-    exact, between = (
-        SampledCurve(points, interpolate).replicates(h) for interpolate in (False, True)
-    )
+    exact = SampledCurve(points, False).replicates(h)
+    between = SampledCurve(points, True).replicates(h)
     np.testing.assert_allclose(between, exact, atol=1e-3)
     np.testing.assert_allclose(exact[..., 50], points(expit(h[50])), atol=1e-12)
 
 
 @given(st.floats(0.01, 0.99), st.sampled_from([(1, -1), (1, 0), (0, -1)]))
 def test_a_sum_of_the_curve_is_taken_between_the_known_points_around_it(p, weights):
-    curve, value = SampledCurve(points, False), np.array([points(p).mean(axis=0) @ weights])
+    curve = SampledCurve(points, False)
+    value = np.array([points(p).mean(axis=0) @ weights])
     (low,), (high,) = curve.bracket(*weights, value)
     assert expit(low) <= p <= expit(high)
     assert sorted(curve.known).index(high) == sorted(curve.known).index(low) + 1
@@ -45,7 +45,8 @@ def test_a_polygon_of_three_groups_is_certified_by_mixtures(seed):
     their mixtures.
     """
     rng = np.random.default_rng(seed)
-    heads, own = rng.uniform(0.3, 1, (6, 3)), rng.uniform(0.2, 0.6, 3)
+    heads = rng.uniform(0.3, 1, (6, 3))
+    own = rng.uniform(0.2, 0.6, 3)
     weights, regret = least_regret_of_groups(lambda w: heads[(heads @ w).argmax()], own)
     mixtures = rng.dirichlet(np.full(6, 0.3), 20_000)
     assert regret >= (mixtures @ heads - own).min(axis=1).max() - 1e-6

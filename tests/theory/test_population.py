@@ -93,10 +93,8 @@ def test_the_gaussian_pmi_is_exact_with_hardly_any_noise():
         *map(world.caption_kinds.moment, (1, 2)),
     )
     mu, D, v, n, n_T, m, m2 = map(np.vectorize(Fraction, otypes=[object]), numbers)
-    C, nu_T = (
-        np.outer(mu * D, mu * D) + np.diag(mu**2 * (1 - D**2) + v),
-        Fraction(float(world.nu_text)),
-    )
+    C = np.outer(mu * D, mu * D) + np.diag(mu**2 * (1 - D**2) + v)
+    nu_T = Fraction(float(world.nu_text))
     S_T = m[:, None] * C * m + np.diag(m2 * (n_T - nu_T) + nu_T + (m2 - m**2) * np.diag(C))
 
     def inverse(M):

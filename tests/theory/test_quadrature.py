@@ -9,7 +9,8 @@ from theory.quadrature import gaussian_average, logistic_moments, nested_rule
 def exact_moments(m, V):
     """The defining integrals over s, at 30 digits, split where the integrand changes its shape."""
     mp.dps = 30
-    m, V = mpf(m), mpf(V)
+    m = mpf(m)
+    V = mpf(V)
     root = mp.sqrt(V)
     density = lambda s: mp.exp(-((s - m) ** 2) / (2 * V)) / mp.sqrt(2 * mp.pi * V)  # noqa: E731
     slope = lambda s: mp.exp(-abs(s)) / (1 + mp.exp(-abs(s))) ** 2  # noqa: E731

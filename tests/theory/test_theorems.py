@@ -112,7 +112,9 @@ def test_t4_and_t5_clip_against_least_squares_at_any_correlation(alpha, beta, si
 )
 @example(1.0, 2.0, 1.0, 0.5, 0.9, 1.0, 1.0, 10)
 def test_t8_many_classes(alpha, beta, si, ss, D, D_inv, kappa, K):
-    p, p_inv = ((x * (K - 1) + 1) / K for x in (D, D_inv))  # D = p - (1 - p)/(K - 1)
+    # D = p - (1 - p)/(K - 1)
+    p = (D * (K - 1) + 1) / K
+    p_inv = (D_inv * (K - 1) + 1) / K
     blocks = world(alpha, beta, si, ss, p, kappa=kappa, K=K).replace(p_inv=p_inv)
     name = T.many_class_reliance_name(alpha, beta, si, p, K, p_inv)
     mean = T.many_class_reliance_mean(alpha, beta, si, ss, p, K, kappa, p_inv)

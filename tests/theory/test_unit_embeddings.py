@@ -58,7 +58,8 @@ def plain_siglip(z: np.ndarray, law: np.ndarray, batch: int) -> float:
 
 @given(st.integers(0, 2**32 - 1), objectives)
 def test_the_slope_is_the_derivative_and_vanishes_at_the_optimum_without_limits(seed, objective):
-    law, loss = law_of(seed), objective.loss
+    law = law_of(seed)
+    loss = objective.loss
     scores, way = np.random.default_rng(seed).standard_normal((2, 3, 4))
     step = 1e-5
     change = (loss(scores + step * way, law)[0] - loss(scores - step * way, law)[0]) / (2 * step)
@@ -68,7 +69,8 @@ def test_the_slope_is_the_derivative_and_vanishes_at_the_optimum_without_limits(
 
 @given(st.integers(0, 2**32 - 1), st.integers(2, 1000), st.floats(-12, 3))
 def test_siglip_is_a_sum_of_log_sigmoids_at_a_fixed_bias_and_at_the_best_one(seed, batch, bias):
-    law, (scores, other) = law_of(seed), np.random.default_rng(seed).normal(0, 2, (2, 3, 4))
+    law = law_of(seed)
+    scores, other = np.random.default_rng(seed).normal(0, 2, (2, 3, 4))
     assert siglip(bias, batch).loss(scores, law)[0] == pytest.approx(
         plain_siglip(scores + bias, law, batch), rel=1e-12
     )
@@ -124,7 +126,8 @@ def test_an_attribute_that_captions_tell_needs_its_scale(values, error):
     have.
     """
     law = ((1 - error) * np.eye(values) + error / values) / values
-    scale, best = E.needed_scale(values, error), infonce(theorems.pmi(law), law)[0]
+    scale = E.needed_scale(values, error)
+    best = infonce(theorems.pmi(law), law)[0]
     rows = E.unit(np.eye(values) - 1 / values)
     assert infonce(scale * rows @ rows.T, law)[0] == pytest.approx(best, abs=1e-12)
     below = E.trained(law, 0.9 * scale, 2 * values, 0)[-1]
@@ -149,7 +152,8 @@ def test_a_caption_without_weight_has_the_row_that_it_has_as_a_node(seed, scale,
     """What a row of small weight adds to the loss decides: rows inside the ball are flat minima,
     known to .001.
     """
-    law, small = law_of(seed), 1e-6
+    law = law_of(seed)
+    small = 1e-6
     towers = E.trained(law, scale, 8, 0, objective)[-1]
     scores = scale * towers.images @ towers.captions.T
     for of, others, own, table in (
@@ -180,10 +184,8 @@ def test_a_prompt_that_is_a_node_has_the_row_of_that_caption():
     same = np.isclose(world.prompts("typical")[:, None], place.captions).all(axis=-1)
     assert same.sum(axis=1).tolist() == [1, 1]
     expected = towers.images @ np.subtract(*same.astype(float) @ towers.captions)
-    gap, sd = (
-        score_gap(world, "typical", place, towers, 1.0, True, INFONCE),
-        np.sqrt(world.image_variance),
-    )
+    gap = score_gap(world, "typical", place, towers, 1.0, True, INFONCE)
+    sd = np.sqrt(world.image_variance)
     np.testing.assert_allclose(gap(*(place.images[place.kept] / sd).T), expected, atol=1e-5)
 
 
@@ -202,7 +204,8 @@ def test_where_all_scores_are_within_reach_the_law_holds_as_it_is():
     """
     assert [reaches(WORLD, "name", scale, None) for scale in (14.3, 100.0)] == [False, True]
     for prompt in ("name", "mean", "scores"):
-        here, law = InfoNCE(prompt, 100.0).accuracy(WORLD), InfoNCE(prompt).accuracy(WORLD)
+        here = InfoNCE(prompt, 100.0).accuracy(WORLD)
+        law = InfoNCE(prompt).accuracy(WORLD)
         # of the narrowest views with the same noise
         np.testing.assert_allclose([*here], [*law], rtol=1e-12)
     assert not reaches(WORLD, "name", 100.0, -60.0), "a fixed bias far from the best one needs more"
@@ -251,7 +254,8 @@ def test_the_page_of_the_lab_has_the_budgets_of_the_table():
     """The least scale of the table from which on accuracies are within .2 points of those without
     limits.
     """
-    wide, budgets = [row for row in stored() if row["detail"] == "1.0" and not row["embed_dim"]], []
+    wide = [row for row in stored() if row["detail"] == "1.0" and not row["embed_dim"]]
+    budgets = []
     for prompt in ("name", "bare", "mean", "scores"):
         mine = [(float(row["scale"]), float(row["off"])) for row in wide if row["prompt"] == prompt]
         budgets.append(
@@ -267,7 +271,8 @@ def test_the_page_of_the_lab_has_the_budgets_of_the_table():
 @pytest.mark.deep
 def test_above_the_budget_all_prompts_come_back_to_the_law():
     for prompt, near in (("typical", 0.002), ("average", 0.006), ("captions", 0.015)):
-        here, law = InfoNCE(prompt, 5.0).accuracy(WORLD), InfoNCE(prompt).accuracy(WORLD)
+        here = InfoNCE(prompt, 5.0).accuracy(WORLD)
+        law = InfoNCE(prompt).accuracy(WORLD)
         np.testing.assert_allclose([*here], [*law], atol=near)
 
 
@@ -276,15 +281,15 @@ def test_a_mismatch_that_matters_not_without_limits_matters_at_a_finite_scale():
     closer to the law.
     """
     law, _ = InfoNCE().accuracy(WORLD)
-    near, far = (
-        InfoNCE(scale=1.0).accuracy(WORLD.replace(mismatch=m)).common - law for m in (0.5, 0.0)
-    )
+    near = InfoNCE(scale=1.0).accuracy(WORLD.replace(mismatch=0.5)).common - law
+    far = InfoNCE(scale=1.0).accuracy(WORLD.replace(mismatch=0.0)).common - law
     assert abs(near) < abs(far) - 0.005
 
 
 def test_scores_on_images_are_those_of_the_accuracies():
     learner = InfoNCE(scale=1.0)
-    (common, counter), right = learner.accuracy(WORLD), []
+    common, counter = learner.accuracy(WORLD)
+    right = []
     noise = np.random.default_rng(0).standard_normal((40_000, 2)) * np.sqrt(WORLD.image_variance)
     for side in (1, -1):
         scores = learner.scores(WORLD, noise + WORLD.mean * [1, side])
@@ -305,7 +310,8 @@ def test_siglip_with_a_learned_bias_decides_nearly_as_infonce():
 @pytest.mark.deep
 def test_a_fixed_bias_is_a_dial_below_the_budget():
     """-10 at 256 images per batch, as computed elsewhere."""
-    world, fixed = WORLD.replace(bare=0.5), {"scale": 5.0, "bias": -10.0, "batch_size": 256}
+    world = WORLD.replace(bare=0.5)
+    fixed = {"scale": 5.0, "bias": -10.0, "batch_size": 256}
     for prompt, place in (("typical", 0.822), ("average", 0.945), ("bare", 0.921)):
         value, error = correlation(world, SigLIP(prompt, **fixed))
         assert value == pytest.approx(place, abs=0.002)
@@ -324,11 +330,15 @@ def test_the_networks_of_the_stored_towers_hold_the_optimum():
     """On batches they end .6 points too low (`trained/unit-embeddings`), on the exact loss of nodes
     they do not.
     """
-    case, scale = at_scale(2.0, 16), 2.0
-    recipe, world = Recipe(**case.recipe), case.world
+    case = at_scale(2.0, 16)
+    scale = 2.0
+    recipe = Recipe(**case.recipe)
+    world = case.world
     *_, (place, towers) = ends(world, scale, 16, INFONCE)
-    law, views = torch.from_numpy(place.law), {"image": (2,), "text": (2,)}
-    a, c = law.sum(1), law.sum(0)
+    law = torch.from_numpy(place.law)
+    views = {"image": (2,), "text": (2,)}
+    a = law.sum(1)
+    c = law.sum(0)
     weights = initialise(recipe, views, world, 0, [0], device="cpu", dtype=torch.float64)
     leaves = [each.requires_grad_() for each in weights.values()]
     steps = torch.optim.LBFGS(leaves, max_iter=2000, history_size=30, line_search_fn="strong_wolfe")

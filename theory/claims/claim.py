@@ -77,14 +77,17 @@ class Axis(NamedTuple):
 
         Raises NoWorld for bounds that are no range, ValueError for an unknown scale.
         """
-        low, high = np.asarray(self.low, float), np.asarray(self.high, float)
+        low = np.asarray(self.low, float)
+        high = np.asarray(self.high, float)
         # only whole numbers between the bounds; each is rounded from an interval of width 1
         if self.integer:
-            low, high = np.ceil(low), np.floor(high)
+            low = np.ceil(low)
+            high = np.floor(high)
         _check_range(low, high, self.scale)
         least, most = low, high
         if self.integer:
-            low, high = low - 0.5, high + 0.5
+            low = low - 0.5
+            high = high + 0.5
         if self.scale == "log":
             value = low * (high / low) ** unit
         elif self.scale == "one-minus":
@@ -99,7 +102,8 @@ class Axis(NamedTuple):
 
 
 def _check_range(low: Numbers, high: Numbers, scale: str) -> None:
-    least, most = np.min(low), np.max(high)
+    least = np.min(low)
+    most = np.max(high)
     if not np.all(low <= high):  # nan too
         raise NoWorld(
             f"an axis runs from {np.max(low):g} down to {np.min(high):g}; its bounds must not cross"
@@ -500,10 +504,8 @@ class Claim(AnyClaim):
 
         It is nan where it is undefined, -inf outside the domain.
         """
-        legs, truths = (
-            self.relation.legs(self, points),
-            [partial(self.quantity.truth, self, s) for s in self.learners],
-        )
+        legs = self.relation.legs(self, points)
+        truths = [partial(self.quantity.truth, self, s) for s in self.learners]
         values = [[attempt(truth, worlds)[0] for truth in truths] for worlds, _ in legs]
         v = np.asarray(self.violation(self.relation.compare(self, values), legs[0].worlds))
         return (

@@ -34,7 +34,8 @@ def frontier(
 
     The correlations of the worlds have no influence. Members without an answer are left out.
     """
-    flat, c = worlds.ravel(), np.ravel(np.broadcast_to(common, worlds.shape))
+    flat = worlds.ravel()
+    c = np.ravel(np.broadcast_to(common, worlds.shape))
 
     def members(u: np.ndarray, index: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(c_F, k_F) of members at places u of some worlds."""
@@ -51,7 +52,8 @@ def frontier(
     u, index = (x.ravel() for x in np.meshgrid(np.linspace(0, 1, NODES), np.arange(len(c))))
     c_F, k_F = (np.reshape(x, (len(c), NODES)) for x in members(u, index))
     least, most = (np.where(np.isnan(c_F), worst, c_F) for worst in (np.inf, -np.inf))
-    least, most = least.min(axis=1), most.max(axis=1)
+    least = least.min(axis=1)
+    most = most.max(axis=1)
     reached = (least - ROUNDING <= c) & (c <= most + ROUNDING)
     c = np.clip(c, least, most)
     target = c - ROUNDING

@@ -255,7 +255,9 @@ class OperatorError(Quantity):
         D = pattern_correlation(x.p_spu, 2)
         shared = (g * s**2 for g, s in ((x.detail_inv, x.sigma_inv), (x.detail_spu, x.sigma_spu)))
         A, c, B = two_block_covariance(x.mu_inv, x.mu_spu, *shared, D)
-        share, bare = 1 - x.bare, (x.mu_inv**2, c)  # a bare caption tells the label alone
+        # a bare caption tells the label alone
+        share = 1 - x.bare
+        bare = (x.mu_inv**2, c)
         M = [
             [x.bare * own + share * first * x.mention_inv, share * second * x.mention_spu]
             for own, first, second in zip(bare, (A, c), (c, B), strict=True)

@@ -63,7 +63,8 @@ def at_full_correlation(subject, against, domain, margin) -> list[Claim]:
     """T4: CLIP is ahead where the background is the less noisy latent, and behind where it is
     noisier by the margin.
     """
-    words, pair = with_prompt(subject), f"{subject.prompt}-vs-{against.name}"
+    words = with_prompt(subject)
+    pair = f"{subject.prompt}-vs-{against.name}"
     noisy = Axis(lambda x: NOISY[subject.prompt](x, margin), lambda x: 4 * x.sigma_inv + 9)
     return [
         supervised(

@@ -39,13 +39,17 @@ class GapClosed(Learner):
         """u_y and the constants of all classes; see the module."""
         mixture = world.mixture().seen
         left, values, right = np.linalg.svd(mixture.cross_covariance)
-        image, text = np.sqrt(values)[:, None] * left.T, np.sqrt(values)[:, None] * right
+        image = np.sqrt(values)[:, None] * left.T
+        text = np.sqrt(values)[:, None] * right
         _, _, mean, _ = latent_moments(world)
-        gap, half = text @ caption_moments(mixture)[0] - image @ mean, self.apart / 2
-        g, last = world.prompts(self.prompt) @ text.T, half
+        gap = text @ caption_moments(mixture)[0] - image @ mean
+        half = self.apart / 2
+        g = world.prompts(self.prompt) @ text.T
+        last = half
         constant = 0.0
         if self.moved == "captions":
-            g, last = g - gap, -half
+            g = g - gap
+            last = -half
         else:
             constant = g @ gap
         length = np.sqrt((g**2).sum(axis=-1) + last**2)

@@ -83,9 +83,11 @@ def printed_counter(x, prompt: str):
     sigma_spu^2].
     """
     p, beta, si, ss = papers(x)
-    K, alpha = np.asarray(x.classes, float), 1.0
+    K = np.asarray(x.classes, float)
+    alpha = 1.0
     D = p - (1 - p) / (K - 1)
-    u, v = alpha * (alpha**2 / K + si**2), alpha**2 * beta * D / K
+    u = alpha * (alpha**2 / K + si**2)
+    v = alpha**2 * beta * D / K
     if prompt == "mean":
         u = alpha * (alpha**2 / K + si**2 + beta**2 * D**2 / K)
         v = beta * D * (alpha**2 / K + beta**2 / K + ss**2)

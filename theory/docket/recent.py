@@ -43,10 +43,8 @@ RARE, EQUAL = "long-tail(4, 2, 2)", "diagonal(0.9)"
 # The family of prompts (1, b), and prompts that differ in how much they tell of the object.
 WITH_BACKGROUNDS = Separating(tuple((1.0, b) for b in (-1.0, -0.5, 0.0, 0.5, 1.0)))
 LOOK = Separating()  # the typical appearance alone, on the same images as the others
-OF_OBJECTS, ONE_OF_THEM = (
-    Separating(((0.5, 0.5), (1.0, 0.5), (2.0, 0.5))),
-    Separating(((1.0, 0.5),)),
-)
+OF_OBJECTS = Separating(((0.5, 0.5), (1.0, 0.5), (2.0, 0.5)))
+ONE_OF_THEM = Separating(((1.0, 0.5),))
 STRONG_OBJECT = SPURIOUS | box(mu_spu=(0.3, 0.6), sigma_inv=(1.0, 2.0), sigma_spu=(0.1, 0.5))
 # Two backgrounds, both matching in nine of ten images. One looks the same everywhere, the other
 # varies.

@@ -72,7 +72,8 @@ NOISY_DATA = reading(
 )
 # "Little" may mean little in every world, or little on average, where gains and losses cancel.
 READ_AS = (("", "always", ""), ("-on-average", "on average", ", on average over worlds,"))
-captions, remedy = partial(Claim, question="prompts"), partial(Claim, question="mitigations")
+captions = partial(Claim, question="prompts")
+remedy = partial(Claim, question="mitigations")
 little = partial(Claim, tolerance=LITTLE, domain=MAP_DOMAIN)
 
 CLAIMS = [

@@ -26,8 +26,10 @@ from theory.docket.subjects import INFONCE_NAME, LEAST_SQUARES, LINEAR_MEAN, LIN
 from theory.docket.xue import CONDITIONS
 from theory.learners import Learner, LinearCLIP, MaxMargin
 
-PROJECTED, NARROW = LinearCLIP("name", projected=True), LinearCLIP("name", embed_dim=1)
-NEARLY, FAR_OFF = (LinearCLIP("name", projected=(e, 1.0)) for e in (0.1, 0.5))
+PROJECTED = LinearCLIP("name", projected=True)
+NARROW = LinearCLIP("name", embed_dim=1)
+NEARLY = LinearCLIP("name", projected=(0.1, 1.0))
+FAR_OFF = LinearCLIP("name", projected=(0.5, 1.0))
 SECOND = {prompt: LinearCLIP(prompt, projected=(0.0, 0.0, 1.0)) for prompt in ("name", "mean")}
 # Two equally strong shortcuts, each less noisy than the object. A single world, because logistic
 # regression is slow.
@@ -72,7 +74,8 @@ not_learned = partial(
     ),
     question="prompts",
 )
-pairs, remedy = partial(Claim, question="pairs"), partial(Claim, question="mitigations")
+pairs = partial(Claim, question="pairs")
+remedy = partial(Claim, question="mitigations")
 # the world of the interpolated weights
 halfway = partial(remedy, domain={**SPURIOUS, "p_spu": Axis(0.55, 0.75)})
 unconsidered = partial(

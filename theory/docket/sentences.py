@@ -30,6 +30,7 @@ def reading(sentence: str, ours: str) -> dict[str, Any]:
 
 def _fields(origin: Origin, sentence: str, note: str) -> dict[str, Any]:
     entry = _SENTENCES[sentence]
-    words, place = entry["words"].strip(), entry["place"]
+    words = entry["words"].strip()
+    place = entry["place"]
     source = f"{place}; {note}" if note else place
     return {"origin": origin, "sentence": sentence, "quote": f"{words} ({place})", "source": source}

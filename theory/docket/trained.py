@@ -38,7 +38,8 @@ QUICK_LINEAR = {**LINEAR_RECIPE, **FALLING, "lr": 2e-2, "steps": 800}
 HARD = gaussian_world(0.9, 2.0)
 EASY = gaussian_world()
 HALF_BARE = World(mu_spu=1.5, sigma_xi=3.0, dim_image=16, dim_text=16, bare=0.5)
-TEN, TEN_RECIPE = gaussian_world(0.8, classes=10), {"lr": 1e-2, "steps": 2000}
+TEN = gaussian_world(0.8, classes=10)
+TEN_RECIPE = {"lr": 1e-2, "steps": 2000}
 BRIEF = {**NARROW, "steps": 400, "lr": 1.5e-2, "warmup": 20}
 # The headline world, and the worlds of the picture of equivalent correlations, which shows their
 # towers.

@@ -44,7 +44,8 @@ def printed_bound(x, which: int):
     return ndtr(-theorem_62_kappas(*papers(x))[which])
 
 
-printed_error, printed_accuracy = (partial(printed_bound, which=which) for which in (0, 1))
+printed_error = partial(printed_bound, which=0)
+printed_accuracy = partial(printed_bound, which=1)
 # The theorem's two inequalities: quantity, printed bound, words, and LaTeX of measure, group and
 # bound.
 ERROR = (

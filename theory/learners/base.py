@@ -59,7 +59,9 @@ def joined_numbers(
     parts have one.
     """
     numbers = max((len([*part]) for _, part in parts), default=2)
-    whole, level = np.empty((*shape, numbers, 3)), None  # value, low and high end
+    # value, low and high end
+    whole = np.empty((*shape, numbers, 3))
+    level = None
     for index, part in parts:
         level = level if part.interval is None else part.interval.level
         ends = part.interval or zip(part, part, strict=True)
@@ -118,14 +120,15 @@ def sampled(
 
     A coordinate of Sobol points draws what an image shows, the others its noise.
     """
-    mixture, rows = world.mixture(), []
-    deviation, groups = (
-        np.sqrt(mixture.image_variances),
-        max(COUNTER, mixture.test_groups.max()) + 1,
-    )
+    mixture = world.mixture()
+    rows = []
+    deviation = np.sqrt(mixture.image_variances)
+    groups = max(COUNTER, mixture.test_groups.max()) + 1
     for r in range(seed * REPLICATES, (seed + 1) * REPLICATES):
         points = gaussian_points(1 + len(deviation), power, r)
-        chance, noise, row = ndtr(points[:, 0]), deviation * points[:, 1:], {}
+        chance = ndtr(points[:, 0])
+        noise = deviation * points[:, 1:]
+        row = {}
         for group in np.unique(mixture.test_groups):
             share = np.cumsum(np.where(mixture.test_groups == group, mixture.test_weights, 0.0))
             cell = np.searchsorted(share, chance * share[-1])
@@ -195,7 +198,8 @@ class Learner:
             return world_by_world(
                 self._score_accuracy if self.by_scores_alone else self._critic_accuracy, worlds
             )
-        direction, shape = self.direction(worlds), worlds.mean.shape
+        direction = self.direction(worlds)
+        shape = worlds.mean.shape
         if np.shape(direction)[-1:] != shape[-1:]:
             words = (
                 f"has shape {np.shape(direction)}; expected {shape}, the weights of object and"
@@ -212,7 +216,8 @@ class Learner:
 
     def _critic_accuracy(self, world: World) -> Accuracy:
         """Accuracies of the critic in one world, exact for two classes."""
-        critic, rows = self.critic(world), 1 if world.classes == 2 else world.classes
+        critic = self.critic(world)
+        rows = 1 if world.classes == 2 else world.classes
         if not isinstance(critic, LinearCritic):
             words = (
                 f"is of type {type(critic).__name__}; `latent_critic` makes a critic from an array"
@@ -321,7 +326,8 @@ class Learner:
         """
         u, w = self.weights(x)
         s = np.sqrt(u * u * (x.sigma_inv**2 + x.nu_image) + w * w * (x.sigma_spu**2 + x.nu_image))
-        gain, pull = u * x.mu_inv, w * x.mu_spu
+        gain = u * x.mu_inv
+        pull = w * x.mu_spu
         return (gain + pull) / s, (gain - pull) / s
 
     def scores(self, world: World, images: Float[np.ndarray, "N l"]) -> Float[np.ndarray, "N K"]:
@@ -425,7 +431,8 @@ class Learner:
 def _plain(world: World) -> World:
     """A world of the same shape with the usual numbers."""
     sizes = {name: getattr(world, name) for name in ("classes", "dim_image", "dim_text", "table")}
-    mismatch, bare = 0.5 * (world.mismatch > 0), 0.5 * (world.bare > 0)
+    mismatch = 0.5 * (world.mismatch > 0)
+    bare = 0.5 * (world.bare > 0)
     return World(
         **sizes, attribute=(Attribute(),) * len(world.attribute), mismatch=mismatch, bare=bare
     )
@@ -444,7 +451,8 @@ def attempt(
     function: Callable[[World], Numbers], worlds: World
 ) -> tuple[Float[np.ndarray, "..."], dict[tuple[int, ...], str]]:
     """Values of a function over a grid, nan where it is undefined, and the reasons there."""
-    row, reasons = worlds if worlds.ndim == 1 else worlds.ravel(), {}
+    row = worlds if worlds.ndim == 1 else worlds.ravel()
+    reasons = {}
     blocks: list[np.ndarray | None] = [None] * row.size
     parts = [(0, row)] if row.size else []
     while parts:

@@ -63,10 +63,8 @@ def bayes_accuracy(worlds: World, seed: int = 0) -> Accuracy:
         if worlds.shape:  # those of two classes are exact
             return world_by_world(lambda world: bayes_accuracy(world, seed), worlds)
         return estimate(bayes_replicates(worlds, worlds.joint_law(), bayes_points(worlds, seed)))
-    a, p = (
-        np.moveaxis(np.abs(standardise(worlds.mean, np.sqrt(S))), -1, 0),
-        np.moveaxis(worlds.agreement, -1, 0),
-    )
+    a = np.moveaxis(np.abs(standardise(worlds.mean, np.sqrt(S))), -1, 0)
+    p = np.moveaxis(worlds.agreement, -1, 0)
     odds = np.where(p < 0.5, -logit(1 - p), logit(p))  # p and 1 - p have the same, to the last bit
     return Accuracy(*two_block_accuracy(odds[1], odds[0], *a))
 
@@ -97,14 +95,17 @@ def two_block_accuracy(
     """
     each = np.broadcast_arrays(odds_spu, odds_inv, a_inv, a_spu)
     odds_spu, odds_inv, a_inv, a_spu = map(np.ravel, each)
-    size_spu, size_inv = np.abs(odds_spu), np.abs(odds_inv)
+    size_spu = np.abs(odds_spu)
+    size_inv = np.abs(odds_inv)
     leads = size_spu > size_inv  # the background
     odds = _needed(np.where(leads, size_inv, size_spu), np.where(leads, size_spu, size_inv))
-    blocks, means = np.where(leads, [a_spu, a_inv], [a_inv, a_spu]), np.empty((2, len(leads)))
+    blocks = np.where(leads, [a_spu, a_inv], [a_inv, a_spu])
+    means = np.empty((2, len(leads)))
     for part in (slice(start, start + CHUNK) for start in range(0, len(leads), CHUNK)):
         means[:, part] = _agreements(odds[part] / 2, *blocks[:, part])
     m, s = np.where(size_spu + size_inv > 0, np.where(leads, means[::-1], means), 0.0)
-    object_, background = np.tanh(size_inv / 2) * m, np.where(odds_spu < 0, -s, s)
+    object_ = np.tanh(size_inv / 2) * m
+    background = np.where(odds_spu < 0, -s, s)
     return (
         np.clip([1 + object_ + background, 1 + object_ - background], 0, 2).reshape(
             2, *each[0].shape
@@ -121,19 +122,23 @@ def _agreements(h, a, b) -> Float[np.ndarray, "2 W"]:
     symmetry v ~ N(b, 1). The average over v has a step of width a/b at 0: nodes are dense there,
     unless there is no mass.
     """
-    a, b = (np.clip(each, LEAST, 1 / LEAST)[:, None] for each in (a, b))
+    a = np.clip(a, LEAST, 1 / LEAST)[:, None]
+    b = np.clip(b, LEAST, 1 / LEAST)[:, None]
     h = np.asarray(h)[:, None]
     width = np.clip(np.maximum(a / b, 2.5e-7 * np.exp(np.minimum(b, 9) ** 2 / 2)), 1e-6, 1.0)
-    start, end = np.arcsinh((b - RANGE) / width), np.arcsinh((b + RANGE) / width)
+    start = np.arcsinh((b - RANGE) / width)
+    end = np.arcsinh((b + RANGE) / width)
     dense = width * np.sinh(start + (end - start) * LINE)
     off = np.where(b < RANGE, dense - b, RANGE * (2 * LINE - 1))
     slope = np.where(b < RANGE, np.hypot(dense, width) * (end - start), 2 * RANGE)
-    weight, v = np.exp(-(off**2) / 2) * slope * LINE[1] / np.sqrt(2 * np.pi), b + off
+    weight = np.exp(-(off**2) / 2) * slope * LINE[1] / np.sqrt(2 * np.pi)
+    v = b + off
     u = b * v
     # and what a difference of log cosh has beyond that of absolute values
     tau = np.sign(u) * np.minimum(np.abs(u), h)
     tau = tau + (np.log1p(np.exp(-2 * np.abs(u + h))) - np.log1p(np.exp(-2 * np.abs(u - h)))) / 2
-    plus, minus = ndtr(tau / a + a), ndtr(tau / a - a)
+    plus = ndtr(tau / a + a)
+    minus = ndtr(tau / a - a)
     values = np.stack(
         [((plus - minus) * weight).sum(-1), (np.tanh(u) * (plus + minus - 1) * weight).sum(-1)]
     )
@@ -187,9 +192,13 @@ def _chance_of_class_0(
     """
     if p == 1:
         return ndtr(mean - (rivals + lead).max(axis=0) / a)
-    r, l, top = (1 - p) / len(lead), np.minimum(lead, LARGEST), rivals.max(axis=0)
-    odds, share = np.exp(l), np.exp(rivals - top)
-    right, left = (p - r) * (odds * share) + np.expm1(l) * (r * share.sum(axis=0)), p - r * odds
+    r = (1 - p) / len(lead)
+    l = np.minimum(lead, LARGEST)
+    top = rivals.max(axis=0)
+    odds = np.exp(l)
+    share = np.exp(rivals - top)
+    right = (p - r) * (odds * share) + np.expm1(l) * (r * share.sum(axis=0))
+    left = p - r * odds
     with np.errstate(divide="ignore", invalid="ignore"):
         bound = right / np.where(left == 0, -0.0, left)
         ends = (
@@ -219,11 +228,9 @@ def bayes_points(world: World, seed: int = 0) -> Iterator[Points]:
         raise ValueError(
             "this Bayes accuracy is estimated from densities, which need sigma^2 + nu > 0"
         )
-    codes, means, certain = (
-        _patterns(world)[0],
-        class_means(A),
-        not table and K > 2 and world.p_inv == 1,
-    )
+    codes = _patterns(world)[0]
+    means = class_means(A)
+    certain = not table and K > 2 and world.p_inv == 1
     others = 0 if K == 2 or certain else K - 1
     a, *b = np.abs(standardise(world.mean, np.sqrt(S)))
     power = (
@@ -238,7 +245,8 @@ def bayes_points(world: World, seed: int = 0) -> Iterator[Points]:
         points = gaussian_points(
             others + codes[0].size * means.shape[1], power, seed * REPLICATES + r
         )
-        noise, densities = points[:, others:].reshape(2**power, len(b), -1), []
+        noise = points[:, others:].reshape(2**power, len(b), -1)
+        densities = []
         for j, signal in enumerate(b):
             f = signal * (signal * means[codes[:, None, j]] + noise[:, j])
             # one of two is 0, so that S may be
@@ -268,7 +276,9 @@ def bayes_replicates(
     """Group accuracies of the Bayes rule of a table of classes and backgrounds, which need not be
     the world's own.
     """
-    K, p_inv, (codes, shares) = world.class_count, float(world.p_inv), _patterns(world)
+    K = world.class_count
+    p_inv = float(world.p_inv)
+    codes, shares = _patterns(world)
     a = float(abs(standardise(world.mean[0], np.sqrt(world.image_variance[0]))))
     labels = 1 if world.table is None else K
     result = np.zeros((REPLICATES, labels, len(codes)))

@@ -44,9 +44,12 @@ from theory.quadrature import estimate
 from theory.theorems import mismatched_pmi
 
 WITHIN = 6.5  # standard deviations of captions and of images: 8e-11 lie beyond
-IMAGE_STEP, CAPTION_STEP = 1 / 8, 1 / 8  # distance of nodes, in standard deviations
+# distance of nodes, in standard deviations
+IMAGE_STEP = 1 / 8
+CAPTION_STEP = 1 / 8
 # distance of nodes of evidence, in nats, and their number on each side of 0
-EVIDENCE_STEP, MOST_NODES = 1 / 16, 300
+EVIDENCE_STEP = 1 / 16
+MOST_NODES = 300
 SATURATED = 18.0  # 1 - tanh(18) = 5e-16
 LINE = 256  # nodes of each coordinate between which scores are interpolated
 ROUNDING = 2e-6  # of accuracies on a grid, where a coarser one happens to agree
@@ -121,7 +124,8 @@ def gridded_accuracy(world: World, prompt: Prompt) -> Accuracy:
     """Group accuracies from splines of the preference; the interval is twice what nodes at double
     distances change.
     """
-    fine, rough = (_splined_accuracy(world, prompt, coarse) for coarse in (1, 2))
+    fine = _splined_accuracy(world, prompt, 1)
+    rough = _splined_accuracy(world, prompt, 2)
     change = 2 * np.abs(fine - rough).max() + ROUNDING
     return Accuracy.of([*fine], LEVEL, [(max(a - change, 0.0), min(a + change, 1.0)) for a in fine])
 
@@ -129,7 +133,8 @@ def gridded_accuracy(world: World, prompt: Prompt) -> Accuracy:
 def _splined_accuracy(world: World, prompt: Prompt, coarse: float) -> Float[np.ndarray, "groups=2"]:
     from scipy.interpolate import RectBivariateSpline  # start-up time
 
-    u, s = np.arange(-WITHIN, WITHIN + 1e-9, coarse * IMAGE_STEP), np.sqrt(world.image_variance)
+    u = np.arange(-WITHIN, WITHIN + 1e-9, coarse * IMAGE_STEP)
+    s = np.sqrt(world.image_variance)
     x, *y = (
         mean + s[b] * u
         for b, mean in zip((0, 1, 1), world.mean[[0, 1, 1]] * [1, 1, -1], strict=True)
@@ -184,7 +189,8 @@ def _preferences_of_told(
     z = nodes[:, None] + others
     if prompt == "scores":
         f = np.logaddexp(z, -z) - np.log(2)
-        (d, m), (e, n) = ((each[0] - each[1], each[0] + each[1]) for each in (rows, columns))
+        d, m = (rows[0] - rows[1], rows[0] + rows[1])
+        e, n = (columns[0] - columns[1], columns[0] + columns[1])
         return own[:, None] + other + (d @ f @ n.T + m @ f @ e.T) / 2
     # (class shown, class shown, image, image)
     mean = rows[:, None] @ np.tanh(z) @ columns.swapaxes(1, 2)
@@ -204,19 +210,25 @@ def _side(world: World, b: int, prompt: Prompt, x: Float[np.ndarray, "n 1"], coa
                caption)
     scores     w at captions of both labels, and weights (label, image, caption)
     """
-    mu, pi = world.mean[b], world.caption_kinds.moment()[b]
+    mu = world.mean[b]
+    pi = world.caption_kinds.moment()[b]
     v, alone, caption_alone = (each[b] for each in world.variances())
-    S, h, given_image = v + alone, v / (v + alone), prompt == "captions"
+    S = v + alone
+    h = v / (v + alone)
+    given_image = prompt == "captions"
     z = np.arange(-WITHIN, WITHIN + 1e-9, coarse * CAPTION_STEP)
     means = SIGNS * mu + (h * (x - SIGNS * mu) if given_image else 0 * x)
     mentions = means[..., None] + np.sqrt((h * alone if given_image else v) + caption_alone) * z
     mentions[mentions == 0] = np.finfo(float).tiny  # in captions without noise 0 is silence
     t = np.concatenate([mentions[:, 0], mentions[:, 1], np.sqrt(world.nu_text) * z + 0 * x], axis=1)
     # + mentioned, - mentioned, silent
-    chance, says = np.exp(-(z**2) / 2), np.repeat(np.eye(3), len(z), axis=1)
+    chance = np.exp(-(z**2) / 2)
+    says = np.repeat(np.eye(3), len(z), axis=1)
     weight = (says[:2] * pi + says[2] * (1 - pi)) * np.tile(chance / chance.sum(), 3)
     told = weight.any(axis=0)
-    t, weight, law = t[:, told, None], weight[:, told], block_law(world, b)
+    t = t[:, told, None]
+    weight = weight[:, told]
+    law = block_law(world, b)
     density = given_label(
         block_log_density(None if given_image else x[..., None], t, world, b), law
     )
@@ -230,11 +242,15 @@ def _on_nodes(
 ):
     """The weights (row, image, node) moved to nodes of v by cubic interpolation, and the nodes."""
     half = int(np.clip(np.ceil(end / (coarse * EVIDENCE_STEP)), 8, MOST_NODES // coarse))
-    size, step = 2 * half + 6, (end or 1.0) / half
+    size = 2 * half + 6
+    step = (end or 1.0) / half
     place = np.clip(v / step, -half, half) + half + 2
     cell = place.astype(int)
-    f, start = place - cell, cell + size * np.arange(len(v))[:, None]
-    g, near, far = 1 - f, f * (1 - f) / 2, (1 + f) * (2 - f) / 2
+    f = place - cell
+    start = cell + size * np.arange(len(v))[:, None]
+    g = 1 - f
+    near = f * (1 - f) / 2
+    far = (1 + f) * (2 - f) / 2
     rows = np.zeros((2, len(v) * size))
     for k, share in enumerate((-near * (2 - f) / 3, far * g, far * f, -near * (1 + f) / 3)):
         for row, own in zip(rows, weight, strict=True):
@@ -265,10 +281,8 @@ def drawn_accuracy(world: World, prompt: Prompt, seed: int = 0) -> Accuracy:
     power = int(np.log2(np.clip(MOST / cost, 32, IMAGES)))
     first, second, whole = np.moveaxis(sampled(right, world, power, seed), 1, 0)
     half = (first + second) / 2
-    value, more = (
-        estimate(np.clip(whole + (whole - half) / 2, 0.0, 1.0)),
-        np.abs((whole - half).mean(axis=0)) / 2,
-    )
+    value = estimate(np.clip(whole + (whole - half) / 2, 0.0, 1.0))
+    more = np.abs((whole - half).mean(axis=0)) / 2
     assert value.interval is not None
     ends = [
         np.clip([low - d, high + d], 0, 1)
@@ -289,7 +303,8 @@ def drawn_scores(
 
     Bare captions are not drawn: every class has one.
     """
-    K, each = world.class_count, max(1, CELLS // (CAPTIONS * world.classes**2))
+    K = world.class_count
+    each = max(1, CELLS // (CAPTIONS * world.classes**2))
     if prompt == "scores":
         power = int(np.log2(np.clip(PAIRS / (IMAGES * K * K), 32, CAPTIONS)))
         first = _drawn_captions(world, None, power, seed)[0]
@@ -304,7 +319,8 @@ def drawn_scores(
             density = class_log_density(
                 None, _drawn_captions(world, x, CAPTIONS.bit_length() - 1, seed), world
             )
-            value, by_name = softmax(density, axis=-1).swapaxes(1, 2), softmax(by_name, axis=-1)
+            value = softmax(density, axis=-1).swapaxes(1, 2)
+            by_name = softmax(by_name, axis=-1)
         else:
             value = log_density(x[:, None, None], texts, world)
             if world.mismatch > 0:
@@ -326,22 +342,24 @@ def _drawn_captions(world: World, image, power: int, seed: int) -> Float[np.ndar
     """2^power captions of each image, or of class 0 if there is no image, from the same Sobol
     points.
     """
-    K, B = world.class_count, len(world.mean)
+    K = world.class_count
+    B = len(world.mean)
     means = world.prompts("background").reshape(K, B, -1)
     width = means.shape[-1]
     points = gaussian_points(1 + B * (2 + width), power, np.random.default_rng((seed, 1)))
-    chance, normals = ndtr(points[:, : 1 + 2 * B]), points[:, 1 + 2 * B :].reshape(-1, B, width)
-    h, own_variance, y = np.zeros(B), world.scale**2, np.zeros((1, len(points)), int)
+    chance = ndtr(points[:, : 1 + 2 * B])
+    normals = points[:, 1 + 2 * B :].reshape(-1, B, width)
+    h = np.zeros(B)
+    own_variance = world.scale**2
+    y = np.zeros((1, len(points)), int)
     if image is not None:
         shared, n_I, n_T = world.variances()
         h = shared / (shared + n_I)
         own_variance = h * n_I + n_T - world.nu_text
         y = _drawn(class_log_density(image, None, world)[:, None], chance[:, 0])
         image = image.reshape(len(image), B, width)
-    texts, multiples = (
-        np.empty((*y.shape, B, width)),
-        np.array([kind.multiple for kind in world.caption_kinds.every]),
-    )
+    texts = np.empty((*y.shape, B, width))
+    multiples = np.array([kind.multiple for kind in world.caption_kinds.every])
     for b, p in enumerate(world.agreement):
         with np.errstate(divide="ignore"):
             law = np.log(np.where(np.eye(K, dtype=bool), p, (1 - p) / (K - 1)))[y]

@@ -44,15 +44,18 @@ def contour_accuracy(
     exchanged; the counter group, seen as (m_y, -m_x), is then the mirror image of (-m_y, m_x).
     """
     # less than tolerance/4 lies beyond
-    W, reach = preference.mean.shape[-1], np.sqrt(2 * np.log(4 / tolerance))
+    W = preference.mean.shape[-1]
+    reach = np.sqrt(2 * np.log(4 / tolerance))
     _, slope_x, slope_y = preference(np.zeros(W), np.zeros(W))
     exchanged = np.abs(slope_x) > np.abs(slope_y)
     preference = preference.exchanged(exchanged)
-    result, sound = np.empty((W, 2)), np.empty(W, bool)
+    result = np.empty((W, 2))
+    sound = np.empty(W, bool)
     for start in range(0, W, CHUNK):
         rows = np.arange(start, min(start + CHUNK, W))
         part = preference.of(rows)
-        x, y = (_lines(part, b, reach, spacing) for b in (0, 1))
+        x = _lines(part, 0, reach, spacing)
+        y = _lines(part, 1, reach, spacing)
         y = np.concatenate([-y[:, ::-1], y], axis=-1)
         positive = part.of(np.s_[:, None, None]).positive(x[:, :, None], y[:, None, :])
         roots, horizontal, vertical = _crossings(part, x, y, positive)
@@ -74,7 +77,8 @@ def _lines(
     are enough.
     """
     mean = preference.mean[b]
-    low, high = np.maximum(mean - reach, 0), mean + reach
+    low = np.maximum(mean - reach, 0)
+    high = mean + reach
     even = np.minimum(
         low[:, None] + spacing * np.arange(int(2 * reach / spacing) + 2), high[:, None]
     )
@@ -82,9 +86,9 @@ def _lines(
         return even
     lines = [even]
     for state in range(preference.lift.shape[1] - 1):  # silence, the last, has its centres at 0
-        deviation, lift, pull = (
-            x[b, state] for x in (preference.deviation, preference.lift, preference.pull)
-        )
+        deviation = preference.deviation[b, state]
+        lift = preference.lift[b, state]
+        pull = preference.pull[b, state]
         narrow = deviation < spacing
         ratio = np.where(narrow, spacing / deviation, 1.0)[:, None]
         step = deviation[:, None] * ratio ** (np.arange(GRADES + 1) / GRADES)
@@ -108,7 +112,8 @@ def _crossings(
     """
     w, i, j = np.nonzero(positive[:, 1:] != positive[:, :-1])
     v, k, l = np.nonzero(positive[:, :, 1:] != positive[:, :, :-1])
-    horizontal, vertical = np.full(positive[:, 1:].shape, -1), np.full(positive[:, :, 1:].shape, -1)
+    horizontal = np.full(positive[:, 1:].shape, -1)
+    vertical = np.full(positive[:, :, 1:].shape, -1)
     horizontal[w, i, j], vertical[v, k, l] = np.arange(len(w)), len(w) + np.arange(len(v))
 
     world = np.concatenate([w, v])
@@ -126,26 +131,28 @@ def _bracketed(
     """Roots between points where g is not positive and points where it is: Newton, halvings outside
     the bracket.
     """
-    a, b, t = np.zeros(low.shape[1]), np.ones(low.shape[1]), np.full(low.shape[1], 0.5)
-    along, result = high - low, np.empty_like(low)
+    a = np.zeros(low.shape[1])
+    b = np.ones(low.shape[1])
+    t = np.full(low.shape[1], 0.5)
+    along = high - low
+    result = np.empty_like(low)
     active = np.arange(low.shape[1])
     for _ in range(100):
         point = low[:, active] + t * along[:, active]
         g, *gradient = preference(*point)
-        a, b = np.where(g > 0, a, t), np.where(g > 0, t, b)
+        a = np.where(g > 0, a, t)
+        b = np.where(g > 0, t, b)
         step = t - _ratio(g, (np.stack(gradient) * along[:, active]).sum(axis=0))
         step = np.where((step >= a) & (step <= b), step, (a + b) / 2)
         result[:, active] = low[:, active] + step * along[:, active]
         moving = np.abs((step - t) * along[:, active]).max(axis=0) > 1e-10
         if not moving.any():
             break
-        preference, active, a, b, t = (
-            preference.of(moving),
-            active[moving],
-            a[moving],
-            b[moving],
-            step[moving],
-        )
+        preference = preference.of(moving)
+        active = active[moving]
+        a = a[moving]
+        b = b[moving]
+        t = step[moving]
     return result
 
 
@@ -163,14 +170,18 @@ def _pieces(
         [horizontal[w, i, j], vertical[w, i + 1, j], horizontal[w, i, j + 1], vertical[w, i, j]]
     )
     corner = corner[:, w, i, j]
-    leaves, enters = corner & ~np.roll(corner, -1, axis=0), ~corner & np.roll(corner, -1, axis=0)
-    at, first, last = np.arange(len(w)), leaves.argmax(axis=0), enters.argmax(axis=0)
+    leaves = corner & ~np.roll(corner, -1, axis=0)
+    enters = ~corner & np.roll(corner, -1, axis=0)
+    at = np.arange(len(w))
+    first = leaves.argmax(axis=0)
+    last = enters.argmax(axis=0)
     saddle = leaves.sum(axis=0) == 2
     # Of a saddle's two pieces each cuts off one corner: those that differ from the middle.
     middle = _meeting(point[:, edge[:, saddle]])
     turn = np.where(preference.of(w[saddle])(*middle)[0] > 0, 1, -1)
     last[saddle] = (first[saddle] + turn) % 4
-    start, end = [edge[first, at]], [edge[last, at]]
+    start = [edge[first, at]]
+    end = [edge[last, at]]
     start.append(edge[(first[saddle] + 2) % 4, at[saddle]])
     end.append(edge[(last[saddle] + 2) % 4, at[saddle]])
     return np.concatenate(start), np.concatenate(end)
@@ -181,7 +192,9 @@ def _meeting(point: Float[np.ndarray, "2 4 S"]) -> Float[np.ndarray, "2 S"]:
     one.
     """
     bottom, right, top, left = point.swapaxes(0, 1)
-    up, across, gap = top - bottom, right - left, left - bottom
+    up = top - bottom
+    across = right - left
+    gap = left - bottom
     area = up[0] * across[1] - up[1] * across[0]
     return bottom + up * (gap[0] * across[1] - gap[1] * across[0]) / area
 
@@ -204,19 +217,25 @@ def _along(preference: Preference, roots, start, end, means, tolerance: float):
     world = roots[0][start]
     # (2 ends, 2, P)
     ends, slopes = (np.stack([each[:, start], each[:, end]]) for each in roots[1:])
-    amount, sound = np.zeros(means.shape[1:]), np.ones(means.shape[1], bool)
+    amount = np.zeros(means.shape[1:])
+    sound = np.ones(means.shape[1], bool)
     long = np.hypot(*(ends[1] - ends[0])) > 1e-9  # between lines that coincide there is nothing
-    world, ends, slopes = world[long], ends[..., long], slopes[..., long]
+    world = world[long]
+    ends = ends[..., long]
+    slopes = slopes[..., long]
     for _ in range(30):
         if not len(world):
             break
         point, good, dy = _follow(preference.of((None, world)), ends, slopes, tolerance / SAFETY)
         values = _green(point, means[:, world]) * dy[..., None]  # (9, P, 2)
-        fine, rough = np.einsum("npg,n->pg", values, WEIGHTS), np.einsum("npg,n->pg", values, ROUGH)
+        fine = np.einsum("npg,n->pg", values, WEIGHTS)
+        rough = np.einsum("npg,n->pg", values, ROUGH)
         done = good & (np.abs(fine - rough).max(axis=-1) < tolerance / SAFETY)
         np.add.at(amount, world[done], fine[done])
 
-        world, ends, slopes = world[~done], ends[..., ~done], slopes[..., ~done]
+        world = world[~done]
+        ends = ends[..., ~done]
+        slopes = slopes[..., ~done]
         middle, steep, crosses = _cut(preference.of(world), ends, slopes)
         sound[world[~crosses]] = False
         ends = np.stack([np.append(ends[0], middle, 1), np.append(middle, ends[1], 1)])
@@ -224,7 +243,9 @@ def _along(preference: Preference, roots, start, end, means, tolerance: float):
         world = np.append(world, world)
         sound &= np.bincount(world, minlength=len(sound)) <= MOST
         whole = sound[world]
-        world, ends, slopes = world[whole], ends[..., whole], slopes[..., whole]
+        world = world[whole]
+        ends = ends[..., whole]
+        slopes = slopes[..., whole]
     sound[world] = False
     return amount, sound
 
@@ -286,9 +307,11 @@ def _follow(preference: Preference, ends, slopes, tolerance: float):
     tilt = np.empty((len(NODES), chord.shape[1]))  # slope of the boundary over its chord
     steep = (slopes * normal).sum(axis=1)
     tilt[[0, -1]] = _tilt((slopes * chord).sum(axis=1), steep)
-    s, (first, last) = NODES[1:-1, None], np.clip(tilt[[0, -1]], -2, 2)
+    s = NODES[1:-1, None]
+    first, last = np.clip(tilt[[0, -1]], -2, 2)
     height = (first * (1 - s) - last * s) * s * (1 - s)
-    line, across = ends[0][:, None] + NODES[:, None] * chord[:, None], normal[:, None]
+    line = ends[0][:, None] + NODES[:, None] * chord[:, None]
+    across = normal[:, None]
     for _ in range(3):
         inner = line[:, 1:-1] + height * across
         g, along_x, along_y = preference(*inner)

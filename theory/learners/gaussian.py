@@ -78,20 +78,28 @@ class GaussianPMI(Learner):
     def direction(self, worlds: World) -> Float[np.ndarray, "*w B"]:
         """u of the module's docstring, exact to rounding: S_I is inverted without a difference."""
         _refuse(worlds, self.prompt)
-        (v, n, of_caption), told, D = worlds.variances(), worlds.caption_kinds, worlds.correlation
-        mu, m = worlds.mean / np.sqrt(kappa(worlds.classes))[..., None], told.moment()
-        bare, nu_T = (np.asarray(f)[..., None] for f in (worlds.bare, worlds.nu_text))
+        v, n, of_caption = worlds.variances()
+        told = worlds.caption_kinds
+        D = worlds.correlation
+        mu = worlds.mean / np.sqrt(kappa(worlds.classes))[..., None]
+        m = told.moment()
+        bare = np.asarray(worlds.bare)[..., None]
+        nu_T = np.asarray(worlds.nu_text)[..., None]
         matched = (1 - np.asarray(worlds.mismatch)[..., None]) ** 2
-        label, diagonal = mu[..., :1], np.arange(n.shape[-1])  # c = a label, d = label^2
+        # c = a label, d = label^2
+        label = mu[..., :1]
+        diagonal = np.arange(n.shape[-1])
         # C = a a' + diag(own) and S_I = a a' + diag(w), whose inverse Sherman and Morrison wrote.
-        a, own = mu * D, mu**2 * (1 - D) * (1 + D) + v
+        a = mu * D
+        own = mu**2 * (1 - D) * (1 + D) + v
         w = own + n
         t = a**2 / w
         total = t.sum(axis=-1, keepdims=True)
         r = a / (w * (1 + total))  # S_I^-1 a
         G = r[..., :, None] * (a * n / w)[..., None, :]  # S_I^-1 C, and C - C S_I^-1 C = n G
         G[..., diagonal, diagonal] = ((1 + total - t) * own + a**2) / (w * (1 + total))
-        C, seen = block_covariance(worlds), (matched * (1 - bare))[..., None]
+        C = block_covariance(worlds)
+        seen = (matched * (1 - bare))[..., None]
         V = (
             (1 - bare)[..., None]
             * m[..., :, None]
@@ -128,10 +136,8 @@ class GaussianPMI(Learner):
         mixture = world.mixture()
         _, _, m_I, S_I = latent_moments(world)
         m_T, S_T = caption_moments(mixture)
-        S_I, S_T = (
-            S_I + world.nu_image * np.eye(len(m_I)),
-            S_T + (1 - world.bare) * world.nu_text * np.eye(len(m_T)),
-        )
+        S_I = S_I + world.nu_image * np.eye(len(m_I))
+        S_T = S_T + (1 - world.bare) * world.nu_text * np.eye(len(m_T))
         X = (1 - world.mismatch) * mixture.cross_covariance
         B = np.linalg.solve(S_I, X)
         V = S_T - X.T @ B

@@ -103,7 +103,8 @@ def _by_bare_name(worlds: World, accuracy: Accuracy) -> Accuracy:
     """The Bayes rule's accuracies: p(x_I | bare y) = p(x_I | y). A bare caption at mu_inv = 0 tells
     no label.
     """
-    silent, chance = np.asarray(worlds.mu_inv) == 0, 1 / np.asarray(worlds.classes)
+    silent = np.asarray(worlds.mu_inv) == 0
+    chance = 1 / np.asarray(worlds.classes)
     return accuracy.each(lambda x: np.where(silent, chance, x)) if silent.any() else accuracy
 
 
@@ -168,7 +169,8 @@ def _one_attribute(worlds: World, prompt: Prompt) -> Accuracy:
     """
     preference = prompt_preference(worlds, prompt)
     tie = ~np.isfinite(preference.log_weight).any(axis=(0, 1))
-    accuracy, left = np.full((len(tie), 2), 0.5), np.flatnonzero(~tie)
+    accuracy = np.full((len(tie), 2), 0.5)
+    left = np.flatnonzero(~tie)
     for spacing, part in (
         (PLAIN_SPACING, preference.plain),
         *((spacing, ~tie) for spacing in SPACINGS),
@@ -189,7 +191,8 @@ def _one_attribute(worlds: World, prompt: Prompt) -> Accuracy:
 
 def _many_classes(worlds: World, prompt: Prompt, seed: int) -> list[float]:
     """(common, counter) of K >= 3 classes, on Sobol points."""
-    K, B = worlds.class_count, len(worlds.mean)
+    K = worlds.class_count
+    B = len(worlds.mean)
     texts = worlds.prompts(prompt).reshape(K, B, K)
     differ = (texts != texts[0]).any(axis=(0, 2))
     # of the object: above 0 if its text shows its class
@@ -234,10 +237,14 @@ def _chance_by_object(
     only. So class 0 is decided above a threshold of x_0. Where the condition fails, the image's own
     x_0 decides.
     """
-    mu, q, S = abs(worlds.mean[0]), abs(texts[0, 0, 0] - texts[0, 0, 1]), worlds.image_variance[0]
+    mu = abs(worlds.mean[0])
+    q = abs(texts[0, 0, 0] - texts[0, 0, 1])
+    S = worlds.image_variance[0]
     v, n_I, n_T = (each[0] for each in worlds.variances())
     d = v * (n_I + n_T) + n_I * n_T
-    A, C, D = mu * n_T / d, mu * n_I * q / d, v * q / d
+    A = mu * n_T / d
+    C = mu * n_I * q / d
+    D = v * q / d
     log_V = np.zeros(())  # (N, y, c), with one y if all prompts have the same
     for b in range(1, len(worlds.mean)):
         prompts = texts[:, b] if (texts[:, b] != texts[0, b]).any() else texts[:1, b]
@@ -245,10 +252,12 @@ def _chance_by_object(
         density = block_log_density(x_b, text, worlds, b)
         log_V = log_V + given_label(density, block_law(worlds, b))
     log_V = given_label(log_V, block_law(worlds, 0))
-    x, K = np.sign(worlds.mean[0]) * image[:, 0], worlds.class_count
+    x = np.sign(worlds.mean[0]) * image[:, 0]
+    K = worlds.class_count
     terms = log_V + A * x[:, None]
     log_r = np.broadcast_to(np.logaddexp.reduce(terms[..., 1:], axis=-1), x.shape)
-    log_V, terms = (np.broadcast_to(each, (len(x), K, K)) for each in (log_V, terms))
+    log_V = np.broadcast_to(log_V, (len(x), K, K))
+    terms = np.broadcast_to(terms, (len(x), K, K))
     with np.errstate(divide="ignore"):
         log_gain = C + np.log(-np.expm1(-C))  # log(e^C - 1)
     own = log_gain + terms[:, np.arange(K), np.arange(K)]

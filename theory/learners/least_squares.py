@@ -78,7 +78,8 @@ class LeastSquares(Learner):
 
     def weights(self, x):
         """r/d of both blocks, times both d; see `Learner.weights`."""
-        K, nu = kappa(x.classes), x.nu_image
+        K = kappa(x.classes)
+        nu = x.nu_image
         r, d = within_class(x.mu_inv, 1, x.sigma_inv**2 + nu, K)
         r_spu, d_spu = within_class(
             x.mu_spu, pattern_correlation(x.p_spu, x.classes), x.sigma_spu**2 + nu, K

@@ -109,7 +109,8 @@ class LinearCLIP(Learner):
         if self.embed_dim is not None and np.any(np.greater(worlds.classes, 2)):
             # a cut counts every mode, also those that no decision depends on
             return super().direction(worlds)
-        A, q = population.latent_cross_covariance(worlds), worlds.prompt(self.prompt)
+        A = population.latent_cross_covariance(worlds)
+        q = worlds.prompt(self.prompt)
         if not (self.modal or self.projected):
             return np.einsum("...ij,...j->...i", A, q)
         left, values, right = np.linalg.svd(A)
@@ -123,7 +124,8 @@ class LinearCLIP(Learner):
     def critic(self, world: World) -> LinearCritic:
         """u_y = A q_y in one world of any kind, A = Cov(z_I, z_T). See `direction`."""
         mixture = world.mixture()
-        A, q = (1 - mixture.mismatch) * mixture.cross_covariance, world.prompts(self.prompt)
+        A = (1 - mixture.mismatch) * mixture.cross_covariance
+        q = world.prompts(self.prompt)
         left, values, right = np.linalg.svd(A)
         strength = self.strength(values)
         largest = np.linalg.norm(q) * strength.max()
@@ -147,10 +149,8 @@ class LinearCLIP(Learner):
         """u = A q, written out; see `Learner.weights`."""
         if self.modal or self.projected:
             return super().weights(x)
-        si2, ss2 = (
-            population.kappa(x.classes) * g * s**2
-            for g, s in ((x.detail_inv, x.sigma_inv), (x.detail_spu, x.sigma_spu))
-        )
+        si2 = population.kappa(x.classes) * x.detail_inv * x.sigma_inv**2
+        ss2 = population.kappa(x.classes) * x.detail_spu * x.sigma_spu**2
         D = population.pattern_correlation(x.p_spu, x.classes)
         return population.two_block_weights(
             x.mu_inv, x.mu_spu, si2, ss2, D, x.mention_inv, x.mention_spu, x.bare, self.prompt

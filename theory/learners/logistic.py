@@ -59,10 +59,10 @@ def margin_minimiser(worlds: World, moments: Callable, gain: float) -> Float[np.
     S = worlds.image_variance
     _check_separable(worlds, S)
     shape, B = worlds.shape, S.shape[-1]
-    mean, S, p, D = (
-        np.broadcast_to(x, (*shape, B)).reshape(-1, B)
-        for x in (worlds.mean, S, worlds.agreement, worlds.correlation)
-    )
+    mean = np.broadcast_to(worlds.mean, (*shape, B)).reshape(-1, B)
+    S = np.broadcast_to(S, (*shape, B)).reshape(-1, B)
+    p = np.broadcast_to(worlds.agreement, (*shape, B)).reshape(-1, B)
+    D = np.broadcast_to(worlds.correlation, (*shape, B)).reshape(-1, B)
     live = mean**2 > 0
     n = np.where(live, S / np.where(live, mean**2, 1.0), 0.0)
     # Which blocks agree with the label; a block that agrees in every world needs no second sign.
@@ -135,7 +135,8 @@ def _newton(
         if not len(active):
             return np.where(rounded(unit * r, 1.0) == 0, 0.0, r)
         slope = (gradient * step).sum(-1)
-        t, new = np.ones(len(active)), [top.copy(), gradient.copy(), H.copy()]
+        t = np.ones(len(active))
+        new = [top.copy(), gradient.copy(), H.copy()]
         trying = np.arange(len(active))
         while len(trying):
             trial = derivatives(r[active[trying]] + t[trying, None] * step[trying], active[trying])
@@ -168,7 +169,8 @@ Loss = Callable[[Float[np.ndarray, "N K"], Int[np.ndarray, " N"]], PointLoss]
 
 def softmax_loss(score: Float[np.ndarray, "N K"], labels: Int[np.ndarray, " N"]) -> PointLoss:
     """LSE_k s_k - s_y."""
-    total, each = np.logaddexp.reduce(score, axis=1), np.arange(len(score))
+    total = np.logaddexp.reduce(score, axis=1)
+    each = np.arange(len(score))
     soft = np.exp(score - total[:, None])
     slope = soft.copy()
     slope[each, labels] -= 1
@@ -182,17 +184,22 @@ def sampled_minimisers(worlds: World, loss: Loss) -> Float[np.ndarray, "R B"]:
     By symmetry the score of class k is sum_b u_b x_{b,k}. Groups are summed exactly; only the noise
     is sampled.
     """
-    K, B = worlds.class_count, len(worlds.mean)
+    K = worlds.class_count
+    B = len(worlds.mean)
     check_classes(worlds, "the minimiser of a loss is sampled")
     S = worlds.image_variance
     _check_separable(worlds, S)
     codes, weights = class_patterns(worlds.agreement, K)
-    codes, weights = codes[weights > 0], weights[weights > 0]
+    codes = codes[weights > 0]
+    weights = weights[weights > 0]
     live = (worlds.mean != 0) & (worlds.correlation != 0)  # a block that says nothing has weight 0
-    each_block, labels = np.arange(B), np.zeros(2**POWER, int)
+    each_block = np.arange(B)
+    labels = np.zeros(2**POWER, int)
 
     def derivatives(u, noise):
-        total, gradient, H = 0.0, np.zeros(B), np.zeros((B, B))
+        total = 0.0
+        gradient = np.zeros(B)
+        H = np.zeros((B, B))
         for code, weight in zip(codes, weights, strict=True):
             x = noise.copy()
             x[:, each_block, code] += worlds.mean
@@ -245,11 +252,10 @@ def margin_critic(world: World, moments: Callable) -> LinearCritic:
     In `_margin_derivatives` e is y times the group's mean, and n the variance.
     """
     groups, S = _noisy_groups(world)
-    n, ones = np.append(S, 0.0)[None], np.ones((len(groups.labels), 1))
-    e, weights = (
-        (1 - 2 * groups.labels)[:, None] * np.hstack([groups.means, ones]),
-        groups.weights[None],
-    )
+    n = np.append(S, 0.0)[None]
+    ones = np.ones((len(groups.labels), 1))
+    e = (1 - 2 * groups.labels)[:, None] * np.hstack([groups.means, ones])
+    weights = groups.weights[None]
 
     def derivatives(r, _):
         return _margin_derivatives(r, n, e[None], weights, np.ones(n.shape, bool), moments)
@@ -278,17 +284,18 @@ def sampled_critic(world: World, loss: Loss) -> LinearCritic:
     net.
     """
     groups, S = _noisy_groups(world)
-    K, G, l = world.classes, len(groups.labels), len(S)
+    K = world.classes
+    G = len(groups.labels)
+    l = len(S)
     power = int(np.clip(np.log2(POINTS / G), 6, POWER))
-    labels, weights = (
-        np.repeat(groups.labels, 2**power),
-        np.repeat(groups.weights, 2**power) / 2**power,
-    )
+    labels = np.repeat(groups.labels, 2**power)
+    weights = np.repeat(groups.weights, 2**power) / 2**power
 
     def derivatives(u, x):  # the score of class 0 is 0
         value, slope, q, scale = loss(np.pad(x @ u.reshape(K - 1, -1).T, [(0, 0), (1, 0)]), labels)
         gradient = (weights[:, None] * slope[:, 1:]).T @ x
-        H, share = np.empty((K - 1, l + 1, K - 1, l + 1)), q / q.sum(axis=1, keepdims=True)
+        H = np.empty((K - 1, l + 1, K - 1, l + 1))
+        share = q / q.sum(axis=1, keepdims=True)
         for j, k in product(range(1, K), repeat=2):
             H[j - 1, :, k - 1] = (x.T * (weights * scale * q[:, j] * ((j == k) - share[:, k]))) @ x
         return (weights * value).sum(), gradient.ravel(), H.reshape(gradient.size, -1)

@@ -38,7 +38,8 @@ from theory.quadrature import Moments
 def hinge_moments(m: Float[np.ndarray, "*s"], V: Float[np.ndarray, "*s"]) -> Moments:
     """2 E(1 - s)_+ and 2 E[1(s < 1) t^k] for s = m + sqrt(V) t, divided by exp(log_scale)."""
     z = standardise(1 - m, np.sqrt(V))
-    low, finite = z < 0, np.where(np.isfinite(z), z, 0.0)
+    low = z < 0
+    finite = np.where(np.isfinite(z), z, 0.0)
     log_scale = np.where(low, -(z**2) / 2, 0.0)  # far from the hinge phi(z) underflows
     phi = np.where(low, 1.0, np.exp(-(z**2) / 2)) / np.sqrt(2 * np.pi)
     Phi = np.where(low, erfcx(np.where(low, -z, 0.0) / np.sqrt(2)) / 2, ndtr(z))
@@ -49,7 +50,8 @@ def hinge_moments(m: Float[np.ndarray, "*s"], V: Float[np.ndarray, "*s"]) -> Mom
 def hinge_loss(score: Float[np.ndarray, "N K"], labels: Int[np.ndarray, " N"]) -> PointLoss:
     """The squared hinge of K classes: the scatter of g over the set A of the module's docstring."""
     n, K = score.shape
-    own, each = labels[:, None] == np.arange(K), np.arange(n)
+    own = labels[:, None] == np.arange(K)
+    each = np.arange(n)
     g = score + ~own
     order = np.argsort(np.where(own, -np.inf, -g), axis=1)  # the label first, the others falling
     falling = np.take_along_axis(g, order, axis=1)

@@ -133,24 +133,28 @@ class Preference(NamedTuple):
         """N(x) - N(-x), N(x) + N(-x) and sum W_m, up to a factor; slopes of the first two along x
         and y.
         """
-        D, states, logs, parts = self.correlation, range(self.lift.shape[1]), [], []
+        D = self.correlation
+        states = range(self.lift.shape[1])
+        logs = []
+        parts = []
         blocks = [[_block(self, b, state, t) for state in states] for b, t in enumerate((x, y))]
         for i, j in _patterns(self.log_weight) or [(0, 0)]:  # any, if there is no world
             A0, u0, v0, slope0, log0, factor0, rise0 = blocks[0][i]
             A1, u1, v1, slope1, log1, factor1, rise1 = blocks[1][j]
             log, factor, tanh, slope = _cosh(A0 * x + A1 * y)
-            E, O = (
-                1 + u0 * u1 * v0 * v1 + D * (u0 * u1 + v0 * v1),
-                u0 * v0 + u1 * v1 + D * (u0 * v1 + u1 * v0),
-            )
+            E = 1 + u0 * u1 * v0 * v1 + D * (u0 * u1 + v0 * v1)
+            O = u0 * v0 + u1 * v1 + D * (u0 * v1 + u1 * v0)
             factor = factor * factor0 * factor1
             logs.append(self.log_weight[i, j] + log + log0 + log1)
-            odd, even = tanh * E + O, E + tanh * O
+            odd = tanh * E + O
+            even = E + tanh * O
             terms = [factor, odd * factor, even * factor]
             both = (A0, u0, slope0, rise0, u1, v1), (A1, u1, slope1, rise1, u0, v0)
             for A, u, own, rise, other_u, other_v in both if slopes else ():
-                dE, dO = own * (u * other_u + D) * other_v, own * (u + D * other_u)
-                bend, rise = A * slope, rise + A * tanh
+                dE = own * (u * other_u + D) * other_v
+                dO = own * (u + D * other_u)
+                bend = A * slope
+                rise = rise + A * tanh
                 terms.append((bend * E + tanh * dE + dO + rise * odd) * factor)
                 terms.append((bend * O + tanh * dO + dE + rise * even) * factor)
             parts.append(terms)
@@ -168,8 +172,11 @@ class Preference(NamedTuple):
         Rounding is a few eps of the largest exponent, about mean^2/nu; the slope of g is mean/nu.
         """
         curve_x, curve_y, slope_x, slope_y, constant = self.exponentials
-        even, odd = constant - curve_x * (x * x) - curve_y * (y * y), slope_x * x + slope_y * y
-        value, share, largest = np.zeros(()), [], np.abs(odd).max(axis=0)
+        even = constant - curve_x * (x * x) - curve_y * (y * y)
+        odd = slope_x * x + slope_y * y
+        value = np.zeros(())
+        share = []
+        largest = np.abs(odd).max(axis=0)
         for sign in (1, -1):
             exponent = even + odd if sign > 0 else even - odd
             top = exponent.max(axis=0)
@@ -180,7 +187,8 @@ class Preference(NamedTuple):
             value = value + sign * (top + np.log(total))
             share.append(np.divide(weight, total, out=weight))
         # d exponent/dx = +-slope - 2 curve x, averaged over the components
-        both, gap = share[0] + share[1], share[0] - share[1]
+        both = share[0] + share[1]
+        gap = share[0] - share[1]
         along_x = (both * slope_x).sum(axis=0) - 2 * x * (gap * curve_x).sum(axis=0)
         along_y = (both * slope_y).sum(axis=0) - 2 * y * (gap * curve_y).sum(axis=0)
         return value, along_x, along_y, largest
@@ -196,21 +204,19 @@ def prompt_preference(worlds: World, prompt: Prompt) -> Preference:
         worlds.image_variance,
     )
     mean, q, (p_inv, p_spu), D, S = (x.reshape(-1, 2).T for x in by_block)  # (block, W)
-    q, mean, D, nu_T = (
-        np.where(mean < 0, -q, q),
-        np.abs(mean),
-        D.prod(axis=0),
-        worlds.nu_text.ravel(),
-    )
+    q = np.where(mean < 0, -q, q)
+    mean = np.abs(mean)
+    D = D.prod(axis=0)
+    nu_T = worlds.nu_text.ravel()
     silence = worlds.caption_kinds.silence.reshape(-1, 2).T
-    unit, none, may_tell = np.sqrt(S), np.zeros_like(q), (nu_T > 0) | (q != 0) | (silence == 0)
+    unit = np.sqrt(S)
+    none = np.zeros_like(q)
+    may_tell = (nu_T > 0) | (q != 0) | (silence == 0)
     states = []
     for chance, r in worlds.caption_kinds.every:
         if r:
-            variances, chance = (
-                worlds.variances(r),
-                np.where(may_tell, chance.reshape(-1, 2).T, 0.0),
-            )
+            variances = worlds.variances(r)
+            chance = np.where(may_tell, chance.reshape(-1, 2).T, 0.0)
             states.append(
                 _state(mean, q / r, S, chance / abs(r), *(x.reshape(-1, 2).T for x in variances))
             )
@@ -285,11 +291,9 @@ def _exponentials(log_weight, log_pair, lift, pull, prior, curve) -> Float[np.nd
     """
     rows = []
     for (i, j), a, c in product(_patterns(log_weight), (1, -1), (1, -1)):
-        slopes, u0, u1 = (
-            (lift[0, i] + a * pull[0, i], lift[1, j] + c * pull[1, j]),
-            prior[0, i],
-            prior[1, j],
-        )
+        slopes = (lift[0, i] + a * pull[0, i], lift[1, j] + c * pull[1, j])
+        u0 = prior[0, i]
+        u1 = prior[1, j]
         constant = (
             log_weight[i, j] + log_pair[int(a != c)] + (a * u0 - np.abs(u0)) + (c * u1 - np.abs(u1))
         )
@@ -309,6 +313,10 @@ def _block(of: Preference, b: int, state: int, t: np.ndarray) -> tuple[np.ndarra
     """A, tanh u, tanh v and its slope along t, log and factor of the block's part of W, and the
     slope of that log.
     """
-    A, B, u, c = (field[b, state] for field in (of.lift, of.pull, of.prior, of.curve))
-    (_, factor, tanh_u, _), (log, more, tanh_v, slope) = _cosh(u), _cosh(B * t)
+    A = of.lift[b, state]
+    B = of.pull[b, state]
+    u = of.prior[b, state]
+    c = of.curve[b, state]
+    _, factor, tanh_u, _ = _cosh(u)
+    log, more, tanh_v, slope = _cosh(B * t)
     return A, tanh_u, tanh_v, B * slope, log - c * t**2, factor * more, B * tanh_v - 2 * c * t

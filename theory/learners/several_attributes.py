@@ -27,7 +27,9 @@ NEAR = np.array([-16, -8, -5, -3, -2, -1.4, -1, -0.6, -0.3, 0, 0.3, 0.6, 1, 1.4,
 
 def several_attributes(world: World, prompt: Prompt, seed: int) -> Float[np.ndarray, "groups=2"]:
     """(common, counter) under the test law; one replicate."""
-    q, mean, s = world.prompt(prompt), world.mean, np.sqrt(world.image_variance)
+    q = world.prompt(prompt)
+    mean = world.mean
+    s = np.sqrt(world.image_variance)
     points = gaussian_points(len(mean) - 1, POWER, seed)
     nodes = np.tile(_nodes(world, q[0]), (len(points), 1))
     shares: dict[int, list[float]] = {1: [], -1: []}  # by what the first attribute shows
@@ -38,10 +40,8 @@ def several_attributes(world: World, prompt: Prompt, seed: int) -> Float[np.ndar
         )
 
         def preference(k, u, rest=rest):
-            own, others = (
-                _prompt_terms(world, 0, mean[0] + s[0] * u, q[0]),
-                DensityParts(*(part[k] for part in rest)),
-            )
+            own = _prompt_terms(world, 0, mean[0] + s[0] * u, q[0])
+            others = DensityParts(*(part[k] for part in rest))
             plus, minus = np.moveaxis(
                 np.logaddexp.reduce(combine(own, others).distinct, axis=-1), -1, 0
             )
@@ -67,7 +67,8 @@ def _nodes(world: World, q: float) -> Float[np.ndarray, " m"]:
     mu) and the variance n_I + h n_T, h = v/(v + n_T): v is the variance that both views share, n_I
     and n_T what each has alone.
     """
-    lines, mu = [LINE], world.mean[0]
+    lines = [LINE]
+    mu = world.mean[0]
     if not world.caption_kinds.always_told.all():
         for r in (kind.multiple for kind in world.caption_kinds.every if kind.multiple):
             v, n_I, n_T = (each[0] for each in world.variances(r))

@@ -51,7 +51,8 @@ def _packages() -> list:
 def _hidden() -> str | None:
     """A sentence on a package that hides one of ours, if there is one."""
     for package in PACKAGES:
-        ours, spec = ROOT / package / "__init__.py", find_spec(package)
+        ours = ROOT / package / "__init__.py"
+        spec = find_spec(package)
         other = Path((spec and spec.origin) or "nothing")
         if other.resolve() != ours:
             advice = "rename that package, or leave its folder and PYTHONPATH"

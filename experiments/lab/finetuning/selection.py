@@ -144,7 +144,8 @@ def _pretrained(request: FineTuning) -> tuple[Pretrained, int, dict[str, Any]]:
         raise RequestError(
             f"model {request.model!r} reads images of {height} x {width}, expected square images"
         )
-    mean, std = (tuple(map(float, visual.preprocess_cfg[name])) for name in ("mean", "std"))
+    mean = tuple(map(float, visual.preprocess_cfg["mean"]))
+    std = tuple(map(float, visual.preprocess_cfg["std"]))
     loaded.module.to(request.device)
     return Pretrained(loaded.module, loaded.tokenizer, mean, std), height, loaded.settings
 
@@ -175,7 +176,8 @@ class _Job:
 
     def _specification(self) -> dict[str, Any]:
         """All that the numbers depend on: the content of the pictures, but not their folder."""
-        request, fields = self.request, self.world.model_dump(mode="json")
+        request = self.request
+        fields = self.world.model_dump(mode="json")
         fields["views"] = {
             name: value for name, value in fields["views"].items() if name not in ("root", "photos")
         }
@@ -215,7 +217,8 @@ class _Job:
             self.model.module.load_state_dict(self.untouched)
             validation = self._accuracies(None, "validation")["trained"]
             return [], {"validation": validation, "accuracies": self._accuracies(None, "test")}
-        request, world = self.request, self.world.replace(mention_spu=mention)
+        request = self.request
+        world = self.world.replace(mention_spu=mention)
         pairs = PairSet(
             self.scene, self.tokens, world, request.recipes[0].n, request.seed, f"train/{replicate}"
         )
@@ -238,7 +241,8 @@ class _Job:
                 {**point, **ends, "validation": validation, "seconds": perf_counter() - began}
             )
             if validation is not None and validation > best:
-                best, chosen = validation, (point, head, deepcopy(self.model.module.state_dict()))
+                best = validation
+                chosen = (point, head, deepcopy(self.model.module.state_dict()))
         if chosen is None:
             return rows, {"validation": None, "accuracies": None}
         point, head, weights = chosen

@@ -96,7 +96,8 @@ def checked(
         )
     own = {} if world_file is None else read_toml(world_file, "world")
     whole = merged(merged(preset().document(full), {"world": own}), flags)
-    learners, replicates = tuple(dict.fromkeys(whole["learners"])), whole["replicates"]
+    learners = tuple(dict.fromkeys(whole["learners"]))
+    replicates = whole["replicates"]
     for kind, values, choices in (("learner", learners, LEARNERS), ("axis", whole["axes"], GRID)):
         for name in values:
             if name not in choices:

@@ -98,7 +98,9 @@ class PlotAxis(NamedTuple):
 
 def axis_of(coordinate: xr.DataArray) -> PlotAxis:
     """An axis from a Dataset's coordinate and its attributes."""
-    values, name, attrs = coordinate.values, str(coordinate.name), coordinate.attrs
+    values = coordinate.values
+    name = str(coordinate.name)
+    attrs = coordinate.attrs
     if values.dtype.kind not in "fiu":
         values = np.array([str(v) for v in values], dtype=object)
     symbol = attrs.get("symbol") or rf"\mathrm{{{name}}}".replace("_", r"\_")
@@ -174,7 +176,8 @@ def ticks_of(axis: PlotAxis, most: int = MOST_TICKS) -> np.ndarray:
     if axis.scale.name == "one-minus":
         mirrored = axis._replace(values=1 - axis.values, scale=SCALES["log"])
         return 1 - ticks_of(mirrored, most)[::-1]
-    low, high = axis.values.min(), axis.values.max()
+    low = axis.values.min()
+    high = axis.values.max()
     if axis.scale.name == "linear" or high < 10 * low:
         ticks = MaxNLocator(most - 1, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high)
     else:

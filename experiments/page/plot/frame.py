@@ -28,7 +28,8 @@ THEORY = "theory, at infinitely many training pairs"
 
 def framed(picture: Picture) -> Figure:
     """An empty figure with titled, labelled, shared axes."""
-    count, columns = len(picture.panels), picture.columns
+    count = len(picture.panels)
+    columns = picture.columns
     rows = count // columns
     # of the panels; `finished` adds what is around them
     height = rows * (ALONE if count == 1 else AMONG)
@@ -36,7 +37,8 @@ def framed(picture: Picture) -> Figure:
     figure.subplots(rows, columns, sharex=True, sharey=True)
     figure.suptitle(fold(title_of(picture), letters(figure, 10)), x=0.01, ha="left", fontsize=10)
     for i, (ax, panel) in enumerate(zip(figure.axes, picture.panels, strict=True)):
-        bottom, left = i + columns >= count, i % columns == 0
+        bottom = i + columns >= count
+        left = i % columns == 0
         ax.set_title(
             "\n".join(fold(line, letters(figure, 9) // columns - 3) for line in panel.title),
             fontsize=9,

@@ -179,10 +179,8 @@ def arrange(
     """The picture of a study; `own` are its learners that do not ship with the package."""
     if what == GROUPS:
         return _layout_groups(dataset, at, own)
-    study, world = (
-        study_of(dataset, own),
-        (world_in(dataset.attrs["study"]) if "study" in dataset.attrs else None),
-    )
+    study = study_of(dataset, own)
+    world = world_in(dataset.attrs["study"]) if "study" in dataset.attrs else None
     dataset = load(select(dataset, at or {}))
     if what in PLACES:
         dataset = placed(dataset, world, what)

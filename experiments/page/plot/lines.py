@@ -32,7 +32,8 @@ def draw_lines(picture: Picture, scaled: Sequence[Picture]) -> Figure:
     routes = list(dict.fromkeys(s.who.route for s in picture.series))
     for ax, panel in zip(figure.axes, picture.panels, strict=True):
         for series in panel.series:
-            i, mark = learners.index(series.who.anywhere), MARKERS[routes.index(series.who.route)]
+            i = learners.index(series.who.anywhere)
+            mark = MARKERS[routes.index(series.who.route)]
             _draw(ax, picture.x, series, i, mark)
         for line in panel.boundary or ():
             ax.plot(
@@ -68,9 +69,10 @@ def _draw(ax: Axes, x: PlotAxis | None, series: Series, i: int, mark: str) -> No
     crosses.
     """
     places = np.array([float(i)]) if x is None else x.places
-    value, predicted, low, high = (
-        np.atleast_1d(series.numbers(n)) for n in ("value", "predicted", "low", "high")
-    )
+    value = np.atleast_1d(series.numbers("value"))
+    predicted = np.atleast_1d(series.numbers("predicted"))
+    low = np.atleast_1d(series.numbers("low"))
+    high = np.atleast_1d(series.numbers("high"))
     colour = f"C{i % 7}"
     theory = predicted if series.replicates else value
     if x is None or x.words:
@@ -78,7 +80,8 @@ def _draw(ax: Axes, x: PlotAxis | None, series: Series, i: int, mark: str) -> No
     else:
         there = np.pad(np.isfinite(theory), 1)
         lonely = there[1:-1] & ~there[:-2] & ~there[2:]
-        line, thin = np.where(there[1:-1], theory, np.nan), i % len(STYLES)
+        line = np.where(there[1:-1], theory, np.nan)
+        thin = i % len(STYLES)
         ax.plot(
             places,
             line,

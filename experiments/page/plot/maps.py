@@ -36,7 +36,9 @@ EQUAL = {"color": "black", "linewidth": 1.6}
 @styled
 def draw_maps(picture: Picture, scaled: Sequence[Picture]) -> Figure:
     figure = framed(picture)
-    norm, kinds, entries = _norm(scaled), set(), []
+    norm = _norm(scaled)
+    kinds = set()
+    entries = []
     levels = MaxNLocator(MOST_CONTOURS, steps=[1, 2, 5, 10]).tick_values(
         *_ends(scaled, _contoured(scaled[0]))
     )
@@ -100,10 +102,8 @@ def _bar(figure: Figure, mesh: QuadMesh, picture: Picture) -> None:
     bar.ax.tick_params(labelsize=9)
     if picture.difference:
         first, second = both_labels(picture)
-        words, width = (
-            (f"← {second} ahead", f"{first} ahead\N{NO-BREAK SPACE}→"),
-            int(BAR * letters(figure, 9)),
-        )
+        words = (f"← {second} ahead", f"{first} ahead\N{NO-BREAK SPACE}→")
+        width = int(BAR * letters(figure, 9))
         if len(words[0]) + len(words[1]) >= width:
             words = tuple(fold(part, width // 2 - 1) for part in words)
         bar.ax.set_title(words[0], loc="left", fontsize=9)
@@ -129,7 +129,9 @@ def _cells(ax: Axes, picture: Picture, panel: Panel, norm: Normalize) -> QuadMes
 def _masks(picture: Picture, panel: Panel) -> dict[str, np.ndarray]:
     """Cells of every hatched kind, as (x, y) arrays."""
     data = panel.series[0].data
-    missing, undefined, pending = data.value.isnull(), data.undefined != 0, data.pending
+    missing = data.value.isnull()
+    undefined = data.undefined != 0
+    pending = data.pending
     masks = {
         "undefined": undefined & missing,
         "pending": pending,

@@ -67,11 +67,13 @@ def _variables(
         [[cells.get(f"{prefix}{g}_{end}", none).values for end in ("low", "high")] for g in groups]
     )
     # value, low, high
-    numbers, codes = np.full((3, like.size), np.nan), cells[f"{prefix}undefined"].values.copy()
+    numbers = np.full((3, like.size), np.nan)
+    codes = cells[f"{prefix}undefined"].values.copy()
     for part, worlds in _worlds(cells, base, like.dims):
         columns = 0 if worlds.table is None else worlds.background_count
         few = np.broadcast_to(np.maximum(worlds.classes, columns), len(part)) <= MOST_CLASSES
-        finite, bounds = np.isfinite(draws[:, :, part]), np.isfinite(ends[:, :, part])
+        finite = np.isfinite(draws[:, :, part])
+        bounds = np.isfinite(ends[:, :, part])
         groups_there = groups_of(worlds.table, worlds.common)
         finite_cells = finite[:, groups_there].any(axis=0).all(axis=0)
         replicated = finite[:, groups_there].all(axis=(0, 1)) & (len(draws) > 1)

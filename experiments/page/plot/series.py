@@ -134,7 +134,8 @@ def load(dataset: xr.Dataset) -> xr.Dataset:
 def series_of(dataset: xr.Dataset, what: str) -> list[Series]:
     """Every learner's numbers of a quantity, or the difference "A minus B"."""
     optional = [name for name in ("reliance", "unseen", *PIXEL_GROUPS) if name in dataset]
-    everybody, quantities = everyone(dataset), (*WHAT, *optional)
+    everybody = everyone(dataset)
+    quantities = (*WHAT, *optional)
     if what in quantities:
         return [_quantity(dataset, who, what) for who in everybody]
     if MINUS not in what:
@@ -258,7 +259,8 @@ def _of_replicates(
 
 
 def _difference(dataset: xr.Dataset, first: Who, second: Who) -> Series:
-    one, two = (_quantity(dataset, who, DIFFERENCE) for who in (first, second))
+    one = _quantity(dataset, first, DIFFERENCE)
+    two = _quantity(dataset, second, DIFFERENCE)
     a, b, level = one.data, two.data, None
     data = xr.Dataset(
         {"undefined": a.undefined.where(a.undefined != 0, b.undefined), "value": a.value - b.value}
@@ -270,7 +272,8 @@ def _difference(dataset: xr.Dataset, first: Who, second: Who) -> Series:
             a.predicted_undefined != 0, b.predicted_undefined
         )
     if one.replicates > 1:
-        ours, theirs = (_values(part_of(dataset, who), DIFFERENCE) for who in (first, second))
+        ours = _values(part_of(dataset, first), DIFFERENCE)
+        theirs = _values(part_of(dataset, second), DIFFERENCE)
         ends, level = _of_replicates(ours - theirs, (-1.0, 1.0))
         data = data.assign(ends)
     elif one.level is not None or two.level is not None:

@@ -51,7 +51,8 @@ def test_the_recipe_writes_a_file_of_embeddings(soberclip, tmp_path, monkeypatch
     torch.manual_seed(0)
     exec(SKELETON, names)
     own = names["own"] = names["model"]()
-    label, background = torch.arange(200) % 2, torch.arange(200) // 2 % 2
+    label = torch.arange(200) % 2
+    background = torch.arange(200) // 2 % 2
     background[:40] = label[:40]  # the most frequent background of a class is common
     pixels = (
         torch.rand(200, 3, 32, 32)

@@ -214,7 +214,8 @@ CELLS = {("teacup", "table"): 4, ("teacup", "sink"): 3, ("saw", "table"): 2, ("s
 
 @pytest.fixture
 def shelves(tmp_path):
-    root, seed = tmp_path / "shelves", 0
+    root = tmp_path / "shelves"
+    seed = 0
     for (kind, place), count in CELLS.items():
         for i in range(count):
             draw_photo(root / kind / place / f"{i}.png", seed)

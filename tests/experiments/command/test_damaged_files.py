@@ -81,8 +81,10 @@ def test_damaged_files(soberclip, tmp_path, monkeypatch, name):
     monkeypatch.chdir(tmp_path)
     write(tmp_path, SAMPLE)
     assert soberclip("counteranimal", "score", "predictions.csv", "--output", "out").status == 0
-    file, draw = tmp_path / name, random.Random(name)
-    data, refused = file.read_bytes(), 0
+    file = tmp_path / name
+    draw = random.Random(name)
+    data = file.read_bytes()
+    refused = 0
     for _ in range(6):
         file.write_bytes(damaged(data, draw))
         run = soberclip(*WORDS[name].split())

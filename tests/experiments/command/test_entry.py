@@ -44,11 +44,13 @@ def run_beside(tmp_path: Path, package: str, *python: str) -> subprocess.Complet
     ],
 )
 def test_another_package_with_a_name_of_ours_is_named(tmp_path, package, python):
-    other, run = tmp_path / package / "__init__.py", run_beside(tmp_path, package, *python)
+    other = tmp_path / package / "__init__.py"
+    run = run_beside(tmp_path, package, *python)
     if package == "thesis":
         assert (run.returncode, run.stderr) == (0, "")
     else:
-        said, imported = run.stderr.splitlines(), python[-1].startswith("import")
+        said = run.stderr.splitlines()
+        imported = python[-1].startswith("import")
         assert (run.returncode, run.stdout, len(said) > 1) == (1 if imported else 2, "", imported)
         assert repr(str(other)) in said[-1]
         assert repr(str(ROOT / package / "__init__.py")) in said[-1]

@@ -9,7 +9,8 @@ SMALL = ("--axis", "p_spu=0.6,0.9", "--learner", "linear")
 
 
 def test_a_design_runs_and_is_drawn(soberclip, tmp_path):
-    store, table = tmp_path / "a.zarr", tmp_path / "a.csv"
+    store = tmp_path / "a.zarr"
+    table = tmp_path / "a.csv"
     run = soberclip("sweep", "sources", *SMALL, "-o", store, "--csv", table, "--json")
     document = run.document
     assert (run.status, document["cells"], document["design"]["name"]) == (0, 4, "sources")
@@ -90,7 +91,8 @@ def test_a_table_replaces_an_earlier_one_and_no_other_file(soberclip, tmp_path):
 
 def test_flags_override_a_world_file_and_it_overrides_a_study(soberclip, tmp_path):
     """A path with a folder is a file even if it is named like a design."""
-    world, file = tmp_path / "world.toml", tmp_path / "sources"
+    world = tmp_path / "world.toml"
+    file = tmp_path / "sources"
     world.write_text("mu_spu = 2.0\nsigma_inv = -1.0")
     file.write_text("[world]\nmu_spu = -7000.0")
     assert "sigma_inv = -1.0" in soberclip(*SWEEP, "--world", world).err

@@ -76,7 +76,8 @@ def test_an_interrupted_check_says_what_it_kept(soberclip, tmp_path, monkeypatch
     import experiments.court.trial as judging
 
     monkeypatch.chdir(tmp_path)
-    real, calls = judging.judge, []
+    real = judging.judge
+    calls = []
 
     def some(claim, **options):
         if calls:
@@ -246,7 +247,8 @@ def test_own_claims_are_proved_and_their_certificates_verified(soberclip, tmp_pa
     (tmp_path / "mine.py").write_text(OWN)
     (tmp_path / "helper.py").write_text("HALF = 0.5\n")
     before = list(sys.path)
-    own, folder = ("--claims", tmp_path / "mine.py"), tmp_path / "proofs"
+    own = ("--claims", tmp_path / "mine.py")
+    folder = tmp_path / "proofs"
     run = soberclip("check", *own, "--quick", "--prove", "--output", folder, "--json")
     assert run.status == 0, run.err
     assert run.err.count("hello from the") >= 2

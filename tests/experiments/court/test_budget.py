@@ -67,7 +67,9 @@ def claims() -> Iterator[Claim]:
 
 def test_every_arm_is_within_the_budget_or_says_what_is_needed():
     """Bounds of too few values decide nothing, so the most values are at least the fewest."""
-    planned, refused, combined = set(), {}, set()
+    planned = set()
+    refused = {}
+    combined = set()
     for mine, drawn in product(claims(), (False, True)):
         unit = np.full((1, mine.dimension), 0.5)
         if mine.relation.further:  # x < x'
@@ -157,8 +159,7 @@ def test_a_claim_about_n_pairs_is_measured_by_training(subject):
     """
     at = {name: POINT[name] for name in POINT}
     for drawn in (False, True):
-        (few,), (many,) = (
-            arms_at(claim("counter", subject, n), at, drawn).every for n in (50, None)
-        )
+        (few,) = arms_at(claim("counter", subject, 50), at, drawn).every
+        (many,) = arms_at(claim("counter", subject, None), at, drawn).every
         assert few.route not in OF_RULES
         assert (many.route in OF_RULES) == ("images" in subject.routes())

@@ -45,10 +45,8 @@ def test_the_verdict_carries_the_proof(tmp_path):
 
 
 def test_an_unfinished_proof_leaves_the_verdict():
-    before, verdict = (
-        judge(MINE, quick=True),
-        judge(MINE, quick=True, prove=True, proof_seconds=0.0),
-    )
+    before = judge(MINE, quick=True)
+    verdict = judge(MINE, quick=True, prove=True, proof_seconds=0.0)
     assert (
         (verdict.verdict, verdict.proof["outcome"])
         == (before.verdict, "open")

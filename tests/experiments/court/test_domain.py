@@ -116,11 +116,13 @@ def test_a_quantity_that_leaves_its_support_is_not_clipped(monkeypatch, of, boun
 @pytest.mark.deep
 def test_unit_embeddings_are_minimised_once_for_a_world_and_its_narrowest_views(monkeypatch):
     """The closed form is that of the claim's world, and images have the narrowest views."""
-    calls, minimise = [], unit_prompts.trained
+    calls = []
+    minimise = unit_prompts.trained
     monkeypatch.setattr(
         unit_prompts, "trained", lambda *given: calls.append(given) or minimise(*given)
     )
-    learner, wide = InfoNCE("name", 1.0), World(mu_spu=1.0, sigma_xi=16.0)
+    learner = InfoNCE("name", 1.0)
+    wide = World(mu_spu=1.0, sigma_xi=16.0)
     learner.accuracy(wide)
     once = len(calls)
     learner.scores(narrowest(wide), np.zeros((1, 2)))
@@ -222,9 +224,8 @@ def test_a_share_counts_trainings_and_is_judged_by_them():
 
 def test_the_mean_of_an_unbounded_quantity_has_no_bound_over_few_pairs():
     few, many = (claim(quantity="reliance", domain=FEW, n=n) for n in (100, 10**4))
-    found, usual = (
-        gather(each, FEW, limit=1.0, tail=0.01, purpose="audit", seed=0) for each in (few, many)
-    )
+    found = gather(few, FEW, limit=1.0, tail=0.01, purpose="audit", seed=0)
+    usual = gather(many, FEW, limit=1.0, tail=0.01, purpose="audit", seed=0)
     assert found.violation() == (-np.inf, np.inf)
     assert found.size == 32, "no number of values would suffice"
     assert found.note == "the mean of an unbounded quantity over so few pairs has no bound"
@@ -277,7 +278,8 @@ def test_probit_scale_agrees_in_sign_and_does_not_saturate():
     for relation, quantity in ((">=", "counter"), ("<=", "common"), (">=", "error-counter")):
         c = claim(relation=relation, quantity=quantity, domain=domain, prediction=lambda x: 0.7)
         points = c.place(unit)
-        probit, plain = probit_violation(c, points), c.true_violation(points)
+        probit = probit_violation(c, points)
+        plain = c.true_violation(points)
         sure = np.abs(plain) > 1e-12
         assert (np.sign(probit[sure]) == np.sign(plain[sure])).all()
         assert len(np.unique(probit)) > 40
@@ -311,7 +313,8 @@ def test_where_a_prediction_fails_the_other_worlds_keep_their_values():
             raise ValueError("it has no answer here")
         return 0.5
 
-    values, worlds = np.array([0.1, 0.2, 0.3]), World(p_spu=[0.6, 0.95, 0.8])
+    values = np.array([0.1, 0.2, 0.3])
+    worlds = World(p_spu=[0.6, 0.95, 0.8])
     one = claim(domain={"p_spu": Axis(0.5, 1.0)}, prediction=partly)
     assert one.violation(values, worlds) == pytest.approx([0.4, np.nan, 0.2], nan_ok=True)
     assert one.violation(values[None], worlds.reshape(1, 3)) == pytest.approx(
@@ -407,7 +410,8 @@ def test_error_rate_of_the_judge_at_the_edge(monkeypatch):
     """
     monkeypatch.setattr(budget, "LAWS", budget.LAWS._replace(most=3000, factor=2))
     assert len(budget.LAWS.looks) == 7
-    learner, alpha = LinearCLIP("name"), 0.05
+    learner = LinearCLIP("name")
+    alpha = 0.05
     # drawn pairs would be too many: the exact law is used
     point = {"p_spu": 1 - 1e-5, "mu_spu": 1.5, **QUIET}
     truth = float(learner.accuracy(World(**point)).counter)
@@ -447,7 +451,8 @@ def test_power_near_the_tolerance(shift, expected):
 
 @pytest.mark.parametrize("drawn", [True, False])
 def test_covariances_in_wide_views_are_those_of_the_latents(drawn, monkeypatch):
-    calls, draw = [], arms.drawn_covariances
+    calls = []
+    draw = arms.drawn_covariances
     monkeypatch.setattr(arms, "drawn_covariances", lambda *how: calls.append(how) or draw(*how))
     wide = {"mu_spu": 1.5, "sigma_xi": 2.0, "dim_image": 6, "dim_text": 5}
     error = claim(

@@ -60,7 +60,8 @@ def test_bounds_are_the_extremes_over_the_rectangle_of_mean_accuracies(quantity)
     found = sample(quantity, rng.normal(0.9, 0.01, 12), rng.normal(0.6, 0.01, 12))
     (c_L, c_U), (k_L, k_U) = (group.bounds(0.02 / 4) for group in found.samples)
     c, k = (x.ravel() for x in np.meshgrid(np.linspace(c_L, c_U, 9), np.linspace(k_L, k_U, 9)))
-    mine, worlds = found.arms.claim, HEADLINE.ravel()[np.zeros(len(c), int)]
+    mine = found.arms.claim
+    worlds = HEADLINE.ravel()[np.zeros(len(c), int)]
     values = mine.quantity.at(mine, worlds, Accuracy(c, k))[0]
     assert found.bounds(0.02) == pytest.approx((values.min(), values.max()), abs=1e-9)
     assert values.min() < found.mean < values.max()
@@ -106,10 +107,8 @@ def test_differences_along_a_parameter_and_between_learners_have_the_signs_of_th
     )
     arms = arms_at(rising, {**point, "p_spu_later": 0.9})
     found = measured(arms, arms.draws(8, 0))
-    early, late = (
-        float(truth(rising, arms_at(claim("shortfall"), {**point, "p_spu": p}).here)[0])
-        for p in (0.8, 0.9)
-    )
+    early = float(truth(rising, arms_at(claim("shortfall"), {**point, "p_spu": 0.8}).here)[0])
+    late = float(truth(rising, arms_at(claim("shortfall"), {**point, "p_spu": 0.9}).here)[0])
     due = early - late if relation == "increasing" else late - early
     assert found.mean == pytest.approx(due, abs=1e-4)
     low, high = found.bounds(0.001)
@@ -131,7 +130,8 @@ def test_even_images_have_the_accuracies_of_the_closed_form(p_inv):
 
 
 def test_where_misses_are_rare_all_even_images_are_counted():
-    found, images = even_sample(np.array([1.0, 1.0, 1 - 2 / EVEN**2])), 3 * EVEN**2
+    found = even_sample(np.array([1.0, 1.0, 1 - 2 / EVEN**2]))
+    images = 3 * EVEN**2
     assert found.bounds(0.01) == pytest.approx(binomial_bounds(images - 2, images, 0.01))
 
 
@@ -186,11 +186,14 @@ def test_bounds_of_even_images_hold_at_the_tails_that_decide(learner, fields):
     """That of a contradiction, divided between two groups; samples of 32 sets are drawn from 2000
     sets.
     """
-    world, samples, tail = HEADLINE.model_copy(update=fields), 10_000, ALPHA / 2 / 2
+    world = HEADLINE.model_copy(update=fields)
+    samples = 10_000
+    tail = ALPHA / 2 / 2
     pool = np.concatenate(
         [even_accuracies(learner, world, 0, "c", range(i, i + 250)) for i in range(0, 2000, 250)]
     )
-    rng, due = np.random.default_rng(0), pool.mean(axis=0)
+    rng = np.random.default_rng(0)
+    due = pool.mean(axis=0)
     sets = (pool[rng.integers(len(pool), size=32)].T for _ in range(samples))
     bounds = np.array(
         [[even_sample(rates).bounds(tail / SPARED) for rates in groups] for groups in sets]
@@ -248,7 +251,8 @@ def test_a_measurement_ends_where_its_bounds_decide(shift, decided, monkeypatch)
     monkeypatch.setattr(budget, "LAWS", budget.LAWS._replace(most=3000))
     arms = arms_at(TRAINED, AT)
     mean = measured(arms, arms.draws(20_000, 1)).mean
-    blocks, of_stream = [], Arms.draws
+    blocks = []
+    of_stream = Arms.draws
 
     def spy(arms, size, seed):
         blocks.append((seed, of_stream(arms, size, seed)))
@@ -276,7 +280,8 @@ def test_a_p_value_agrees_with_the_decision_at_every_look():
     """With the violation at the bound, p is the tail itself at the last look, and a few thousandths
     of it before.
     """
-    values, tail = np.random.default_rng(0).normal(0.5, 0.01, 32), 0.005
+    values = np.random.default_rng(0).normal(0.5, 0.01, 32)
+    tail = 0.005
     for share, most in ((budget.STRICT, budget.LOOKS * budget.STRICT), (budget.FINAL, 1.0)):
         low, _ = Sample(values, normal=True).bounds(tail * share)
         for edge, below in ((-1e-9, True), (1e-9, False)):
@@ -292,8 +297,11 @@ def test_lower_bounds_of_skewed_values_hold_over_all_looks(skewness, times):
     """Looks at 8, 32, 128 and 800 fits. A single look at 8 values of skewness -2 is wrong ten times
     its tail.
     """
-    tail, designs, sizes = 0.005, 20_000, budget.Effort(8, 800).looks
-    rng, wrong = np.random.default_rng(0), np.zeros(designs, bool)
+    tail = 0.005
+    designs = 20_000
+    sizes = budget.Effort(8, 800).looks
+    rng = np.random.default_rng(0)
+    wrong = np.zeros(designs, bool)
     shape = 4 / max(skewness**2, 1e-6)  # of a gamma law, which is nearly normal if it is large
     for start in range(0, designs, 2000):
         x = (shape - rng.gamma(shape, size=(2000, sizes[-1]))) / shape**0.5

@@ -13,7 +13,9 @@ from theory.learners import Bayes, InfoNCE, LeastSquares, LinearCLIP, Logistic
 QUIET = {"sigma_xi": 0.0, "dim_image": 2, "dim_text": 2}
 BOX = {"p_spu": Axis(0.55, 0.95), "mu_spu": Axis(0.5, 2.0), "sigma_spu": 0.6, **QUIET}
 LOUD = {**BOX, "sigma_xi": 0.5}
-NAME, MEAN, WIDTH_1 = LinearCLIP("name"), LinearCLIP("mean"), LinearCLIP("mean", 1)
+NAME = LinearCLIP("name")
+MEAN = LinearCLIP("mean")
+WIDTH_1 = LinearCLIP("mean", 1)
 
 
 def off(

@@ -119,7 +119,8 @@ def test_a_point_with_slack_is_rounded_only_as_far_as_its_slack_stays():
 
 
 def test_all_readings_of_one_domain_and_the_search_for_a_worst_point_start_at_the_same_worlds():
-    always, fast = claim("<=", 0.5, "always"), claim("<=", 0.5, "somewhere")
+    always = claim("<=", 0.5, "always")
+    fast = claim("<=", 0.5, "somewhere")
     slow = claim("<=", 0.5, "on average", subject="bayes")
     unit = quantified.worlds_for(fast, 3)
     assert np.array_equal(unit[: quantified.SLOW_WORLDS], quantified.worlds_for(slow, 3))

@@ -85,7 +85,8 @@ def decided(claim, *groups, **lost) -> str:
 @pytest.mark.parametrize("spread", [0.002, 0.02])
 def test_a_claim_at_its_edge_is_rarely_decided(spread):
     """More verdicts of one kind come with probability 1e-4."""
-    claim, rng = claim_of("reaches"), np.random.default_rng(0)
+    claim = claim_of("reaches")
+    rng = np.random.default_rng(0)
     verdicts = [
         decided(claim, (0.5, rng.normal(0.51, spread, models_for(claim)))) for _ in range(400)
     ]
@@ -95,7 +96,10 @@ def test_a_claim_at_its_edge_is_rarely_decided(spread):
 
 def as_said(claim: TrainedClaim, off: float) -> str:
     """The verdict if the first row of the claim is off by `off` and every other row agrees."""
-    rng, models, cases, first = np.random.default_rng(7), models_for(claim), [], True
+    rng = np.random.default_rng(7)
+    models = models_for(claim)
+    cases = []
+    first = True
     groups = claim.groups if claim.says in ("ahead", "alike", "bridged") else ("common", "counter")
     ahead = claim.margin + 3 * claim.spread if claim.says == "ahead" else 0.0
     leads = cycle([ahead, 0.0])  # the first of each pair
@@ -159,10 +163,10 @@ def test_towers_of_two_claims_are_trained_once(monkeypatch):
         return {**document, "seconds": 1.0, "compiled": False}
 
     monkeypatch.setattr("experiments.lab.training.train", trained_once)
-    case, trainings = CLAIMS["trained/siglip"].cases[0], {}
-    first, again = (
-        trained.run_case(case, 8, 0, name, trainings) for name in ("one claim", "another")
-    )
+    case = CLAIMS["trained/siglip"].cases[0]
+    trainings = {}
+    first = trained.run_case(case, 8, 0, "one claim", trainings)
+    again = trained.run_case(case, 8, 0, "another", trainings)
     assert first == again
     assert len(calls) == 1
     for other in ((case, 9, 0), (case, 8, 1), (dataclasses.replace(case, recipe={}), 8, 0)):
@@ -194,7 +198,8 @@ def test_bounds_hold_for_accuracies_of_real_models():
     world = World(mu_spu=2.0, sigma_xi=1.0, dim_image=2, dim_text=2)
     recipe = Recipe(loss="linear", towers="linear", embed_dim=2, batch_size=64, steps=150, lr=0.02)
     counter = train(world, recipe, models=800, seed=0).each("name").counter
-    truth, missed = counter.mean(), 0
+    truth = counter.mean()
+    missed = 0
     for values in counter.reshape(100, 8):
         found = verdict_of(claim_of("reaches"), reported((0.5, values)), 0, 1.0)
         low, high = found.interval
@@ -223,7 +228,8 @@ def test_a_model_that_diverged_counts_against_the_claim():
 
 
 def test_a_lost_model_has_no_place_and_the_worst_distance():
-    claim, world = claim_of("placed"), World(mu_spu=1.5, sigma_xi=1.0, dim_image=2, dim_text=2)
+    claim = claim_of("placed")
+    world = World(mu_spu=1.5, sigma_xi=1.0, dim_image=2, dim_text=2)
     rows = [
         {"group": group, "models": [at, np.nan, at]}
         for group, at in (("common", 0.88), ("counter", 0.6))
@@ -286,7 +292,8 @@ def test_every_case_is_trained_with_the_seed_of_the_trial_and_anew_for_another_e
 @pytest.mark.deep
 def test_a_trial_can_go_the_other_way(monkeypatch):
     """Linear towers reach S/rho, as the report shows, but not the InfoNCE optimum."""
-    claim, lines = CLAIMS["trained/linear"], []
+    claim = CLAIMS["trained/linear"]
+    lines = []
     bad = dataclasses.replace(claim.cases[1], subjects=CLAIMS["trained/infonce"].cases[0].subjects)
     monkeypatch.setattr(trained, "tell", lines.append)
     assert judge(dataclasses.replace(claim, cases=(bad,))).verdict == "contradicted"
@@ -297,7 +304,8 @@ class TestStored:
     def test_verdicts_belong_to_the_current_claims(self):
         """If you change a case, run it again."""
         text = (files("experiments.court") / trained.STORED).read_text()
-        defaults, raw = json.loads(text)["defaults"], json.loads(text)["verdicts"]
+        defaults = json.loads(text)["defaults"]
+        raw = json.loads(text)["verdicts"]
         assert Recipe(**defaults) == Recipe()
         stored = {verdict["claim"]: verdict for verdict in trained.stored_documents()}
         # never stored: they take seconds
@@ -364,7 +372,8 @@ class TestStored:
     def test_a_stored_verdict_is_that_of_its_recipe_and_hash(self):
         """The numbers are those of another processor up to rounding, which training amplifies."""
         claim = CLAIMS["trained/clip-more-robust"]
-        stored, again = judge(claim, quick=True), judge(claim)
+        stored = judge(claim, quick=True)
+        again = judge(claim)
         assert (again.verdict, again.n, again.replicates) == (
             stored.verdict,
             stored.n,

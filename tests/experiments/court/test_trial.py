@@ -117,7 +117,9 @@ def test_evidence_is_complete_and_repeats():
 @pytest.mark.parametrize(("level", "verdict"), [(0.0, "supported"), (1.0, "contradicted")])
 def test_one_world_is_evaluated_once_and_its_prediction_a_few_times(monkeypatch, level, verdict):
     """Either may take seconds. A p-value has forty bounds, which once had a prediction each."""
-    again, calls, evaluate = [], [], Claim.true_violation
+    again = []
+    calls = []
+    evaluate = Claim.true_violation
     monkeypatch.setattr(
         Claim, "true_violation", lambda *given: again.append(given) or evaluate(*given)
     )
@@ -148,7 +150,8 @@ def test_audits_are_corners_up_to_half_and_else_lie_inside(axes, corners):
 
 
 def test_looks_are_fixed_and_every_point_has_its_own_streams(monkeypatch):
-    calls, draws = [], Arms.draws
+    calls = []
+    draws = Arms.draws
     monkeypatch.setattr(Arms, "draws", lambda *how: calls.append(how) or draws(*how))
     judge(CATALOGUE["xue-data-model-1/counter"], quick=True)
     assert {size for _, size, _ in calls} <= set(np.diff([0, *calls[0][0].effort.looks]))
@@ -156,7 +159,9 @@ def test_looks_are_fixed_and_every_point_has_its_own_streams(monkeypatch):
 
 
 def test_the_worst_point_has_half_of_the_error_rate_and_audits_share_the_other(monkeypatch):
-    tails, samples, of_violation = [], [], measuring.violation_bounds
+    tails = []
+    samples = []
+    of_violation = measuring.violation_bounds
 
     def spy(side, bounds, target, tail):
         tails.append(tail)

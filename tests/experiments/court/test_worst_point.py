@@ -66,7 +66,8 @@ def test_children_scatter_by_the_spread_of_their_round_and_values_that_take_long
     monkeypatch, subject, most
 ):
     """No candidate lies near an edge, which would stop it."""
-    rounds, sizes = [], []
+    rounds = []
+    sizes = []
 
     def estimate(claim, points, size, *_):
         rounds.append(2 * points["p_spu"] - 1)  # in widths of the domain
@@ -123,7 +124,8 @@ def test_a_polish_goes_downhill_and_stays_in_the_cube():
     """By the function itself: an evolution alone comes close enough that no verdict shows a wrong
     slope.
     """
-    least, calls = np.array([0.3, 1.2]), []
+    least = np.array([0.3, 1.2])
+    calls = []
 
     def loss(x):
         calls.append(x.T)

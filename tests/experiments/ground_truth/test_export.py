@@ -71,7 +71,8 @@ def test_templates_are_orthonormal_symmetric_and_smooth():
 
 
 def test_eight_bits_cost_a_matched_filter_less_than_two_thousandths():
-    rng, n = np.random.default_rng(0), 20_000
+    rng = np.random.default_rng(0)
+    n = 20_000
     levels = levels_per_unit(np.diag([2.0, 2.5]), 0.5625)
     assert levels == 32
     for background in (1, -1):
@@ -143,10 +144,8 @@ def test_files_are_as_the_manifest_says(folder):
         assert (facts["label"] == facts["background"]) == (row["group"] == "common")
     bytes_ = sum(path.stat().st_size for path in folder.glob("*.tar"))
     assert json.loads((folder / "export.json").read_text())["bytes"] == bytes_
-    readme, prompts = (
-        (folder / "README.txt").read_text(),
-        json.loads((folder / "prompts.json").read_text()),
-    )
+    readme = (folder / "README.txt").read_text()
+    prompts = json.loads((folder / "prompts.json").read_text())
     assert "0.9554   0.3623   0.9000" in readme
     assert "train-{00000..00002}.tar" in readme
     assert "--train-num-samples 50 " in readme
@@ -186,8 +185,10 @@ def test_a_started_export_resumes_and_any_other_folder_is_refused(folder, tmp_pa
     assert json.loads((folder / "export.json").read_text())["bytes"] == size_of(WORLD, 250, 220), (
         "foretold to the byte"
     )
-    lost, kept = folder / "train-00001.tar", folder / "train-00000.tar"
-    content, written = lost.read_bytes(), kept.stat().st_mtime_ns
+    lost = folder / "train-00001.tar"
+    kept = folder / "train-00000.tar"
+    content = lost.read_bytes()
+    written = kept.stat().st_mtime_ns
     lost.unlink()
     export(WORLD, folder, **SIZES)
     assert lost.read_bytes() == content
@@ -219,7 +220,9 @@ def test_an_export_that_was_killed_resumes_to_the_same_bytes(folder, tmp_path, q
     """SIGKILL leaves half a shard under a temporary name. The next run removes it and writes the
     same files.
     """
-    data, whole, left = tmp_path / "data", exporting.png, [170]
+    data = tmp_path / "data"
+    whole = exporting.png
+    left = [170]
 
     def png(picture):
         left[0] -= 1
@@ -245,7 +248,8 @@ def test_an_export_that_was_killed_resumes_to_the_same_bytes(folder, tmp_path, q
 def test_the_error_of_the_loss_is_the_scatter_between_exports(tmp_path, monkeypatch, quick):
     """An error four times too large or too small is found."""
     monkeypatch.setattr(exporting, "BATCH", 24)
-    factor, freedom = 4, exporting.BATCHES - 1
+    factor = 4
+    freedom = exporting.BATCHES - 1
     seeds = range(seeds_for(factor, freedom))
     found = [export(WORLD, tmp_path / str(seed), n=1, seed=seed, test_images=1) for seed in seeds]
     loss, error = np.array([[one["loss"], one["loss_error"]] for one in found]).T
@@ -296,7 +300,9 @@ def test_place_works_without_the_theory_which_a_second_export_adds(
         "p' and r of the learners are missing, since this folder was exported with --no-theory"
         in said
     )
-    wrong, lines = {"common": 2, "counter": 24}, ["file,prediction"]  # of 40 images
+    # of 40 images
+    wrong = {"common": 2, "counter": 24}
+    lines = ["file,prediction"]
     for row in csv.DictReader((folder / "manifest.csv").read_text().splitlines()):
         wrong[row["group"]] -= 1
         lines.append(f"{row['file']},{int(row['label']) ^ (wrong[row['group']] >= 0)}")

@@ -30,7 +30,8 @@ from theory.ideal_curve import equivalent
 
 WORLD = World(mu_spu=1.5, sigma_xi=6.0)
 COUNTS = {"common": (19_000, 20_000), "counter": (8_000, 20_000)}
-FILES, GROUPED = ("file", "prediction"), ("group", "accuracy", "count")
+FILES = ("file", "prediction")
+GROUPED = ("group", "accuracy", "count")
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +71,8 @@ def write(path, rows, header=FILES):
 
 
 def test_the_place_is_that_of_answers_that_are_counted_by_hand(data, tmp_path):
-    own, right = answers(data), Counter()
+    own = answers(data)
+    right = Counter()
     for row in csv.DictReader((data / "manifest.csv").read_text().splitlines()):
         right[row["group"]] += dict(own)[row["file"]] == int(row["label"])
     world = World(**tomllib.loads((data / "world.toml").read_text()))
@@ -98,7 +100,8 @@ def test_a_classifier_of_the_animal_comes_to_its_place_in_other_worlds(
     rule.
     """
     monkeypatch.setattr(exporting, "_loss", lambda *_: (0.0, 0.0))
-    world, n = World(**fields, sigma_xi=6.0), 1000
+    world = World(**fields, sigma_xi=6.0)
+    n = 1000
     levels = export(world, tmp_path / "data", n=10, test_images=n, theory=False)["grey_levels"]
     pictures = {
         name: picture

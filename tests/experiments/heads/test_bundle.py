@@ -37,7 +37,8 @@ def as_safetensors(path, arrays):
 
 @pytest.mark.parametrize("write", [as_npz, as_safetensors])
 def test_every_format_holds_the_same(write, arrays, tmp_path):
-    found, expected = checked(read(write(tmp_path, arrays))), checked(arrays)
+    found = checked(read(write(tmp_path, arrays)))
+    expected = checked(arrays)
     chosen = np.array([3, 0, 70])
     np.testing.assert_allclose(found.rows(chosen), expected.rows(chosen), atol=1e-6)
     np.testing.assert_allclose(found.text, expected.text, atol=1e-6)
@@ -64,7 +65,8 @@ def test_backgrounds_of_the_training_rows_decide(arrays):
     """
     del arrays["group"]
     arrays["label"] = np.arange(N) % 3 // 2
-    train, rare = np.arange(N) < 15, np.arange(N) // 3 % 5 < 2
+    train = np.arange(N) < 15
+    rare = np.arange(N) // 3 % 5 < 2
     arrays["background"] = np.where(rare == train, 1 - arrays["label"], arrays["label"]) + 7
     arrays["split"] = np.where(train, "train", "test")
     assert (checked(arrays).common == (rare != train)).all()
@@ -75,10 +77,12 @@ def test_the_share_of_common_training_rows_is_a_mean_over_classes(arrays):
     quarters are.
     """
     del arrays["background"]
-    row, train = np.arange(N), np.arange(N) < 48
+    row = np.arange(N)
+    train = np.arange(N) < 48
     label = np.where(train, row % 3 // 2, row % 2)
     common = np.where(train, row // 3 % 4 < 2 + label, row // 2 % 2)
-    split, group = np.where(train, "train", "test"), np.where(common, "common", "counter")
+    split = np.where(train, "train", "test")
+    group = np.where(common, "common", "counter")
     found = checked(arrays | {"label": label, "group": group, "split": split})
     assert found.train_correlation == pytest.approx((1 / 2 + 3 / 4) / 2)
 
@@ -118,7 +122,9 @@ def test_rarity_counts_the_rows_that_are_measured(arrays):
 def test_pairs_that_no_training_row_shows_are_in_no_group():
     """Class 1 on background 7 is in test rows alone; the file's own groups stand, with a note."""
     n = np.arange(240)
-    arrays, label, test = planted(np.random.default_rng(0), 240, 4), n % 2, n // 2 % 2 == 1
+    arrays = planted(np.random.default_rng(0), 240, 4)
+    label = n % 2
+    test = n // 2 % 2 == 1
     background = np.where(n // 4 % 3 == 0, 1 - label, label)
     new = (label == 1) & test & (n < 20)
     arrays |= {
@@ -127,7 +133,8 @@ def test_pairs_that_no_training_row_shows_are_in_no_group():
         "split": np.where(test, "test", "train"),
     }
     group = np.where(arrays["background"] == label, "common", "counter")
-    found, told = checked({**arrays, "group": None}), checked({**arrays, "group": group})
+    found = checked({**arrays, "group": None})
+    told = checked({**arrays, "group": group})
     assert (found.unseen == new).all()
     assert (found.common == (group == "common")).all()
     assert found.notes == (

@@ -22,7 +22,8 @@ def world():
     bundle = checked(arrays | {"text": unit(arrays["text"] + (np.arange(7) > 1))})
     photos = bundle.part(np.arange(3000))
     law = fit_law(photos.image, photos.cell, photos.common)
-    plain, traced = plain_heads(photos), traced_heads(photos)
+    plain = plain_heads(photos)
+    traced = traced_heads(photos)
     fixes = fixed_heads(photos, law, plain, traced)
     # on the background: right on common photos
     leaning = unit(bundle.text * np.where(np.arange(7) == 1, 6, 1))
@@ -87,7 +88,8 @@ def test_fixes_of_the_prompts_are_what_they_are_called(world):
 def test_supervised_heads_are_what_they_are_called(world):
     photos, _, heads, fixes = world
     x, label = photos.image, photos.label
-    mean, scale = x.mean(axis=0), np.sqrt(((x - x.mean(axis=0)) ** 2).mean())
+    mean = x.mean(axis=0)
+    scale = np.sqrt(((x - x.mean(axis=0)) ** 2).mean())
     theirs = LogisticRegression(C=0.1, tol=1e-8, max_iter=1000).fit((x - mean) / scale, label)
     scores = heads["logistic regression"].scores(x)
     assert np.diff(scores, axis=1) == pytest.approx(

@@ -13,7 +13,8 @@ def drawn(rng, K=3, B=4, n=12):
     """n photos of each class on each background: values, (class, background), and whether they are
     common.
     """
-    m, a = rng.normal(size=(K, K)) + np.eye(K), rng.normal(size=(B, K)) / 2
+    m = rng.normal(size=(K, K)) + np.eye(K)
+    a = rng.normal(size=(B, K)) / 2
     y, b = (part.ravel() for part in np.meshgrid(range(K), np.repeat(range(B), n), indexing="ij"))
     return m[y] + a[b] + rng.normal(size=(len(y), K)), np.column_stack([y, b]), b == y % B
 
@@ -40,7 +41,8 @@ def test_the_fit_is_least_squares(seed):
 def test_halves_are_strata(seed):
     rng = np.random.default_rng(seed)
     _, cells, common_rows = drawn(rng, n=5)
-    (label, background), first = cells.T, halves(cells, common_rows, rng)
+    label, background = cells.T
+    first = halves(cells, common_rows, rng)
     for k in range(3):
         for common in (True, False):
             own = first[(label == k) & (common_rows == common)]
@@ -58,7 +60,8 @@ def test_too_few_photos_are_refused():
 def test_a_class_without_photos_of_a_group_has_no_share_in_it():
     """Three classes far apart; the third is never counter. Every rule is right."""
     rng = np.random.default_rng(0)
-    y, b = np.repeat([0, 0, 1, 1, 2], 20), np.repeat([0, 1, 1, 0, 0], 20)
+    y = np.repeat([0, 0, 1, 1, 2], 20)
+    b = np.repeat([0, 1, 1, 0, 0], 20)
     values = 30 * np.eye(3)[y] + rng.normal(size=(100, 3))
     law = fit(values, np.column_stack([y, b]), (y == b) | (y == 2))
     assert law.shares.sum(axis=1).tolist() == [[1, 1, 1], [1, 1, 0]]

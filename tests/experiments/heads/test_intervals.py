@@ -26,9 +26,11 @@ def counts(draw, low=0, size=None):
 
 @given(counts(low=1))
 def test_means_are_what_their_names_say(table):
-    macro, micro = (group_accuracies(table, mean) for mean in ("macro", "micro"))
+    macro = group_accuracies(table, "macro")
+    micro = group_accuracies(table, "micro")
     for g, group in enumerate(("common", "counter")):
-        correct, photos = table.correct[group].tolist(), table.photos[group].tolist()
+        correct = table.correct[group].tolist()
+        photos = table.photos[group].tolist()
         by_hand = math.fsum(k / n for k, n in zip(correct, photos, strict=True))
         assert macro[g] == pytest.approx(by_hand / len(table), abs=1e-12)
         assert micro[g] == pytest.approx(sum(correct) / sum(photos), abs=1e-12)

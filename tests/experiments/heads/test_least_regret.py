@@ -110,7 +110,8 @@ def test_a_kink_that_the_photos_resolve_is_not_smoothed_away():
     1 - lambda).
     """
     best = np.maximum(np.maximum(WEIGHTS, 1 - WEIGHTS), 0.8)
-    sharp, blurred = (width_within(best, variance * np.eye(L)) for variance in (1e-8, 1e-2))
+    sharp = width_within(best, 1e-8 * np.eye(L))
+    blurred = width_within(best, 1e-2 * np.eye(L))
     assert (sharp, blurred) == (WIDTHS[-1], WIDTHS[0])
     curve, _ = smooth(best, sharp)
     assert np.abs(np.interp(WEIGHTS, FINE, curve.best) - best).max() < 0.02
@@ -193,7 +194,8 @@ def test_the_best_head_is_chosen_on_all_photos_and_on_others():
     right = rng.random((2000, 50)) < 0.5
     best = best_answers(right, group, np.random.default_rng(1))
     same, other, every = (accuracies(answers, group) for answers in (*best, right))
-    middle, direct = L // 2, every.mean(axis=0)
+    middle = L // 2
+    direct = every.mean(axis=0)
     assert same[:, middle].mean() == pytest.approx(direct.max(), abs=1e-6)
     assert same[:, middle].mean() > 0.51
     assert abs(other[:, middle].mean() - 0.5) < 0.034  # 3 standard errors

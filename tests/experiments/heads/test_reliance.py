@@ -47,7 +47,8 @@ def test_the_place_of_zero_shot_is_the_theorys():
     """At 12,000 rows the curve found is nearly the ideal one: its rules are the law's."""
     spend(SHARE)
     result = embeddings(**planted(np.random.default_rng(5), 12_000, 4, reliance=2.0))
-    zero, exact = result["heads"][0], zero_shot_accuracy(2.0)
+    zero = result["heads"][0]
+    exact = zero_shot_accuracy(2.0)
     theory = equivalent(WORLD, exact)
     for name, value in zip(GROUPS, exact, strict=True):
         assert zero["interval"][name][0] < value < zero["interval"][name][1]
@@ -92,7 +93,8 @@ def record(file, sets, misses):
     """The rows of a CSV of coverage, each of so many data sets."""
     rows = list(csv.DictReader(file.read_text().splitlines()))
     for row in rows:
-        covered, n = int(row["covered"]), sets(row)
+        covered = int(row["covered"])
+        n = sets(row)
         assert (int(row["data_sets"]), float(row["level"])) == (n, 0.95)
         assert float(row["share"]) == round(covered / n, 4)
         check_coverage({tuple(row.values()): covered}, n, misses=misses)
@@ -102,7 +104,8 @@ def record(file, sets, misses):
 @pytest.mark.deep
 def test_intervals_cover():
     """A coverage of 71 % in all three worlds, or of 48 % in one, fails with probability .96."""
-    every, trials = Counter(), 34
+    every = Counter()
+    trials = 34
     for world in coverage.WORLDS.values():
         hits = Counter()
         for seed in range(1000, 1000 + trials):
@@ -133,7 +136,10 @@ def test_intervals_over_classes_cover():
     """12 classes of a population, eight heads on a curve, one below; a coverage of 72 % fails with
     probability .96.
     """
-    hits, trials, C, photos = Counter(), 100, 12, 300
+    hits = Counter()
+    trials = 100
+    C = 12
+    photos = 300
     weight = np.linspace(0, 1, 8)
     exact = np.array(
         [[0.62, *(0.5 + 0.4 * np.sqrt(weight))], [0.5, *(0.5 + 0.4 * np.sqrt(1 - weight))]]
@@ -173,7 +179,9 @@ def test_many_classes_with_a_split_are_counted_by_hand():
     """Accuracies, gains and their intervals class by class, of so many classes that intervals are
     over classes, too.
     """
-    rng, K, n = np.random.default_rng(3), FEWEST, 2500
+    rng = np.random.default_rng(3)
+    K = FEWEST
+    n = 2500
     label = rng.choice(K, n, p=np.linspace(1, 2, K) / 15)
     background = np.where(rng.random(n) < 0.5, label, (label + rng.integers(1, K, size=n)) % K)
     objects, scenes = rng.normal(size=(2, K, 12))
@@ -269,7 +277,8 @@ def test_the_example_is_as_drawn_and_has_the_truth_of_the_first_page():
     assert arrays.keys() == drawn.keys()
     assert all((arrays[name] == drawn[name]).all() for name in drawn)
     spend(2 * SHARE)
-    result, theory = embeddings(**arrays), equivalent(WORLD, zero_shot_accuracy(0.5))
+    result = embeddings(**arrays)
+    theory = equivalent(WORLD, zero_shot_accuracy(0.5))
     zero = result["heads"][0]
     low, high = zero["interval"]["equivalent_correlation"]
     assert low <= theory.correlation <= high
@@ -292,7 +301,8 @@ def test_embeddings_without_spread_are_refused_in_a_sentence(tmp_path, soberclip
     """Logits [s, 0], always right. Other models go on; heads fitted to rows that vary resolve no
     p'.
     """
-    label, s = np.arange(200) % 2, np.random.default_rng(0).uniform(3, 9, 200)
+    label = np.arange(200) % 2
+    s = np.random.default_rng(0).uniform(3, 9, 200)
     arrays = {"image": np.column_stack([np.where(label, s, -s), np.zeros(200)]), "label": label}
     arrays |= {
         "group": np.where(np.arange(200) // 2 % 2, *GROUPS),
@@ -384,7 +394,8 @@ def test_unseen_accuracy_is_a_mean_over_classes():
         more[name] = np.append(arrays[name], values)
     result = embeddings(**arrays | more)
     assert result["rows_measured"] == {**plain["rows_measured"], "unseen": 48}
-    every, before = ([*one["heads"], *one["fixes"]] for one in (result, plain))
+    every = [*result["heads"], *result["fixes"]]
+    before = [*plain["heads"], *plain["fixes"]]
     for head, same in zip(every, before, strict=True):
         low, high = head["unseen"]["interval"]
         assert low <= head["unseen"]["accuracy"] <= high
@@ -406,7 +417,8 @@ def test_the_verb_and_its_files(tmp_path, soberclip, monkeypatch):
     """A model with 10 photos per class and group has no resolved p', so it is left out of the
     order.
     """
-    files, out = [tmp_path / f"{name}.npz" for name in ("few", "one", "<b>two")], tmp_path / "out"
+    files = [tmp_path / f"{name}.npz" for name in ("few", "one", "<b>two")]
+    out = tmp_path / "out"
     np.savez(files[0], **balanced(np.random.default_rng(0), 20))
     for k, file in enumerate(files[1:]):
         np.savez(file, **planted(np.random.default_rng(k), 800, reliance=0.3 + k))
@@ -458,14 +470,12 @@ def test_an_evaluation_writes_the_file(
         for g, group in enumerate(groups):
             for i in range(8):
                 photo(tmp_path / "photos" / name / group / f"{i}.png", 16 * k + i + 8 * g)
-    file, model = (
-        tmp_path / "made" / "clip.npz",
-        (
-            "--model",
-            f"open_clip:local-dir:{tiny_clip}",
-            "--labels",
-            "45",
-        ),
+    file = tmp_path / "made" / "clip.npz"
+    model = (
+        "--model",
+        f"open_clip:local-dir:{tiny_clip}",
+        "--labels",
+        "45",
     )
     if kind == "classifier":
         (tmp_path / "own.py").write_text(CLASSIFIER)

@@ -58,7 +58,8 @@ def test_a_learner_says_itself_how_it_is_measured():
         (Lawful(), LinearCLIP(), "exact"),
         (Weighted(), Logistic(), "direct"),
     ):
-        found, expected = (simulate(NARROW, learner, 400, 2, None, 0) for learner in (own, base))
+        found = simulate(NARROW, own, 400, 2, None, 0)
+        expected = simulate(NARROW, base, 400, 2, None, 0)
         assert (found["method"], found["replicates"]) == (method, expected["replicates"])
     with pytest.raises(RequestError, match="do not fit lawful; --method exact"):
         simulate(NARROW, Lawful(), 400, 3, "direct", 0)
@@ -85,10 +86,8 @@ class Limited(InfoNCE):
 def test_predict_says_whether_a_scale_meets_its_budget(off, error, met):
     """Within .002 of the accuracies without limits, or not further off than its error."""
     world = World(mu_spu=1.5, sigma_xi=6.0)
-    found, law = (
-        predict(world, Limited(off=off, error=error, embed_dim=16)),
-        predict(world, named("infonce")),
-    )
+    found = predict(world, Limited(off=off, error=error, embed_dim=16))
+    law = predict(world, named("infonce"))
     assert (found["scale"], found["meets_budget"]) == (2.0, met)
     assert found["unlimited"]["counter"] == law["counter"]
     assert "unlimited" not in law
@@ -121,7 +120,9 @@ def test_intervals_of_many_classes_cover_over_neighbouring_seeds():
     with power .99.
     """
     spend(SHARE)
-    seeds, misses, values = 80, 0, []
+    seeds = 80
+    misses = 0
+    values = []
     most = binom.isf(SHARE, seeds, 0.05)
     assert binom.sf(most, seeds, 0.35) > POWER
     world = World(classes=3, mu_spu=2.0)

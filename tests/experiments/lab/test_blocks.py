@@ -127,7 +127,8 @@ def test_every_measured_cell_equals_simulate(sweep):
 def test_every_cell_of_trained_towers_is_the_one_world_call():
     """Equal to single precision, because one product contains matrices of several worlds."""
     recipe = {"width": 4, "depth": 1, "embed_dim": 2, "batch_size": 16, "steps": 10, "warmup": 0}
-    axes, how = {"p_spu": [0.6, 0.9]}, {"replicates": 2, "seed": 3, "recipe": recipe}
+    axes = {"p_spu": [0.6, 0.9]}
+    how = {"replicates": 2, "seed": 3, "recipe": recipe}
     sweep = study(NARROW, axes, "infonce", ["name", "mean"], "trained", **how)
     for cell, world, _, prompt in cells(sweep, sweep.run()):
         towers = train(world, Recipe(**recipe), models=2, seed=3)

@@ -11,7 +11,8 @@ from importlib import import_module
 
 import pytest
 
-dask, distributed = pytest.importorskip("dask"), pytest.importorskip("distributed")
+dask = pytest.importorskip("dask")
+distributed = pytest.importorskip("distributed")
 
 from experiments.errors import Interrupted, RequestError, RunError
 from experiments.lab import run as running

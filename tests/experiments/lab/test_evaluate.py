@@ -54,7 +54,8 @@ def test_distances_are_group_distances_over_the_scatter_within():
     pairs = WORLD.draw(4096, seed=3, stream="train/4")
     x = pairs.images.double() / 255
     e = (x[:, 0, 3, 3] - x[:, 1, 4, 4] + 0.5 * x[:, 0, 2, 5]).numpy()
-    o, a = (1 - 2 * code.numpy() for code in (pairs.scenes.objects, pairs.scenes.attributes))
+    o = 1 - 2 * pairs.scenes.objects.numpy()
+    a = 1 - 2 * pairs.scenes.attributes.numpy()
     design = np.stack([np.ones(len(e)), o, a], axis=1)
     fitted = np.linalg.solve(design.T @ design, design.T @ e)  # a coefficient is half of a distance
     scatter = (e - design @ fitted).std(ddof=3)
@@ -87,7 +88,8 @@ def test_rand_has_every_background_equally_often():
     assert found["common"][0] > found["counter"][0]
 
 
-TABLE, SMALL = [[0.3, 0.2, 0.0], [0.1, 0.0, 0.4]], {"dim_image": 4, "dim_text": 4}
+TABLE = [[0.3, 0.2, 0.0], [0.1, 0.0, 0.4]]
+SMALL = {"dim_image": 4, "dim_text": 4}
 # the optimum of others in a world with a table is sampled for seconds
 LINEAR = {"loss": "linear", "towers": "linear"}
 PIXELS = ["common", "counter", "rand", "rev", "rest", "trained"]
@@ -139,7 +141,8 @@ def test_a_study_has_the_groups_of_pixels():
         "steps": 3,
         "optimizer": "adamw",
     }
-    world, how = TIED.replace(p_inv=1.0, p_spu=0.9), {"n": 64, "replicates": 2, "recipe": recipe}
+    world = TIED.replace(p_inv=1.0, p_spu=0.9)
+    how = {"n": 64, "replicates": 2, "recipe": recipe}
     sweep = study(world, {"classes": [2, 3]}, ["perfect-captions"], routes=["trained"], **how)
     table = sweep.run()
     assert {"rand", "rev_low", "rest_se"} <= set(table.data_vars)
@@ -174,13 +177,11 @@ def test_unreadable_pictures_get_one_sentence_before_any_work(tmp_path):
 
 
 def test_a_study_can_balance_classes_without_an_own_background():
-    world, recipe = (
-        World(classes=3, p_spu=0.7, views=Pixels(tied=(0, 1))),
-        {
-            "towers": "linear",
-            "embed_dim": 3,
-        },
-    )
+    world = World(classes=3, p_spu=0.7, views=Pixels(tied=(0, 1)))
+    recipe = {
+        "towers": "linear",
+        "embed_dim": 3,
+    }
     recipe = {**recipe, "batch_size": 16, "steps": 2}
     names = ["balance", "subsample", "reweight", "group-dro", "dfr"]
     sweep = study(

@@ -110,8 +110,10 @@ def timeless(document):
 
 def test_no_test_label_is_read_for_the_choice(request_of, monkeypatch):
     """Wrong test labels change the reported accuracies, but no choice."""
-    request, events = request_of("obj", "supervised"), []
-    plain, make = run(request), groups.trial
+    request = request_of("obj", "supervised")
+    events = []
+    plain = run(request)
+    make = groups.trial
 
     def poisoned(world, part="test", seed=0, device="cpu"):
         events.append(part)
@@ -177,7 +179,9 @@ def test_zero_shot_uses_the_preprocessing_of_the_model(request_of):
 
 def test_an_interrupted_run_resumes_to_the_same_numbers(request_of, tmp_path, monkeypatch):
     """In the second learner's grid: the first one is kept."""
-    request, trainings, train = request_of("obj", "supervised"), [], tuning.finetune
+    request = request_of("obj", "supervised")
+    trainings = []
+    train = tuning.finetune
     whole = run(request, tmp_path / "whole")
 
     def cut_short(*arguments):

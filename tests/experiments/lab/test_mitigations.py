@@ -78,17 +78,16 @@ def test_three_classes_have_the_law_of_pairs_mended_by_hand(mitigation, world):
     """8 sets of 20,000 pairs, prompted by mean captions and tried on drawn images; within 7
     standard errors.
     """
-    rng, mixture, background, found = (
-        np.random.default_rng(0),
-        world.mixture(),
-        world.block_latents[1],
-        [],
-    )
+    rng = np.random.default_rng(0)
+    mixture = world.mixture()
+    background = world.block_latents[1]
+    found = []
     for seed in range(8):
         pairs = world.draw(20_000, seed=seed)
         views = zip((pairs.images, pairs.texts), pairs.frames, strict=True)
         x, t = (view.double().numpy() @ D for view, D in views)
-        shown, weights = pairs.backgrounds.numpy().reshape(-1), np.ones(len(x))
+        shown = pairs.backgrounds.numpy().reshape(-1)
+        weights = np.ones(len(x))
         if mitigation == "balance":
             cell = 3 * pairs.labels.numpy() + shown
             weights = 1 / np.bincount(cell)[cell]
@@ -289,7 +288,8 @@ def test_laws_of_towers_and_of_learners_agree():
 
 def test_pairs_needed():
     p = WORLD.p_spu
-    weighted, cut = 1 / (4 * p * (1 - p)), 1 / (2 * (1 - p))
+    weighted = 1 / (4 * p * (1 - p))
+    cut = 1 / (2 * (1 - p))
     expected = {
         "reweight": weighted,
         "balance": weighted + 1,

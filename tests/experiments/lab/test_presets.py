@@ -22,7 +22,8 @@ def test_a_design_is_complete(name):
     found = design(name)
     assert not re.search(r"\d", found.takeaway), "only the answer, which is tested, has numbers"
     assert all({"what"} <= picture.keys() <= {"what", "at"} for picture in found.plot)
-    quick, full = found.study(), found.study(full=True)
+    quick = found.study()
+    full = found.study(full=True)
     assert full.cells * full.replicates > quick.cells * quick.replicates
     assert json.loads(json.dumps(found.as_json()))["quick"]["cells"] == quick.cells
 
@@ -248,7 +249,8 @@ QUICK = sorted({*designs()} - {*TRAINED, "scale"})
 
 @pytest.mark.parametrize("name", [*QUICK, pytest.param("scale", marks=pytest.mark.deep)])
 def test_the_answer_agrees_with_the_quick_size(name):
-    answer, table = design(name).answer, design(name).study().run()
+    answer = design(name).answer
+    table = design(name).study().run()
     for part in numbers_of(name, table):
         assert part in answer
 
@@ -343,7 +345,8 @@ MACHINES = 0.03
 @pytest.mark.deep
 @pytest.mark.parametrize("name", TRAINED)
 def test_the_answer_agrees_with_trained_towers(name):
-    answer, table = design(name).answer, design(name).study(axes=SPOKEN_OF.get(name, {})).run()
+    answer = design(name).answer
+    table = design(name).study(axes=SPOKEN_OF.get(name, {})).run()
     for pattern, *values in numbers_of(name, table):
         said = [int(number) / 100 for number in re.search(pattern, answer).groups()]
         assert said == pytest.approx(

@@ -103,7 +103,8 @@ def test_signals_end_the_command_line(
     soberclip, tmp_path, monkeypatch, exact, undisturbed, same, number
 ):
     """After the first block."""
-    write, where = store.Store.write, tmp_path / "a.zarr"
+    write = store.Store.write
+    where = tmp_path / "a.zarr"
     (tmp_path / "study.toml").write_text(exact.toml())
 
     def signalled(*block):
@@ -148,7 +149,8 @@ HARMS = pytest.mark.parametrize("how", ["flip", "cut", "remove", "empty"])
 @HARMS
 @pytest.mark.parametrize("name", ["counter/3.0.0.0", "manifest/3"])
 def test_a_damaged_chunk_is_named_and_recomputed(tmp_path, how, name, same, resumed):
-    where, said = tmp_path / "a.zarr", []
+    where = tmp_path / "a.zarr"
+    said = []
     SWEEP.run(where)
     harm(where / name, how)
     same(resumed(SWEEP, where, report=said.append), SWEEP.run())
@@ -176,7 +178,8 @@ def test_damaged_metadata_and_coordinates_are_refused(tmp_path, how, same):
 
 
 def test_two_processes_may_begin_one_store(tmp_path, monkeypatch, same):
-    where, write = tmp_path / "a.zarr", store._write_empty
+    where = tmp_path / "a.zarr"
+    write = store._write_empty
 
     def slower(*given):
         monkeypatch.setattr(store, "_write_empty", write)
@@ -201,7 +204,8 @@ def test_another_study_is_refused_by_its_first_difference(tmp_path):
         match=r"axes is \['p_spu', 'sigma_xi'\] there and \['sigma_xi', 'p_spu'\] here",
     ):
         replace(SWEEP, axes=SWEEP.axes[::-1]).run(where)
-    early, late = (study(learners=[named("linear", time=time)]) for time in (1.0, 2.0))
+    early = study(learners=[named("linear", time=1.0)])
+    late = study(learners=[named("linear", time=2.0)])
     early.run(tmp_path / "b.zarr")
     with pytest.raises(RequestError, match="the options of a learner is '"):
         late.run(tmp_path / "b.zarr")
@@ -341,7 +345,8 @@ class Listed(LocalFileSystem):
 
 def test_blocks_that_another_process_wrote_are_seen_on_s3(tmp_path):
     fsspec.register_implementation("listed", Listed, clobber=True)
-    where, planned = tmp_path / "a.zarr", plan(SWEEP)
+    where = tmp_path / "a.zarr"
+    planned = plan(SWEEP)
     kept = store.begin(where, planned)
     seen = store.begin(f"listed://{where}", planned)
     assert not seen.finished().any()

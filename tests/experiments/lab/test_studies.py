@@ -145,16 +145,19 @@ def test_a_prompt_that_a_learner_does_not_have_leaves_its_cells_empty_with_a_rea
     table = study(
         NARROW, learners=["linear"], prompts=["captions", "scores"], routes=[route], **options
     ).run()
-    empty, there = (table.sel(learner="linear", prompt=prompt) for prompt in ("captions", "scores"))
+    empty = table.sel(learner="linear", prompt="captions")
+    there = table.sel(learner="linear", prompt="scores")
     assert np.isnan(empty.counter).all()
     assert "scores" in str(table.legend.values[int(empty.undefined)])
     assert np.isfinite(there.counter).all()
 
 
 def test_an_undefined_cell_names_its_route():
-    axes, routes = {"n": [2, 400]}, ["exact", "drawn"]
+    axes = {"n": [2, 400]}
+    routes = ["exact", "drawn"]
     sweep = study(NARROW, axes, ["linear", "logistic"], routes=routes, replicates=2)
-    table, unknown = sweep.run(), "the exact law of logistic given n pairs is not known at all"
+    table = sweep.run()
+    unknown = "the exact law of logistic given n pairs is not known at all"
     assert (table.undefined.sel(learner="linear") == 0).all()
     assert (table.predicted_undefined == 0).all()
     lost = table.undefined.sel(learner="logistic").squeeze()
@@ -287,14 +290,12 @@ def test_the_hash_omits_fields_at_their_defaults():
 
 def test_tables_are_an_axis_and_a_base_world():
     """Each cell is the one-world call, and groups that a table lacks are nan."""
-    names, how = (
-        ["compositional(2, 2, 1)", "diagonal(0.9)"],
-        {
-            "learners": "linear",
-            "routes": "exact",
-            "n": 200,
-        },
-    )
+    names = ["compositional(2, 2, 1)", "diagonal(0.9)"]
+    how = {
+        "learners": "linear",
+        "routes": "exact",
+        "n": 200,
+    }
     sweep = study(
         World(dim_image=2, dim_text=2), {"table": names, "mu_spu": [1.0, 2.0]}, replicates=2, **how
     )
@@ -337,10 +338,8 @@ PICTURES = [
 
 def test_every_field_of_a_request_is_in_its_hash():
     """Fields of a study, of worlds, attributes and pictures, and the options of every learner."""
-    one, other = (
-        study(axes={"p_spu": "0.5:1:3"}, learners=["linear"]),
-        distinct(1, attributes=1, classes=3)[0],
-    )
+    one = study(axes={"p_spu": "0.5:1:3"}, learners=["linear"])
+    other = distinct(1, attributes=1, classes=3)[0]
     of_study = {
         "world": World(mu_spu=2.0),
         "axes": (axis("p_spu", "0.5:1:4"),),

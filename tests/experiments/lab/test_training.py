@@ -117,14 +117,14 @@ CONV = Recipe(n=64, **{**SMALL, "towers": "conv", "width": 4, "optimizer": "adam
     ids=["plain", "history", "pixels"],
 )
 def test_an_interrupted_run_resumes_to_the_weights_of_an_uninterrupted_one(tmp_path, ctrl_c, what):
-    before, run = signal.getsignal(signal.SIGINT), partial(quick, **what)
+    before = signal.getsignal(signal.SIGINT)
+    run = partial(quick, **what)
     run(output=tmp_path / "whole")
     with pytest.raises(Interrupted, match="step 8 of 20; resume with --resume"):
         run(output=tmp_path / "halves", report=ctrl_c("step 8 "))
     run(resume=tmp_path / "halves")
-    whole, halves = (
-        load_file(tmp_path / name / "weights.safetensors") for name in ("whole", "halves")
-    )
+    whole = load_file(tmp_path / "whole" / "weights.safetensors")
+    halves = load_file(tmp_path / "halves" / "weights.safetensors")
     assert all((whole[name] == halves[name]).all() for name in whole)
     histories = [
         json.loads((tmp_path / name / "result.json").read_text())["history"]
@@ -137,7 +137,9 @@ def test_an_interrupted_run_resumes_to_the_weights_of_an_uninterrupted_one(tmp_p
 def test_an_interruption_between_checkpoints_keeps_the_row_of_its_step(
     tmp_path, monkeypatch, ctrl_c
 ):
-    row, press, steps = training.history_row, ctrl_c("7"), []
+    row = training.history_row
+    press = ctrl_c("7")
+    steps = []
 
     def pressing(ensemble, state, *since, **how):
         press(str(int(state.step)))
@@ -286,7 +288,8 @@ def test_a_run_continues_with_the_libraries_that_it_began_with(tmp_path, monkeyp
 
 def test_a_folder_that_is_missing_old_or_changed_is_refused(tmp_path, monkeypatch):
     """No checkpoint, any bit of it, another format, and a format 1, which had no number."""
-    run, file = tmp_path / "run.json", tmp_path / "checkpoint"
+    run = tmp_path / "run.json"
+    file = tmp_path / "checkpoint"
 
     def refused(words, **folder):
         with pytest.raises(RequestError, match=words):
@@ -337,10 +340,8 @@ def test_a_run_that_cannot_fit_is_refused_before_it_starts():
             quick(Recipe(**{**SMALL, "depth": 2, **changes}))
     # Supervised learners have one tower, so half of the hidden layers of InfoNCE; pairs still have
     # captions.
-    two, one = (
-        Ensemble(Recipe(**SMALL, loss=loss), (WORLD,), (0,), 0)
-        for loss in ("infonce", "supervised")
-    )
+    two = Ensemble(Recipe(**SMALL, loss="infonce"), (WORLD,), (0,), 0)
+    one = Ensemble(Recipe(**SMALL, loss="supervised"), (WORLD,), (0,), 0)
     # The skip has 4 x 4 weights and 4 numbers per pair.
     assert least_bytes(two) - least_bytes(one) == 4 * (
         16 * (6 + 4 + 4) + 2 * (4 * 6 + 6 * 4 + 4 * 4)
@@ -361,7 +362,8 @@ def test_predictions_fit_the_loss_and_the_towers():
     ]
     assert widths == [1, None], "a width counts where it is below that of the latents"
     # 1/temperature bounds the scores
-    world, hot = WORLD.replace(sigma_xi=2.0), {"temperature": 5.0, "embed_dim": 4}
+    world = WORLD.replace(sigma_xi=2.0)
+    hot = {"temperature": 5.0, "embed_dim": 4}
     assert law(world, Recipe(**hot), "name") == (world, named("infonce", scale=0.2, embed_dim=4))
     sigmoid = named("siglip", scale=0.2, embed_dim=4, batch_size=256)
     assert law(world, Recipe(**hot, loss="siglip"), "name") == (world, sigmoid)
@@ -417,7 +419,8 @@ def test_two_processes_print_the_output_of_one_and_refuse_together(capsys):
 @pytest.mark.deep
 def test_distributing_models_over_processes_changes_nothing(monkeypatch):
     monkeypatch.setattr(training, "processes_for", lambda ensemble: 2)
-    alone, shared = quick(), quick(share_out=True)
+    alone = quick()
+    shared = quick(share_out=True)
     assert (alone["processes"], shared["processes"]) == (1, 2)
     assert (alone["prompts"], alone["history"]) == (shared["prompts"], shared["history"])
 

@@ -54,9 +54,8 @@ def test_statements_of_papers_and_own_ones_are_counted_apart():
     assert counts(own, provenance=False) == ["Of 2 statements of our own 1 holds and 1 fails."]
     (lemma,) = (claim for claim in CLAIMS if claim.id == "wang-lemma-d3")
     first, *_ = (claim for claim in CLAIMS if claim.sentence == "xue-superior-accuracy")
-    whole, part = (
-        Verdict(**words_of(claim), verdict="supported", seconds=0.0) for claim in (lemma, first)
-    )
+    whole = Verdict(**words_of(lemma), verdict="supported", seconds=0.0)
+    part = Verdict(**words_of(first), verdict="supported", seconds=0.0)
     assert [entry.part for entry in entries([whole, part])] == ["", ", by 1 of 4 claims"]
     assert counts([whole, part])[0].endswith("For 1 of them only some claims were tried.")
 

@@ -37,7 +37,8 @@ def worlds(count: int, seed: int) -> dict[str, np.ndarray]:
     place = {knob.field: rng.uniform(size=count) for knob in KNOBS}
     fields = {}
     for knob in KNOBS:
-        t, width = place[knob.field], knob.high - knob.low
+        t = place[knob.field]
+        width = knob.high - knob.low
         if knob.field == "p_spu":  # correlations of papers are close to 1
             fields[knob.field] = np.where(t > 0.95, 1.0, 1 - (1 - knob.low) * 10.0 ** (-6 * t))
         else:
@@ -68,7 +69,8 @@ def plain(fields: dict[str, np.ndarray]) -> list[dict[str, float]]:
 
 def differences(queries, fields: dict[str, np.ndarray]) -> list[np.ndarray]:
     """Largest difference from theory per world, for each learner and prompt."""
-    grid, jobs = World(**fields), [{"learner": name, "prompt": prompt} for name, prompt in queries]
+    grid = World(**fields)
+    jobs = [{"learner": name, "prompt": prompt} for name, prompt in queries]
     answers = by_node(CALL, {"worlds": plain(fields), "jobs": jobs})
     off = []
     for (name, prompt), found in zip(queries, answers, strict=True):
@@ -129,7 +131,9 @@ def test_equivalent_correlation_and_shortfall_equal_theory():
     """In random worlds, and for the ideal rule itself where its curve is flat at an end, or nearly
     so.
     """
-    fields, rng, ends = worlds(300, 4), np.random.default_rng(4), np.tile([0.0, 0.5, 1.0], 4)
+    fields = worlds(300, 4)
+    rng = np.random.default_rng(4)
+    ends = np.tile([0.0, 0.5, 1.0], 4)
     plain_world = World(sigma_spu=1.0, sigma_xi=4.0)
     own = {name: np.full(12, float(getattr(plain_world, name))) for name in fields}
     own["mu_spu"] = np.repeat([0.01, 0.1, 0.5, 2.0], 3)
@@ -152,14 +156,17 @@ def test_equivalent_correlation_and_shortfall_equal_theory():
     found = by_node("(cases) => cases.map(({w, a}) => equivalent(w, a))", cases)
     correlation = np.array([one["correlation"] for one in found], float)  # JSON turns NaN into null
     shortfall = np.array([one["shortfall"] for one in found])
-    truth, curve = equivalent(grid, Accuracy(*pairs)), IdealCurve(grid)
+    truth = equivalent(grid, Accuracy(*pairs))
+    curve = IdealCurve(grid)
     assert shortfall == pytest.approx(truth.shortfall, abs=1e-6)
-    known, step = ~np.isnan(truth.correlation), 1e-4
+    known = ~np.isnan(truth.correlation)
+    step = 1e-4
     assert (np.isnan(correlation) == ~known).all()
     assert not known[[300, 302]].any(), "flat at both ends"
     assert correlation[[309, 311]].tolist() == [0, 1]
     near = np.where(known, truth.correlation, 0.5)
-    low, high = np.maximum(near - step, 0), np.minimum(near + step, 1)
+    low = np.maximum(near - step, 0)
+    high = np.minimum(near + step, 1)
     steep = known & ((curve.at(high).drop - curve.at(low).drop) > 0.01 * (high - low))
     assert 100 < steep.sum() < 300
     assert np.abs(correlation - near)[steep].max() < 1e-6

@@ -64,7 +64,8 @@ def opened(browser, file):
     """opened(width, fragment, **context) -> the page, which must send no request and log no
     message.
     """
-    contexts, events = [], []
+    contexts = []
+    events = []
 
     def open_page(width: int = WIDE, fragment: str = "", **options):
         context = browser.new_context(
@@ -251,7 +252,8 @@ def test_a_link_shows_what_one_sees(opened):
     page.locator("[data-line='bayes']").uncheck()
     page.wait_for_url(re.compile("lines="))
     link = page.evaluate("location.hash")
-    shown, other = accuracies(page), opened(fragment=link)
+    shown = accuracies(page)
+    other = opened(fragment=link)
     assert accuracies(other) == shown
     assert not other.locator("[data-line='bayes']").is_checked()
     assert other.locator(".sight").bounding_box()["y"] < 900
@@ -287,10 +289,8 @@ def test_wrong_values_change_nothing_and_a_refusal_is_shown(opened):
 def test_curves_are_where_preferences_of_theory_change_sign(opened):
     page = opened()
     choose(page, mu_spu=2, sigma_xi=4, mention_spu=0.5)
-    world, reach = (
-        World(mu_spu=2.0, sigma_xi=4.0, mention_spu=0.5),
-        page.evaluate("reachOf(world())"),
-    )
+    world = World(mu_spu=2.0, sigma_xi=4.0, mention_spu=0.5)
+    reach = page.evaluate("reachOf(world())")
     for rule in (learners.named("infonce"), learners.named("bayes"), learners.named("linear")):
         drawn = page.locator(f".sight .rule.{rule.name}").get_attribute("d")
         ends = np.array([list(map(float, pair.split())) for pair in re.split("[ML]", drawn)[1:]])

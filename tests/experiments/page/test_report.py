@@ -42,7 +42,8 @@ def rows_of(html: str) -> dict[str, str]:
 
 def test_formulas_can_be_drawn():
     """All can be set, and some are drawn; the report draws all."""
-    formulas, parser = sorted({claim.formula for claim in CLAIMS}), MathTextParser("path")
+    formulas = sorted({claim.formula for claim in CLAIMS})
+    parser = MathTextParser("path")
     for formula in formulas:
         parser.parse(f"${formula}$")
     for formula in formulas[::16]:
@@ -74,7 +75,8 @@ def test_page_is_self_contained_and_complete(page, verdict, section):
     html = page(verdicts=[verdict])
     assert not re.search(r'(?:src|href)="(?:https?:)?//', html)
     assert "<link" not in html
-    text, design = unescape(re.sub("</?code>", "`", html)), section.design
+    text = unescape(re.sub("</?code>", "`", html))
+    design = section.design
     for words in (
         verdict.claim,
         verdict.statement,

@@ -65,7 +65,8 @@ def test_every_object_stands_on_every_background_and_nothing_else_differs(argume
     plain colour.
     """
     assert compose(**arguments)["composites"] == 9
-    tree, rows = read_photos(arguments["output"]), manifest(arguments["output"])
+    tree = read_photos(arguments["output"])
+    rows = manifest(arguments["output"])
     assert group_counts(tree) == {9: (4, 2), 16: (1, 2)}
     assert {(p.object, p.background) for p in tree.photos.itertuples() if p.class_index == 9} == {
         (f"9 ostrich/{name}.png", background) for name in "ab" for background in ("sand", "snow")
@@ -75,7 +76,9 @@ def test_every_object_stands_on_every_background_and_nothing_else_differs(argume
     for name in {row["object"] for row in rows}:
         mine = [row for row in rows if row["object"] == name]
         assert len({(row["scale"], row["x"], row["y"]) for row in mine}) == 1
-        x, y, longer = int(mine[0]["x"]), int(mine[0]["y"]), round(float(mine[0]["scale"]) * 48)
+        x = int(mine[0]["x"])
+        y = int(mine[0]["y"])
+        longer = round(float(mine[0]["scale"]) * 48)
         pixels = np.stack(
             [np.asarray(decode(arguments["output"] / row["file"])) for row in mine]
         ).astype(int)
@@ -92,16 +95,14 @@ def test_every_object_stands_on_every_background_and_nothing_else_differs(argume
 def test_another_object_moves_no_other(arguments, tmp_path):
     compose(**arguments)
     draw_cutout(arguments["objects"] / "bulbul" / "A first one.png", "white")
-    more, other = (
-        arguments | {"output": tmp_path / "more"},
-        arguments
-        | {
-            "seed": 1,
-            "output": tmp_path / "seed",
-        },
-    )
+    more = arguments | {"output": tmp_path / "more"}
+    other = arguments | {
+        "seed": 1,
+        "output": tmp_path / "seed",
+    }
     compose(**more)
-    before, after = contents(arguments["output"]), contents(more["output"])
+    before = contents(arguments["output"])
+    after = contents(more["output"])
     assert len(after) == len(before) + 3
     assert all(after[name] == data for name, data in before.items() if name.endswith(".png"))
     compose(**other)

@@ -15,7 +15,8 @@ def test_honest_drop_halves_photos_as_shuffling_does():
     """Means over 4000 splits, each with a standard deviation below .35: that of their difference is
     below .008.
     """
-    n, k = [9, 14, 12], [7, 6, 5]
+    n = [9, 14, 12]
+    k = [7, 6, 5]
     rng = np.random.default_rng(3)
     photos = [np.repeat([1, 0], [b, a - b]) for a, b in zip(n, k, strict=True)]
     slow = []
@@ -40,8 +41,10 @@ def test_permutation_p_is_the_exact_one():
     """Two backgrounds: sum over all tables of the hypergeometric law; 4 standard errors of 9999
     draws.
     """
-    n, k = (12, 15), (9, 4)
-    total, rate = sum(k), sum(k) / sum(n)
+    n = (12, 15)
+    k = (9, 4)
+    total = sum(k)
+    rate = sum(k) / sum(n)
 
     def statistic(x):
         return sum(

@@ -108,7 +108,8 @@ class Moved:
 
     def __init__(self):
         rng = torch.Generator().manual_seed(0)
-        self.image, self.text = torch.randn(3, 4, generator=rng), torch.randn(7, 4, generator=rng)
+        self.image = torch.randn(3, 4, generator=rng)
+        self.text = torch.randn(7, 4, generator=rng)
 
     def to(self, device):
         self.image, self.text = self.image.to(device), self.text.to(device)
@@ -128,10 +129,12 @@ def test_photos_and_prompts_are_encoded_on_another_device(shared_tree, monkeypat
     """Photos and tokens move to the device, features back; an operation on two devices would
     raise.
     """
-    tree, found = read_photos(shared_tree), {}
+    tree = read_photos(shared_tree)
+    found = {}
     with present(monkeypatch):
         for device in ("cpu", "cuda"):
-            module, chosen = Moved(), Options(device=device)
+            module = Moved()
+            chosen = Options(device=device)
             model = LoadedModel(
                 "CLIP", module, module.encode_image, small, module.encode_text, lengths
             )
@@ -229,7 +232,9 @@ def test_interrupted_at_any_shard_gives_the_same_bits(
     clip, shared_tree, tmp_path, monkeypatch, stop
 ):
     """Each batch is a shard. Stop before one, resume, and compare with an uninterrupted run."""
-    tree, add, calls = read_photos(shared_tree), FeatureCache.add, []
+    tree = read_photos(shared_tree)
+    add = FeatureCache.add
+    calls = []
 
     def failing(self, keys, features):
         calls.append(1)
@@ -241,9 +246,8 @@ def test_interrupted_at_any_shard_gives_the_same_bits(
         patch.setattr(FeatureCache, "add", failing)
         with pytest.raises(RunError, match="disk full"):
             encode(clip, tree, tmp_path / "stopped", batch_size=4)
-    resumed, whole = (
-        encode(clip, tree, tmp_path / name, batch_size=4) for name in ("stopped", "whole")
-    )
+    resumed = encode(clip, tree, tmp_path / "stopped", batch_size=4)
+    whole = encode(clip, tree, tmp_path / "whole", batch_size=4)
     assert resumed.passes > 0
     assert (resumed.passes < len(tree.photos)) == (stop > 1)
     assert (resumed.features == whole.features).all()
@@ -252,7 +256,8 @@ def test_interrupted_at_any_shard_gives_the_same_bits(
 def test_workers_batches_and_company_change_nothing(clip, squeezenet, shared_tree, tmp_path):
     # Python's own state is not compared: beartype draws from it to choose list items for its
     # checks.
-    tree, state = read_photos(shared_tree), torch.random.get_rng_state()
+    tree = read_photos(shared_tree)
+    state = torch.random.get_rng_state()
     alone = encode(clip, tree, tmp_path / "a")
     assert (torch.random.get_rng_state() == state).all()
     encode(load("torchvision:squeezenet1_1", squeezenet), tree, tmp_path / "b", workers=5)

@@ -77,7 +77,8 @@ def library_losses(model, image, spoken):
     def inputs(text):
         return model.processor(images=[image], text=[text], return_tensors="pt")
 
-    prompt, found = model.prompt.rstrip(" "), []
+    prompt = model.prompt.rstrip(" ")
+    found = []
     start = inputs(prompt)["input_ids"].shape[1]
     for answer in spoken:
         whole = inputs(prompt + answer)
@@ -113,12 +114,14 @@ def score_all(model, tree, tmp_path):
 def test_predictions_are_those_of_the_librarys_loss(model, tree, score_all, family):
     """In batches of labels; photos before leave no trace, also in caches of Qwen's positions."""
     # it becomes a part of the answer's first token
-    one, space = model(family), " " if family == "llava" else ""
+    one = model(family)
+    space = " " if family == "llava" else ""
     encoded, predictions, settings = score_all(one=one)
     assert (encoded.passes, settings) == (32, {"score": language_models.SCORE})
     assert len(set(predictions.predicted_index)) > 2
     for row in predictions[::5].itertuples():
-        labels, image = SETS.allowed[row.class_index], decode(tree / row.path)
+        labels = SETS.allowed[row.class_index]
+        image = decode(tree / row.path)
         score = -np.array(
             library_losses(one, image, [f"{space}A {THINGS[label]}" for label in labels])
         )
@@ -130,7 +133,8 @@ def test_predictions_are_those_of_the_librarys_loss(model, tree, score_all, fami
 
 def test_twenty_labels_cost_at_least_five_times_fewer_tokens(model):
     """A photo has 256 patches, an eighth of its tokens in LLaVA-1.5."""
-    one, fed = model("llava", 128), []
+    one = model("llava", 128)
+    fed = []
     answers, dropped = answer_tokens(one.processor, one.prompt, THINGS[:20])
     hook = one.module.get_input_embeddings().register_forward_hook(
         lambda _, given, __: fed.append(given[0].numel())
@@ -263,7 +267,8 @@ def test_half_precision_holds_the_weights_and_not_the_positions(folder):
 
 @pytest.mark.parametrize("family", tiny_lvlm.FAMILIES)
 def test_inputs_are_those_of_the_librarys_own_conversation(model, family):
-    one, photo = model(family), noise(50, 40)
+    one = model(family)
+    photo = noise(50, 40)
     asked = [
         {
             "role": "user",
@@ -290,7 +295,8 @@ def test_the_verbs_score_a_language_model_beside_a_clip(
     """Of four classes it selects the labels that compete, for both models; then it selects
     backgrounds.
     """
-    spec, out = f"lvlm:{folder('llava')}", tmp_path / "out"
+    spec = f"lvlm:{folder('llava')}"
+    out = tmp_path / "out"
     (tmp_path / "classes.txt").write_text(
         "".join(f"{path.name}\n" for path in shared_tree.iterdir() if path.is_dir())
     )

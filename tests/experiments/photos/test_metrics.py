@@ -60,9 +60,11 @@ def test_a_pair_of_few_classes_has_intervals_over_photos(mean):
         counted(np.arange(2), photos, np.array(right))
         for right in ([[40, 12], [50, 20]], [[45, 30], [60, 22]])
     )
-    found, (first, second) = paired(a, b, mean=mean), (over_classes(one, mean) for one in (a, b))
+    found = paired(a, b, mean=mean)
+    first, second = (over_classes(one, mean) for one in (a, b))
     for g, name in enumerate(("common", "counter")):
-        of_a, of_b = (float(group_accuracies(one, mean)[g]) for one in (a, b))
+        of_a = float(group_accuracies(a, mean)[g])
+        of_b = float(group_accuracies(b, mean)[g])
         low, high = found[name]["interval"]
         assert low < of_b - of_a < high
         assert low == pytest.approx(
@@ -91,9 +93,12 @@ def test_an_interval_over_classes_holds_the_difference_of_its_mean(mean):
 def test_paired_differences_are_differences_of_means(a, b, mean):
     """Classes 0, 7 and 14 are paired; the others are missing in one of the two models."""
     b = b.set_axis(b.index - 14)[::-1]
-    first, second = a[:3], b[b.index >= 0]
-    result, back = paired(a, b, mean=mean), paired(b, a, mean=mean)
-    x, y = group_accuracies(first, mean), group_accuracies(second, mean)
+    first = a[:3]
+    second = b[b.index >= 0]
+    result = paired(a, b, mean=mean)
+    back = paired(b, a, mean=mean)
+    x = group_accuracies(first, mean)
+    y = group_accuracies(second, mean)
     assert (result["classes"], result["mean"]) == (3, mean)
     assert result["common"]["difference"] == pytest.approx(y[0] - x[0], abs=1e-12)
     assert result["drop"]["difference"] == pytest.approx((y[0] - y[1]) - (x[0] - x[1]), abs=1e-12)

@@ -115,7 +115,8 @@ def saved(folder, family):
 def test_scores_are_those_of_transformers_pipeline(tmp_path, family):
     from transformers import pipeline
 
-    module, rng = saved(tmp_path, family), np.random.default_rng(0)
+    module = saved(tmp_path, family)
+    rng = np.random.default_rng(0)
     photos = [Image.fromarray(rng.integers(0, 256, (40, 50, 3), dtype=np.uint8)) for _ in range(3)]
     model = load(f"hf:{tmp_path}")
     prompts = [f"A photo of {label}." for label in LABELS]
@@ -128,7 +129,8 @@ def test_scores_are_those_of_transformers_pipeline(tmp_path, family):
         torch.testing.assert_close(torch.nn.functional.normalize(each, dim=-1), T)
         logits = module.logit_scale.exp() * I @ T.T + getattr(module, "logit_bias", torch.zeros(()))
     expected = logits.sigmoid() if family == "siglip" else logits.softmax(-1)
-    words, images = tokenizer(family != "siglip"), processor()
+    words = tokenizer(family != "siglip")
+    images = processor()
     ask = pipeline(
         "zero-shot-image-classification", module, tokenizer=words, image_processor=images
     )
@@ -182,10 +184,8 @@ def test_a_hub_that_does_not_answer_is_not_waited_for(spec, tmp_path, monkeypatc
     """
     from huggingface_hub import constants
 
-    waits, way_out = (
-        [],
-        ("pass the folder of its files" if spec.startswith("hf:") else "--weights FILE"),
-    )
+    waits = []
+    way_out = "pass the folder of its files" if spec.startswith("hf:") else "--weights FILE"
     monkeypatch.setattr(time, "sleep", waits.append)
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     monkeypatch.setattr(

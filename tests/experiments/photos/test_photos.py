@@ -85,10 +85,8 @@ def test_every_layout_holds_the_same(layout, tmp_path):
 
 def test_suffixes_of_photos(tmp_path):
     """macOS writes ._1.jpg beside 1.jpg, and viewers write folders of thumbnails."""
-    names, place = (
-        [f"a{suffix}" for suffix in (".webp", ".bmp", ".tif", ".TIFF", ".jpg")],
-        "9 ostrich/common-sand",
-    )
+    names = [f"a{suffix}" for suffix in (".webp", ".bmp", ".tif", ".TIFF", ".jpg")]
+    place = "9 ostrich/common-sand"
     hidden = (f"{place}/._1.png", "9 ostrich/.thumbs/1.png", f".git/{place}.png", f"{place}/a.gif")
     write(tmp_path, dict.fromkeys((*(f"{place}/{name}" for name in names), *hidden), PNG))
     assert {Path(path).name for path in read_photos(tmp_path).photos.path} == set(names)

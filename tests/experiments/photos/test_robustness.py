@@ -188,7 +188,9 @@ def test_the_interval_is_of_line_and_model(tmp_path):
     (own,) = gather([str(tmp_path / "out")], *PROTOCOL)
     found = robustness(own)
     assert found["interval_of"] == "line and model"
-    line, model, both = (found[k] for k in ("interval_line", "interval_model", "interval"))
+    line = found["interval_line"]
+    model = found["interval_model"]
+    both = found["interval"]
     assert both[0] <= min(line[0], model[0]) < found["value"] < max(line[1], model[1]) <= both[1]
     assert model[1] - model[0] > 3 * (line[1] - line[0])
     for k in range(2):  # squares of independent errors add
@@ -275,7 +277,8 @@ WRITTEN = (
 
 
 def test_the_page_escapes_and_needs_no_network(tmp_path):
-    folder, document = tmp_path / "comparison", compare(WRITTEN)
+    folder = tmp_path / "comparison"
+    document = compare(WRITTEN)
     write_comparison(folder, document)
     html = re.sub("<svg.*?</svg>", "", (folder / "comparison.html").read_text(), flags=re.DOTALL)
     assert "<script" not in html
@@ -367,7 +370,8 @@ def test_every_model_is_drawn_with_its_number_also_at_0_and_1():
     }
     for panel, axis in zip(figure.axes, AXES, strict=True):
         places = {int(name.get_text()): tuple(name.xy) for name in names(panel)}
-        (left, right), (bottom, top) = panel.get_xlim(), panel.get_ylim()
+        left, right = panel.get_xlim()
+        bottom, top = panel.get_ylim()
         points = [line for line in panel.get_lines() if line.get_marker() in ("o", "s")]
         for row, result in zip(document["rows"], results, strict=True):
             at = stretch(np.array([row["common"], row["counter"]]), axis)
@@ -389,7 +393,8 @@ def test_every_model_is_drawn_with_its_number_also_at_0_and_1():
             low, high = (
                 stretch(end, axis) for end in band(x, y, axis, ends, np.random.default_rng(0))
             )
-            corners, at = area.get_paths()[0].vertices, stretch(ends, axis)
+            corners = area.get_paths()[0].vertices
+            at = stretch(ends, axis)
             for place, below, above in zip(at, low, high, strict=True):
                 drawn = corners[np.isclose(corners[:, 0], place), 1]
                 assert (drawn.min(), drawn.max()) == pytest.approx(

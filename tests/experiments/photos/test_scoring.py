@@ -77,7 +77,8 @@ def timm_parts():
     ],
 )
 def test_classifiers_are_their_own_forward_pass(spec, file, parts, shared_tree, request):
-    weights, tree = request.getfixturevalue(file), read_photos(shared_tree)
+    weights = request.getfixturevalue(file)
+    tree = read_photos(shared_tree)
     found = predict(score_photos(tree, load(spec, weights), Options()), EVERY)
     module, transform = parts()
     module.eval().load_state_dict(load_file(weights))
@@ -107,7 +108,8 @@ def test_ranks_agree_with_sorting():
         Encoded(pd.DataFrame({"class_index": truth, "object": ""}), scores, [], 0, scores, {}),
         EVERY,
     )
-    rank, margin = found["rank"].to_numpy(), found.margin
+    rank = found["rank"].to_numpy()
+    margin = found.margin
     order = np.argsort(-scores, axis=1, kind="stable")
     assert (found.predicted_index == order[:, 0]).all()
     assert (rank == 1 + np.argmax(order == truth[:, None], axis=1)).all()
@@ -118,7 +120,9 @@ def test_ranks_agree_with_sorting():
 def test_45_way_and_1_vs_20_are_masking_by_hand(clip, shared_tree):
     tree = read_photos(shared_tree)
     scored = score_photos(tree, clip, Options())
-    scores, truth, own = scored.scores, tree.photos.class_index.to_numpy(), sorted(tree.classes)
+    scores = scored.scores
+    truth = tree.photos.class_index.to_numpy()
+    own = sorted(tree.classes)
     assert (
         predict(scored, own_classes(own)).predicted_index == np.array(own)[scores[:, own].argmax(1)]
     ).all()
@@ -137,15 +141,15 @@ def test_45_way_and_1_vs_20_are_masking_by_hand(clip, shared_tree):
 
 
 def test_only_prompts_of_competing_labels_are_embedded(clip, shared_tree):
-    tree, columns, texts = read_photos(shared_tree), [9, 10, 16, 30], []
+    tree = read_photos(shared_tree)
+    columns = [9, 10, 16, 30]
+    texts = []
     listening = replace(
         clip, key=None, encode_text=lambda ids: texts.append(len(ids)) or clip.encode_text(ids)
     )
     space = own_classes(columns)
-    found, every = (
-        score_photos(tree, listening, Options(), space),
-        score_photos(tree, clip, Options()),
-    )
+    found = score_photos(tree, listening, Options(), space)
+    every = score_photos(tree, clip, Options())
     assert sum(texts) == 4
     assert (space.name, own_classes(range(45)).name) == ("data", "45")
     assert found.scores.shape == (32, 1000)

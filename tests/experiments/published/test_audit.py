@@ -37,7 +37,8 @@ def shifted(cell):
 @pytest.mark.parametrize(("file", "column"), NUMERIC)
 def test_a_damaged_cell_is_flagged(file, column):
     """Every fifteenth of a column, from another row on in each."""
-    first, rows = NUMERIC.index((file, column)), len(read_published()[file])
+    first = NUMERIC.index((file, column))
+    rows = len(read_published()[file])
     for row in range(first % min(15, rows), rows, 15):
         raw = read_published()
         raw[file][row][column] = shifted(raw[file][row][column])

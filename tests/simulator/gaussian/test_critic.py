@@ -23,7 +23,8 @@ def test_a_decision_without_noise_is_certain():
 
 
 def test_reliance_by_hand():
-    two, three = World(), World(classes=3)
+    two = World()
+    three = World(classes=3)
     assert reliance(LinearCritic(np.array([[[2.0, 1.0]]]), np.zeros((1, 1, 1))), two).tolist() == [
         0.5
     ]
@@ -48,17 +49,14 @@ def test_reliance_by_hand():
 )
 def test_an_intercept_acts_as_a_shift_of_all_images(table):
     """Of two classes, and of three, each with a number of its own."""
-    world, rng, P = (
-        World(table=table, dim_image=5, dim_text=5),
-        np.random.default_rng(0),
-        1 if len(table) == 2 else 3,
-    )
-    u, constant, outside = (
-        rng.normal(size=(1, P, world.latents)),
-        rng.normal(size=(1, P)),
-        np.ones((1, P, P)),
-    )
-    here, still = world.mixture(), LinearCritic(u, outside)
+    world = World(table=table, dim_image=5, dim_text=5)
+    rng = np.random.default_rng(0)
+    P = 1 if len(table) == 2 else 3
+    u = rng.normal(size=(1, P, world.latents))
+    constant = rng.normal(size=(1, P))
+    outside = np.ones((1, P, P))
+    here = world.mixture()
+    still = LinearCritic(u, outside)
     moved = replace(here, means=here.means + np.linalg.pinv(u[0]) @ constant[0])
     found = group_accuracy(LinearCritic(u, outside, constant), here, world.nu_image)
     assert found == pytest.approx(group_accuracy(still, moved, world.nu_image), abs=1e-12)
@@ -72,12 +70,14 @@ DEEP = [pytest.param(10, n, 0, marks=pytest.mark.deep) for n in (12, 300)]
 @pytest.mark.parametrize(("K", "n", "attributes"), TRAINED + DEEP)
 def test_many_classes_of_trained_critics_keep_the_stated_error(K, n, attributes):
     """Against scipy's normal orthant probabilities (Genz), score differences one by one."""
-    d, further = (2 + attributes) * K + 3, (Attribute(mu=1.5),) * attributes
+    d = (2 + attributes) * K + 3
+    further = (Attribute(mu=1.5),) * attributes
     own = World(
         classes=K, p_spu=0.8, mu_inv=2.0, mu_spu=1.5, sigma_inv=0.5, dim_image=d, dim_text=d
     )
     world = own.replace(attribute=further)
-    mixture, nu = world.mixture(), world.nu_image
+    mixture = world.mixture()
+    nu = world.nu_image
     critic = next(projected_critics(world, "name", n, 1, 0))
     u = critic.inside[0]
     covariance = u @ np.diag(mixture.variances + nu) @ u.T + nu * critic.outside[0]
@@ -85,7 +85,8 @@ def test_many_classes_of_trained_critics_keep_the_stated_error(K, n, attributes)
     for m, y in zip(mixture.means, mixture.labels, strict=True):
         above = np.eye(K)[y] - np.eye(K)[np.arange(K) != y]  # score of y minus the others'
         # P(all differences > 0) is the distribution function of minus the differences at 0.
-        mean, spread = -above @ (u @ m), above @ covariance @ above.T
+        mean = -above @ (u @ m)
+        spread = above @ covariance @ above.T
         law = multivariate_normal(mean, spread, abseps=1e-4, releps=0, maxpts=40_000, seed=0)
         right.append(law.cdf(np.zeros(K - 1)))
     stated = 3e-4 if n >= 30 * K else 1.5e-3

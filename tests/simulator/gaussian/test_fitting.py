@@ -29,7 +29,8 @@ def test_linear_clip_is_the_covariance_that_the_embeddings_keep(prompt, width):
     left, values, right = np.linalg.svd(
         np.cov(pairs.images.T, pairs.texts.T)[:8, 8:], full_matrices=False
     )
-    M, q = (left[:, :width] * values[:width]) @ right[:width], WORLD.prompts(prompt)
+    M = (left[:, :width] * values[:width]) @ right[:width]
+    q = WORLD.prompts(prompt)
     expected = critic_of(M[None], q[:1] - q[1:], found.frames)
     assert found.critic(prompt).inside == pytest.approx(expected.inside, rel=1e-9)
     assert found.critic(prompt).outside == pytest.approx(expected.outside, rel=1e-9)
@@ -64,10 +65,8 @@ def test_no_slope_of_a_supervised_loss_is_left(n, d, classes, estimator, constan
     world = World(table=np.eye(classes) / classes) if constant else World(classes=classes)
     weights = numpy_stream(0, "test/fit/weights").uniform(0, 2, n) if weighed else np.ones(n)
     w = score_vectors(estimator, images, labels, world, weights if weighed else None)
-    x, truth = (
-        np.column_stack([images, np.ones(n)]) if constant else images,
-        np.eye(classes)[labels],
-    )
+    x = np.column_stack([images, np.ones(n)]) if constant else images
+    truth = np.eye(classes)[labels]
     scores = x @ w.T
     if classes == 2:
         residual = (
@@ -95,11 +94,9 @@ def test_maximum_margin_satisfies_kkt(n, d, classes, constant):
     hold exactly.
     """
     images, labels = labelled("margin", n, d, classes, 5.0 if d < n else 0.5)
-    images, every, own = (
-        images + 3.0 * constant,
-        np.eye(classes),
-        labels[:, None] == np.arange(classes),
-    )
+    images = images + 3.0 * constant
+    every = np.eye(classes)
+    own = labels[:, None] == np.arange(classes)
     found = margin_vectors(images, labels, classes, constant)
     x = np.column_stack([images, np.ones(n)]) if constant else images
     if classes == 2:

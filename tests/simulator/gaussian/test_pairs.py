@@ -32,7 +32,8 @@ def test_dictionaries_are_orthonormal_and_uniform_over_frames():
     """Haar measure: every entry is symmetric and has variance 1/d. QR alone fixes the signs of R's
     diagonal.
     """
-    rng, size = numpy_stream(0, "test/haar"), mean_size(0.15, false_alarm=1e-7)
+    rng = numpy_stream(0, "test/haar")
+    size = mean_size(0.15, false_alarm=1e-7)
     frames = np.stack([orthonormal_dictionary(3, 2, rng) for _ in range(size)])
     for D in (
         *frames,
@@ -66,12 +67,14 @@ def test_pairs_follow_the_structural_equations(name):
     both given it.
     """
     world = WORLDS[name]
-    size, D = law_size(0.1, false_alarm=1e-8), dictionaries(world, 0)
+    size = law_size(0.1, false_alarm=1e-8)
+    D = dictionaries(world, 0)
     ours = world.draw(size)
     theirs = structural_pairs(world, (size,), numpy_stream(0, "test/structural"), D)
 
     def features(images, texts, labels, backgrounds):
-        image, text = images @ D[0], texts @ D[1]
+        image = images @ D[0]
+        text = texts @ D[1]
         own = (
             image[np.arange(len(image)), labels]
             if world.classes > 2
@@ -105,12 +108,11 @@ def test_pairs_follow_the_structural_equations(name):
 def test_the_background_alone_is_exchanged_for_one_by_chance(K, law):
     world = World(**law, mu_spu=3.0, sigma_spu=0.0, sigma_xi_text=0.0, dim_image=9, dim_text=9)
     drawn = world.draw(4000)
-    pairs, D = (
-        Pairs(*(getattr(drawn, name)[None] for name in Pairs._fields)),
-        torch.as_tensor(drawn.frames[1]),
-    )
+    pairs = Pairs(*(getattr(drawn, name)[None] for name in Pairs._fields))
+    D = torch.as_tensor(drawn.frames[1])
     texts = contradicted(pairs, world, drawn.frames[1], 0, 0, streams=("pairs",)).texts[0]
-    before, after = drawn.texts @ D, texts @ D
+    before = drawn.texts @ D
+    after = texts @ D
     width = 1 if world.classes == 2 else K
     assert torch.allclose(before[:, :width], after[:, :width], atol=1e-12), "the object stays"
     assert torch.allclose(before.sort(dim=1).values, after.sort(dim=1).values, atol=1e-9) or K == 2
@@ -181,8 +183,10 @@ def test_a_small_batch_is_not_a_net():
 
 def test_a_single_pair_obeys_its_world():
     """A pair of many sequences against the structural equations, number by number."""
-    world, effect = RICH.replace(sigma_xi=0.0, mismatch=0.3, detail_inv=0.4, bare=0.3), 0.2
-    frames, columns = dictionaries(world, 0), 4 + 2 * world.latents
+    world = RICH.replace(sigma_xi=0.0, mismatch=0.3, detail_inv=0.4, bare=0.3)
+    effect = 0.2
+    frames = dictionaries(world, 0)
+    columns = 4 + 2 * world.latents
     n = law_size(effect, false_alarm=1e-7 / columns)
     source = even(
         (world,) * n,
@@ -211,7 +215,8 @@ def test_together_they_fill_the_law():
     """Frequencies are exact to one point. Second moments err by less than a fifth of independent
     pairs' error.
     """
-    n, frames = 4096, dictionaries(WORLD, 0)
+    n = 4096
+    frames = dictionaries(WORLD, 0)
     blocks = [
         draw_block((WORLD,), frames, 0, k, streams=("train/0",), points="sobol") for k in range(4)
     ]
@@ -233,7 +238,9 @@ def test_a_views_noise_is_the_points_along_its_dictionary_and_independent_across
     """In wide views sums along the dictionary hardly vary, others do, and one pair's noise is N(0,
     I).
     """
-    models, n, frames = 1000, 256, dictionaries(WORLD, 0)
+    models = 1000
+    n = 256
+    frames = dictionaries(WORLD, 0)
     streams = [f"train/{k}" for k in range(models)]
     source = even((WORLD,) * models, tuple(map(torch.from_numpy, frames)), n, 0, 0, streams)
     noise = source(torch.empty(models, n, 3, dtype=torch.float64), "image-noise", "normal").numpy()

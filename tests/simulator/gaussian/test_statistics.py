@@ -38,7 +38,9 @@ def joined(critics) -> LinearCritic:
 
 def drawn_covariances(world: World, n: int, size: int, frames, name: str, limit: int = 2**21):
     """(size, dI, dT) sample cross-covariances of drawn pairs, in pieces that fit in memory."""
-    rng, step, result = numpy_stream(0, f"test/{name}"), max(1, limit // (n * world.dim_image)), []
+    rng = numpy_stream(0, f"test/{name}")
+    step = max(1, limit // (n * world.dim_image))
+    result = []
     for start in range(0, size, step):
         shape = (min(step, size - start), n)
         result.append(sample_covariance(structural_pairs(world, shape, rng, frames)))
@@ -86,10 +88,8 @@ def test_projected_law_is_that_of_drawn_pairs(name, n):
     frames = first_coordinates(world)
     S = drawn_covariances(world, n, SIZE, frames, f"projected/{name}/{n}")
     for prompt in ("name", "mean"):
-        exact, q = (
-            joined(projected_critics(world, prompt, n, SIZE, 0)),
-            decision_prompts(world, prompt),
-        )
+        exact = joined(projected_critics(world, prompt, n, SIZE, 0))
+        q = decision_prompts(world, prompt)
         drawn = critic_of(S, q, frames)
         assert_same_law(
             features(exact, world),
@@ -107,7 +107,8 @@ def matrix_features(S: np.ndarray, world: World) -> np.ndarray:
     """Rows, columns, singular values and bilinear forms of S, (R, columns)."""
     l = world.latents
     signal = S[:, :l, :l].reshape(len(S), -1)
-    rows, columns = (S**2).sum(axis=2), (S**2).sum(axis=1)
+    rows = (S**2).sum(axis=2)
+    columns = (S**2).sum(axis=1)
     singular = np.linalg.svd(S, compute_uv=False)[:, :3]
     share = rows[:, :1] / rows.sum(axis=1, keepdims=True)
     return np.concatenate([signal, S[:, -1, -1:], rows, columns, singular, share], axis=1)

@@ -18,7 +18,9 @@ def test_pixels_are_mixed_by_opacity():
     """An object of random colours and opacities. Its corners are opaque, so its box is the whole
     picture.
     """
-    h, w, rng = 20, 16, np.random.default_rng(0)
+    h = 20
+    w = 16
+    rng = np.random.default_rng(0)
     pixels = rng.integers(0, 256, (h, w, 4))
     pixels[[0, 0, -1, -1], [0, -1, 0, -1], 3] = 255
     pixels[0, w // 2, 3] = 0

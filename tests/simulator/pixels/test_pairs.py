@@ -60,7 +60,8 @@ def test_pixels_of_object_and_ground_are_what_the_scan_says(attribute):
     bare = scene.bare.double()[None, :, None, None]
     front, ground = (colour, bare) if attribute == "object-colour" else (bare, colour)
     assert (pairs.images - (coverage * front + (1 - coverage) * ground)).abs().max() <= 0.5 + 1e-4
-    full, none = (coverage == 1).expand_as(pairs.images), (coverage == 0).expand_as(pairs.images)
+    full = (coverage == 1).expand_as(pairs.images)
+    none = (coverage == 0).expand_as(pairs.images)
     assert torch.equal(pairs.images[full], front.expand(pairs.images.shape)[full].to(torch.uint8))
     assert torch.equal(pairs.images[none], ground.expand(pairs.images.shape)[none].to(torch.uint8))
 
@@ -76,12 +77,14 @@ def test_pixels_of_object_and_ground_are_what_the_scan_says(attribute):
 def test_captions_say_what_is_shown(told, law):
     world = World(**law, p_inv=0.75, mention_inv=0.8, mention_spu=0.4, views=Pixels(told=told))
     pairs = draw(world, 300)
-    code, scenes = pairs.labels if told == "label" else pairs.scenes.objects, pairs.scenes
+    code = pairs.labels if told == "label" else pairs.scenes.objects
+    scenes = pairs.scenes
     assert pairs.texts.shape[1] == 5 + world.background_count
     for o, a, says, vector in zip(
         code, scenes.attributes, scenes.captions, pairs.texts, strict=True
     ):
-        says_o, says_a = says[0] < 5, says[1] < world.background_count
+        says_o = says[0] < 5
+        says_a = says[1] < world.background_count
         assert vector.nonzero()[:, 0].tolist() == [o] * says_o + [5 + a] * says_a
 
 
@@ -90,8 +93,11 @@ def test_captions_of_other_pairs_name_what_an_image_shows_by_chance():
     matched pairs.
     """
     matched = World(classes=5, p_spu=0.6, views=Pixels())
-    n, eps, chance = 20_000, 0.3, 1 / 5
-    own, drawn = matched.draw(n).scenes, matched.replace(mismatch=eps).draw(n).scenes
+    n = 20_000
+    eps = 0.3
+    chance = 1 / 5
+    own = matched.draw(n).scenes
+    drawn = matched.replace(mismatch=eps).draw(n).scenes
     assert torch.equal(own.objects, drawn.objects)
     assert torch.equal(own.attributes, drawn.attributes)
     for shown, named in (
@@ -118,7 +124,8 @@ def test_the_last_of_a_class_is_the_last_that_is_chosen():
 
 
 def test_enlarged_scans_are_the_same_scans():
-    small, large = draw(WORLD, 50), draw(WORLD.replace(views=Pixels(tied=(0, 1), size=32)), 50)
+    small = draw(WORLD, 50)
+    large = draw(WORLD.replace(views=Pixels(tied=(0, 1), size=32)), 50)
     averaged = torch.nn.functional.avg_pool2d(large.images.double(), 4)
     correlation = np.corrcoef(averaged.flatten(), small.images.double().flatten())[0, 1]
     assert correlation > 0.98
@@ -135,7 +142,8 @@ def test_rules_of_known_accuracy():
     """Rules that are always right, and that use the object only, the colour only, or the other
     colour of two.
     """
-    o, a = TRIAL.objects.numpy(), TRIAL.attributes.numpy()
+    o = TRIAL.objects.numpy()
+    a = TRIAL.attributes.numpy()
     rules = np.stack(
         [np.ones((len(TRIAL), 5)), *np.eye(5)[np.stack([o, a, np.where(a < 2, 1 - a, a)])]]
     )
@@ -180,7 +188,9 @@ def test_the_trained_group_is_the_law_of_training_pairs(world):
     """Frequencies of (label, object, attribute) among drawn pairs equal the weights of the
     trial.
     """
-    K, A, tried = world.classes, world.background_count, trial(world)
+    K = world.classes
+    A = world.background_count
+    tried = trial(world)
     found = weights(world, tried)["trained"]
     cell = tried.objects.numpy() * A + tried.attributes.numpy()
     law = np.stack([np.bincount(cell, row, minlength=K * A) for row in found]).ravel()
@@ -192,7 +202,8 @@ def test_the_trained_group_is_the_law_of_training_pairs(world):
 def test_groups_of_a_table_are_those_of_the_gaussian_world():
     """For any rule that sees object and attribute."""
     right = np.random.default_rng(0).integers(2, size=(2, 4))
-    tried, mixture = trial(TABLE), TABLE.replace(views=None).mixture()
+    tried = trial(TABLE)
+    mixture = TABLE.replace(views=None).mixture()
     found = accuracies(
         TABLE, tried, np.eye(2)[right[tried.objects.numpy(), tried.attributes.numpy()][None]]
     )
@@ -202,7 +213,8 @@ def test_groups_of_a_table_are_those_of_the_gaussian_world():
     assert [found[g][0] for g in ("common", "counter", "unseen", "trained")] == pytest.approx(
         expected, abs=1e-12
     )
-    name, background = prompts(TABLE, "name"), prompts(TABLE, "background")
+    name = prompts(TABLE, "name")
+    background = prompts(TABLE, "background")
     assert name[0, 0, 4] == background[0, 0, 0] == 1
     assert background[1, 1].tolist() == [0, 0.5, 0.5, 0, 0]  # two backgrounds are equally frequent
 

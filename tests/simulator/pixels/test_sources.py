@@ -147,10 +147,8 @@ def test_cut_outs_stand_before_photos(folders):
     assert len(together) > 2 * 2 * 3, (
         "one of three cut-outs stands before each of three photos of a place"
     )
-    objects, photos = (
-        scene.objects.pixels[scenes.scans].double(),
-        scene.photos.pixels[scenes.photos].double(),
-    )
+    objects = scene.objects.pixels[scenes.scans].double()
+    photos = scene.photos.pixels[scenes.photos].double()
     opacity = objects[:, 3:] / 255
     blended = opacity * objects[:, :3] + (1 - opacity) * photos
     assert (pairs.images - blended).abs().max() <= 0.5 + 1e-4
@@ -163,7 +161,8 @@ def test_cut_outs_stand_before_photos(folders):
 
 
 def test_an_object_has_one_place_whatever_it_stands_before(folders):
-    first, second = cut_outs(folders), cut_outs(folders, attribute="background-colour", photos=None)
+    first = cut_outs(folders)
+    second = cut_outs(folders, attribute="background-colour", photos=None)
     assert torch.equal(first.objects.pixels, second.objects.pixels)
     tops = {tuple(x[3].nonzero()[0].tolist()) for x in first.objects.pixels}
     assert len(tops) > 5
@@ -204,7 +203,8 @@ def test_folders_that_cannot_be_used_are_named(folders, monkeypatch):
         with pytest.raises(ValueError, match=words):
             read(**fields)
 
-    plain, cut = {"attribute": "background-colour", "photos": None}, partial(cut_outs, folders)
+    plain = {"attribute": "background-colour", "photos": None}
+    cut = partial(cut_outs, folders)
     refused(" has 2 subfolders: grass, snow; 3 are needed", cut, classes=3)
     refused(
         "folder 'nowhere' cannot be read: No such file",

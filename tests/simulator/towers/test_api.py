@@ -32,10 +32,8 @@ def test_weights_are_those_of_an_ensemble_and_accuracies_means_with_t_intervals(
     for name, value in state.eval_parameters.items():
         assert torch.equal(towers.parameters[name], value)
     for prompt in ("name", "mean"):
-        accuracy, own = (
-            towers.accuracy(prompt),
-            ensemble_accuracy(towers.ensemble, towers.parameters, prompt).mean(0),
-        )
+        accuracy = towers.accuracy(prompt)
+        own = ensemble_accuracy(towers.ensemble, towers.parameters, prompt).mean(0)
         assert np.allclose(np.stack([*towers.each(prompt)], -1), own)
         mean, _, low, high = mean_interval(own.T)
         assert [*accuracy] == pytest.approx(mean)

@@ -148,7 +148,8 @@ def test_pooled_scores_are_those_of_the_definition(loss, monkeypatch):
     ensemble, parameters = trained(CAPTIONED, loss=loss)
     x = torch.randn(2, 11, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     I = scored(ensemble.recipe, embed(ensemble.recipe, parameters, "image", x))
-    texts, s = class_captions(ensemble), logit_scale(ensemble.recipe, parameters)
+    texts = class_captions(ensemble)
+    s = logit_scale(ensemble.recipe, parameters)
     prompts = ("captions", "scores")
     found = scores(
         ensemble, parameters, [class_vectors(ensemble, parameters, prompt) for prompt in prompts], x

@@ -24,7 +24,9 @@ from simulator.towers.finetuning import PairSet, Pretrained, zero_head
 from simulator.towers.recipe import Recipe
 from simulator.world import World
 
-SIDE, MEAN, STD = 16, (0.4, 0.5, 0.6), (0.2, 0.3, 0.4)
+SIDE = 16
+MEAN = (0.4, 0.5, 0.6)
+STD = (0.2, 0.3, 0.4)
 WORLD = World(classes=3, p_spu=0.8, mention_spu=0.5, views=Pixels(size=SIDE))
 
 
@@ -94,7 +96,8 @@ def test_an_epoch_shows_every_pair_once_in_an_order_of_its_own(pairs):
 
 @pytest.mark.parametrize("loss", ["infonce", "supervised"])
 def test_training_lowers_the_loss_of_what_it_trains_and_leaves_the_rest(model, pairs, loss):
-    before, before_random = deepcopy(model.module.state_dict()), torch.random.get_rng_state()
+    before = deepcopy(model.module.state_dict())
+    before_random = torch.random.get_rng_state()
     head = zero_head(model, 3) if loss == "supervised" else None
     steps = []
     found = tuning.finetune(model, head, recipe(loss), pairs, steps.append)
@@ -130,7 +133,8 @@ def test_the_rate_warms_up_and_matrices_alone_decay(model, pairs, monkeypatch):
     monkeypatch.setattr(
         PairSet, "batches", lambda self, size: iter([self.pick(torch.arange(size))])
     )
-    own, rate = (model.module.visual.proj, model.module.visual.ln_post.weight), 1e-3 / 3
+    own = (model.module.visual.proj, model.module.visual.ln_post.weight)
+    rate = 1e-3 / 3
     kept = [p.detach() * (1 - decay * rate) for p, decay in zip(own, (0.3, 0.0), strict=True)]
     tuning.finetune(model, None, recipe("infonce", steps=3, warmup=2, weight_decay=0.3), pairs)
     for after, before in zip(own, kept, strict=True):

@@ -44,7 +44,8 @@ def test_the_head_is_least_squares_on_balanced_pairs(world, fields, balanced, mo
     beside a table.
     """
     monkeypatch.setattr(last_layer_retraining, "BLOCKS", 2)
-    one, K = Ensemble(Recipe(**SMALL, **fields), (world, world), (0, 1), 3), world.classes
+    one = Ensemble(Recipe(**SMALL, **fields), (world, world), (0, 1), 3)
+    K = world.classes
     before = start(one).parameters
     after = with_retrained_head(one, before)
     assert all(
@@ -54,7 +55,8 @@ def test_the_head_is_least_squares_on_balanced_pairs(world, fields, balanced, mo
     )
     assert prompts_of(one.recipe) == (None,)
     constant = one.recipe.towers == "mlp" or world.table is not None
-    frames, streams = dictionaries(balanced, 3), ("refit/0", "refit/1")
+    frames = dictionaries(balanced, 3)
+    streams = ("refit/0", "refit/1")
     blocks = [draw_block((balanced,) * 2, frames, 3, i, streams=streams) for i in range(2)]
     images, labels = (
         torch.cat([getattr(b, name) for b in blocks], dim=1) for name in ("images", "labels")

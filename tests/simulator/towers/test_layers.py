@@ -27,7 +27,8 @@ def test_bytes_are_pixels_from_0_to_1_and_a_bias_is_added():
     assert torch.equal(
         embed(recipe, parameters, "image", x), embed(recipe, parameters, "image", x.double() / 255)
     )
-    more, x = {**parameters, "image.0.bias": parameters["image.0.bias"] + 1}, x.double()
+    more = {**parameters, "image.0.bias": parameters["image.0.bias"] + 1}
+    x = x.double()
     assert torch.allclose(convolved(more, "image.0", x), convolved(parameters, "image.0", x) + 1)
 
 

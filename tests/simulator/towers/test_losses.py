@@ -31,7 +31,8 @@ def test_linearised_is_the_double_sum(shape):
     """
     E, B, h, _ = shape
     I, T, W = draw(shape, h + 2, h)
-    V, w = W.flip(1) * 2, I[..., 0].exp()
+    V = W.flip(1) * 2
+    w = I[..., 0].exp()
     expected = torch.zeros(E, dtype=torch.float64)
     for e in range(E):
         s = I[e] @ T[e].T
@@ -97,7 +98,9 @@ def test_the_optimum_of_contrastive_losses(name, B):
     one = torch.ones(1, dtype=torch.float64)
 
     def loss(x, t, weights):
-        I, T = F.one_hot(x, 3).double(), table.T[t]  # I T' = critic[x, t]
+        # I T' = critic[x, t]
+        I = F.one_hot(x, 3).double()
+        T = table.T[t]
         if name == "infonce":
             return losses.infonce(I, T, one, weights)
         return losses.siglip(I, T, one, -torch.log(one * (B - 1)), weights)

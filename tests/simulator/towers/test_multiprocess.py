@@ -38,7 +38,8 @@ def from_a_server(monkeypatch):
 
 def equal(a, b) -> bool:
     """Whether two states are the same, bit by bit."""
-    (ours, structure), (theirs, other) = (tree_flatten(state) for state in (a, b))
+    ours, structure = tree_flatten(a)
+    theirs, other = tree_flatten(b)
     return structure == other and all(map(torch.equal, ours, theirs))
 
 

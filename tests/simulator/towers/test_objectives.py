@@ -43,7 +43,8 @@ def ensemble(loss: str, **fields) -> Ensemble:
 def test_the_share_of_a_process_alone_is_the_whole(loss, monkeypatch):
     weights = torch.tensor([[0.5, 3.0, 2.0, 0.7]] * 2, dtype=torch.float64)
     one = ensemble(loss)._replace(group_weights=weights)
-    state, batch = start(one), next(draw_batches(one, 0))
+    state = start(one)
+    batch = next(draw_batches(one, 0))
     dense = batch_losses(one, state.parameters, batch)
     monkeypatch.setattr(training, "LARGEST_DENSE_BATCH", 4)
     assert torch.allclose(batch_losses(one, state.parameters, batch), dense, rtol=1e-12)
@@ -67,7 +68,8 @@ def test_what_towers_become():
 
 def test_siglip_without_bias_is_siglip_at_bias_zero():
     one = ensemble("siglip")
-    state, batch = start(one), next(draw_batches(one, 0))
+    state = start(one)
+    batch = next(draw_batches(one, 0))
     zero = {**state.parameters, "bias": torch.zeros_like(state.parameters["bias"])}
     without = {name: value for name, value in zero.items() if name != "bias"}
     expected = batch_losses(one, zero, batch)
@@ -77,7 +79,8 @@ def test_siglip_without_bias_is_siglip_at_bias_zero():
 
 def test_rho_weighs_the_penalty_of_linear_towers():
     one = ensemble("linear")
-    state, batch = start(one), next(draw_batches(one, 0))
+    state = start(one)
+    batch = next(draw_batches(one, 0))
     recipes = (one.recipe.model_copy(update={"rho": rho}) for rho in (1.0, 2.0, 4.0))
     first, second, fourth = (
         batch_losses(one._replace(recipe=own), state.parameters, batch) for own in recipes
@@ -99,7 +102,8 @@ class Agreeing(Objective):
 def test_an_objective_of_ones_own_says_what_it_lacks(monkeypatch):
     monkeypatch.setitem(OBJECTIVES, "agreeing", Agreeing())
     one = ensemble("agreeing")
-    state, batch = start(one), next(draw_batches(one, 0))
+    state = start(one)
+    batch = next(draw_batches(one, 0))
     never = batch._replace(backgrounds=1 - batch.labels[..., None])  # backgrounds reach the loss
     assert batch_losses(one, state.parameters, never).tolist() == [0.0, 0.0]
     assert (batch_losses(one, state.parameters, batch) > 0).all()
@@ -116,8 +120,10 @@ def test_an_objective_of_ones_own_says_what_it_lacks(monkeypatch):
 
 def test_the_gradient_by_a_groups_weight_is_its_mean_loss():
     """A sampler's weight of a group is that of each of its pairs."""
-    one, plain = ensemble("group-dro", batch_size=60), ensemble("supervised", batch_size=60)
-    parameters, batch = start(one).parameters, next(draw_batches(one, 0))
+    one = ensemble("group-dro", batch_size=60)
+    plain = ensemble("supervised", batch_size=60)
+    parameters = start(one).parameters
+    batch = next(draw_batches(one, 0))
     q = parameters[GROUP_WEIGHTS].clone().requires_grad_()
     (slopes,) = torch.autograd.grad(
         batch_losses(one, {**parameters, GROUP_WEIGHTS: q}, batch).sum(), q
@@ -143,7 +149,8 @@ def test_weights_are_raised_by_their_losses_and_stay_shares(loss, table):
     one = ensemble(loss, clip=0.5)
     if table is not None:
         one = one._replace(worlds=(World(table=table, dim_image=5, dim_text=5),) * len(one.models))
-    state, batch = start(one), next(draw_batches(one, 0))
+    state = start(one)
+    batch = next(draw_batches(one, 0))
     q = state.parameters[GROUP_WEIGHTS].clone().requires_grad_()
     assert torch.equal(q > 0, torch.as_tensor(one.worlds[0].joint_law().ravel() > 0).expand_as(q))
     assert (q[q > 0] == 0.25).all()
@@ -169,5 +176,6 @@ def test_supervised_towers_reach_the_balanced_law():
     for measured_group, expected in zip(towers.accuracy(), law, strict=True):
         assert measured_group == pytest.approx(expected, abs=0.005)
     q = towers.parameters[GROUP_WEIGHTS]
-    common, counter = q[:, [0, 3]].sum(1), q[:, [1, 2]].sum(1)
+    common = q[:, [0, 3]].sum(1)
+    counter = q[:, [1, 2]].sum(1)
     assert (common - counter).abs().max() < 0.1, "common and counter weigh about the same"

@@ -14,16 +14,23 @@ def soap_of_the_paper(W, gradients, rate):
     for one matrix.
     """
     m, n = W.shape
-    L, R, Q_L, Q_R = np.zeros((m, m)), np.zeros((n, n)), np.eye(m), np.eye(n)
-    M, V, beta = np.zeros((m, n)), np.zeros((m, n)), 0.95
+    L = np.zeros((m, m))
+    R = np.zeros((n, n))
+    Q_L = np.eye(m)
+    Q_R = np.eye(n)
+    M = np.zeros((m, n))
+    V = np.zeros((m, n))
+    beta = 0.95
     for t, G in enumerate(gradients, start=1):
         M = beta * M + (1 - beta) * G
         V = beta * V + (1 - beta) * (Q_L.T @ G @ Q_R) ** 2
         N = (Q_L.T @ M @ Q_R) / (1 - beta**t) / (np.sqrt(V / (1 - beta**t)) + 1e-8)
         W = W - rate * Q_L @ N @ Q_R.T
-        L, R = beta * L + (1 - beta) * G @ G.T, beta * R + (1 - beta) * G.T @ G
+        L = beta * L + (1 - beta) * G @ G.T
+        R = beta * R + (1 - beta) * G.T @ G
         if t % REFRESH_EVERY == 0:
-            Q_L, Q_R = np.linalg.qr(L @ Q_L)[0], np.linalg.qr(R @ Q_R)[0]
+            Q_L = np.linalg.qr(L @ Q_L)[0]
+            Q_R = np.linalg.qr(R @ Q_R)[0]
         yield W
 
 
@@ -36,7 +43,8 @@ def test_soap_equals_the_algorithm_of_its_paper():
     )
     own = [[step["layer.weight"][k] for step in (first, *steps)] for k in range(2)]
     theirs = (soap_of_the_paper(matrix, moves, 0.01) for matrix, *moves in own)
-    state, rate = moments("soap", parameters), torch.tensor(0.01, dtype=torch.float64)
+    state = moments("soap", parameters)
+    rate = torch.tensor(0.01, dtype=torch.float64)
     for t, (g, *matrices) in enumerate(zip(gradients, *theirs, strict=True), start=1):
         parameters, state = update(
             "soap", parameters, g, state, rate, torch.tensor(t).double(), 0.0
@@ -49,7 +57,8 @@ def test_soap_equals_the_algorithm_of_its_paper():
 @given(st.lists(st.floats(-10, 10), min_size=1, max_size=30), st.floats(0.05, 1.0))
 def test_an_average_is_the_weighted_mean_of_all_iterates(iterates, share):
     """The explicit weights sum to 1, so there is no initial bias to correct."""
-    eta, weights = 1 / share - 1, np.zeros(len(iterates))
+    eta = 1 / share - 1
+    weights = np.zeros(len(iterates))
     average = {"p": torch.full((1,), 1e6, dtype=torch.float64)}
     for t, value in enumerate(iterates, start=1):
         weights[:t] *= (t - 1) / (eta + t)

@@ -80,7 +80,8 @@ def test_a_training_is_that_of_plain_torch(loss, limit, monkeypatch):
         averaging=0.0,
         schedule="cosine",
     )
-    several, k = ensemble(recipe), 1
+    several = ensemble(recipe)
+    k = 1
     found = finish(several).parameters
     own = {
         name: value[k].clone().requires_grad_() for name, value in start(several).parameters.items()
@@ -120,7 +121,8 @@ def test_a_training_is_that_of_plain_torch(loss, limit, monkeypatch):
 @pytest.mark.parametrize("averaging", [0.0, 0.4])
 def test_a_frozen_tower_stays_as_it_was_drawn(averaging):
     recipe = Recipe(**SMALL, frozen="text", averaging=averaging)
-    first, last = start(ensemble(recipe)), finish(ensemble(recipe))
+    first = start(ensemble(recipe))
+    last = finish(ensemble(recipe))
     assert last.eval_parameters.keys() == first.parameters.keys()
     for name, value in last.eval_parameters.items():
         assert torch.equal(value, first.parameters[name]) == name.startswith("text."), name
@@ -151,7 +153,8 @@ def test_a_run_is_that_of_each_model_alone_and_of_two_halves(recipe):
         torch.get_rng_state(),
         np.random.get_state()[1].copy(),  # noqa: NPY002
     )
-    first, together = start(several), finish(several)
+    first = start(several)
+    together = finish(several)
     assert torch.equal(before, torch.get_rng_state())
     assert (numpy_before == np.random.get_state()[1]).all()  # noqa: NPY002
     for k, world in enumerate(several.worlds):

@@ -39,7 +39,8 @@ def test_training_pairs_are_those_of_the_world():
 
 
 def test_prompts_are_what_they_say():
-    one, e = ensemble(WORLD, WORLD), torch.eye(3)
+    one = ensemble(WORLD, WORLD)
+    e = torch.eye(3)
     ask = {
         prompt: one.views.prompts(one, one.worlds, prompt)
         for prompt in ("name", "background", "mean")

@@ -102,7 +102,8 @@ def test_truth_of_each_quantity():
     both = truth(
         claim(quantity="reliance", subject=LinearCLIP("mean"), against=LinearCLIP("name")), point
     )
-    m0, beta = 2 * point.p_spu - 1, point.mu_spu
+    m0 = 2 * point.p_spu - 1
+    beta = point.mu_spu
     expected = reliance_mean(1.0, beta, 1.0, 0.5, m0) - reliance_name(1.0, beta, 1.0, m0)
     assert both == pytest.approx(expected, rel=1e-12)
 

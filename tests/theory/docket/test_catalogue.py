@@ -128,14 +128,15 @@ def test_a_domain_ends_where_its_statement_says(id, number, ends):
 
 def test_captions_that_name_a_random_background_have_the_law_that_the_claim_uses():
     (claim,) = (c for c in remedies.CLAIMS if c.id == "misstated-not-learned/infonce")
-    (world,) = (claim.at(claim.place(np.full((1, 2), 0.5)))[0],)
+    world = claim.at(claim.place(np.full((1, 2), 0.5)))[0]
     for prompt in ("name", "mean"):
         assert mitigated("contradict", world, InfoNCE(prompt)) == (world, claim.subject)
 
 
 @pytest.mark.parametrize("prompt", ["name", "mean"])
 def test_two_sources_mix_to_the_world_and_the_better_one_counts(prompt):
-    learner, world = LinearCLIP(prompt), World(p_spu=[0.6, 0.9], mu_spu=1.5)
+    learner = LinearCLIP(prompt)
+    world = World(p_spu=[0.6, 0.9], mu_spu=1.5)
     low, high = (learner.accuracy(world.replace(p_spu=p)).counter for p in ([0.5, 0.8], [0.7, 1.0]))
     assert best_source(world, learner).tolist() == [
         max(pair) for pair in zip(low, high, strict=True)
@@ -187,10 +188,8 @@ def same_accuracy(learner, other, vary) -> float:
 def test_the_meanings_have_the_numbers_of_the_first_pages_world():
     detailed = lambda g: FIRST_PAGE.replace(detail_inv=g)  # noqa: E731
     without = lambda x: FIRST_PAGE.replace(detail_inv=0.0, p_spu=0.6 + 0.4 * x)  # noqa: E731
-    turn, p = (
-        same_accuracy(LINEAR_NAME, LEAST_SQUARES, detailed),
-        same_accuracy(LINEAR_NAME, LEAST_SQUARES, without),
-    )
+    turn = same_accuracy(LINEAR_NAME, LEAST_SQUARES, detailed)
+    p = same_accuracy(LINEAR_NAME, LEAST_SQUARES, without)
     assert numbers("detail/order-turns")[2:] == [round(turn, 3), round(0.6 + 0.4 * p, 3)]
     assert numbers("detail/logistic/above") == [
         round(same_accuracy(LINEAR_NAME, LOGISTIC, detailed), 3)

@@ -98,7 +98,8 @@ def test_the_chosen_prompt_separates_test_images_most():
 def test_filtered_pairs_are_the_half_of_drawn_ones_that_agree_most():
     spend(SHARE)
     world = World(mu_spu=1.5, mention_inv=0.6)
-    pairs, frames = world.draw(200_000), dictionaries(world, 0)
+    pairs = world.draw(200_000)
+    frames = dictionaries(world, 0)
     x, t = (
         part.double().numpy() @ frame
         for part, frame in zip((pairs.images, pairs.texts), frames, strict=True)
@@ -113,5 +114,6 @@ def test_filtered_pairs_are_the_half_of_drawn_ones_that_agree_most():
 
 def test_filtered_pairs_of_an_object_without_any_noise_are_the_limit_of_little_noise():
     """Its critic was nan."""
-    none, little = (World(mu_spu=2.0, sigma_inv=sigma, sigma_xi=0.0) for sigma in (0.0, 1e-5))
+    none = World(mu_spu=2.0, sigma_inv=0.0, sigma_xi=0.0)
+    little = World(mu_spu=2.0, sigma_inv=1e-5, sigma_xi=0.0)
     assert [*Filtered().accuracy(none)] == pytest.approx([*Filtered().accuracy(little)], abs=1e-4)

@@ -59,7 +59,8 @@ def test_the_average_over_certain_objects_is_the_limit_of_drawn_ones(world):
 def test_objects_that_mostly_disagree_are_integrated_as_scores_on_images_are_counted(fields):
     """Sixteen randomisations of each differ by |t| = 7.3 once in 4e5 (95% is 2.13)."""
     world = World(mu_inv=1.8, mu_spu=1.5, sigma_xi=4.0, **fields)
-    found, counted = Bayes().accuracy(world), sampled_accuracy(Bayes(), world)
+    found = Bayes().accuracy(world)
+    counted = sampled_accuracy(Bayes(), world)
     for a, b, *ends in zip(found, counted, found.interval, counted.interval, strict=True):
         margin = 7.3 / 2.13 * np.hypot(*(float(high - low) / 2 for low, high in ends))
         assert abs(a - b) < margin < 1e-2

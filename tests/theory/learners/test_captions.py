@@ -110,20 +110,28 @@ def by_definition(world: World, prompt: str, x: float, y: float, n: int = 1201) 
     """The preference for + at one image, from every density written out on a lattice of
     captions.
     """
-    mu, p, pi = (
-        (world.mu_inv, world.mu_spu),
-        (world.p_inv, world.p_spu),
-        (world.mention_inv, world.mention_spu),
-    )
-    variance, nu_I, nu_T = (world.sigma_inv**2, world.sigma_spu**2), world.nu_image, world.nu_text
-    nodes, steps, said, seen, alone = [], [], [], [], []
+    mu = (world.mu_inv, world.mu_spu)
+    p = (world.p_inv, world.p_spu)
+    pi = (world.mention_inv, world.mention_spu)
+    variance = (world.sigma_inv**2, world.sigma_spu**2)
+    nu_I = world.nu_image
+    nu_T = world.nu_text
+    nodes = []
+    steps = []
+    said = []
+    seen = []
+    alone = []
     for b, image in enumerate((x, y)):
         scale = np.sqrt(nu_T) / 3  # dense near 0, where silent captions lie
         end = np.arcsinh((abs(mu[b]) + 8 * np.sqrt(variance[b] + nu_T)) / scale)
         u = np.linspace(-end, end, n)
-        t, S, h = scale * np.sinh(u), variance[b] + nu_I, variance[b] / (variance[b] + nu_I)
+        t = scale * np.sinh(u)
+        S = variance[b] + nu_I
+        h = variance[b] / (variance[b] + nu_I)
         silent = (1 - pi[b]) * normal(t, 0, nu_T)
-        caption, pair, shown = {}, {}, {}
+        caption = {}
+        pair = {}
+        shown = {}
         for c in (1, -1):
             shown[c] = normal(image, c * mu[b], S)
             caption[c] = pi[b] * normal(t, c * mu[b], variance[b] + nu_T) + silent
@@ -220,7 +228,8 @@ def test_drawn_captions_have_the_scores_by_definition(prompt, fields):
     """With mismatched captions, T11; by grids for left-out detail. Sixteen runs exceed |t| = 7.3
     once in 4e5.
     """
-    world, images = worlds_with(**fields), np.array([[0.4, -0.9], [-1.3, 0.2], [2.0, 1.1]])
+    world = worlds_with(**fields)
+    images = np.array([[0.4, -0.9], [-1.3, 0.2], [2.0, 1.1]])
     scores = [drawn_scores(world, prompt, images, seed).mean(axis=0) for seed in range(16)]
     gaps = np.array([score[:, 0] - score[:, 1] for score in scores])
     expected = np.array([by_definition(world, prompt, *image) for image in images])
@@ -240,7 +249,8 @@ def test_intervals_of_drawn_captions_cover_their_bias(fields, monkeypatch):
     monkeypatch.setattr(captions, "CAPTIONS", captions.CAPTIONS // 4)
     share = SHARE / 2
     spend(share)
-    world, seeds = worlds_with(**{"nu": 0.3, **fields}), 24
+    world = worlds_with(**{"nu": 0.3, **fields})
+    seeds = 24
     most = binom.isf(share, seeds, 0.05)
     assert binom.sf(most, seeds, 0.6) > POWER
     truth = InfoNCE("scores").accuracy(world).counter
@@ -320,10 +330,8 @@ ONLY_BARE = (
 @pytest.mark.parametrize("fields", ONLY_BARE)
 def test_where_all_captions_are_bare_a_pool_is_the_bare_name(fields, prompt):
     common = {"p_spu": None} if "table" in fields else {}
-    world, rng = (
-        worlds_with(**{**FIRST_PAGE, **common, **fields}, bare=1.0),
-        np.random.default_rng(0),
-    )
+    world = worlds_with(**{**FIRST_PAGE, **common, **fields}, bare=1.0)
+    rng = np.random.default_rng(0)
     images = rng.standard_normal((5, world.latents))
     assert np.array_equal([*InfoNCE(prompt).accuracy(world)], [*InfoNCE("bare").accuracy(world)])
     assert np.array_equal(
@@ -336,7 +344,8 @@ def test_a_bare_name_without_an_object_is_chance_without_an_error():
     interval are 1/3.
     """
     grid = worlds_with(mu_spu=2.0, nu=0.5, classes=3, bare=0.3, mu_inv=np.array([0.0, 1.0]))
-    found, alone = InfoNCE("bare").accuracy(grid), InfoNCE("bare").accuracy(grid[1])
+    found = InfoNCE("bare").accuracy(grid)
+    alone = InfoNCE("bare").accuracy(grid[1])
     for value, (low, high), own in zip(found, found.interval, alone.interval, strict=True):
         assert [value[0], low[0], high[0]] == pytest.approx([1 / 3] * 3, abs=1e-15)
         assert (low[1], high[1]) == pytest.approx(own)

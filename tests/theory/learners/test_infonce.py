@@ -51,11 +51,9 @@ def pair(got) -> tuple[float, float]:
 def written_out(world: World, prompt, x, y):
     """log p(x, y, p_+) - log p(x, y, p_-), label by label, group by group, mask by mask; masks that
     hide whatever tells the prompts apart are left out, since they add the same to both."""
-    mu, var, pi = (
-        (world.mu_inv, world.mu_spu),
-        (world.sigma_inv**2, world.sigma_spu**2),
-        (world.mention_inv, world.mention_spu),
-    )
+    mu = (world.mu_inv, world.mu_spu)
+    var = (world.sigma_inv**2, world.sigma_spu**2)
+    pi = (world.mention_inv, world.mention_spu)
     q = world.prompts(prompt)[0]
     logs = []
     for sign in (1, -1):
@@ -75,7 +73,8 @@ def written_out(world: World, prompt, x, y):
                         [m * var[b], m * var[b] + world.nu_text],
                     ]
                 )
-                d, e = image - shown * mu[b], sign * q[b] - m * shown * mu[b]
+                d = image - shown * mu[b]
+                e = sign * q[b] - m * shown * mu[b]
                 P = np.linalg.inv(cov)
                 term = (
                     term
@@ -118,21 +117,25 @@ def by_cells(world: World, prompt, levels=7):
             groups.append((g, chance * p))
         return np.stack([sum(p for k, p in groups if k == g) for g in (0, 1)])
 
-    square, fine = ((0, 0), (0, 1), (1, 0), (1, 1)), total
+    square = ((0, 0), (0, 1), (1, 0), (1, 1))
+    fine = total
     for _ in range(levels + 1):
         at = [low + side * np.array(corner)[:, None] for corner in square]
         g = np.stack([written_out(world, prompt, *(S[:, None] * x)) for x in at])
         near = np.abs(g).min(axis=0) < 2 * (g.max(axis=0) - g.min(axis=0))
         near &= mass(low, side).max(axis=0) > 1e-13
         total += mass(low[:, ~near], side) @ (g[0, ~near] > 0)
-        low, g = low[:, near], g[:, near]
+        low = low[:, near]
+        g = g[:, near]
         s = (np.arange(8)[:, None] + 0.5) / 8
-        left, right = g[0] + s * (g[1] - g[0]), g[2] + s * (g[3] - g[2])
+        left = g[0] + s * (g[1] - g[0])
+        right = g[2] + s * (g[3] - g[2])
         share = (np.maximum(left, 0) + np.maximum(right, 0)) / np.maximum(
             np.abs(left) + np.abs(right), 1e-300
         )
         share = np.where(left * right >= 0, left + right > 0, share)
-        coarse, fine = fine, total + mass(low, side) @ share.mean(axis=0)
+        coarse = fine
+        fine = total + mass(low, side) @ share.mean(axis=0)
         side = side / 2
         low = np.concatenate([low + side * np.array(corner)[:, None] for corner in square], axis=1)
     return fine, np.abs(fine - coarse)
@@ -151,10 +154,8 @@ def check_by_integrals(grid: World, prompt):
     """Two routes that share only densities: the boundary, and Phi at sign changes of the scores.
     Their errors add.
     """
-    got, unit = (
-        np.stack(list(infonce_accuracy(grid, prompt)), axis=-1),
-        np.sqrt(grid.image_variance),
-    )
+    got = np.stack(list(infonce_accuracy(grid, prompt)), axis=-1)
+    unit = np.sqrt(grid.image_variance)
     for w in range(grid.size):
 
         def gap(x, y, w=w):
@@ -269,10 +270,8 @@ def test_the_preference_and_its_sign_agree_where_objects_mostly_disagree():
     grid = World(
         mu_spu=np.full(2000, 1.5), sigma_xi=4.0, p_inv=0.2, mention_inv=0.7, mention_spu=0.5
     )
-    own, x = (
-        prompt_preference(grid, "mean"),
-        2 * np.random.default_rng(0).standard_normal((2, 2000)),
-    )
+    own = prompt_preference(grid, "mean")
+    x = 2 * np.random.default_rng(0).standard_normal((2, 2000))
     np.testing.assert_array_equal(own(*x)[0] > 0, own.positive(*x))
 
 
@@ -397,7 +396,8 @@ THREE = {
 def test_class_0_wins_beyond_a_threshold_of_its_object(prompt, fields):
     """The whole density, a little below and above the threshold that the chance implies."""
     worlds = World(**{**THREE, **fields})
-    prompts, S = worlds.prompts(prompt), worlds.scale**2 + worlds.nu_image
+    prompts = worlds.prompts(prompt)
+    S = worlds.scale**2 + worlds.nu_image
     texts = prompts.reshape(worlds.class_count, len(S), -1)
     code = np.arange(len(S)) % 2  # the object is the label's, the background another class's
     image = (
@@ -440,9 +440,13 @@ def test_an_object_of_almost_no_mean_has_its_limit(fields):
     averaged over x_1.
     """
     world = World(**fields)
-    got, blocks = pair(infonce_accuracy(world, "name")), world
-    nu, (mu, mu_spu), S = world.nu_image, blocks.mean, blocks.scale**2 + world.nu_image
-    determinant, silent = 2 * blocks.scale**2 * nu + nu**2, world.mention_spu < 1
+    got = pair(infonce_accuracy(world, "name"))
+    blocks = world
+    nu = world.nu_image
+    mu, mu_spu = blocks.mean
+    S = blocks.scale**2 + world.nu_image
+    determinant = 2 * blocks.scale**2 * nu + nu**2
+    silent = world.mention_spu < 1
     t = np.linspace(-9, 9, 20_001)
     for sign, accuracy in zip((1, -1), got, strict=True):
         x = sign * mu_spu + np.sqrt(S[1]) * t
@@ -462,10 +466,8 @@ def test_a_boundary_that_runs_along_the_grid_s_edge_is_not_lost():
     """Exactly at p_spu = 1/2 a silent background leaves the object alone to decide: the boundary
     lies on x = 0.
     """
-    blocks, noise = (
-        {"mu_inv": 0.66, "mu_spu": 0.97, "sigma_inv": 2.12, "sigma_spu": 2.89},
-        {"sigma_xi": 0.7},
-    )
+    blocks = {"mu_inv": 0.66, "mu_spu": 0.97, "sigma_inv": 2.12, "sigma_spu": 2.89}
+    noise = {"sigma_xi": 0.7}
     at, beside = (
         infonce_accuracy(World(p_spu=p, mention_spu=0.59, **blocks, **noise), "background")
         for p in (0.5, 0.5 + 1e-6)

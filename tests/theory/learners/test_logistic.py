@@ -55,7 +55,8 @@ def test_the_gradient_vanishes(p_inv, world):
 
 
 def test_newton_converges_in_extreme_worlds():
-    gaps, spreads = [0.4, 1e-2, 1e-5, 1e-9], [0.0, 0.02, 0.3, 20.0]
+    gaps = [0.4, 1e-2, 1e-5, 1e-9]
+    spreads = [0.0, 0.02, 0.3, 20.0]
     p_inv, p_spu, sigma_inv, sigma_spu = np.ix_(
         *(1 - np.array(x) for x in (gaps, gaps)), spreads, spreads
     )

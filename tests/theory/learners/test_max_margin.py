@@ -34,8 +34,11 @@ def test_the_gradient_of_the_squared_hinge_vanishes(world):
     """E (1 - s)_+ y x = 0: given a group and s, x is normal with a mean linear in s; s by adaptive
     quadrature.
     """
-    u, S = MaxMargin().direction(world), world.image_variance
-    deviation, gradient, size = np.sqrt(u**2 @ S), np.zeros(2), np.zeros(2)
+    u = MaxMargin().direction(world)
+    S = world.image_variance
+    deviation = np.sqrt(u**2 @ S)
+    gradient = np.zeros(2)
+    size = np.zeros(2)
     for signs in product((1, -1), repeat=2):
         chance = np.where(np.array(signs) == 1, world.agreement, 1 - world.agreement).prod()
         mean = np.array(signs) * world.mean
@@ -63,7 +66,10 @@ def test_a_hard_margin_with_orthogonal_noise_is_a_penalised_loss_on_the_latents(
     """Noise vectors of length sigma along axes of their own, as in infinitely many dimensions; no
     approximation.
     """
-    rng, n, l, sigma = np.random.default_rng(K), 40, K + 1, 1.5
+    rng = np.random.default_rng(K)
+    n = 40
+    l = K + 1
+    sigma = 1.5
     labels = np.arange(n) % K
     z = np.eye(K, l)[labels] + rng.standard_normal((n, l))
     for constant in (False, True):
@@ -72,7 +78,8 @@ def test_a_hard_margin_with_orthogonal_noise_is_a_penalised_loss_on_the_latents(
         found = np.concatenate([found, -found]) / 2 if K == 2 else found
 
         def objective(flat, constant=constant, K=K):
-            u, b = flat.reshape(K, l + 1)[:, :l], flat.reshape(K, l + 1)[:, l] * constant
+            u = flat.reshape(K, l + 1)[:, :l]
+            b = flat.reshape(K, l + 1)[:, l] * constant
             value, slope, *_ = hinge_loss(z @ u.T + b, labels)
             gradient = np.column_stack(
                 [slope.T @ z + 2 * sigma**2 * u, slope.sum(axis=0) * constant]

@@ -33,7 +33,8 @@ def random_world(K: int, A: int, **fields) -> World:
 
 def test_a_table_is_estimated_within_a_budget(monkeypatch):
     """Points are counted, since seconds depend on the machine."""
-    world, sizes = random_world(4, 3, p_inv=0.9), []
+    world = random_world(4, 3, p_inv=0.9)
+    sizes = []
     score = infonce.prompt_scores
     monkeypatch.setattr(
         infonce, "prompt_scores", lambda x, *rest: sizes.append(len(x)) or score(x, *rest)
@@ -69,7 +70,8 @@ def test_scores_leave_out_what_silent_captions_give_all_prompts():
     prompts stay.
     """
     world = random_world(2, 3, p_inv=0.8, mention_inv=0.5, mention_spu=0.6, sigma_xi_text=2.0)
-    x, texts = np.random.default_rng(0).normal(size=(400, world.latents)) * 2, world.prompts("mean")
+    x = np.random.default_rng(0).normal(size=(400, world.latents)) * 2
+    texts = world.prompts("mean")
     joint = [log_densities(world, x, np.broadcast_to(t, x.shape)) for t in texts]
     ratios = np.exp(
         logsumexp(joint, axis=2).T - logsumexp(log_densities(world, None, texts), axis=1)
@@ -86,13 +88,20 @@ def exact_scores(world: World, x: np.ndarray, texts: np.ndarray) -> list:
     """p(x, t)/p(t) of every text t of a world with two classes and two backgrounds, to 250
     digits.
     """
-    nu_I, nu_T, result = mpf(float(world.nu_image)), mpf(float(world.nu_text)), []
+    nu_I = mpf(float(world.nu_image))
+    nu_T = mpf(float(world.nu_text))
+    result = []
 
     def block(b, sign, t, image):
-        mu, sigma, pi = (mpf(float(x[b])) for x in (world.mean, world.scale, world.mention))
+        mu = mpf(float(world.mean[b]))
+        sigma = mpf(float(world.scale[b]))
+        pi = mpf(float(world.mention[b]))
         total = mpf(0)
         for said, chance in ((0, 1 - pi), (1, pi)):
-            m, v, w, c = mu * sign, sigma**2 + nu_I, said * sigma**2 + nu_T, said * sigma**2
+            m = mu * sign
+            v = sigma**2 + nu_I
+            w = said * sigma**2 + nu_T
+            c = said * sigma**2
             along = t - said * m
             if not image:
                 total += chance * npdf(along, 0, sqrt(w))
@@ -135,7 +144,8 @@ def test_very_little_noise_and_masks_leave_the_order_of_scores(prompt, table):
     world = World(
         table=table, mu_spu=1.5, mention_inv=0.5, mention_spu=0.7, sigma_xi=0.25, sigma_xi_text=0.3
     )
-    texts, images = world.prompts(prompt), np.random.default_rng(1).normal(0, 1.6, (12, 2))
+    texts = world.prompts(prompt)
+    images = np.random.default_rng(1).normal(0, 1.6, (12, 2))
     scores = learners.InfoNCE(prompt).scores(world, images)
     with workdps(250):
         expected = [exact_scores(world, x, texts) for x in images]
@@ -150,13 +160,15 @@ def test_the_loss_of_drawn_images_is_level_at_the_minimiser(K, A, name):
     """1e5 images or more; each slope is within 5 of its standard errors of 0, with a false-alarm
     rate of 2e-5.
     """
-    world, rng = random_world(K, A), np.random.default_rng(2)
+    world = random_world(K, A)
+    rng = np.random.default_rng(2)
     mixture = world.mixture()
     group = rng.choice(len(mixture.labels), 400_000 if K == 2 else 100_000, p=mixture.weights)
     x = mixture.means[group] + rng.standard_normal((len(group), world.latents)) * np.sqrt(
         mixture.variances + world.nu_image
     )
-    y, features = np.eye(K)[mixture.labels[group]], np.column_stack([x, np.ones(len(x))])
+    y = np.eye(K)[mixture.labels[group]]
+    features = np.column_stack([x, np.ones(len(x))])
     critic = learners.named(name).critic(world)
     weights = np.concatenate([critic.inside, critic.intercept[..., None]], axis=-1).mean(axis=0)
     score = features @ weights.T
@@ -215,7 +227,8 @@ def ideal_on_lattice(world: World, weights: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("learner", [learners.LinearCLIP("name"), learners.Logistic()])
 def test_the_place_of_three_groups_is_the_minimum_over_their_weights(learner):
     accuracy = Accuracy.of([*learner.accuracy(HOLE)])
-    place, own = equivalent(HOLE, accuracy), np.stack([*accuracy])
+    place = equivalent(HOLE, accuracy)
+    own = np.stack([*accuracy])
 
     def regret(*weights):
         return np.array(weights) @ (ideal_on_lattice(HOLE, np.array(weights)) - own)
@@ -275,7 +288,8 @@ def test_without_counter_images_the_curve_runs_between_common_and_unseen_ones():
 
 def test_a_flat_curve_ends_within_its_budget(monkeypatch):
     """The three groups differ by sampling errors alone; 502 rules were tried."""
-    evaluate, tried = bayes.bayes_replicates, []
+    evaluate = bayes.bayes_replicates
+    tried = []
     monkeypatch.setattr(
         bayes, "bayes_replicates", lambda *given: tried.append(given) or evaluate(*given)
     )

@@ -20,7 +20,8 @@ def tied_worlds(draw) -> tuple[World, np.ndarray]:
     """A world with a table, whose objects say nothing of the class, and which classes have equal
     rows of it.
     """
-    K, A = draw(st.integers(2, 6)), draw(st.integers(2, 3))
+    K = draw(st.integers(2, 6))
+    A = draw(st.integers(2, 3))
     kinds = draw(
         st.lists(st.lists(st.integers(1, 5), min_size=A, max_size=A), min_size=1, max_size=2)
     )
@@ -39,8 +40,10 @@ def assert_shared(learner, world: World, tied: np.ndarray, images: int) -> None:
     """The accuracies are those of a rule that draws lots among tied classes, within 5 deviations of
     the count.
     """
-    mixture, rng = world.mixture(), np.random.default_rng(0)
-    G, n = len(mixture.labels), images // len(mixture.labels)
+    mixture = world.mixture()
+    rng = np.random.default_rng(0)
+    G = len(mixture.labels)
+    n = images // len(mixture.labels)
     noise = rng.standard_normal((G, n, world.latents)) * np.sqrt(mixture.variances + world.nu_image)
     first = learner.scores(world, (mixture.means[:, None] + noise).reshape(G * n, -1)).argmax(
         axis=1
@@ -154,7 +157,8 @@ def test_rounding_decides_nothing(K, k, scale, kind):
     """k scores are equal up to the last digit; the others are lower, some of them minus
     infinity.
     """
-    k, rng = min(k, K), np.random.default_rng(K)
+    k = min(k, K)
+    rng = np.random.default_rng(K)
     score = (scale * np.where(np.arange(K) < k, 1.0, 0.5)).astype(kind)
     noisy = np.where(rng.random((50, K)) < 0.5, score, np.nextafter(score, kind(np.inf)))
     noisy[:, k + 1 :] = -np.inf

@@ -25,11 +25,13 @@ from theory.proofs.statements import statements
 
 FILE = Path(checker.__file__)
 PROVER = {"boxes", "intervals", "prover"}
-u, v = variable("u"), variable("v")
+u = variable("u")
+v = variable("v")
 
 
 def test_the_checker_imports_nothing_from_the_prover():
-    seen, due = set(), {"checker"}
+    seen = set()
+    due = {"checker"}
     while due:
         name = due.pop()
         seen.add(name)

@@ -13,7 +13,8 @@ from theory.proofs.exact import Conditions
 from theory.proofs.expression import FLOATS, constant, evaluate, variable
 from theory.proofs.obligations import Condition
 
-u, v = variable("u"), variable("v")
+u = variable("u")
+v = variable("v")
 SYMBOLS = sympy.symbols("u v")
 HOLDS = {"negative": np.less, "not positive": np.less_equal, "zero": np.equal}
 
@@ -45,7 +46,8 @@ def polynomials(count: int):
 
 
 def test_signs_are_those_of_bernstein_coefficients():
-    conditions, seen = Conditions(["u", "v"]), 0
+    conditions = Conditions(["u", "v"])
+    seen = 0
     for recorded, polynomial in polynomials(60):
         found = conditions.holds(Condition("negative", -recorded))
         assert found == all(c > 0 for c in bernstein(polynomial))

@@ -25,7 +25,10 @@ from theory.proofs.expression import (
 )
 from theory.published import corrected_kappas, data_model_1_accuracies, theorem_62_kappas
 
-p, mu, si, ss = (variable(name) for name in ("p", "mu", "si", "ss"))
+p = variable("p")
+mu = variable("mu")
+si = variable("si")
+ss = variable("ss")
 AT = {"p": 0.8, "mu": 1.7, "si": 1.3, "ss": 0.4}
 
 FORMULAS = {

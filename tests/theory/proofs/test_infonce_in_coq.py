@@ -55,8 +55,10 @@ def definitions(values: dict[str, object]) -> dict[str, object]:
 def test_its_definitions_decide_as_the_learners_do(seed):
     """On images of a random world."""
     rng = np.random.default_rng(seed)
-    p, o = rng.uniform([0.5, 0.6], 1), rng.uniform(0.3, 2, 4)
-    g, m = [(1, 1), (0, 0), (0, 1), *rng.random((2, 2))][seed], rng.uniform(0.2, 1, 2)
+    p = rng.uniform([0.5, 0.6], 1)
+    o = rng.uniform(0.3, 2, 4)
+    g = [(1, 1), (0, 0), (0, 1), *rng.random((2, 2))][seed]
+    m = rng.uniform(0.2, 1, 2)
     noise = (0 if seed == 4 else rng.uniform(1, 2), rng.uniform(1, 2))
     names = (
         "p_spu",

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from theory.proofs import intervals
 from theory.proofs.intervals import RULES, Enclosure, constant
 
-TINY, HUGE = 5e-324, np.finfo(float).max
+TINY = 5e-324
+HUGE = np.finfo(float).max
 ENDS = st.one_of(
     st.floats(-4, 4),
     st.floats(allow_nan=False, allow_infinity=False),

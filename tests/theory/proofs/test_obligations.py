@@ -27,7 +27,8 @@ HOLDS = {"negative": np.less, "not positive": np.less_equal, "zero": lambda x, y
 
 def at_random(size: int = 4000) -> dict[str, np.ndarray]:
     draw = np.random.default_rng(0)
-    signed, positive = draw.normal(size=(2, size)), draw.gamma(1, 1, (2, size))
+    signed = draw.normal(size=(2, size))
+    positive = draw.gamma(1, 1, (2, size))
     return dict(zip("abcd", [*signed, *positive], strict=True))
 
 

@@ -123,7 +123,8 @@ NARROW = claim(
 
 def without_view_noise(w):
     """The counter accuracy of linear CLIP prompted by name, if views had no noise."""
-    a, b = 1 + w.sigma_inv**2, w.mu_spu * (2 * w.p_spu - 1)
+    a = 1 + w.sigma_inv**2
+    b = w.mu_spu * (2 * w.p_spu - 1)
     return Phi((a - w.mu_spu * b) / sqrt(a**2 * w.sigma_inv**2 + b**2 * w.sigma_spu**2))
 
 
@@ -155,12 +156,11 @@ def test_a_thin_region_of_violations_is_found_where_bounds_stay_above_tau():
 
 
 def test_an_open_proof_says_how_much_is_left():
-    few, more = (prove(NARROW, budget=budget) for budget in (100, 5000))
+    few = prove(NARROW, budget=100)
+    more = prove(NARROW, budget=5000)
     assert (few.outcome, more.outcome) == ("open", "open")
-    left, less = (
-        float(re.search(r"undecided on (\S+) % of the domain", proof.reason)[1])
-        for proof in (few, more)
-    )
+    left = float(re.search(r"undecided on (\S+) % of the domain", few.reason)[1])
+    less = float(re.search(r"undecided on (\S+) % of the domain", more.reason)[1])
     assert 0 < less < left <= 100
 
 

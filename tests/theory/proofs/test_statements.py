@@ -22,10 +22,8 @@ def test_the_cube_ends_where_the_domain_ends():
             found = statements(claim)
             tried += 1
             unit = np.array(list(product((0.0, 1.0), repeat=claim.dimension)))
-            grid, at = (
-                claim.relation.points(claim, unit),
-                dict(zip(claim.axes, unit.T, strict=False)),
-            )
+            grid = claim.relation.points(claim, unit)
+            at = dict(zip(claim.axes, unit.T, strict=False))
             if claim.relation.further:
                 at[claim.along], at[COORDINATE] = np.sort([at[claim.along], unit[:, -1]], axis=0)
             covered = np.zeros(len(unit), bool)

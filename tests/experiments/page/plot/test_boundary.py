@@ -14,7 +14,8 @@ from simulator.world import World
 from theory import learners
 from theory.published import turning_points
 
-P, MU = np.linspace(0.5, 1.0, 13), np.linspace(0.5, 4.0, 11)
+P = np.linspace(0.5, 1.0, 13)
+MU = np.linspace(0.5, 4.0, 11)
 
 
 def axis(name, values, scale="linear"):
@@ -124,10 +125,8 @@ def test_a_line_is_that_of_the_learner_and_the_mitigation_at_the_panel_s_place(
     request = study(
         world, {"p_spu": [0.6, 0.9], "mu_spu": [1.0, 2.0], **further}, ["linear", "infonce"], "mean"
     )
-    ends, at = (
-        [axis("p_spu", [0.6, 0.9]), axis("mu_spu", [1.0, 2.0])],
-        {name: x[1] for name, x in further.items()},
-    )
+    ends = [axis("p_spu", [0.6, 0.9]), axis("mu_spu", [1.0, 2.0])]
+    at = {name: x[1] for name, x in further.items()}
     gap = gap_of(study_of(request.run()), Who("linear", "mean"), Who("infonce", "mean"), at, ends)
     rules = (
         learners.named("linear", prompt="mean", **option),

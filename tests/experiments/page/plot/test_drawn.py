@@ -16,7 +16,8 @@ from experiments.page.plot.layout import arrange
 from simulator.world import World
 from theory.population import START, latent_cross_covariance
 
-P, MU = np.linspace(0.5, 1.0, 8), np.linspace(0.5, 4.0, 6)
+P = np.linspace(0.5, 1.0, 8)
+MU = np.linspace(0.5, 4.0, 6)
 WHO = list(product(("linear", "infonce"), ("name", "mean")))
 WORLD = World(mu_spu=2.0, dim_image=2, dim_text=2)
 
@@ -84,7 +85,8 @@ def test_pictures_beside_each_other_share_their_scale(table):
     assert ends[0][0] <= float(table.counter.min()) + 0.02
     assert ends[2][0] == -ends[2][1], "a drop has a sign, so its scale is its own"
     lines = [arrange(table, what, {"mu_spu": 4.0}) for what in ("common", "counter")]
-    figure, prompts = draw(lines[0]), ("typical appearance", "average caption")
+    figure = draw(lines[0])
+    prompts = ("typical appearance", "average caption")
     names = [f"{learner}, {prompt}" for learner in ("linear CLIP", "InfoNCE") for prompt in prompts]
     assert [text.get_text() for text in figure.legends[0].texts] == names
     for part in ("probability that the background matches", r"$\mu_{\mathrm{spu}}$ = 4"):

@@ -22,7 +22,9 @@ from simulator.world import World
 
 # `test_places.py` has the others
 PLAIN = ["reliance", *(word for word in WHAT if word not in PLACES)]
-P, MU, SIGMA = np.linspace(0.5, 1.0, 6), np.linspace(0.5, 4.0, 5), np.array([0.5, 1.0])
+P = np.linspace(0.5, 1.0, 6)
+MU = np.linspace(0.5, 4.0, 5)
+SIGMA = np.array([0.5, 1.0])
 
 
 @pytest.fixture(scope="module")
@@ -75,13 +77,11 @@ def test_a_diverged_model_takes_no_interval_from_the_others(counted):
 
 
 def test_too_many_panels_name_the_axis_to_fix():
-    axes, learners = (
-        {"p_spu": P, "mu_spu": MU, "sigma_spu": np.arange(5.0)},
-        (
-            "least-squares",
-            "bayes",
-            "logistic",
-        ),
+    axes = {"p_spu": P, "mu_spu": MU, "sigma_spu": np.arange(5.0)}
+    learners = (
+        "least-squares",
+        "bayes",
+        "logistic",
     )
     many = handmade.theory(axes, ("linear", *learners), ("name", "mean"))
     with pytest.raises(RequestError, match=r"25 panels.*--at sigma_spu=2"):
@@ -167,10 +167,8 @@ def tables(draw):
         )
     )
     prompts = draw(st.sampled_from([["name"], ["mean"], ["name", "mean"]]))
-    routes, replicates = (
-        draw(st.sampled_from([[], ["exact", "drawn"]])),
-        draw(st.sampled_from([0, 1, 3])),
-    )
+    routes = draw(st.sampled_from([[], ["exact", "drawn"]]))
+    replicates = draw(st.sampled_from([0, 1, 3]))
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     coords = {}
     for i, kind in enumerate(kinds):
@@ -221,7 +219,8 @@ def test_every_cell_of_every_learner_is_drawn(table, data):
 
 
 def test_further_groups_of_pixel_worlds_are_drawn_without_a_theory():
-    world, axes = World(classes=3, views={"tied": (0, 2)}), {"p_spu": [0.6, 0.9]}
+    world = World(classes=3, views={"tied": (0, 2)})
+    axes = {"p_spu": [0.6, 0.9]}
     recipe = {"towers": "linear", "embed_dim": 2, "batch_size": 16, "steps": 2}
     table = study(
         world, axes, ["supervised"], routes=["trained"], n=32, replicates=2, recipe=recipe

@@ -20,7 +20,8 @@ from theory import learners
 from theory.ideal_curve import equivalent, equivalent_of_draws
 from theory.learners import bayes
 
-P, MU = np.linspace(0.5, 1.0, 6), np.linspace(0.0, 4.0, 5)
+P = np.linspace(0.5, 1.0, 6)
+MU = np.linspace(0.0, 4.0, 5)
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +60,8 @@ def test_measurements_have_the_place_of_their_mean_with_its_interval(table, what
     counted.common_low[3] = np.nan  # no interval
     series = arrange(counted, what).panels[0].series[0]
     assert (series.replicates, series.level) == (6, 0.95)
-    at, number = counted.sel(learner="linear", prompt="name").squeeze("mu_spu"), PLACES.index(what)
+    at = counted.sel(learner="linear", prompt="name").squeeze("mu_spu")
+    number = PLACES.index(what)
     for i in (0, 2, 3, 5):
         world = World(p_spu=P[i], mu_spu=MU[2], sigma_xi=6.0)
         draws = np.stack([at.common[i], at.counter[i]], axis=1)
@@ -92,8 +94,10 @@ def test_cells_of_tables_have_the_places_of_their_own_worlds(monkeypatch):
     data = request.run()
     found = placed(data, World(), "equivalent-correlation").squeeze("prompt")
     for name in names:
-        world, at = World(table=named(name)), {"table": name, "learner": "linear"}
-        cell, here = data.squeeze("prompt").sel(at), found.sel(at)
+        world = World(table=named(name))
+        at = {"table": name, "learner": "linear"}
+        cell = data.squeeze("prompt").sel(at)
+        here = found.sel(at)
         draws = np.stack([cell[group] for group in ("common", "counter", "unseen")], axis=1)
         place = equivalent_of_draws(world, draws)
         ends = here["equivalent-correlation_low"], here["equivalent-correlation_high"]

@@ -32,7 +32,8 @@ def store(kept, tmp_path):
     ("suffix", "start"), [(".svg", b"<?xml"), (".png", b"\x89PNG"), (".pdf", b"%PDF")]
 )
 def test_the_suffix_decides_and_redrawing_gives_the_same_file(store, suffix, start, soberclip):
-    target, written = store.parent / f"new/picture{suffix}", set()
+    target = store.parent / f"new/picture{suffix}"
+    written = set()
     for _ in range(2):
         assert (
             soberclip(
