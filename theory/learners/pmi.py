@@ -72,7 +72,7 @@ class Preference(NamedTuple):
         """Whether one pattern of states explains the prompts."""
         return np.isfinite(self.log_weight).sum(axis=(0, 1)) == 1
 
-    def of(self, worlds) -> "Preference":
+    def of(self, worlds: np.ndarray | tuple) -> "Preference":
         """At the worlds `worlds` (an index) alone; an index with None adds an axis of points."""
         index = (..., *worlds) if isinstance(worlds, tuple) else (..., worlds)
         # Contiguous, since sums over components that lie next to each other take four times longer.
@@ -95,78 +95,80 @@ class Preference(NamedTuple):
         g, along_x, along_y, largest = self._by_exponents(x, y)
         flat = np.hypot(along_x, along_y) < FLAT * (1 + largest)
         if flat.any():
-            part, *points = self._points(flat, x, y)
-            odd, even, size, slopes = part._balance(*points)
+            part, at_x, at_y = self._points(flat, x, y)
+            odd, even, size, *slopes = part._balance(at_x, at_y)
             sound = even > SOUND * size
             flat[flat] = sound
             even = even[sound]
             ratio = np.clip(odd[sound] / even, -LARGEST, LARGEST)
             g[flat] = 2 * np.arctanh(ratio)
             for along, (rise, rise_even) in zip((along_x, along_y), slopes, strict=True):
-                along[flat] = (
-                    2
-                    * (rise[sound] - ratio * rise_even[sound])
-                    / (even * np.maximum(1 - ratio**2, STEEP))
-                )
+                steepness = even * np.maximum(1 - ratio**2, STEEP)
+                along[flat] = 2 * (rise[sound] - ratio * rise_even[sound]) / steepness
         return g, along_x, along_y
 
     def positive(self, x: np.ndarray, y: np.ndarray) -> Bool[np.ndarray, "..."]:
         """Whether g > 0."""
-        odd, even, size, _ = self._balance(x, y, slopes=False)
-        result = odd > 0
-        unsound = (even <= SOUND * size) & (np.abs(odd) < 1e-9 * size)
+        sums = self._balance(x, y, slopes=False)
+        result = sums.odd > 0
+        unsound = (sums.even <= SOUND * sums.size) & (np.abs(sums.odd) < 1e-9 * sums.size)
         if unsound.any():
-            part, *points = self._points(unsound, x, y)
-            result[unsound] = part._by_exponents(*points)[0] > 0
+            part, at_x, at_y = self._points(unsound, x, y)
+            result[unsound] = part._by_exponents(at_x, at_y)[0] > 0
         return result
 
-    def _points(self, chosen: Bool[np.ndarray, "..."], x: np.ndarray, y: np.ndarray):
+    def _points(
+        self, chosen: Bool[np.ndarray, "..."], x: np.ndarray, y: np.ndarray
+    ) -> tuple["Preference", np.ndarray, np.ndarray]:
         """The preference at the chosen points alone, and their coordinates."""
-        lead, shape = self.correlation.ndim, chosen.shape
-        points = (np.broadcast_to(t, shape)[chosen] for t in (x, y))
-        fields = (
-            np.broadcast_to(f, (*f.shape[: f.ndim - lead], *shape))[..., chosen] for f in self
-        )
-        return Preference(*fields), *points
+        lead = self.correlation.ndim
+        shape = chosen.shape
+        fields = []
+        for field in self:
+            own = field.shape[: field.ndim - lead]
+            fields.append(np.broadcast_to(field, (*own, *shape))[..., chosen])
+        chosen_x = np.broadcast_to(x, shape)[chosen]
+        chosen_y = np.broadcast_to(y, shape)[chosen]
+        return Preference(*fields), chosen_x, chosen_y
 
-    def _balance(self, x: np.ndarray, y: np.ndarray, slopes: bool = True):
-        """N(x) - N(-x), N(x) + N(-x) and sum W_m, up to a factor; slopes of the first two along x
-        and y.
-        """
-        D = self.correlation
+    def _balance(self, x: np.ndarray, y: np.ndarray, slopes: bool = True) -> "Balance":
+        """Sums over the patterns, up to one factor; without `slopes` the last two are empty."""
         states = range(self.lift.shape[1])
+        along_x = [self._block(0, state, x) for state in states]
+        along_y = [self._block(1, state, y) for state in states]
         logs = []
-        parts = []
-        blocks = [[_block(self, b, state, t) for state in states] for b, t in enumerate((x, y))]
+        terms = []
         for i, j in _patterns(self.log_weight) or [(0, 0)]:  # any, if there is no world
-            A0, u0, v0, slope0, log0, factor0, rise0 = blocks[0][i]
-            A1, u1, v1, slope1, log1, factor1, rise1 = blocks[1][j]
-            log, factor, tanh, slope = _cosh(A0 * x + A1 * y)
-            E = 1 + u0 * u1 * v0 * v1 + D * (u0 * u1 + v0 * v1)
-            O = u0 * v0 + u1 * v1 + D * (u0 * v1 + u1 * v0)
-            factor = factor * factor0 * factor1
-            logs.append(self.log_weight[i, j] + log + log0 + log1)
-            odd = tanh * E + O
-            even = E + tanh * O
-            terms = [factor, odd * factor, even * factor]
-            both = (A0, u0, slope0, rise0, u1, v1), (A1, u1, slope1, rise1, u0, v0)
-            for A, u, own, rise, other_u, other_v in both if slopes else ():
-                dE = own * (u * other_u + D) * other_v
-                dO = own * (u + D * other_u)
-                bend = A * slope
-                rise = rise + A * tanh
-                terms.append((bend * E + tanh * dE + dO + rise * odd) * factor)
-                terms.append((bend * O + tanh * dO + dE + rise * even) * factor)
-            parts.append(terms)
-        top = reduce(np.maximum, logs)
-        weights = [np.exp(np.maximum(log - top, NOTHING)) for log in logs]
-        size, odd, even, *rest = (
-            sum(w * term for w, term in zip(weights, terms, strict=True))
-            for terms in zip(*parts, strict=True)
-        )
-        return odd, even, size, (rest[:2], rest[2:])
+            alpha = _cosh(along_x[i].lift * x + along_y[j].lift * y)
+            logs.append(self.log_weight[i, j] + alpha.log + along_x[i].log + along_y[j].log)
+            terms.append(_pattern_terms(alpha, along_x[i], along_y[j], self.correlation, slopes))
 
-    def _by_exponents(self, x: np.ndarray, y: np.ndarray):
+        largest = reduce(np.maximum, logs)
+        sums = [0] * len(terms[0])
+        for log, pattern in zip(logs, terms, strict=True):
+            weight = np.exp(np.maximum(log - largest, NOTHING))
+            for k, term in enumerate(pattern):
+                sums[k] = sums[k] + weight * term
+        size, odd, even, *rest = sums
+        return Balance(odd, even, size, rest[:2], rest[2:])
+
+    def _block(self, b: int, state: int, t: np.ndarray) -> "BlockTerms":
+        """What block b in one state contributes to a pattern, at its coordinate t."""
+        B = self.pull[b, state]
+        c = self.curve[b, state]
+        u = _cosh(self.prior[b, state])
+        v = _cosh(B * t)
+        return BlockTerms(
+            lift=self.lift[b, state],
+            u=u.tanh,
+            v=v.tanh,
+            v_slope=B * v.slope,
+            log=v.log - c * t**2,
+            factor=u.factor * v.factor,
+            log_slope=B * v.tanh - 2 * c * t,
+        )
+
+    def _by_exponents(self, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, ...]:
         """(g, dg/dx, dg/dy, largest exponent), from log-sum-exps of both N(x) and N(-x).
 
         Rounding is a few eps of the largest exponent, about mean^2/nu; the slope of g is mean/nu.
@@ -196,84 +198,103 @@ class Preference(NamedTuple):
 
 def prompt_preference(worlds: World, prompt: Prompt) -> Preference:
     """The preference in all worlds of a grid, in C order."""
-    by_block = (
-        worlds.mean,
-        worlds.prompt(prompt),
-        worlds.agreement,
-        worlds.correlation,
-        worlds.image_variance,
-    )
-    mean, q, (p_inv, p_spu), D, S = (x.reshape(-1, 2).T for x in by_block)  # (block, W)
+    mean = _by_block(worlds.mean)
+    q = _by_block(worlds.prompt(prompt))
+    S = _by_block(worlds.image_variance)
     q = np.where(mean < 0, -q, q)
     mean = np.abs(mean)
-    D = D.prod(axis=0)
-    nu_T = worlds.nu_text.ravel()
-    silence = worlds.caption_kinds.silence.reshape(-1, 2).T
     unit = np.sqrt(S)
-    none = np.zeros_like(q)
-    may_tell = (nu_T > 0) | (q != 0) | (silence == 0)
-    states = []
-    for chance, r in worlds.caption_kinds.every:
-        if r:
-            variances = worlds.variances(r)
-            chance = np.where(may_tell, chance.reshape(-1, 2).T, 0.0)
-            states.append(
-                _state(mean, q / r, S, chance / abs(r), *(x.reshape(-1, 2).T for x in variances))
-            )
-    silent = np.where((nu_T > 0) | ((q == 0) & (silence > 0)), silence, 0.0)
-    # the atom at 0 is never weighed against a caption that tells
-    scale = np.where(nu_T > 0, nu_T, 1.0)
-    with np.errstate(divide="ignore"):
-        hides = np.log(silent) - q**2 / (2 * scale) - mean**2 / (2 * S) - np.log(scale * S) / 2
-    states.append((none, mean / unit, none, none + 0.5, hides))
-    lift, pull, prior, curve, log_weight = (
-        np.stack(field, axis=1) for field in zip(*states, strict=True)
-    )
 
-    log_weight = log_weight[0, :, None] + log_weight[1]
-    # whether the prompts differ in a block
-    first, second = ((lift != 0) | (prior != 0)).any(axis=1)
-    log_weight[:-1, -1, ~first] = log_weight[-1, :-1, ~second] = log_weight[-1, -1] = -np.inf
-    log_weight[:-1, :-1, ~(first | second)] = -np.inf
-    top = log_weight.max(axis=(0, 1))
-    log_weight -= np.where(np.isfinite(top), top, 0.0)
+    lift, pull, prior, curve, says = _states(worlds, mean, q, S)
+    log_weight = _pattern_weights(says, ((lift != 0) | (prior != 0)).any(axis=1))
+    patterns = np.isfinite(log_weight).sum(axis=(0, 1))
+    deviation = np.sqrt(0.5 / curve)
+    curve = np.where(patterns == 1, 0.0, curve)
 
+    p_inv, p_spu = _by_block(worlds.agreement)
+    D = _by_block(worlds.correlation).prod(axis=0)
+    equal = p_inv * p_spu + (1 - p_inv) * (1 - p_spu)
+    unequal = p_inv * (1 - p_spu) + (1 - p_inv) * p_spu
     with np.errstate(divide="ignore"):
-        log_pair = np.log(
-            [p_inv * p_spu + (1 - p_inv) * (1 - p_spu), p_inv * (1 - p_spu) + (1 - p_inv) * p_spu]
-        )
-    curve, deviation = (
-        np.where(np.isfinite(log_weight).sum(axis=(0, 1)) == 1, 0.0, curve),
-        np.sqrt(0.5 / curve),
-    )
+        log_pair = np.log([equal, unequal])
     exponentials = _exponentials(log_weight, log_pair, lift, pull, prior, curve)
     return Preference(log_weight, lift, pull, prior, curve, D, mean / unit, deviation, exponentials)
 
 
-def _state(mean, q, S, chance, shared, n_I, n_T) -> tuple[Float[np.ndarray, "2 W"], ...]:
-    """A, B, u, c and the logarithm of the weight of both blocks, told by captions of this
+def _by_block(values: Float[np.ndarray, "*w 2"]) -> Float[np.ndarray, "2 W"]:
+    return values.reshape(-1, 2).T
+
+
+def _states(
+    worlds: World,
+    mean: Float[np.ndarray, "2 W"],
+    q: Float[np.ndarray, "2 W"],
+    S: Float[np.ndarray, "2 W"],
+) -> list[Float[np.ndarray, "2 s W"]]:
+    """A, B, u, c and the log weight of both blocks in every state, silence the last."""
+    nu_T = worlds.nu_text.ravel()
+    silence = _by_block(worlds.caption_kinds.silence)
+    may_tell = (nu_T > 0) | (q != 0) | (silence == 0)
+    states = []
+    for chance, r in worlds.caption_kinds.every:
+        if not r:
+            continue
+        shared, n_I, n_T = map(_by_block, worlds.variances(r))
+        chance = np.where(may_tell, _by_block(chance), 0.0)
+        states.append(_state(mean, q / r, S, chance / abs(r), shared, n_I, n_T))
+
+    silent = np.where((nu_T > 0) | ((q == 0) & (silence > 0)), silence, 0.0)
+    # the atom at 0 is never weighed against a caption that tells
+    scale = np.where(nu_T > 0, nu_T, 1.0)
+    none = np.zeros_like(q)
+    with np.errstate(divide="ignore"):
+        exponent = q**2 / (2 * scale)
+        hides = np.log(silent) - exponent - mean**2 / (2 * S) - np.log(scale * S) / 2
+    states.append((none, mean / np.sqrt(S), none, none + 0.5, hides))
+    return [np.stack(field, axis=1) for field in zip(*states, strict=True)]
+
+
+def _pattern_weights(
+    says: Float[np.ndarray, "2 s W"], differs: Bool[np.ndarray, "2 W"]
+) -> Float[np.ndarray, "s s W"]:
+    """log W of both blocks' states, up to a constant of each world; -inf for a pattern that does
+    not tell of a block in which the prompts differ.
+    """
+    log_weight = says[0, :, None] + says[1]
+    first, second = differs
+    log_weight[:-1, -1, ~first] = -np.inf
+    log_weight[-1, :-1, ~second] = -np.inf
+    log_weight[-1, -1] = -np.inf
+    log_weight[:-1, :-1, ~(first | second)] = -np.inf
+    top = log_weight.max(axis=(0, 1))
+    return log_weight - np.where(np.isfinite(top), top, 0.0)
+
+
+def _state(
+    mean: Float[np.ndarray, "2 W"],
+    q: Float[np.ndarray, "2 W"],
+    S: Float[np.ndarray, "2 W"],
+    chance: Float[np.ndarray, "2 W"],
+    shared: Float[np.ndarray, "2 W"],
+    n_I: Float[np.ndarray, "2 W"],
+    n_T: Float[np.ndarray, "2 W"],
+) -> tuple[Float[np.ndarray, "2 W"], ...]:
+    """A, B, u, c and the logarithm of the weight of both blocks, described by captions of this
     chance.
     """
     determinant = shared * (n_I + n_T) + n_I * n_T
     determinant = np.where(determinant > 0, determinant, 1.0)  # such a block is never told
     S_T = np.where(shared + n_T > 0, shared + n_T, 1.0)  # of captions that tell of the block
     peak = mean + shared / S_T * (np.abs(q) - mean)  # of an image, given the caption |q| of class +
-    curve = (shared + n_T) * S / (2 * determinant)
-    with np.errstate(divide="ignore"):
-        says = (
-            np.log(chance)
-            - (np.abs(q) - mean) ** 2 / (2 * S_T)
-            - peak**2 * curve / S
-            - np.log(determinant) / 2
-        )
     unit = np.sqrt(S)
-    return (
-        shared * q / determinant * unit,
-        mean * n_T / determinant * unit,
-        mean * q / determinant * n_I,
-        curve,
-        says,
-    )
+    A = shared * q / determinant * unit
+    B = mean * n_T / determinant * unit
+    u = mean * q / determinant * n_I
+    c = (shared + n_T) * S / (2 * determinant)
+    misfit = (np.abs(q) - mean) ** 2 / (2 * S_T)
+    with np.errstate(divide="ignore"):
+        says = np.log(chance) - misfit - peak**2 * c / S - np.log(determinant) / 2
+    return A, B, u, c, says
 
 
 def _patterns(log_weight: Float[np.ndarray, "s s *w"]) -> list[tuple[int, int]]:
@@ -283,7 +304,14 @@ def _patterns(log_weight: Float[np.ndarray, "s s *w"]) -> list[tuple[int, int]]:
     ]
 
 
-def _exponentials(log_weight, log_pair, lift, pull, prior, curve) -> Float[np.ndarray, "5 C W"]:
+def _exponentials(
+    log_weight: Float[np.ndarray, "s s W"],
+    log_pair: Float[np.ndarray, "2 W"],
+    lift: Float[np.ndarray, "2 s W"],
+    pull: Float[np.ndarray, "2 s W"],
+    prior: Float[np.ndarray, "2 s W"],
+    curve: Float[np.ndarray, "2 s W"],
+) -> Float[np.ndarray, "5 C W"]:
     """Curves, slopes and constant of every exponential in N, of the patterns that explain the
     prompts of some world.
 
@@ -291,32 +319,75 @@ def _exponentials(log_weight, log_pair, lift, pull, prior, curve) -> Float[np.nd
     """
     rows = []
     for (i, j), a, c in product(_patterns(log_weight), (1, -1), (1, -1)):
-        slopes = (lift[0, i] + a * pull[0, i], lift[1, j] + c * pull[1, j])
+        slope_x = lift[0, i] + a * pull[0, i]
+        slope_y = lift[1, j] + c * pull[1, j]
         u0 = prior[0, i]
         u1 = prior[1, j]
-        constant = (
-            log_weight[i, j] + log_pair[int(a != c)] + (a * u0 - np.abs(u0)) + (c * u1 - np.abs(u1))
-        )
-        rows.append((curve[0, i], curve[1, j], *slopes, constant))
+        constant = log_weight[i, j] + log_pair[int(a != c)]
+        constant = constant + (a * u0 - np.abs(u0)) + (c * u1 - np.abs(u1))
+        rows.append((curve[0, i], curve[1, j], slope_x, slope_y, constant))
     return np.reshape(rows, (len(rows), 5, log_weight.shape[-1])).swapaxes(0, 1)
 
 
-def _cosh(x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """log and factor of cosh x = exp(log) factor/2, tanh x and its slope."""
+class Cosh(NamedTuple):
+    """cosh x = exp(log) factor/2, with tanh x and its slope."""
+
+    log: np.ndarray
+    factor: np.ndarray
+    tanh: np.ndarray
+    slope: np.ndarray
+
+
+def _cosh(x: np.ndarray) -> Cosh:
     log = np.abs(x)
     small = np.exp(-2 * log)
     factor = 1 + small
-    return log, factor, np.tanh(x), 4 * small / factor**2
+    return Cosh(log, factor, np.tanh(x), 4 * small / factor**2)
 
 
-def _block(of: Preference, b: int, state: int, t: np.ndarray) -> tuple[np.ndarray, ...]:
-    """A, tanh u, tanh v and its slope along t, log and factor of the block's part of W, and the
-    slope of that log.
+class BlockTerms(NamedTuple):
+    """A block's part of a pattern, by the letters above; slopes are along its coordinate."""
+
+    lift: np.ndarray  # A
+    u: np.ndarray  # tanh u
+    v: np.ndarray  # tanh v
+    v_slope: np.ndarray
+    log: np.ndarray  # of its part of W_m
+    factor: np.ndarray
+    log_slope: np.ndarray
+
+
+class Balance(NamedTuple):
+    """Sums over patterns, up to one factor."""
+
+    odd: np.ndarray  # N(x) - N(-x)
+    even: np.ndarray  # N(x) + N(-x)
+    size: np.ndarray  # sum of W_m
+    along_x: list[np.ndarray]  # slopes of odd and even
+    along_y: list[np.ndarray]
+
+
+def _pattern_terms(
+    alpha: Cosh, block_x: BlockTerms, block_y: BlockTerms, D: np.ndarray, slopes: bool
+) -> list[np.ndarray]:
+    """W_m, N_m(x) - N_m(-x) and N_m(x) + N_m(-x) over exp(log W_m); slopes of the last two along x,
+    then along y.
     """
-    A = of.lift[b, state]
-    B = of.pull[b, state]
-    u = of.prior[b, state]
-    c = of.curve[b, state]
-    _, factor, tanh_u, _ = _cosh(u)
-    log, more, tanh_v, slope = _cosh(B * t)
-    return A, tanh_u, tanh_v, B * slope, log - c * t**2, factor * more, B * tanh_v - 2 * c * t
+    u0, v0 = block_x.u, block_x.v
+    u1, v1 = block_y.u, block_y.v
+    E = 1 + u0 * u1 * v0 * v1 + D * (u0 * u1 + v0 * v1)
+    O = u0 * v0 + u1 * v1 + D * (u0 * v1 + u1 * v0)
+    odd = alpha.tanh * E + O
+    even = E + alpha.tanh * O
+    factor = alpha.factor * block_x.factor * block_y.factor
+    terms = [factor, odd * factor, even * factor]
+    if not slopes:
+        return terms
+    for own, other in ((block_x, block_y), (block_y, block_x)):
+        dE = own.v_slope * (own.u * other.u + D) * other.v
+        dO = own.v_slope * (own.u + D * other.u)
+        d_tanh = own.lift * alpha.slope
+        d_log = own.log_slope + own.lift * alpha.tanh
+        terms.append((d_tanh * E + alpha.tanh * dE + dO + d_log * odd) * factor)
+        terms.append((d_tanh * O + alpha.tanh * dO + dE + d_log * even) * factor)
+    return terms
