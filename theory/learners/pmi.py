@@ -144,7 +144,7 @@ class Preference(NamedTuple):
             terms.append(_pattern_terms(alpha, along_x[i], along_y[j], self.correlation, slopes))
 
         largest = reduce(np.maximum, logs)
-        sums = [0] * len(terms[0])
+        sums = [np.zeros(())] * len(terms[0])
         for log, pattern in zip(logs, terms, strict=True):
             weight = np.exp(np.maximum(log - largest, NOTHING))
             for k, term in enumerate(pattern):
