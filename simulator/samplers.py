@@ -18,6 +18,7 @@ of your own is one object; `register` makes it a `Recipe.sampler`.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -28,6 +29,9 @@ from simulator.prompts import PROMPTS, prompt_row
 from simulator.world import World
 
 Groups = Int[np.ndarray, " n"]
+# what the pairs of a batch share: nothing, their background, or their class
+Batches = Literal["mixed", "same-background", "same-class"]
+BATCHES: tuple[Batches, ...] = get_args(Batches)
 CERTAINTY = 0.99  # messages name a set size that has a pair of every group with this probability
 
 
